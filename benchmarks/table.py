@@ -1,0 +1,40 @@
+"""What the benchmarks share: a table on stdout, the same as JSON in a file, and the machine's name."""
+
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def machine() -> str:
+    """Return the processor and Python that a figure was measured on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = f"{len(names)} x {names[0]}" if names else model
+    return f"{model}, Python {platform.python_version()}"
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table, and write it as JSON to the file that --json names."""
+    texts = [list(columns)] + [[_text(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
+    print(f"{title}\n{machine()}\n")
+    for number, row in enumerate(texts):
+        print("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+    print()
+    if "--json" in sys.argv:
+        path = Path(sys.argv[sys.argv.index("--json") + 1])
+        records = [dict(zip(columns, row, strict=True)) for row in rows]
+        path.write_text(json.dumps({"title": title, "machine": machine(), "rows": records}, indent=1))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,29 @@
+"""A scikit-learn network on handwritten digits: the example of the README."""
+
+from ConfigSpace import Float
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+import ashtune
+
+X, y = load_digits(return_X_y=True)
+
+
+def train(trial: ashtune.Trial) -> None:
+    model = trial.restore() or MLPClassifier(
+        (trial["width"],), learning_rate_init=trial["learning_rate"], alpha=trial["alpha"], random_state=0
+    )
+    for _ in trial.epochs():
+        model.partial_fit(X[:1200] / 16, y[:1200], classes=range(10))
+        trial.report(accuracy=model.score(X[1200:] / 16, y[1200:]))
+    trial.save(model)
+
+
+space = {
+    "width": [16, 32, 64, 128],
+    "learning_rate": Float("learning_rate", (1e-4, 1e-1), log=True),
+    "alpha": (0.0, 0.1),
+}
+
+study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=64, max_resource=32)
+print(study.best.config, study.best.metrics)

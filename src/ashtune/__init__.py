@@ -1,0 +1,36 @@
+"""Hyperparameter tuning by asynchronous sequential halving, on every core."""
+
+from typing import TYPE_CHECKING, Any
+
+from ashtune.errors import AshtuneError, InvalidConfiguration
+
+if TYPE_CHECKING:
+    from ashtune.ladder import Ladder
+    from ashtune.studies import Study
+    from ashtune.training.trial import Trial
+    from ashtune.tune import tune
+
+__version__ = "0.1.0"
+__all__ = ["AshtuneError", "InvalidConfiguration", "Ladder", "Study", "Trial", "__version__", "tune"]
+
+_HOMES = {
+    "Ladder": "ashtune.ladder",
+    "Study": "ashtune.studies",
+    "Trial": "ashtune.training.trial",
+    "tune": "ashtune.tune",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: a worker needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ashtune' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""``python -m ashtune``: the same as the command ``ashtune``."""
+
+import sys
+
+from ashtune.cli.main import main
+
+sys.exit(main())

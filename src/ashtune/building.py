@@ -1,0 +1,82 @@
+"""From the first line of a journal to the parts it names."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ashtune.errors import SettingsError
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.search.enqueued import Enqueued
+from ashtune.search.grid import GridSearch
+from ashtune.search.protocol import Search
+from ashtune.search.random import RandomSearch
+from ashtune.search.space import Space
+from ashtune.study.controller import Controller
+from ashtune.study.journal import Settings
+
+SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
+    "ash": Ash,
+    "stopping": StoppingAsh,
+    "sh": SuccessiveHalving,
+    "full": FullTraining,
+}
+SEARCHES = ("random", "grid")
+
+
+def build_scheduler(settings: Settings) -> Scheduler:
+    """Return the scheduler of a study, with no trial allowed yet: its first session says how many."""
+    return scheduler_named(settings.scheduler)(Ladder.from_record((settings.rungs, settings.kept)), 0)
+
+
+def build_controller(settings: Settings, configurations: int | None = None) -> Controller:
+    """Return the controller of a study, before its first event.
+
+    Args:
+        settings: What the study is.
+        configurations: How many its search can give; it matters to what happens next, not to what has.
+    """
+    return Controller(
+        build_scheduler(settings),
+        settings.goal,
+        configurations=configurations,
+        checkpoint_limit=settings.checkpoint_limit,
+    )
+
+
+def scheduler_named(name: str) -> Callable[[Ladder, int], Scheduler]:
+    """Return a scheduler's class.
+
+    Raises:
+        SettingsError: If there is none of that name.
+    """
+    if name not in SCHEDULERS:
+        raise SettingsError(f"scheduler={name!r} is unknown; give one of {', '.join(SCHEDULERS)}")
+    return SCHEDULERS[name]
+
+
+def build_search(settings: Settings) -> Search:
+    """Return the search of a study: what was enqueued, then random or grid."""
+    space = Space.from_record(settings.space)
+    return search_named(settings.search, space, settings.seed, settings.enqueued)
+
+
+def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list[dict[str, Any]]) -> Search:
+    """Return the search of a kind.
+
+    Raises:
+        SettingsError: If there is none of that kind.
+        SpaceError: If the space does not suit it, as a continuous parameter without grid points.
+    """
+    found: Search
+    match search["kind"]:
+        case "random":
+            found = RandomSearch(space, seed)
+        case "grid":
+            found = GridSearch(space, search.get("points"))
+        case kind:
+            raise SettingsError(f"search={kind!r} is unknown; give one of {', '.join(SEARCHES)}")
+    return Enqueued(enqueued, found) if enqueued else found

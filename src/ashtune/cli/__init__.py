@@ -1,0 +1,1 @@
+"""The command ``ashtune``: one file a command."""

@@ -1,0 +1,82 @@
+"""Training functions and spaces named on the command line."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ashtune.errors import ObjectiveError, SpaceError
+
+
+def load_function(place: str) -> Any:
+    """Return the function that ``FILE:FUNCTION`` names; FILE is executed.
+
+    Raises:
+        ObjectiveError: If there is no such file or function, or the file cannot be executed.
+    """
+    file, separator, name = place.rpartition(":")
+    if not separator or not file:
+        raise ObjectiveError(f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train")
+    module = _load(Path(file))
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ObjectiveError(f"{file} has no function {name!r}; it has {_names(module)}")
+    return function
+
+
+def load_space(place: str, objective: str) -> Any:
+    """Return the space that a NAME, FILE:NAME or .json file names.
+
+    Raises:
+        SpaceError: If there is none.
+    """
+    if place.endswith(".json"):
+        return _space_from_json(Path(place))
+    file, _, name = place.rpartition(":")
+    file = file or objective.rpartition(":")[0]
+    found = getattr(_load(Path(file)), name, None)
+    if found is None:
+        raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
+    return found() if callable(found) and not isinstance(found, dict) else found
+
+
+def _space_from_json(path: Path) -> Any:
+    from ConfigSpace import ConfigurationSpace
+
+    try:
+        return ConfigurationSpace.from_json(path)
+    except Exception as error:  # noqa: BLE001 - ConfigSpace lets whatever its decoding meets through
+        raise SpaceError(
+            f"{path} is not a space written by ConfigSpace ({error}); see ConfigurationSpace.to_json"
+        ) from None
+
+
+def _load(path: Path) -> ModuleType:
+    """Execute a file as a module, once; its functions then travel by value."""
+    path = path.resolve()
+    name = f"ashtune_file_{path.stem}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__ == str(path):
+        return loaded
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ObjectiveError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _names(module: ModuleType) -> str:
+    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    return ", ".join(names) or "none"

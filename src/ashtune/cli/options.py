@@ -1,0 +1,74 @@
+"""Options that commands share, and how their values are read."""
+
+import argparse
+import re
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def seconds(text: str) -> float:
+    """Read a duration: 90, 90s, 15m, 2h, 1d."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(s|m|min|h|d|)", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give seconds, or as in 90s, 15m, 2h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def size(text: str) -> int:
+    """Read a size in bytes: 500MB, 2GB."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give bytes, or as in 500MB, 2GB")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+def rungs(text: str) -> list[int]:
+    """Read a list of resources: 1,5,20."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers; give as in 1,5,20") from None
+
+
+def factor(text: str) -> int | float:
+    """Read a reduction factor."""
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number; give 2, 3, 4 ...") from None
+
+
+def add_ladder(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how trials are halved."""
+    group = parser.add_argument_group("halving")
+    group.add_argument("--trials", type=int, metavar="N", help="configurations to try")
+    group.add_argument("--max-resource", type=int, metavar="EPOCHS", help="epochs of the top rung")
+    group.add_argument("--min-resource", type=int, default=1, metavar="EPOCHS", help="epochs of the lowest rung (1)")
+    group.add_argument("--reduction-factor", type=factor, default=2, metavar="N", help="keep 1/N at each rung (2)")
+    group.add_argument("--rungs", type=rungs, metavar="LIST", help="the rungs themselves, as 1,5,20")
+    group.add_argument(
+        "--scheduler", default="ash", metavar="NAME", help="ash (default), stopping, sh (synchronous) or full"
+    )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options that end a study."""
+    group = parser.add_argument_group("ending")
+    group.add_argument("--time-limit", type=seconds, metavar="TIME", help="pause after this time, as 90s, 15m, 2h")
+    group.add_argument("--total-resource", type=int, metavar="EPOCHS", help="stop after so many epochs in all")
+    group.add_argument("--target", type=float, metavar="VALUE", help="stop when the metric reaches this value")
+
+
+def add_means(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to run on."""
+    group = parser.add_argument_group("running")
+    group.add_argument("--workers", type=int, metavar="N", help="processes (all cores)")
+    group.add_argument("--threads", type=int, metavar="N", help="BLAS threads of each (the cores shared out)")
+    group.add_argument(
+        "--trial-timeout", type=seconds, metavar="TIME", help="time one job may take before its trial fails"
+    )
+    group.add_argument("--quiet", action="store_true", help="show nothing while it runs")

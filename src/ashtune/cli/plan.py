@@ -1,0 +1,34 @@
+"""``ashtune plan``: the rungs, trials and epochs to expect, before anything runs."""
+
+import argparse
+import sys
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune.cli import options
+
+    options.add_ladder(parser)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the plan."""
+    from ashtune.building import scheduler_named
+    from ashtune.errors import SettingsError
+    from ashtune.limits import check_whole
+    from ashtune.reports.plan import plan, plan_view
+    from ashtune.reports.text import show, show_json
+    from ashtune.tune import ladder_of
+
+    if given.trials is None:
+        raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
+    trials = check_whole("trials", given.trials)
+    ladder = ladder_of(given.min_resource, given.max_resource, given.reduction_factor, given.rungs)
+    scheduler = scheduler_named(given.scheduler)(ladder, trials)
+    found = plan(given.scheduler, ladder, trials, scheduler.expected(trials))
+    if given.json:
+        show_json(found, sys.stdout)
+    else:
+        show(plan_view(found), sys.stdout)
+    return 0

@@ -1,0 +1,45 @@
+"""``ashtune resume DIR``: continue a study that was stopped or killed."""
+
+import argparse
+import sys
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune.cli import options
+
+    parser.epilog = (
+        "Resuming runs the training function and loads the checkpoints kept in DIR, which are pickles: "
+        "resume only studies whose origin you trust. `ashtune report` executes nothing."
+    )
+    parser.add_argument("directory", metavar="DIR", help="the study's directory")
+    parser.add_argument(
+        "objective",
+        nargs="?",
+        metavar="FILE:FUNCTION",
+        help="the training function, if it has changed; by default as it was when the study began",
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="configurations to try in all (as before)")
+    options.add_limits(parser)
+    options.add_means(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Continue, and print what was found."""
+    from ashtune.cli.loading import load_function
+    from ashtune.cli.showing import show_study
+    from ashtune.studies import Study
+
+    study = Study.load(given.directory).resume(
+        objective=load_function(given.objective) if given.objective else None,
+        trials=given.trials,
+        time_limit=given.time_limit,
+        total_resource=given.total_resource,
+        target=given.target,
+        trial_timeout=given.trial_timeout,
+        workers=given.workers,
+        threads=given.threads,
+        quiet=given.quiet,
+    )
+    return show_study(study, as_json=given.json, stream=sys.stdout)

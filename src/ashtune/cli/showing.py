@@ -1,0 +1,24 @@
+"""What commands print."""
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ashtune.studies import Study
+
+
+def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
+    """Print what a study found; return the exit status: 0, or 1 if no trial has a result."""
+    if as_json:
+        from ashtune.reports.text import show_json
+
+        show_json(study.report_data(), stream)
+    else:
+        study.report(stream)
+    return 0 if study.loaded.tally.best is not None else 1
+
+
+def say(*lines: str) -> None:
+    """Print lines of text on stdout."""
+    sys.stdout.write("\n".join(lines) + "\n\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""What ``ashtune demo`` tunes: a small network on scikit-learn's handwritten digits."""

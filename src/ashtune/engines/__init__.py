@@ -1,0 +1,1 @@
+"""Workers and the loop that drives them."""

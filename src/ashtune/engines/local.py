@@ -1,0 +1,200 @@
+"""Local workers: one process a core, each at the end of a socket."""
+
+import select
+import sys
+import time
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import msgspec
+
+from ashtune.engines.cores import thread_environment
+from ashtune.engines.frames import FrameWriter
+from ashtune.engines.process import WorkerProcess
+from ashtune.errors import ObjectiveError
+from ashtune.events import Event, TrialReleased, WorkerJoined, WorkerLost, stamped
+from ashtune.jobs import Goal, WorkerId
+from ashtune.orders import Discard, Order, Train
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup
+
+FAILED_STARTS_ALLOWED = 2
+NO_CONFIGURATION = b"\x80"  # an empty map in msgpack
+
+
+class LocalWorkers:
+    """Worker processes on this machine. Those that die are replaced.
+
+    Args:
+        study: The study's directory, with the training function in ``objective``.
+        objective: The file of the training function, pickled by cloudpickle.
+        configurations: Trial -> configuration.
+        goal: The study's metric and mode.
+        seed: The study's seed.
+        workers: How many processes.
+        threads: BLAS threads for each; None shares the cores out.
+        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+        first_worker: The number of the first worker; numbers are not used again when a study is resumed.
+        began: The time at the start of this session, in seconds since the study began.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        objective: Path,
+        configurations: Configurations,
+        *,
+        goal: Goal,
+        seed: int,
+        workers: int,
+        threads: int | None = None,
+        trial_timeout: float | None = None,
+        first_worker: int = 0,
+        began: float = 0.0,
+    ) -> None:
+        self._logs = study / "logs"
+        self._logs.mkdir(exist_ok=True)
+        self._setup = Setup(WorkerId(0), str(objective), goal, str(study), seed, sys.path)
+        self._configurations = configurations
+        self._checkpoints = Checkpoints(study)
+        self._environment = thread_environment(threads, workers)
+        self._timeout = trial_timeout
+        self._clock_offset = began - time.monotonic()
+        self._moment = began  # of the last waiting's end: what events are stamped with
+        self._numbers = count(first_worker)
+        self._writer = FrameWriter()
+        self._decoder = msgspec.msgpack.Decoder(FromWorker)
+        self._poll = select.poll()
+        self._by_file: dict[int, WorkerProcess] = {}
+        self._by_worker: dict[WorkerId, WorkerProcess] = {}
+        self._jobs: dict[WorkerId, tuple[Train, float]] = {}
+        self._progress: list[Progress] = []
+        self._failed_starts = 0
+        for _ in range(workers):
+            self._hire()
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(time.monotonic() + self._clock_offset, 6)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Block until a worker has said something, or until the given time."""
+        milliseconds = max(0.0, until - self.now()) * 1000
+        events: list[Event] = []
+        ready = self._poll.poll(milliseconds)
+        self._moment = self.now()
+        for file, _ in ready:
+            events += self._listen(self._by_file[file])
+        if self._timeout is not None:
+            events += self._overdue(self._timeout)
+        return events
+
+    def carry_out(self, order: Order) -> None:
+        """Send an order to its worker, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._checkpoints.discard(order.trial, order.but)
+            return
+        process = self._by_worker.get(order.worker)
+        if process is None:
+            return  # it died a moment ago, and the event says so
+        if isinstance(order, Train):
+            self._jobs[order.worker] = (order, self._moment)
+            process.send(self._writer.frame(self._assignment(order)))
+        else:
+            process.send(self._writer.frame(order))
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        progress, self._progress = self._progress, []
+        return progress
+
+    def close(self) -> None:
+        """Dismiss the idle, kill the busy, leave no process behind."""
+        for process in self._by_file.values():
+            process.hang_up()
+            if process.worker in self._jobs:
+                process.kill()
+        for process in self._by_file.values():
+            process.end()
+        self._by_file.clear()
+        self._by_worker.clear()
+
+    def _assignment(self, order: Train) -> Assignment:
+        configuration = NO_CONFIGURATION if order.in_place else self._configurations.encoded(order.trial)
+        return Assignment(
+            order.trial, order.rung, order.start, order.target, order.in_place, msgspec.Raw(configuration)
+        )
+
+    def _hire(self) -> None:
+        worker = WorkerId(next(self._numbers))
+        process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", self._environment)
+        self._by_file[process.file] = process
+        self._by_worker[worker] = process
+        self._poll.register(process.file, select.POLLIN)
+        process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
+
+    def _listen(self, process: WorkerProcess) -> list[Event]:
+        """Read what a worker has said."""
+        try:
+            bodies = process.reader.read()
+        except EOFError:
+            return [self._strike_off(process)]
+        events: list[Event] = []
+        for body in bodies:
+            message = self._decoder.decode(body)
+            match message:
+                case Progress():
+                    self._progress.append(message)
+                case Broken():
+                    raise self._broken(message)
+                case WorkerJoined():
+                    process.has_joined = True
+                    self._failed_starts = 0
+                    events.append(stamped(message, self._moment))
+                case TrialReleased():
+                    events.append(stamped(message, self._moment))
+                case _:
+                    self._jobs.pop(process.worker, None)
+                    events.append(stamped(message, self._moment))
+        return events
+
+    def _overdue(self, timeout: float) -> list[Event]:
+        """Kill the workers whose job runs over its time."""
+        late = [worker for worker, (_, since) in self._jobs.items() if self._moment > since + timeout]
+        lost: list[Event] = []
+        for worker in late:
+            process = self._by_worker[worker]
+            process.kill()
+            lost.append(self._strike_off(process, f"over its trial_timeout of {timeout:g} s", is_fatal=True))
+        return lost
+
+    def _strike_off(self, process: WorkerProcess, reason: str = "", *, is_fatal: bool = False) -> WorkerLost:
+        """A worker is gone; another takes its place."""
+        self._poll.unregister(process.file)
+        del self._by_file[process.file], self._by_worker[process.worker]
+        how = process.end()
+        job, _ = self._jobs.pop(process.worker, (None, 0.0))
+        if not process.has_joined:
+            self._failed_starts += 1
+            if self._failed_starts > FAILED_STARTS_ALLOWED:
+                raise ObjectiveError(f"workers end before their first job ({how}); see {process.log}")
+        self._hire()
+        return WorkerLost(
+            time=self._moment,
+            worker=process.worker,
+            reason=reason or how,
+            trial=job.trial if job else None,
+            rung=job.rung if job else 0,
+            is_fatal=is_fatal,
+            last_words=process.last_words() if job else "",
+        )
+
+    def _broken(self, message: Broken) -> ObjectiveError:
+        if not message.traceback:
+            return ObjectiveError(message.reason)
+        log = self._logs / f"worker-{message.worker}.log"
+        with log.open("a") as file:
+            file.write(message.traceback)
+        return ObjectiveError(f"{message.reason}; the traceback is in {log}")

@@ -1,0 +1,92 @@
+"""One local worker process, as the driver holds it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune.engines.frames import FrameReader, write_all
+from ashtune.jobs import WorkerId
+
+DISMISS_SECONDS = 2.0
+
+
+class WorkerProcess:
+    """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
+
+    Args:
+        worker: Its number.
+        log: File that takes its stdout and stderr.
+        environment: Added to the driver's own.
+    """
+
+    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
+        self.worker = worker
+        self.log = log
+        self.has_joined = False
+        self._socket, theirs = socket.socketpair()
+        root = str(Path(__file__).parents[2])
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([inherited, root] if inherited else [root])
+        with log.open("ab") as output, theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ashtune.engines.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                env={**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            )
+        self.file = self._socket.fileno()
+        self.reader = FrameReader(self.file)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame; a worker that is gone is noticed when it is read from."""
+        with suppress(ConnectionError):
+            write_all(self.file, frame)
+
+    def kill(self) -> None:
+        """End it and whatever it started, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        """Close the connection: an idle worker leaves by itself."""
+        self._socket.close()
+
+    def end(self) -> str:
+        """Make sure the process is gone; return how it ended, in words."""
+        try:
+            code = self._process.wait(DISMISS_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
+        self.kill()  # what the training function may have started
+        self._socket.close()
+        if code < 0:
+            return f"killed by {_signal_name(-code)}"
+        return f"left with exit status {code}"
+
+    def last_words(self, lines: int = 40) -> str:
+        """Return the end of its log."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,63 @@
+"""When a study has to stop: a time limit, Ctrl-C, a signal of the batch system."""
+
+import math
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSwitch:
+    """Collects the reasons to stop. As a context manager it listens to Ctrl-C and SIGTERM.
+
+    The first signal lets every running trial come to its next epoch; the second, or the end of
+    ``grace`` seconds, does not wait for it. Signals reach Python's main thread only; in another
+    thread the time limit works all the same.
+
+    ``signals`` are those received, oldest first.
+
+    Args:
+        deadline: Time to stop at, in seconds since the study began.
+        grace: Seconds given to running trials to come to their next epoch.
+    """
+
+    def __init__(self, deadline: float = math.inf, *, grace: float = 30.0) -> None:
+        self._deadline = deadline
+        self._grace = grace
+        self.signals: list[int] = []
+        self._stopping_since = math.inf
+        self._before: dict[int, Any] = {}
+
+    def reason(self, now: float) -> str:
+        """Say why the study should stop, or nothing if it should not."""
+        reason = ""
+        if self.signals:
+            reason = f"{_name(self.signals[0])} received"
+        elif now >= self._deadline:
+            reason = "time limit reached"
+        if reason and self._stopping_since == math.inf:
+            self._stopping_since = now
+        return reason
+
+    def is_impatient(self, now: float) -> bool:
+        """Whether running trials have been waited for long enough."""
+        return len(self.signals) > 1 or now > self._stopping_since + self._grace
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.signals.append(number)
+
+    def __enter__(self) -> "StopSwitch":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _name(number: int) -> str:
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name

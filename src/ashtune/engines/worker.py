@@ -1,0 +1,117 @@
+"""The worker: one process, one loop, any transport.
+
+Started as ``python -m ashtune.engines.worker FILE_DESCRIPTOR``, so that the user's script is not
+imported again: the training function comes by cloudpickle. It lives as long as its driver.
+"""
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from ashtune.engines.frames import FrameReader, FrameWriter, write_all
+from ashtune.engines.lifeline import die_with_parent
+from ashtune.events import WorkerJoined
+from ashtune.orders import Pause, Release
+from ashtune.training.desk import Desk, Dismissed
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.objective import Objective, Workbench
+
+
+class StreamDesk:
+    """A desk at the end of a socket."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._reader = FrameReader(file)
+        self._writer = FrameWriter()
+        self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+        self._inbox: deque[bytes] = deque()
+        self._poll = select.poll()
+        self._poll.register(file, select.POLLIN)
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        write_all(self._file, self._writer.frame(message))
+
+    def receive(self) -> ToWorker:
+        """Wait for the next message."""
+        while not self._inbox:
+            self._fill()
+        return self._decoder.decode(self._inbox.popleft())
+
+    def peek(self) -> ToWorker | None:
+        """Return a message if one has come already; it stays to be received."""
+        if not self._inbox and self._poll.poll(0):
+            self._fill()
+        return self._decoder.decode(self._inbox[0]) if self._inbox else None
+
+    def _fill(self) -> None:
+        try:
+            self._inbox.extend(self._reader.read())
+        except EOFError:
+            raise Dismissed from None
+
+
+def serve(desk: Desk) -> None:
+    """Take assignments until the driver has no more.
+
+    Raises:
+        Dismissed: When the connection ends, which is how a driver dismisses its workers.
+    """
+    setup = desk.receive()
+    if not isinstance(setup, Setup):
+        raise Dismissed
+    sys.path[:] = setup.path
+    try:
+        objective = _load(Path(setup.objective))
+    except Exception as error:  # noqa: BLE001 - whatever importing user code raises
+        reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
+        desk.send(Broken(setup.worker, reason, traceback.format_exc()))
+        raise Dismissed from None
+    workbench = Workbench(objective, setup, desk)
+    desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
+    while True:
+        message = desk.receive()
+        match message:
+            case Assignment():
+                workbench.run(message)
+            case Release() | Pause():
+                pass  # it crossed the event that it asks for
+            case Setup():
+                raise Dismissed
+            case _:
+                assert_never(message)
+
+
+def _load(path: Path) -> Objective:
+    import cloudpickle
+
+    with path.open("rb") as file:
+        objective: Objective = cloudpickle.load(file)
+    return objective
+
+
+def main() -> None:
+    """Serve the driver at the other end of the file descriptor named on the command line."""
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    faulthandler.enable()
+    try:
+        serve(StreamDesk(int(sys.argv[1])))
+    except (Dismissed, BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # no waiting for threads of the user's
+
+
+if __name__ == "__main__":
+    main()

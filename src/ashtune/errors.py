@@ -1,0 +1,37 @@
+"""What can go wrong, as one tree under :class:`AshtuneError`.
+
+A message names what was refused with its value, what would do, and what to do next; it fits on
+one line, because the command line prints it as it is and exits with status 2.
+"""
+
+
+class AshtuneError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class LadderError(AshtuneError):
+    """The rungs cannot be built from the resources given."""
+
+
+class SpaceError(AshtuneError):
+    """The search space, or a configuration for it, does not fit."""
+
+
+class SettingsError(AshtuneError):
+    """An argument of a study does not fit: a number of trials, a metric, a directory."""
+
+
+class ObjectiveError(AshtuneError):
+    """The training function cannot be used: not importable, not picklable, wrong metric."""
+
+
+class StudyError(AshtuneError):
+    """A study directory cannot be used: held by another driver, of another study, missing."""
+
+
+class JournalError(StudyError):
+    """A journal cannot be read or written, or its replay differs from what it says."""
+
+
+class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
+    """Raised by a training function to withdraw its trial: a new configuration replaces it."""

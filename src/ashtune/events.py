@@ -1,0 +1,162 @@
+"""Events: the facts a study is made of, past tense.
+
+They are at once the messages of workers, the lines of the journal and the input of the
+controller. ``time`` is in seconds since the study began and is stamped by the engine that
+received the event; a worker leaves it at 0.
+
+Rule: a field is never renamed or reused; a journal written today must be read for years.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ashtune.jobs import TrialId, WorkerId
+
+Curve = list[tuple[int, dict[str, float | None]]]
+"""Reports before the last one of a job: (resource, metrics)."""
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True):
+    time: float
+
+
+class SessionStarted(_Fact, frozen=True):
+    """A driver opened the study; whatever an earlier driver had running is to be given out again."""
+
+    unix_time: float
+    version: str
+    host: str
+    pid: int
+    trials: int | None = None
+    total_resource: int | None = None
+    target: float | None = None
+
+
+class WorkerJoined(_Fact, frozen=True):
+    """A worker is ready for its first job."""
+
+    worker: WorkerId
+    pid: int = 0
+    host: str = ""
+
+
+class TrialStarted(_Fact, frozen=True):
+    """A configuration was drawn for a new trial."""
+
+    trial: TrialId
+    configuration: dict[str, Any]
+
+
+class JobFinished(_Fact, frozen=True, kw_only=True):
+    """A trial was trained to its rung's resource; the result counts from here on.
+
+    It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker
+    waits, the trial still in its memory, to hear whether it goes on in place. Otherwise the worker
+    is free, and ``checkpoint`` is the size in bytes of what was saved, if any.
+    """
+
+    worker: WorkerId
+    trial: TrialId
+    rung: int
+    resource: int
+    start: int = 0
+    metrics: dict[str, float | None]
+    seconds: float
+    curve: Curve = msgspec.field(default_factory=list)
+    held: bool = False
+    checkpoint: int | None = None
+    problem: str = ""
+
+
+class TrialReleased(_Fact, frozen=True, kw_only=True):
+    """A worker let go of a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
+
+    ``problem`` is why saving failed, if it did; the trial's result stands all the same.
+    """
+
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    seconds: float
+    checkpoint: int | None = None
+    problem: str = ""
+
+
+class JobPaused(_Fact, frozen=True, kw_only=True):
+    """A job was broken off between two epochs, at ``resource``, because the study is stopping."""
+
+    worker: WorkerId
+    trial: TrialId
+    rung: int
+    resource: int
+    start: int = 0
+    seconds: float
+    curve: Curve = msgspec.field(default_factory=list)
+    checkpoint: int | None = None
+    problem: str = ""
+
+
+class JobFailed(_Fact, frozen=True, kw_only=True):
+    """The training function raised, gave no result, or ran over its time: the trial fails."""
+
+    worker: WorkerId
+    trial: TrialId
+    rung: int
+    seconds: float
+    reason: str
+    traceback: str = ""
+
+
+class TrialWithdrawn(_Fact, frozen=True, kw_only=True):
+    """The training function refused its configuration; another takes its place."""
+
+    worker: WorkerId
+    trial: TrialId
+    rung: int
+    seconds: float
+    reason: str = ""
+
+
+class WorkerLost(_Fact, frozen=True, kw_only=True):
+    """A worker is gone without a word; its job (``trial``, ``rung``), if any, goes back.
+
+    ``is_fatal``: the trial is known to be the cause, as when it ran over its time, and fails.
+    ``last_words`` is the end of what the worker printed.
+    """
+
+    worker: WorkerId
+    reason: str
+    trial: TrialId | None = None
+    rung: int = 0
+    is_fatal: bool = False
+    last_words: str = ""
+
+
+class StopRequested(_Fact, frozen=True):
+    """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit."""
+
+    reason: str
+
+
+Event = (
+    SessionStarted
+    | WorkerJoined
+    | TrialStarted
+    | JobFinished
+    | TrialReleased
+    | JobPaused
+    | JobFailed
+    | TrialWithdrawn
+    | WorkerLost
+    | StopRequested
+)
+
+
+def stamped(event: Event, time: float) -> Event:
+    """Return the event with the time at which the engine received it."""
+    return msgspec.structs.replace(event, time=time)

@@ -1,0 +1,136 @@
+"""The ladder: the resources at which trials are compared, and how many go on from each.
+
+Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
+
+Rule 1: no logarithm. floor(log 243 / log 3) is 4 in floating point, and a rung is lost; here
+rungs are multiplied up exactly and rounded once.
+Rule 2: max_resource is always the top rung.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from ashtune.errors import LadderError
+
+Reduction = int | float | Fraction
+
+
+class Ladder:
+    """Rungs from ``min_resource`` up to ``max_resource``, each ``reduction_factor`` above the last.
+
+    Args:
+        min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
+        max_resource: Resource of the top rung, at least ``min_resource``.
+        reduction_factor: Above 1; of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
+
+    Raises:
+        LadderError: If the resources are not whole numbers in that order, or the factor is not above 1.
+
+    Example:
+        >>> Ladder(1, 243, 3).rungs
+        (1, 3, 9, 27, 81, 243)
+    """
+
+    __slots__ = ("kept", "rungs")
+
+    rungs: tuple[int, ...]
+    kept: tuple[Fraction, ...]
+    """For every rung but the top one, the fraction of its trials that go on."""
+
+    def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
+        _check_resource("min_resource", min_resource)
+        _check_resource("max_resource", max_resource)
+        if min_resource > max_resource:
+            raise LadderError(
+                f"min_resource={min_resource} is above max_resource={max_resource}; give min_resource <= max_resource"
+            )
+        factor = _exact(reduction_factor)
+        rungs, resource = [min_resource], min_resource * factor
+        while round(resource) < max_resource:
+            if round(resource) > rungs[-1]:
+                rungs.append(round(resource))
+            resource *= factor
+        if max_resource > rungs[-1]:
+            rungs.append(max_resource)
+        self.rungs = tuple(rungs)
+        self.kept = (1 / factor,) * (len(rungs) - 1)
+
+    @classmethod
+    def explicit(cls, rungs: Sequence[int]) -> "Ladder":
+        """Return the ladder with exactly these rungs, strictly increasing.
+
+        From a rung to the next goes the fraction ``resource / next resource`` of its trials, so that
+        every rung costs about the same, as it does with a constant reduction factor.
+
+        Raises:
+            LadderError: If there is no rung, or they are not whole numbers that increase.
+        """
+        if not rungs:
+            raise LadderError("rungs=[] has no rung; give at least one resource, as in rungs=[1, 5, 20]")
+        for number, resource in enumerate(rungs):
+            _check_resource(f"rungs[{number}]", resource)
+        for low, high in pairwise(rungs):
+            if low >= high:
+                raise LadderError(f"rungs={list(rungs)} do not increase at {low}, {high}; sort them, each once")
+        return cls._of(tuple(rungs), tuple(Fraction(low, high) for low, high in pairwise(rungs)))
+
+    @classmethod
+    def _of(cls, rungs: tuple[int, ...], kept: tuple[Fraction, ...]) -> "Ladder":
+        ladder = cls.__new__(cls)
+        ladder.rungs, ladder.kept = rungs, kept
+        return ladder
+
+    @classmethod
+    def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
+        """Return the ladder that :meth:`to_record` wrote down."""
+        rungs, kept = record
+        return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
+
+    def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """Return the rungs and the fractions kept as whole numbers, for the journal's first line."""
+        return self.rungs, tuple(ratio.as_integer_ratio() for ratio in self.kept)
+
+    @property
+    def top(self) -> int:
+        """The number of the top rung, where nothing is promoted any more."""
+        return len(self.rungs) - 1
+
+    def quota(self, rung: int, arrived: int) -> int:
+        """Return how many of the ``arrived`` trials of a rung may go on: the floor of the fraction."""
+        kept = self.kept[rung]
+        return arrived * kept.numerator // kept.denominator
+
+    def expected(self, trials: int) -> list[int]:
+        """Return how many trials reach each rung when exactly the quota goes on from each."""
+        counts = [trials]
+        for rung in range(self.top):
+            counts.append(self.quota(rung, counts[-1]))
+        return counts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ladder) and self.to_record() == other.to_record()
+
+    def __hash__(self) -> int:
+        return hash(self.to_record())
+
+    def __repr__(self) -> str:
+        return f"Ladder{self.rungs}"
+
+
+def _check_resource(name: str, resource: int) -> None:
+    if isinstance(resource, bool) or not isinstance(resource, int) or resource < 1:
+        raise LadderError(f"{name}={resource!r} is not a whole number of at least 1; give one, as in {name}=1")
+
+
+def _exact(factor: Reduction) -> Fraction:
+    """Return the factor as the fraction a person would read: 1.1 is 11/10."""
+    refused = f"reduction_factor={factor!r} is not above 1; give 2 (keep half), 3, 4 ..."
+    if isinstance(factor, bool) or not isinstance(factor, int | float | Fraction) or not math.isfinite(factor):
+        raise LadderError(refused)
+    exact = Fraction(str(factor)) if isinstance(factor, float) else Fraction(factor)
+    if exact <= 1:
+        raise LadderError(refused)
+    return exact

@@ -1,0 +1,79 @@
+"""When a session ends, and what it runs on: the arguments of ``tune`` and ``resume``, checked."""
+
+import math
+
+import msgspec
+
+from ashtune.errors import SettingsError
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a session ends. What is None stays as the study had it before.
+
+    ``time_limit`` is in seconds of this session, ``total_resource`` in epochs of the whole study.
+    """
+
+    trials: int | None = None
+    time_limit: float | None = None
+    total_resource: int | None = None
+    target: float | None = None
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session runs on: worker processes, BLAS threads for each, seconds allowed a job."""
+
+    workers: int | None = None
+    threads: int | None = None
+    trial_timeout: float | None = None
+    quiet: bool = False
+
+
+def limits_of(trials: int | None, time_limit: float | None, total_resource: int | None, target: float | None) -> Limits:
+    """Return the limits, or refuse one.
+
+    Raises:
+        SettingsError: If one is not the number it should be.
+    """
+    return Limits(
+        trials=None if trials is None else check_whole("trials", trials),
+        time_limit=None if time_limit is None else check_number("time_limit", time_limit),
+        total_resource=None if total_resource is None else check_whole("total_resource", total_resource),
+        target=None if target is None else check_number("target", target, above=-math.inf),
+    )
+
+
+def means_of(workers: int | None, threads: int | None, trial_timeout: float | None, *, quiet: bool) -> Means:
+    """Return the means, or refuse one.
+
+    Raises:
+        SettingsError: If one is not the number it should be.
+    """
+    return Means(
+        workers=None if workers is None else check_whole("workers", workers),
+        threads=None if threads is None else check_whole("threads", threads),
+        trial_timeout=None if trial_timeout is None else check_number("trial_timeout", trial_timeout),
+        quiet=quiet,
+    )
+
+
+def check_whole(name: str, value: int, *, at_least: int = 1) -> int:
+    """Return a whole number, or refuse it.
+
+    Raises:
+        SettingsError: If it is not whole or below ``at_least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise SettingsError(f"{name}={value!r} is not a whole number of at least {at_least}")
+    return value
+
+
+def check_number(name: str, value: float, *, above: float = 0.0) -> float:
+    """Return a finite number, or refuse it.
+
+    Raises:
+        SettingsError: If it is not a number or not above ``above``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
+        wanted = "a number" if above == -math.inf else f"a number above {above:g}"
+        raise SettingsError(f"{name}={value!r} is not {wanted}")
+    return value

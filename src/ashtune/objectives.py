@@ -1,0 +1,49 @@
+"""Training functions on their way to the workers: pickled by value, once a study."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ashtune.errors import ObjectiveError, StudyError
+
+NAME = "objective.pickle"
+
+
+def packed(objective: Callable[..., Any]) -> bytes:
+    """Return a training function as cloudpickle writes it.
+
+    Raises:
+        ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
+    """
+    if not callable(objective):
+        raise ObjectiveError(f"the training function is {objective!r}, which cannot be called; give a function")
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(objective))
+    except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
+        reason = " ".join(str(error).split())
+        raise ObjectiveError(
+            f"{name_of(objective)} cannot be sent to workers ({type(error).__name__}: {reason}); "
+            "create what it needs inside the function"
+        ) from None
+
+
+def keep(study: Path, pickled: bytes) -> None:
+    """Put the training function into the study's directory, where its workers find it.
+
+    Raises:
+        StudyError: If the disk refuses.
+    """
+    path = study / NAME
+    temporary = path.with_suffix(".new")
+    try:
+        temporary.write_bytes(pickled)
+        temporary.rename(path)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; make room or give another directory") from None
+
+
+def name_of(objective: Callable[..., Any]) -> str:
+    """Return what to call a training function."""
+    return str(getattr(objective, "__name__", type(objective).__name__))

@@ -1,0 +1,44 @@
+"""Orders: what the controller tells an engine to do, imperative."""
+
+import msgspec
+
+from ashtune.jobs import TrialId, WorkerId
+
+
+class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Train a trial from ``start`` up to ``target`` (units of resource).
+
+    ``in_place``: the worker holds the trial in memory and simply goes on. Otherwise it restores the
+    checkpoint of resource ``start``; 0 means from the beginning.
+    """
+
+    worker: WorkerId
+    trial: TrialId
+    rung: int
+    start: int
+    target: int
+    in_place: bool = False
+
+
+class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Let go of the trial that the worker holds: save it, then be free."""
+
+    worker: WorkerId
+    trial: TrialId
+
+
+class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Break off the running job at the next epoch, save, and be free."""
+
+    worker: WorkerId
+    trial: TrialId
+
+
+class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Delete the trial's checkpoints but the one at resource ``but`` (0: delete all)."""
+
+    trial: TrialId
+    but: int = 0
+
+
+Order = Train | Release | Pause | Discard

@@ -1,0 +1,66 @@
+"""Why things went wrong, grouped, so that a thousand equal failures are one line."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune.events import WorkerLost
+from ashtune.jobs import TrialId
+from ashtune.study.crew import DEATHS_ALLOWED
+
+GROUPS_KEPT = 20
+TRACEBACK_CHARACTERS = 8_000
+_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+")
+
+
+class Group(msgspec.Struct):
+    """Failures for one reason: how many, and the first of them."""
+
+    reason: str
+    count: int
+    trial: TrialId | None
+    rung: int
+    traceback: str
+
+
+class Reasons:
+    """Counts reasons. Two that differ in a decimal number only are the same reason.
+
+    At most ``GROUPS_KEPT`` are told apart; the others are counted in ``others``.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.others = 0
+        self._groups: dict[str, Group] = {}
+
+    def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
+        """Take in one more."""
+        self.total += 1
+        key = _A_DECIMAL.sub("_", reason)
+        if (group := self._groups.get(key)) is not None:
+            group.count += 1
+        elif len(self._groups) < GROUPS_KEPT:
+            self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
+        else:
+            self.others += 1
+
+    def groups(self) -> Sequence[Group]:
+        """Return the groups, largest first, equal ones in the order in which they came up."""
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+
+class Deaths:
+    """Which lost worker ends its trial: the rule of :mod:`ashtune.study.crew`, from events alone."""
+
+    def __init__(self) -> None:
+        self._deaths: dict[TrialId, int] = {}
+
+    def is_failure(self, event: WorkerLost) -> bool:
+        """Take in a lost worker and say whether its trial fails; otherwise its job is given out again."""
+        if event.trial is None:
+            return False
+        deaths = self._deaths.get(event.trial, 0) + 1
+        self._deaths[event.trial] = deaths
+        return event.is_fatal or deaths > DEATHS_ALLOWED

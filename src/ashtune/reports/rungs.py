@@ -1,0 +1,95 @@
+"""Time by rung: how many trials were trained to each, and what that cost."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune.reports.figures import plural, seconds_text, share_text
+from ashtune.reports.tally import Tally
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung. ``expected`` is None where the number of trials is open.
+
+    ``epochs`` and ``seconds`` are those trained on the way from the rung below; ``share`` is the
+    rung's share of all seconds of training.
+    """
+
+    rung: int
+    resource: int
+    expected: int | None
+    trials: int
+    promoted: int
+    failed: int
+    withdrawn: int
+    epochs: int
+    seconds: float
+    share: float
+
+
+def rung_records(tally: Tally, expected: Sequence[int] | None = None) -> list[RungRecord]:
+    """Return a record for each rung, the lowest first.
+
+    Args:
+        tally: The study.
+        expected: How many trials should be trained to each rung: ``scheduler.expected(trials)``.
+    """
+    total = tally.training_seconds
+    return [
+        RungRecord(
+            rung=number,
+            resource=rung.resource,
+            expected=None if expected is None else expected[number],
+            trials=rung.trained,
+            promoted=rung.promoted,
+            failed=rung.failed,
+            withdrawn=rung.withdrawn,
+            epochs=rung.epochs,
+            seconds=rung.seconds,
+            share=rung.seconds / total if total > 0 else 0.0,
+        )
+        for number, rung in enumerate(tally.rungs)
+    ]
+
+
+def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table":
+    """Return the records as a table, with their sum."""
+    from rich.table import Table
+
+    knows_expected = any(record.expected is not None for record in records)
+    table = Table(
+        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 3, 0, 0)
+    )
+    failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
+    seconds = sum(record.seconds for record in records)
+    table.add_column(f"rung ({unit})", "in all", justify="right")
+    table.add_column("trials", f"{sum(r.trials for r in records):,}", justify="right")
+    if knows_expected:
+        table.add_column("expected", f"{sum(r.expected or 0 for r in records):,}", justify="right")
+    table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
+    table.add_column("failed", f"{failed:,}", justify="right")
+    table.add_column(f"{unit}s trained", f"{epochs:,}", justify="right")
+    table.add_column("training time", seconds_text(seconds), justify="right")
+    table.add_column("share", share_text(1.0 if seconds > 0 else 0.0), justify="right")
+    for record in records:
+        row = [f"{record.resource:,}", f"{record.trials:,}"]
+        if knows_expected:
+            row.append("" if record.expected is None else f"{record.expected:,}")
+        row += [f"{record.promoted:,}", f"{record.failed:,}", f"{record.epochs:,}"]
+        row += [seconds_text(record.seconds), share_text(record.share)]
+        table.add_row(*row)
+    return table
+
+
+def time_line(tally: Tally, *, unit: str = "epoch") -> str:
+    """Say where the time went, on one line."""
+    parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
+    if tally.utilisation is not None:
+        parts.append(f"workers trained {share_text(tally.utilisation)} of the time they were there")
+    if tally.saving_seconds >= 0.005:
+        parts.append(f"saving took {seconds_text(tally.saving_seconds)}")
+    return "; ".join(parts)

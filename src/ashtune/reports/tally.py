@@ -1,0 +1,416 @@
+"""The tally: what a study amounts to so far, as a fold over its events.
+
+Rule 1: O(1) an event and about 4 bytes a trial; a study may have a million trials and 15,000 events
+a second.
+Rule 2: what has happened comes from events alone, so a journal read back gives the same numbers.
+Only what is under way (what runs where, and promotions whose result is still out) needs the orders.
+"""
+
+import math
+from array import array
+from collections.abc import Iterator
+from typing import assert_never
+
+import msgspec
+
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order, Release, Train
+from ashtune.reports.reasons import Deaths, Reasons
+from ashtune.training.messages import Progress
+
+NOBODY = TrialId(-1)
+
+
+class Best(msgspec.Struct, frozen=True):
+    """A result: the metrics of a trial at a rung."""
+
+    trial: TrialId
+    rung: int
+    resource: int
+    loss: float
+    metrics: dict[str, float | None]
+
+
+class RungTally:
+    """The counts of one rung.
+
+    ``arrived`` trials have a result here; those that are not ``promoted`` are paused (at the top
+    rung: done). ``failed`` and ``withdrawn`` ones ended on the way here. ``epochs`` are units of
+    resource trained on the way here, without those of failures, which are unknown.
+    """
+
+    __slots__ = (
+        "arrived",
+        "best",
+        "best_loss",
+        "epochs",
+        "failed",
+        "promoted",
+        "resource",
+        "running",
+        "seconds",
+        "withdrawn",
+    )
+
+    def __init__(self, resource: int) -> None:
+        self.resource = resource
+        self.running = 0
+        self.arrived = 0
+        self.promoted = 0
+        self.failed = 0
+        self.withdrawn = 0
+        self.epochs = 0
+        self.seconds = 0.0
+        self.best: Best | None = None
+        self.best_loss = math.inf
+
+    @property
+    def paused(self) -> int:
+        """Trials with a result here that did not go on, so far."""
+        return self.arrived - self.promoted
+
+    @property
+    def trained(self) -> int:
+        """Trials whose job to this rung is over: those that arrived and those that failed."""
+        return self.arrived + self.failed
+
+
+class WorkerTally:
+    """One worker: what it does, and how long it has trained.
+
+    ``trial`` is the one it trains, from ``start`` (now at ``resource``) to ``target``, since the
+    time ``since``; ``saving`` the one it saves. Both are ``NOBODY`` when it is idle.
+    """
+
+    __slots__ = ("busy_seconds", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
+
+    def __init__(self, joined: float) -> None:
+        self.joined = joined
+        self.busy_seconds = 0.0
+        self.trial = NOBODY
+        self.saving = NOBODY
+        self.since = joined
+        self.rung = self.start = self.target = self.resource = 0
+
+    @property
+    def state(self) -> str:
+        """``saving``, ``training`` or ``idle``. One that saves takes its next job after that."""
+        if self.saving != NOBODY:
+            return "saving"
+        return "idle" if self.trial == NOBODY else "training"
+
+
+class Tally:
+    """Counts what happens. It is a watcher of the loop, and takes a journal's events the same way.
+
+    Args:
+        ladder: The rungs.
+        goal: The metric, and which way is better.
+    """
+
+    def __init__(self, ladder: Ladder, goal: Goal) -> None:
+        self.ladder = ladder
+        self.goal = goal
+        self.rungs = [RungTally(resource) for resource in ladder.rungs]
+        self.workers: dict[WorkerId, WorkerTally] = {}
+        self.now = 0.0
+        """Seconds since the study began, at the last event or tick."""
+        self.sessions = 0
+        self.session: SessionStarted | None = None
+        self.session_began = 0.0
+        self.started = 0
+        """Trials that were given a configuration, those withdrawn later included."""
+        self.tried = 0
+        """Trials that have had a result or failed, and were not withdrawn."""
+        self.withdrawn = 0
+        self.broken_off = 0
+        self.running = 0
+        self.saving_seconds = 0.0
+        self.saves = 0
+        self.retrained = 0
+        """Promoted trials that had to train again from the start, as nothing of them was saved."""
+        self.failures = Reasons()
+        self.withdrawals = Reasons()
+        self.lost_workers = Reasons()
+        self.saving_problems = Reasons()
+        self.stopping = ""
+        self._deaths = Deaths()
+        self._reached = array("h")  # trial -> highest rung it was ordered to; -1: none
+        self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
+        self._past_presence = 0.0
+        self._past_sessions = 0.0
+        self._sum_joined = 0.0
+        self._sum_since = 0.0
+
+    def saw(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        before = self.now
+        if event.time > before:
+            self.now = event.time
+        match event:
+            case JobFinished():
+                self._finished(event)
+            case TrialStarted(trial=trial):
+                self._start(trial)
+            case TrialReleased():
+                self._released(event)
+            case JobFailed(trial=trial, rung=rung):
+                self._leave(event.worker, trial, event.seconds)
+                self.rungs[rung].seconds += event.seconds
+                self._fail(trial, rung, event.reason, event.traceback)
+            case JobPaused():
+                self._paused(event)
+            case TrialWithdrawn():
+                self._withdraw(event)
+            case WorkerJoined(worker=worker):
+                self._join(worker)
+            case WorkerLost():
+                self._lose(event)
+            case StopRequested(reason=reason):
+                self.stopping = self.stopping or reason
+            case SessionStarted():
+                self._start_session(event, before)
+            case _:
+                assert_never(event)
+
+    def gave(self, order: Order) -> None:
+        """Take in one order. O(1)."""
+        if type(order) is Train:
+            self._reach(order.trial, order.rung)
+            worker = self.workers.get(order.worker)
+            if worker is None:
+                return  # it died a moment ago; the job is given out again
+            worker.trial = order.trial
+            worker.rung = order.rung
+            worker.start = worker.resource = order.start
+            worker.target = order.target
+            worker.since = self.now
+            self._sum_since += self.now
+            self.running += 1
+            self.rungs[order.rung].running += 1
+        elif type(order) is Release:
+            worker = self.workers.get(order.worker)
+            if worker is not None:
+                worker.saving = order.trial
+                worker.since = self.now
+
+    def heard(self, progress: Progress) -> None:
+        """A worker told how far it is."""
+        worker = self.workers.get(progress.worker)
+        if worker is not None and worker.trial == progress.trial:
+            worker.resource = progress.resource
+
+    def tick(self, now: float) -> None:
+        """A moment has passed."""
+        self.now = max(self.now, now)
+
+    @property
+    def arrived(self) -> int:
+        """Jobs that ended with a result."""
+        return sum(rung.arrived for rung in self.rungs)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that workers trained, in jobs that are over."""
+        return sum(rung.seconds for rung in self.rungs)
+
+    @property
+    def epochs(self) -> int:
+        """Units of resource trained."""
+        return sum(rung.epochs for rung in self.rungs)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that the study ran, all its sessions together."""
+        return self._past_sessions + self.now - self.session_began
+
+    @property
+    def seconds_under_way(self) -> float:
+        """Seconds that the jobs running now have taken so far."""
+        return max(0.0, self.running * self.now - self._sum_since)
+
+    @property
+    def presence(self) -> float:
+        """Seconds that workers were there, all of them together."""
+        return self._past_presence + len(self.workers) * self.now - self._sum_joined
+
+    @property
+    def utilisation(self) -> float | None:
+        """The share of the workers' presence spent in training; None before there is any."""
+        presence = self.presence
+        if presence <= 0:
+            return None
+        return min(1.0, (self.training_seconds + self.seconds_under_way) / presence)
+
+    @property
+    def best(self) -> Best | None:
+        """The best result at the highest rung reached."""
+        return next((rung.best for rung in reversed(self.rungs) if rung.best is not None), None)
+
+    @property
+    def best_at_any_rung(self) -> Best | None:
+        """The best result of all; on a tie the one at the higher rung."""
+        results = [rung.best for rung in reversed(self.rungs) if rung.best is not None]
+        return min(results, key=lambda best: best.loss, default=None)
+
+    def notes(self) -> Iterator[str]:
+        """Yield what the user should know, one line each."""
+        if self.retrained and not self.saves:
+            yield (
+                f"train saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
+                "call trial.save(model) after the loop"
+            )
+        elif self.retrained:
+            yield (
+                f"{self.retrained:,} promoted trials trained again from the start, as their checkpoint was not "
+                "there: it was not saved, or was deleted to stay within checkpoint_limit"
+            )
+        for group in self.saving_problems.groups():
+            yield f"saving failed {group.count:,} x: {group.reason} (first: trial {group.trial})"
+
+    def _start(self, trial: TrialId) -> None:
+        self.started += 1
+        if trial >= len(self._reached):
+            self._make_room(trial)
+
+    def _make_room(self, trial: TrialId) -> None:
+        missing = array("h", [-1]) * max(256, trial + 1 - len(self._reached))
+        self._reached += missing
+        self._arrived += missing
+
+    def _reach(self, trial: TrialId, rung: int) -> None:
+        """A trial is on its way to a rung, so the one before it has promoted it."""
+        if trial >= len(self._reached):
+            self._make_room(trial)
+        before = self._reached[trial]
+        if rung > before:
+            self._reached[trial] = rung
+            if before >= 0:
+                self.rungs[before].promoted += 1
+
+    def _leave(self, number: WorkerId, trial: TrialId, seconds: float) -> None:
+        """A worker's job is over."""
+        worker = self.workers.get(number)
+        if worker is None:
+            return
+        worker.busy_seconds += seconds
+        if worker.trial == trial:
+            self.running -= 1
+            self.rungs[worker.rung].running -= 1
+            self._sum_since -= worker.since
+            worker.trial = NOBODY
+            worker.since = self.now
+
+    def _finished(self, event: JobFinished) -> None:
+        trial, number, seconds = event.trial, event.rung, event.seconds
+        self._leave(event.worker, trial, seconds)
+        self._reach(trial, number)
+        rung = self.rungs[number]
+        rung.arrived += 1
+        rung.seconds += seconds
+        rung.epochs += event.resource - event.start
+        before = self._arrived[trial]
+        self._arrived[trial] = number
+        if before < 0:
+            self.tried += 1
+        elif not event.start:
+            self.retrained += 1
+        if event.checkpoint is not None:
+            self.saves += 1
+        if event.problem:
+            self.saving_problems.add(event.problem, trial, number)
+        loss = self.goal.loss(event.metrics)
+        if loss < rung.best_loss or (rung.best is not None and loss == rung.best_loss and trial < rung.best.trial):
+            rung.best_loss = loss
+            rung.best = Best(trial, number, event.resource, loss, event.metrics)
+
+    def _released(self, event: TrialReleased) -> None:
+        self.saving_seconds += event.seconds
+        if event.checkpoint is not None:
+            self.saves += 1
+        if event.problem:
+            self.saving_problems.add(event.problem, event.trial)
+        worker = self.workers.get(event.worker)
+        if worker is not None and worker.saving == event.trial:
+            worker.saving = NOBODY
+            if worker.trial != NOBODY:  # only now does the next job begin
+                self._sum_since += self.now - worker.since
+            worker.since = self.now
+
+    def _paused(self, event: JobPaused) -> None:
+        self._leave(event.worker, event.trial, event.seconds)
+        self._reach(event.trial, event.rung)
+        self.broken_off += 1
+        rung = self.rungs[event.rung]
+        rung.seconds += event.seconds
+        rung.epochs += event.resource - event.start
+        if event.checkpoint is not None:
+            self.saves += 1
+        if event.problem:
+            self.saving_problems.add(event.problem, event.trial, event.rung)
+
+    def _fail(self, trial: TrialId, number: int, reason: str, traceback: str) -> None:
+        self._reach(trial, number)
+        self.rungs[number].failed += 1
+        if self._arrived[trial] < 0:
+            self.tried += 1
+        self.failures.add(reason, trial, number, traceback)
+
+    def _withdraw(self, event: TrialWithdrawn) -> None:
+        self._leave(event.worker, event.trial, event.seconds)
+        self._reach(event.trial, event.rung)
+        rung = self.rungs[event.rung]
+        rung.seconds += event.seconds
+        rung.withdrawn += 1
+        self.withdrawn += 1
+        if self._arrived[event.trial] >= 0:
+            self.tried -= 1
+        self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
+
+    def _join(self, number: WorkerId) -> None:
+        self.workers[number] = WorkerTally(self.now)
+        self._sum_joined += self.now
+
+    def _depart(self, number: WorkerId, time: float) -> None:
+        worker = self.workers.get(number)
+        if worker is None:
+            return
+        if worker.trial != NOBODY:
+            self._leave(number, worker.trial, 0.0)
+        self._past_presence += time - worker.joined
+        self._sum_joined -= worker.joined
+        del self.workers[number]
+
+    def _lose(self, event: WorkerLost) -> None:
+        self._depart(event.worker, self.now)
+        self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
+        if event.trial is None:
+            return
+        if self._deaths.is_failure(event):
+            self._fail(event.trial, event.rung, f"worker lost: {event.reason}", event.last_words)
+        else:
+            self._reach(event.trial, event.rung)
+
+    def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
+        for worker in list(self.workers):
+            self._depart(worker, end_of_the_last)
+        self._sum_joined = self._sum_since = 0.0
+        self._past_sessions += end_of_the_last - self.session_began
+        self.sessions += 1
+        self.session = event
+        self.session_began = event.time
+        self.stopping = ""

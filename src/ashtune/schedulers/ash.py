@@ -1,0 +1,76 @@
+"""Asynchronous Successive Halving, the promoting form.
+
+Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
+
+Rule 1: whatever decides a promotion stands in this package's ``rung.py``.
+Rule 2: this file knows trials, rungs and losses. It knows no worker, clock, file or
+random number; the study and the engines know those.
+"""
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.budget import Budget
+from ashtune.schedulers.prospects import Prospects
+from ashtune.schedulers.rung import Rung
+
+
+class Ash:
+    """Promote a trial as soon as it is among the best ``1/reduction_factor`` of its rung.
+
+    Args:
+        ladder: The rungs.
+        trials: How many trials may be started; None for no end.
+    """
+
+    def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
+        self.ladder = ladder
+        self._rungs = [Rung(kept) for kept in ladder.kept]
+        self._highest = -1  # the highest rung that may hold a promotable trial
+        self._budget = Budget(trials)
+        self._prospects = Prospects(ladder, self._rungs)
+
+    def next_job(self) -> Job | None:
+        """Return the job for a worker that is free now. O(log n)."""
+        while self._highest >= 0:
+            rung = self._rungs[self._highest]
+            if rung.candidates and (trial := rung.promote()) is not None:
+                return Job(trial, self._highest + 1)
+            self._highest -= 1
+        newborn = self._budget.start()
+        return None if newborn is None else Job(newborn, 0)
+
+    def record(self, job: Job, loss: float) -> None:
+        """Take in a result. O(log n)."""
+        number = job.rung
+        if number < len(self._rungs):
+            rung = self._rungs[number]
+            rung.add((loss, job.trial))
+            if number > self._highest and rung.candidates:
+                self._highest = number
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
+        self._budget.withdraw(replace=replace)
+        if job.rung > 0:
+            for rung in self._rungs[: job.rung]:
+                rung.remove(job.trial)
+            self._highest = len(self._rungs) - 1
+            self._prospects.reset()
+
+    def extend(self, trials: int | None) -> None:
+        """Raise the number of trials."""
+        self._budget.extend(trials)
+        self._prospects.reset()
+
+    def hopeless(self) -> list[TrialId]:
+        """Return the paused trials whose rank is beyond the quota of all trials still to come.
+
+        Amortised O(log n) a result. Raising the number of trials, or withdrawing a trial that has
+        results, may bring such a trial back, and starts the naming afresh.
+        """
+        return self._prospects.sweep(self._budget.most_results)
+
+    def expected(self, trials: int) -> list[int]:
+        """Return the quota of each rung; about sqrt(n) false promotions come on top."""
+        return self.ladder.expected(trials)

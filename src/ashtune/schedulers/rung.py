@@ -1,0 +1,130 @@
+"""The ranking of one rung, split at its quota: whatever decides a promotion stands here.
+
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
+that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on.
+
+Rule 1: ranks compare (loss, trial), so ties go to the earlier trial.
+Rule 2: failures (loss inf) count in ``n``, rank last and are never promoted.
+Cost: O(log n) an arrival or a promotion; withdrawing a trial, which is rare, is O(n log n).
+"""
+
+import math
+import sys
+from bisect import insort
+from fractions import Fraction
+from heapq import heappop, heappush
+
+from ashtune.jobs import TrialId
+
+Entry = tuple[float, TrialId]
+
+_BEFORE_ALL: Entry = (-math.inf, TrialId(-1))
+_AFTER_ALL: Entry = (math.inf, TrialId(sys.maxsize))
+_NEAR = 16
+_WIDEST = 64
+
+
+class Rung:
+    """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
+
+    Only the ranks near the quota matter: they are a short sorted list, the window. Those better
+    and those worse lie in two heaps, which the window draws on when the quota comes near its end;
+    most arrivals are far from the quota and cost O(1). Two sentinels, before and after all others,
+    take part in the ranking, so the entry of rank ``quota`` (from 1; 0 is the sentinel) always exists.
+    """
+
+    __slots__ = (
+        "_better",
+        "_grows_at",
+        "_kept",
+        "_out_of",
+        "_window",
+        "_worse",
+        "arrived",
+        "candidates",
+        "promoted",
+        "quota",
+    )
+
+    def __init__(self, kept: Fraction) -> None:
+        self._kept, self._out_of = kept.numerator, kept.denominator
+        self.arrived: list[Entry] = []
+        self.promoted: set[TrialId] = set()
+        self.candidates: list[Entry] = []
+        """A heap of those that came within the quota. Some may have been promoted, or pushed out again."""
+        self._rank()
+
+    def _rank(self) -> None:
+        """Rank what has arrived from the beginning."""
+        ranked = sorted(self.arrived)
+        self._set_quota(len(ranked) * self._kept // self._out_of)
+        self.candidates[:] = [entry for entry in ranked[: self.quota] if entry[0] < math.inf]
+        self._better: list[tuple[float, int]] = []  # negated entries: a heap with the worst first
+        self._worse: list[Entry] = []
+        self._window = [_BEFORE_ALL, *ranked, _AFTER_ALL]
+        self._centre()
+
+    def _set_quota(self, quota: int) -> None:
+        self.quota = quota
+        self._grows_at = -(-(quota + 1) * self._out_of // self._kept)
+
+    def _centre(self) -> None:
+        """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
+        window, better, worse = self._window, self._better, self._worse
+        missing = _NEAR - (self.quota - len(better))
+        drawn = [heappop(better) for _ in range(min(missing, len(better)))]
+        window[:0] = [(-loss, TrialId(-trial)) for loss, trial in reversed(drawn)]
+        cut = self.quota - len(better)
+        while len(window) - cut < _NEAR and worse:
+            window.append(heappop(worse))
+        for entry in window[cut + _NEAR :]:
+            heappush(worse, entry)
+        del window[cut + _NEAR :]
+        for loss, trial in reversed(window[: max(cut - _NEAR, 0)]):
+            heappush(better, (-loss, -trial))
+        del window[: max(cut - _NEAR, 0)]
+
+    def add(self, entry: Entry) -> None:
+        """Take in a trial that was trained to this rung."""
+        arrived, window = self.arrived, self._window
+        arrived.append(entry)
+        if entry > window[-1]:
+            heappush(self._worse, entry)
+        elif entry < window[0]:
+            heappush(self._better, (-entry[0], -entry[1]))
+        else:
+            insort(window, entry)
+        grows = len(arrived) == self._grows_at  # by one, as the fraction kept is below 1
+        if grows:
+            self._set_quota(self.quota + 1)
+        cut = self.quota - len(self._better)
+        if not 0 <= cut < len(window) <= _WIDEST:
+            self._centre()
+            cut = self.quota - len(self._better)
+        last = window[cut]
+        if entry > last:
+            if not grows:
+                return
+            entry = last
+        if entry[0] < math.inf:
+            heappush(self.candidates, entry)
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+        while self.candidates:
+            entry = heappop(self.candidates)
+            trial = entry[1]
+            if trial not in self.promoted and self.is_within_quota(entry):
+                self.promoted.add(trial)
+                return trial
+        return None
+
+    def is_within_quota(self, entry: Entry) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+        return entry <= self._window[self.quota - len(self._better)]
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn, as if it had never arrived."""
+        self.arrived = [entry for entry in self.arrived if entry[1] != trial]
+        self.promoted.discard(trial)
+        self._rank()

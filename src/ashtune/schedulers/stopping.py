@@ -1,0 +1,71 @@
+"""Asynchronous Successive Halving, the stopping form.
+
+Source: the variant described by Li et al. (arXiv 1810.05934) as an alternative to pausing, and
+shipped by most libraries as "ASHA": a trial learns at its rung whether it goes on or ends for good.
+
+Rule 1: a trial goes on if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results
+its rung has at that moment, its own included; the ranking is that of ``rung.py``.
+Rule 2: too few peers never kill: while the floor is 0 a trial goes on. A failure never does.
+"""
+
+import math
+from collections import deque
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.budget import Budget
+from ashtune.schedulers.rung import Rung
+
+
+class StoppingAsh:
+    """Let a trial go on at its rung or end it there; nothing is resumed later.
+
+    Args:
+        ladder: The rungs.
+        trials: How many trials may be started; None for no end.
+    """
+
+    def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
+        self.ladder = ladder
+        self._rungs = [Rung(kept) for kept in ladder.kept]
+        self._going_on: deque[Job] = deque()
+        self._stopped: list[TrialId] = []
+        self._budget = Budget(trials)
+
+    def next_job(self) -> Job | None:
+        """Return a trial that goes on, else a new one. O(1)."""
+        if self._going_on:
+            return self._going_on.popleft()
+        newborn = self._budget.start()
+        return None if newborn is None else Job(newborn, 0)
+
+    def record(self, job: Job, loss: float) -> None:
+        """Take in a result and decide at once. O(log n)."""
+        if job.rung == self.ladder.top:
+            return
+        rung = self._rungs[job.rung]
+        entry = (loss, job.trial)
+        rung.add(entry)
+        if loss < math.inf and (rung.quota == 0 or rung.is_within_quota(entry)):
+            self._going_on.append(Job(job.trial, job.rung + 1))
+        else:
+            self._stopped.append(job.trial)
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        """Take the trial out of the rungs it reached; a new trial may replace it."""
+        for rung in self._rungs[: job.rung]:
+            rung.remove(job.trial)
+        self._budget.withdraw(replace=replace)
+
+    def extend(self, trials: int | None) -> None:
+        """Raise the number of trials."""
+        self._budget.extend(trials)
+
+    def hopeless(self) -> list[TrialId]:
+        """Return the trials that were stopped."""
+        stopped, self._stopped = self._stopped, []
+        return stopped
+
+    def expected(self, trials: int) -> list[int]:
+        """Return the quota of each rung; early trials that had few peers come on top."""
+        return self.ladder.expected(trials)

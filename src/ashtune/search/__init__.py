@@ -1,0 +1,16 @@
+"""What a new trial is: the space, and the searches that draw configurations from it.
+
+Rule 1: trial ``i``'s configuration is a pure function of the space, the seed and ``i``. It does
+not depend on which worker came back first, so a resumed study needs no random state.
+Rule 2: importing this package imports neither numpy nor ConfigSpace (a second together); they
+are imported inside the functions that use them, so workers and ``--help`` start fast.
+Rule 3: only plain Python values leave this package: None, bool, int, float, str and lists of these.
+"""
+
+from ashtune.search.enqueued import Enqueued
+from ashtune.search.grid import GridSearch
+from ashtune.search.protocol import Search
+from ashtune.search.random import RandomSearch
+from ashtune.search.space import Space
+
+__all__ = ["Enqueued", "GridSearch", "RandomSearch", "Search", "Space"]

@@ -1,0 +1,83 @@
+"""Whether a configuration that a user wrote belongs to the space."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ashtune.errors import SpaceError
+from ashtune.search.columns import Column
+from ashtune.search.describing import range_text, when
+from ashtune.search.plain import plain, shown
+from ashtune.search.validity import is_forbidden
+
+if TYPE_CHECKING:
+    from ashtune.search.space import Space
+
+
+def checked(space: "Space", configuration: Mapping[str, object]) -> dict[str, object]:
+    """Return a user's configuration as plain Python values, in the space's order.
+
+    Raises:
+        SpaceError: If a name is unknown or missing, a value is outside or inactive, or the whole is
+            forbidden.
+    """
+    import numpy as np
+
+    if not isinstance(configuration, Mapping):
+        raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {_listed(space)}")
+    for name, value in configuration.items():
+        if name not in space.columns:
+            raise SpaceError(f"{name}={shown(value)} is not in the space; it has {_listed(space)}")
+    values = {
+        name: _value(name, column, configuration[name])
+        for name, column in space.columns.items()
+        if name in configuration
+    }
+    within = space.configuration_space
+    matrix = np.full((len(within), 1), np.nan)
+    for name, value in values.items():
+        matrix[within.index_of[name], 0] = space.columns[name].vectors([value])[0]
+    for name in within:  # parents come before their children
+        active = all(c.satisfied_by_vector_array(matrix)[0] for c in within.parent_conditions_of[name])
+        if active and name not in values:
+            raise SpaceError(
+                f"{name} is missing in {shown(dict(configuration))}; give it a value in "
+                f"{range_text(space.columns[name])}"
+            )
+        if not active and name in values:
+            raise SpaceError(
+                f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only"
+                f"{when(within, name)}"
+            )
+    for clause in within.forbidden_clauses:
+        if is_forbidden(clause, matrix)[0]:
+            rule = " ".join(str(clause).split())
+            raise SpaceError(
+                f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values"
+            )
+    return values
+
+
+def _value(name: str, column: Column, value: object) -> object:
+    """Return the member of the column's range that equals ``value``."""
+    outside = SpaceError(f"{name}={shown(value)} is outside; give a value in {range_text(column)}")
+    try:
+        given = plain(value)
+    except SpaceError:
+        raise outside from None
+    if column.choices is not None:
+        if given not in column.choices:
+            raise outside
+        return column.choices[column.choices.index(given)]
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise outside
+    if column.is_integer and given != math.floor(given):
+        raise outside
+    # ConfigSpace rounds bounds to 13 decimals: a third, as a bound and as a value, must meet.
+    if not column.hyperparameter.lower <= round(given, 13) <= column.hyperparameter.upper:
+        raise outside
+    return int(given) if column.is_integer else float(given)
+
+
+def _listed(space: "Space") -> str:
+    return ", ".join(space.names)

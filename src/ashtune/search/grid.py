@@ -1,0 +1,110 @@
+"""Grid search: every combination of evenly spaced values, in order."""
+
+from collections.abc import Mapping, Sequence
+
+from ashtune.errors import SpaceError
+from ashtune.search.columns import Column
+from ashtune.search.lattice import Lattice
+from ashtune.search.plain import shown
+from ashtune.search.protocol import refuse_outside
+from ashtune.search.space import Space
+
+_LARGEST_ENUMERATED = 1_000_000
+_MOST_POINTS = 1_000_000
+
+
+class GridSearch:
+    """Give every valid configuration of a grid once.
+
+    The hyperparameters stand in the order the user wrote them, and the last varies fastest. Without
+    conditions and forbidden clauses nothing is written out, however large the grid; with them the
+    valid points are found first, among at most a million.
+
+    Args:
+        space: The space; choices of weight 0 are left out.
+        points: How many values a range of numbers takes, evenly spaced (in the logarithm where the range is
+            log), both ends included, one value being the middle: one number for all of them, or one by
+            name. An integer range gives the distinct integers nearest to these, which on a log scale
+            may be fewer, and all its integers where no number is given. A float range needs one.
+
+    Raises:
+        SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
+
+    Example:
+        >>> space = Space.parse({"lr": (0.0, 1.0), "depth": (1, 2)})
+        >>> grid = GridSearch(space, points={"lr": 3})
+        >>> grid.size, grid.configuration(1)
+        (6, {'lr': 0.0, 'depth': 2})
+    """
+
+    def __init__(self, space: Space, points: int | Mapping[str, int] | None = None) -> None:
+        wanted = _points_by_name(space, points)
+        axes = {name: _axis(name, column, wanted.get(name)) for name, column in space.columns.items()}
+        self._lattice = Lattice(space, axes)
+        self._members: list[int] | None = None  # a range would not do: its length may exceed 64 bits
+        if self._lattice.is_constrained:
+            if self._lattice.volume > _LARGEST_ENUMERATED:
+                raise SpaceError(
+                    f"the grid has {self._lattice.volume:,} combinations before its conditions; give "
+                    f"fewer points, for at most {_LARGEST_ENUMERATED:,}, or search at random"
+                )
+            self._members = self._lattice.members().tolist()
+
+    @property
+    def size(self) -> int:
+        """The number of configurations in the grid."""
+        return self._lattice.volume if self._members is None else len(self._members)
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
+        refuse_outside(trial, self.size)
+        return self._lattice.configuration(trial if self._members is None else self._members[trial])
+
+
+def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
+    """Return the number of points of each range of numbers that has one."""
+    ranges = [name for name, column in space.columns.items() if column.choices is None]
+    if points is None:
+        return {}
+    if not isinstance(points, Mapping):
+        return {name: _count("points", points) for name in ranges}
+    for name, count in points.items():
+        if name not in ranges:
+            raise SpaceError(
+                f"points={{{name!r}: {shown(count)}}} names no range of numbers; "
+                f"those of this space are {ranges}"
+            )
+    return {name: _count(f"points of {name}", count) for name, count in points.items()}
+
+
+def _count(what: str, count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_POINTS:
+        raise SpaceError(
+            f"{what}={shown(count)} does not fit; give an integer of 1 to {_LARGEST_ENUMERATED:,}"
+        )
+    return count
+
+
+def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
+    """Return the values of one hyperparameter in the grid, ascending."""
+    everything = column.every_value()
+    if everything is not None and (points is None or len(everything) <= points):
+        return everything
+    low, high = column.hyperparameter.lower, column.hyperparameter.upper
+    if points is None:
+        raise SpaceError(
+            f"{name}={low:g} .. {high:g} has no end of values; write points={{{name!r}: 5}} for five, "
+            "or points=5 for five of every range"
+        )
+    values = _spaced(low, high, points, column.hyperparameter.log)
+    return sorted({round(value) for value in values}) if column.is_integer else values
+
+
+def _spaced(low: float, high: float, points: int, is_log: bool) -> list[float]:
+    """Return evenly spaced floats, the ends exact."""
+    import numpy as np
+
+    if points == 1:
+        return [float(np.sqrt(low) * np.sqrt(high) if is_log else low / 2 + high / 2)]
+    spaced = np.geomspace(low, high, points) if is_log else np.linspace(low, high, points)
+    return [float(low), *spaced[1:-1].tolist(), float(high)]

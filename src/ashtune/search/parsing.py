@@ -1,0 +1,105 @@
+"""From the plain dict that a user writes to a ConfigurationSpace.
+
+``{"lr": Float("lr", (1e-4, 1), log=True), "layers": (1, 8), "activation": ["relu", "tanh"], "epochs": 9}``
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ashtune.errors import SpaceError
+from ashtune.search.plain import plain, plain_choices, shown
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
+
+# In a name, dots, colons, slashes and dashes are common in names such as "optimizer:lr".
+_LARGEST_INTEGER = 2**53
+_NAME = re.compile(r"[^\W\d][\w.:/-]*")
+
+
+def space_of_mapping(mapping: Mapping[object, object]) -> "ConfigurationSpace":
+    """Build a ConfigurationSpace from a dict of hyperparameters, ranges, choices and constants.
+
+    Args:
+        mapping: By name: a ConfigSpace hyperparameter, a ``(low, high)`` tuple (two ints are an
+            integer range, both ends included; any float makes it a float range), a list of
+            choices, or one constant.
+
+    Raises:
+        SpaceError: If the dict is empty, or a name or value does not fit.
+    """
+    from ConfigSpace import ConfigurationSpace
+
+    if not mapping:
+        raise SpaceError("the space {} is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
+    space = ConfigurationSpace()
+    space.add([_hyperparameter(name, value) for name, value in mapping.items()])
+    return space
+
+
+def _hyperparameter(name: object, value: object) -> "Hyperparameter":
+    from ConfigSpace.hyperparameters import CategoricalHyperparameter, Constant, Hyperparameter
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SpaceError(
+            f"{shown(name)} cannot name a hyperparameter; use a letter, then letters, digits and _ . : / -"
+        )
+    if isinstance(value, Hyperparameter):
+        if value.name != name:
+            raise SpaceError(f"{name}: its hyperparameter is named {shown(value.name)}; give both one name")
+        return value
+    if isinstance(value, tuple):
+        return _range(name, value)
+    choices = plain_choices(name, value) if isinstance(value, list) else None
+    if choices is None:
+        try:
+            value = plain(value)
+        except SpaceError:
+            raise SpaceError(
+                f"{name}={shown(value)} is no range; give (low, high), a list of choices, a constant, or a "
+                "ConfigSpace hyperparameter"
+            ) from None
+    try:
+        return Constant(name, value) if choices is None else CategoricalHyperparameter(name, choices)
+    except (TypeError, ValueError):  # numpy, inside ConfigSpace, drops a NUL and rounds a mixed large integer
+        raise SpaceError(
+            f"{name}={shown(value)} is altered by ConfigSpace; give a name that stands for it"
+        ) from None
+
+
+def _range(name: str, bounds: tuple[object, ...]) -> "Hyperparameter":
+    from ConfigSpace.hyperparameters import UniformFloatHyperparameter, UniformIntegerHyperparameter
+
+    refused = f"{name}={shown(bounds)}"
+    numbers = [_number(bound) for bound in bounds]
+    match numbers:
+        case [int(low), int(high)] if low < high:
+            if max(-low, high) > _LARGEST_INTEGER:  # ConfigSpace scales integers to floats
+                raise SpaceError(f"{refused} goes beyond 2**53, where floats skip integers; tune an exponent")
+            return UniformIntegerHyperparameter(name, low, high)
+        case [(int() | float()) as low, (int() | float()) as high] if low < high:
+            if not math.isfinite(float(high) - float(low)):
+                raise SpaceError(
+                    f"{refused} is too wide for a float; give a narrower range, or its logarithm"
+                )
+            if round(low, 13) >= round(high, 13):  # ConfigSpace rounds bounds to 13 decimals
+                raise SpaceError(f"{refused} is narrower than 1e-13; tune it in a larger unit")
+            return UniformFloatHyperparameter(name, low, high)
+        case [int() | float(), int() | float()]:
+            raise SpaceError(f"{refused} is empty; give (low, high) with low < high, or the constant alone")
+        case _:
+            raise SpaceError(
+                f"{refused} is no range; give two finite numbers (low, high), or a list [...] of choices"
+            )
+
+
+def _number(bound: object) -> int | float | None:
+    """Return a bound as a plain number, or None when it is none."""
+    try:
+        number = plain(bound)
+    except SpaceError:
+        return None
+    return number if isinstance(number, (int, float)) and not isinstance(number, bool) else None

@@ -1,0 +1,179 @@
+"""A study on disk, as its user holds it."""
+
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from ashtune import objectives
+from ashtune.building import build_controller, build_scheduler
+from ashtune.errors import JournalError, StudyError
+from ashtune.limits import limits_of, means_of
+from ashtune.reports.about import About
+from ashtune.reports.loading import Loaded, events_of, load
+from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.reports.tally import Best as Found
+from ashtune.study.journal import NAME, Settings, read_settings
+from ashtune.study.replay import replay
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The best trial: its number, configuration and metrics, and how far it was trained."""
+
+    trial: int
+    config: dict[str, Any]
+    metrics: dict[str, float | None]
+    rung: int
+    resource: int
+
+
+class Study:
+    """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
+
+    Reading executes nothing of the directory; :meth:`resume` does.
+    """
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self.directory = directory
+        self.settings = settings
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "Study":
+        """Return the study kept in a directory, be it done, stopped or running.
+
+        Raises:
+            JournalError: If there is none.
+        """
+        return cls(Path(directory), read_settings(Path(directory) / NAME))
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The journal, read once; of a study that still runs, as it was at that moment."""
+        return load(self.directory)
+
+    @property
+    def best(self) -> Best:
+        """The best trial at the highest rung that any trial reached.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self.loaded.tally.best)
+
+    @property
+    def best_at_any_rung(self) -> Best:
+        """The best result of all, be it at a lower rung.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self.loaded.tally.best_at_any_rung)
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """Whether the study is complete, or why it stopped."""
+        controller = build_controller(self.settings)
+        try:
+            replay(self.directory / NAME, controller, lambda _: None)
+        except JournalError:
+            return Outcome(is_complete=False, stopped="its journal was written under other rules")
+        return Outcome(is_complete=controller.is_complete, stopped=controller.stopping)
+
+    @property
+    def about(self) -> About:
+        """What its views have to know of it."""
+        return About(
+            name=self.settings.name,
+            scheduler=self.settings.scheduler,
+            directory=str(self.directory),
+            expected=build_scheduler(self.settings).expected,
+            configuration=self.loaded.trials.configuration,
+        )
+
+    def _best(self, found: Found | None) -> Best:
+        if found is None:
+            raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
+        config = self.loaded.trials.configuration(found.trial)
+        return Best(found.trial, config, found.metrics, found.rung, found.resource)
+
+    def trials_dataframe(self) -> "pandas.DataFrame":
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        return self.loaded.trials.dataframe()
+
+    def curves_dataframe(self) -> "pandas.DataFrame":
+        """Return every report of every trial: trial, resource, metrics.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        from ashtune.reports.trials import curves_dataframe
+
+        return curves_dataframe(events_of(self.directory / NAME))
+
+    def report(self, stream: TextIO | None = None) -> None:
+        """Print what was found and where the time went: to stdout, or another stream."""
+        from ashtune.reports.text import show
+
+        show(summary(self.loaded.tally, self.about, self.outcome), sys.stdout if stream is None else stream)
+
+    def report_data(self) -> dict[str, Any]:
+        """Return what :meth:`report` prints as a dict that JSON can hold."""
+        return report_data(self.loaded.tally, self.about, self.outcome)
+
+    def resume(
+        self,
+        objective: Callable[..., Any] | None = None,
+        *,
+        trials: int | None = None,
+        time_limit: float | None = None,
+        total_resource: int | None = None,
+        target: float | None = None,
+        trial_timeout: float | None = None,
+        workers: int | None = None,
+        threads: int | None = None,
+        quiet: bool = False,
+    ) -> "Study":
+        """Continue the study.
+
+        This loads the training function and the checkpoints kept in the directory, which are pickles:
+        resume only studies whose origin you trust.
+
+        Args:
+            objective: The training function if it has changed; by default as it was.
+            trials: Configurations to try in all, if more than before.
+            time_limit: Seconds after which running trials are paused again.
+            total_resource: Epochs of the whole study after which it stops.
+            target: Value of the metric at which it stops.
+            trial_timeout: Seconds that one job may take.
+            workers: Processes; all cores by default, whatever it had before.
+            threads: BLAS threads of each.
+            quiet: Show nothing.
+
+        Returns:
+            The study, read again.
+
+        Raises:
+            AshtuneError: In one line, for whatever cannot be used.
+            KeyboardInterrupt: After Ctrl-C, when everything is kept.
+        """
+        from ashtune.session import Session
+
+        limits = limits_of(trials, time_limit, total_resource, target)
+        means = means_of(workers, threads, trial_timeout, quiet=quiet)
+        if objective is not None:
+            objectives.keep(self.directory, objectives.packed(objective))
+        Session(self.directory, limits, means).run()
+        return Study.load(self.directory)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.directory)!r})"

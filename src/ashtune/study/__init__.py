@@ -1,0 +1,1 @@
+"""The memory of a study: the controller, the journal, its replay, and checkpoints."""

@@ -1,0 +1,255 @@
+"""The controller: facts come in, orders go out.
+
+It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal
+back through :meth:`Controller.handle` gives the same orders again. That is what resuming is.
+
+Rule: a result counts from its report on, whether or not its checkpoint is saved yet.
+"""
+
+import math
+from typing import assert_never
+
+from ashtune.errors import JournalError
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.orders import Order, Pause, Release, Train
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.study.crew import Crew, Holding
+from ashtune.study.shelf import Shelf
+
+WITHDRAWN_IN_A_ROW = 1_000
+"""A study whose every configuration is invalid has to end some time."""
+
+
+class Controller:
+    """Turns the events of a study into orders for its workers.
+
+    Args:
+        scheduler: Decides which trial trains next and how far.
+        goal: The metric, and which way is better.
+        configurations: How many the search can give; None without end.
+        checkpoint_limit: Most bytes that checkpoints may take; None for no limit.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        goal: Goal,
+        *,
+        configurations: int | None = None,
+        checkpoint_limit: int | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._rungs = scheduler.ladder.rungs
+        self._goal = goal
+        self._configurations = math.inf if configurations is None else configurations
+        self._crew = Crew()
+        self._started = 0
+        self._withdrawn_in_a_row = 0
+        self._resource_allowed = math.inf
+        self._target_loss = -math.inf
+        self._nothing_to_do = False
+        self.shelf = Shelf(checkpoint_limit)
+        self.total_resource = 0
+        self.stopping = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything left to do or to wait for."""
+        return self._crew.is_busy or not (self.stopping or self._nothing_to_do)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self._nothing_to_do and not self._crew.is_busy
+
+    def handle(self, event: Event) -> list[Order]:
+        """Take in one event and return the orders that follow from it. O(log n).
+
+        The engine writes the event to the journal before it calls this.
+
+        Raises:
+            JournalError: If the event cannot follow from those before it, as when the journal was
+                written under other rules.
+        """
+        was_stopping = self.stopping
+        orders = self._orders_after(event)
+        if self.stopping and not was_stopping:
+            orders += [Pause(worker, job.trial) for worker, job in self._crew.running.items()]
+        return orders
+
+    def _orders_after(self, event: Event) -> list[Order]:
+        orders: list[Order] = []
+        match event:
+            case JobFinished():
+                return self._finished(event)
+            case TrialStarted():
+                return orders
+            case TrialReleased():
+                orders = self._released(event)
+            case WorkerJoined(worker=worker):
+                self._crew.idle.append(worker)
+            case JobFailed(worker=worker):
+                job = self._leave(worker, event.trial, event.rung)
+                orders = self._fail(job)
+            case TrialWithdrawn(worker=worker):
+                job = self._leave(worker, event.trial, event.rung)
+                orders = self._withdraw(job)
+            case JobPaused():
+                orders = self._paused(event)
+            case WorkerLost(worker=worker, is_fatal=is_fatal):
+                if (failed := self._crew.lose(worker, is_fatal=is_fatal)) is not None:
+                    orders = self._fail(failed)
+            case StopRequested(reason=reason):
+                self.stopping = self.stopping or reason
+            case SessionStarted():
+                self._start_session(event)
+            case _:
+                assert_never(event)
+        return orders + self._employ_the_idle(None)
+
+    def _finished(self, event: JobFinished) -> list[Order]:
+        job = self._take_off(event.worker, event.trial, event.rung)
+        loss = self._goal.loss(event.metrics)
+        self._scheduler.record(job, loss)
+        self._withdrawn_in_a_row = 0
+        self.total_resource += event.resource - event.start
+        if loss <= self._target_loss:
+            self._stop_at(f"target {self._goal.metric}={self._goal.value(self._target_loss):g} reached")
+        if self.total_resource >= self._resource_allowed:
+            self._stop_at(f"total_resource={self._resource_allowed} used")
+        if event.held:
+            return self._employ_the_idle(Holding(event.worker, job.trial, job.rung, loss))
+        self._crew.idle.append(event.worker)
+        orders: list[Order] = []
+        if event.checkpoint is not None:
+            orders = self._save(Holding(event.worker, job.trial, job.rung, loss), event.resource, event.checkpoint)
+        return orders + self._employ_the_idle(None)
+
+    def _released(self, event: TrialReleased) -> list[Order]:
+        holding = self._crew.released(event.trial)
+        if holding is None or holding.worker != event.worker:
+            raise JournalError(f"worker {event.worker} let go of trial {event.trial}, which it did not hold")
+        if event.checkpoint is None:
+            return []
+        return self._save(holding, event.resource, event.checkpoint)
+
+    def _save(self, holding: Holding, resource: int, size: int) -> list[Order]:
+        """Put a checkpoint on the shelf, and take those off that no promotion can reach any more."""
+        trial = holding.trial
+        orders = self.shelf.put(trial, resource=resource, size=size, rung=holding.rung, loss=holding.loss)
+        if holding.loss == math.inf:
+            orders += self.shelf.remove(trial)
+        for hopeless in self._scheduler.hopeless():
+            if hopeless in self._crew.releasing:
+                self._crew.condemned.add(hopeless)
+            orders += self.shelf.remove(hopeless)
+        if trial in self._crew.condemned:
+            self._crew.condemned.discard(trial)
+            orders += self.shelf.remove(trial)
+        return orders
+
+    def _paused(self, event: JobPaused) -> list[Order]:
+        job = self._leave(event.worker, event.trial, event.rung)
+        self.total_resource += event.resource - event.start
+        self._crew.give_back(job)
+        if event.checkpoint is None:
+            return []
+        return self.shelf.keep(event.trial, resource=event.resource, size=event.checkpoint)
+
+    def _fail(self, job: Job) -> list[Order]:
+        """Book a failure: it ranks last and counts; its checkpoint is of no use."""
+        self._scheduler.record(job, math.inf)
+        self._withdrawn_in_a_row = 0
+        return self.shelf.remove(job.trial)
+
+    def _withdraw(self, job: Job) -> list[Order]:
+        self._scheduler.withdraw(job, replace=self._started < self._configurations)
+        self._withdrawn_in_a_row += 1
+        if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
+            self._stop_at(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
+        return self.shelf.remove(job.trial)
+
+    def _start_session(self, event: SessionStarted) -> None:
+        self._crew.dismiss_all()
+        self._scheduler.extend(event.trials)
+        self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
+        self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
+        self._nothing_to_do = False
+        self.stopping = ""
+
+    def _stop_at(self, reason: str) -> None:
+        self.stopping = self.stopping or reason
+
+    def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
+        """The worker ended its job in some way and is free."""
+        job = self._take_off(worker, trial, rung)
+        self._crew.idle.append(worker)
+        return job
+
+    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
+        job = self._crew.running.pop(worker, None)
+        if job is None or job.trial != trial or job.rung != rung:
+            ordered = "nothing" if job is None else f"trial {job.trial} to rung {job.rung}"
+            raise JournalError(
+                f"replay orders worker {worker} {ordered} where the file says trial {trial} to rung {rung}"
+            )
+        return job
+
+    def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
+        """Give jobs to the free workers.
+
+        ``holding`` is a worker that has just reported and waits to hear whether its trial goes on:
+        it goes on in place if it may, and takes another trial only when nobody else is free.
+        """
+        orders: list[Order] = []
+        idle = self._crew.idle
+        while (idle or holding is not None) and not self.stopping:
+            job = self._next_job()
+            if job is None:
+                break
+            if holding is not None and job.trial == holding.trial:
+                orders.append(self._train(holding.worker, job, start=self._rungs[holding.rung], in_place=True))
+                holding = None
+            elif job.trial in self._crew.releasing:
+                self._crew.wait_for_release(job)
+            elif idle:
+                orders.append(self._train(idle.popleft(), job))
+            elif holding is not None:
+                orders.append(self._release(holding))
+                orders.append(self._train(holding.worker, job))
+                holding = None
+        if holding is not None:
+            orders.append(self._release(holding))
+            idle.append(holding.worker)
+        return orders
+
+    def _next_job(self) -> Job | None:
+        job = self._crew.next_returned_job() or self._scheduler.next_job()
+        self._nothing_to_do = job is None
+        return job
+
+    def _release(self, holding: Holding) -> Release:
+        self._crew.releasing[holding.trial] = holding
+        return Release(holding.worker, holding.trial)
+
+    def _train(self, worker: WorkerId, job: Job, *, start: int | None = None, in_place: bool = False) -> Train:
+        trial = job.trial
+        self._crew.running[worker] = job
+        if trial >= self._started:
+            self._started = trial + 1
+        if start is None:
+            start = self.shelf.resource_of(trial)
+        return Train(worker, trial, job.rung, start, self._rungs[job.rung], in_place)

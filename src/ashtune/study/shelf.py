@@ -1,0 +1,83 @@
+"""Which checkpoints exist, how large they are, and which of them have to go.
+
+Bookkeeping only: the engine moves the bytes, told by :class:`~ashtune.orders.Discard`. A study that
+saves nothing costs nothing here.
+"""
+
+import math
+from heapq import heappop, heappush
+from itertools import count
+
+import msgspec
+
+from ashtune.jobs import TrialId
+from ashtune.orders import Discard, Order
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """One checkpoint: the resource it was taken at, its size, and when it was put here (a count)."""
+
+    resource: int
+    size: int
+    serial: int
+
+
+class Shelf:
+    """The checkpoints of a study.
+
+    Args:
+        limit: Most bytes they may take; the least promising go first (lowest rung, then worst
+            loss). None for no limit.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._saved: dict[TrialId, Saved] = {}
+        self._least_promising: list[tuple[int, float, int, TrialId]] = []
+        self._serial = count()
+        self.total_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._saved)
+
+    def __contains__(self, trial: TrialId) -> bool:
+        return trial in self._saved
+
+    def resource_of(self, trial: TrialId) -> int:
+        """Return the resource at which the trial can be resumed, 0 if it must begin again."""
+        saved = self._saved.get(trial)
+        return saved.resource if saved else 0
+
+    def put(self, trial: TrialId, *, resource: int, size: int, rung: int, loss: float) -> list[Order]:
+        """Note a checkpoint; return the orders that make room for it."""
+        orders: list[Order] = []
+        if (older := self._forget(trial)) is not None and older.resource != resource:
+            orders.append(Discard(trial, but=resource))
+        saved = Saved(resource, size, next(self._serial))
+        self._saved[trial] = saved
+        self.total_bytes += size
+        if self._limit is not None:
+            heappush(self._least_promising, (rung, -loss, saved.serial, trial))
+            while self.total_bytes > self._limit and self._least_promising:
+                _, _, serial, least = heappop(self._least_promising)
+                if (found := self._saved.get(least)) is not None and found.serial == serial:
+                    orders += self.remove(least)
+        return orders
+
+    def keep(self, trial: TrialId, *, resource: int, size: int) -> list[Order]:
+        """Note the checkpoint of a job broken off in the middle, which is the last to go."""
+        return self.put(trial, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
+
+    def remove(self, trial: TrialId) -> list[Order]:
+        """Forget a trial's checkpoint; return the order that deletes it, if there was one."""
+        return [Discard(trial)] if self._forget(trial) is not None else []
+
+    def resources(self) -> dict[TrialId, int]:
+        """Return every trial that has a checkpoint, with the resource it was taken at."""
+        return {trial: saved.resource for trial, saved in self._saved.items()}
+
+    def _forget(self, trial: TrialId) -> Saved | None:
+        saved = self._saved.pop(trial, None)
+        if saved is not None:
+            self.total_bytes -= saved.size
+        return saved

@@ -1,0 +1,192 @@
+"""What each scheduler should do, recomputed from the whole history at every step.
+
+Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithms 1 (``sh``) and 2 (``ash``); ``stopping`` is the variant
+that decides once, at a trial's own report.
+
+Rule 1: written as plainly as the paper: lists and ``sorted``. No heap, and nothing remembered from
+one call to the next, so that an oracle is slow and its mistakes are easy to see.
+Rule 2: nothing is shared with the schedulers but the words. The quota is worked out here again.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A job was given to a worker."""
+
+    job: Job
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A job's result arrived; a loss of ``math.inf`` is a failure."""
+
+    job: Job
+    loss: float
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """A running job's trial was withdrawn; with ``replace`` a new one may start."""
+
+    job: Job
+    replace: bool
+
+
+class Extended(msgspec.Struct, frozen=True):
+    """The number of trials was set anew."""
+
+    trials: int | None
+
+
+Fact = Given | Recorded | Withdrawn | Extended
+History = Sequence[Fact]
+Oracle = Callable[[Ladder, int | None, History], Job | None]
+"""From the ladder, the number of trials at first and all that happened to the next job."""
+
+
+def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job that ``get_job`` of Algorithm 2 gives, from the top rung down."""
+    due = promotable(ladder, history)
+    return due[0] if due else _newborn(trials, history, rung=0)
+
+
+def promotable(ladder: Ladder, history: History) -> list[Job]:
+    """Return all promotions that Algorithm 2 allows now: the top rung first, in it the best first."""
+    given = _given(history)
+    due = []
+    for rung in reversed(range(ladder.top)):
+        for loss, trial in _within_quota(ladder, history, rung):
+            if loss < math.inf and Job(trial, rung + 1) not in given:
+                due.append(Job(trial, rung + 1))
+    return due
+
+
+def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the oldest trial that goes on and is not yet given, else a new one."""
+    given = _given(history)
+    for moment, fact in enumerate(history, start=1):
+        if isinstance(fact, Recorded) and fact.job.rung < ladder.top:
+            goes_on = Job(fact.job.trial, fact.job.rung + 1)
+            if goes_on not in given and _goes_on(ladder, history[:moment], fact):
+                return goes_on
+    return _newborn(trials, history, rung=0)
+
+
+def _goes_on(ladder: Ladder, history: History, fact: Recorded) -> bool:
+    """Say whether a trial goes on after the result that ends this history."""
+    best = _within_quota(ladder, history, fact.job.rung)
+    too_few_peers = not best
+    return fact.loss < math.inf and (too_few_peers or (fact.loss, fact.job.trial) in best)
+
+
+def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the next job of the one rung that is open, in the order of the ranks in the rung below."""
+    rung = 0
+    entered: list[TrialId] = []
+    for moment in range(1, len(history) + 1):
+        past = history[:moment]
+        if rung < ladder.top and _is_closed(trials, past, rung, entered):
+            entered = [trial for loss, trial in _within_quota(ladder, past, rung) if loss < math.inf]
+            rung += 1
+    if rung == 0:
+        return _newborn(trials, history, rung=0)
+    given = _given(history)
+    waiting = [Job(trial, rung) for trial in entered if Job(trial, rung) not in given]
+    return waiting[0] if waiting else None
+
+
+def _is_closed(trials: int | None, history: History, rung: int, entered: list[TrialId]) -> bool:
+    """Say whether nothing more can come to a rung: it has results, and awaits neither job nor trial."""
+    given = _given(history)
+    if rung == 0:
+        all_given = _newborn(trials, history, rung=0) is None
+    else:
+        all_given = all(Job(trial, rung) in given for trial in entered)
+    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn)}
+    all_settled = all(job in settled for job in given if job.rung == rung)
+    return all_given and all_settled and bool(_ranked(history, rung))
+
+
+def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return a new trial, for the top rung."""
+    return _newborn(trials, history, rung=ladder.top)
+
+
+def broken_promotions(ladder: Ladder, history: History) -> list[str]:
+    """Return what is wrong with the promotions of an asynchronous study, a sentence each.
+
+    A trial may be given above the lowest rung only while it is among the best ``floor(n * kept)`` of
+    the ``n`` results that the rung below has at that moment, and is not a failure. A job that is given
+    again, because its worker was lost, is no new promotion.
+    """
+    wrong = []
+    for moment, fact in enumerate(history):
+        if not isinstance(fact, Given) or fact.job.rung == 0:
+            continue
+        past, below = history[:moment], fact.job.rung - 1
+        if fact.job in _given(past):
+            continue  # lost and given again
+        best = [trial for loss, trial in _within_quota(ladder, past, below) if loss < math.inf]
+        if fact.job.trial not in best:
+            wrong.append(
+                f"fact {moment}: trial {fact.job.trial} was given to rung {fact.job.rung}, but of the "
+                f"{len(_ranked(past, below))} results of rung {below} only trials {best} may go on"
+            )
+    return wrong
+
+
+def valid_promotions(ladder: Ladder, history: History) -> bool:
+    """Say whether every promotion was within the quota at the time it was given."""
+    return not broken_promotions(ladder, history)
+
+
+def unexplained_results(ladder: Ladder, results: Sequence[Recorded]) -> list[str]:
+    """Return the results that no promotion explains, a sentence each; for journals without orders.
+
+    A trial that has a result above the lowest rung must have been within the quota of the rung below
+    at some moment after it arrived there and before this result: an order may have been held back
+    until its checkpoint was saved.
+    """
+    wrong = []
+    ever: set[Job] = set()  # promotions that were due at some moment so far
+    for moment, result in enumerate(results):
+        trial, rung = result.job.trial, result.job.rung
+        if rung > 0 and Job(trial, rung) not in ever:
+            wrong.append(f"result {moment}: trial {trial} reached rung {rung} and never was within the quota below")
+        if rung < ladder.top:
+            best = _within_quota(ladder, results[: moment + 1], rung)
+            ever |= {Job(good, rung + 1) for loss, good in best if loss < math.inf}
+    return wrong
+
+
+def _given(history: History) -> set[Job]:
+    return {fact.job for fact in history if isinstance(fact, Given)}
+
+
+def _ranked(history: History, rung: int) -> list[tuple[float, TrialId]]:
+    """Return what arrived in a rung, best first, ties to the earlier trial; withdrawn trials never did."""
+    gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
+    arrived = [fact for fact in history if isinstance(fact, Recorded) and fact.job.rung == rung]
+    return sorted((fact.loss, fact.job.trial) for fact in arrived if fact.job.trial not in gone)
+
+
+def _within_quota(ladder: Ladder, history: History, rung: int) -> list[tuple[float, TrialId]]:
+    ranked = _ranked(history, rung)
+    return ranked[: math.floor(len(ranked) * ladder.kept[rung])]
+
+
+def _newborn(trials: int | None, history: History, *, rung: int) -> Job | None:
+    """Return the next new trial, unless as many as allowed were started and not replaced."""
+    limits = [fact.trials for fact in history if isinstance(fact, Extended)]
+    limit = limits[-1] if limits else trials
+    started = len({job.trial for job in _given(history)})
+    replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
+    if limit is not None and started - replaced >= limit:
+        return None
+    return Job(TrialId(started), rung)

@@ -1,0 +1,232 @@
+"""The suite that every scheduler passes: any order of workers, compared with its oracle at each step.
+
+Hypothesis picks who asks, who reports, fails, is lost or is withdrawn, and shrinks what it breaks.
+
+Rule: a trial named by ``hopeless`` is never given again, and is named once, until the number of
+trials is changed or a trial that has results is withdrawn; either may bring it within the quota.
+
+Example:
+    >>> from ashtune.schedulers.ash import Ash
+    >>> from ashtune.testing import oracles
+    >>> check_scheduler(Ash, oracles.ash, options=settings(SETTINGS, max_examples=5))
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ashtune.errors import SettingsError
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.testing.oracles import Extended, Fact, Given, Oracle, Recorded, Withdrawn
+
+Make = Callable[[Ladder, int | None], Scheduler]
+
+LADDERS = (
+    Ladder(1, 64, 2),
+    Ladder(1, 9, 3),
+    Ladder(1, 100, 3),
+    Ladder(1, 10, 1.5),
+    Ladder.explicit([1, 5, 20]),
+    Ladder(7, 7),
+)
+BUDGETS = (None, 0, 1, 2, 5, 9, 16, 30)
+
+SETTINGS = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+_FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties abound
+_LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
+_PICKS = st.integers(0, 99)
+_WORST = 1e9
+_JOBS_TO_THE_END = 200
+
+
+def check_scheduler(
+    make: Make,
+    oracle: Oracle,
+    *,
+    ladders: Sequence[Ladder] = LADDERS,
+    budgets: Sequence[int | None] = BUDGETS,
+    options: settings = SETTINGS,
+) -> None:
+    """Fail with the shortest history found in which a scheduler and its oracle differ.
+
+    Args:
+        make: Builds the scheduler from a ladder and a number of trials.
+        oracle: From the ladder, that number and the whole history to the next job.
+        ladders: To be tried.
+        budgets: Numbers of trials to be tried; None is no end.
+        options: Of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
+
+    Raises:
+        AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
+    """
+    study = {"make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders, "budgets": budgets}
+    machine = type("AnyOrderOfWorkersHere", (AnyOrderOfWorkers,), study)
+    run_state_machine_as_test(machine, settings=options)
+
+
+class AnyOrderOfWorkers(RuleBasedStateMachine):
+    """A study of any number of workers, which nobody but Hypothesis schedules."""
+
+    make: ClassVar[Make]
+    oracle: ClassVar[Oracle]
+    ladders: ClassVar[Sequence[Ladder]]
+    budgets: ClassVar[Sequence[int | None]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[Fact] = []
+        self.running: list[Job] = []
+        self.gone: set[TrialId] = set()
+        self.hopeless: set[TrialId] = set()
+
+    @initialize(data=st.data())
+    def a_study_begins(self, data: st.DataObject) -> None:
+        self.ladder = data.draw(st.sampled_from(self.ladders))
+        self.trials = data.draw(st.sampled_from(self.budgets))
+        self.scheduler = type(self).make(self.ladder, self.trials)
+
+    @rule()
+    def a_worker_asks(self) -> None:
+        self._ask()
+
+    @rule(losses=st.lists(_LOSSES, min_size=1, max_size=12))
+    def a_worker_asks_and_reports_at_once(self, losses: list[float]) -> None:
+        for loss in losses:
+            if (job := self._ask()) is not None:
+                self._report(job, loss)
+
+    @rule(workers=st.integers(2, 8))
+    def many_workers_ask(self, workers: int) -> None:
+        for _ in range(workers):
+            self._ask()
+
+    @precondition(lambda self: self.running)
+    @rule(pick=_PICKS, loss=_LOSSES)
+    def a_worker_reports(self, pick: int, loss: float) -> None:
+        self._report(self._running_job(pick), loss)
+
+    @precondition(lambda self: len(self.running) > 1)
+    @rule(reports=st.lists(st.tuples(_PICKS, _LOSSES), min_size=2, max_size=8))
+    def several_report_before_anybody_asks(self, reports: list[tuple[int, float]]) -> None:
+        for pick, loss in reports[: len(self.running)]:
+            self._report(self._running_job(pick), loss)
+
+    @precondition(lambda self: self.running)
+    @rule(pick=_PICKS)
+    def a_job_fails(self, pick: int) -> None:
+        self._report(self._running_job(pick), math.inf)
+
+    @precondition(lambda self: self.running)
+    @rule(pick=_PICKS, replace=st.booleans())
+    def a_job_is_withdrawn(self, pick: int, replace: bool) -> None:
+        job = self._running_job(pick)
+        self.running.remove(job)
+        self.scheduler.withdraw(job, replace=replace)
+        self.history.append(Withdrawn(job, replace))
+        self.gone.add(job.trial)
+        if job.rung > 0:
+            self.hopeless.clear()
+
+    @precondition(lambda self: self.running)
+    @rule(pick=_PICKS)
+    def a_worker_is_lost_and_the_study_gives_its_job_again(self, pick: int) -> None:
+        job = self._running_job(pick)
+        self.running.remove(job)
+        self.running.append(job)  # the scheduler hears nothing; the job's result comes later
+
+    @rule(data=st.data())
+    def the_number_of_trials_is_changed(self, data: st.DataObject) -> None:
+        trials = data.draw(st.sampled_from(self.budgets) | st.integers(0, 40))
+        try:
+            self.scheduler.extend(trials)
+        except SettingsError:
+            return  # refused, so nothing may have changed: the oracle goes on as before
+        self.history.append(Extended(trials))
+        self.hopeless.clear()
+
+    @rule()
+    def checkpoints_are_freed(self) -> None:
+        for trial in self.scheduler.hopeless():
+            assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
+            assert trial not in self.gone, f"trial {trial} was withdrawn and then named hopeless"
+            assert trial not in [job.trial for job in self.running], f"trial {trial} is running and named hopeless"
+            self.hopeless.add(trial)
+
+    @invariant()
+    def no_trial_has_two_jobs_at_once(self) -> None:
+        trials = [job.trial for job in self.running]
+        assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
+
+    def teardown(self) -> None:
+        """Let all that is still to come be as bad as can be, which is when the hopeless have most hope."""
+        if not hasattr(self, "scheduler"):
+            return
+        self.checkpoints_are_freed()
+        for _ in range(_JOBS_TO_THE_END):
+            while self.running:
+                self._report(self.running[0], _WORST)
+            job = self.scheduler.next_job()
+            if job is None:
+                break
+            self._give(job)
+        self._check_history()
+
+    def _running_job(self, pick: int) -> Job:
+        return self.running[pick % len(self.running)]
+
+    def _ask(self) -> Job | None:
+        expected = type(self).oracle(self.ladder, self.trials, self.history)
+        job = self.scheduler.next_job()
+        assert job == expected, f"gave {job} where the oracle gives {expected}"
+        if job is not None:
+            self._give(job)
+        return job
+
+    def _give(self, job: Job) -> None:
+        assert job.trial not in self.hopeless, f"trial {job.trial} was named hopeless and is given again"
+        assert job.trial not in self.gone, f"trial {job.trial} was withdrawn and is given again"
+        self.history.append(Given(job))
+        self.running.append(job)
+
+    def _report(self, job: Job, loss: float) -> None:
+        self.running.remove(job)
+        self.scheduler.record(job, loss)
+        self.history.append(Recorded(job, loss))
+
+    def _check_history(self) -> None:
+        """Whatever the rule: numbers in order, a job once, and only a finite result leads one rung up."""
+        seen: list[Job] = []
+        losses: dict[Job, float] = {}
+        for fact in self.history:
+            match fact:
+                case Given(job):
+                    earlier = [job_before for job_before in seen if job_before.trial == job.trial]
+                    if earlier:
+                        assert job.rung == earlier[-1].rung + 1, f"{job} follows {earlier}"
+                        assert losses.get(earlier[-1], math.inf) < math.inf, f"{job} follows no finite result"
+                    else:
+                        number = len({job_before.trial for job_before in seen})
+                        assert job.trial == number, f"{job} is new; its number should be {number}"
+                    seen.append(job)
+                case Recorded(job, loss):
+                    losses[job] = loss

@@ -1,0 +1,140 @@
+"""Workers that are threads of this process: the workbench and the messages are real, the process is not.
+
+For tests of what drives workers: they start in no time. They cannot be killed.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ashtune.events import Event, WorkerJoined, stamped
+from ashtune.jobs import Goal, WorkerId
+from ashtune.orders import Discard, Order, Train
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.training.desk import Dismissed
+from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
+from ashtune.training.objective import Objective, Workbench
+
+
+class QueueDesk:
+    """A desk between two threads."""
+
+    def __init__(self, outbox: "queue.SimpleQueue[FromWorker]") -> None:
+        self.inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
+        self._outbox = outbox
+        self._peeked: list[ToWorker] = []
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        self._outbox.put(message)
+
+    def receive(self) -> ToWorker:
+        """Wait for the next message."""
+        message = self._peeked.pop() if self._peeked else self.inbox.get()
+        if message is None:
+            raise Dismissed
+        return message
+
+    def peek(self) -> ToWorker | None:
+        """Return a message if one has come already."""
+        if not self._peeked and not self.inbox.empty():
+            self._peeked.append(self.receive())
+        return self._peeked[0] if self._peeked else None
+
+
+class ThreadWorkers:
+    """An engine of threads.
+
+    Args:
+        study: The study's directory.
+        objective: The training function itself.
+        configurations: Trial -> configuration.
+        goal: The study's metric and mode.
+        workers: How many.
+        first_worker: The number of the first.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        objective: Objective,
+        configurations: Configurations,
+        *,
+        goal: Goal,
+        workers: int = 1,
+        first_worker: int = 0,
+    ) -> None:
+        self._configurations = configurations
+        self._checkpoints = Checkpoints(study)
+        self._said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
+        self._desks: dict[WorkerId, QueueDesk] = {}
+        self._threads: list[threading.Thread] = []
+        self._began = time.monotonic()
+        self._progress: list[Progress] = []
+        for number in range(first_worker, first_worker + workers):
+            worker = WorkerId(number)
+            desk = self._desks[worker] = QueueDesk(self._said)
+            bench = Workbench(objective, Setup(worker, "", goal, str(study), 0, []), desk)
+            thread = threading.Thread(target=_serve, args=(bench, desk), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+            self._said.put(WorkerJoined(0, worker))
+
+    def now(self) -> float:
+        """Return the seconds since this engine began."""
+        return round(time.monotonic() - self._began, 6)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Block until a worker has said something, or until the given time."""
+        events: list[Event] = []
+        try:
+            message = self._said.get(timeout=max(0.001, until - self.now()))
+            while True:
+                if isinstance(message, Broken):
+                    raise AssertionError(message.reason)
+                if isinstance(message, Progress):
+                    self._progress.append(message)
+                else:
+                    events.append(stamped(message, self.now()))
+                message = self._said.get_nowait()
+        except queue.Empty:
+            return events
+
+    def carry_out(self, order: Order) -> None:
+        """Put an order into its worker's inbox, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._checkpoints.discard(order.trial, order.but)
+        elif isinstance(order, Train):
+            configuration = msgspec.Raw(self._configurations.encoded(order.trial))
+            self._desks[order.worker].inbox.put(
+                Assignment(order.trial, order.rung, order.start, order.target, order.in_place, configuration)
+            )
+        else:
+            self._desks[order.worker].inbox.put(order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        progress, self._progress = self._progress, []
+        return progress
+
+    def close(self) -> None:
+        """Dismiss all workers."""
+        for desk in self._desks.values():
+            desk.inbox.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _serve(bench: Workbench, desk: QueueDesk) -> None:
+    try:
+        while True:
+            message = desk.receive()
+            if isinstance(message, Assignment):
+                bench.run(message)
+    except Dismissed:
+        return

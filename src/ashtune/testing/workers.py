@@ -1,0 +1,249 @@
+"""The suite that every engine passes: pipes, MPI, threads, or yours.
+
+Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes
+(study directory, training function, number of workers) and returns a :class:`Yard`.
+
+It knows what to expect of workers that are processes of their own (``isolates = True``): they survive a
+training function that ends its process.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ashtune.engines.protocol import Workers
+from ashtune.errors import InvalidConfiguration
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.orders import Pause, Release, Train
+from ashtune.study.configurations import Configurations
+
+Kind = TypeVar("Kind", bound=Event)
+PATIENCE = 30.0
+
+
+class Squares:
+    """A search whose configuration i is ``{"x": i}``."""
+
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, Any]:
+        """Return the configuration."""
+        return {"x": trial}
+
+
+class Yard:
+    """Workers with the little that a test needs around them.
+
+    Args:
+        workers: The engine under test.
+        configurations: Those that the engine was given.
+    """
+
+    def __init__(self, workers: Workers, configurations: Configurations) -> None:
+        self.workers = workers
+        self._configurations = configurations
+        self._seen: list[Event] = []
+        self.history: list[Event] = []
+
+    def train(self, worker: WorkerId, trial: int, *, rung: int = 0, start: int = 0, target: int = 1) -> None:
+        """Order a worker to train a trial."""
+        number = TrialId(trial)
+        if number not in self._configurations:
+            self._configurations.draw(number)
+        self.workers.carry_out(Train(worker, number, rung, start, target))
+
+    def go_on(self, worker: WorkerId, trial: int, *, rung: int, start: int, target: int) -> None:
+        """Order a worker to go on in place."""
+        self.workers.carry_out(Train(worker, TrialId(trial), rung, start, target, in_place=True))
+
+    def next(self, kind: type[Kind]) -> Kind:
+        """Wait for the next event of a kind; others stay to be asked for."""
+        until = self.workers.now() + PATIENCE
+        while True:
+            for event in self._seen:
+                if isinstance(event, kind):
+                    self._seen.remove(event)
+                    return event
+            assert self.workers.now() < until, f"no {kind.__name__} in {PATIENCE} s; there were {self._seen}"
+            arrived = list(self.workers.wait(until))
+            self.history += arrived
+            self._seen += arrived
+
+
+MakeYard = Callable[[Path, Callable[..., Any], int], Yard]
+
+
+def _count(trial: Any) -> None:
+    trained = trial.restore() or []
+    for epoch in trial.epochs():
+        trained.append(epoch)
+        trial.report(score=float(trial["x"]), trained=len(trained))
+    trial.save(trained)
+
+
+class WorkersSuite:
+    """What an engine must do."""
+
+    isolates = True
+
+    def test_every_worker_joins_once_under_its_own_number(self, engine: MakeYard, tmp_path: Path) -> None:
+        """A worker's first word is that it is there."""
+        yard = engine(tmp_path, _count, 2)
+        assert yard.next(WorkerJoined).worker != yard.next(WorkerJoined).worker
+
+    def test_a_result_carries_the_rung_its_metrics_and_the_curve_before(self, engine: MakeYard, tmp_path: Path) -> None:
+        """One event tells all the epochs up to a rung."""
+        yard = engine(tmp_path, _count, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 7, rung=2, target=3)
+        found = yard.next(JobFinished)
+        assert (found.trial, found.rung, found.start, found.resource, found.held) == (7, 2, 0, 3, True)
+        assert found.metrics == {"score": 7.0, "trained": 3.0}
+        assert [resource for resource, _ in found.curve] == [1, 2]
+
+    def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeYard, tmp_path: Path) -> None:
+        """Nothing is saved or loaded between the two rungs."""
+        yard = engine(tmp_path, _count, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0, target=2)
+        yard.next(JobFinished)
+        yard.go_on(worker, 0, rung=1, start=2, target=5)
+        found = yard.next(JobFinished)
+        assert (found.start, found.resource, found.metrics["trained"]) == (2, 5, 5.0)
+        assert not (tmp_path / "checkpoints").exists()
+
+    def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeYard, tmp_path: Path) -> None:
+        """The checkpoint of one worker is another's beginning."""
+        yard = engine(tmp_path, _count, 2)
+        one, other = yard.next(WorkerJoined).worker, yard.next(WorkerJoined).worker
+        yard.train(one, 3, target=2)
+        yard.next(JobFinished)
+        yard.workers.carry_out(Release(one, TrialId(3)))
+        released = yard.next(TrialReleased)
+        assert released.resource == 2
+        assert released.checkpoint is not None
+        assert released.checkpoint > 0
+        yard.train(other, 3, rung=1, start=2, target=4)
+        found = yard.next(JobFinished)
+        assert (found.start, found.resource, found.metrics["trained"]) == (2, 4, 4.0)
+
+    def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
+        self, engine: MakeYard, tmp_path: Path
+    ) -> None:
+        """The order to let go and the next job go out together."""
+        yard = engine(tmp_path, _count, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0)
+        yard.next(JobFinished)
+        yard.workers.carry_out(Release(worker, TrialId(0)))
+        yard.train(worker, 1)
+        assert yard.next(JobFinished).trial == 1
+        assert yard.next(TrialReleased).trial == 0
+
+    def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
+        self, engine: MakeYard, tmp_path: Path
+    ) -> None:
+        """A paused job resumes where it was, not at its rung."""
+        gate = tmp_path / "gate"
+
+        def patient(trial: Any) -> None:
+            import time
+
+            trained = trial.restore() or []
+            for epoch in trial.epochs():
+                trained.append(epoch)
+                trial.report(score=1.0, trained=len(trained))
+                gate.write_text(str(epoch))
+                time.sleep(0.01)
+            trial.save(trained)
+
+        yard = engine(tmp_path, patient, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0, target=2_000)
+        while not gate.exists():
+            yard.workers.wait(yard.workers.now() + 0.01)
+        yard.workers.carry_out(Pause(worker, TrialId(0)))
+        paused = yard.next(JobPaused)
+        assert 0 < paused.resource < 2_000
+        assert paused.checkpoint is not None
+        yard.train(worker, 0, start=paused.resource, target=paused.resource + 1)
+        found = yard.next(JobFinished)
+        assert (found.start, found.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
+
+    def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
+        self, engine: MakeYard, tmp_path: Path
+    ) -> None:
+        """A user's fault fails the user's trial."""
+
+        def fragile(trial: Any) -> float:
+            if trial["x"] == 0:
+                raise ValueError("the learning rate is not to my taste")
+            return float(trial["x"])
+
+        yard = engine(tmp_path, fragile, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0)
+        failed = yard.next(JobFailed)
+        assert failed.reason == "ValueError: the learning rate is not to my taste"
+        assert "in fragile" in failed.traceback
+        yard.train(worker, 1)
+        assert yard.next(JobFinished).metrics == {"score": 1.0}
+
+    def test_an_invalid_configuration_is_withdrawn(self, engine: MakeYard, tmp_path: Path) -> None:
+        """It is a verdict on the configuration, not a failure."""
+
+        def picky(trial: Any) -> float:
+            raise InvalidConfiguration("too wide")
+
+        yard = engine(tmp_path, picky, 1)
+        yard.train(yard.next(WorkerJoined).worker, 0)
+        assert yard.next(TrialWithdrawn).reason == "too wide"
+
+    def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeYard, tmp_path: Path) -> None:
+        """A driver has other things to do."""
+        yard = engine(tmp_path, _count, 1)
+        yard.next(WorkerJoined)
+        until = yard.workers.now() + 0.05
+        assert list(yard.workers.wait(until)) == []
+        assert yard.workers.now() >= until - 0.01
+
+    def test_events_come_in_the_order_of_their_times(self, engine: MakeYard, tmp_path: Path) -> None:
+        """The engine stamps them as they arrive."""
+        yard = engine(tmp_path, _count, 2)
+        for _ in range(2):
+            yard.train(yard.next(WorkerJoined).worker, 0)
+        for _ in range(2):
+            yard.next(JobFinished)
+        times = [event.time for event in yard.history]
+        assert times == sorted(times)
+        assert times[-1] <= yard.workers.now()
+
+    def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeYard, tmp_path: Path) -> None:
+        """What ends the process costs one job."""
+        if not self.isolates:
+            return
+
+        def deadly(trial: Any) -> float:
+            if trial["x"] == 0:
+                os._exit(3)
+            return 1.0
+
+        yard = engine(tmp_path, deadly, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0)
+        lost = yard.next(WorkerLost)
+        assert (lost.worker, lost.trial, lost.reason) == (worker, 0, "left with exit status 3")
+        heir = yard.next(WorkerJoined).worker
+        yard.train(heir, 1)
+        assert yard.next(JobFinished).worker == heir

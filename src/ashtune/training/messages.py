@@ -1,0 +1,67 @@
+"""What a driver and a worker say to each other, over any transport.
+
+To a worker go :class:`Setup` once, then :class:`Assignment`, and the orders
+:class:`~ashtune.orders.Release` and :class:`~ashtune.orders.Pause`. Back come events as they go
+into the journal, and two things that do not: :class:`Progress` and :class:`Broken`.
+"""
+
+import msgspec
+
+from ashtune.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.orders import Pause, Release
+
+
+class Setup(msgspec.Struct, frozen=True, tag=True):
+    """Everything a worker must know before its first job.
+
+    ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
+    driver's ``sys.path``, so that the same modules are found.
+    """
+
+    worker: WorkerId
+    objective: str
+    goal: Goal
+    study: str
+    seed: int
+    path: list[str]
+
+
+class Assignment(msgspec.Struct, frozen=True, tag=True):
+    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already."""
+
+    trial: TrialId
+    rung: int
+    start: int
+    target: int
+    in_place: bool
+    configuration: msgspec.Raw
+
+
+class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+    """A report between rungs, sent now and then for the live display; it is not journaled."""
+
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    metrics: dict[str, float | None]
+
+
+class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
+    """No trial of this study can succeed: the function cannot be loaded, or never reports the metric."""
+
+    worker: WorkerId
+    reason: str
+    traceback: str = ""
+
+
+ToWorker = Setup | Assignment | Release | Pause
+JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
+FromWorker = WorkerJoined | JobEvent | Progress | Broken

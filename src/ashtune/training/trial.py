@@ -1,0 +1,85 @@
+"""The trial, as the training function sees it."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ashtune.jobs import TrialId
+from ashtune.study.checkpoints import CheckpointWriter
+from ashtune.training.job import RunningJob
+
+
+class Trial:
+    """A configuration to be trained: handed to the training function, which
+
+    1. takes up the model where it was left, or builds it: ``model = trial.restore() or build(trial.config)``;
+    2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each;
+    3. saves it: ``trial.save(model)``.
+
+    A learner that trains in one go uses ``trial.start`` and ``trial.target`` instead of the loop, and
+    reports once.
+    """
+
+    def __init__(self, number: TrialId, config: dict[str, Any], job: RunningJob, checkpoint: CheckpointWriter) -> None:
+        self.number = number
+        """The number of the trial, from 0."""
+        self.config = config
+        """The configuration: name -> plain Python value. ``trial[name]`` is short for it."""
+        self._job = job
+        self._checkpoint = checkpoint
+
+    def __getitem__(self, name: str) -> Any:
+        return self.config[name]
+
+    @property
+    def start(self) -> int:
+        """The resource (epochs, trees, steps) this trial is already trained to; 0 for a new one."""
+        return self._job.start
+
+    @property
+    def target(self) -> int:
+        """The resource it is to be trained to now: that of its rung."""
+        return self._job.target
+
+    @property
+    def seed(self) -> int:
+        """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
+        digest = hashlib.blake2b(f"{self._job.study_seed}/{self.number}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big")
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
+
+        At the target the report decides: promoted at once, the loop simply goes on, with nothing
+        saved or loaded. Otherwise it ends; save the model after it.
+        """
+        epoch = self.start
+        while self._job.may_go_on(epoch):
+            epoch += 1
+            self._job.epoch = epoch
+            yield epoch
+
+    def report(self, **metrics: Any) -> None:
+        """Report metrics of the current epoch (outside the loop: of the target).
+
+        Args:
+            metrics: Numbers by name; the study's metric must be among them.
+
+        Raises:
+            ObjectiveError: If it is not, or a value is not a number.
+        """
+        self._job.report(metrics)
+
+    def save(self, state: object) -> None:
+        """Save an object (pickled by cloudpickle) for the next time this trial is trained."""
+        self._checkpoint.save(state)
+
+    def restore(self) -> Any:
+        """Return what :meth:`save` saved, or None for a new trial."""
+        return self._checkpoint.restore()
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """A folder for your own files instead of :meth:`save`; what you left there last time is in it."""
+        return self._checkpoint.directory()

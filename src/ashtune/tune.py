@@ -1,0 +1,186 @@
+"""``tune``: the whole of ashtune as one function."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ashtune import __version__, objectives
+from ashtune.building import scheduler_named, search_named
+from ashtune.errors import SettingsError, StudyError
+from ashtune.jobs import Goal, Mode
+from ashtune.ladder import Ladder, Reduction
+from ashtune.limits import Limits, check_whole, limits_of, means_of
+from ashtune.search.space import Space
+from ashtune.session import Session
+from ashtune.studies import Study
+from ashtune.study import journal as journals
+from ashtune.study.journal import Settings
+
+
+def tune(
+    objective: Callable[..., Any],
+    space: Any,
+    *,
+    metric: str,
+    mode: Mode,
+    trials: int | None = None,
+    max_resource: int | None = None,
+    min_resource: int = 1,
+    reduction_factor: Reduction = 2,
+    rungs: Sequence[int] | None = None,
+    scheduler: str = "ash",
+    search: str = "random",
+    grid_points: int | Mapping[str, int] | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
+    seed: int = 0,
+    time_limit: float | None = None,
+    total_resource: int | None = None,
+    target: float | None = None,
+    trial_timeout: float | None = None,
+    checkpoint_limit: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    directory: str | Path | None = None,
+    quiet: bool = False,
+) -> Study:
+    """Tune a training function on every core of this machine.
+
+    A directory that holds the same study already is continued: a script that is started again, as
+    after a crash or by a batch system, goes on where it was.
+
+    Args:
+        objective: The training function; it is called with a :class:`~ashtune.Trial`.
+        space: A dict of hyperparameters (ranges, lists, ConfigSpace ones) or a ConfigurationSpace.
+        metric: The reported metric that counts.
+        mode: "max" or "min".
+        trials: How many configurations to try.
+        max_resource: Resource (epochs, trees, steps) of the top rung.
+        min_resource: Resource of the lowest rung.
+        reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
+        rungs: The rungs themselves, in place of the three above.
+        scheduler: "ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh"
+            (synchronous successive halving) or "full" (no early stop).
+        search: "random" or "grid".
+        grid_points: Points on continuous parameters of a grid: for all, or by name.
+        enqueue: Configurations to try first.
+        seed: Decides the configurations drawn.
+        time_limit: Seconds after which running trials are paused and the study can be resumed.
+        total_resource: Epochs, all trials together, after which it stops.
+        target: Value of the metric at which it stops.
+        trial_timeout: Seconds that one job, from one rung to the next, may take.
+        checkpoint_limit: Most bytes of checkpoints; the least promising go first.
+        workers: Processes; all cores by default.
+        threads: BLAS threads of each; by default the cores are shared out.
+        directory: Where the study is kept; by default a new one under ``runs``.
+        quiet: Show nothing.
+
+    Returns:
+        The study, complete or stopped.
+
+    Raises:
+        AshtuneError: In one line, for whatever cannot be used.
+        KeyboardInterrupt: After Ctrl-C, when everything is kept.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4)
+        >>> abs(study.best.config["x"] - 0.5) < 0.5
+        True
+    """
+    goal = _goal(metric, mode)
+    ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
+    parsed = Space.parse(space)
+    enqueued = [parsed.check(configuration) for configuration in enqueue]
+    recipe = {"kind": search} if grid_points is None else {"kind": search, "points": grid_points}
+    found = search_named(recipe, parsed, check_whole("seed", seed, at_least=0), enqueued)
+    limits = limits_of(trials, time_limit, total_resource, target)
+    if found.size is None and limits == Limits():
+        raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
+    scheduler_named(scheduler)  # a wrong name is refused before anything is created
+    if scheduler == "sh" and trials is None and found.size is None:
+        raise SettingsError("scheduler='sh' halves a known number of trials; give trials=256")
+    means = means_of(workers, threads, trial_timeout, quiet=quiet)
+    pickled = objectives.packed(objective)
+    name = objectives.name_of(objective)
+    rung_record, kept_record = ladder.to_record()
+    settings = Settings(
+        ashtune=__version__,
+        created=time.time(),
+        name=name,
+        goal=goal,
+        scheduler=scheduler,
+        rungs=rung_record,
+        kept=kept_record,
+        space=parsed.to_record(),
+        search=recipe,
+        enqueued=enqueued,
+        seed=seed,
+        checkpoint_limit=checkpoint_limit,
+    )
+    path = _place(directory, name)
+    _open_or_create(path, settings, pickled)
+    Session(path, limits, means).run()
+    return Study.load(path)
+
+
+def _goal(metric: str, mode: Mode) -> Goal:
+    if not isinstance(metric, str) or not metric:
+        raise SettingsError(f"metric={metric!r} is not a name; give the name that is reported, as in metric='accuracy'")
+    if mode not in ("min", "max"):
+        raise SettingsError(f"mode={mode!r} is neither 'min' nor 'max'; say which way {metric!r} is better")
+    return Goal(metric, mode)
+
+
+def ladder_of(
+    min_resource: int, max_resource: int | None, reduction_factor: Reduction, rungs: Sequence[int] | None
+) -> Ladder:
+    """Return the ladder that the arguments of a study describe.
+
+    Raises:
+        LadderError: If they do not fit together.
+        SettingsError: If there are too few or too many of them.
+    """
+    if rungs is not None:
+        if max_resource is not None:
+            raise SettingsError(
+                f"rungs={list(rungs)} and max_resource={max_resource} were both given; give one of them"
+            )
+        return Ladder.explicit(rungs)
+    if max_resource is None:
+        raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
+    return Ladder(min_resource, max_resource, reduction_factor)
+
+
+def _place(directory: str | Path | None, name: str) -> Path:
+    """Return where the study goes: as given, or a new directory under ``runs``."""
+    if directory is not None:
+        return Path(directory)
+    stem = f"{name.strip('<>')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, suffix = Path("runs", stem), 1
+    while path.exists():
+        suffix += 1
+        path = Path("runs", f"{stem}-{suffix}")
+    return path
+
+
+def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> None:
+    """Make a directory a study's, or make sure that it is this study's already."""
+    journal = path / journals.NAME
+    if journal.exists():
+        differences = journals.differences(journals.read_settings(journal), settings)
+        if differences:
+            raise StudyError(
+                f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
+                f"study with `ashtune resume {path}`"
+            )
+    else:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
+    objectives.keep(path, pickled)
+    if not journal.exists():
+        journals.create(journal, settings)

@@ -1,0 +1,164 @@
+"""Whatever a training function does, the study ends, says which trials failed and why, and loses nothing else."""
+
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import ObjectiveError
+from ashtune.events import JobFailed, JobFinished, WorkerLost
+from ashtune.study.journal import NAME, read_events
+
+TRIALS = 16
+BAD = (3, 8)
+
+
+def _raises(trial: Any) -> None:
+    raise RuntimeError(f"no luck with trial {trial.number}")
+
+
+def _is_nan(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(score=math.nan)
+
+
+def _exits(trial: Any) -> None:
+    os._exit(7)
+
+
+def _segfaults(trial: Any) -> None:
+    ctypes.string_at(0)
+
+
+def _is_killed(trial: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _never_returns(trial: Any) -> None:
+    while True:
+        time.sleep(1)
+
+
+def _runs_out_of_memory(trial: Any) -> None:
+    raise MemoryError
+
+
+FATES = {
+    _raises: "RuntimeError: no luck with trial",
+    _is_nan: "score is not finite at 1",
+    _exits: "left with exit status 7",
+    _segfaults: "killed by SIGSEGV",
+    _is_killed: "killed by SIGKILL",
+    _never_returns: "over its trial_timeout of 1 s",
+    _runs_out_of_memory: "MemoryError",
+}
+
+
+def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
+    def train(trial: Any) -> None:
+        if trial.number in BAD:
+            bad(trial)
+            return
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            trained += 1
+            assert trained == epoch
+            trial.report(score=trial["x"])
+        trial.save(trained)
+
+    return ashtune.tune(
+        train,
+        {"x": (0.0, 1.0)},
+        metric="score",
+        mode="max",
+        trials=TRIALS,
+        max_resource=8,
+        workers=2,
+        directory=directory / "study",
+        quiet=True,
+        **options,
+    )
+
+
+def events(study: ashtune.Study) -> list[Any]:
+    return [event for _, event in read_events(study.directory / NAME)]
+
+
+@pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
+def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> None:
+    study = tuned(tmp_path, bad, trial_timeout=1.0)
+    table = study.trials_dataframe().set_index("number")
+    assert set(table.index[table.status == "failed"]) == set(BAD)
+    for trial in BAD:
+        assert FATES[bad] in table.reason[trial]
+    jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
+    assert set(jobs.values()) == {1}
+    assert {trial for trial, rung in jobs if rung == 0} == set(range(TRIALS)) - set(BAD)
+    assert study.best.rung == 3
+
+
+def test_a_trial_that_ends_its_process_is_tried_twice_and_not_more(tmp_path: Path) -> None:
+    study = tuned(tmp_path, _exits)
+    lost = Counter(event.trial for event in events(study) if isinstance(event, WorkerLost))
+    assert lost == dict.fromkeys(BAD, 2)
+
+
+def test_a_traceback_and_the_last_words_of_a_crash_are_kept(tmp_path: Path) -> None:
+    failed = [event for event in events(tuned(tmp_path, _raises)) if isinstance(event, JobFailed)]
+    assert all("in _raises" in event.traceback for event in failed)
+
+
+def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> None:
+    lost = [event for event in events(tuned(tmp_path, _segfaults)) if isinstance(event, WorkerLost)]
+    assert all("Segmentation fault" in event.last_words and "_segfaults" in event.last_words for event in lost)
+
+
+def test_every_trial_failing_ends_the_study_and_there_is_no_best(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        _raises, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=5, max_resource=4, directory=tmp_path / "s",
+        quiet=True,
+    )  # fmt: skip
+    with pytest.raises(ashtune.AshtuneError, match=r"no trial of .* has a result"):
+        _ = study.best
+
+
+def test_a_metric_that_is_never_reported_ends_the_study_at_once_in_one_line(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(acc=1.0)
+
+    with pytest.raises(ObjectiveError) as caught:
+        ashtune.tune(
+            train, {"x": (0.0, 1.0)}, metric="accuracy", mode="max", trials=5, max_resource=4,
+            directory=tmp_path / "s", quiet=True,
+        )  # fmt: skip
+    assert "'acc'" in str(caught.value)
+    assert "'accuracy'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_training_function_prints_goes_to_the_logs_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def train(trial: Any) -> float:
+        print("a word on stdout")
+        print("a word on stderr", file=sys.stderr)
+        subprocess.run(["echo", "a word of a child"], check=True)
+        return 1.0
+
+    ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=1, directory=tmp_path / "s",
+        workers=1, quiet=True,
+    )  # fmt: skip
+    assert capfd.readouterr() == ("", "")
+    log = (tmp_path / "s" / "logs" / "worker-0.log").read_text()
+    assert log.count("a word on stdout") == log.count("a word on stderr") == log.count("a word of a child") == 2

@@ -1,0 +1,90 @@
+"""A real ``kill -9`` of the driver of ``ashtune run`` with two workers, at 20 random times."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import ashtune
+from ashtune.events import JobFinished, WorkerJoined
+from ashtune.jobs import Job
+from ashtune.ladder import Ladder
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.oracles import Recorded, unexplained_results
+
+KILLS = 20
+SEED = 20
+TRAIN = """
+    import time
+
+    space = {"x": (0.0, 1.0)}
+
+    def train(trial):
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            time.sleep(0.002)
+            trained.append(epoch)
+            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+            trial.report(score=trial["x"] + (trial.number * epoch) % 7 / epoch)
+        trial.save(trained)
+"""
+
+
+def results(journal: Path) -> list[JobFinished]:
+    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(tmp_path: Path) -> None:
+    moments = random.Random(SEED)
+    file = tmp_path / "train.py"
+    file.write_text(textwrap.dedent(TRAIN))
+    study = tmp_path / "study"
+    journal = study / NAME
+    run = [sys.executable, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max"]
+    run += ["--trials", "400", "--max-resource", "16", "--workers", "2", "--directory", str(study), "--quiet"]
+    before: list[JobFinished] = []
+    kills = 0
+    while kills < KILLS:
+        driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seen = len(before)
+        while driver.poll() is None and not (journal.exists() and len(results(journal)) > seen):
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0.0, 0.08))
+        assert driver.poll() is None, f"the study ended after {kills} kills: {driver.communicate()[1]}"
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        kills += 1
+        now = results(journal)
+        assert now[: len(before)] == before, "a finished result is gone"
+        before = now
+        workers = [event.pid for _, event in read_events(journal) if isinstance(event, WorkerJoined)]
+        give_up = time.monotonic() + 5
+        while any(alive(pid) for pid in workers):
+            assert time.monotonic() < give_up, f"workers left behind: {[pid for pid in workers if alive(pid)]}"
+            os.sched_yield()
+    ended = subprocess.run([sys.executable, "-m", "ashtune", "resume", str(study), "--quiet"], check=True)
+    assert ended.returncode == 0
+    counted = Counter((event.trial, event.rung) for event in results(journal))
+    assert set(counted.values()) == {1}, "a finished result was trained again"
+    assert {trial for trial, rung in counted if rung == 0} == set(range(400)), "a configuration is lost"
+    table = ashtune.Study.load(study).trials_dataframe()
+    assert (table.status != "failed").all()
+    recorded = [Recorded(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results(journal)]
+    assert unexplained_results(Ladder(1, 16, 2), recorded) == []

@@ -1,0 +1,306 @@
+"""The function ``tune`` and the study it returns."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
+from ashtune.events import JobFinished, SessionStarted, TrialReleased
+from ashtune.study.journal import NAME, read_events
+
+SPACE = {"x": (0.0, 1.0)}
+
+
+def train(trial: Any) -> None:
+    trained = trial.restore() or 0
+    for epoch in trial.epochs():
+        trained += 1
+        assert trained == epoch
+        trial.report(score=trial["x"] * epoch)
+    trial.save(trained)
+
+
+def tuned(directory: Path, **options: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {
+        "metric": "score",
+        "mode": "max",
+        "trials": 16,
+        "max_resource": 8,
+        "workers": 2,
+        "directory": directory / "study",
+        "quiet": True,
+    }
+    return ashtune.tune(options.pop("objective", train), options.pop("space", SPACE), **(settings | options))
+
+
+def results(study: ashtune.Study) -> list[tuple[int, int]]:
+    return [(e.trial, e.rung) for _, e in read_events(study.directory / NAME) if isinstance(e, JobFinished)]
+
+
+def sessions(study: ashtune.Study) -> int:
+    return sum(isinstance(event, SessionStarted) for _, event in read_events(study.directory / NAME))
+
+
+def test_the_best_is_the_best_of_the_highest_rung(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    table = study.trials_dataframe()
+    top = table[table.rung == 3]
+    assert study.best.rung == 3
+    assert study.best.metrics["score"] == top.score.max()
+    assert study.best.config == {"x": study.best.metrics["score"] / 8}
+
+
+@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
+def test_every_scheduler_trains_some_trial_to_the_top_and_tries_all(scheduler: str, tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler=scheduler)
+    assert {trial for trial, _ in results(study)} == set(range(16))
+    assert study.best.resource == 8
+
+
+def test_the_sequential_baseline_halves_exactly(tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler="sh", workers=1)
+    counts = [sum(rung == r for _, rung in results(study)) for r in range(4)]
+    assert counts == [16, 8, 4, 2]
+
+
+def test_minimising_a_metric_is_maximising_its_negative(tmp_path: Path) -> None:
+    def negative(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=-trial["x"] * epoch)
+
+    one = tuned(tmp_path / "1", workers=1)
+    other = tuned(tmp_path / "2", workers=1, objective=negative, mode="min")
+    assert one.best.config == other.best.config
+    assert results(one) == results(other)
+
+
+def test_the_same_seed_on_one_worker_gives_the_same_study(tmp_path: Path) -> None:
+    one, other = (tuned(tmp_path / name, workers=1, seed=3) for name in "ab")
+    assert results(one) == results(other)
+    assert one.best == other.best
+    assert tuned(tmp_path / "c", workers=1, seed=4).best.config != one.best.config
+
+
+def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
+    table = tuned(tmp_path, enqueue=[{"x": 0.25}, {"x": 0.75}]).trials_dataframe().set_index("number")
+    assert [table.x[0], table.x[1]] == [0.25, 0.75]
+
+
+def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
+    space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+    study = tuned(tmp_path, space=space, search="grid", grid_points=3, trials=None)
+    assert len(study.trials_dataframe()) == 6
+
+
+def test_training_is_never_repeated_where_it_is_saved(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    events = [event for _, event in read_events(study.directory / NAME)]
+    epochs = sum(event.resource - event.start for event in events if isinstance(event, JobFinished))
+    reached = study.trials_dataframe().resource.sum()
+    assert epochs == reached
+    assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
+
+
+def test_checkpoints_that_nobody_needs_are_gone_in_the_end(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    kept = {int(path.name) for path in (study.directory / "checkpoints").iterdir()}
+    table = study.trials_dataframe()
+    assert set(table[table.rung == 3].number) <= kept
+    assert len(kept) < 16
+
+
+def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(tmp_path: Path) -> None:
+    def forgetful(trial: Any) -> float:
+        return float(trial["x"])
+
+    study = tuned(tmp_path, objective=forgetful)
+    assert len([note for note in study.loaded.tally.notes() if "trial.save" in note]) == 1
+
+
+def test_a_study_of_the_same_directory_is_continued_and_not_repeated(tmp_path: Path) -> None:
+    first = tuned(tmp_path)
+    again = tuned(tmp_path)
+    assert results(again) == results(first)
+    assert sessions(again) == 1
+    more = tuned(tmp_path, trials=20)
+    assert {trial for trial, _ in results(more)} == set(range(20))
+    assert len(results(more)) == len(set(results(more)))
+
+
+def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path) -> None:
+    def slow(trial: Any) -> None:
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            time.sleep(0.05)
+            trained += 1
+            assert trained == epoch
+            trial.report(score=trial["x"])
+        trial.save(trained)
+
+    study = tuned(tmp_path, objective=slow, trials=8, time_limit=0.6, scheduler="full", max_resource=20)
+    assert len(results(study)) < 8
+    assert "time limit" in study.loaded.tally.stopping
+    paused = study.trials_dataframe().resource.sum()
+    assert paused > 0
+    study = study.resume(quiet=True, workers=2)
+    assert len(results(study)) == 8
+    epochs = sum(
+        event.resource - event.start
+        for _, event in read_events(study.directory / NAME)
+        if type(event).__name__ in ("JobFinished", "JobPaused")
+    )
+    assert epochs == 8 * 20
+
+
+def test_a_target_stops_the_study(tmp_path: Path) -> None:
+    study = tuned(tmp_path, trials=10_000, target=7.0)
+    assert study.best_at_any_rung.metrics["score"] >= 7.0
+    assert len(results(study)) < 10_000
+
+
+def test_the_total_resource_stops_the_study(tmp_path: Path) -> None:
+    study = tuned(tmp_path, trials=None, total_resource=50)
+    assert 50 <= study.loaded.tally.epochs < 80
+
+
+def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
+    found: list[ashtune.Study] = []
+    thread = threading.Thread(target=lambda: found.append(tuned(tmp_path)))
+    thread.start()
+    thread.join()
+    assert found[0].best.rung == 3
+
+
+SCRIPT = """
+    import sys
+    import ashtune
+    print("the script runs")
+    class Model:
+        epochs = 0
+    def train(trial):
+        model = trial.restore() or Model()
+        for epoch in trial.epochs():
+            model.epochs += 1
+            trial.report(score=trial["x"] * model.epochs)
+        trial.save(model)
+    study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4,
+                         workers=2, directory=sys.argv[1], quiet=True)
+    print("best", study.best.resource)
+"""
+
+
+def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "tune_it.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
+
+
+def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-", str(tmp_path / "s")],
+        input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("best 4", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, tmp_path: Path) -> None:
+    script = tmp_path / "tune_it.py"
+    text = textwrap.dedent(SCRIPT).replace("model.epochs += 1", "model.epochs += 1; import time; time.sleep(0.02)")
+    script.write_text(text.replace("trials=8", "trials=1000"))
+    study = tmp_path / "s"
+    process = subprocess.Popen([sys.executable, str(script), str(study)], stderr=subprocess.PIPE, text=True)
+    while not (study / NAME).exists() or b"job_finished" not in (study / NAME).read_bytes():
+        assert process.poll() is None
+        os.sched_yield()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -number
+    assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
+    lines = (study / NAME).read_text()
+    assert "stop_requested" in lines
+    assert lines.endswith("\n")
+    before = results(ashtune.Study.load(study))
+    after = results(ashtune.Study.load(study).resume(quiet=True, total_resource=len(before) * 4 + 50))
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after))
+
+
+def refuse(error: type[Exception], text: str, directory: Path, **options: Any) -> None:
+    """A refusal is one line that names what was refused, and creates nothing."""
+    with pytest.raises(error) as caught:
+        tuned(directory, **options)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (directory / "study").exists()
+
+
+def test_bad_arguments_are_refused_by_name_and_value_before_anything_is_created(tmp_path: Path) -> None:
+    refuse(SettingsError, "mode='best'", tmp_path, mode="best")
+    refuse(SettingsError, "metric=''", tmp_path, metric="")
+    refuse(SettingsError, "scheduler='hyper'", tmp_path, scheduler="hyper")
+    refuse(SettingsError, "search='bayes'", tmp_path, search="bayes")
+    refuse(SettingsError, "trials=0", tmp_path, trials=0)
+    refuse(SettingsError, "trials=2.5", tmp_path, trials=2.5)
+    refuse(SettingsError, "workers=0", tmp_path, workers=0)
+    refuse(SettingsError, "time_limit=-1", tmp_path, time_limit=-1)
+    refuse(SettingsError, "never end", tmp_path, trials=None)
+    refuse(SettingsError, "trials=256", tmp_path, trials=None, scheduler="sh", time_limit=1)
+    refuse(SettingsError, "max_resource is missing", tmp_path, max_resource=None)
+    refuse(SettingsError, "both given", tmp_path, rungs=[1, 2])
+    refuse(SettingsError, "seed=-1", tmp_path, seed=-1)
+    refuse(LadderError, "min_resource=10 is above max_resource=4", tmp_path, min_resource=10, max_resource=4)
+    refuse(LadderError, "reduction_factor=1", tmp_path, reduction_factor=1)
+    refuse(SpaceError, "empty", tmp_path, space={})
+    refuse(SpaceError, "x", tmp_path, space={"x": (1.0, 0.0)})
+    refuse(SpaceError, "y=1", tmp_path, enqueue=[{"y": 1}])
+    refuse(ObjectiveError, "5", tmp_path, objective=5)
+
+
+def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    lock = threading.Lock()
+
+    def holds_a_lock(trial: Any) -> float:
+        with lock:
+            return 1.0
+
+    refuse(ObjectiveError, "holds_a_lock cannot be sent to workers", tmp_path, objective=holds_a_lock)
+
+
+def test_a_directory_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    before = (study.directory / NAME).read_bytes()
+    with pytest.raises(StudyError, match="holds another study, where seed is 0 and not 9"):
+        tuned(tmp_path, seed=9)
+    assert (study.directory / NAME).read_bytes() == before
+
+
+def test_a_torn_journal_is_refused_by_line_and_left_as_it_is(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    path = study.directory / NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], lines[4][:9] + b"\n", *lines[5:]]))
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="line 5"):
+        study.resume(quiet=True)
+    assert path.read_bytes() == before
+
+
+def test_a_study_that_is_being_driven_is_refused_with_its_driver(tmp_path: Path) -> None:
+    from ashtune.study.lock import StudyLock
+
+    study = tuned(tmp_path)
+    with StudyLock(study.directory), pytest.raises(StudyError, match=f"process {os.getpid()} on"):
+        study.resume(quiet=True, trials=99)

@@ -1,0 +1,53 @@
+"""Every engine passes the suite of ``ashtune.testing.workers``."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune import objectives
+from ashtune.engines.local import LocalWorkers
+from ashtune.jobs import Goal
+from ashtune.study.configurations import Configurations
+from ashtune.testing.threads import ThreadWorkers
+from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
+
+GOAL = Goal("score", "max")
+
+
+class TestLocalWorkers(WorkersSuite):
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        made: list[LocalWorkers] = []
+
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+            objectives.keep(study, objectives.packed(objective))
+            configurations = Configurations(Squares())
+            found = LocalWorkers(study, study / objectives.NAME, configurations, goal=GOAL, seed=0, workers=workers)
+            made.append(found)
+            return Yard(found, configurations)
+
+        yield make
+        for workers in made:
+            pids = [process.pid for process in workers._by_worker.values()]
+            workers.close()
+            assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
+
+
+class TestThreadWorkers(WorkersSuite):
+    isolates = False
+
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        made: list[ThreadWorkers] = []
+
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+            configurations = Configurations(Squares())
+            found = ThreadWorkers(study, objective, configurations, goal=GOAL, workers=workers)
+            made.append(found)
+            return Yard(found, configurations)
+
+        yield make
+        for workers in made:
+            workers.close()

@@ -1,0 +1,242 @@
+"""Ash against the paper's pseudo-code, and what follows from it."""
+
+import math
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from heapq import heappop, heappush
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers import rung as rung_module
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.rung import Entry, Rung
+from ashtune.testing import oracles
+from ashtune.testing.oracles import Fact, Given, Recorded
+from ashtune.testing.schedulers import LADDERS, check_scheduler
+
+losses = st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.inf]) | st.floats(-9, 9)
+
+
+@pytest.fixture(params=["a window of one rank", "the window as it is"])
+def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short histories never leave a window as wide as it is; one of one rank moves all the time."""
+    if request.param == "a window of one rank":
+        monkeypatch.setattr(rung_module, "_NEAR", 1)
+        monkeypatch.setattr(rung_module, "_WIDEST", 4)
+
+
+@pytest.mark.usefixtures("window")
+def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
+    check_scheduler(Ash, oracles.ash)
+
+
+@pytest.mark.usefixtures("window")
+@pytest.mark.parametrize("kept", [Fraction(1, 2), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)])
+@pytest.mark.parametrize("order", ["better and better", "worse and worse", "all equal", "to and fro"])
+def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept: Fraction, order: str) -> None:
+    losses_in: dict[str, Callable[[int], float]] = {
+        "better and better": lambda number: -float(number),
+        "worse and worse": float,
+        "all equal": lambda number: 0.0,
+        "to and fro": lambda number: float(number * 619 % 1000 // 3),
+    }
+    loss_of = losses_in[order]
+    rung = Rung(kept)
+    arrived: list[Entry] = []
+    promoted: set[TrialId] = set()
+    for number in range(1000):
+        entry = (loss_of(number), TrialId(number))
+        rung.add(entry)
+        arrived.append(entry)
+        quota = math.floor(len(arrived) * kept)
+        best = sorted(arrived)[:quota]
+        assert rung.quota == quota
+        for probe in (best[-1:], sorted(arrived)[quota : quota + 1]):
+            assert all(rung.is_within_quota(probed) == (probed in best) for probed in probe)
+        if number % 7 == 0:
+            due = [trial for _, trial in best if trial not in promoted]
+            assert [rung.promote() for _ in due] == due
+            promoted.update(due)
+            assert rung.promote() is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(LADDERS), st.integers(1, 6), st.lists(st.tuples(st.integers(0, 9), losses), max_size=60))
+def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
+    ladder: Ladder, workers: int, reports: list[tuple[int, float]]
+) -> None:
+    """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
+    scheduler = Ash(ladder)
+    history: list[Fact] = []
+    running: list[Job] = []
+
+    def ask() -> None:
+        job = scheduler.next_job()
+        assert job is not None
+        history.append(Given(job))
+        running.append(job)
+
+    for _ in range(workers):
+        ask()
+    for pick, loss in reports:
+        job = running.pop(pick % len(running))
+        scheduler.record(job, loss)
+        history.append(Recorded(job, loss))
+        assert len(oracles.promotable(ladder, history)) <= 1
+        ask()
+        assert oracles.promotable(ladder, history) == []
+
+
+def test_twelve_ever_worse_trials_on_three_workers_end_eight_three_and_one() -> None:
+    """Rungs 10, 30, 90: the scenario that most libraries show; time is the resource added."""
+    ladder = Ladder(10, 90, 3)
+    scheduler = Ash(ladder, 12)
+    reached = dict.fromkeys(range(12), 0)
+    pool: list[tuple[int, int, Job]] = []
+    free, now = [0, 1, 2], 0
+    while True:
+        while free and (job := scheduler.next_job()) is not None:
+            heappush(pool, (now + ladder.rungs[job.rung] - reached[job.trial], free.pop(0), job))
+        if not pool:
+            break
+        now, worker, job = heappop(pool)
+        reached[job.trial] = ladder.rungs[job.rung]
+        scheduler.record(job, float(job.trial))
+        free.append(worker)
+    ends = list(reached.values())
+    assert [ends.count(resource) for resource in ladder.rungs] == [8, 3, 1]
+    assert reached[0] == 90
+
+
+@given(st.sampled_from(LADDERS), st.lists(losses, min_size=30, max_size=30))
+def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_once(
+    ladder: Ladder, of_trial: list[float]
+) -> None:
+    scheduler = Ash(ladder, len(of_trial))
+    last: dict[TrialId, Job] = {}
+    named: list[TrialId] = []
+    while (job := scheduler.next_job()) is not None:
+        last[job.trial] = job
+        scheduler.record(job, of_trial[job.trial])
+        named += scheduler.hopeless()
+    assert sorted(named) == [trial for trial, job in last.items() if job.rung < ladder.top]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_trials_withdrawn_at_the_lowest_rung_leave_nobody_unnamed_at_the_end(replace: bool) -> None:
+    scheduler = Ash(Ladder(1, 64, 2), 40)
+    last: dict[TrialId, Job] = {}
+    named: list[TrialId] = []
+    while (job := scheduler.next_job()) is not None:
+        if job.rung == 0 and job.trial % 5 == 3:
+            scheduler.withdraw(job, replace=replace)
+            continue
+        last[job.trial] = job
+        scheduler.record(job, float(job.trial * 17 % 40))
+    named = scheduler.hopeless()
+    assert sorted(named) == [trial for trial, job in last.items() if job.rung < 6]
+
+
+def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
+    scheduler = Ash(Ladder(1, 4, 2))
+    for loss in (1.0, math.inf, 2.0):
+        job = scheduler.next_job()
+        assert job is not None
+        if job.rung == 0:
+            scheduler.record(job, loss)
+    assert scheduler.hopeless() == [1]
+
+
+def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> None:
+    """400 sequential studies; a seeded draw, as it takes a long history to go wrong here."""
+    for seed in range(400):
+        draw = random.Random(seed)
+        scheduler = Ash(Ladder(1, 8, 2), 6)
+        named: set[TrialId] = set()
+        for trials in (draw.randint(7, 12), draw.randint(12, 40)):
+            while (job := scheduler.next_job()) is not None:
+                assert job.trial not in named
+                scheduler.record(job, draw.random() * draw.choice([1, 10]))
+                if draw.random() < 0.5:
+                    named.update(scheduler.hopeless())
+            scheduler.extend(trials)
+            named.clear()
+
+
+def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
+    scheduler = Ash(Ladder(1, 4, 4), 8)  # two of eight go on
+    named = []
+    for loss in (3.0, 2.0, 1.0):
+        job = scheduler.next_job()
+        assert job is not None
+        scheduler.record(job, loss)
+        named.append(scheduler.hopeless())
+    assert named == [[], [], [0]]
+
+
+def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
+    scheduler = Ash(Ladder(1, 2, 2), 2)
+    for _ in range(2):
+        job = scheduler.next_job()
+        assert job is not None
+        scheduler.record(job, float(job.trial))
+    assert scheduler.next_job() == Job(TrialId(0), 1)
+    assert scheduler.hopeless() == [1]
+    scheduler.extend(4)
+    for _ in range(2):
+        job = scheduler.next_job()
+        assert job is not None
+        scheduler.record(job, 9.0)
+    assert scheduler.next_job() == Job(TrialId(1), 1)
+
+
+def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached() -> None:
+    scheduler = Ash(Ladder(1, 2, 2))
+    first, second = scheduler.next_job(), scheduler.next_job()
+    assert first is not None
+    assert second is not None
+    scheduler.record(first, 1.0)
+    scheduler.record(second, 2.0)
+    promoted = scheduler.next_job()
+    assert promoted == Job(TrialId(0), 1)
+    scheduler.withdraw(promoted)
+    third = scheduler.next_job()  # one result is left below, so nothing goes on
+    assert third == Job(TrialId(2), 0)
+    scheduler.record(third, 3.0)
+    assert scheduler.next_job() == Job(TrialId(1), 1)
+
+
+def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
+    scheduler = Ash(Ladder(1, 9, 3))
+    assert [scheduler.next_job() for _ in range(100)] == [Job(TrialId(number), 0) for number in range(100)]
+
+
+def history_of(*results: tuple[int, int, float]) -> list[Fact]:
+    return [Recorded(Job(TrialId(trial), rung), loss) for trial, rung, loss in results]
+
+
+def test_a_journal_of_right_promotions_is_valid_and_one_promotion_too_early_is_not() -> None:
+    ladder = Ladder(1, 2, 2)
+    promotion = Given(Job(TrialId(0), 1))
+    two = history_of((0, 0, 1.0), (1, 0, 2.0))
+    assert oracles.valid_promotions(ladder, [*two, promotion, promotion])  # a lost job given again is none
+    assert not oracles.valid_promotions(ladder, [two[0], promotion, two[1]])
+    assert not oracles.valid_promotions(ladder, [*two, Given(Job(TrialId(1), 1))])
+    assert not oracles.valid_promotions(ladder, [*history_of((0, 0, math.inf), (1, 0, math.inf)), promotion])
+    [sentence] = oracles.broken_promotions(ladder, [*two, Given(Job(TrialId(1), 1))])
+    assert "trial 1 was given to rung 1" in sentence
+
+
+def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:
+    ladder = Ladder(1, 2, 2)
+    below = [Recorded(Job(TrialId(trial), 0), loss) for trial, loss in ((0, 2.0), (1, 3.0), (2, 1.0))]
+    above = [Recorded(Job(TrialId(trial), 1), 0.0) for trial in range(3)]
+    assert oracles.unexplained_results(ladder, [*below, above[0]]) == []  # the second best by now
+    assert oracles.unexplained_results(ladder, [*below, above[2]]) == []
+    assert len(oracles.unexplained_results(ladder, [*below, above[1]])) == 1
+    assert len(oracles.unexplained_results(ladder, [below[0], above[0], *below[1:]])) == 1

@@ -1,0 +1,60 @@
+"""The suite for authors of schedulers finds what it is there to find."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import Phase, settings
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import Ash
+from ashtune.testing import oracles
+from ashtune.testing.schedulers import SETTINGS, check_scheduler
+
+UNSHRUNK = settings(SETTINGS, phases=[Phase.generate], database=None)
+
+
+class CountsFromTheRoundedUpQuota(Ash):
+    """Promotes one trial too early."""
+
+    def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
+        super().__init__(ladder, trials)
+        for rung in self._rungs:
+            rung._set_quota(1)
+
+
+class NamesTheBestHopeless(Ash):
+    """Would free the checkpoint of a trial that goes on."""
+
+    def hopeless(self) -> list[TrialId]:
+        return [entry[1] for rung in self._rungs for entry in rung.candidates]
+
+
+class ForgetsFailures(Ash):
+    """Leaves failures out of ``n``."""
+
+    def record(self, job: Job, loss: float) -> None:
+        if loss < 9.5:
+            super().record(job, loss)
+
+
+class ReplacesEveryWithdrawal(Ash):
+    """Starts a new trial for one that was not to be replaced."""
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        super().withdraw(job, replace=True)
+
+
+@pytest.mark.parametrize(
+    "broken", [CountsFromTheRoundedUpQuota, NamesTheBestHopeless, ForgetsFailures, ReplacesEveryWithdrawal]
+)
+def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[Ash]) -> None:
+    with pytest.raises(AssertionError):
+        check_scheduler(broken, oracles.ash, ladders=[Ladder(1, 4, 2)], options=UNSHRUNK)
+
+
+def test_the_package_of_suites_is_imported_without_hypothesis() -> None:
+    """Run in a fresh interpreter in which Hypothesis cannot be found."""
+    code = "import sys; sys.modules['hypothesis'] = None; import ashtune.testing, ashtune.testing.oracles"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,65 @@
+"""StoppingAsh against its oracle, and its two rules one by one."""
+
+import math
+
+import pytest
+
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers import rung as rung_module
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.testing import oracles
+from ashtune.testing.schedulers import check_scheduler
+
+
+def begin(scheduler: StoppingAsh, trials: int) -> list[Job]:
+    jobs = [scheduler.next_job() for _ in range(trials)]
+    return [job for job in jobs if job is not None]
+
+
+@pytest.mark.parametrize(("near", "widest"), [(1, 4), (16, 64)])
+def test_stopping_ash_decides_as_its_oracle_in_any_order_of_workers(
+    near: int, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rung_module, "_NEAR", near)
+    monkeypatch.setattr(rung_module, "_WIDEST", widest)
+    check_scheduler(StoppingAsh, oracles.stopping)
+
+
+def test_too_few_peers_never_kill() -> None:
+    scheduler = StoppingAsh(Ladder(1, 3, 3))
+    for job, loss in zip(begin(scheduler, 2), (1.0, 9.0), strict=True):
+        scheduler.record(job, loss)
+    assert [scheduler.next_job(), scheduler.next_job()] == [Job(TrialId(0), 1), Job(TrialId(1), 1)]
+    assert scheduler.hopeless() == []
+
+
+def test_a_failure_stops_even_without_peers() -> None:
+    scheduler = StoppingAsh(Ladder(1, 3, 3), 1)
+    [job] = begin(scheduler, 1)
+    scheduler.record(job, math.inf)
+    assert scheduler.next_job() is None
+    assert scheduler.hopeless() == [0]
+    assert scheduler.hopeless() == []
+
+
+def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
+    scheduler = StoppingAsh(Ladder(1, 3, 3), 4)
+    jobs = begin(scheduler, 4)
+    for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):
+        scheduler.record(job, loss)
+    scheduler.record(jobs[3], 0.5)
+    assert [scheduler.next_job() for _ in range(4)] == [*(Job(TrialId(trial), 1) for trial in (0, 1, 3)), None]
+    assert scheduler.hopeless() == [2]
+
+
+def test_a_withdrawal_revokes_no_earlier_decision() -> None:
+    scheduler = StoppingAsh(Ladder(1, 2, 2), 3)
+    jobs = begin(scheduler, 3)
+    scheduler.record(jobs[0], 1.0)
+    scheduler.record(jobs[1], 2.0)  # stopped, being the worse of two
+    going_on = scheduler.next_job()
+    assert going_on == Job(TrialId(0), 1)
+    scheduler.withdraw(going_on, replace=False)
+    assert scheduler.next_job() is None
+    assert scheduler.hopeless() == [1]

@@ -1,0 +1,95 @@
+"""Spaces that several tests of the search floor look at."""
+
+from ConfigSpace import (
+    AndConjunction,
+    BetaIntegerHyperparameter,
+    Categorical,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    ForbiddenLessThanEqualsClause,
+    GreaterThanCondition,
+    InCondition,
+    Integer,
+    Normal,
+    NormalIntegerHyperparameter,
+    OrdinalHyperparameter,
+)
+
+from ashtune.search import Space
+
+PLAIN = {type(None), bool, int, float, str, list}
+
+
+def of_every_kind() -> Space:
+    """One hyperparameter of every kind, none conditional."""
+    return Space.parse(
+        {
+            "lr": Float("lr", (1e-4, 1.0), log=True),
+            "units": Integer("units", (8, 512), log=True),
+            "momentum": (0.0, 0.99),
+            "layers": (1, 8),
+            "noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2)),
+            "depth": NormalIntegerHyperparameter("depth", 3, 2, 1, 9, log=True),
+            "heads": BetaIntegerHyperparameter("heads", 2, 3, 1, 6),
+            "size": OrdinalHyperparameter("size", [1, 2, 4]),
+            "act": Categorical("act", ["relu", "tanh"], weights=[1, 3]),
+            "widths": [(64, 64), (128,), [32, 16]],
+            "mixed": [None, True, 2, 2.5, "auto"],
+            "flags": [True, False],
+            "numbers": [1, 2.5],
+            "epochs": 9,
+            "name": "net",
+            "bias": True,
+        }
+    )
+
+
+def conditional() -> ConfigurationSpace:
+    """A ConfigurationSpace with conditions two deep and with forbidden clauses."""
+    space = ConfigurationSpace(
+        {
+            "opt": ["sgd", "adam", "none"],
+            "momentum": (0.0, 1.0),
+            "nesterov": [True, False],
+            "layers": (1, 8),
+            "dropout": (0.0, 0.5),
+        }
+    )
+    space.add(
+        InCondition(space["momentum"], space["opt"], ["sgd", "adam"]),
+        AndConjunction(
+            EqualsCondition(space["nesterov"], space["opt"], "sgd"),
+            GreaterThanCondition(space["nesterov"], space["momentum"], 0.5),
+        ),
+        GreaterThanCondition(space["dropout"], space["layers"], 2),
+        ForbiddenAndConjunction(
+            ForbiddenEqualsClause(space["opt"], "none"), ForbiddenLessThanEqualsClause(space["layers"], 4)
+        ),
+    )
+    return space
+
+
+def finite_conditional() -> ConfigurationSpace:
+    """18 combinations that are 11 configurations: 3 without ``b``, and 9 with it, of which 1 is forbidden."""
+    space = ConfigurationSpace({"a": ["x", "y"], "b": [1, 2, 3], "c": ["p", "q", "r"]})
+    space.add(
+        EqualsCondition(space["b"], space["a"], "x"),
+        ForbiddenAndConjunction(ForbiddenEqualsClause(space["b"], 2), ForbiddenEqualsClause(space["c"], "q")),
+    )
+    return space
+
+
+def fits_conditional(configuration: dict[str, object]) -> bool:
+    """Say, written out by hand, whether a configuration belongs to :func:`conditional`."""
+    active = {"opt", "layers"}
+    opt, layers = configuration["opt"], configuration["layers"]
+    if opt in ("sgd", "adam"):
+        active.add("momentum")
+    if opt == "sgd" and configuration["momentum"] > 0.5:
+        active.add("nesterov")
+    if layers > 2:
+        active.add("dropout")
+    return set(configuration) == active and not (opt == "none" and layers <= 4)

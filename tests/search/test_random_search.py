@@ -1,0 +1,205 @@
+"""Random search: a pure function of seed and number, plain, valid, and truly random."""
+
+import math
+from collections import Counter
+
+import pytest
+from ConfigSpace import (
+    Categorical,
+    Configuration,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    ForbiddenGreaterThanClause,
+    ForbiddenLessThanEqualsClause,
+    Integer,
+    NormalIntegerHyperparameter,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
+
+from ashtune.errors import SettingsError, SpaceError
+from ashtune.search import RandomSearch, Space
+from ashtune.search.random import BLOCK
+
+ENDLESS = of_every_kind()
+FINITE = Space.parse(finite_conditional())
+IN_ORDER = [RandomSearch(ENDLESS, 7).configuration(i) for i in range(6 * BLOCK)]
+
+
+def plain_to_the_leaves(value: object) -> bool:
+    return type(value) in PLAIN and (type(value) is not list or all(plain_to_the_leaves(v) for v in value))
+
+
+@given(st.lists(st.integers(0, 6 * BLOCK - 1), max_size=8))
+def test_a_trial_is_the_same_in_any_order_of_calls(trials: list[int]) -> None:
+    search = RandomSearch(ENDLESS, 7)
+    assert [search.configuration(i) for i in trials] == [IN_ORDER[i] for i in trials]
+
+
+@given(st.permutations(range(7)))
+def test_a_trial_of_a_finite_space_is_the_same_in_any_order_of_calls(trials: list[int]) -> None:
+    in_order = [RandomSearch(FINITE, 7).configuration(i) for i in range(7)]
+    search = RandomSearch(FINITE, 7)
+    assert [search.configuration(i) for i in trials] == [in_order[i] for i in trials]
+
+
+def test_two_searches_of_one_space_do_not_disturb_each_other() -> None:
+    one, other = RandomSearch(ENDLESS, 7), RandomSearch(ENDLESS, 8)
+    for trial in (0, BLOCK, 1, 2 * BLOCK):
+        assert one.configuration(trial) != other.configuration(trial)
+        assert one.configuration(trial) == IN_ORDER[trial]
+
+
+def test_what_the_caller_does_to_a_configuration_changes_no_later_one() -> None:
+    search = RandomSearch(Space.parse({"widths": [[1, [2]]], "x": (0.0, 1.0)}), 0)
+    given = search.configuration(0)
+    given["widths"][1].append("!")
+    del given["x"]
+    assert search.configuration(0)["widths"] == [1, [2]]
+    assert search.configuration(1)["widths"] == [1, [2]]
+    assert "x" in search.configuration(0)
+
+
+def test_every_value_is_exactly_a_plain_python_type() -> None:
+    for space in (ENDLESS, Space.parse(conditional()), FINITE):
+        search = RandomSearch(space, 3)
+        for trial in range(search.size or 300):
+            for name, value in search.configuration(trial).items():
+                assert plain_to_the_leaves(value), (name, value, type(value))
+
+
+def test_choices_of_mixed_type_come_back_as_they_were() -> None:
+    mixed = {repr(c["mixed"]) for c in IN_ORDER}
+    assert mixed == {"None", "True", "2", "2.5", "'auto'"}
+    assert {repr(c["numbers"]) for c in IN_ORDER} == {"1", "2.5"}
+    assert {repr(c["flags"]) for c in IN_ORDER} == {"True", "False"}
+    assert {repr(c["widths"]) for c in IN_ORDER} == {"[64, 64]", "[128]", "[32, 16]"}
+
+
+def test_inactive_hyperparameters_are_absent_and_forbidden_ones_never_drawn() -> None:
+    search = RandomSearch(Space.parse(conditional()), 0)
+    drawn = [search.configuration(i) for i in range(2 * BLOCK)]
+    assert all(fits_conditional(configuration) for configuration in drawn)
+    assert len({frozenset(configuration) for configuration in drawn}) == 5
+
+
+def test_configspace_finds_every_drawn_configuration_valid() -> None:
+    space = conditional()
+    search = RandomSearch(Space.parse(space), 1)
+    for trial in range(300):
+        Configuration(space, values=search.configuration(trial)).check_valid_configuration()
+
+
+def test_an_integer_on_a_log_scale_meets_its_conditions() -> None:
+    """ConfigSpace's normal log integers lie between the integers, where ``==`` misses them."""
+    space = ConfigurationSpace()
+    n = NormalIntegerHyperparameter("n", 3, 2, 1, 9, log=True)
+    m, x, y = Integer("m", (1, 999), log=True), Float("x", (0, 1)), Float("y", (0, 1))
+    space.add(n, m, x, y)
+    space.add(EqualsCondition(x, n, 3), EqualsCondition(y, m, 7))
+    search = RandomSearch(Space.parse(space), 0)
+    drawn = [search.configuration(i) for i in range(3 * BLOCK)]
+    assert all(("x" in c) == (c["n"] == 3) and ("y" in c) == (c["m"] == 7) for c in drawn)
+    assert any("x" in c for c in drawn)
+    assert any("y" in c for c in drawn)
+
+
+def test_at_most_means_at_most() -> None:
+    """ConfigSpace 1.2.2 compares ForbiddenLessThanEqualsClause the wrong way round when it samples."""
+    space = ConfigurationSpace({"n": Integer("n", (1, 8), default=6), "x": (0.0, 1.0)})
+    space.add(ForbiddenLessThanEqualsClause(space["n"], 4))
+    search = RandomSearch(Space.parse(space), 0)
+    assert {search.configuration(i)["n"] for i in range(500)} == {5, 6, 7, 8}
+
+
+def test_a_space_that_is_nearly_all_forbidden_is_refused_rather_than_waited_for() -> None:
+    space = ConfigurationSpace()
+    space.add(Float("x", (0, 1), default=1e-7))
+    space.add(ForbiddenGreaterThanClause(space["x"], 1e-6))
+    with pytest.raises(SpaceError, match=r"forbidden clauses left .* draws; narrow"):
+        RandomSearch(Space.parse(space), 0).configuration(0)
+
+
+def test_a_float_makes_a_space_endless() -> None:
+    assert RandomSearch(ENDLESS, 0).size is None
+
+
+def test_a_large_finite_space_counts_as_endless() -> None:
+    search = RandomSearch(Space.parse({"a": (1, 1000), "b": (1, 101)}), 0)
+    assert search.size is None
+    assert len({tuple(search.configuration(i).values()) for i in range(100)}) > 95
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_finite_space_gives_each_of_its_configurations_exactly_once(seed: int) -> None:
+    search = RandomSearch(FINITE, seed)
+    drawn = Counter(tuple(search.configuration(i).items()) for i in range(search.size or 0))
+    with_b = {(("a", "x"), ("c", c), ("b", b)) for b in (1, 2, 3) for c in "pqr" if (b, c) != (2, "q")}
+    assert drawn == dict.fromkeys(with_b | {(("a", "y"), ("c", c)) for c in "pqr"}, 1)
+
+
+def test_the_size_without_conditions_is_the_product() -> None:
+    search = RandomSearch(Space.parse({"a": (1, 20), "b": ["x", "y", "z"], "c": 1}), 0)
+    assert search.size == 60
+    assert len({tuple(search.configuration(i).values()) for i in range(60)}) == 60
+
+
+@pytest.mark.parametrize("trial", [-1, 11])
+def test_a_trial_outside_the_size_is_an_index_error(trial: int) -> None:
+    with pytest.raises(IndexError, match=f"trial {trial}"):
+        RandomSearch(FINITE, 0).configuration(trial)
+
+
+def test_a_finite_space_keeps_to_weights_and_to_the_log_scale() -> None:
+    """First draws follow the prior; 400 seeds, four standard errors."""
+    space = Space.parse(
+        {"n": Integer("n", (1, 64), log=True), "c": Categorical("c", ["a", "b", "z"], weights=[9, 1, 0])}
+    )
+    first = [RandomSearch(space, seed).configuration(0) for seed in range(400)]
+    low = sum(c["n"] <= 8 for c in first) / 400
+    assert abs(sum(c["c"] == "a" for c in first) / 400 - 0.9) < 4 * math.sqrt(0.9 * 0.1 / 400)
+    # ConfigSpace cuts the log range into 64 equal steps: P(n <= 8) = log(1 + 8 * 63 / 64) / log 64.
+    expected = math.log(1 + 8 * 63 / 64) / math.log(64)
+    assert abs(low - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)
+    assert RandomSearch(space, 0).size == 128, "a choice of weight 0 is no member"
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True, "7"])
+def test_a_seed_that_is_no_natural_number_is_refused(seed: object) -> None:
+    with pytest.raises(SettingsError, match=r"seed=.*; give an integer of at least 0"):
+        RandomSearch(ENDLESS, seed)
+
+
+def test_seeds_and_blocks_all_give_different_trials() -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    starts = [
+        RandomSearch(space, seed).configuration(block * BLOCK)["x"]
+        for seed in (0, 1, 2, 2**32, 2**32 + 1, 2**64)
+        for block in range(4)
+    ]
+    assert len(set(starts)) == len(starts)
+
+
+def test_the_streams_are_those_of_the_first_release() -> None:
+    """A resumed study must go on with the same trials; a failure here is a change of file format."""
+    space = Space.parse({"x": (0.0, 1.0), "n": (1, 100), "c": ["a", "b"]})
+    search = RandomSearch(space, 42)
+    assert [search.configuration(i) for i in (0, 5000)] == [
+        {"x": 0.7374627659129664, "n": 43, "c": "a"},
+        {"x": 0.730177546981195, "n": 30, "c": "a"},
+    ]
+    finite = RandomSearch(Space.parse({"n": (1, 100), "c": ["a", "b"]}), 42)
+    assert [finite.configuration(i) for i in (0, 199)] == [{"n": 43, "c": "a"}, {"n": 37, "c": "b"}]
+
+
+def test_the_best_of_sixty_draws_is_in_the_top_twentieth_as_often_as_the_law_says() -> None:
+    """1 - 0.95**60 = 0.954 (Bergstra and Bengio, JMLR 2012); 2000 seeds, three standard errors."""
+    space = Space.parse({"x": (0.0, 1.0)})
+    hits = 0
+    for seed in range(2000):
+        search = RandomSearch(space, seed)
+        hits += min(search.configuration(i)["x"] for i in range(60)) < 0.05
+    law = 1 - 0.95**60
+    assert abs(hits / 2000 - law) < 3 * math.sqrt(law * (1 - law) / 2000)

@@ -1,0 +1,94 @@
+"""A user's own configuration is checked before it is tried."""
+
+import math
+
+import numpy as np
+import pytest
+from spaces import conditional, of_every_kind
+
+from ashtune.errors import SpaceError
+from ashtune.search import Enqueued, GridSearch, RandomSearch, Space
+
+SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})
+GOOD = {"lr": 0.5, "n": 3, "c": "a", "k": 9}
+TREE = Space.parse(conditional())
+LEAF = {"opt": "adam", "layers": 2, "momentum": 0.1}
+
+
+@pytest.mark.parametrize("space", [SPACE, TREE, of_every_kind()])
+def test_whatever_a_search_draws_passes_unchanged(space: Space) -> None:
+    for search in (RandomSearch(space, 0), GridSearch(space, 2)):
+        for trial in range(min(50, search.size or 50)):
+            drawn = search.configuration(trial)
+            assert space.check(drawn) == drawn
+
+
+def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
+    checked = SPACE.check({"k": np.int64(9), "c": (1, 2), "n": 3.0, "lr": np.float32(0.5)})
+    assert repr(checked) == "{'lr': 0.5, 'n': 3, 'c': [1, 2], 'k': 9}"
+    assert repr(SPACE.check(GOOD | {"lr": 1})) == "{'lr': 1.0, 'n': 3, 'c': 'a', 'k': 9}"
+
+
+def test_a_bound_that_configspace_rounds_is_still_inside() -> None:
+    space = Space.parse({"x": (1 / 3, 2 / 3)})
+    assert space.check({"x": 1 / 3}) == {"x": 1 / 3}
+    assert space.check({"x": 2 / 3}) == {"x": 2 / 3}
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "says"),
+    [
+        (SPACE, [1], "[1] is no configuration; give a dict of lr, n, c, k"),
+        (SPACE, GOOD | {"rl": 3}, "rl=3 is not in the space; it has lr, n, c, k"),
+        (SPACE, {"lr": 0.5, "n": 3, "c": "a"}, "k is missing"),
+        (SPACE, GOOD | {"lr": 2.0}, "lr=2.0 is outside; give a value in 1e-04 .. 1"),
+        (SPACE, GOOD | {"lr": math.nan}, "lr=nan is outside"),
+        (SPACE, GOOD | {"lr": "0.5"}, "lr='0.5' is outside"),
+        (SPACE, GOOD | {"lr": True}, "lr=True is outside"),
+        (SPACE, GOOD | {"n": 2.5}, "n=2.5 is outside; give a value in 1 .. 8"),
+        (SPACE, GOOD | {"n": 9}, "n=9 is outside"),
+        (SPACE, GOOD | {"n": None}, "n=None is outside"),
+        (SPACE, GOOD | {"c": "b"}, "c='b' is outside; give a value in None, a, [1, 2], 3"),
+        (SPACE, GOOD | {"c": len}, "c=<built-in function len> is outside"),
+        (SPACE, GOOD | {"k": 8}, "k=8 is outside; give a value in 9"),
+        (TREE, {"opt": "adam", "layers": 2}, "momentum is missing in {'opt': 'adam', 'layers': 2}"),
+        (
+            TREE,
+            LEAF | {"dropout": 0.1},
+            "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2",
+        ),
+        (TREE, LEAF | {"nesterov": True}, "nesterov=True is inactive here"),
+        (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is ruled out by"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused_on_one_line(
+    space: Space, given: object, says: str
+) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        space.check(given)
+    message = str(refusal.value)
+    assert says in message
+    assert "\n" not in message
+    assert "; " in message, "it says what would do"
+
+
+def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() -> None:
+    first = [SPACE.check(GOOD), SPACE.check(GOOD | {"c": (1, 2)})]
+    then = RandomSearch(SPACE, 0)
+    both = Enqueued(first, then)
+    assert [both.configuration(i) for i in range(2)] == first
+    assert both.configuration(2) == then.configuration(0)
+    assert both.configuration(9) == then.configuration(7)
+    assert both.size is None
+    both.configuration(1)["c"].append(3)
+    assert both.configuration(1)["c"] == [1, 2]
+
+
+def test_the_sizes_of_enqueued_and_search_add_up() -> None:
+    grid = GridSearch(Space.parse({"a": (1, 6)}))
+    both = Enqueued([{"a": 2}], grid)
+    assert both.size == 7
+    assert both.configuration(6) == grid.configuration(5)
+    for trial in (-1, 7):
+        with pytest.raises(IndexError, match=f"trial {trial}"):
+            both.configuration(trial)

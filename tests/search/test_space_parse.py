@@ -1,0 +1,141 @@
+"""What a user may give as a space, and what is said when it does not fit."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ConfigSpace import ConfigurationSpace, Constant, Float
+from spaces import conditional, of_every_kind
+
+from ashtune.errors import SpaceError
+from ashtune.search import RandomSearch, Space
+
+
+def test_the_names_keep_the_order_of_the_dict() -> None:
+    space = Space.parse({"z": (0, 1), "a": (0, 1), "m": 3})
+    assert space.names == ("z", "a", "m")
+    assert list(RandomSearch(space, 0).configuration(0)) == ["z", "a", "m"]
+
+
+def test_two_ints_are_an_integer_range_with_both_ends_and_any_float_makes_floats() -> None:
+    space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
+    drawn = [RandomSearch(space, 0).configuration(i) for i in range(200)]
+    assert {c["n"] for c in drawn} == {1, 2, 3}
+    assert {type(c["n"]) for c in drawn} == {int}
+    assert {type(c[name]) for c in drawn for name in "xy"} == {float}
+
+
+def test_the_description_names_range_scale_choices_and_condition() -> None:
+    assert dict(of_every_kind().describe()) == {
+        "lr": "1e-04 .. 1, log",
+        "units": "8 .. 512, log",
+        "momentum": "0 .. 0.99",
+        "layers": "1 .. 8",
+        "noise": "0 .. 1, normal(0.3, 0.2)",
+        "depth": "1 .. 9, log, normal(3, 2)",
+        "heads": "1 .. 6, beta(2, 3)",
+        "size": "1 < 2 < 4",
+        "act": "relu, tanh",
+        "widths": "[64, 64], [128], [32, 16]",
+        "mixed": "None, True, 2, 2.5, auto",
+        "flags": "True, False",
+        "numbers": "1, 2.5",
+        "epochs": "9",
+        "name": "net",
+        "bias": "True",
+    }
+    assert dict(Space.parse(conditional()).describe())["dropout"] == "0 .. 0.5 if layers > 2"
+
+
+def test_the_users_own_space_is_left_as_it_was() -> None:
+    theirs = conditional()
+    theirs.seed(3)
+    before = theirs.random.get_state()[1].tolist(), str(theirs)
+    space = Space.parse(theirs)
+    RandomSearch(space, 1).configuration(5)
+    assert (theirs.random.get_state()[1].tolist(), str(theirs)) == before
+    theirs.add(Constant("late", 1))
+    assert "late" not in space.names
+
+
+def test_a_space_parses_to_itself() -> None:
+    space = of_every_kind()
+    assert Space.parse(space) is space
+
+
+class Widget:
+    def __repr__(self) -> str:
+        return "<Widget\n of two lines>"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "{} is empty"),
+        (ConfigurationSpace(), "ConfigurationSpace is empty"),
+        (7, "7 is no search space"),
+        (None, "None is no search space"),
+        (["a"], "['a'] is no search space"),
+        ({"x": (2, 1)}, "x=(2, 1) is empty"),
+        ({"x": (1, 1)}, "x=(1, 1) is empty"),
+        ({"x": (1.0, 0.5)}, "x=(1.0, 0.5) is empty"),
+        ({"x": (math.nan, 1.0)}, "x=(nan, 1.0) is no range"),
+        ({"x": (0.0, math.inf)}, "x=(0.0, inf) is no range"),
+        ({"x": (-1e308, 1e308)}, "x=(-1e+308, 1e+308) is too wide"),
+        ({"x": (1e-15, 1e-14)}, "x=(1e-15, 1e-14) is narrower"),
+        ({"x": (0, 2**60)}, "beyond 2**53"),
+        ({"x": (0, 2**70)}, "x=(0, 1180591620717411303424) is no range"),
+        ({"x": (1, 2, 3)}, "x=(1, 2, 3) is no range"),
+        ({"x": ("a", "b")}, "x=('a', 'b') is no range"),
+        ({"x": (False, True)}, "x=(False, True) is no range"),
+        ({"x": []}, "x=[] has no choices"),
+        ({"x": ["a", "b", "a"]}, "x: the choice 'a' is there twice"),
+        ({"x": [True, 1]}, "x: the choice 1 is there twice"),
+        ({"x": [(1, 2), [1, 2]]}, "x: the choice [1, 2] is there twice"),
+        ({"x": [math.nan, 1.0]}, "x: the choice nan cannot be kept"),
+        ({"x": [2**64]}, "x: the choice 18446744073709551616 cannot be kept"),
+        ({"x": [len, abs]}, "x: the choice <built-in function len> cannot be kept"),
+        ({"x": [{"a": 1}]}, "x: the choice {'a': 1} cannot be kept"),
+        ({"x": ["\ud800"]}, "x: the choice '\\ud800' cannot be kept"),
+        ({"x": "a\0"}, "x='a\\x00' is altered by ConfigSpace"),
+        ({"x": [2**62 + 1, 0.5]}, "x=[4611686018427387905, 0.5] is altered by ConfigSpace"),
+        ({"x": {1, 2}}, "x={1, 2} is no range"),
+        ({"x": range(3)}, "x=range(0, 3) is no range"),
+        ({"x": math.inf}, "x=inf is no range"),
+        ({"x": Widget()}, "x=<Widget of two lines> is no range"),
+        ({"x": Float("y", (0, 1))}, "x: its hyperparameter is named 'y'"),
+        ({3: (0, 1)}, "3 cannot name a hyperparameter"),
+        ({"": (0, 1)}, "'' cannot name a hyperparameter"),
+        ({"two words": (0, 1)}, "'two words' cannot name"),
+        ({"9lives": (0, 1)}, "'9lives' cannot name"),
+        (ConfigurationSpace({"f": Constant("f", len)}), "f: the choice <built-in function len>"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(given: object, says: str) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        Space.parse(given)
+    message = str(refusal.value)
+    assert says in message
+    assert "\n" not in message
+    assert "; " in message, "it says what would do"
+
+
+@pytest.mark.parametrize("name", ["lr", "optimizer:lr", "layer.0/units", "_x", "grösse", "batch-size"])
+def test_names_in_common_use_are_taken(name: str) -> None:
+    assert Space.parse({name: (0, 1)}).names == (name,)
+
+
+def test_numpy_numbers_are_taken_as_plain_ones() -> None:
+    space = Space.parse(
+        {"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]}
+    )
+    assert dict(space.describe()) == {"n": "1 .. 3", "c": "0.5, a, True"}
+    assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
+
+
+def test_importing_the_search_imports_neither_numpy_nor_configspace() -> None:
+    code = "import sys, ashtune.search; print(sorted({'numpy', 'ConfigSpace'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,129 @@
+"""A space written down and read back is the same space."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from ConfigSpace import (
+    ConfigurationSpace,
+    EqualsCondition,
+    ForbiddenEqualsClause,
+    ForbiddenGreaterThanEqualsClause,
+    ForbiddenInClause,
+    ForbiddenLessThanRelation,
+    ForbiddenOrConjunction,
+    InCondition,
+    OrConjunction,
+    OrdinalHyperparameter,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from spaces import conditional, finite_conditional, of_every_kind
+
+from ashtune.errors import SpaceError
+from ashtune.search import GridSearch, RandomSearch, Space
+
+
+def with_every_clause() -> Space:
+    space = ConfigurationSpace({"a": (0, 9), "b": (0, 9), "c": [(1, 2), (3, 4)], "d": (0.0, 1.0)})
+    space.add(OrdinalHyperparameter("o", ["s", "m", "l"]))
+    space.add(
+        OrConjunction(
+            EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])
+        ),
+        ForbiddenLessThanRelation(space["a"], space["b"]),
+        ForbiddenOrConjunction(ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])),
+        ForbiddenGreaterThanEqualsClause(space["o"], "l"),
+    )
+    return Space.parse(space)
+
+
+SPACES: list[Callable[[], Space]] = [
+    of_every_kind,
+    lambda: Space.parse(conditional()),
+    lambda: Space.parse(finite_conditional()),
+    with_every_clause,
+]
+
+
+@pytest.mark.parametrize("make", SPACES)
+def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make: Callable[[], Space]) -> None:
+    space = make()
+    again = Space.from_record(json.loads(json.dumps(space.to_record())))
+    assert again.names == space.names
+    assert again.describe() == space.describe()
+    assert again.to_record() == space.to_record()
+    first, second = RandomSearch(space, 5), RandomSearch(again, 5)
+    trials = range(first.size or 1100)
+    assert [repr(first.configuration(i)) for i in trials] == [repr(second.configuration(i)) for i in trials]
+
+
+def test_reading_a_record_leaves_it_whole() -> None:
+    record = json.loads(json.dumps(of_every_kind().to_record()))
+    before = json.dumps(record)
+    Space.from_record(record)
+    assert json.dumps(record) == before
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,4}", fullmatch=True),
+        st.one_of(
+            st.tuples(st.integers(-99, 0), st.integers(1, 99)),
+            st.tuples(st.floats(-1e6, 0), st.floats(1e-3, 1e6)),
+            st.lists(
+                st.one_of(st.none(), st.integers(), st.text("abc \u00e9'\"", max_size=3)),
+                min_size=1,
+                unique=True,
+            ).filter(lambda choices: all(abs(c) < 2**63 for c in choices if isinstance(c, int))),
+            st.booleans(),
+            st.text("abc \u00e9'\"", max_size=4),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_dict_is_the_same_space_after_a_round_trip_and_holds_what_it_draws(
+    given: dict[str, object],
+) -> None:
+    space = Space.parse(given)
+    again = Space.from_record(json.loads(json.dumps(space.to_record())))
+    drawn = RandomSearch(space, 1).configuration(0)
+    assert drawn == RandomSearch(again, 1).configuration(0)
+    assert again.check(drawn) == drawn
+    for name, value in drawn.items():
+        range_given = given[name]
+        if isinstance(range_given, tuple):
+            assert range_given[0] - 1e-12 <= value <= range_given[1] + 1e-12
+        else:
+            assert value in (range_given if isinstance(range_given, list) else [range_given])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"names": ["a"]},
+        {"names": ["a"], "space": 3},
+        {"names": 3, "space": {}},
+        {"names": ["a"], "space": {"hyperparameters": [{"name": "a"}]}},
+        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "os.system"}]}},
+        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "uniform_int", "lower": 3}]}},
+        {"names": ["a", "b"], "space": {"hyperparameters": [{"name": "a", "type": "constant", "value": 1}]}},
+    ],
+)
+def test_what_is_no_record_is_refused_on_one_line(record: dict[str, object]) -> None:
+    with pytest.raises(SpaceError, match="record") as refusal:
+        Space.from_record(record)
+    assert "\n" not in str(refusal.value)
+
+
+def test_reading_a_space_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """ConfigSpace 1.2.2 prints from ForbiddenGreaterThanEqualsClause; stdout is for results."""
+    record = with_every_clause().to_record()
+    capsys.readouterr()
+    space = Space.from_record(record)
+    GridSearch(space, points=2)
+    RandomSearch(space, 0).configuration(0)
+    space.check({"a": 3, "b": 2, "c": [3, 4], "o": "s"})
+    assert capsys.readouterr().out == ""

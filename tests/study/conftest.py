@@ -1,0 +1,3 @@
+from houses import house
+
+__all__ = ["house"]

@@ -1,0 +1,103 @@
+"""A study in a directory, driven by threads: what the tests of this folder share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune.engines.loop import Drive
+from ashtune.engines.stop import StopSwitch
+from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import Ash
+from ashtune.study import journal as journals
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.study.controller import Controller
+from ashtune.study.journal import Journal, Settings, read_events
+from ashtune.study.replay import replay
+from ashtune.testing.threads import ThreadWorkers
+
+GOAL = Goal("score", "max")
+LADDER = Ladder(1, 8, 2)
+
+
+class Numbers:
+    """A search whose configuration i is the number i, scattered."""
+
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, Any]:
+        return {"x": (trial * 7919) % 101}
+
+
+def settings() -> Settings:
+    rungs, kept = LADDER.to_record()
+    return Settings(
+        ashtune="0",
+        created=0.0,
+        name="test",
+        goal=GOAL,
+        scheduler="ash",
+        rungs=rungs,
+        kept=kept,
+        space={},
+        search={"kind": "random"},
+        seed=0,
+    )
+
+
+class House:
+    """One study's directory; every call of :meth:`drive` is another driver's session."""
+
+    def __init__(self, directory: Path, trials: int) -> None:
+        self.directory = directory
+        self.trials = trials
+        self.path = directory / journals.NAME
+        if not self.path.exists():
+            journals.create(self.path, settings())
+
+    def drive(
+        self,
+        objective: Callable[..., Any],
+        *,
+        workers: int = 1,
+        journal: Callable[[Path], Journal] = Journal,
+        checkpoint_limit: int | None = None,
+    ) -> Controller:
+        controller = Controller(Ash(LADDER, 0), GOAL, checkpoint_limit=checkpoint_limit)
+        configurations = Configurations(Numbers())
+        first_worker = 0
+
+        def seen(event: Event) -> None:
+            nonlocal first_worker
+            if isinstance(event, TrialStarted):
+                configurations.put(event.trial, event.configuration)
+            elif isinstance(event, WorkerJoined):
+                first_worker = event.worker + 1
+
+        replay(self.path, controller, seen)
+        if controller.is_complete:
+            return controller
+        Checkpoints(self.directory).sweep(controller.shelf.resources())
+        team = ThreadWorkers(
+            self.directory, objective, configurations, goal=GOAL, workers=workers, first_worker=first_worker
+        )
+        try:
+            with journal(self.path) as book:
+                Drive(controller, team, book, configurations, stop=StopSwitch()).run(
+                    SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials)
+                )
+        finally:
+            team.close()
+        return controller
+
+    def events(self) -> Iterator[Event]:
+        return (event for _, event in read_events(self.path))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, trials=24)

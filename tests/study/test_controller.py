@@ -1,0 +1,280 @@
+"""Facts in, orders out."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from ashtune.errors import JournalError
+from ashtune.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Discard, Order, Pause, Release, Train
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
+
+GOAL = Goal("loss", "min")
+
+
+class Office:
+    """A controller with the paperwork of events done."""
+
+    def __init__(self, scheduler=None, *, trials=8, workers=1, **options) -> None:
+        self.scheduler = scheduler or Ash(Ladder(1, 4, 2), 0)
+        self.controller = Controller(self.scheduler, GOAL, **options)
+        self.session(trials=trials)
+        self.orders: list[Order] = []
+        for worker in range(workers):
+            self.orders += self.controller.handle(WorkerJoined(0, WorkerId(worker)))
+
+    def session(self, **limits) -> list[Order]:
+        return self.controller.handle(SessionStarted(0, 0.0, "", "", 0, **limits))
+
+    def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None) -> list[Order]:
+        return self.controller.handle(
+            JobFinished(
+                time=0,
+                worker=worker,
+                trial=trial,
+                rung=rung,
+                resource=self.scheduler.ladder.rungs[rung],
+                start=start,
+                metrics={"loss": loss},
+                seconds=1.0,
+                held=held,
+                checkpoint=checkpoint,
+            )
+        )
+
+    def release(self, worker, trial, resource, checkpoint=10) -> list[Order]:
+        return self.controller.handle(
+            TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
+        )
+
+
+def test_a_worker_that_joins_is_told_to_train_the_first_trial() -> None:
+    assert Office().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
+
+
+def test_a_trial_promoted_at_once_goes_on_in_place_and_nothing_is_released() -> None:
+    office = Office()
+    office.report(0, 0, 0, 0.5)
+    assert office.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
+
+
+def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -> None:
+    office = Office()
+    assert office.report(0, 0, 0, 0.5) == [
+        Release(WorkerId(0), TrialId(0)),
+        Train(WorkerId(0), TrialId(1), 0, 0, 1),
+    ]
+
+
+def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another_job() -> None:
+    office = Office()
+    office.report(0, 0, 0, 0.1)
+    # trial 1 is worse: trial 0 is now promotable, but its worker is still saving it
+    orders = office.report(0, 1, 0, 0.5)
+    assert orders == [Release(WorkerId(0), TrialId(1)), Train(WorkerId(0), TrialId(2), 0, 0, 1)]
+    assert office.release(0, 0, 1) == []
+    orders = office.report(0, 2, 0, 0.9)
+    assert Train(WorkerId(0), TrialId(0), 1, 1, 2) in orders
+
+
+def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
+    office = Office()
+    office.report(0, 0, 0, 0.1, held=False)
+    assert office.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
+
+
+def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first() -> None:
+    office = Office()
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
+    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    assert orders == [Train(WorkerId(1), TrialId(0), 0, 0, 1)]
+
+
+def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> None:
+    office = Office(trials=2)
+    for worker in range(2):
+        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
+        orders = office.controller.handle(WorkerJoined(0, WorkerId(worker + 1)))
+    assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+
+
+def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
+    office = Office(trials=2)
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="over its time", is_fatal=True))
+    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
+
+
+def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() -> None:
+    office = Office()
+    office.report(0, 0, 0, 0.1)
+    office.report(0, 1, 0, 0.5)
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
+    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    orders += office.controller.handle(WorkerJoined(0, WorkerId(2)))
+    assert Train(WorkerId(1), TrialId(0), 1, 0, 2) in orders
+    assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
+
+
+def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
+    office = Office(workers=2)
+    office.session(trials=8)
+    orders = [office.controller.handle(WorkerJoined(0, WorkerId(w)))[0] for w in (5, 6)]
+    assert orders == [Train(WorkerId(5), TrialId(0), 0, 0, 1), Train(WorkerId(6), TrialId(1), 0, 0, 1)]
+
+
+def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order() -> None:
+    office = Office()
+    with pytest.raises(JournalError, match="replay orders worker 0 trial 0 to rung 0 where the file says trial 3"):
+        office.report(0, 3, 0, 0.1)
+
+
+def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
+    office = Office(workers=2)
+    assert office.controller.handle(StopRequested(0, "Ctrl-C received")) == [
+        Pause(WorkerId(0), TrialId(0)),
+        Pause(WorkerId(1), TrialId(1)),
+    ]
+    assert office.controller.handle(StopRequested(0, "Ctrl-C received")) == []
+    assert office.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
+    assert office.controller.is_open
+    office.release(0, 0, 1)
+    office.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    assert not office.controller.is_open
+    assert not office.controller.is_complete
+
+
+def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
+    office = Office(StoppingAsh(Ladder(4, 8, 2), 0))
+    office.controller.handle(StopRequested(0, "time limit"))
+    office.controller.handle(
+        JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
+    )
+    office.session(trials=8)
+    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(0), 0, 3, 4)]
+
+
+def test_reaching_the_target_stops_the_study_and_says_so() -> None:
+    office = Office(workers=2)
+    office.session(trials=8, target=0.2)
+    for worker in (2, 3):
+        office.controller.handle(WorkerJoined(0, WorkerId(worker)))
+    orders = office.report(2, 0, 0, 0.1)
+    assert orders == [Release(WorkerId(2), TrialId(0)), Pause(WorkerId(3), TrialId(1))]
+    assert office.controller.stopping == "target loss=0.2 reached"
+
+
+def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
+    office = Office()
+    office.session(trials=8, total_resource=3)
+    office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    office.report(1, 0, 0, 0.5)
+    office.report(1, 1, 0, 0.1)
+    assert office.controller.total_resource == 2
+    office.report(1, 1, 1, 0.1, start=1)
+    assert office.controller.total_resource == 3
+    assert office.controller.stopping == "total_resource=3 used"
+
+
+def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
+    office = Office(trials=1)
+    orders = office.controller.handle(
+        TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
+    )
+    assert orders == [Train(WorkerId(0), TrialId(1), 0, 0, 1)]
+
+
+def test_a_withdrawn_trial_is_not_replaced_when_the_search_has_no_more() -> None:
+    office = Office(trials=1, configurations=1)
+    office.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
+    assert office.controller.is_complete
+
+
+def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
+    office = Office(trials=10**9)
+    for trial in range(WITHDRAWN_IN_A_ROW):
+        office.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+    assert not office.controller.is_open
+    assert "invalid" in office.controller.stopping
+
+
+def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
+    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    for trial in range(3):
+        assert office.report(trial, trial, 0, float(trial), held=False) == []
+    orders = office.report(3, 3, 0, 3.0, held=False)
+    assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2), Train(WorkerId(1), TrialId(1), 1, 0, 2)]
+
+
+def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:
+    office = Office(trials=4)
+    discarded = []
+    for trial, loss in enumerate([0.4, 0.3, 0.2, 0.1]):
+        orders = office.report(0, trial, 0, loss)
+        while isinstance(orders[-1], Train) and orders[-1].in_place:
+            orders = office.report(0, trial, orders[-1].rung, loss, start=orders[-1].start)
+        discarded += office.release(0, trial, 1)
+    # with 4 trials and halving at most 2 + those promoted already go on: the worst can never
+    assert Discard(TrialId(0)) in discarded
+
+
+def test_a_failed_trial_keeps_no_checkpoint() -> None:
+    office = Office(trials=2)
+    office.report(0, 0, 0, 0.1, held=False, checkpoint=5)
+    office.report(0, 1, 0, 0.5, held=False, checkpoint=5)
+    orders = office.controller.handle(
+        JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
+    )
+    assert Discard(TrialId(0)) in orders
+
+
+def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
+    office = Office(trials=100, checkpoint_limit=25)
+    orders = []
+    for trial, loss in enumerate([0.5, 0.9, 0.7]):
+        orders += office.report(0, trial, 0, loss, held=False, checkpoint=10)
+        if isinstance(orders[-1], Train) and orders[-1].rung == 1:
+            orders += office.report(0, 0, 1, loss, start=1, held=False, checkpoint=10)
+    assert [order for order in orders if order == Discard(TrialId(1))]
+    assert office.controller.shelf.total_bytes <= 25
+
+
+def test_a_result_that_is_not_finite_never_goes_on() -> None:
+    office = Office(trials=2)
+    office.report(0, 0, 0, math.nan)
+    orders = office.report(0, 1, 0, math.inf)
+    assert not any(isinstance(order, Train) for order in orders)
+
+
+def test_time_never_enters_a_decision() -> None:
+    def orders(times: list[float]) -> list[Order]:
+        office = Office()
+        found: list[Order] = []
+        for trial, time in enumerate(times):
+            event = JobFinished(
+                time=time, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1,
+                metrics={"loss": 1.0 + trial}, seconds=time,
+            )  # fmt: skip
+            for order in office.controller.handle(event):
+                found.append(order)
+                if isinstance(order, Train) and order.rung > 0:
+                    return found
+        return found
+
+    assert all(a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])]))

@@ -1,0 +1,123 @@
+"""A driver killed by SIGKILL at any moment loses nothing: real kills of a real process."""
+
+import os
+import signal
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from houses import LADDER, House
+
+from ashtune.events import JobFinished
+from ashtune.study.journal import Journal
+
+JOBS = 50
+
+
+def train(trial: Any) -> None:
+    """Learn in a way that mixes the ranks from rung to rung, and keep the epochs trained."""
+    trained = trial.restore() or []
+    for epoch in trial.epochs():
+        trained.append(epoch)
+        assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+        trial.report(score=trial["x"] + 40 * ((trial.number * epoch) % 7) / epoch)
+    trial.save(trained)
+
+
+class FatalJournal(Journal):
+    """Hands one line at a time to the file, and dies after some of them, in the middle of the next."""
+
+    lines_to_live = 0
+    bytes_of_the_next = 0
+
+    def flush(self) -> None:
+        lines = bytes(self._buffer).splitlines(keepends=True)
+        for line in lines:
+            if FatalJournal.lines_to_live == 0:
+                os.write(self._file, line[: FatalJournal.bytes_of_the_next])
+                os.kill(os.getpid(), signal.SIGKILL)
+            FatalJournal.lines_to_live -= 1
+            os.write(self._file, line)
+        self._buffer.clear()
+
+
+def killed(house: House, lines: int, torn: int, workers: int = 1) -> bool:
+    """Run a driver in a process that dies after so many lines; say whether it did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside pytest's own threads
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            FatalJournal.lines_to_live, FatalJournal.bytes_of_the_next = lines, torn
+            house.drive(train, workers=workers, journal=FatalJournal)
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def jobs(house: House) -> Counter[tuple[int, int]]:
+    return Counter((event.trial, event.rung) for event in house.events() if isinstance(event, JobFinished))
+
+
+def best(house: House) -> tuple[int, float, int]:
+    return max(
+        (event.rung, event.metrics["score"], -event.trial) for event in house.events() if isinstance(event, JobFinished)
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> House:
+    house = House(tmp_path_factory.mktemp("unbroken"), trials=24)
+    house.drive(train)
+    assert sum(jobs(house).values()) >= JOBS
+    return house
+
+
+@pytest.mark.timeout(300)
+def test_a_study_killed_after_any_record_ends_as_the_unbroken_one(
+    unbroken: House, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines = sum(1 for _ in unbroken.events())
+    for life in range(lines + 1):
+        house = House(tmp_path_factory.mktemp("killed"), trials=24)
+        died = killed(house, life, torn=life % 60)
+        assert died == (life < lines), f"the driver had {life} lines to live"
+        controller = house.drive(train)
+        assert controller.is_complete
+        assert jobs(house) == jobs(unbroken), f"killed after {life} lines"
+        assert best(house) == best(unbroken), f"killed after {life} lines"
+
+
+def test_a_study_killed_again_and_again_still_ends_as_the_unbroken_one(unbroken: House, tmp_path: Path) -> None:
+    house = House(tmp_path, trials=24)
+    deaths = 0
+    while killed(house, 7, torn=0):
+        deaths += 1
+    assert deaths > 5
+    assert jobs(house) == jobs(unbroken)
+    assert best(house) == best(unbroken)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("life", [5, 9, 14])
+def test_with_several_workers_no_result_is_trained_twice_and_none_is_lost(
+    workers: int, life: int, tmp_path: Path
+) -> None:
+    house = House(tmp_path, trials=24)
+    before: Counter[tuple[int, int]] = Counter()
+    deaths = 0
+    while killed(house, life, torn=3 * life, workers=workers):
+        deaths += 1
+        now = jobs(house)
+        assert before <= now, "a finished result is gone"
+        before = now
+    assert deaths > 3
+    assert set(jobs(house).values()) == {1}, "a finished result was trained again"
+    assert {trial for trial, rung in jobs(house) if rung == 0} == set(range(24))
+    assert max(rung for _, rung in jobs(house)) == LADDER.top

@@ -1,0 +1,114 @@
+"""Ladders: exact rungs from min_resource to max_resource, and errors that name the value."""
+
+import json
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.errors import LadderError
+from ashtune.ladder import Ladder
+
+factors = st.integers(2, 10) | st.sampled_from([1.1, 1.5, 2.5, 3.7]) | st.fractions(Fraction(11, 10), 20)
+
+
+@st.composite
+def ladders(draw: st.DrawFn) -> Ladder:
+    low = draw(st.integers(1, 1000))
+    return Ladder(low, draw(st.integers(low, 100_000)), draw(factors))
+
+
+@given(st.integers(1, 1000), st.integers(0, 100_000), factors)
+def test_rungs_increase_from_the_least_to_the_most_resource(low: int, more: int, factor: Fraction) -> None:
+    rungs = Ladder(low, low + more, factor).rungs
+    assert rungs[0] == low
+    assert rungs[-1] == low + more
+    assert all(a < b for a, b in pairwise(rungs))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "factor", "rungs"),
+    [
+        (1, 243, 3, (1, 3, 9, 27, 81, 243)),  # floor(log 243 / log 3) is 4 in floating point
+        (1, 1000, 10, (1, 10, 100, 1000)),
+        (1, 64, 2, (1, 2, 4, 8, 16, 32, 64)),
+        (1, 100, 3, (1, 3, 9, 27, 81, 100)),
+        (10, 90, 3, (10, 30, 90)),
+        (1, 10, 1.5, (1, 2, 3, 5, 8, 10)),
+        (7, 7, 2, (7,)),
+    ],
+)
+def test_a_ladder_has_these_rungs(low: int, high: int, factor: float, rungs: tuple[int, ...]) -> None:
+    assert Ladder(low, high, factor).rungs == rungs
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5, 7, 10])
+@pytest.mark.parametrize("exponent", range(1, 16))
+def test_no_rung_is_lost_at_a_power_of_the_factor(factor: int, exponent: int) -> None:
+    assert Ladder(1, factor**exponent, factor).rungs == tuple(factor**k for k in range(exponent + 1))
+
+
+@given(ladders(), st.integers(0, 10_000))
+def test_the_quota_is_the_floor_of_the_exact_fraction(ladder: Ladder, arrived: int) -> None:
+    for rung in range(ladder.top):
+        assert ladder.quota(rung, arrived) == math.floor(arrived * ladder.kept[rung])
+
+
+def test_a_factor_of_one_and_a_tenth_is_eleven_tenths_and_not_its_binary_neighbour() -> None:
+    assert set(Ladder(1, 100, 1.1).kept) == {Fraction(10, 11)}
+
+
+def test_nine_trials_are_expected_to_be_nine_three_and_one() -> None:
+    assert Ladder(1, 9, 3).expected(9) == [9, 3, 1]
+
+
+def test_explicit_rungs_keep_as_many_as_make_every_rung_cost_the_same() -> None:
+    ladder = Ladder.explicit([1, 5, 20])
+    assert ladder.rungs == (1, 5, 20)
+    assert ladder.kept == (Fraction(1, 5), Fraction(1, 4))
+
+
+@given(ladders())
+def test_a_ladder_comes_back_equal_from_its_record_even_through_json(ladder: Ladder) -> None:
+    assert Ladder.from_record(ladder.to_record()) == ladder
+    again = Ladder.from_record(json.loads(json.dumps(ladder.to_record())))
+    assert again == ladder
+    assert hash(again) == hash(ladder)
+
+
+def test_ladders_that_keep_other_fractions_are_not_equal() -> None:
+    assert Ladder(1, 2, 2) != Ladder(1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "value"),
+    [
+        (lambda: Ladder(0, 9), "min_resource=0"),
+        (lambda: Ladder(-3, 9), "min_resource=-3"),
+        (lambda: Ladder(1.5, 9), "min_resource=1.5"),  # type: ignore[arg-type]  # what a user may write
+        (lambda: Ladder(True, 9), "min_resource=True"),
+        (lambda: Ladder(1, "9"), "max_resource='9'"),  # type: ignore[arg-type]  # what a user may write
+        (lambda: Ladder(10, 4), "min_resource=10 is above max_resource=4"),
+        (lambda: Ladder(1, 9, 1), "reduction_factor=1 "),
+        (lambda: Ladder(1, 9, 0.5), "reduction_factor=0.5"),
+        (lambda: Ladder(1, 9, math.nan), "reduction_factor=nan"),
+        (lambda: Ladder(1, 9, math.inf), "reduction_factor=inf"),
+        (lambda: Ladder(1, 9, "3"), "reduction_factor='3'"),  # type: ignore[arg-type]  # what a user may write
+        (lambda: Ladder.explicit([]), "rungs=[]"),
+        (lambda: Ladder.explicit([1, 5, 5]), "rungs=[1, 5, 5]"),
+        (lambda: Ladder.explicit([5, 1]), "rungs=[5, 1]"),
+        (lambda: Ladder.explicit([0, 1]), "rungs[0]=0"),
+        (lambda: Ladder.explicit([1, 2.5]), "rungs[1]=2.5"),  # type: ignore[list-item]  # what a user may write
+    ],
+)
+def test_a_refusal_names_the_value_on_one_line(build: Callable[[], Ladder], value: str) -> None:
+    with pytest.raises(LadderError) as refused:
+        build()
+    message = str(refused.value)
+    assert value in message
+    assert "give" in message or "sort" in message
+    assert "\n" not in message
