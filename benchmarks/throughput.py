@@ -29,6 +29,7 @@ from table import show
 
 SPACE = {"learning_rate": (1e-4, 1.0), "momentum": (0.0, 0.99), "width": [16, 32, 64], "depth": (1, 3)}
 WORKERS = 2
+SIZES = [1_000, 10_000, 100_000]
 
 
 def train(trial: Any) -> float:
@@ -105,7 +106,10 @@ def main() -> None:
     """Measure and print."""
     repeat = int(sys.argv[sys.argv.index("--repeat") + 1]) if "--repeat" in sys.argv else 3
     rows = []
-    for trials in (1_000, 10_000, 100_000):
+    sizes = (
+        [int(size) for size in sys.argv[sys.argv.index("--trials") + 1].split(",")] if "--trials" in sys.argv else SIZES
+    )
+    for trials in sizes:
         for _ in range(repeat):
             jobs, seconds = ashtune_rate(trials)
             bare = jobs / bare_rate(jobs)

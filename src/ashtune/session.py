@@ -137,7 +137,8 @@ class Session:
                 journal,
                 self._configurations,
                 stop=stop,
-                watchers=[self._tally, display],
+                watcher=self._tally,
+                display=display,
             )
             try:
                 drive.run(session)

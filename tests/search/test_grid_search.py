@@ -23,9 +23,7 @@ def test_the_last_hyperparameter_written_varies_fastest() -> None:
 
 
 @given(st.floats(1e-9, 1e3), st.floats(1.1, 1e6), st.integers(1, 9), st.booleans())
-def test_a_float_range_has_its_exact_ends_and_even_steps(
-    low: float, width: float, points: int, log: bool
-) -> None:
+def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: float, points: int, log: bool) -> None:
     space = Space.parse({"x": Float("x", (low, low * width), log=log)})
     bounds = space.columns["x"].hyperparameter
     values = [c["x"] for c in everything(GridSearch(space, points))]

@@ -61,9 +61,7 @@ def test_a_bound_that_configspace_rounds_is_still_inside() -> None:
         (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is ruled out by"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused_on_one_line(
-    space: Space, given: object, says: str
-) -> None:
+def test_a_configuration_that_does_not_fit_is_refused_on_one_line(space: Space, given: object, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         space.check(given)
     message = str(refusal.value)

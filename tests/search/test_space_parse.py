@@ -128,9 +128,7 @@ def test_names_in_common_use_are_taken(name: str) -> None:
 
 
 def test_numpy_numbers_are_taken_as_plain_ones() -> None:
-    space = Space.parse(
-        {"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]}
-    )
+    space = Space.parse({"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]})
     assert dict(space.describe()) == {"n": "1 .. 3", "c": "0.5, a, True"}
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
 

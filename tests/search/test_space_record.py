@@ -28,9 +28,7 @@ def with_every_clause() -> Space:
     space = ConfigurationSpace({"a": (0, 9), "b": (0, 9), "c": [(1, 2), (3, 4)], "d": (0.0, 1.0)})
     space.add(OrdinalHyperparameter("o", ["s", "m", "l"]))
     space.add(
-        OrConjunction(
-            EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])
-        ),
+        OrConjunction(EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])),
         ForbiddenLessThanRelation(space["a"], space["b"]),
         ForbiddenOrConjunction(ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])),
         ForbiddenGreaterThanEqualsClause(space["o"], "l"),

@@ -11,6 +11,8 @@ from ashtune.engines.stop import StopSwitch
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
+from ashtune.reports.live import SilentDisplay
+from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import Ash
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
@@ -87,9 +89,16 @@ class House:
         )
         try:
             with journal(self.path) as book:
-                Drive(controller, team, book, configurations, stop=StopSwitch()).run(
-                    SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials)
+                drive = Drive(
+                    controller,
+                    team,
+                    book,
+                    configurations,
+                    stop=StopSwitch(),
+                    watcher=Tally(LADDER, GOAL),
+                    display=SilentDisplay(),
                 )
+                drive.run(SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials))
         finally:
             team.close()
         return controller

@@ -81,9 +81,8 @@ class LocalWorkers:
 
     def wait(self, until: float) -> Sequence[Event]:
         """Block until a worker has said something, or until the given time."""
-        milliseconds = max(0.0, until - self.now()) * 1000
         events: list[Event] = []
-        ready = self._poll.poll(milliseconds)
+        ready = self._poll.poll(max(0.0, until - self.now()) * 1000)
         self._moment = self.now()
         for file, _ in ready:
             events += self._listen(self._by_file[file])

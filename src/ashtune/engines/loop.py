@@ -16,7 +16,7 @@ TICK_SECONDS = 0.2
 
 
 class Watcher(Protocol):
-    """Someone who looks on: the live display, a table of trials."""
+    """Someone who keeps count of all that happens."""
 
     def saw(self, event: Event) -> None:
         """An event was journaled and handled."""
@@ -26,6 +26,10 @@ class Watcher(Protocol):
 
     def heard(self, progress: Progress) -> None:
         """A worker told how far it is."""
+
+
+class Display(Protocol):
+    """Someone who shows it now and then."""
 
     def tick(self, now: float) -> None:
         """A moment has passed; ``now`` is in seconds since the study began."""
@@ -40,7 +44,8 @@ class Drive:
         journal: Open for writing.
         configurations: Trial -> configuration.
         stop: Says when the study has to stop.
-        watchers: They see every event and order.
+        watcher: It sees every event and order.
+        display: It is told that a moment has passed.
     """
 
     def __init__(
@@ -51,14 +56,16 @@ class Drive:
         configurations: Configurations,
         *,
         stop: StopSwitch,
-        watchers: Sequence[Watcher] = (),
+        watcher: Watcher,
+        display: Display,
     ) -> None:
         self._controller = controller
         self._workers = workers
         self._journal = journal
         self._configurations = configurations
         self._stop = stop
-        self._watchers = watchers
+        self._watcher = watcher
+        self._display = display
 
     def run(self, session: SessionStarted) -> None:
         """Run until the study is complete or stopped.
@@ -74,8 +81,9 @@ class Drive:
         self._take([session])
         next_tick = 0.0
         while self._controller.is_open:
-            self._take(workers.wait(next_tick))
-            now = workers.now()
+            events = workers.wait(next_tick)
+            self._take(events)
+            now = events[-1].time if events else workers.now()
             if now >= next_tick:
                 next_tick = now + TICK_SECONDS
                 self._tick(now)
@@ -86,33 +94,31 @@ class Drive:
         if (reason := self._stop.reason(now)) and not self._controller.stopping:
             self._take([StopRequested(now, reason)])
         for progress in self._workers.progress():
-            for watcher in self._watchers:
-                watcher.heard(progress)
-        for watcher in self._watchers:
-            watcher.tick(now)
+            self._watcher.heard(progress)
+        self._journal.flush()
+        self._display.tick(now)
 
     def _take(self, events: Sequence[Event]) -> None:
-        journal = self._journal
+        journal, watcher = self._journal, self._watcher
         for event in events:
             journal.add(event)
         journal.flush()
         orders: list[Order] = []
         for event in events:
             orders += self._controller.handle(event)
-            for watcher in self._watchers:
-                watcher.saw(event)
+            watcher.saw(event)
         for order in orders:
             if type(order) is Train and order.trial not in self._configurations:
                 self._start(order, events[-1].time)
-        journal.flush()
-        for order in orders:
             self._workers.carry_out(order)
-            for watcher in self._watchers:
-                watcher.gave(order)
+            watcher.gave(order)
 
     def _start(self, order: Train, time: float) -> None:
-        configuration = self._configurations.draw(order.trial)
-        started = TrialStarted(time, order.trial, configuration)
+        """Draw a new trial's configuration.
+
+        It reaches the file with the next event or tick: a driver killed before that has no result
+        of this trial, and draws the same again.
+        """
+        started = TrialStarted(time, order.trial, self._configurations.draw(order.trial))
         self._journal.add(started)
-        for watcher in self._watchers:
-            watcher.saw(started)
+        self._watcher.saw(started)

@@ -89,9 +89,9 @@ def plan_table(planned: Plan, *, unit: str = "epoch") -> "Table":
     from rich.table import Table
 
     table = Table(
-        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 3, 0, 0)
+        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
     )
-    table.add_column(f"rung ({unit})", "in all", justify="right")
+    table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column("trials", "", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")
     table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")

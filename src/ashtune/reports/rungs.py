@@ -62,18 +62,18 @@ def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table"
 
     knows_expected = any(record.expected is not None for record in records)
     table = Table(
-        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 3, 0, 0)
+        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
     )
     failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
     seconds = sum(record.seconds for record in records)
-    table.add_column(f"rung ({unit})", "in all", justify="right")
+    table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column("trials", f"{sum(r.trials for r in records):,}", justify="right")
     if knows_expected:
         table.add_column("expected", f"{sum(r.expected or 0 for r in records):,}", justify="right")
     table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
     table.add_column("failed", f"{failed:,}", justify="right")
-    table.add_column(f"{unit}s trained", f"{epochs:,}", justify="right")
-    table.add_column("training time", seconds_text(seconds), justify="right")
+    table.add_column(f"{unit}s", f"{epochs:,}", justify="right")
+    table.add_column("time", seconds_text(seconds), justify="right")
     table.add_column("share", share_text(1.0 if seconds > 0 else 0.0), justify="right")
     for record in records:
         row = [f"{record.resource:,}", f"{record.trials:,}"]

@@ -46,15 +46,12 @@ def checked(space: "Space", configuration: Mapping[str, object]) -> dict[str, ob
             )
         if not active and name in values:
             raise SpaceError(
-                f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only"
-                f"{when(within, name)}"
+                f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only{when(within, name)}"
             )
     for clause in within.forbidden_clauses:
         if is_forbidden(clause, matrix)[0]:
             rule = " ".join(str(clause).split())
-            raise SpaceError(
-                f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values"
-            )
+            raise SpaceError(f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values")
     return values
 
 

@@ -71,17 +71,14 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
-                f"points={{{name!r}: {shown(count)}}} names no range of numbers; "
-                f"those of this space are {ranges}"
+                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
             )
     return {name: _count(f"points of {name}", count) for name, count in points.items()}
 
 
 def _count(what: str, count: object) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_POINTS:
-        raise SpaceError(
-            f"{what}={shown(count)} does not fit; give an integer of 1 to {_LARGEST_ENUMERATED:,}"
-        )
+        raise SpaceError(f"{what}={shown(count)} does not fit; give an integer of 1 to {_LARGEST_ENUMERATED:,}")
     return count
 
 

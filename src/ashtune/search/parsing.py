@@ -65,9 +65,7 @@ def _hyperparameter(name: object, value: object) -> "Hyperparameter":
     try:
         return Constant(name, value) if choices is None else CategoricalHyperparameter(name, choices)
     except (TypeError, ValueError):  # numpy, inside ConfigSpace, drops a NUL and rounds a mixed large integer
-        raise SpaceError(
-            f"{name}={shown(value)} is altered by ConfigSpace; give a name that stands for it"
-        ) from None
+        raise SpaceError(f"{name}={shown(value)} is altered by ConfigSpace; give a name that stands for it") from None
 
 
 def _range(name: str, bounds: tuple[object, ...]) -> "Hyperparameter":
@@ -82,18 +80,14 @@ def _range(name: str, bounds: tuple[object, ...]) -> "Hyperparameter":
             return UniformIntegerHyperparameter(name, low, high)
         case [(int() | float()) as low, (int() | float()) as high] if low < high:
             if not math.isfinite(float(high) - float(low)):
-                raise SpaceError(
-                    f"{refused} is too wide for a float; give a narrower range, or its logarithm"
-                )
+                raise SpaceError(f"{refused} is too wide for a float; give a narrower range, or its logarithm")
             if round(low, 13) >= round(high, 13):  # ConfigSpace rounds bounds to 13 decimals
                 raise SpaceError(f"{refused} is narrower than 1e-13; tune it in a larger unit")
             return UniformFloatHyperparameter(name, low, high)
         case [int() | float(), int() | float()]:
             raise SpaceError(f"{refused} is empty; give (low, high) with low < high, or the constant alone")
         case _:
-            raise SpaceError(
-                f"{refused} is no range; give two finite numbers (low, high), or a list [...] of choices"
-            )
+            raise SpaceError(f"{refused} is no range; give two finite numbers (low, high), or a list [...] of choices")
 
 
 def _number(bound: object) -> int | float | None:

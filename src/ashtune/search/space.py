@@ -58,9 +58,7 @@ class Space:
             return space
         if isinstance(space, ConfigurationSpace):
             if not len(space):
-                raise SpaceError(
-                    "the ConfigurationSpace is empty; add a hyperparameter, such as Float('lr', (0, 1))"
-                )
+                raise SpaceError("the ConfigurationSpace is empty; add a hyperparameter, such as Float('lr', (0, 1))")
             return cls.from_record(record_of(space, list(space)))
         if isinstance(space, Mapping):
             return cls.from_record(record_of(space_of_mapping(space), list(space)))
@@ -94,6 +92,5 @@ class Space:
     def describe(self) -> list[tuple[str, str]]:
         """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""
         return [
-            (name, range_text(column) + when(self.configuration_space, name))
-            for name, column in self.columns.items()
+            (name, range_text(column) + when(self.configuration_space, name)) for name, column in self.columns.items()
         ]

@@ -52,8 +52,7 @@ def draw(
         if missing == 0:
             return np.concatenate(parts, axis=1)
     raise SpaceError(
-        f"the forbidden clauses left {count - missing} of {_ROUNDS * count} draws; narrow the ranges, "
-        "or use a grid"
+        f"the forbidden clauses left {count - missing} of {_ROUNDS * count} draws; narrow the ranges, or use a grid"
     )
 
 

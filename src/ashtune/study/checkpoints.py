@@ -8,6 +8,7 @@ only the driver's own workers do, and only when a study is run or resumed.
 """
 
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,17 @@ class CheckpointWriter:
     def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int) -> None:
         self._checkpoints = checkpoints
         self._trial = trial
-        earlier = checkpoints.of(trial, start)
-        self._earlier = earlier if start and earlier.is_dir() else None
-        self._working = checkpoints.of(trial, 0).with_name(_UNFINISHED)
+        self._earlier = checkpoints.of(trial, start) if start else None
+        if self._earlier is not None and not self._earlier.is_dir():
+            self._earlier = None
         self.problem = ""
         self._is_open = False
         self._at_opening: dict[Path, tuple[int, int]] = {}
+
+    @cached_property
+    def _working(self) -> Path:
+        """Where the next checkpoint is written; most jobs never ask."""
+        return self._checkpoints.of(self._trial, 0).with_name(_UNFINISHED)
 
     @property
     def exists(self) -> bool:

@@ -1,0 +1,177 @@
+"""A made-up study: the real scheduler and controller, and workers that only pretend to train."""
+
+import heapq
+import random
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    stamped,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order, Pause, Release, Train
+from ashtune.schedulers.ash import Ash
+from ashtune.study.controller import Controller
+
+ACCURACY = Goal("accuracy", "max")
+SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
+Step = tuple[str, Event | Order]
+
+
+class MadeUpStudy:
+    """Iterating runs it; every event and order comes out in the order in which the loop shows them.
+
+    Args:
+        ladder: The rungs.
+        trials: How many.
+        workers: How many.
+        seed: Decides everything.
+        trouble: The probability that a job fails, is withdrawn, or kills its worker.
+        stop_after: Stop after so many jobs, and start another session; 0: never.
+        saves: Whether workers save their trials.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        trials: int,
+        workers: int,
+        *,
+        seed: int = 0,
+        trouble: float = 0.05,
+        stop_after: int = 0,
+        saves: bool = True,
+    ) -> None:
+        self.ladder = ladder
+        self.trials = trials
+        self.controller = Controller(Ash(ladder, 0), ACCURACY)
+        self.expected = self.controller._scheduler.expected
+        self.configurations: dict[TrialId, dict[str, Any]] = {}
+        self.now = 0.0
+        self._crew = workers
+        self._random = random.Random(seed)
+        self._trouble = trouble
+        self._stop_after = stop_after
+        self._saves = saves
+        self._numbers = count()
+        self._order = count()
+        self._due: list[tuple[float, int, Event]] = []
+        self._jobs = 0
+        self._resource: dict[TrialId, int] = {}
+        self._saved_at: dict[WorkerId, float] = {}
+
+    def __iter__(self) -> Iterator[Step]:
+        yield from self._session()
+        while self._stop_after and not self.controller.is_complete:
+            self._stop_after, self._jobs = self._stop_after * 2, 0
+            self.now += 1000.0
+            yield from self._session()
+
+    def _session(self) -> Iterator[Step]:
+        self._due.clear()
+        yield from self._take(SessionStarted(self.now, 1e9, "1.0", "laptop", 1, trials=self.trials))
+        for _ in range(self._crew):
+            self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
+        while self.controller.is_open and self._due:
+            self.now, _, event = heapq.heappop(self._due)
+            yield from self._take(stamped(event, self.now))
+            if self._stop_after and self._jobs == self._stop_after:
+                self._jobs += 1
+                yield from self._take(StopRequested(self.now, "Ctrl-C received"))
+
+    def _take(self, event: Event) -> Iterator[Step]:
+        orders = self.controller.handle(event)
+        yield "event", event
+        if isinstance(event, WorkerLost):
+            self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
+        for order in orders:
+            if isinstance(order, Train) and order.trial not in self.configurations:
+                self.configurations[order.trial] = SPACE | {"width": 2 ** (3 + order.trial % 5)}
+                yield "event", TrialStarted(self.now, order.trial, self.configurations[order.trial])
+        for order in orders:
+            self._carry_out(order)
+            yield "order", order
+
+    def _at(self, seconds: float, event: Event) -> None:
+        heapq.heappush(self._due, (round(self.now + seconds, 6), next(self._order), event))
+
+    def _carry_out(self, order: Order) -> None:
+        match order:
+            case Train():
+                self._train(order)
+            case Release(worker=worker, trial=trial):
+                size = 1000 if self._saves else None
+                self._saved_at[worker] = self.now + 0.02
+                self._at(
+                    0.02,
+                    TrialReleased(
+                        0, worker=worker, trial=trial, resource=self._resource[trial], seconds=0.02, checkpoint=size
+                    ),
+                )
+            case Pause(worker=worker, trial=trial):
+                self._pause(worker, trial)
+            case _:
+                pass
+
+    def _train(self, order: Train) -> None:
+        self._jobs += 1
+        seconds = (order.target - order.start) * self._random.uniform(0.08, 0.12)
+        who = {"worker": order.worker, "trial": order.trial, "rung": order.rung}
+        luck = self._random.random()
+        if luck < self._trouble / 3:
+            event: Event = JobFailed(
+                0,
+                **who,
+                seconds=seconds,
+                reason=f"ValueError: width {luck:.6f} [bold]is odd[/bold]",
+                traceback="Traceback (most recent call last):\n  File train.py, line 7\nValueError",
+            )
+        elif luck < self._trouble * 2 / 3:
+            event = TrialWithdrawn(0, **who, seconds=seconds, reason="too deep")
+        elif luck < self._trouble:
+            event = WorkerLost(0, **who, reason="killed by SIGKILL", last_words="Out of memory")
+        else:
+            self._resource[order.trial] = order.target
+            accuracy = 1 - 0.5 / (1 + order.target) - 0.1 * ((order.trial * 0.618) % 1)
+            held = self._random.random() < 0.8
+            event = JobFinished(
+                0,
+                **who,
+                resource=order.target,
+                start=order.start,
+                metrics={"accuracy": accuracy, "loss": 1 - accuracy},
+                seconds=seconds,
+                curve=[(e, {"accuracy": accuracy / 2, "loss": 1.0}) for e in range(order.start + 1, order.target)],
+                held=held,
+                checkpoint=1000 if self._saves and not held else None,
+            )
+        self._at(max(0.0, self._saved_at.get(order.worker, 0.0) - self.now) + seconds, event)
+
+    def _pause(self, worker: WorkerId, trial: TrialId) -> None:
+        for index, (_, number, event) in enumerate(self._due):
+            if getattr(event, "trial", None) == trial and isinstance(event, JobFinished):
+                paused = JobPaused(
+                    self.now,
+                    worker=worker,
+                    trial=trial,
+                    rung=event.rung,
+                    resource=event.start,
+                    start=event.start,
+                    seconds=0.01,
+                )
+                self._due[index] = (self.now, number, paused)
+                heapq.heapify(self._due)
+                return

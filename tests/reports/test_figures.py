@@ -1,0 +1,64 @@
+"""Numbers as people read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.reports.figures import (
+    bytes_text,
+    configuration_text,
+    number_text,
+    plural,
+    seconds_text,
+    share_text,
+    shortened,
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.00 s"),
+        (0.994, "0.99 s"),
+        (0.996, "1.0 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (242, "4 min 02 s"),
+        (11_100, "3 h 05 min"),
+        (200_000, "2 d 07 h"),
+    ],
+)
+def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+def test_sizes_shares_and_numbers_are_short() -> None:
+    assert [bytes_text(n) for n in (0, 812, 1200, 999_999, 5e10)] == [
+        "0 bytes",
+        "812 bytes",
+        "1.2 kB",
+        "1.0 MB",
+        "50.0 GB",
+    ]
+    assert [share_text(s) for s in (0.0, 0.001, 0.98, 0.999, 1.0)] == ["0 %", "<1 %", "98 %", "99 %", "100 %"]
+    assert [number_text(n) for n in (0.98658, 1.2e-5, None)] == ["0.9866", "1.2e-05", "none"]
+    assert [plural(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]
+
+
+@given(
+    configuration=st.dictionaries(st.text("abc_", min_size=1, max_size=9), st.floats() | st.text(), max_size=8),
+    width=st.integers(1, 80),
+)
+def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(configuration: dict[str, object], width: int) -> None:
+    text = configuration_text(configuration, width)
+    assert len(text) <= width
+    assert "\n" not in text
+    if all(f"{name}=" in text for name in configuration):
+        return
+    assert len(configuration_text(configuration, 10_000)) > width
+
+
+@given(text=st.text(), width=st.integers(0, 30))
+def test_a_shortened_text_fits(text: str, width: int) -> None:
+    assert len(shortened(text, width)) <= width

@@ -1,0 +1,224 @@
+"""What is shown while a study runs fits where it is shown."""
+
+import io
+import itertools
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+from rich.cells import cell_len
+from rich.console import Console
+
+from ashtune.events import JobFailed, SessionStarted, StopRequested
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.reports.about import About
+from ashtune.reports.estimate import estimate
+from ashtune.reports.frame import Frame
+from ashtune.reports.ladder_lines import ladder_lines
+from ashtune.reports.live import LiveDisplay, PlainDisplay, SilentDisplay, display_for, progress_line
+from ashtune.reports.palette import ASCII, Pen
+from ashtune.reports.tally import Tally
+
+LADDER = Ladder(1, 64, 2)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any) -> tuple[Tally, About]:
+    study = MadeUpStudy(LADDER, trials, workers, **more)
+    tally = Tally(LADDER, ACCURACY)
+    for kind, what in itertools.islice(study, steps):
+        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+    return tally, about_of(study, workers)
+
+
+def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
+    return About(
+        name="digits",
+        scheduler="ash",
+        directory="runs/digits-20261124-160957",
+        expected=study.expected,
+        configuration=lambda trial: study.configurations[trial],
+        checkpoint_bytes=lambda: study.controller.shelf.total_bytes,
+        workers=workers,
+        **more,
+    )
+
+
+def drawn(tally: Tally, about: About, width: int, height: int) -> list[str]:
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(Frame(tally, about), end="")
+    return capture.get().splitlines()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    width=st.integers(20, 200),
+    height=st.integers(4, 60),
+    steps=st.integers(0, 1500),
+    workers=st.sampled_from([1, 4, 64]),
+)
+def test_a_frame_never_wraps_and_never_is_higher_than_the_terminal(
+    width: int, height: int, steps: int, workers: int
+) -> None:
+    lines = drawn(*part_of_a_study(workers, steps=steps), width, height)
+    assert len(lines) < height
+    assert max(cell_len(line) for line in lines) <= width
+    assert "nan" not in "\n".join(lines).split()
+
+
+def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
+    text = "\n".join(drawn(*part_of_a_study(), 80, 24))
+    for word in ("digits", "256 trials", "left", "expected", "promoted", "failed", "best", "the top rung", "busy"):
+        assert word in text
+    assert "…" not in text
+
+
+def test_of_64_workers_16_are_shown_and_the_others_counted() -> None:
+    lines = drawn(*part_of_a_study(64, 1000, 3000, trouble=0.0), 120, 40)
+    assert sum(" of " in line and "trial " in line for line in lines) <= 16
+    assert lines[-1].strip() == "and 48 more"
+
+
+def test_where_rows_are_few_workers_go_first_and_the_top_rung_stays() -> None:
+    tally, about = part_of_a_study()
+    rows = {height: drawn(tally, about, 80, height) for height in (40, 17, 10)}
+    assert [any(re.search(r"epoch +\d+ of ", line) for line in rows[h]) for h in rows] == [True, False, False]
+    assert all(any(line.split()[:1] == ["64"] for line in lines) for lines in rows.values())
+    assert any(line.split()[:1] == ["1"] for line in rows[17])
+
+
+def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
+    tally, about = part_of_a_study(trouble=0.0, steps=700)
+    lines = ladder_lines(tally, about.expected(256), unit="epoch", width=100, pen=Pen("#", "."))[1:]
+    bars = [line.plain.split()[1] for line in lines]
+    assert len({len(bar) for bar in bars}) == 1
+    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(list(about.expected(256))), strict=True):
+        share = (rung.trained + rung.running) / max(expected, rung.trained + rung.running)
+        assert bar.count("#") == pytest.approx(share * len(bar), abs=3)
+        assert ("#" in bar) == (share > 0)
+
+
+def test_without_unicode_the_frame_is_ascii() -> None:
+    tally, about = part_of_a_study()
+    assert all(line.plain.isascii() for line in Frame(tally, about).lines(120, 40, ASCII))
+
+
+def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
+    tally, about = part_of_a_study(steps=1)
+    text = "\n".join(drawn(tally, about, 80, 24))
+    assert "4 starting" in text
+    assert "0 of 256 trials" in text
+    assert "best" not in text
+
+
+def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
+    tally, about = part_of_a_study(trouble=0.0)
+    tally.saw(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]"))
+    tally.saw(StopRequested(tally.now, "Ctrl-C received"))
+    text = "\n".join(drawn(tally, about, 80, 24))
+    assert "1 failed: [bold]no[/bold]" in text
+    assert "stopping: Ctrl-C received" in text
+    assert " left" not in text
+
+
+def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    tally, about = part_of_a_study()
+    terminal = Terminal()
+    with display_for(tally, about, stream=terminal) as display:
+        assert isinstance(display, LiveDisplay)
+        display.tick(1.0)
+    text = terminal.getvalue()
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+    assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l")
+
+
+def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    tally, about = part_of_a_study()
+    terminal = Terminal()
+    with display_for(tally, about, stream=terminal) as display:
+        before = terminal.getvalue().count("runs/digits")
+        for hundredth in range(1000):
+            display.tick(hundredth / 100)
+        frames = terminal.getvalue().count("runs/digits") - before
+    assert 40 <= frames <= 55
+
+
+def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> None:
+    tally, about = part_of_a_study()
+    stream = io.StringIO()
+    assert isinstance(display_for(tally, about, stream=stream), PlainDisplay)
+    with display_for(tally, about, stream=Terminal(), quiet=True) as display:
+        assert isinstance(display, SilentDisplay)
+        display.tick(9.0)
+
+
+def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
+    tally, about = part_of_a_study()
+    stream = io.StringIO()
+    display = PlainDisplay(tally, about, stream)
+    with display:
+        for tenth in range(1, 161):
+            display.tick(1000 + tenth / 10)
+    assert len(stream.getvalue().splitlines()) == 3
+
+
+def test_a_plain_line_says_how_far_the_study_is() -> None:
+    tally, about = part_of_a_study(trouble=0.0)
+    line = progress_line(tally, about)
+    assert line.isascii()
+    best = tally.best
+    assert best is not None
+    assert f"] {tally.tried} of 256 trials, {tally.rungs[-1].arrived} at the top rung; best accuracy=0.9" in line
+    assert f"(trial {best.trial}, epoch 64); 4 workers 9" in line
+    assert line.endswith(" left")
+
+
+def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:
+    for workers in (1, 4, 16):
+        whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
+        for steps in (500, 1500, 2500):
+            tally, about = part_of_a_study(workers, 512, steps, trouble=0.0)
+            left = estimate(tally, about.expected).seconds_left
+            assert left is not None
+            assert left == pytest.approx(whole - tally.now, rel=0.1, abs=1.0)
+
+
+def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
+    study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
+    tally = Tally(LADDER, ACCURACY)
+    shares = []
+    for kind, what in study:
+        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+        if kind == "order" and tally.running:
+            shares.append(estimate(tally, study.expected).share or 0.0)
+    assert shares == sorted(shares)
+    assert max(shares) < 1
+    assert estimate(tally, study.expected).share == 1.0
+
+
+def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
+    tally, about = part_of_a_study()
+    tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
+    judged = estimate(tally, about.expected)
+    assert (judged.share, judged.seconds_left, judged.left) == (None, None, "")
+    assert drawn(tally, about, 80, 24)
+    judged = estimate(tally, about.expected, deadline=tally.now + 3.0)
+    assert judged.seconds_left == pytest.approx(3.0)
+    assert judged.left == "3.0 s left"
+    tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, total_resource=tally.epochs * 2)
+    judged = estimate(tally, about.expected, deadline=1e6)
+    assert judged.share == 0.5
+    assert judged.done.endswith("epochs")
+    assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)

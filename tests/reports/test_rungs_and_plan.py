@@ -1,0 +1,83 @@
+"""Time by rung, and the plan before anything runs."""
+
+from fractions import Fraction
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+
+from ashtune.ladder import Ladder
+from ashtune.reports.plan import plan, plan_view
+from ashtune.reports.rungs import rung_records, rung_table
+from ashtune.reports.tally import Tally
+from ashtune.reports.text import as_text
+from ashtune.schedulers.full import FullTraining
+
+
+def tally_of(study: MadeUpStudy) -> Tally:
+    tally = Tally(study.ladder, ACCURACY)
+    for kind, what in study:
+        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+    return tally
+
+
+def test_the_rungs_add_up_to_the_whole_study() -> None:
+    study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2)
+    tally = tally_of(study)
+    records = rung_records(tally, study.expected(81))
+    assert sum(record.epochs for record in records) == tally.epochs
+    assert sum(record.seconds for record in records) == pytest.approx(tally.training_seconds)
+    assert sum(record.share for record in records) == pytest.approx(1)
+    assert sum(record.trials for record in records) == tally.arrived + tally.failures.total
+    assert [record.expected for record in records] == [81, 27, 9, 3]
+
+
+def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
+    records = rung_records(Tally(Ladder(1, 4), ACCURACY))
+    assert all(record.share == 0 for record in records)
+    text = as_text(rung_table(records))
+    assert "nan" not in text
+    assert "expected" not in text
+
+
+def test_the_table_of_rungs_is_plain_ascii_and_shows_the_sum() -> None:
+    study = MadeUpStudy(Ladder(1, 4, 2), 16, 2, trouble=0.0)
+    text = as_text(rung_table(rung_records(tally_of(study), study.expected(16)), unit="tree"))
+    assert text.isascii()
+    lines = text.splitlines()
+    assert lines[0].split() == ["to", "tree", "trials", "expected", "promoted", "failed", "trees", "time", "share"]
+    assert lines[1].split()[:3] == ["1", "16", "16"]
+    assert lines[-1].split()[:2] == ["in", "all"]
+
+
+def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
+    ladder = Ladder(1, 64, 2)
+    planned = plan("ash", ladder, 256, ladder.expected(256))
+    assert [rung.trials for rung in planned.rungs] == [256, 128, 64, 32, 16, 8, 4]
+    assert [rung.epochs for rung in planned.rungs] == [256, 128, 128, 128, 128, 128, 128]
+    assert (planned.epochs, planned.epochs_to_the_top, planned.times_less) == (1024, 16384, 16.0)
+    text = as_text(plan_view(planned))
+    assert "16 times less than training all to the top (16,384 epochs)" in text
+    assert msgspec.json.decode(msgspec.json.encode(planned))["epochs"] == 1024
+
+
+def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
+    ladder = Ladder(1, 64, 2)
+    planned = plan("full", ladder, 10, FullTraining(ladder).expected(10))
+    assert planned.epochs == planned.epochs_to_the_top == 640
+    assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned))
+
+
+def test_a_plan_that_nobody_gets_to_the_top_of_says_so() -> None:
+    ladder = Ladder(1, 64, 2)
+    assert "too few trials" in as_text(plan_view(plan("ash", ladder, 10, ladder.expected(10))))
+    assert "too few trials" not in as_text(plan_view(plan("ash", ladder, 64, ladder.expected(64))))
+
+
+@given(trials=st.integers(1, 10_000), top=st.integers(1, 500), factor=st.sampled_from([2, 3, 4, Fraction(3, 2)]))
+def test_a_plan_never_costs_more_than_all_to_the_top(trials: int, top: int, factor: int | Fraction) -> None:
+    ladder = Ladder(1, top, factor)
+    planned = plan("ash", ladder, trials, ladder.expected(trials))
+    assert trials <= planned.epochs <= planned.epochs_to_the_top

@@ -1,0 +1,157 @@
+"""The end of a study: found, failed, kept, and how to go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import ACCURACY, SPACE, MadeUpStudy
+
+from ashtune.errors import JournalError
+from ashtune.events import JobFinished
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.reports.about import About
+from ashtune.reports.loading import load
+from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.reports.tally import Tally
+from ashtune.reports.text import as_text
+from ashtune.study.journal import NAME, Journal, Settings, create
+
+LADDER = Ladder(1, 16, 2)
+
+
+def about(study: MadeUpStudy) -> About:
+    return About(
+        name="digits",
+        scheduler="ash",
+        directory="runs/digits",
+        expected=study.expected,
+        configuration=lambda _: SPACE,
+    )
+
+
+def run(**more: Any) -> tuple[Tally, About]:
+    study = MadeUpStudy(LADDER, 64, 4, **more)
+    tally = Tally(LADDER, ACCURACY)
+    for kind, what in study:
+        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+    return tally, about(study)
+
+
+def better_at_the_bottom() -> tuple[Tally, About]:
+    tally = Tally(LADDER, ACCURACY)
+    for trial, rung, accuracy in ((0, 0, 0.5), (1, 0, 0.99), (0, 1, 0.7)):
+        tally.saw(
+            JobFinished(
+                1.0,
+                worker=WorkerId(0),
+                trial=TrialId(trial),
+                rung=rung,
+                resource=rung + 1,
+                start=rung,
+                metrics={"accuracy": accuracy},
+                seconds=0.5,
+            )
+        )
+    return tally, about(MadeUpStudy(LADDER, 2, 1))
+
+
+def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
+    text = as_text(summary(*run(trouble=0.0), Outcome()))
+    assert "best  accuracy = 0.9" in text
+    assert "at epoch 16, the top rung (trial " in text
+    assert "  learning_rate  0.0123457\n  momentum       0.9\n" in text
+    assert "best at any rung" not in text
+    assert "resume" not in text
+    assert "failed\n" not in text
+
+
+def test_a_better_result_at_a_lower_rung_is_told_too() -> None:
+    text = as_text(summary(*better_at_the_bottom(), Outcome()))
+    assert "best  accuracy = 0.7 at epoch 2, the highest rung reached (trial 0)" in text
+    assert "best at any rung  accuracy = 0.99 at epoch 1 (trial 1)" in text
+
+
+def test_what_failed_is_told_once_with_its_traceback_and_without_markup() -> None:
+    tally, described = run(trouble=0.5)
+    text = as_text(summary(tally, described, Outcome()))
+    assert f"{tally.failures.total} trials failed" in text
+    assert "[bold]is odd[/bold]" in text
+    assert text.count("File train.py, line 7") == 1
+    assert "killed by SIGKILL" in text
+    assert f"{tally.withdrawn} trials withdrawn" in text
+
+
+def test_a_stopped_study_says_why_and_how_to_go_on() -> None:
+    text = as_text(summary(*run(), Outcome(is_complete=False, stopped="time limit reached")))
+    assert "stopped: time limit reached" in text.splitlines()[0]
+    assert text.endswith("go on with: ashtune resume runs/digits\n")
+
+
+def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
+    tally = Tally(LADDER, ACCURACY)
+    described = about(MadeUpStudy(LADDER, 2, 1))
+    text = as_text(summary(tally, described, Outcome(is_complete=False)))
+    assert "no trial has a result" in text
+    assert "not complete" in text
+    data = report_data(tally, described, Outcome(is_complete=False))
+    assert data["best"] is None and data["utilisation"] is None
+
+
+def test_the_summary_is_plain_ascii_and_no_line_is_too_long() -> None:
+    text = as_text(summary(*run(trouble=0.4, saves=False), Outcome()), width=80)
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "to epoch  trials  expected  promoted  failed  epochs " in text
+    assert "train saves nothing" in text
+
+
+def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
+    tally, described = run(trouble=0.3)
+    data = json.loads(json.dumps(report_data(tally, described, Outcome()), allow_nan=False))
+    assert data["best"]["configuration"] == SPACE
+    assert sum(rung["epochs"] for rung in data["rungs"]) == data["epochs"]
+    assert sum(group["count"] for group in data["failures"]) == data["trials"]["failed"]
+    assert data["jobs"] == tally.arrived
+
+
+def journal_of(path: Path, study: MadeUpStudy) -> Tally:
+    rungs, kept = LADDER.to_record()
+    create(
+        path / NAME,
+        Settings(
+            ashtune="1",
+            created=0,
+            name="digits",
+            goal=ACCURACY,
+            scheduler="ash",
+            rungs=rungs,
+            kept=kept,
+            space={},
+            search={"kind": "random"},
+            seed=0,
+        ),
+    )
+    tally = Tally(LADDER, ACCURACY)
+    with Journal(path / NAME) as journal:
+        for kind, what in study:
+            if kind == "event":
+                journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
+                tally.saw(what)  # type: ignore[arg-type]
+    return tally
+
+
+def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path: Path) -> None:
+    study = MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20)
+    there = journal_of(tmp_path, study)
+    for path in (tmp_path, tmp_path / NAME):
+        loaded = load(path)
+        assert loaded.directory == tmp_path
+        assert report_data(loaded.tally, about(study), Outcome()) == report_data(there, about(study), Outcome())
+        assert len(loaded.trials) == there.started
+
+
+def test_a_directory_without_a_journal_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match=str(tmp_path)):
+        load(tmp_path)

@@ -1,0 +1,278 @@
+"""The tally counts what a recount of all events and orders counts."""
+
+import math
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy, Step
+
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Release, Train
+from ashtune.reports.tally import Tally
+from ashtune.training.messages import Progress
+
+LADDER = Ladder(1, 8, 2)
+W, T = WorkerId(0), TrialId(0)
+
+
+def tally_of(steps: list[Step], ladder: Ladder, *, with_orders: bool = True) -> Tally:
+    tally = Tally(ladder, ACCURACY)
+    for kind, what in steps:
+        if kind == "event":
+            tally.saw(what)  # type: ignore[arg-type]  # the kind says which it is
+        elif with_orders:
+            tally.gave(what)  # type: ignore[arg-type]
+    return tally
+
+
+def what_happened(tally: Tally) -> dict[str, Any]:
+    """Everything that follows from events alone."""
+    return {
+        "rungs": [(r.arrived, r.failed, r.withdrawn, r.epochs, r.seconds, r.best) for r in tally.rungs],
+        "counts": (tally.started, tally.tried, tally.withdrawn, tally.broken_off, tally.sessions, tally.retrained),
+        "reasons": [r.groups() for r in (tally.failures, tally.withdrawals, tally.lost_workers)],
+        "time": (tally.now, tally.saving_seconds, tally.presence, tally.wall_seconds),
+        "workers": {number: worker.busy_seconds for number, worker in tally.workers.items()},
+    }
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> MadeUpStudy:
+    ladder = Ladder(1, draw(st.sampled_from([1, 4, 9, 27])), draw(st.sampled_from([2, 3])))
+    return MadeUpStudy(
+        ladder,
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 5)),
+        seed=draw(st.integers(0, 1000)),
+        trouble=draw(st.sampled_from([0.0, 0.1, 0.6])),
+        stop_after=draw(st.sampled_from([0, 3, 20])),
+        saves=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(study=studies(), cut=st.floats(0, 1))
+def test_every_count_is_that_of_a_recount(study: MadeUpStudy, cut: float) -> None:
+    steps = list(study)
+    steps = steps[: max(1, round(cut * len(steps)))]
+    tally = tally_of(steps, study.ladder)
+    events: list[Any] = [what for kind, what in steps if kind == "event"]
+    finished = [event for event in events if isinstance(event, JobFinished)]
+    on_the_way: dict[TrialId, set[int]] = {}
+    running: dict[WorkerId, Train] = {}
+    failed, withdrawn, deaths = Counter[int](), Counter[int](), Counter[TrialId]()
+    workers: set[WorkerId] = set()
+    for _, what in steps:
+        match what:
+            case Train():
+                on_the_way.setdefault(what.trial, set()).add(what.rung)
+                running[what.worker] = what
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                del running[what.worker]
+                failed[what.rung] += isinstance(what, JobFailed)
+                withdrawn[what.rung] += isinstance(what, TrialWithdrawn)
+            case WorkerLost(trial=trial):
+                running.pop(what.worker, None)
+                workers.discard(what.worker)
+                if trial is not None:
+                    deaths[trial] += 1
+                    failed[what.rung] += deaths[trial] == 2
+            case WorkerJoined():
+                workers.add(what.worker)
+            case SessionStarted():
+                running.clear()
+                workers.clear()
+            case _:
+                pass
+    for number, rung in enumerate(tally.rungs):
+        here = [event for event in finished if event.rung == number]
+        jobs = [event for event in events if getattr(event, "rung", None) == number and hasattr(event, "seconds")]
+        assert rung.arrived == len(here)
+        assert rung.failed == failed[number]
+        assert rung.withdrawn == withdrawn[number]
+        assert rung.running == sum(job.rung == number for job in running.values())
+        assert rung.promoted == sum(number in r and max(r) > number for r in on_the_way.values())
+        assert rung.paused >= 0
+        assert rung.seconds == pytest.approx(sum(event.seconds for event in jobs))
+        assert rung.epochs == sum(e.resource - e.start for e in jobs if isinstance(e, JobFinished | JobPaused))
+        ranked = sorted((-(event.metrics["accuracy"] or 0), event.trial) for event in here)
+        assert (rung.best.trial if rung.best else None) == (ranked[0][1] if ranked else None)
+    assert tally.running == len(running)
+    assert set(tally.workers) == workers
+    assert tally.started == sum(isinstance(event, TrialStarted) for event in events)
+    gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
+    ended = {e.trial for e in events if isinstance(e, JobFinished | JobFailed)} | {t for t in deaths if deaths[t] == 2}
+    assert tally.tried == len(ended - gone)
+    assert tally.utilisation is None or 0 <= tally.utilisation <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(study=studies())
+def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpStudy) -> None:
+    steps = list(study)
+    there, read = tally_of(steps, study.ladder), tally_of(steps, study.ladder, with_orders=False)
+    assert what_happened(there) == what_happened(read)
+    assert [rung.promoted for rung in there.rungs] == [rung.promoted for rung in read.rungs]
+    assert there.utilisation == pytest.approx(read.utilisation)
+    assert not there.running
+    assert not any(rung.running for rung in there.rungs)
+
+
+def finished(rung: int, accuracy: float | None, *, trial: int = 0, time: float = 1, **more: Any) -> JobFinished:
+    resource = LADDER.rungs[rung]
+    start = more.pop("start", LADDER.rungs[rung - 1] if rung else 0)
+    return JobFinished(
+        time,
+        worker=W,
+        trial=TrialId(trial),
+        rung=rung,
+        resource=resource,
+        start=start,
+        metrics={"accuracy": accuracy},
+        seconds=0.5,
+        **more,
+    )
+
+
+def after(*events: Event, goal: Goal = ACCURACY) -> Tally:
+    tally = Tally(LADDER, goal)
+    for event in events:
+        tally.saw(event)
+    return tally
+
+
+def test_best_is_that_of_the_highest_rung_though_a_lower_one_has_a_better() -> None:
+    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.8))
+    assert tally.best is not None and (tally.best.trial, tally.best.rung) == (0, 1)
+    assert tally.best_at_any_rung is not None and tally.best_at_any_rung.rung == 0
+
+
+def test_equal_results_go_to_the_earlier_trial_and_in_mode_min_less_is_better() -> None:
+    tally = after(finished(0, 0.5, trial=3), finished(0, 0.5, trial=1), finished(0, 0.5, trial=2))
+    assert tally.best is not None and tally.best.trial == 1
+    tally = after(finished(0, 0.5, trial=0), finished(0, 0.1, trial=1), goal=Goal("accuracy", "min"))
+    assert tally.best is not None and tally.best.trial == 1
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf])
+def test_a_result_that_is_no_number_is_never_best(nothing: float | None) -> None:
+    assert after(finished(0, nothing)).best is None
+
+
+def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_saved() -> None:
+    tally = after(WorkerJoined(1.0, W))
+    worker = tally.workers[W]
+    assert worker.state == "idle"
+    tally.gave(Train(W, T, 0, 0, 1))
+    assert (worker.state, worker.since) == ("training", 1.0)
+    tally.saw(finished(0, 0.5, time=2.0, held=True))
+    tally.gave(Release(W, T))
+    tally.gave(Train(W, TrialId(1), 0, 0, 1))
+    assert (worker.state, worker.saving) == ("saving", 0)
+    tally.saw(TrialReleased(3.0, worker=W, trial=T, resource=1, seconds=0.9, checkpoint=10))
+    assert (worker.state, worker.trial, worker.since) == ("training", 1, 3.0)
+    tally.tick(4.0)
+    assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
+
+
+def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
+    tally = after(WorkerJoined(0.0, W))
+    tally.gave(Train(W, TrialId(1), 2, 2, 4))
+    tally.heard(Progress(W, T, 1, {}))
+    assert tally.workers[W].resource == 2
+    tally.heard(Progress(W, TrialId(1), 3, {}))
+    assert tally.workers[W].resource == 3
+
+
+def test_an_order_to_a_worker_that_died_a_moment_ago_leaves_nothing_running() -> None:
+    tally = after(WorkerJoined(0.0, W), WorkerLost(1.0, worker=W, reason="killed by SIGKILL"))
+    tally.gave(Train(W, T, 0, 0, 1))
+    tally.gave(Release(W, T))
+    assert tally.running == tally.rungs[0].running == 0
+
+
+def test_a_new_session_ends_what_ran_and_the_time_between_counts_for_nobody() -> None:
+    began = SessionStarted(0.0, 0.0, "1", "laptop", 1, trials=4)
+    tally = after(began, WorkerJoined(0.0, W))
+    tally.gave(Train(W, T, 0, 0, 1))
+    tally.saw(TrialStarted(2.0, T, {}))
+    tally.saw(SessionStarted(100.0, 0.0, "1", "laptop", 2, trials=8))
+    assert (tally.running, tally.rungs[0].running, len(tally.workers)) == (0, 0, 0)
+    assert tally.presence == 2.0
+    tally.saw(WorkerJoined(101.0, WorkerId(1)))
+    tally.tick(103.0)
+    assert tally.wall_seconds == 5.0
+    assert tally.presence == 4.0
+
+
+def test_the_first_lost_worker_gives_the_job_back_and_the_second_fails_the_trial() -> None:
+    lost = WorkerLost(1.0, worker=W, reason="killed by SIGSEGV", trial=T, rung=1, last_words="oops")
+    tally = after(lost)
+    assert (tally.failures.total, tally.lost_workers.total) == (0, 1)
+    tally.saw(lost)
+    assert (tally.failures.total, tally.lost_workers.total, tally.rungs[1].failed) == (1, 2, 1)
+    [group] = tally.failures.groups()
+    assert (group.reason, group.traceback) == ("worker lost: killed by SIGSEGV", "oops")
+
+
+def test_a_worker_that_its_trial_is_known_to_have_killed_fails_it_at_once() -> None:
+    tally = after(WorkerLost(1.0, worker=W, reason="over its trial_timeout of 3 s", trial=T, is_fatal=True))
+    assert tally.rungs[0].failed == tally.failures.total == 1
+
+
+def test_reasons_that_differ_in_a_decimal_number_are_one_but_signals_are_not() -> None:
+    fail = {"worker": W, "rung": 0, "seconds": 0.1}
+    reasons = ["lr 0.12 too high", "lr 3e-05 too high", "killed by signal 9", "killed by signal 11"]
+    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons)))
+    assert [(g.reason, g.count, g.trial) for g in tally.failures.groups()] == [
+        ("lr 0.12 too high", 2, 0),
+        ("killed by signal 9", 1, 2),
+        ("killed by signal 11", 1, 3),
+    ]
+
+
+def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:
+    fail = {"worker": W, "rung": 0, "seconds": 0.1}
+    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=f"reason {i}", **fail) for i in range(1000)))
+    assert tally.failures.total == 1000
+    assert sum(group.count for group in tally.failures.groups()) + tally.failures.others == 1000
+    assert len(tally.failures.groups()) <= 20
+
+
+def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
+    notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
+    assert notes == [
+        "train saves nothing, so promoted trials train again from the start (1 did): "
+        "call trial.save(model) after the loop"
+    ]
+
+
+def test_a_lost_checkpoint_is_not_called_saving_nothing() -> None:
+    [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
+    assert "saves nothing" not in note
+    assert "checkpoint was not there" in note
+
+
+def test_a_trial_trained_straight_to_the_top_has_not_begun_again() -> None:
+    assert not list(after(finished(3, 0.5, start=0)).notes())
+
+
+def test_a_checkpoint_that_could_not_be_written_is_noted() -> None:
+    [note] = after(finished(0, 0.5, problem="checkpoint not saved: No space left on device")).notes()
+    assert note == "saving failed 1 x: checkpoint not saved: No space left on device (first: trial 0)"

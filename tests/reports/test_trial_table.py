@@ -1,0 +1,139 @@
+"""The records of trials and the tables of pandas."""
+
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import MadeUpStudy
+
+from ashtune.errors import SettingsError
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerLost,
+)
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Train
+from ashtune.reports.trials import Trials, curves_dataframe, trials_dataframe
+
+LADDER = Ladder(1, 4, 2)
+W = WorkerId(0)
+
+
+def started(trial: int, **configuration: object) -> TrialStarted:
+    return TrialStarted(0.0, TrialId(trial), configuration or {"lr": 0.1})
+
+
+def finished(trial: int, rung: int, **metrics: float | None) -> JobFinished:
+    resource = LADDER.rungs[rung]
+    return JobFinished(
+        1.0, worker=W, trial=TrialId(trial), rung=rung, resource=resource, metrics=metrics or {"a": 0.5}, seconds=0.5
+    )
+
+
+def of_every_fate() -> list[Event]:
+    return [
+        *(started(trial) for trial in range(6)),
+        *(finished(0, rung, a=rung / 10) for rung in range(3)),
+        finished(1, 0),
+        JobFailed(1.0, worker=W, trial=TrialId(1), rung=1, seconds=0.25, reason="ValueError: no"),
+        TrialWithdrawn(1.0, worker=W, trial=TrialId(2), rung=0, seconds=0.1, reason="too deep"),
+        finished(3, 0),
+        WorkerLost(1.0, worker=W, reason="killed by SIGKILL", trial=TrialId(5), rung=0),
+        WorkerLost(1.0, worker=W, reason="killed by SIGKILL", trial=TrialId(5), rung=0),
+    ]
+
+
+def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
+    trials = Trials(LADDER)
+    for event in of_every_fate():
+        trials.saw(event)
+    found = [(t.status, t.rung, t.resource, t.reason) for t in trials]
+    assert found == [
+        ("trained to the top", 2, 4, ""),
+        ("failed", 0, 1, "ValueError: no"),
+        ("withdrawn", None, 0, "too deep"),
+        ("paused", 0, 1, ""),
+        ("running", None, 0, ""),
+        ("failed", None, 0, "worker lost: killed by SIGKILL"),
+    ]
+    assert trials[TrialId(1)].seconds == 0.75
+    assert trials[TrialId(0)].metrics == {"a": 0.2}
+
+
+def test_a_trial_that_is_given_out_again_is_running() -> None:
+    trials = Trials(LADDER)
+    trials.saw(started(0))
+    trials.saw(finished(0, 0))
+    trials.gave(Train(W, TrialId(0), 1, 1, 2))
+    assert trials[TrialId(0)].status == "running"
+
+
+def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() -> None:
+    frame = trials_dataframe(of_every_fate(), LADDER)
+    assert list(frame.columns) == ["number", "status", "rung", "resource", "lr", "a", "seconds", "reason"]
+    assert len(frame) == 6
+    assert frame["lr"].tolist() == [0.1] * 6
+    assert frame["rung"].isna().tolist() == [False, False, True, False, True, True]
+
+
+def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() -> None:
+    events: list[Event] = [started(0, rung=3, loss="hinge"), started(1, rung=4), finished(0, 0, loss=0.5, seconds=9.0)]
+    frame = trials_dataframe(events, LADDER)
+    assert frame["config.rung"].tolist() == [3, 4]
+    assert frame["rung"].tolist()[0] == 0
+    assert frame["loss"].isna().tolist() == [False, True]
+    assert frame["metric.loss"].tolist()[0] == 0.5
+    assert frame["metric.seconds"].tolist()[0] == 9.0
+    assert frame["seconds"].tolist() == [0.5, 0.0]
+
+
+def test_an_empty_study_gives_an_empty_table() -> None:
+    assert len(trials_dataframe([], LADDER)) == 0
+    assert len(curves_dataframe([])) == 0
+
+
+def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
+    first = JobPaused(
+        1.0, worker=W, trial=TrialId(0), rung=2, resource=2, seconds=1, curve=[(1, {"a": 0.1}), (2, {"a": 0.2})]
+    )
+    again = JobFinished(
+        2.0,
+        worker=W,
+        trial=TrialId(0),
+        rung=2,
+        resource=4,
+        start=1,
+        seconds=1,
+        metrics={"a": 0.4},
+        curve=[(2, {"a": 0.25}), (3, {"a": None})],
+    )
+    frame = curves_dataframe([first, again])
+    assert frame["resource"].tolist() == [1, 2, 3, 4]
+    assert frame["a"].fillna(-1).tolist() == [0.1, 0.25, -1, 0.4]
+
+
+def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(SettingsError, match=r"pip install 'ashtune\[pandas\]'"):
+        trials_dataframe([], LADDER)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), saves=st.booleans(), stop_after=st.sampled_from([0, 10]))
+def test_the_seconds_of_all_trials_are_those_of_all_jobs(seed: int, saves: bool, stop_after: int) -> None:
+    study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)
+    events = [what for kind, what in study if kind == "event"]
+    trials = Trials(LADDER)
+    for event in events:
+        trials.saw(event)  # type: ignore[arg-type]  # the kind says that it is an event
+    seconds = sum(getattr(event, "seconds", 0.0) for event in events if type(event).__name__ != "TrialReleased")
+    assert sum(trial.seconds for trial in trials) == pytest.approx(seconds)
+    assert {trial.number: trial.configuration for trial in trials} == study.configurations
+    assert not any(trial.status == "running" for trial in trials)
