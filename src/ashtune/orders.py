@@ -21,10 +21,14 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Let go of the trial that the worker holds: save it, then be free."""
+    """Let go of the trial that the worker holds, then be free.
+
+    ``keep``: save it first, as it may be promoted later; otherwise no promotion can reach it.
+    """
 
     worker: WorkerId
     trial: TrialId
+    keep: bool = True
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -35,10 +39,10 @@ class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Delete the trial's checkpoints but the one at resource ``but`` (0: delete all)."""
+    """Delete the trial's checkpoint at ``resource``."""
 
     trial: TrialId
-    but: int = 0
+    resource: int
 
 
 Order = Train | Release | Pause | Discard

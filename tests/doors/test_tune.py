@@ -112,7 +112,7 @@ def test_training_is_never_repeated_where_it_is_saved(tmp_path: Path) -> None:
 
 def test_checkpoints_that_nobody_needs_are_gone_in_the_end(tmp_path: Path) -> None:
     study = tuned(tmp_path)
-    kept = {int(path.name) for path in (study.directory / "checkpoints").iterdir()}
+    kept = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
     table = study.trials_dataframe()
     assert set(table[table.rung == 3].number) <= kept
     assert len(kept) < 16

@@ -229,9 +229,18 @@ def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None
         orders = office.report(0, trial, 0, loss)
         while isinstance(orders[-1], Train) and orders[-1].in_place:
             orders = office.report(0, trial, orders[-1].rung, loss, start=orders[-1].start)
-        discarded += office.release(0, trial, 1)
+        discarded += orders + office.release(0, trial, 1)
     # with 4 trials and halving at most 2 + those promoted already go on: the worst can never
-    assert Discard(TrialId(0)) in discarded
+    assert Discard(TrialId(0), 1) in discarded
+
+
+def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> None:
+    office = Office(StoppingAsh(Ladder(1, 4, 2), 0))
+    office.report(0, 0, 0, 0.1)  # too few peers: it goes on
+    office.report(0, 0, 1, 0.1, start=1)
+    office.report(0, 0, 2, 0.1, start=2)
+    orders = office.report(0, 1, 0, 0.5)
+    assert orders[0] == Release(WorkerId(0), TrialId(1), keep=False)
 
 
 def test_a_failed_trial_keeps_no_checkpoint() -> None:
@@ -241,7 +250,7 @@ def test_a_failed_trial_keeps_no_checkpoint() -> None:
     orders = office.controller.handle(
         JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
     )
-    assert Discard(TrialId(0)) in orders
+    assert Discard(TrialId(0), 1) in orders
 
 
 def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
@@ -251,7 +260,7 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
         orders += office.report(0, trial, 0, loss, held=False, checkpoint=10)
         if isinstance(orders[-1], Train) and orders[-1].rung == 1:
             orders += office.report(0, 0, 1, loss, start=1, held=False, checkpoint=10)
-    assert [order for order in orders if order == Discard(TrialId(1))]
+    assert [order for order in orders if order == Discard(TrialId(1), 1)]
     assert office.controller.shelf.total_bytes <= 25
 
 

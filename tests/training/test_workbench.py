@@ -241,6 +241,31 @@ def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> 
     assert (event.resource, event.curve) == (0, [])
 
 
+def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        trial.save("state")
+        (trial.checkpoint_dir / "weights").write_text("w")
+
+    released = run(train, Release(WorkerId(0), TrialId(0), keep=False))[-1]
+    assert released.checkpoint is None
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_saved_object_and_files_of_the_users_own_are_one_checkpoint(run: Any) -> None:
+    def train(trial: Any) -> None:
+        notes = trial.checkpoint_dir / "notes.txt"
+        assert (trial.restore(), notes.exists()) == ((None, False) if not trial.start else ({"n": 1}, True))
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        trial.save({"n": 1})
+        notes.write_text("kept")
+
+    assert run(train, RELEASE)[-1].checkpoint > 4
+    assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
+
+
 def test_files_of_the_users_own_come_back_in_the_checkpoint_folder(run: Any) -> None:
     def train(trial: Any) -> None:
         weights = trial.checkpoint_dir / "weights.txt"

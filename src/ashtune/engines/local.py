@@ -3,6 +3,7 @@
 import select
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -71,6 +72,7 @@ class LocalWorkers:
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
         self._jobs: dict[WorkerId, tuple[Train, float]] = {}
         self._progress: list[Progress] = []
+        self._to_discard: deque[Discard] = deque()
         self._failed_starts = 0
         for _ in range(workers):
             self._hire()
@@ -82,7 +84,13 @@ class LocalWorkers:
     def wait(self, until: float) -> Sequence[Event]:
         """Block until a worker has said something, or until the given time."""
         events: list[Event] = []
-        ready = self._poll.poll(max(0.0, until - self.now()) * 1000)
+        ready = self._poll.poll(0)
+        while not ready and self._to_discard:  # nobody waits for it: only when there is nothing else to do
+            order = self._to_discard.popleft()
+            self._checkpoints.discard(order.trial, order.resource)
+            ready = self._poll.poll(0)
+        if not ready:
+            ready = self._poll.poll(max(0.0, until - self.now()) * 1000)
         self._moment = self.now()
         for file, _ in ready:
             events += self._listen(self._by_file[file])
@@ -93,7 +101,7 @@ class LocalWorkers:
     def carry_out(self, order: Order) -> None:
         """Send an order to its worker, or delete checkpoints."""
         if isinstance(order, Discard):
-            self._checkpoints.discard(order.trial, order.but)
+            self._to_discard.append(order)
             return
         process = self._by_worker.get(order.worker)
         if process is None:
@@ -119,6 +127,8 @@ class LocalWorkers:
             process.end()
         self._by_file.clear()
         self._by_worker.clear()
+        for order in self._to_discard:
+            self._checkpoints.discard(order.trial, order.resource)
 
     def _assignment(self, order: Train) -> Assignment:
         configuration = NO_CONFIGURATION if order.in_place else self._configurations.encoded(order.trial)

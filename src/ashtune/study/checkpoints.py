@@ -1,13 +1,16 @@
-"""Checkpoints on disk: ``checkpoints/<trial>/<resource>/``, written under another name, then renamed.
+"""Checkpoints on disk: ``checkpoints/<trial>.<resource>``, written under another name, then renamed.
 
-A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill at any
-moment leaves the one that the journal names.
+One is a file (what :meth:`CheckpointWriter.save` pickled) or, where the user keeps files of their own, a
+folder. A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill at
+any moment leaves the one that the journal names.
 
-Security: what :meth:`CheckpointWriter.save` writes is a pickle. Loading one executes what it says, so
-only the driver's own workers do, and only when a study is run or resumed.
+Security: what ``save`` writes is a pickle. Loading one executes what it says, so only the driver's own
+workers do, and only when a study is run or resumed.
 """
 
+import os
 import shutil
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,43 +19,28 @@ from ashtune.jobs import TrialId
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
-_UNFINISHED = "unfinished"
 
 
 class Checkpoints:
     """The checkpoint folder of a study."""
 
     def __init__(self, study: Path) -> None:
-        self._folder = study / FOLDER
+        self.folder = str(study / FOLDER)
 
-    def of(self, trial: TrialId, resource: int) -> Path:
+    def of(self, trial: TrialId, resource: int) -> str:
         """Return where the checkpoint of a trial at a resource lies, whether or not it exists."""
-        return self._folder / str(trial) / str(resource)
+        return f"{self.folder}/{trial}.{resource}"
 
-    def discard(self, trial: TrialId, but: int = 0) -> None:
-        """Delete a trial's checkpoints, except the one at resource ``but``."""
-        for path in self._entries(self._folder / str(trial)):
-            if path.name != str(but):
-                shutil.rmtree(path, ignore_errors=True)
-        if not but:
-            shutil.rmtree(self._folder / str(trial), ignore_errors=True)
+    def discard(self, trial: TrialId, resource: int) -> None:
+        """Delete the checkpoint of a trial at a resource."""
+        _delete(self.of(trial, resource))
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
         """Delete whatever a killed driver left behind: all but the ``wanted`` trial -> resource."""
-        for path in self._entries(self._folder):
-            trial = TrialId(int(path.name)) if path.name.isdigit() else None
-            if trial is not None and trial in wanted:
-                self.discard(trial, but=wanted[trial])
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-
-    def missing(self, wanted: dict[TrialId, int]) -> list[TrialId]:
-        """Return the trials whose wanted checkpoint is not there."""
-        return [trial for trial, resource in wanted.items() if not self.of(trial, resource).is_dir()]
-
-    @staticmethod
-    def _entries(folder: Path) -> list[Path]:
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
+        for name in _names(self.folder):
+            if name not in keep:
+                _delete(f"{self.folder}/{name}")
 
 
 class CheckpointWriter:
@@ -67,30 +55,26 @@ class CheckpointWriter:
     def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int) -> None:
         self._checkpoints = checkpoints
         self._trial = trial
-        self._earlier = checkpoints.of(trial, start) if start else None
-        if self._earlier is not None and not self._earlier.is_dir():
-            self._earlier = None
+        self._earlier = checkpoints.of(trial, start) if start else ""
+        if self._earlier and not os.path.exists(self._earlier):
+            self._earlier = ""
         self.problem = ""
-        self._is_open = False
-        self._at_opening: dict[Path, tuple[int, int]] = {}
-
-    @cached_property
-    def _working(self) -> Path:
-        """Where the next checkpoint is written; most jobs never ask."""
-        return self._checkpoints.of(self._trial, 0).with_name(_UNFINISHED)
+        self._has_saved = False
+        self._at_opening: dict[str, tuple[int, int]] | None = None
 
     @property
     def exists(self) -> bool:
         """Whether there is an earlier checkpoint to resume from."""
-        return self._earlier is not None
+        return bool(self._earlier)
 
     def restore(self) -> Any:
         """Return the object that was saved, or None if there is none."""
-        if self._earlier is None or not (saved := self._earlier / SAVED).is_file():
+        path = f"{self._earlier}/{SAVED}" if os.path.isdir(self._earlier) else self._earlier
+        if not os.path.isfile(path):
             return None
         import cloudpickle
 
-        with saved.open("rb") as file:
+        with open(path, "rb") as file:
             return cloudpickle.load(file)
 
     def save(self, state: object) -> None:
@@ -102,32 +86,29 @@ class CheckpointWriter:
         import cloudpickle
 
         try:
-            self._open()
-            with (self._working / SAVED).open("wb") as file:
+            with self._open_for_writing() as file:
                 cloudpickle.dump(state, file)
+            self._has_saved = True
         except OSError as error:
             self.problem = f"checkpoint not saved: {error.strerror}"
 
+    def _open_for_writing(self) -> Any:
+        try:
+            return open(self._unfinished_file, "wb")
+        except FileNotFoundError:
+            os.makedirs(self._checkpoints.folder, exist_ok=True)
+            return open(self._unfinished_file, "wb")
+
     def directory(self) -> Path:
         """Return a folder for the user's own files; it holds those of the earlier checkpoint."""
-        self._open()
-        return self._working
-
-    def _open(self) -> None:
-        if self._is_open:
-            return
-        shutil.rmtree(self._working, ignore_errors=True)
-        if self._earlier is not None:
-            shutil.copytree(self._earlier, self._working, ignore=shutil.ignore_patterns(SAVED))
-        else:
-            self._working.mkdir(parents=True)
-        self._at_opening = self._contents()
-        self._is_open = True
-
-    def _contents(self) -> dict[Path, tuple[int, int]]:
-        """Return the size and time of change of every file written so far."""
-        files = ((path, path.stat()) for path in self._working.rglob("*") if path.is_file())
-        return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in files}
+        if self._at_opening is None:
+            _delete(self._unfinished_folder)  # left by a worker that was killed
+            if os.path.isdir(self._earlier):
+                shutil.copytree(self._earlier, self._unfinished_folder, ignore=shutil.ignore_patterns(SAVED))
+            else:
+                os.makedirs(self._unfinished_folder)
+            self._at_opening = _contents(self._unfinished_folder)
+        return Path(self._unfinished_folder)
 
     def commit(self, resource: int) -> int | None:
         """Make what was written the trial's checkpoint at ``resource``.
@@ -136,21 +117,79 @@ class CheckpointWriter:
             Its size in bytes, or None if nothing was written: files that were only read are not
             a checkpoint of the training that came after.
         """
-        if not self._is_open or self.problem:
-            return None
-        contents = self._contents()
-        if contents == self._at_opening:
-            self.abandon()
+        if self.problem:
             return None
         final = self._checkpoints.of(self._trial, resource)
-        shutil.rmtree(final, ignore_errors=True)
-        self._working.rename(final)
-        self._is_open = False
-        self._earlier = final
-        return sum(size for size, _ in contents.values())
+        if self._at_opening is None:
+            if not self._has_saved:
+                return None
+            size = os.path.getsize(self._unfinished_file)
+            _rename(self._unfinished_file, final)
+        else:
+            if self._has_saved:
+                os.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
+            contents = _contents(self._unfinished_folder)
+            if contents == self._at_opening:
+                return None
+            size = sum(length for length, _ in contents.values())
+            _rename(self._unfinished_folder, final)
+        self._has_saved, self._at_opening = False, None
+        return size
 
     def abandon(self) -> None:
         """Throw away what was written since the last commit."""
-        if self._is_open:
-            shutil.rmtree(self._working, ignore_errors=True)
-            self._is_open = False
+        if self._at_opening is not None:
+            _delete(self._unfinished_folder)
+        if self._has_saved or self.problem:
+            _delete(self._unfinished_file)
+
+    @cached_property
+    def _unfinished_file(self) -> str:
+        return f"{self._checkpoints.folder}/{self._trial}.unfinished"
+
+    @cached_property
+    def _unfinished_folder(self) -> str:
+        return f"{self._checkpoints.folder}/{self._trial}.unfinished.d"
+
+
+# A study of short trials saves and deletes thousands of small files; pathlib and shutil.rmtree would
+# cost it more than the writing itself, so here paths are strings.
+
+
+def _rename(path: str, final: str) -> None:
+    try:
+        os.rename(path, final)
+    except OSError:  # one is there already, which the journal does not know of
+        _delete(final)
+        os.rename(path, final)
+
+
+def _names(folder: str) -> list[str]:
+    """Return what is in a folder; nothing if there is none."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _contents(folder: str) -> dict[str, tuple[int, int]]:
+    """Return the size and time of change of every file in a folder, at any depth."""
+    found: dict[str, tuple[int, int]] = {}
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            found |= _contents(entry.path)
+        else:
+            stat = entry.stat()
+            found[entry.path] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def _delete(path: str) -> None:
+    """Delete a file or a folder with all that is in it; what is gone already is no matter."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            os.unlink(path)
+        except (IsADirectoryError, PermissionError):  # a folder, in the words of Linux and of macOS
+            for name in _names(path):
+                _delete(f"{path}/{name}")
+            os.rmdir(path)

@@ -143,6 +143,7 @@ class Controller:
         if holding is None or holding.worker != event.worker:
             raise JournalError(f"worker {event.worker} let go of trial {event.trial}, which it did not hold")
         if event.checkpoint is None:
+            self._crew.condemned.discard(event.trial)
             return []
         return self._save(holding, event.resource, event.checkpoint)
 
@@ -150,15 +151,18 @@ class Controller:
         """Put a checkpoint on the shelf, and take those off that no promotion can reach any more."""
         trial = holding.trial
         orders = self.shelf.put(trial, resource=resource, size=size, rung=holding.rung, loss=holding.loss)
-        if holding.loss == math.inf:
+        if trial in self._crew.condemned:
+            self._crew.condemned.discard(trial)
             orders += self.shelf.remove(trial)
+        return orders + self._free_the_hopeless()
+
+    def _free_the_hopeless(self) -> list[Order]:
+        """Take off the shelf what no promotion can reach any more; what is being saved follows."""
+        orders: list[Order] = []
         for hopeless in self._scheduler.hopeless():
             if hopeless in self._crew.releasing:
                 self._crew.condemned.add(hopeless)
             orders += self.shelf.remove(hopeless)
-        if trial in self._crew.condemned:
-            self._crew.condemned.discard(trial)
-            orders += self.shelf.remove(trial)
         return orders
 
     def _paused(self, event: JobPaused) -> list[Order]:
@@ -228,11 +232,11 @@ class Controller:
             elif idle:
                 orders.append(self._train(idle.popleft(), job))
             elif holding is not None:
-                orders.append(self._release(holding))
+                orders += self._release(holding)
                 orders.append(self._train(holding.worker, job))
                 holding = None
         if holding is not None:
-            orders.append(self._release(holding))
+            orders += self._release(holding)
             idle.append(holding.worker)
         return orders
 
@@ -241,9 +245,13 @@ class Controller:
         self._nothing_to_do = job is None
         return job
 
-    def _release(self, holding: Holding) -> Release:
-        self._crew.releasing[holding.trial] = holding
-        return Release(holding.worker, holding.trial)
+    def _release(self, holding: Holding) -> list[Order]:
+        """Let a worker let go of its trial, and save it if it may be wanted again."""
+        crew, trial = self._crew, holding.trial
+        crew.releasing[trial] = holding
+        orders = self._free_the_hopeless()
+        keep = trial not in crew.condemned
+        return [*orders, Release(holding.worker, trial, keep)]
 
     def _train(self, worker: WorkerId, job: Job, *, start: int | None = None, in_place: bool = False) -> Train:
         trial = job.trial

@@ -52,7 +52,7 @@ class Shelf:
         """Note a checkpoint; return the orders that make room for it."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
-            orders.append(Discard(trial, but=resource))
+            orders.append(Discard(trial, older.resource))
         saved = Saved(resource, size, next(self._serial))
         self._saved[trial] = saved
         self.total_bytes += size
@@ -70,7 +70,8 @@ class Shelf:
 
     def remove(self, trial: TrialId) -> list[Order]:
         """Forget a trial's checkpoint; return the order that deletes it, if there was one."""
-        return [Discard(trial)] if self._forget(trial) is not None else []
+        saved = self._forget(trial)
+        return [] if saved is None else [Discard(trial, saved.resource)]
 
     def resources(self) -> dict[TrialId, int]:
         """Return every trial that has a checkpoint, with the resource it was taken at."""

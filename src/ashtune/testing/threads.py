@@ -108,7 +108,7 @@ class ThreadWorkers:
     def carry_out(self, order: Order) -> None:
         """Put an order into its worker's inbox, or delete checkpoints."""
         if isinstance(order, Discard):
-            self._checkpoints.discard(order.trial, order.but)
+            self._checkpoints.discard(order.trial, order.resource)
         elif isinstance(order, Train):
             configuration = msgspec.Raw(self._configurations.encoded(order.trial))
             self._desks[order.worker].inbox.put(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause
+from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk
 from ashtune.training.messages import Assignment, Progress
 from ashtune.training.reports import Reports
@@ -43,6 +43,8 @@ class RunningJob:
         self.reports = reports
         self.phase: Phase = "training"
         self.epoch = 0
+        self.is_kept = True
+        """Whether this trial may be wanted again; what is not is not saved."""
         self._desk = desk
         self._began = time.perf_counter()
         self._next_progress = self._began + PROGRESS_SECONDS
@@ -78,6 +80,7 @@ class RunningJob:
         self._began = time.perf_counter()
         if not (isinstance(answer, Assignment) and answer.in_place):
             self.phase = "releasing"
+            self.is_kept = not isinstance(answer, Release) or answer.keep
             return False
         self.rung, self.target = answer.rung, answer.target
         self.start = answer.start

@@ -79,7 +79,7 @@ class Workbench:
                     checkpoint = writer.commit(job.reports.last_resource)
                     self._desk.send(job.finished(checkpoint=checkpoint, problem=writer.problem))
             case "releasing":
-                checkpoint = writer.commit(job.target)
+                checkpoint = writer.commit(job.target) if job.is_kept else None
                 self._desk.send(job.released(checkpoint=checkpoint, problem=writer.problem))
             case "pausing":
                 checkpoint = writer.commit(job.epoch or job.start)

@@ -72,8 +72,12 @@ class Trial:
         self._job.report(metrics)
 
     def save(self, state: object) -> None:
-        """Save an object (pickled by cloudpickle) for the next time this trial is trained."""
-        self._checkpoint.save(state)
+        """Save an object (pickled by cloudpickle) for the next time this trial is trained.
+
+        Of a trial that no promotion can reach any more, nothing is written.
+        """
+        if self._job.is_kept:
+            self._checkpoint.save(state)
 
     def restore(self) -> Any:
         """Return what :meth:`save` saved, or None for a new trial."""
