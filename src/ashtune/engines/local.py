@@ -84,8 +84,8 @@ class LocalWorkers:
     def wait(self, until: float) -> Sequence[Event]:
         """Block until a worker has said something, or until the given time."""
         events: list[Event] = []
-        ready = self._poll.poll(0)
-        while not ready and self._to_discard:  # nobody waits for it: only when there is nothing else to do
+        ready: list[tuple[int, int]] = []
+        while self._to_discard and not ready:  # deleting is for when nobody is waiting
             order = self._to_discard.popleft()
             self._checkpoints.discard(order.trial, order.resource)
             ready = self._poll.poll(0)
