@@ -29,6 +29,7 @@ from ashtune.events import (
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Release, Train
+from ashtune.reports.figures import plural
 from ashtune.reports.reasons import Deaths, Reasons
 from ashtune.training.messages import Progress
 
@@ -276,8 +277,8 @@ class Tally:
             )
         elif self.retrained:
             yield (
-                f"{self.retrained:,} promoted trials trained again from the start, as their checkpoint was not "
-                "there: it was not saved, or was deleted to stay within checkpoint_limit"
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the checkpoint was not "
+                "saved, went beyond checkpoint_limit, or was given up before trials were added"
             )
         for group in self.saving_problems.groups():
             yield f"saving failed {group.count:,} x: {group.reason} (first: trial {group.trial})"

@@ -1,0 +1,177 @@
+"""The command ``ashtune``, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ashtune.study.journal import NAME
+
+TRAIN = """
+    space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+
+    def other_space():
+        return {"x": (5.0, 6.0)}
+
+    def train(trial):
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            trained += 1
+            trial.report(score=trial["x"] * trained)
+        trial.save(trained)
+
+    not_a_function = 5
+"""
+RUN = ["--metric", "score", "--mode", "max", "--trials", "8", "--max-resource", "4", "--workers", "2"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    return tmp_path
+
+
+def ashtune(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ashtune", *arguments],
+        cwd=home, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def refused(done: subprocess.CompletedProcess[str], *texts: str) -> None:
+    """A refusal is status 2 and one line on stderr, never a traceback."""
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for text in texts:
+        assert text in done.stderr
+
+
+def test_run_prints_the_best_configuration_and_leaves_a_study(home: Path) -> None:
+    done = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s")
+    assert done.returncode == 0, done.stderr
+    assert "best  score = " in done.stdout
+    assert (home / "s" / NAME).exists()
+    assert "\x1b" not in done.stdout + done.stderr, "colours where there is no terminal"
+
+
+def test_run_prints_json_that_a_program_reads(home: Path) -> None:
+    done = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
+    data = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert set(data["best"]["configuration"]) == {"x", "kind"}
+
+
+def test_report_says_what_run_said_and_executes_nothing_of_the_directory(home: Path) -> None:
+    ran = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
+    (home / "s" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    (home / "train.py").write_text("raise SystemExit('executed')")
+    reported = ashtune(home, "report", "s", "--json")
+    assert json.loads(reported.stdout)["best"] == json.loads(ran.stdout)["best"]
+    assert not (home / "pwned").exists()
+
+
+def test_resume_continues_without_the_file_and_with_more_trials(home: Path) -> None:
+    ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
+    (home / "train.py").unlink()
+    done = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
+    assert json.loads(done.stdout)["trials"]["tried"] == 12
+
+
+def test_another_space_of_the_file_is_named_with_an_option(home: Path) -> None:
+    done = ashtune(home, "run", "train.py:train", *RUN, "--space", "other_space", "--quiet", "--json")
+    assert json.loads(done.stdout)["best"]["configuration"]["x"] > 5
+
+
+def test_a_space_in_configspaces_own_json_is_read(home: Path) -> None:
+    from ConfigSpace import ConfigurationSpace
+
+    ConfigurationSpace({"x": (2.0, 3.0)}).to_json(home / "space.json")
+    done = ashtune(home, "run", "train.py:train", *RUN, "--space", "space.json", "--quiet", "--json")
+    assert json.loads(done.stdout)["best"]["configuration"]["x"] > 2
+
+
+def test_plan_shows_the_rungs_before_anything_runs(home: Path) -> None:
+    done = ashtune(home, "plan", "--trials", "256", "--max-resource", "64", "--json")
+    rungs = json.loads(done.stdout)["rungs"]
+    assert [rung["trials"] for rung in rungs] == [256, 128, 64, 32, 16, 8, 4]
+    assert not (home / "runs").exists()
+
+
+def test_help_imports_nothing_heavy(home: Path) -> None:
+    code = (
+        "import sys; from ashtune.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'ConfigSpace', 'scipy', 'rich', 'pandas', 'sklearn', 'cloudpickle'} & set(sys.modules)\n"
+        "print('heavy:', heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: set()"
+
+
+def test_a_worker_imports_nothing_heavy_of_its_own() -> None:
+    code = (
+        "import sys, ashtune.engines.worker\n"
+        "print({'numpy', 'ConfigSpace', 'scipy', 'rich', 'pandas', 'sklearn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
+    refused(ashtune(home, "run", "nothing.py:train", *RUN), "nothing.py")
+    refused(ashtune(home, "run", "train.py", *RUN), "FILE:FUNCTION")
+    refused(ashtune(home, "run", "train.py:nothing", *RUN), "'nothing'", "train")
+    refused(ashtune(home, "run", "train.py:not_a_function", *RUN), "not_a_function")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--space", "spaces"), "'spaces'")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--scheduler", "hyper"), "'hyper'")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"), "min_resource=9", "max_resource=4")
+    (home / "broken.py").write_text("import nothing_of_this_name")
+    refused(ashtune(home, "run", "broken.py:train", *RUN), "ModuleNotFoundError")
+    assert not (home / "runs").exists()
+
+
+def test_a_study_that_cannot_be_used_is_refused_in_one_line(home: Path) -> None:
+    refused(ashtune(home, "resume", "nothing"), "nothing")
+    refused(ashtune(home, "report", "nothing"), "nothing")
+    ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed is 0 and not 5")
+    path = home / "s" / NAME
+    path.write_bytes(path.read_bytes().replace(b"trial_started", b"trial_imagined", 1))
+    refused(ashtune(home, "report", "s"), "line")
+    refused(ashtune(home, "resume", "s"), "line")
+
+
+def test_a_wrong_metric_ends_the_study_in_one_line(home: Path) -> None:
+    done = ashtune(home, "run", "train.py:train", "--metric", "accuracy", *RUN[2:], "--quiet")
+    refused(done, "'score'", "'accuracy'")
+
+
+def test_a_study_in_which_everything_failed_has_status_1_and_says_why(home: Path) -> None:
+    (home / "bad.py").write_text("space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n")
+    done = ashtune(home, "run", "bad.py:train", *RUN)
+    assert done.returncode == 1
+    assert "ValueError: no good" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux")
+def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -> None:
+    disk = home / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        command = ["run", "train.py:train", *RUN, "--trials", "2000", "--directory", "disk/s", "--quiet"]
+        done = ashtune(home, *command)
+        refused(done, "No space left on device", "ashtune resume")
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        resumed = ashtune(home, "resume", "disk/s", "--quiet", "--json")
+        assert resumed.returncode == 0, resumed.stderr
+        assert json.loads(resumed.stdout)["trials"]["tried"] == 2000
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
