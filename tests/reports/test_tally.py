@@ -266,7 +266,7 @@ def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
 def test_a_lost_checkpoint_is_not_called_saving_nothing() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
-    assert "checkpoint was not there" in note
+    assert "the checkpoint was not saved" in note
 
 
 def test_a_trial_trained_straight_to_the_top_has_not_begun_again() -> None:
