@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
 from ashtune.reports.about import About
 from ashtune.reports.live import display_for
+from ashtune.reports.summary import Outcome, summary
 from ashtune.reports.tally import Tally
+from ashtune.reports.text import show
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
@@ -67,8 +70,18 @@ class Session:
             if self._controller.is_complete and self._is_no_more_than_before(session):
                 return
             stop = self._drive(session)
+        if not self._controller.is_complete and not self._means.quiet:
+            self._say_how_to_go_on(is_whole=bool(stop.signals))
         for number in stop.signals[:1]:
             signal.raise_signal(number)
+
+    def _say_how_to_go_on(self, *, is_whole: bool) -> None:
+        """Print the command that resumes; after a signal, when no caller will, all that was found."""
+        stopped = self._controller.stopping
+        if is_whole:
+            show(summary(self._tally, self._about(0, None), Outcome(is_complete=False, stopped=stopped)), sys.stderr)
+        else:
+            sys.stderr.write(f"stopped: {stopped}; go on with: ashtune resume {self._directory}\n")
 
     def _replay(self) -> None:
         replay(self._directory / journals.NAME, self._controller, self._note)
@@ -86,10 +99,8 @@ class Session:
         self._tally.saw(event)
 
     def _first_event(self) -> SessionStarted:
-        before, limits = self._last_session, self._limits
-        trials = limits.trials
-        if trials is None and before is not None:
-            trials = before.trials
+        limits, before = self._limits, self._last_session or self._limits
+        trials = before.trials if limits.trials is None else limits.trials
         if self._search_size is not None:
             trials = min(trials or self._search_size, self._search_size)
         unix_time = time.time()
@@ -100,8 +111,8 @@ class Session:
             host=socket.gethostname(),
             pid=os.getpid(),
             trials=trials,
-            total_resource=limits.total_resource,
-            target=limits.target,
+            total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
+            target=before.target if limits.target is None else limits.target,
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:

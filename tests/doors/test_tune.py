@@ -219,7 +219,7 @@ def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -
 def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, tmp_path: Path) -> None:
     script = tmp_path / "tune_it.py"
     text = textwrap.dedent(SCRIPT).replace("model.epochs += 1", "model.epochs += 1; import time; time.sleep(0.02)")
-    script.write_text(text.replace("trials=8", "trials=1000"))
+    script.write_text(text.replace("trials=8", "trials=1000").replace(", quiet=True", ""))
     study = tmp_path / "s"
     process = subprocess.Popen([sys.executable, str(script), str(study)], stderr=subprocess.PIPE, text=True)
     while not (study / NAME).exists() or b"job_finished" not in (study / NAME).read_bytes():
@@ -233,6 +233,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, tmp_pa
     assert "stop_requested" in lines
     assert lines.endswith("\n")
     before = results(ashtune.Study.load(study))
+    assert f"go on with: ashtune resume {study}" in errors
     after = results(ashtune.Study.load(study).resume(quiet=True, total_resource=len(before) * 4 + 50))
     assert after[: len(before)] == before
     assert len(after) == len(set(after))

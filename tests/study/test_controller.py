@@ -192,6 +192,13 @@ def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -
     assert office.controller.stopping == "total_resource=3 used"
 
 
+def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
+    office = Office(trials=8)
+    office.report(0, 0, 0, 0.1)
+    office.session(trials=8, target=0.2)
+    assert not office.controller.is_open
+
+
 def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
     office = Office(trials=1)
     orders = office.controller.handle(

@@ -60,6 +60,7 @@ class Controller:
         self._withdrawn_in_a_row = 0
         self._resource_allowed = math.inf
         self._target_loss = -math.inf
+        self._best_loss = math.inf
         self._nothing_to_do = False
         self.shelf = Shelf(checkpoint_limit)
         self.total_resource = 0
@@ -126,10 +127,8 @@ class Controller:
         self._scheduler.record(job, loss)
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
-        if loss <= self._target_loss:
-            self._stop_at(f"target {self._goal.metric}={self._goal.value(self._target_loss):g} reached")
-        if self.total_resource >= self._resource_allowed:
-            self._stop_at(f"total_resource={self._resource_allowed} used")
+        self._best_loss = min(loss, self._best_loss)
+        self._stop_at_limits()
         if event.held:
             return self._employ_the_idle(Holding(event.worker, job.trial, job.rung, loss))
         self._crew.idle.append(event.worker)
@@ -193,6 +192,13 @@ class Controller:
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
         self._nothing_to_do = False
         self.stopping = ""
+        self._stop_at_limits()
+
+    def _stop_at_limits(self) -> None:
+        if self._best_loss <= self._target_loss:
+            self._stop_at(f"target {self._goal.metric}={self._goal.value(self._target_loss):g} reached")
+        if self.total_resource >= self._resource_allowed:
+            self._stop_at(f"total_resource={self._resource_allowed} used")
 
     def _stop_at(self, reason: str) -> None:
         self.stopping = self.stopping or reason
