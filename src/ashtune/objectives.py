@@ -10,7 +10,9 @@ NAME = "objective.pickle"
 
 
 def packed(objective: Callable[..., Any]) -> bytes:
-    """Return a training function as cloudpickle writes it.
+    """Return a training function and the file it stands in, as cloudpickle writes them.
+
+    cloudpickle forgets the file of a function that travels by value; a traceback should name it.
 
     Raises:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
@@ -20,7 +22,7 @@ def packed(objective: Callable[..., Any]) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps(objective))
+        return bytes(cloudpickle.dumps((objective, _file_of(objective))))
     except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
         reason = " ".join(str(error).split())
         raise ObjectiveError(
@@ -47,3 +49,8 @@ def keep(study: Path, pickled: bytes) -> None:
 def name_of(objective: Callable[..., Any]) -> str:
     """Return what to call a training function."""
     return str(getattr(objective, "__name__", type(objective).__name__))
+
+
+def _file_of(objective: Callable[..., Any]) -> str:
+    code = getattr(objective, "__code__", None)
+    return code.co_filename if code else ""

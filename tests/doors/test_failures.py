@@ -114,7 +114,7 @@ def test_a_trial_that_ends_its_process_is_tried_twice_and_not_more(tmp_path: Pat
 
 def test_a_traceback_and_the_last_words_of_a_crash_are_kept(tmp_path: Path) -> None:
     failed = [event for event in events(tuned(tmp_path, _raises)) if isinstance(event, JobFailed)]
-    assert all("in _raises" in event.traceback for event in failed)
+    assert all("in _raises" in event.traceback and __file__ in event.traceback for event in failed)
 
 
 def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> None:

@@ -71,12 +71,12 @@ def serve(desk: Desk) -> None:
         raise Dismissed
     sys.path[:] = setup.path
     try:
-        objective = _load(Path(setup.objective))
+        objective, file = _load(Path(setup.objective))
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
         desk.send(Broken(setup.worker, reason, traceback.format_exc()))
         raise Dismissed from None
-    workbench = Workbench(objective, setup, desk)
+    workbench = Workbench(objective, setup, desk, file=file)
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         message = desk.receive()
@@ -91,12 +91,13 @@ def serve(desk: Desk) -> None:
                 assert_never(message)
 
 
-def _load(path: Path) -> Objective:
+def _load(path: Path) -> tuple[Objective, str]:
+    """Return the training function and the file it stands in."""
     import cloudpickle
 
     with path.open("rb") as file:
-        objective: Objective = cloudpickle.load(file)
-    return objective
+        loaded: tuple[Objective, str] = cloudpickle.load(file)
+    return loaded
 
 
 def main() -> None:

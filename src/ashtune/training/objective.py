@@ -21,6 +21,7 @@ from ashtune.training.trial import Trial
 
 Objective = Callable[[Trial], Any]
 TRACEBACK_CHARACTERS = 8_000
+NAMELESS = "<dynamic-code>"
 
 
 class Workbench:
@@ -30,10 +31,12 @@ class Workbench:
         objective: The training function.
         setup: What the driver said at the start.
         desk: The connection to the driver.
+        file: Where the training function stands, for its tracebacks.
     """
 
-    def __init__(self, objective: Objective, setup: Setup, desk: Desk) -> None:
+    def __init__(self, objective: Objective, setup: Setup, desk: Desk, *, file: str = "") -> None:
         self._objective = objective
+        self._file = file
         self._setup = setup
         self._desk = desk
         self._checkpoints = Checkpoints(Path(setup.study))
@@ -97,7 +100,7 @@ class Workbench:
                 elif isinstance(error, MetricMissing) and not self._has_a_result:
                     self._desk.send(Broken(job.worker, str(error)))
                 else:
-                    self._desk.send(job.failed(reason, _user_traceback(error)))
+                    self._desk.send(job.failed(reason, _user_traceback(error, self._file)))
             case "releasing":
                 self._desk.send(job.released(problem=reason))
             case "pausing":
@@ -106,8 +109,10 @@ class Workbench:
                 return
 
 
-def _user_traceback(error: BaseException) -> str:
+def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback from the training function on, without this package's own frames."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
     text = "".join(traceback.format_exception(type(error), error, inner))
+    if file:
+        text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
     return text[-TRACEBACK_CHARACTERS:]
