@@ -13,9 +13,9 @@ from ashtune.building import build_controller, build_scheduler
 from ashtune.errors import JournalError, StudyError
 from ashtune.limits import limits_of, means_of
 from ashtune.reports.about import About
+from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.summary import Outcome, report_data, summary
-from ashtune.reports.tally import Best as Found
 from ashtune.study.journal import NAME, Settings, read_settings
 from ashtune.study.replay import replay
 

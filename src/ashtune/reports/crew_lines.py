@@ -5,9 +5,10 @@ from itertools import islice
 from rich.text import Text
 
 from ashtune.reports.about import About
+from ashtune.reports.counts import WorkerTally
 from ashtune.reports.figures import bytes_text, plural, seconds_text, share_text
 from ashtune.reports.palette import MARGIN, PAUSED, PROMOTED, QUIET, RUNNING, STRONG, WARNING, Pen
-from ashtune.reports.tally import Tally, WorkerTally
+from ashtune.reports.tally import Tally
 
 WORKERS_SHOWN = 16
 LOW_UTILISATION = 0.9

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ashtune.reports.about import Expected
+from ashtune.reports.counts import RungTally
 from ashtune.reports.figures import plural, seconds_text
-from ashtune.reports.tally import RungTally, Tally
+from ashtune.reports.tally import Tally
 
 JOBS_TO_JUDGE_BY = 3
 

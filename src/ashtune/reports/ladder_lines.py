@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
+from ashtune.reports.counts import RungTally
 from ashtune.reports.palette import FAILED, MARGIN, PAUSED, PROMOTED, QUIET, RUNNING, STRONG, Pen
-from ashtune.reports.tally import RungTally, Tally
+from ashtune.reports.tally import Tally
 
 DROPPED_FIRST = ("expected", "paused", "promoted", "running", "failed")
 SHORTEST_BAR = 6

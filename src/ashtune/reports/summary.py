@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune.reports.about import About
+from ashtune.reports.counts import Best
 from ashtune.reports.figures import number_text, plural, value_text
 from ashtune.reports.reasons import Reasons
 from ashtune.reports.rungs import rung_records, rung_table, time_line
-from ashtune.reports.tally import Best, Tally
+from ashtune.reports.tally import Tally
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

@@ -1,0 +1,88 @@
+"""What the tally counts by: a rung, a worker, and the best result."""
+
+import math
+
+import msgspec
+
+from ashtune.jobs import TrialId
+
+NOBODY = TrialId(-1)
+
+
+class Best(msgspec.Struct, frozen=True):
+    """A result: the metrics of a trial at a rung."""
+
+    trial: TrialId
+    rung: int
+    resource: int
+    loss: float
+    metrics: dict[str, float | None]
+
+
+class RungTally:
+    """The counts of one rung.
+
+    ``arrived`` trials have a result here; those that are not ``promoted`` are paused (at the top
+    rung: done). ``failed`` and ``withdrawn`` ones ended on the way here. ``epochs`` are units of
+    resource trained on the way here, without those of failures, which are unknown.
+    """
+
+    __slots__ = (
+        "arrived",
+        "best",
+        "best_loss",
+        "epochs",
+        "failed",
+        "promoted",
+        "resource",
+        "running",
+        "seconds",
+        "withdrawn",
+    )
+
+    def __init__(self, resource: int) -> None:
+        self.resource = resource
+        self.running = 0
+        self.arrived = 0
+        self.promoted = 0
+        self.failed = 0
+        self.withdrawn = 0
+        self.epochs = 0
+        self.seconds = 0.0
+        self.best: Best | None = None
+        self.best_loss = math.inf
+
+    @property
+    def paused(self) -> int:
+        """Trials with a result here that did not go on, so far."""
+        return self.arrived - self.promoted
+
+    @property
+    def trained(self) -> int:
+        """Trials whose job to this rung is over: those that arrived and those that failed."""
+        return self.arrived + self.failed
+
+
+class WorkerTally:
+    """One worker: what it does, and how long it has trained.
+
+    ``trial`` is the one it trains, from ``start`` (now at ``resource``) to ``target``, since the
+    time ``since``; ``saving`` the one it saves. Both are ``NOBODY`` when it is idle.
+    """
+
+    __slots__ = ("busy_seconds", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
+
+    def __init__(self, joined: float) -> None:
+        self.joined = joined
+        self.busy_seconds = 0.0
+        self.trial = NOBODY
+        self.saving = NOBODY
+        self.since = joined
+        self.rung = self.start = self.target = self.resource = 0
+
+    @property
+    def state(self) -> str:
+        """``saving``, ``training`` or ``idle``. One that saves takes its next job after that."""
+        if self.saving != NOBODY:
+            return "saving"
+        return "idle" if self.trial == NOBODY else "training"
