@@ -32,12 +32,13 @@ def build_scheduler(settings: Settings) -> Scheduler:
     return scheduler_named(settings.scheduler)(Ladder.from_record((settings.rungs, settings.kept)), 0)
 
 
-def build_controller(settings: Settings, configurations: int | None = None) -> Controller:
+def build_controller(settings: Settings, configurations: int | None) -> Controller:
     """Return the controller of a study, before its first event.
 
     Args:
         settings: What the study is.
-        configurations: How many its search can give; it matters to what happens next, not to what has.
+        configurations: How many its search can give: ``search.size``. A withdrawn trial is replaced
+            only while there are more.
     """
     return Controller(
         build_scheduler(settings),

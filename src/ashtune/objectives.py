@@ -1,5 +1,7 @@
 """Training functions on their way to the workers: pickled by value, once a study."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ NAME = "objective.pickle"
 
 
 def packed(objective: Callable[..., Any]) -> bytes:
-    """Return a training function and the file it stands in, as cloudpickle writes them.
+    """Return a training function and the file it stands in: a pickle of (file, pickle of the function).
 
-    cloudpickle forgets the file of a function that travels by value; a traceback should name it.
+    cloudpickle forgets the file of a function that travels by value; a traceback should name it, and
+    what stands beside it has to be found when a study is resumed from elsewhere.
 
     Raises:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
@@ -22,7 +25,7 @@ def packed(objective: Callable[..., Any]) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps((objective, _file_of(objective))))
+        return pickle.dumps((_file_of(objective), cloudpickle.dumps(objective)))
     except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
         reason = " ".join(str(error).split())
         raise ObjectiveError(
@@ -40,7 +43,10 @@ def keep(study: Path, pickled: bytes) -> None:
     path = study / NAME
     temporary = path.with_suffix(".new")
     try:
-        temporary.write_bytes(pickled)
+        with temporary.open("wb") as file:
+            file.write(pickled)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; make room or give another directory") from None
@@ -53,4 +59,4 @@ def name_of(objective: Callable[..., Any]) -> str:
 
 def _file_of(objective: Callable[..., Any]) -> str:
     code = getattr(objective, "__code__", None)
-    return code.co_filename if code else ""
+    return os.path.abspath(code.co_filename) if code and os.path.exists(code.co_filename) else ""

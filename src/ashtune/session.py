@@ -28,12 +28,11 @@ from ashtune.reports.text import show
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.study.lock import StudyLock
 from ashtune.study.replay import replay
 
 
 class Session:
-    """One driver's work on a study.
+    """One driver's work on a study, whose lock the caller holds.
 
     Args:
         directory: The study's directory, with a journal and the training function in it.
@@ -41,11 +40,12 @@ class Session:
         means: What to run on.
 
     Raises:
-        StudyError: If another driver holds the study, or its journal cannot be replayed.
+        JournalError: If there is no journal, or it cannot be replayed.
     """
 
     def __init__(self, directory: Path, limits: Limits, means: Means) -> None:
-        self._directory = directory
+        self._directory = directory.resolve()  # a training function or notebook may change the folder
+        self._shown = str(directory)
         self._limits = limits
         self._means = means
         self._settings = journals.read_settings(directory / journals.NAME)
@@ -57,6 +57,7 @@ class Session:
         self._tally = Tally(Ladder.from_record((settings.rungs, settings.kept)), settings.goal)
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0
+        self._last_time = 0.0
 
     def run(self) -> None:
         """Drive the study to its end, or until it is stopped.
@@ -64,15 +65,16 @@ class Session:
         Raises:
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
         """
-        with StudyLock(self._directory):
-            self._replay()
-            session = self._first_event()
-            if self._controller.is_complete and self._is_no_more_than_before(session):
-                return
-            stop = self._drive(session)
+        self._replay()
+        session = self._first_event()
+        if self._controller.is_complete and self._is_no_more_than_before(session):
+            return
+        # The one event that is handled before it is written: what it refuses must not be in the journal.
+        self._controller.handle(session)
+        signals = self._drive(session) if self._controller.is_open else []
         if not self._controller.is_complete and not self._means.quiet:
-            self._say_how_to_go_on(is_whole=bool(stop.signals))
-        for number in stop.signals[:1]:
+            self._say_how_to_go_on(is_whole=bool(signals))
+        for number in signals[:1]:
             signal.raise_signal(number)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
@@ -81,10 +83,10 @@ class Session:
         if is_whole:
             show(summary(self._tally, self._about(0, None), Outcome(is_complete=False, stopped=stopped)), sys.stderr)
         else:
-            sys.stderr.write(f"stopped: {stopped}; go on with: ashtune resume {self._directory}\n")
+            sys.stderr.write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n")
 
     def _replay(self) -> None:
-        replay(self._directory / journals.NAME, self._controller, self._note)
+        self._last_time = replay(self._directory / journals.NAME, self._controller, self._note)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -105,7 +107,7 @@ class Session:
             trials = min(trials or self._search_size, self._search_size)
         unix_time = time.time()
         return SessionStarted(
-            time=round(max(0.0, unix_time - self._settings.created), 6),
+            time=round(max(self._last_time, unix_time - self._settings.created), 6),
             unix_time=unix_time,
             version=__version__,
             host=socket.gethostname(),
@@ -117,9 +119,12 @@ class Session:
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
         before = self._last_session
-        return before is not None and before.trials == session.trials
+        if before is None or before.trials is None or session.trials is None:
+            return False
+        return session.trials <= before.trials
 
-    def _drive(self, session: SessionStarted) -> StopSwitch:
+    def _drive(self, session: SessionStarted) -> list[int]:
+        """Run the session; return the signals received."""
         means, settings = self._means, self._settings
         Checkpoints(self._directory).sweep(self._controller.shelf.resources())
         count = means.workers or available_cores()
@@ -129,7 +134,7 @@ class Session:
         deadline = None if limit is None else session.time + limit
         stop = StopSwitch(math.inf if deadline is None else deadline)
         display = display_for(self._tally, self._about(count, deadline), quiet=means.quiet)
-        with journals.Journal(self._directory / journals.NAME) as journal, stop, display:
+        with stop, journals.Journal(self._directory / journals.NAME) as journal, display:
             workers = LocalWorkers(
                 self._directory,
                 self._directory / objectives.NAME,
@@ -155,14 +160,14 @@ class Session:
                 drive.run(session)
             finally:
                 workers.close()
-        return stop
+        return stop.signals
 
     def _about(self, workers: int, deadline: float | None) -> About:
         settings = self._settings
         return About(
             name=settings.name,
             scheduler=settings.scheduler,
-            directory=str(self._directory),
+            directory=self._shown,
             expected=build_scheduler(settings).expected,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.shelf.total_bytes,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from ashtune import objectives
-from ashtune.building import build_controller, build_scheduler
+from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.errors import JournalError, StudyError
 from ashtune.limits import limits_of, means_of
 from ashtune.reports.about import About
@@ -17,6 +17,7 @@ from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.study.journal import NAME, Settings, read_settings
+from ashtune.study.lock import StudyLock
 from ashtune.study.replay import replay
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Study:
     @cached_property
     def outcome(self) -> Outcome:
         """Whether the study is complete, or why it stopped."""
-        controller = build_controller(self.settings)
+        controller = build_controller(self.settings, build_search(self.settings).size)
         try:
             replay(self.directory / NAME, controller, lambda _: None)
         except JournalError:
@@ -170,9 +171,11 @@ class Study:
 
         limits = limits_of(trials, time_limit, total_resource, target)
         means = means_of(workers, threads, trial_timeout, quiet=quiet)
-        if objective is not None:
-            objectives.keep(self.directory, objectives.packed(objective))
-        Session(self.directory, limits, means).run()
+        pickled = None if objective is None else objectives.packed(objective)
+        with StudyLock(self.directory):
+            if pickled is not None:
+                objectives.keep(self.directory, pickled)
+            Session(self.directory, limits, means).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

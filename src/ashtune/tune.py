@@ -16,6 +16,7 @@ from ashtune.session import Session
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.journal import Settings
+from ashtune.study.lock import StudyLock
 
 
 def tune(
@@ -121,8 +122,13 @@ def tune(
         checkpoint_limit=checkpoint_limit,
     )
     path = _place(directory, name)
-    _open_or_create(path, settings, pickled)
-    Session(path, limits, means).run()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
+    with StudyLock(path):
+        _open_or_create(path, settings, pickled)
+        Session(path, limits, means).run()
     return Study.load(path)
 
 
@@ -176,11 +182,6 @@ def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> None:
                 f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
                 f"study with `ashtune resume {path}`"
             )
-    else:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     objectives.keep(path, pickled)
     if not journal.exists():
         journals.create(journal, settings)

@@ -98,7 +98,9 @@ class House:
                     watcher=Tally(LADDER, GOAL),
                     display=SilentDisplay(),
                 )
-                drive.run(SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials))
+                session = SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials)
+                controller.handle(session)
+                drive.run(session)
         finally:
             team.close()
         return controller

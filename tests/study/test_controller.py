@@ -109,9 +109,46 @@ def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first
 def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> None:
     office = Office(trials=2)
     for worker in range(2):
-        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
+        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV", trial=TrialId(0)))
         orders = office.controller.handle(WorkerJoined(0, WorkerId(worker + 1)))
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+
+
+def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
+    office = Office(trials=2)
+    for worker in range(4):
+        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
+        orders = office.controller.handle(WorkerJoined(0, WorkerId(worker + 1)))
+        assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
+
+
+def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> None:
+    office = Office(trials=2, workers=2)
+    office.report(0, 0, 0, 0.5, held=False)
+    office.controller.handle(StopRequested(0, "time limit reached"))
+    office.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    assert not office.controller.is_open
+    assert not office.controller.is_complete
+    office.session(trials=2)
+    assert office.controller.handle(WorkerJoined(0, WorkerId(2))) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+
+
+def test_a_study_whose_workers_all_die_in_its_last_job_stays_open_for_the_next_one() -> None:
+    office = Office(trials=2, workers=2)
+    office.report(0, 0, 0, 0.5, held=False)
+    for worker in (0, 1):
+        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGKILL"))
+    assert office.controller.is_open
+    assert office.controller.handle(WorkerJoined(0, WorkerId(2))) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+
+
+def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -> None:
+    office = Office(trials=100, checkpoint_limit=15)
+    office.report(0, 0, 0, 0.1, held=False, checkpoint=10)
+    orders = office.report(0, 1, 0, 0.5, held=False, checkpoint=10)
+    assert Train(WorkerId(0), TrialId(0), 1, 1, 2) in orders
+    orders = office.report(0, 0, 1, 0.1, start=1, held=False, checkpoint=10)
+    assert Discard(TrialId(0), 1) in orders  # replaced by its own next checkpoint, and not before
 
 
 def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:

@@ -29,6 +29,11 @@ class FrameReader:
         self._file = file
         self._rest = b""
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message has come in part."""
+        return bool(self._rest)
+
     def read(self) -> list[bytes]:
         """Read once, blocking if nothing is there; return the bodies that are complete.
 

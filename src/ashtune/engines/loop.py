@@ -1,6 +1,7 @@
 """The one loop: events in, to the journal, through the controller, orders out."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from ashtune.engines.protocol import Workers
@@ -71,14 +72,16 @@ class Drive:
         """Run until the study is complete or stopped.
 
         Args:
-            session: The first event of this session.
+            session: The first event of this session; the controller has accepted it.
 
         Raises:
             JournalError: When the disk refuses; everything journaled so far is kept.
             ObjectiveError: When no trial can succeed.
         """
         workers = self._workers
-        self._take([session])
+        self._journal.add(session)
+        self._journal.flush()
+        self._watcher.saw(session)
         next_tick = 0.0
         while self._controller.is_open:
             events = workers.wait(next_tick)
@@ -96,7 +99,8 @@ class Drive:
         for progress in self._workers.progress():
             self._watcher.heard(progress)
         self._journal.flush()
-        self._display.tick(now)
+        with suppress(OSError):  # a terminal or pipe that is gone is no reason to end a study
+            self._display.tick(now)
 
     def _take(self, events: Sequence[Event]) -> None:
         journal, watcher = self._journal, self._watcher

@@ -1,6 +1,7 @@
 """One local worker process, as the driver holds it."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ class WorkerProcess:
         path = os.pathsep.join([inherited, root] if inherited else [root])
         with log.open("ab") as output, theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ashtune.engines.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "ashtune.engines.worker", str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -43,7 +44,21 @@ class WorkerProcess:
                 env={**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self.file = self._socket.fileno()
+        # A child of the worker's may hold the other end open, so its death is noticed by this, too.
+        self.death = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else -1
         self.reader = FrameReader(self.file)
+
+    @property
+    def files(self) -> list[int]:
+        """The file descriptors to watch: its messages and, where the system has it, its death."""
+        return [self.file, self.death] if self.death >= 0 else [self.file]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to read from it."""
+        poll = select.poll()  # select() itself refuses file descriptors above 1,023
+        poll.register(self.file, select.POLLIN)
+        return bool(poll.poll(0))
 
     @property
     def pid(self) -> int:
@@ -64,15 +79,18 @@ class WorkerProcess:
         """Close the connection: an idle worker leaves by itself."""
         self._socket.close()
 
-    def end(self) -> str:
-        """Make sure the process is gone; return how it ended, in words."""
+    def end(self, seconds: float = DISMISS_SECONDS) -> str:
+        """Make sure the process is gone, killed after some seconds; return how it ended, in words."""
         try:
-            code = self._process.wait(DISMISS_SECONDS)
+            code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             code = self._process.wait()
         self.kill()  # what the training function may have started
         self._socket.close()
+        if self.death >= 0:
+            os.close(self.death)
+            self.death = -1
         if code < 0:
             return f"killed by {_signal_name(-code)}"
         return f"left with exit status {code}"

@@ -37,12 +37,11 @@ class StopSwitch:
             reason = f"{_name(self.signals[0])} received"
         elif now >= self._deadline:
             reason = "time limit reached"
-        if reason and self._stopping_since == math.inf:
-            self._stopping_since = now
         return reason
 
     def is_impatient(self, now: float) -> bool:
-        """Whether running trials have been waited for long enough."""
+        """Whether running trials have been waited for long enough; the first question starts the clock."""
+        self._stopping_since = min(self._stopping_since, now)
         return len(self.signals) > 1 or now > self._stopping_since + self._grace
 
     def _note(self, number: int, frame: FrameType | None) -> None:

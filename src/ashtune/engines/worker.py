@@ -6,6 +6,7 @@ imported again: the training function comes by cloudpickle. It lives as long as 
 
 import faulthandler
 import os
+import pickle
 import select
 import signal
 import sys
@@ -23,6 +24,8 @@ from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk, Dismissed
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.objective import Objective, Workbench
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class StreamDesk:
@@ -92,23 +95,36 @@ def serve(desk: Desk) -> None:
 
 
 def _load(path: Path) -> tuple[Objective, str]:
-    """Return the training function and the file it stands in."""
-    import cloudpickle
+    """Return the training function and the file it stands in, whose folder is searched for modules."""
+    file, pickled = pickle.loads(path.read_bytes())
+    folder = os.path.dirname(file)
+    if folder and folder not in sys.path:
+        sys.path.append(folder)
+    sys.argv = [file]  # not the worker's own arguments
+    objective: Objective = pickle.loads(pickled)
+    return objective, file
 
-    with path.open("rb") as file:
-        loaded: tuple[Objective, str] = cloudpickle.load(file)
-    return loaded
+
+def _stop_as_usual() -> None:
+    """Let a process that training forks be ended by the signals that the worker itself ignores."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def main() -> None:
-    """Serve the driver at the other end of the file descriptor named on the command line."""
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Serve the driver: the command line names the file descriptor that leads to it, and its process."""
+    file, driver = int(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(driver)
+    os.set_inheritable(file, False)
+    for number in STOPPING:
         signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    os.register_at_fork(after_in_child=_stop_as_usual)
+    for variable in ("PYTHONPATH", "PYTHONUNBUFFERED"):  # ours, not for processes that training starts
+        os.environ.pop(variable, None)
     faulthandler.enable()
     try:
-        serve(StreamDesk(int(sys.argv[1])))
-    except (Dismissed, BrokenPipeError):
+        serve(StreamDesk(file))
+    except (Dismissed, ConnectionError):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # no waiting for threads of the user's

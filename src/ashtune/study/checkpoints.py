@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ashtune.errors import StudyError
 from ashtune.jobs import TrialId
 
 FOLDER = "checkpoints"
@@ -69,6 +70,8 @@ class CheckpointWriter:
 
     def restore(self) -> Any:
         """Return the object that was saved, or None if there is none."""
+        if self._earlier and not os.path.exists(self._earlier):
+            raise StudyError(f"{self._earlier} has gone since this job began; its trial cannot be resumed")
         path = f"{self._earlier}/{SAVED}" if os.path.isdir(self._earlier) else self._earlier
         if not os.path.isfile(path):
             return None
@@ -85,6 +88,7 @@ class CheckpointWriter:
         """
         import cloudpickle
 
+        self._has_saved = False
         try:
             with self._open_for_writing() as file:
                 cloudpickle.dump(state, file)
@@ -119,7 +123,13 @@ class CheckpointWriter:
         """
         if self.problem:
             return None
-        final = self._checkpoints.of(self._trial, resource)
+        try:
+            return self._commit(self._checkpoints.of(self._trial, resource))
+        except OSError as error:
+            self.problem = f"checkpoint not saved: {error.strerror}"
+            return None
+
+    def _commit(self, final: str) -> int | None:
         if self._at_opening is None:
             if not self._has_saved:
                 return None
@@ -140,8 +150,7 @@ class CheckpointWriter:
         """Throw away what was written since the last commit."""
         if self._at_opening is not None:
             _delete(self._unfinished_folder)
-        if self._has_saved or self.problem:
-            _delete(self._unfinished_file)
+        _delete(self._unfinished_file)
 
     @cached_property
     def _unfinished_file(self) -> str:
@@ -186,7 +195,7 @@ def _contents(folder: str) -> dict[str, tuple[int, int]]:
 
 def _delete(path: str) -> None:
     """Delete a file or a folder with all that is in it; what is gone already is no matter."""
-    with suppress(FileNotFoundError, NotADirectoryError):
+    with suppress(OSError):  # what cannot be deleted now is swept when the study is opened again
         try:
             os.unlink(path)
         except (IsADirectoryError, PermissionError):  # a folder, in the words of Linux and of macOS

@@ -86,6 +86,8 @@ class Controller:
                 written under other rules.
         """
         was_stopping = self.stopping
+        if type(event) is not TrialStarted:
+            self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         orders = self._orders_after(event)
         if self.stopping and not was_stopping:
             orders += [Pause(worker, job.trial) for worker, job in self._crew.running.items()]
@@ -97,7 +99,7 @@ class Controller:
             case JobFinished():
                 return self._finished(event)
             case TrialStarted():
-                return orders
+                return []
             case TrialReleased():
                 orders = self._released(event)
             case WorkerJoined(worker=worker):
@@ -110,8 +112,8 @@ class Controller:
                 orders = self._withdraw(job)
             case JobPaused():
                 orders = self._paused(event)
-            case WorkerLost(worker=worker, is_fatal=is_fatal):
-                if (failed := self._crew.lose(worker, is_fatal=is_fatal)) is not None:
+            case WorkerLost(worker=worker):
+                if (failed := self._crew.lose(event)) is not None:
                     orders = self._fail(failed)
             case StopRequested(reason=reason):
                 self.stopping = self.stopping or reason
@@ -190,7 +192,6 @@ class Controller:
         self._scheduler.extend(event.trials)
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
-        self._nothing_to_do = False
         self.stopping = ""
         self._stop_at_limits()
 
@@ -266,4 +267,5 @@ class Controller:
             self._started = trial + 1
         if start is None:
             start = self.shelf.resource_of(trial)
+            self.shelf.use(trial)
         return Train(worker, trial, job.rung, start, self._rungs[job.rung], in_place)

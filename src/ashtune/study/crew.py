@@ -9,6 +9,7 @@ from collections import deque
 
 import msgspec
 
+from ashtune.events import WorkerLost
 from ashtune.jobs import Job, TrialId, WorkerId
 
 DEATHS_ALLOWED = 1
@@ -58,17 +59,23 @@ class Crew:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
-    def lose(self, worker: WorkerId, *, is_fatal: bool) -> Job | None:
-        """Strike off a worker; return its job if its trial fails: by itself, or as it killed too many."""
+    def lose(self, event: WorkerLost) -> Job | None:
+        """Strike off a worker; return its job if its trial fails: by itself, or as it killed too many.
+
+        The job is to blame only if the worker had begun it, which the event says by naming it.
+        """
+        worker = event.worker
         if worker in self.idle:
             self.idle.remove(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
             self.released(trial)
+            self.condemned.discard(trial)
         job = self.running.pop(worker, None)
         if job is None:
             return None
-        self._deaths[job.trial] = self._deaths.get(job.trial, 0) + 1
-        if is_fatal or self._deaths[job.trial] > DEATHS_ALLOWED:
+        if event.trial is not None:
+            self._deaths[job.trial] = self._deaths.get(job.trial, 0) + 1
+        if event.is_fatal or self._deaths.get(job.trial, 0) > DEATHS_ALLOWED:
             return job
         self._given_back.append(job)
         return None
@@ -79,4 +86,5 @@ class Crew:
             self._given_back.append(self.running.pop(worker))
         for trial in list(self.releasing):
             self.released(trial)
+        self.condemned.clear()
         self.idle.clear()

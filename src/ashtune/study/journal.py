@@ -146,6 +146,7 @@ class Journal:
         except OSError as error:
             raise self._refused(error) from None
         self._is_unsynced = False
+        self._sync_error: OSError | None = None
         self._closing = threading.Event()
         self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
         self._syncer.start()
@@ -157,6 +158,8 @@ class Journal:
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death."""
+        if self._sync_error is not None:
+            raise self._refused(self._sync_error)
         if not self._buffer:
             return
         try:
@@ -185,7 +188,11 @@ class Journal:
         while not self._closing.wait(SYNC_SECONDS):
             if self._is_unsynced:
                 self._is_unsynced = False
-                os.fsync(self._file)
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self._sync_error = error
+                    return
 
     def _refused(self, error: OSError) -> JournalError:
         return JournalError(

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from ashtune.errors import StudyError
@@ -31,8 +32,12 @@ class StudyLock:
             raise StudyError(
                 f"{directory} is being driven by {holder}; wait for it to end, stop it, or give another directory"
             ) from None
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        except OSError as error:
+            os.close(self._file)
+            raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
+        with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
+            os.ftruncate(self._file, 0)
+            os.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def release(self) -> None:
         """Give the study free."""

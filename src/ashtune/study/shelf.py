@@ -35,6 +35,7 @@ class Shelf:
         self._saved: dict[TrialId, Saved] = {}
         self._least_promising: list[tuple[int, float, int, TrialId]] = []
         self._serial = count()
+        self._in_use: set[TrialId] = set()
         self.total_bytes = 0
 
     def __len__(self) -> int:
@@ -48,6 +49,11 @@ class Shelf:
         saved = self._saved.get(trial)
         return saved.resource if saved else 0
 
+    def use(self, trial: TrialId) -> None:
+        """A job resumes from this trial's checkpoint, which must stay until the next one is put."""
+        if trial in self._saved:
+            self._in_use.add(trial)
+
     def put(self, trial: TrialId, *, resource: int, size: int, rung: int, loss: float) -> list[Order]:
         """Note a checkpoint; return the orders that make room for it."""
         orders: list[Order] = []
@@ -60,6 +66,8 @@ class Shelf:
             heappush(self._least_promising, (rung, -loss, saved.serial, trial))
             while self.total_bytes > self._limit and self._least_promising:
                 _, _, serial, least = heappop(self._least_promising)
+                if least in self._in_use:
+                    continue  # its next checkpoint will be judged anew
                 if (found := self._saved.get(least)) is not None and found.serial == serial:
                     orders += self.remove(least)
         return orders
@@ -78,6 +86,7 @@ class Shelf:
         return {trial: saved.resource for trial, saved in self._saved.items()}
 
     def _forget(self, trial: TrialId) -> Saved | None:
+        self._in_use.discard(trial)
         saved = self._saved.pop(trial, None)
         if saved is not None:
             self.total_bytes -= saved.size

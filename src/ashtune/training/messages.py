@@ -55,11 +55,15 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """No trial of this study can succeed: the function cannot be loaded, or never reports the metric."""
+    """It seems that no trial can succeed: the function cannot be loaded, or does not report the metric.
+
+    ``failure`` is what to make of it if some trial has succeeded after all.
+    """
 
     worker: WorkerId
     reason: str
     traceback: str = ""
+    failure: JobFailed | None = None
 
 
 ToWorker = Setup | Assignment | Release | Pause

@@ -58,7 +58,7 @@ class Workbench:
         except Dismissed:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
-            self._send_failure(job, error)
+            self._send_failure(job, error, writer)
         finally:
             writer.abandon()
 
@@ -80,25 +80,29 @@ class Workbench:
                     self._desk.send(job.failed(complaint))
                 else:
                     checkpoint = writer.commit(job.reports.last_resource)
+                    writer.abandon()
                     self._desk.send(job.finished(checkpoint=checkpoint, problem=writer.problem))
             case "releasing":
                 checkpoint = writer.commit(job.target) if job.is_kept else None
+                writer.abandon()  # before anyone else may be given this trial
                 self._desk.send(job.released(checkpoint=checkpoint, problem=writer.problem))
             case "pausing":
                 checkpoint = writer.commit(job.epoch or job.start)
+                writer.abandon()
                 self._desk.send(job.paused(checkpoint=checkpoint, problem=writer.problem))
             case "failed":
                 return
         self._has_a_result = True
 
-    def _send_failure(self, job: RunningJob, error: BaseException) -> None:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+    def _send_failure(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
+        writer.abandon()  # before anyone else may be given this trial
+        reason = _reason(error)
         match job.phase:
             case "training":
                 if isinstance(error, InvalidConfiguration):
-                    self._desk.send(job.withdrawn(str(error)))
+                    self._desk.send(job.withdrawn(reason.partition(": ")[2]))
                 elif isinstance(error, MetricMissing) and not self._has_a_result:
-                    self._desk.send(Broken(job.worker, str(error)))
+                    self._desk.send(Broken(job.worker, str(error), failure=job.failed(reason)))
                 else:
                     self._desk.send(job.failed(reason, _user_traceback(error, self._file)))
             case "releasing":
@@ -109,10 +113,23 @@ class Workbench:
                 return
 
 
+def _reason(error: BaseException) -> str:
+    """Return an exception on one line, in text that any encoding takes."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the user's own __str__
+        text = "(its text cannot be shown)"
+    return " ".join(_sendable(f"{type(error).__name__}: {text}").split())
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
 def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback from the training function on, without this package's own frames."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
     text = "".join(traceback.format_exception(type(error), error, inner))
     if file:
         text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
-    return text[-TRACEBACK_CHARACTERS:]
+    return _sendable(text[-TRACEBACK_CHARACTERS:])

@@ -26,6 +26,9 @@ class Reports:
         Raises:
             ObjectiveError: If the study's metric is not among them, or a value is not a number.
         """
+        for name in metrics:
+            if not isinstance(name, str):
+                raise ObjectiveError(f"{name!r} is not the name of a metric; give names as text")
         plain = {name: _number(name, value) for name, value in metrics.items()}
         if self._reports and self._reports[-1][0] == resource:
             self._reports[-1][1].update(plain)
