@@ -72,6 +72,9 @@ class Session:
         # The one event that is handled before it is written: what it refuses must not be in the journal.
         self._controller.handle(session)
         signals = self._drive(session) if self._controller.is_open else []
+        if self._tally.best is None and self._tally.failures.total and not self._means.quiet:
+            reason = self._tally.failures.groups()[0].reason
+            sys.stderr.write(f"all {self._tally.failures.total:,} trials failed; the first: {reason}\n")
         if not self._controller.is_complete and not self._means.quiet:
             self._say_how_to_go_on(is_whole=bool(signals))
         for number in signals[:1]:

@@ -140,7 +140,7 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "resume", "nothing"), "nothing")
     refused(ashtune(home, "report", "nothing"), "nothing")
     ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed is 0 and not 5")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed = 0 and not 5")
     path = home / "s" / NAME
     path.write_bytes(path.read_bytes().replace(b"trial_started", b"trial_imagined", 1))
     refused(ashtune(home, "report", "s"), "line")
@@ -175,3 +175,24 @@ def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -
         assert json.loads(resumed.stdout)["trials"]["tried"] == 2000
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home: Path) -> None:
+    package = home / "package"
+    package.mkdir()
+    (package / "neighbour.py").write_text("FACTOR = 2.0\n")
+    (package / "with_neighbour.py").write_text("import neighbour\n" + (home / "train.py").read_text())
+    (package / "with_neighbour.py").write_text(
+        (package / "with_neighbour.py").read_text().replace('trial["x"] *', 'neighbour.FACTOR * trial["x"] *')
+    )
+    ran = ashtune(home, "run", "package/with_neighbour.py:train", *RUN, "--directory", "s", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
+    assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
+
+
+def test_an_option_that_does_not_fit_is_refused_in_one_line(home: Path) -> None:
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--mode", "up"), "'up'")
+    refused(ashtune(home, "plan", "--rungs", "a,b"), "'a,b'")
+    refused(ashtune(home, "bogus"), "'bogus'")
+    refused(ashtune(home, "report"), "DIR")

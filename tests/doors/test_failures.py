@@ -162,3 +162,61 @@ def test_what_a_training_function_prints_goes_to_the_logs_only(
     assert capfd.readouterr() == ("", "")
     log = (tmp_path / "s" / "logs" / "worker-0.log").read_text()
     assert log.count("a word on stdout") == log.count("a word on stderr") == log.count("a word of a child") == 2
+
+
+def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) -> None:
+    def dies_with_a_child_left(trial: Any) -> None:
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    began = time.monotonic()
+    study = tuned(tmp_path, dies_with_a_child_left)
+    assert time.monotonic() - began < 30
+    assert (study.trials_dataframe().status == "failed").sum() == len(BAD)
+
+
+def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch)
+        if trial.number == 2:
+            time.sleep(60)
+        trial.save(1)
+
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
+        directory=tmp_path / "s", quiet=True, trial_timeout=1.0,
+    )  # fmt: skip
+    assert set(study.trials_dataframe().status) <= {"paused", "trained to the top"}
+    assert study.outcome.is_complete
+
+
+def test_an_exception_that_no_encoding_takes_fails_its_trial_alone(tmp_path: Path) -> None:
+    def says_a_surrogate(trial: Any) -> None:
+        raise ValueError("bad \udcff")
+
+    table = tuned(tmp_path, says_a_surrogate).trials_dataframe().set_index("number")
+    assert all("ValueError: bad ?" in table.reason[trial] for trial in BAD)
+
+
+def test_a_training_function_that_changes_its_folder_scatters_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def wanders(trial: Any) -> None:
+        os.chdir(elsewhere)
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch)
+        trial.save(1)
+
+    ashtune.tune(
+        wanders, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=4, workers=1,
+        directory="s", quiet=True,
+    )  # fmt: skip
+    assert list(elsewhere.iterdir()) == []
+    assert list((tmp_path / "s" / "checkpoints").iterdir())

@@ -283,7 +283,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: 
 def test_a_directory_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     before = (study.directory / NAME).read_bytes()
-    with pytest.raises(StudyError, match="holds another study, where seed is 0 and not 9"):
+    with pytest.raises(StudyError, match="holds another study, where seed = 0 and not 9"):
         tuned(tmp_path, seed=9)
     assert (study.directory / NAME).read_bytes() == before
 
@@ -305,3 +305,25 @@ def test_a_study_that_is_being_driven_is_refused_with_its_driver(tmp_path: Path)
     study = tuned(tmp_path)
     with StudyLock(study.directory), pytest.raises(StudyError, match=f"process {os.getpid()} on"):
         study.resume(quiet=True, trials=99)
+
+
+def test_a_refused_extension_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler="sh")
+    before = (study.directory / NAME).read_bytes()
+    with pytest.raises(SettingsError, match="trials=32 comes too late"):
+        study.resume(quiet=True, trials=32)
+    assert (study.directory / NAME).read_bytes() == before
+    assert ashtune.Study.load(study.directory).outcome.is_complete
+
+
+def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path) -> None:
+    def slow(trial: Any) -> None:
+        for epoch in trial.epochs():
+            time.sleep(0.02)
+            trial.report(score=epoch)
+        trial.save(1)
+
+    study = tuned(tmp_path, objective=slow, scheduler="full", trials=1, max_resource=60, time_limit=0.5)
+    assert results(study) == []
+    assert not study.outcome.is_complete
+    assert results(study.resume(quiet=True)) == [(0, study.loaded.ladder.top)]

@@ -91,7 +91,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     import msgspec
 
     other = msgspec.structs.replace(settings(), seed=7)
-    assert differences(read_settings(written(tmp_path)), other) == ["seed is 0 and not 7"]
+    assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from ashtune import __version__
 from ashtune.errors import AshtuneError
@@ -21,10 +22,17 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line; the usage is a ``--help`` away."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ashtune", description="Hyperparameter tuning by asynchronous sequential halving, on every core."
     )
     parser.add_argument("--version", action="version", version=f"ashtune {__version__}")

@@ -78,7 +78,7 @@ def differences(there: Settings, here: Settings) -> list[str]:
     """Return in words where two studies differ, names and dates aside; nothing if they are the same."""
     same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # tuples read back as the file has them
     return [
-        f"{field} is {_short(getattr(there, field))} and not {_short(getattr(same, field))}"
+        f"{field} = {_short(getattr(there, field))} and not {_short(getattr(same, field))}"
         for field in Settings.__struct_fields__
         if field not in ("format", "ashtune", "created", "name") and getattr(there, field) != getattr(same, field)
     ]
