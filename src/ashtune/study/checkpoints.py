@@ -60,7 +60,7 @@ class CheckpointWriter:
         if self._earlier and not os.path.exists(self._earlier):
             self._earlier = ""
         self.problem = ""
-        self._has_saved = False
+        self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
 
     @property
@@ -88,7 +88,7 @@ class CheckpointWriter:
         """
         import cloudpickle
 
-        self._has_saved = False
+        self._has_begun, self._has_saved = True, False
         try:
             with self._open_for_writing() as file:
                 cloudpickle.dump(state, file)
@@ -143,14 +143,17 @@ class CheckpointWriter:
                 return None
             size = sum(length for length, _ in contents.values())
             _rename(self._unfinished_folder, final)
-        self._has_saved, self._at_opening = False, None
+        self._has_begun, self._has_saved, self._at_opening = False, False, None
         return size
 
     def abandon(self) -> None:
         """Throw away what was written since the last commit."""
         if self._at_opening is not None:
             _delete(self._unfinished_folder)
-        _delete(self._unfinished_file)
+            self._at_opening = None
+        if self._has_begun:
+            _delete(self._unfinished_file)
+            self._has_begun = self._has_saved = False
 
     @cached_property
     def _unfinished_file(self) -> str:
