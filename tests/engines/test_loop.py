@@ -1,0 +1,86 @@
+"""The one loop: an event is in the journal before anything follows from it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ashtune.engines.loop import Drive
+from ashtune.engines.stop import StopSwitch
+from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
+from ashtune.jobs import Goal, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order, Train
+from ashtune.reports.live import SilentDisplay
+from ashtune.reports.tally import Tally
+from ashtune.schedulers.ash import Ash
+from ashtune.study import journal as journals
+from ashtune.study.configurations import Configurations
+from ashtune.study.controller import Controller
+from ashtune.study.journal import Journal, Settings, read_events
+from ashtune.testing.workers import Squares
+
+GOAL, LADDER, TRIALS = Goal("score", "max"), Ladder(1, 4, 2), 6
+
+
+class Inspector:
+    """Workers that answer at once and look into the journal whenever they are given an order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._said: list[Event] = [WorkerJoined(0.0, WorkerId(0))]
+        self._last: Event | None = None
+        self.inspections = 0
+
+    def now(self) -> float:
+        return 0.0
+
+    def wait(self, until: float) -> Sequence[Event]:
+        said, self._said = self._said, []
+        self._last = said[-1] if said else self._last
+        return said
+
+    def carry_out(self, order: Order) -> None:
+        written = [event for _, event in read_events(self._path)]
+        assert self._last in written, "an order went out before its event was written"
+        self.inspections += 1
+        if isinstance(order, Train):
+            self._said.append(
+                JobFinished(
+                    time=0.0, worker=order.worker, trial=order.trial, rung=order.rung, resource=order.target,
+                    metrics={"score": float(order.trial)}, seconds=0.0,
+                )
+            )  # fmt: skip
+
+    def progress(self) -> Sequence[Any]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    rungs, kept = LADDER.to_record()
+    journals.create(
+        path,
+        Settings(
+            ashtune="0", created=0.0, name="t", goal=GOAL, scheduler="ash", rungs=rungs, kept=kept, space={},
+            search={}, seed=0,
+        ),
+    )  # fmt: skip
+    controller, inspector = Controller(Ash(LADDER, 0), GOAL), Inspector(path)
+    session = SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
+    controller.handle(session)
+    with Journal(path) as journal:
+        drive = Drive(
+            controller,
+            inspector,
+            journal,
+            Configurations(Squares()),
+            stop=StopSwitch(),
+            watcher=Tally(LADDER, GOAL),
+            display=SilentDisplay(),
+        )
+        drive.run(session)
+    assert controller.is_complete
+    assert inspector.inspections > TRIALS
