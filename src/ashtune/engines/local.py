@@ -22,6 +22,7 @@ from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup
 
 FAILED_STARTS_ALLOWED = 2
+ROLL_CALL_SECONDS = 0.2
 NO_CONFIGURATION = b"\x80"  # an empty map in msgpack
 
 
@@ -77,6 +78,7 @@ class LocalWorkers:
         self._is_broken: ObjectiveError | None = None
         self._to_discard: deque[Discard] = deque()
         self._failed_starts = 0
+        self._next_roll_call = began
         try:
             self._logs.mkdir(exist_ok=True)
             for _ in range(workers):
@@ -102,10 +104,13 @@ class LocalWorkers:
         if not ready:
             ready = self._poll.poll(max(0.0, until - self.now()) * 1000)
         self._moment = self.now()
-        # Looked up before any is struck off: the worker that takes its place may get the same numbers.
-        for file, process in [(file, self._by_file[file]) for file, _ in ready]:
-            if process.worker in self._by_worker:
-                events += self._listen(process) if file == process.file else self._bury(process)
+        # Looked up before any is struck off: the worker that takes its place may get the same number.
+        for process in [self._by_file[file] for file, _ in ready]:
+            events += self._listen(process)
+        if self._moment >= self._next_roll_call:
+            self._next_roll_call = self._moment + ROLL_CALL_SECONDS
+            for process in [process for process in self._by_worker.values() if process.is_dead]:
+                events += self._bury(process)
         if self._timeout is not None:
             events += self._overdue(self._timeout)
         return events
@@ -157,9 +162,8 @@ class LocalWorkers:
         worker = WorkerId(next(self._numbers))
         process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", self._environment)
         self._by_worker[worker] = process
-        for file in process.files:
-            self._by_file[file] = process
-            self._poll.register(file, select.POLLIN)
+        self._by_file[process.file] = process
+        self._poll.register(process.file, select.POLLIN)
         process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
 
     def _listen(self, process: WorkerProcess) -> list[Event]:
@@ -200,7 +204,7 @@ class LocalWorkers:
         return events
 
     def _bury(self, process: WorkerProcess) -> list[Event]:
-        """A worker has died: hear what it still said, then strike it off."""
+        """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
         events: list[Event] = []
         while process.worker in self._by_worker and process.has_more:
             events += self._listen(process)
@@ -224,10 +228,8 @@ class LocalWorkers:
     def _strike_off(self, process: WorkerProcess, reason: str = "", *, is_fatal: bool = False) -> WorkerLost:
         """A worker is gone; another takes its place. A job that it had not begun is not to blame."""
         worker = process.worker
-        for file in process.files:
-            self._poll.unregister(file)
-            del self._by_file[file]
-        del self._by_worker[worker]
+        self._poll.unregister(process.file)
+        del self._by_file[process.file], self._by_worker[worker]
         how = process.end()
         job, _ = self._jobs.pop(worker, (None, 0.0))
         if self._saving.pop(worker, None) is not None:

@@ -44,14 +44,12 @@ class WorkerProcess:
                 env={**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self.file = self._socket.fileno()
-        # A child of the worker's may hold the other end open, so its death is noticed by this, too.
-        self.death = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else -1
         self.reader = FrameReader(self.file)
 
     @property
-    def files(self) -> list[int]:
-        """The file descriptors to watch: its messages and, where the system has it, its death."""
-        return [self.file, self.death] if self.death >= 0 else [self.file]
+    def is_dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
 
     @property
     def has_more(self) -> bool:
@@ -88,9 +86,6 @@ class WorkerProcess:
             code = self._process.wait()
         self.kill()  # what the training function may have started
         self._socket.close()
-        if self.death >= 0:
-            os.close(self.death)
-            self.death = -1
         if code < 0:
             return f"killed by {_signal_name(-code)}"
         return f"left with exit status {code}"
