@@ -1,0 +1,220 @@
+"""What a launcher's variables say of an MPI launch, and what to answer if MPI says otherwise.
+
+Source: the variables as seen under Slurm 24.11, MPICH 4.2 to 5.0 and Open MPI 5.0.
+
+Rule 1: nothing here reads a file, a clock or ``os.environ``, or loads MPI: text in, text out.
+Rule 2: before MPI is initialised only what cannot work is refused, since a wrong refusal has no remedy;
+what is merely doubtful waits for :func:`alone`, which has MPI's own word.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+_OPENMPI, _MPICH = "openmpi", "mpich"
+_NAMES = {_OPENMPI: "Open MPI", _MPICH: "MPICH"}
+_LIBRARIES = {_OPENMPI: "libmpi.so.40", _MPICH: "libmpi.so.12"}
+
+_BY_OPENMPI = "Open MPI's mpiexec"
+_BY_HYDRA = "MPICH's mpiexec"
+_BY_HYDRA_IN_PMIX = "MPICH's mpiexec within srun --mpi=pmix"
+_BY_PMI = "a PMI launcher"
+_SRUN = "srun --mpi="
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """What a launcher's variables say.
+
+    Args:
+        rank: This process among them, from 0.
+        size: How many processes were started, or would be.
+        launcher: How to call the launcher in a message, as in ``"srun --mpi=pmi2"``.
+        family: The only MPI it can start: ``"openmpi"`` or ``"mpich"``, or ``""`` if it does not tell.
+        is_started_by_it: False for a process in a batch script or salloc's shell, which srun did not start.
+    """
+
+    rank: int
+    size: int
+    launcher: str
+    family: str
+    is_started_by_it: bool
+
+
+def launched(environment: Mapping[str, str]) -> Launch | None:
+    """Return what the launcher said; None if there is none, or if it started a single process.
+
+    An mpiexec inside of a SLURM allocation is the launcher, not SLURM.
+    """
+    launch = _by_openmpi(environment) or _by_pmi(environment) or _by_slurm(environment)
+    return launch if launch is not None and launch.size > 1 else None
+
+
+def family_of(library_version: str) -> str:
+    """Return the family of ``MPI.Get_library_version()``: ``"openmpi"``, ``"mpich"``, or ``""`` if unknown."""
+    text = library_version.lower()
+    if text.startswith("open mpi"):  # what follows names the host it was built on
+        return _OPENMPI
+    return _MPICH if any(name in text for name in ("mpich", "mvapich", "intel(r) mpi")) else ""
+
+
+def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
+    """Return the refusal for mpi4py that is not there, or that finds no MPI library."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{_started(launch)}, but mpi4py is not installed ({said}); load the site's MPI (`module load ...`) and "
+            "`pip install 'ashtune[mpi]'`, or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
+        )
+    return (
+        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({said}); load the site's MPI "
+        "(`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, "
+        "or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
+    )
+
+
+def mismatch(launch: Launch, library_version: str) -> str:
+    """Return the refusal for a library that this launcher cannot start, ``""`` if it may be able to.
+
+    To be asked before MPI is initialised, as MPICH aborts there in 10 lines a process.
+    """
+    family, library = family_of(library_version), _called(library_version)
+    if launch.family and family and launch.family != family:
+        return (
+            f"{_started(launch)}, but mpi4py loaded {library}, which cannot join them; start with that library's own "
+            f"`mpiexec`, or load {_NAMES[launch.family]}: set MPI4PY_MPIABI={launch.family}, "
+            f"or MPI4PY_LIBMPI to the path of its {_LIBRARIES[launch.family]}"
+        )
+    if launch.launcher == f"{_SRUN}pmix" and family == _MPICH and _is_without_pmix(library_version):
+        return (
+            f"{_started(launch)}, but mpi4py loaded {library}, which was built without PMIx; start with "
+            "`srun --mpi=pmi2 python ...`, or with that library's own `mpiexec` inside of the allocation"
+        )
+    if launch.launcher == _BY_HYDRA_IN_PMIX and _is_confused_by_two(library_version):
+        return (
+            f"{_started(launch)}, and {library} aborts where it finds both PMI_SIZE and PMIX_NAMESPACE; "
+            "set MPIR_CVAR_PMI_VERSION=1 before `mpiexec`, or start with `srun --mpi=pmi2 python ...`"
+        )
+    return ""
+
+
+def alone(launch: Launch, library_version: str, size: int) -> str:
+    """Return the refusal for an initialised MPI of one process where the launcher started several.
+
+    Args:
+        launch: What the launcher said.
+        library_version: What ``MPI.Get_library_version()`` says.
+        size: The size of ``COMM_WORLD``.
+    """
+    if size != 1 or launch.size == 1 or not launch.is_started_by_it:
+        return ""
+    library = _called(library_version)
+    remedy = f"start with the `mpiexec` that was installed with {library}"
+    if launch.launcher.startswith(_SRUN):
+        sruns = [f"{_SRUN}{plugin}" for plugin in _plugins(library_version)]
+        new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
+        remedy = f"start with {new}, or with the `mpiexec` installed with it" if new else remedy
+    return f"{_started(launch)}, but {library} sees 1: each would run the whole study by itself; {remedy}"
+
+
+def without_world(launch: Launch, *, workers_given: bool) -> str:
+    """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if that is what the user wants.
+
+    Args:
+        launch: What the launcher said.
+        workers_given: The user said how many workers there are to be, here.
+    """
+    if launch.is_started_by_it or workers_given:
+        return ""
+    return (
+        f"SLURM gave {launch.size} tasks, but srun did not start this process, which would leave the others idle; "
+        "start with `srun python ...`, or give workers= to use this node alone"
+    )
+
+
+def _by_openmpi(environment: Mapping[str, str]) -> Launch | None:
+    size, rank = _number(environment, "OMPI_COMM_WORLD_SIZE"), _number(environment, "OMPI_COMM_WORLD_RANK")
+    return None if not size or rank is None else Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)
+
+
+def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
+    size, rank = _number(environment, "PMI_SIZE"), _number(environment, "PMI_RANK")
+    if not size or rank is None:
+        return None
+    # In an allocation, hydra starts its proxies by srun: its ranks have the step's variables, and those of
+    # PMIx if that is the site's MpiDefault. Only MPI_LOCALRANKID tells them from srun's own tasks.
+    if "MPI_LOCALRANKID" in environment:
+        is_in_pmix = "PMIX_NAMESPACE" in environment and "MPIR_CVAR_PMI_VERSION" not in environment
+        return Launch(rank, size, _BY_HYDRA_IN_PMIX if is_in_pmix else _BY_HYDRA, _MPICH, True)
+    if _has_step(environment) and _number(environment, "SLURM_STEP_NUM_TASKS") in (None, size):
+        return Launch(rank, size, f"{_SRUN}pmi2", "", True) if _is_step(environment) else None
+    return Launch(rank, size, _BY_PMI, "", True)  # Flux, gforker, PALS: Open MPI may be among those it starts
+
+
+def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
+    tasks = _number(environment, "SLURM_NTASKS")
+    if not _is_step(environment):
+        # `sbatch -N 3` without -n sets no SLURM_NTASKS, and srun would start one task a node.
+        size = tasks or _number(environment, "SLURM_JOB_NUM_NODES")
+        return None if not size else Launch(0, size, "SLURM", "", False)
+    size = _number(environment, "SLURM_STEP_NUM_TASKS") or tasks
+    pmix, task = _number(environment, "PMIX_RANK"), _number(environment, "SLURM_PROCID")
+    rank = task if pmix is None else pmix
+    if not size or rank is None:
+        return None
+    # srun sets SLURM_MPI_TYPE, except for --mpi=none, where it takes it away.
+    plugin = "pmix" if pmix is not None else environment.get("SLURM_MPI_TYPE", "none")
+    return Launch(rank, size, f"{_SRUN}{plugin}", "", True)
+
+
+def _has_step(environment: Mapping[str, str]) -> bool:
+    return "SLURM_STEP_ID" in environment or "SLURM_STEPID" in environment
+
+
+def _is_step(environment: Mapping[str, str]) -> bool:
+    """Whether srun started this process as one of the step's tasks.
+
+    A batch script has SLURM_PROCID=0 but no step, unless it was submitted from within one, whose variables
+    it inherits; salloc's shell is itself a step of one task where ``use_interactive_step`` is set. In both,
+    SLURM_NTASKS is the job's. For srun's tasks it equals SLURM_STEP_NUM_TASKS.
+    """
+    if not _has_step(environment):
+        return False
+    tasks, here = _number(environment, "SLURM_NTASKS"), _number(environment, "SLURM_STEP_NUM_TASKS")
+    return tasks is None or here is None or tasks == here
+
+
+def _number(environment: Mapping[str, str], name: str) -> int | None:
+    """Return the variable as a count, None if it is not set or says nothing that can be one."""
+    text = environment.get(name, "")
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def _started(launch: Launch) -> str:
+    return f"{launch.launcher} started {launch.size} processes"
+
+
+def _called(library_version: str) -> str:
+    """Return the library's name and version: ``"MPICH 5.0.2"``, ``"Open MPI v5.0.11"``."""
+    first = library_version.partition("\n")[0].partition(",")[0]
+    return " ".join(first.replace("Version:", "").split()) or "this MPI"
+
+
+def _is_without_pmix(library_version: str) -> bool:
+    """Whether the library says how it was configured, and that was not for PMIx; Intel's and Cray's do not say."""
+    text = library_version.lower()
+    return "configure:" in text and "pmix" not in text
+
+
+def _is_confused_by_two(library_version: str) -> bool:
+    """MPICH guesses the PMI version since 5.0, see https://github.com/pmodels/mpich/pull/7525."""
+    found = re.match(r"MPICH Version:\s*(\d+)", library_version)
+    return found is not None and int(found[1]) >= 5
+
+
+def _plugins(library_version: str) -> tuple[str, ...]:
+    """Return the values of ``srun --mpi=`` that this library can be started with."""
+    family = family_of(library_version)
+    if not family:
+        return ("pmix", "pmi2")
+    return ("pmix",) if family == _OPENMPI or "pmix" in library_version.lower() else ("pmi2",)
