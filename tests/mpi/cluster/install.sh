@@ -5,7 +5,7 @@ set -u
 PACKAGES=(slurm-wlm munge iproute2)
 
 missing=()
-for command in slurmctld slurmd srun sbatch scontrol ip unshare; do
+for command in munged slurmctld slurmd srun sbatch scontrol ip unshare nsenter; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$command" > /dev/null || missing+=("$command")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -1,0 +1,23 @@
+"""SLURM and hosts for the tests in this folder, which `make test-cluster` runs and `make test` does not."""
+
+from collections.abc import Iterator
+
+import pytest
+from one_node_slurm import Slurm, why_there_is_none
+
+
+@pytest.fixture(scope="session")
+def slurm_of_all_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    if reason := why_there_is_none():
+        pytest.skip(reason)
+    slurm = Slurm(tmp_path_factory.mktemp("slurm"))
+    slurm.up()
+    yield slurm
+    slurm.down()
+
+
+@pytest.fixture
+def slurm(slurm_of_all_tests: Slurm) -> Iterator[Slurm]:
+    """A running SLURM without jobs."""
+    yield slurm_of_all_tests
+    slurm_of_all_tests.cancel_everything()
