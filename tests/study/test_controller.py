@@ -1,12 +1,16 @@
 """Facts in, orders out."""
 
 import math
+import random
+from collections.abc import Callable
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from ashtune.errors import JournalError
 from ashtune.events import (
+    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -21,9 +25,11 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Discard, Order, Pause, Release, Train
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
+from ashtune.study.shelf import Shelf
 
 GOAL = Goal("loss", "min")
 
@@ -264,6 +270,174 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
         assert office.report(trial, trial, 0, float(trial), held=False) == []
     orders = office.report(3, 3, 0, 3.0, held=False)
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2), Train(WorkerId(1), TrialId(1), 1, 0, 2)]
+
+
+def at_a_barrier(losses: list[float], *, lost: int | None = None) -> list[Order]:
+    """Four trials saved by a worker each, all of them idle; return the orders of the last result."""
+    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    for trial in range(3):
+        office.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
+    if lost is not None:
+        office.controller.handle(WorkerLost(time=0, worker=WorkerId(lost), reason="SIGKILL"))
+    return office.report(3, 3, 0, losses[3], held=False, checkpoint=10)
+
+
+def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_though_others_are_idle_for_longer() -> None:
+    orders = at_a_barrier([0.4, 0.1, 0.3, 0.2])
+    assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == [(1, 1), (3, 3)]
+
+
+def test_a_trial_whose_worker_is_lost_is_resumed_by_the_longest_idle() -> None:
+    orders = at_a_barrier([0.4, 0.1, 0.3, 0.2], lost=1)
+    assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == [(0, 1), (3, 3)]
+
+
+def test_a_trial_whose_worker_is_busy_is_resumed_by_another_at_once() -> None:
+    office = Office(Ash(Ladder(1, 4, 2), 0), workers=2)
+    office.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
+    orders = office.report(1, 1, 0, 0.5, held=False, checkpoint=10)
+    assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2)]
+
+
+def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
+    office = Office(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(2), reason="SIGKILL"))
+    office.controller.handle(WorkerJoined(0, WorkerId(4)))
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
+    office.controller.handle(WorkerLost(time=0, worker=WorkerId(1), reason="SIGKILL"))
+    assert office.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL")) == [
+        Train(WorkerId(4), TrialId(0), 0, 0, 1)
+    ]
+
+
+class NamelessShelf(Shelf):
+    """Forgets who saved what, so that the longest idle worker takes every job."""
+
+    def put(self, trial: TrialId, *, worker: WorkerId, **checkpoint) -> list[Order]:
+        del worker
+        return super().put(trial, worker=WorkerId(-1), **checkpoint)
+
+
+class Floor:
+    """Workers that do as they are told; what happens to them is told by trial, not by worker."""
+
+    def __init__(self, scheduler: Scheduler, shelf: Shelf) -> None:
+        self.controller = Controller(scheduler, GOAL)
+        self.controller.shelf = shelf
+        self.jobs: dict[TrialId, Train] = {}
+        self.saving: dict[TrialId, WorkerId] = {}
+        self.here: list[WorkerId] = []
+        self.savers: dict[TrialId, WorkerId] = {}
+        self.resumed_by_saver = 0
+        self.orders: list[Order] = []
+        """All of them, in order, as if there were one worker only."""
+
+    def idle(self) -> list[WorkerId]:
+        """Return the workers that have nothing in hand at all."""
+        busy = {job.worker for job in self.jobs.values()} | set(self.saving.values())
+        return [worker for worker in self.here if worker not in busy]
+
+    def saves_nothing_beside(self, trial: TrialId) -> bool:
+        return self.jobs[trial].worker not in self.saving.values()
+
+    def tell(self, event: Event) -> None:
+        for order in self.controller.handle(event):
+            if isinstance(order, Train):
+                self.jobs[order.trial] = order
+                if not order.in_place and order.start:
+                    self.resumed_by_saver += self.savers.get(order.trial) == order.worker
+            elif isinstance(order, Release):
+                self.saving[order.trial] = order.worker
+            if not isinstance(order, Discard):
+                order = msgspec.structs.replace(order, worker=WorkerId(0))  # noqa: PLW2901 (who is left out)
+            self.orders.append(order)
+
+    def join(self, worker: int) -> None:
+        self.here.append(WorkerId(worker))
+        self.tell(WorkerJoined(0, WorkerId(worker)))
+
+    def lose(self, worker: WorkerId, trial: TrialId | None = None) -> None:
+        self.here.remove(worker)
+        self.tell(WorkerLost(time=0, worker=worker, reason="SIGKILL", trial=trial))
+
+    def kill(self, trial: TrialId) -> None:
+        self.lose(self.jobs.pop(trial).worker, trial)
+
+    def restart(self, first_worker: int, workers: int) -> None:
+        self.jobs, self.saving, self.here = {}, {}, []
+        self.tell(SessionStarted(0, 0.0, "", "", 0, trials=60))
+        for worker in range(first_worker, first_worker + workers):
+            self.join(worker)
+
+    def finish(self, trial: TrialId, loss: float, *, held: bool, size: int | None) -> None:
+        job = self.jobs.pop(trial)
+        if not held and size is not None:
+            self.savers[trial] = job.worker
+        self.tell(
+            JobFinished(
+                time=0, worker=job.worker, trial=trial, rung=job.rung, resource=job.target, start=job.start,
+                metrics={"loss": loss}, seconds=1.0, held=held, checkpoint=None if held else size,
+            )
+        )  # fmt: skip
+
+    def release(self, trial: TrialId, size: int | None) -> None:
+        worker = self.saving.pop(trial)
+        if size is not None:
+            self.savers[trial] = worker
+        self.tell(TrialReleased(time=0, worker=worker, trial=trial, resource=1, seconds=0, checkpoint=size))
+
+    def fail(self, trial: TrialId) -> None:
+        job = self.jobs.pop(trial)
+        self.tell(JobFailed(time=0, worker=job.worker, trial=trial, rung=job.rung, seconds=1, reason="ValueError"))
+
+    def withdraw(self, trial: TrialId) -> None:
+        job = self.jobs.pop(trial)
+        self.tell(TrialWithdrawn(time=0, worker=job.worker, trial=trial, rung=job.rung, seconds=1))
+
+
+def next_thing(floors: list[Floor], draw: random.Random, moment: int) -> Callable[[Floor], None]:
+    """Return what happens next, which can happen on all floors alike."""
+    jobs, saving = list(floors[0].jobs), list(floors[0].saving)
+    what, size = draw.random(), draw.choice([None, 5, 10, 10])
+    if saving and what < 0.4:
+        trial = draw.choice(saving)
+        return lambda floor: floor.release(trial, size)
+    if jobs and what < 0.9:
+        trial, loss, held = draw.choice(jobs), draw.choice([draw.random(), 0.5, math.inf]), draw.random() < 0.5
+        return lambda floor: floor.finish(trial, loss, held=held, size=size)
+    if jobs and what < 0.95:
+        trial, end = draw.choice(jobs), draw.choice([Floor.fail, Floor.withdraw, Floor.kill])
+        if end is Floor.kill and not all(floor.saves_nothing_beside(trial) for floor in floors):
+            end = Floor.fail
+        return lambda floor: end(floor, trial)
+    if what < 0.96:
+        return lambda floor: floor.restart(1000 * moment, 3)
+    if all(floor.idle() for floor in floors):
+        return lambda floor: floor.lose(floor.idle()[0])
+    return lambda floor: floor.join(1000 * moment)
+
+
+@pytest.mark.parametrize("build", [Ash, StoppingAsh, SuccessiveHalving])
+@pytest.mark.parametrize("limit", [None, 60])
+def test_who_resumes_a_trial_never_changes_which_trial_is_next(
+    build: Callable[[Ladder, int], Scheduler], limit: int | None
+) -> None:
+    resumed = [0, 0]
+    for seed in range(20):
+        draw = random.Random(seed)
+        floors = [Floor(build(Ladder(1, 8, 2), 0), shelf(limit)) for shelf in (Shelf, NamelessShelf)]
+        for floor in floors:
+            floor.restart(0, 5)
+        for moment in range(1, 300):
+            thing = next_thing(floors, draw, moment)
+            for floor in floors:
+                thing(floor)
+            preferring, plain = floors
+            assert preferring.orders == plain.orders
+            assert list(preferring.jobs) == list(plain.jobs)
+            assert list(preferring.saving) == list(plain.saving)
+        resumed = [sum(pair) for pair in zip(resumed, (floor.resumed_by_saver for floor in floors), strict=True)]
+    assert resumed[0] > resumed[1], "the preference made no difference: nothing was compared"
 
 
 def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:

@@ -103,7 +103,7 @@ class Controller:
             case TrialReleased():
                 orders = self._released(event)
             case WorkerJoined(worker=worker):
-                self._crew.idle.append(worker)
+                self._crew.rest(worker)
             case JobFailed(worker=worker):
                 job = self._leave(worker, event.trial, event.rung)
                 orders = self._fail(job)
@@ -133,10 +133,10 @@ class Controller:
         self._stop_at_limits()
         if event.held:
             return self._employ_the_idle(Holding(event.worker, job.trial, job.rung, loss))
-        self._crew.idle.append(event.worker)
-        orders: list[Order] = []
-        if event.checkpoint is not None:
-            orders = self._save(Holding(event.worker, job.trial, job.rung, loss), event.resource, event.checkpoint)
+        self._crew.rest(event.worker)
+        if event.checkpoint is None:
+            return self._employ_the_idle(None)
+        orders = self._save(Holding(event.worker, job.trial, job.rung, loss), event.resource, event.checkpoint)
         return orders + self._employ_the_idle(None)
 
     def _released(self, event: TrialReleased) -> list[Order]:
@@ -151,7 +151,9 @@ class Controller:
     def _save(self, holding: Holding, resource: int, size: int) -> list[Order]:
         """Put a checkpoint on the shelf, and take those off that no promotion can reach any more."""
         trial = holding.trial
-        orders = self.shelf.put(trial, resource=resource, size=size, rung=holding.rung, loss=holding.loss)
+        orders = self.shelf.put(
+            trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
+        )
         if trial in self._crew.condemned:
             self._crew.condemned.discard(trial)
             orders += self.shelf.remove(trial)
@@ -172,7 +174,7 @@ class Controller:
         self._crew.give_back(job)
         if event.checkpoint is None:
             return []
-        return self.shelf.keep(event.trial, resource=event.resource, size=event.checkpoint)
+        return self.shelf.keep(event.trial, worker=event.worker, resource=event.resource, size=event.checkpoint)
 
     def _fail(self, job: Job) -> list[Order]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
@@ -207,7 +209,7 @@ class Controller:
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
         """The worker ended its job in some way and is free."""
         job = self._take_off(worker, trial, rung)
-        self._crew.idle.append(worker)
+        self._crew.rest(worker)
         return job
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
@@ -220,31 +222,31 @@ class Controller:
         return job
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
-        """Give jobs to the free workers.
+        """Give jobs to the free workers: each to the one that saved its trial, if free, else the longest idle.
 
         ``holding`` is a worker that has just reported and waits to hear whether its trial goes on:
         it goes on in place if it may, and takes another trial only when nobody else is free.
         """
         orders: list[Order] = []
-        idle = self._crew.idle
+        idle = self._crew.count_idle()
         while (idle or holding is not None) and not self.stopping:
             job = self._next_job()
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
-                orders.append(self._train(holding.worker, job, start=self._rungs[holding.rung], in_place=True))
+                orders.append(self._go_on(holding, job))
                 holding = None
             elif job.trial in self._crew.releasing:
                 self._crew.wait_for_release(job)
             elif idle:
-                orders.append(self._train(idle.popleft(), job))
+                orders.append(self._train(job))
+                idle -= 1
             elif holding is not None:
                 orders += self._release(holding)
-                orders.append(self._train(holding.worker, job))
+                orders.append(self._train(job))
                 holding = None
         if holding is not None:
             orders += self._release(holding)
-            idle.append(holding.worker)
         return orders
 
     def _next_job(self) -> Job | None:
@@ -253,19 +255,25 @@ class Controller:
         return job
 
     def _release(self, holding: Holding) -> list[Order]:
-        """Let a worker let go of its trial, and save it if it may be wanted again."""
+        """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
         crew, trial = self._crew, holding.trial
         crew.releasing[trial] = holding
+        crew.rest(holding.worker)
         orders = self._free_the_hopeless()
         keep = trial not in crew.condemned
         return [*orders, Release(holding.worker, trial, keep)]
 
-    def _train(self, worker: WorkerId, job: Job, *, start: int | None = None, in_place: bool = False) -> Train:
+    def _train(self, job: Job) -> Train:
+        """Give a job to an idle worker, if it can be to the one that saved this trial."""
         trial = job.trial
+        saved = self.shelf.use(trial)
+        worker = self._crew.take(None if saved is None else saved.worker)
         self._crew.running[worker] = job
         if trial >= self._started:
             self._started = trial + 1
-        if start is None:
-            start = self.shelf.resource_of(trial)
-            self.shelf.use(trial)
-        return Train(worker, trial, job.rung, start, self._rungs[job.rung], in_place)
+        return Train(worker, trial, job.rung, 0 if saved is None else saved.resource, self._rungs[job.rung])
+
+    def _go_on(self, holding: Holding, job: Job) -> Train:
+        """Let a worker go on with the trial that it holds."""
+        self._crew.running[holding.worker] = job
+        return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

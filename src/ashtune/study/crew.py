@@ -3,9 +3,11 @@
 Rule 1: a job that was given out and not finished is given out again before anything new.
 Rule 2: a job for a trial that a worker is still saving waits until it is saved.
 Rule 3: a trial that kills two workers fails.
+Rule 4: the worker that saved a trial takes it up again if it is idle. Who takes a job never decides
+which job is next.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 
 import msgspec
 
@@ -28,10 +30,11 @@ class Crew:
     """The workers of a study and what each of them has in hand."""
 
     def __init__(self) -> None:
-        self.idle: deque[WorkerId] = deque()
         self.running: dict[WorkerId, Job] = {}
         self.releasing: dict[TrialId, Holding] = {}
         self.condemned: set[TrialId] = set()  # being saved, though no promotion can reach them
+        # A set in order of arrival. Not a plain dict, which looks for its first key past all removed ones.
+        self._idle: OrderedDict[WorkerId, None] = OrderedDict()
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
         self._deaths: dict[TrialId, int] = {}
@@ -40,6 +43,21 @@ class Crew:
     def is_busy(self) -> bool:
         """Whether a job runs or a trial is being saved."""
         return bool(self.running or self.releasing)
+
+    def count_idle(self) -> int:
+        """Return how many workers have nothing to do."""
+        return len(self._idle)
+
+    def rest(self, worker: WorkerId) -> None:
+        """A worker has nothing to do."""
+        self._idle[worker] = None
+
+    def take(self, preferred: WorkerId | None) -> WorkerId:
+        """Return an idle worker, idle no more: the preferred one if it is idle, else the longest idle. O(1)."""
+        idle = self._idle
+        worker = next(iter(idle)) if preferred is None or preferred not in idle else preferred
+        del idle[worker]
+        return worker
 
     def next_returned_job(self) -> Job | None:
         """Return a job that has to be given out again, oldest first."""
@@ -65,8 +83,7 @@ class Crew:
         The job is to blame only if the worker had begun it, which the event says by naming it.
         """
         worker = event.worker
-        if worker in self.idle:
-            self.idle.remove(worker)
+        self._idle.pop(worker, None)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
             self.released(trial)
             self.condemned.discard(trial)
@@ -87,4 +104,4 @@ class Crew:
         for trial in list(self.releasing):
             self.released(trial)
         self.condemned.clear()
-        self.idle.clear()
+        self._idle.clear()

@@ -10,13 +10,14 @@ from itertools import count
 
 import msgspec
 
-from ashtune.jobs import TrialId
+from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order
 
 
-class Saved(msgspec.Struct, frozen=True):
-    """One checkpoint: the resource it was taken at, its size, and when it was put here (a count)."""
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """One checkpoint: who saved it, the resource it was taken at, its size, and when it was put here (a count)."""
 
+    worker: WorkerId
     resource: int
     size: int
     serial: int
@@ -44,22 +45,22 @@ class Shelf:
     def __contains__(self, trial: TrialId) -> bool:
         return trial in self._saved
 
-    def resource_of(self, trial: TrialId) -> int:
-        """Return the resource at which the trial can be resumed, 0 if it must begin again."""
+    def use(self, trial: TrialId) -> Saved | None:
+        """Return the checkpoint that a job of this trial resumes from, None if it must begin again.
+
+        It stays until the next one is put.
+        """
         saved = self._saved.get(trial)
-        return saved.resource if saved else 0
-
-    def use(self, trial: TrialId) -> None:
-        """A job resumes from this trial's checkpoint, which must stay until the next one is put."""
-        if trial in self._saved:
+        if saved is not None:
             self._in_use.add(trial)
+        return saved
 
-    def put(self, trial: TrialId, *, resource: int, size: int, rung: int, loss: float) -> list[Order]:
+    def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
         """Note a checkpoint; return the orders that make room for it."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
-        saved = Saved(resource, size, next(self._serial))
+        saved = Saved(worker, resource, size, next(self._serial))
         self._saved[trial] = saved
         self.total_bytes += size
         if self._limit is not None:
@@ -72,9 +73,9 @@ class Shelf:
                     orders += self.remove(least)
         return orders
 
-    def keep(self, trial: TrialId, *, resource: int, size: int) -> list[Order]:
+    def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
         """Note the checkpoint of a job broken off in the middle, which is the last to go."""
-        return self.put(trial, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
+        return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
 
     def remove(self, trial: TrialId) -> list[Order]:
         """Forget a trial's checkpoint; return the order that deletes it, if there was one."""
