@@ -6,25 +6,34 @@ import threading
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+WARNING = signal.SIGUSR1
+"""Says that the end is near, not that it has come: as ``sbatch --signal=USR1@120`` sends, 120 s before."""
 
 
 class StopSwitch:
-    """Collects the reasons to stop. As a context manager it listens to Ctrl-C and SIGTERM.
+    """Collects the reasons to stop. As a context manager it listens to Ctrl-C, SIGTERM and SIGUSR1.
 
-    The first signal lets every running trial come to its next epoch; the second, or the end of
-    ``grace`` seconds, does not wait for it. Signals reach Python's main thread only; in another
-    thread the time limit works all the same.
+    The first signal lets every running trial come to its next epoch; a second Ctrl-C or SIGTERM (or
+    one after the other), or the end of ``grace`` seconds, does not wait for it. SIGUSR1 stops a study
+    too, but is only a warning, and is not counted as one of the two: the batch system may repeat it,
+    and the SIGTERM or Ctrl-C that comes after it is the first of its kind.
 
-    ``signals`` are those received, oldest first.
+    Signals reach Python's main thread only; in another thread the time limit works all the same.
+
+    ``signals`` are those received, oldest first, repeated ones included.
 
     Args:
         deadline: Time to stop at, in seconds since the study began.
-        grace: Seconds given to running trials to come to their next epoch.
+        grace: Seconds given to running trials to come to their next epoch, from the first reason to stop on.
+        at_deadline: What to call the reason to stop at the deadline.
     """
 
-    def __init__(self, deadline: float = math.inf, *, grace: float = 30.0) -> None:
-        self._deadline = deadline
+    def __init__(
+        self, deadline: float = math.inf, *, grace: float = 30.0, at_deadline: str = "time limit reached"
+    ) -> None:
+        self.deadline = deadline
+        self._at_deadline = at_deadline
         self._grace = grace
         self.signals: list[int] = []
         self._stopping_since = math.inf
@@ -35,14 +44,15 @@ class StopSwitch:
         reason = ""
         if self.signals:
             reason = f"{_name(self.signals[0])} received"
-        elif now >= self._deadline:
-            reason = "time limit reached"
+        elif now >= self.deadline:
+            reason = self._at_deadline
         return reason
 
     def is_impatient(self, now: float) -> bool:
         """Whether running trials have been waited for long enough; the first question starts the clock."""
         self._stopping_since = min(self._stopping_since, now)
-        return len(self.signals) > 1 or now > self._stopping_since + self._grace
+        demands = len(self.signals) - self.signals.count(WARNING)
+        return demands > 1 or now > self._stopping_since + self._grace
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

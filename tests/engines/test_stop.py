@@ -1,0 +1,78 @@
+"""Which signals stop a study, and which say that nobody wants to wait."""
+
+import signal
+from signal import SIGCONT, SIGINT, SIGTERM, SIGUSR1
+
+import pytest
+
+from ashtune.engines.stop import SIGNALS, StopSwitch
+
+
+def after(*received: int) -> StopSwitch:
+    """Return the switch after these signals were sent to this very process."""
+    with StopSwitch(grace=30) as stop:
+        for number in received:
+            signal.raise_signal(number)
+    return stop
+
+
+@pytest.mark.parametrize(("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")])
+def test_each_signal_is_a_reason_to_stop_and_the_first_alone_is_no_impatience(number: int, name: str) -> None:
+    stop = after(number)
+    assert stop.reason(0) == f"{name} received"
+    assert not stop.is_impatient(0)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        (SIGINT, SIGINT),
+        (SIGTERM, SIGTERM),
+        (SIGINT, SIGTERM),
+        (SIGTERM, SIGINT),
+        (SIGUSR1, SIGTERM, SIGTERM),
+        (SIGINT, SIGUSR1, SIGINT),
+    ],
+)
+def test_a_second_ctrl_c_or_sigterm_is_impatience(received: tuple[int, ...]) -> None:
+    assert after(*received).is_impatient(0)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        (SIGUSR1, SIGUSR1, SIGUSR1),
+        (SIGUSR1, SIGTERM),
+        (SIGUSR1, SIGCONT, SIGTERM),
+        (SIGUSR1, SIGINT),
+        (SIGTERM, SIGUSR1),
+        (SIGCONT, SIGTERM),
+    ],
+)
+def test_a_warning_is_no_impatience_nor_is_the_first_signal_after_it(received: tuple[int, ...]) -> None:
+    assert not after(*received).is_impatient(0)
+
+
+def test_the_signals_are_those_received_oldest_first() -> None:
+    assert after(SIGUSR1, SIGUSR1, SIGTERM).signals == [SIGUSR1, SIGUSR1, SIGTERM]
+
+
+def test_the_grace_begins_with_the_first_reason_and_no_later_signal_prolongs_it() -> None:
+    stop = after(SIGUSR1)
+    assert not stop.is_impatient(100)
+    stop.signals.append(SIGTERM)
+    assert not stop.is_impatient(130)
+    assert stop.is_impatient(130.5)
+
+
+def test_the_time_limit_is_a_reason_to_stop_without_any_signal() -> None:
+    stop = StopSwitch(60)
+    assert not stop.reason(59)
+    assert stop.reason(60) == "time limit reached"
+
+
+def test_what_listened_before_listens_again_afterwards() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with StopSwitch() as stop:
+        assert all(signal.getsignal(number) == stop._note for number in SIGNALS)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
