@@ -173,6 +173,19 @@ def run(*command: str, limit: float = LIMIT, **how: Any) -> Ended:
         return launch.wait(limit)
 
 
+def mpiexec_words(
+    ranks: int, *command: str, family: str | None = FAMILY, fault_tolerant: bool = False, options: Sequence[str] = ()
+) -> list[str]:
+    """The words that start ``command``; arguments as for ``mpiexec_launched``."""
+    if family not in FAMILY_VARIABLES:
+        raise ValueError(f"family={family!r}: no MPI wheel in {sys.prefix}; give one of {list(FAMILY_VARIABLES)}")
+    flags = ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"] if family == "openmpi" else []
+    if fault_tolerant:
+        assert family == "openmpi", "MPICH's mpiexec ends the job when a rank dies"
+        flags = ["--with-ft", "ulfm", *flags]
+    return [MPIEXEC, *flags, *options, "-n", str(ranks), *command]
+
+
 @contextmanager
 def mpiexec_launched(
     ranks: int,
@@ -194,16 +207,8 @@ def mpiexec_launched(
         cwd: Where it runs.
         variables: Added to the environment.
     """
-    if family is None or family not in FAMILY_VARIABLES:
-        raise ValueError(f"family={family!r}: no MPI wheel in {sys.prefix}; give one of {list(FAMILY_VARIABLES)}")
-    flags: list[str] = []
-    if family == "openmpi":
-        flags = ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
-    if fault_tolerant:
-        assert family == "openmpi", "MPICH's mpiexec ends the job when a rank dies"
-        flags = ["--with-ft", "ulfm", *flags]
-    words = [MPIEXEC, *flags, *options, "-n", str(ranks), *command]
-    with launched(*words, cwd=cwd, variables={**FAMILY_VARIABLES[family], **(variables or {})}) as launch:
+    words = mpiexec_words(ranks, *command, family=family, fault_tolerant=fault_tolerant, options=options)
+    with launched(*words, cwd=cwd, variables={**FAMILY_VARIABLES[family or ""], **(variables or {})}) as launch:
         yield launch
 
 

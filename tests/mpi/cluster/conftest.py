@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from namespace_hosts import Hosts, why_there_are_none
 from one_node_slurm import Slurm, why_there_is_none
 
 
@@ -21,3 +22,14 @@ def slurm(slurm_of_all_tests: Slurm) -> Iterator[Slurm]:
     """A running SLURM without jobs."""
     yield slurm_of_all_tests
     slurm_of_all_tests.cancel_everything()
+
+
+@pytest.fixture
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Three hosts, just made: their private trees are empty."""
+    if reason := why_there_are_none():
+        pytest.skip(reason)
+    hosts = Hosts(tmp_path_factory.mktemp("hosts"), tmp_path_factory.mktemp("private"))
+    hosts.up()
+    yield hosts
+    hosts.down()
