@@ -6,12 +6,13 @@
 # the interpreter among it, is as if installed on each. The namespaces have no names in the system: they live as long as
 # a process of theirs, for which one of each sleeps, an hour at most. Nothing reaches a network outside.
 # FOLDER/on_host HOST COMMAND is what `ssh HOST COMMAND` is elsewhere. hosts_down.sh FOLDER ends all of it.
-set -euo pipefail
+set -Eeuo pipefail
 folder=$(realpath -m "${1:?usage: hosts_up.sh FOLDER COUNT PRIVATE}")
 count=${2:?usage: hosts_up.sh FOLDER COUNT PRIVATE}
 private=$(realpath -m "${3:?usage: hosts_up.sh FOLDER COUNT PRIVATE}")
 PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$folder" "$private"
+trap '"$(dirname "$0")/hosts_down.sh" "$folder"' ERR
 
 # keep NAME NAMESPACES... : a sleeping process in namespaces of its own, its number in FOLDER/NAME.pid
 keep() {
@@ -20,7 +21,10 @@ keep() {
   setsid unshare "$@" sleep 3600 > /dev/null 2>&1 < /dev/null &
   pid=$!
   disown
-  until [ "$(cat "/proc/$pid/comm")" = sleep ]; do sleep 0.01; done
+  until [ "$(cat "/proc/$pid/comm")" = sleep ]; do
+    kill -0 "$pid" # it could not have them: set -e ends this
+    sleep 0.01
+  done
   echo "$pid" > "$folder/$name.pid"
 }
 inside() { nsenter --target "$(cat "$folder/$1.pid")" --net --mount --uts --ipc "${@:2}"; }
