@@ -1,5 +1,6 @@
 """Every engine passes the suite of ``ashtune.testing.workers``."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 
 from ashtune import objectives
 from ashtune.engines.local import LocalWorkers
-from ashtune.jobs import Goal
+from ashtune.jobs import Goal, WorkerId
 from ashtune.study.configurations import Configurations
 from ashtune.testing.threads import ThreadWorkers
 from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
+from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
 
@@ -24,13 +26,14 @@ class TestLocalWorkers(WorkersSuite):
         def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
             objectives.keep(study, objectives.packed(objective))
             configurations = Configurations(Squares())
-            found = LocalWorkers(study, study / objectives.NAME, configurations, goal=GOAL, seed=0, workers=workers)
+            setup = Setup(WorkerId(0), str(study / objectives.NAME), GOAL, str(study), 0, sys.path)
+            found = LocalWorkers(setup, configurations, environments=[{}] * workers)
             made.append(found)
             return Yard(found, configurations)
 
         yield make
         for workers in made:
-            pids = [process.pid for process in workers._by_worker.values()]
+            pids = workers.pids
             workers.close()
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
 

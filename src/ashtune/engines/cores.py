@@ -32,16 +32,6 @@ def quota_cores() -> int | None:
         return None
 
 
-def thread_environment(threads: int | None, workers: int) -> dict[str, str]:
-    """Return the environment that gives each worker its threads.
-
-    Args:
-        threads: Threads a worker; None shares the cores out, and leaves alone what the user has set.
-        workers: How many workers share the cores.
-    """
-    return thread_variables(threads, available_cores() // workers, os.environ)
-
-
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that give a worker its threads.
 

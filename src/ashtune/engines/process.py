@@ -14,6 +14,12 @@ from ashtune.engines.frames import FrameReader, write_all
 from ashtune.jobs import WorkerId
 
 DISMISS_SECONDS = 2.0
+LAUNCHER_PREFIXES = (
+    "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
+)  # fmt: skip
+LAUNCHER_VARIABLES = (
+    "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+)  # fmt: skip
 
 
 class WorkerProcess:
@@ -28,6 +34,7 @@ class WorkerProcess:
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
         self.worker = worker
         self.log = log
+        self.environment = environment
         self.has_joined = False
         self._socket, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
@@ -41,7 +48,7 @@ class WorkerProcess:
                 stderr=output,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env={**os.environ, **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**_without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self.file = self._socket.fileno()
         self.reader = FrameReader(self.file)
@@ -96,6 +103,18 @@ class WorkerProcess:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+
+def _without_launcher() -> dict[str, str]:
+    """Return the environment without what says that this process is one rank of many: the worker is none.
+
+    A library that asks, as MPI or a trainer for many nodes does, would take it for the rank.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(LAUNCHER_PREFIXES) and name not in LAUNCHER_VARIABLES
+    }
 
 
 def _signal_name(number: int) -> str:

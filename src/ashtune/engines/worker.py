@@ -25,7 +25,7 @@ from ashtune.training.desk import Desk, Dismissed
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.objective import Objective, Workbench
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
 
 class StreamDesk:

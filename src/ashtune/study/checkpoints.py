@@ -51,10 +51,12 @@ class CheckpointWriter:
         checkpoints: The study's folder.
         trial: The trial.
         start: The resource it resumes at; 0 for a new one.
+        worker: Who writes. A worker given up for lost may still be at the same trial, on another machine.
     """
 
-    def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int) -> None:
+    def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int, *, worker: int = 0) -> None:
         self._checkpoints = checkpoints
+        self._unfinished = f"{checkpoints.folder}/{trial}.by-{worker}"
         self._trial = trial
         self._earlier = checkpoints.of(trial, start) if start else ""
         if self._earlier and not os.path.exists(self._earlier):
@@ -157,11 +159,11 @@ class CheckpointWriter:
 
     @cached_property
     def _unfinished_file(self) -> str:
-        return f"{self._checkpoints.folder}/{self._trial}.unfinished"
+        return f"{self._unfinished}.unfinished"
 
     @cached_property
     def _unfinished_folder(self) -> str:
-        return f"{self._checkpoints.folder}/{self._trial}.unfinished.d"
+        return f"{self._unfinished}.unfinished.d"
 
 
 # A study of short trials saves and deletes thousands of small files; pathlib and shutil.rmtree would

@@ -11,8 +11,6 @@ from ashtune.training.desk import Desk
 from ashtune.training.messages import Assignment, Progress
 from ashtune.training.reports import Reports
 
-PROGRESS_SECONDS = 0.25
-
 Phase = Literal["training", "releasing", "pausing", "failed"]
 
 
@@ -33,6 +31,7 @@ class RunningJob:
         worker: WorkerId,
         start: int,
         study_seed: int,
+        progress_seconds: float,
     ) -> None:
         self.worker = worker
         self.trial: TrialId = assignment.trial
@@ -47,14 +46,15 @@ class RunningJob:
         """Whether this trial may be wanted again; what is not is not saved."""
         self._desk = desk
         self._began = time.perf_counter()
-        self._next_progress = self._began + PROGRESS_SECONDS
+        self._progress_seconds = progress_seconds
+        self._next_progress = self._began + progress_seconds
 
     def report(self, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics of the current epoch."""
         resource = self.epoch or self.target
         self.reports.add(resource, metrics)
         if time.perf_counter() >= self._next_progress:
-            self._next_progress = time.perf_counter() + PROGRESS_SECONDS
+            self._next_progress = time.perf_counter() + self._progress_seconds
             self._desk.send(Progress(self.worker, self.trial, resource, self.reports.metrics))
 
     def may_go_on(self, trained: int) -> bool:

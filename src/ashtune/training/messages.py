@@ -23,7 +23,8 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     """Everything a worker must know before its first job.
 
     ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
-    driver's ``sys.path``, so that the same modules are found.
+    driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
+    from one :class:`Progress` to the next.
     """
 
     worker: WorkerId
@@ -32,6 +33,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     study: str
     seed: int
     path: list[str]
+    progress_seconds: float = 0.25
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):

@@ -44,11 +44,19 @@ class Workbench:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        writer = CheckpointWriter(self._checkpoints, assignment.trial, assignment.start)
+        writer = CheckpointWriter(self._checkpoints, assignment.trial, assignment.start, worker=self._setup.worker)
         start = assignment.start if writer.exists else 0
         reports = Reports(self._setup.goal)
         setup = self._setup
-        job = RunningJob(assignment, self._desk, reports, worker=setup.worker, start=start, study_seed=setup.seed)
+        job = RunningJob(
+            assignment,
+            self._desk,
+            reports,
+            worker=setup.worker,
+            start=start,
+            study_seed=setup.seed,
+            progress_seconds=setup.progress_seconds,
+        )
         config = msgspec.msgpack.decode(assignment.configuration)
         try:
             returned = self._objective(Trial(assignment.trial, config, job, writer))
