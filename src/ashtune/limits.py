@@ -4,7 +4,10 @@ import math
 
 import msgspec
 
+from ashtune.engines.node import check_gpus_per_worker
 from ashtune.errors import SettingsError
+
+CHECKPOINTS = ("files", "messages")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +23,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session runs on: worker processes, BLAS threads for each, seconds allowed a job."""
+    """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
 
     workers: int | None = None
     threads: int | None = None
+    gpus_per_worker: float | None = None
     trial_timeout: float | None = None
+    isolate: bool = True
+    checkpoints: str = "files"
     quiet: bool = False
 
 
@@ -42,16 +48,34 @@ def limits_of(trials: int | None, time_limit: float | None, total_resource: int 
     )
 
 
-def means_of(workers: int | None, threads: int | None, trial_timeout: float | None, *, quiet: bool) -> Means:
+def means_of(
+    *,
+    workers: int | None,
+    threads: int | None,
+    gpus_per_worker: float | None,
+    trial_timeout: float | None,
+    isolate: bool,
+    checkpoints: str,
+    quiet: bool,
+) -> Means:
     """Return the means, or refuse one.
 
     Raises:
-        SettingsError: If one is not the number it should be.
+        SettingsError: If one is not what it should be.
     """
+    if checkpoints not in CHECKPOINTS:
+        raise SettingsError(f"checkpoints={checkpoints!r} is unknown; give one of {', '.join(CHECKPOINTS)}")
+    if trial_timeout is not None and not isolate:
+        raise SettingsError(
+            f"trial_timeout={trial_timeout!r} ends a worker process and isolate=False trains without; give one of them"
+        )
     return Means(
         workers=None if workers is None else check_whole("workers", workers),
         threads=None if threads is None else check_whole("threads", threads),
+        gpus_per_worker=None if gpus_per_worker is None else check_gpus_per_worker(gpus_per_worker),
         trial_timeout=None if trial_timeout is None else check_number("trial_timeout", trial_timeout),
+        isolate=isolate,
+        checkpoints=checkpoints,
         quiet=quiet,
     )
 

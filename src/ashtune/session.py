@@ -10,13 +10,13 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
-from ashtune import __version__, objectives
+from ashtune import __version__, batch
 from ashtune.building import build_controller, build_scheduler, build_search
-from ashtune.engines.cores import available_cores
-from ashtune.engines.local import LocalWorkers
 from ashtune.engines.loop import Drive
 from ashtune.engines.stop import StopSwitch
+from ashtune.engines.world import World
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
@@ -25,6 +25,7 @@ from ashtune.reports.live import display_for
 from ashtune.reports.summary import Outcome, summary
 from ashtune.reports.tally import Tally
 from ashtune.reports.text import show
+from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
@@ -38,16 +39,18 @@ class Session:
         directory: The study's directory, with a journal and the training function in it.
         limits: When to end.
         means: What to run on.
+        world: The ranks of an MPI launch; None if this process is alone.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
     """
 
-    def __init__(self, directory: Path, limits: Limits, means: Means) -> None:
+    def __init__(self, directory: Path, limits: Limits, means: Means, world: World | None) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
         self._limits = limits
         self._means = means
+        self._world = world
         self._settings = journals.read_settings(directory / journals.NAME)
         settings = self._settings
         search = build_search(settings)
@@ -64,6 +67,8 @@ class Session:
 
         Raises:
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
+            SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
+                study, which is kept and can be resumed.
         """
         self._replay()
         session = self._first_event()
@@ -71,14 +76,30 @@ class Session:
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.
         self._controller.handle(session)
-        signals = self._drive(session) if self._controller.is_open else []
+        stop = self._drive(session) if self._controller.is_open else StopSwitch()
         if self._tally.best is None and self._tally.failures.total and not self._means.quiet:
             reason = self._tally.failures.groups()[0].reason
             sys.stderr.write(f"all {self._tally.failures.total:,} trials failed; the first: {reason}\n")
+        is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
         if not self._controller.is_complete and not self._means.quiet:
-            self._say_how_to_go_on(is_whole=bool(signals))
-        for number in signals[:1]:
-            signal.raise_signal(number)
+            self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
+        if stop.signals:
+            self._obey(stop.signals[0])
+        if is_cut_short:
+            self._exit(batch.TRY_AGAIN)
+
+    def _obey(self, number: int) -> None:
+        """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
+        if number == signal.SIGUSR1:
+            self._exit(batch.TRY_AGAIN)
+        if number == signal.SIGTERM and self._world is not None:
+            self._exit(128 + number)
+        signal.raise_signal(number)
+
+    def _exit(self, status: int) -> NoReturn:
+        if self._world is not None:
+            self._world.leave(status)
+        raise SystemExit(status)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
         """Print the command that resumes; after a signal, when no caller will, all that was found."""
@@ -126,27 +147,22 @@ class Session:
             return False
         return session.trials <= before.trials
 
-    def _drive(self, session: SessionStarted) -> list[int]:
-        """Run the session; return the signals received."""
+    def _drive(self, session: SessionStarted) -> StopSwitch:
+        """Run the session; return what may have stopped it."""
         means, settings = self._means, self._settings
         Checkpoints(self._directory).sweep(self._controller.shelf.resources())
-        count = means.workers or available_cores()
-        if session.trials is not None:
-            count = max(1, min(count, session.trials))
-        limit = self._limits.time_limit
-        deadline = None if limit is None else session.time + limit
-        stop = StopSwitch(math.inf if deadline is None else deadline)
+        count = head_count(means, self._world, session.trials)
+        stop = self._stop_switch(session.time)
+        deadline = None if math.isinf(stop.deadline) else stop.deadline
         display = display_for(self._tally, self._about(count, deadline), quiet=means.quiet)
         with stop, journals.Journal(self._directory / journals.NAME) as journal, display:
-            workers = LocalWorkers(
+            workers = hire(
                 self._directory,
-                self._directory / objectives.NAME,
+                settings,
                 self._configurations,
-                goal=settings.goal,
-                seed=settings.seed,
+                means,
+                self._world,
                 workers=count,
-                threads=means.threads,
-                trial_timeout=means.trial_timeout,
                 first_worker=self._workers_seen,
                 began=session.time,
             )
@@ -163,7 +179,17 @@ class Session:
                 drive.run(session)
             finally:
                 workers.close()
-        return stop.signals
+        return stop
+
+    def _stop_switch(self, now: float) -> StopSwitch:
+        """Return what stops the session at the time limit given, or before the batch system does."""
+        given = math.inf if self._limits.time_limit is None else self._limits.time_limit
+        unix_now = time.time()
+        limit = batch.time_limit(os.environ, unix_now)
+        left = batch.time_left(os.environ, unix_now)
+        if limit is None or left is None or limit >= given:
+            return StopSwitch(now + given)
+        return StopSwitch(now + limit, grace=batch.pause_before(left), at_deadline=batch.REASON)
 
     def _about(self, workers: int, deadline: float | None) -> About:
         settings = self._settings

@@ -142,6 +142,9 @@ class Study:
         trial_timeout: float | None = None,
         workers: int | None = None,
         threads: int | None = None,
+        gpus_per_worker: float | None = None,
+        isolate: bool = True,
+        checkpoints: str = "files",
         quiet: bool = False,
     ) -> "Study":
         """Continue the study.
@@ -156,8 +159,11 @@ class Study:
             total_resource: Epochs of the whole study after which it stops.
             target: Value of the metric at which it stops.
             trial_timeout: Seconds that one job may take.
-            workers: Processes; all cores by default, whatever it had before.
+            workers: Processes, all cores by default; under MPI the most ranks to use. Whatever it had before.
             threads: BLAS threads of each.
+            gpus_per_worker: GPUs that each worker sees.
+            isolate: Under MPI, train in a process of its own beside the rank.
+            checkpoints: "files", or "messages" where ranks share no directory.
             quiet: Show nothing.
 
         Returns:
@@ -167,15 +173,25 @@ class Study:
             AshtuneError: In one line, for whatever cannot be used.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
+        from ashtune.engines.entrance import enter
         from ashtune.session import Session
 
+        world = enter(workers_given=workers is not None)
         limits = limits_of(trials, time_limit, total_resource, target)
-        means = means_of(workers, threads, trial_timeout, quiet=quiet)
+        means = means_of(
+            workers=workers,
+            threads=threads,
+            gpus_per_worker=gpus_per_worker,
+            trial_timeout=trial_timeout,
+            isolate=isolate,
+            checkpoints=checkpoints,
+            quiet=quiet,
+        )
         pickled = None if objective is None else objectives.packed(objective)
         with StudyLock(self.directory):
             if pickled is not None:
                 objectives.keep(self.directory, pickled)
-            Session(self.directory, limits, means).run()
+            Session(self.directory, limits, means, world).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

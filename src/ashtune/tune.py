@@ -7,6 +7,7 @@ from typing import Any
 
 from ashtune import __version__, objectives
 from ashtune.building import scheduler_named, search_named
+from ashtune.engines.entrance import enter
 from ashtune.errors import SettingsError, StudyError
 from ashtune.jobs import Goal, Mode
 from ashtune.ladder import Ladder, Reduction
@@ -42,10 +43,16 @@ def tune(
     checkpoint_limit: int | None = None,
     workers: int | None = None,
     threads: int | None = None,
+    gpus_per_worker: float | None = None,
+    isolate: bool = True,
+    checkpoints: str = "files",
     directory: str | Path | None = None,
     quiet: bool = False,
 ) -> Study:
-    """Tune a training function on every core of this machine.
+    """Tune a training function on every core of this machine, or on every rank of an MPI job.
+
+    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train. They leave with
+    exit status 0 when rank 0's script has ended, so what follows this call runs on rank 0 only.
 
     A directory that holds the same study already is continued: a script that is started again, as
     after a crash or by a batch system, goes on where it was.
@@ -71,8 +78,12 @@ def tune(
         target: Value of the metric at which it stops.
         trial_timeout: Seconds that one job, from one rung to the next, may take.
         checkpoint_limit: Most bytes of checkpoints; the least promising go first.
-        workers: Processes; all cores by default.
+        workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
         threads: BLAS threads of each; by default the cores are shared out.
+        gpus_per_worker: GPUs that each worker sees, or a part of one, as 0.5: two workers share it.
+        isolate: Under MPI, train in a process of its own beside the rank, so that a crash or a hang costs
+            one job; False trains in the rank, for functions shorter than a millisecond.
+        checkpoints: "files" in the study's directory, or "messages" where ranks share no directory.
         directory: Where the study is kept; by default a new one under ``runs``.
         quiet: Show nothing.
 
@@ -91,6 +102,7 @@ def tune(
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
+    world = enter(workers_given=workers is not None)
     goal = _goal(metric, mode)
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
     parsed = Space.parse(space)
@@ -103,7 +115,15 @@ def tune(
     scheduler_named(scheduler)  # a wrong name is refused before anything is created
     if scheduler == "sh" and trials is None and found.size is None:
         raise SettingsError("scheduler='sh' halves a known number of trials; give trials=256")
-    means = means_of(workers, threads, trial_timeout, quiet=quiet)
+    means = means_of(
+        workers=workers,
+        threads=threads,
+        gpus_per_worker=gpus_per_worker,
+        trial_timeout=trial_timeout,
+        isolate=isolate,
+        checkpoints=checkpoints,
+        quiet=quiet,
+    )
     pickled = objectives.packed(objective)
     name = objectives.name_of(objective)
     rung_record, kept_record = ladder.to_record()
@@ -128,7 +148,7 @@ def tune(
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     with StudyLock(path):
         _open_or_create(path, settings, pickled)
-        Session(path, limits, means).run()
+        Session(path, limits, means, world).run()
     return Study.load(path)
 
 

@@ -215,8 +215,10 @@ def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -
     assert (done.stdout.splitlines()[-1], done.stderr) == ("best 4", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR1, 75)]
+)
+def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status: int, tmp_path: Path) -> None:
     script = tmp_path / "tune_it.py"
     text = textwrap.dedent(SCRIPT).replace("model.epochs += 1", "model.epochs += 1; import time; time.sleep(0.02)")
     script.write_text(text.replace("trials=8", "trials=1000").replace(", quiet=True", ""))
@@ -227,7 +229,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, tmp_pa
         os.sched_yield()
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == -number
+    assert process.returncode == status
     assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
     lines = (study / NAME).read_text()
     assert "stop_requested" in lines

@@ -1,7 +1,7 @@
 """``ashtune``: the entry point.
 
-Exit status: 0 done, 1 failed, 2 the options do not fit, 130 stopped by Ctrl-C. A user's mistake is
-one line on stderr, never a traceback.
+Exit status: 0 done, 1 failed, 2 the options do not fit, 75 stopped by the batch system and to be resumed,
+130 stopped by Ctrl-C. A user's mistake is one line on stderr, never a traceback.
 """
 
 import argparse
@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "show what a study found and where its time went",
     "demo": "tune a small network on handwritten digits",
 }
+TRAINING = ("run", "resume", "demo")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,8 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module = import_module(f"ashtune.cli.{name}")
             module.add_to(command)
             command.set_defaults(main=module.main)
-    options = parser.parse_args(arguments)
+    if wanted not in TRAINING:
+        return _run(parser, arguments)
+    from ashtune.engines.entrance import leave
+
     try:
+        status = _run(parser, arguments, trains=True)
+    except SystemExit as left:
+        leave(left.code if isinstance(left.code, int) else int(left.code is not None))
+        raise
+    leave(status)
+    return status
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
+    """Run the command; what a user did wrong becomes one line."""
+    try:
+        if trains:
+            from ashtune.engines.entrance import enter
+
+            # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
+            enter(workers_given=any(argument.startswith("--workers") for argument in arguments))
+        options = parser.parse_args(arguments)
         status: int = options.main(options)
     except AshtuneError as error:
         print(f"ashtune: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - a command's output

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from typing import Any
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -66,9 +67,29 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 def add_means(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what to run on."""
     group = parser.add_argument_group("running")
-    group.add_argument("--workers", type=int, metavar="N", help="processes (all cores)")
+    group.add_argument("--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)")
     group.add_argument("--threads", type=int, metavar="N", help="BLAS threads of each (the cores shared out)")
+    group.add_argument("--gpus-per-worker", type=float, metavar="N", help="GPUs that each sees, or a part: 0.5")
     group.add_argument(
         "--trial-timeout", type=seconds, metavar="TIME", help="time one job may take before its trial fails"
     )
+    group.add_argument(
+        "--no-isolate", action="store_true", help="under MPI, train in the rank itself: for very short jobs"
+    )
+    group.add_argument(
+        "--checkpoints", default="files", metavar="HOW", help="files (default), or messages: no shared directory"
+    )
     group.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+
+
+def means(given: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_means` added as arguments of ``tune`` and ``resume``."""
+    return {
+        "workers": given.workers,
+        "threads": given.threads,
+        "gpus_per_worker": given.gpus_per_worker,
+        "trial_timeout": given.trial_timeout,
+        "isolate": not given.no_isolate,
+        "checkpoints": given.checkpoints,
+        "quiet": given.quiet,
+    }

@@ -27,6 +27,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Continue, and print what was found."""
+    from ashtune.cli import options
     from ashtune.cli.loading import load_function
     from ashtune.cli.showing import show_study
     from ashtune.studies import Study
@@ -37,9 +38,6 @@ def main(given: argparse.Namespace) -> int:
         time_limit=given.time_limit,
         total_resource=given.total_resource,
         target=given.target,
-        trial_timeout=given.trial_timeout,
-        workers=given.workers,
-        threads=given.threads,
-        quiet=given.quiet,
+        **options.means(given),
     )
     return show_study(study, as_json=given.json, stream=sys.stdout)

@@ -34,6 +34,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
+    from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
     from ashtune.cli.showing import show_study
     from ashtune.tune import tune
@@ -56,11 +57,8 @@ def main(given: argparse.Namespace) -> int:
         time_limit=given.time_limit,
         total_resource=given.total_resource,
         target=given.target,
-        trial_timeout=given.trial_timeout,
         checkpoint_limit=given.checkpoint_limit,
-        workers=given.workers,
-        threads=given.threads,
         directory=given.directory,
-        quiet=given.quiet,
+        **options.means(given),
     )
     return show_study(study, as_json=given.json, stream=sys.stdout)

@@ -7,17 +7,15 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-WARNING = signal.SIGUSR1
-"""Says that the end is near, not that it has come: as ``sbatch --signal=USR1@120`` sends, 120 s before."""
 
 
 class StopSwitch:
     """Collects the reasons to stop. As a context manager it listens to Ctrl-C, SIGTERM and SIGUSR1.
 
-    The first signal lets every running trial come to its next epoch; a second Ctrl-C or SIGTERM (or
-    one after the other), or the end of ``grace`` seconds, does not wait for it. SIGUSR1 stops a study
-    too, but is only a warning, and is not counted as one of the two: the batch system may repeat it,
-    and the SIGTERM or Ctrl-C that comes after it is the first of its kind.
+    The first signal lets every running trial come to its next epoch; a second Ctrl-C, or the end of
+    ``grace`` seconds, does not wait for it. Other signals are a batch system's: SIGUSR1 warns of the end,
+    as ``sbatch --signal=USR1@120`` does 120 s before, SIGTERM announces it, and SLURM sends both more than
+    once. It does not mean to hurry anyone: those who do not come in time get SIGKILL.
 
     Signals reach Python's main thread only; in another thread the time limit works all the same.
 
@@ -51,8 +49,7 @@ class StopSwitch:
     def is_impatient(self, now: float) -> bool:
         """Whether running trials have been waited for long enough; the first question starts the clock."""
         self._stopping_since = min(self._stopping_since, now)
-        demands = len(self.signals) - self.signals.count(WARNING)
-        return demands > 1 or now > self._stopping_since + self._grace
+        return self.signals.count(signal.SIGINT) > 1 or now > self._stopping_since + self._grace
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

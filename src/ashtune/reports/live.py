@@ -14,6 +14,7 @@ from ashtune.reports.about import About
 from ashtune.reports.estimate import estimate
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
 from ashtune.reports.tally import Tally
+from ashtune.reports.text import is_a_terminal
 from ashtune.training.messages import Progress
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
@@ -188,7 +189,7 @@ def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, qui
     stream = sys.stderr if stream is None else stream
     if quiet:
         return SilentDisplay()
-    if stream.isatty() and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
+    if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
         return LiveDisplay(tally, about, stream)
     return PlainDisplay(tally, about, stream)
 

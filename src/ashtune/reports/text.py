@@ -1,6 +1,7 @@
 """How views reach a person or a program: rich on a terminal, plain text elsewhere, JSON where asked."""
 
 import io
+import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -23,7 +24,7 @@ def as_text(renderable: "RenderableType", width: int = PLAIN_WIDTH) -> str:
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
     """Print something that rich can draw: in colour on a terminal, as plain text elsewhere."""
-    if stream.isatty():
+    if is_a_terminal(stream):
         from rich.console import Console
 
         Console(file=stream, highlight=False).print(renderable)
@@ -34,3 +35,11 @@ def show(renderable: "RenderableType", stream: TextIO) -> None:
 def show_json(data: Any, stream: TextIO) -> None:
     """Print data as indented JSON."""
     stream.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def is_a_terminal(stream: TextIO) -> bool:
+    """Whether someone looks at a stream.
+
+    Open MPI's mpiexec gives its ranks a terminal of their own for stdout, wherever it writes to itself.
+    """
+    return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

@@ -1,0 +1,91 @@
+"""Where a process finds out whether it is one rank of many.
+
+Rank 0 goes on in the user's script; every other rank serves here, study after study, until rank 0's
+script has ended. MPI is loaded only when a launcher's variables say that there are several ranks.
+"""
+
+import atexit
+import os
+import sys
+import time
+import warnings
+from typing import Any, NoReturn
+
+from ashtune.engines import launch
+from ashtune.engines.rank import attend
+from ashtune.engines.world import FINALIZE_SECONDS, World
+from ashtune.errors import StudyError
+
+_world: World | None = None
+
+
+def enter(*, workers_given: bool = False) -> World | None:
+    """Return the ranks to drive; None if this process is alone. Ranks other than 0 do not return.
+
+    They serve until rank 0's script has ended, then leave with exit status 0.
+
+    Args:
+        workers_given: The user named a number of workers, which in a SLURM allocation means: on this node.
+
+    Raises:
+        StudyError: If the launch went wrong, on rank 0; the others leave with exit status 2.
+    """
+    global _world  # noqa: PLW0603 - MPI is one a process
+    if _world is not None:
+        return _world
+    found = launch.launched(os.environ)
+    if found is None:
+        return None
+    if not found.is_started_by_it:
+        _refuse(found, launch.without_world(found, workers_given=workers_given))
+        return None
+    mpi = _load(found)
+    _refuse(found, launch.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()))
+    world = World(mpi)
+    if world.rank != 0:
+        _serve(world)
+    world.pulse.start()
+    atexit.register(world.leave)
+    _world = world
+    return world
+
+
+def leave(status: int) -> None:
+    """Dismiss the other ranks, if there are any, as the program ends with this exit status."""
+    if _world is not None:
+        _world.leave(status)
+
+
+def _serve(world: World) -> NoReturn:
+    is_whole = attend(world)
+    if not is_whole:
+        time.sleep(FINALIZE_SECONDS)  # rank 0 ends all of us together
+    world.finalize(is_whole=is_whole, status=0)
+    sys.exit(0)
+
+
+def _load(found: launch.Launch) -> Any:
+    """Load and initialise MPI."""
+    try:
+        import mpi4py
+
+        mpi4py.rc.initialize = mpi4py.rc.finalize = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a suspicious launch is refused in our own words
+            from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        _refuse(found, launch.mpi4py_missing(found, error))
+        raise
+    if not MPI.Is_initialized():
+        _refuse(found, launch.mismatch(found, MPI.Get_library_version()))
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    return MPI
+
+
+def _refuse(found: launch.Launch, why: str) -> None:
+    """Refuse a launch in one line, not in as many as there are processes."""
+    if not why:
+        return
+    if found.rank != 0:
+        sys.exit(2)
+    raise StudyError(why)

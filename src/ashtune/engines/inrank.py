@@ -1,0 +1,122 @@
+"""Training in the rank itself, without a worker process: for functions too short for one.
+
+A crash of the training function is then the rank's, and a hang cannot be ended.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from ashtune.engines.inbox import Inbox
+from ashtune.engines.letters import Closing, Leaving, Opening
+from ashtune.engines.luggage import Luggage
+from ashtune.engines.worker import serve
+from ashtune.engines.world import DRIVER, Pulse, World
+from ashtune.orders import Discard
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.training.desk import Dismissed
+from ashtune.training.messages import FromWorker, ToWorker
+
+
+class RankDesk:
+    """A worker's desk in the rank: the driver is reached by messages between ranks.
+
+    Args:
+        world: The ranks.
+        inbox: Where the driver's messages come in.
+        opening: What the driver said of the study.
+        directory: The study's directory, or this rank's own where none is shared.
+    """
+
+    def __init__(self, world: World, inbox: Inbox, opening: Opening, directory: Path) -> None:
+        self._post = world.post
+        self._inbox = inbox
+        self._checkpoints = Checkpoints(directory)
+        self._luggage = Luggage(world, directory) if opening.carries_checkpoints else None
+        self._waiting: list[ToWorker] = [opening.setup]
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        if self._luggage is not None:
+            self._luggage.before(message)
+            self._luggage.log()
+        self._post.put(DRIVER, message)
+        self._post.flush()
+
+    def receive(self) -> ToWorker:
+        """Wait for the next message.
+
+        Raises:
+            Dismissed: When the study is over.
+        """
+        while not self._waiting:
+            self._take()
+            if not self._waiting:
+                self._inbox.rest()
+        return self._waiting.pop(0)
+
+    def peek(self) -> ToWorker | None:
+        """Return a message if one has come already; it stays to be received."""
+        if not self._waiting:
+            self._take()
+        return self._waiting[0] if self._waiting else None
+
+    def _take(self) -> None:
+        self._post.flush()
+        letters = self._inbox.look()
+        for at, letter in enumerate(letters):
+            if isinstance(letter, Closing | Leaving | Opening):
+                self._inbox.put_back(letters[at:])
+                raise Dismissed
+            if isinstance(letter, Discard):
+                self._checkpoints.discard(letter.trial, letter.resource)
+            else:
+                self._waiting.append(letter)
+
+
+def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]) -> None:
+    """Take part in one study as a worker."""
+    logs = directory / "logs"
+    logs.mkdir(exist_ok=True)
+    before = dict(os.environ)
+    os.environ.update(environment)
+    pulse = Pulse(world, [DRIVER])
+    pulse.start()
+    try:
+        with OutputTo(logs / f"worker-{opening.setup.worker}.log"):
+            serve(RankDesk(world, inbox, opening, directory))
+    except Dismissed:
+        pass
+    finally:
+        pulse.stop()
+        os.environ.clear()
+        os.environ.update(before)
+    inbox.wait_for_the_end()
+
+
+class OutputTo:
+    """What this process and its libraries print goes to a file, for a while.
+
+    Args:
+        log: The file; it is appended to.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._kept: list[tuple[int, int]] = []
+
+    def __enter__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with self._log.open("ab") as file:
+            for stream in (1, 2):
+                self._kept.append((stream, os.dup(stream)))
+                os.dup2(file.fileno(), stream)
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, kept in self._kept:
+            os.dup2(kept, stream)
+            os.close(kept)
+        self._kept.clear()

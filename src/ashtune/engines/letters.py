@@ -1,0 +1,71 @@
+"""What the driver and a rank say to each other besides what a driver and a worker say anyway."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ashtune.engines.processes import Said
+from ashtune.orders import Discard, Pause, Release
+from ashtune.training.messages import Assignment, Setup
+
+
+class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A study begins, the ``edition``-th of this launch.
+
+    ``setup`` is that of the rank's first worker; those after it have numbers higher by ``step`` each.
+    ``created`` is the study's, so that a rank can tell whether it sees the same directory.
+    ``carries_checkpoints``: there is no shared directory; checkpoints travel in messages.
+    """
+
+    edition: int = 0
+    setup: Setup
+    step: int = 1
+    created: float
+    threads: int | None = None
+    gpus_per_worker: float | None = None
+    trial_timeout: float | None = None
+    is_isolated: bool = True
+    carries_checkpoints: bool = False
+
+
+class Closing(msgspec.Struct, frozen=True, tag=True):
+    """The study is over: let go of whatever runs and wait for the next."""
+
+
+class Leaving(msgspec.Struct, frozen=True, tag=True):
+    """The driver's script has ended. ``is_whole``: no rank was lost, so that MPI can be finalised."""
+
+    is_whole: bool
+
+
+class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
+    """The rank has let go of the study; nothing of it runs any more."""
+
+
+ToRank = Opening | Assignment | Release | Pause | Discard | Closing | Leaving
+FromRank = Said | Closed
+Letter = TypeVar("Letter")
+
+
+class Mail(msgspec.Struct, Generic[Letter], frozen=True, array_like=True):
+    """Several messages as one, oldest first.
+
+    ``edition`` counts the studies of this launch: what a rank says of one that is over is not heard.
+    """
+
+    edition: int
+    letters: list[Letter]
+
+
+class Parcel(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a file of the study: ``path`` is relative to its directory.
+
+    The pieces of a file come in order; the first one begins it anew, the last one completes it. A file
+    that only grows, as a log, is ``appended`` to.
+    """
+
+    path: str
+    data: bytes
+    is_first: bool = False
+    is_last: bool = False
+    appended: bool = False

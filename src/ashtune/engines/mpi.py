@@ -1,0 +1,264 @@
+"""The driver's side of an MPI job: each rank is a worker, wherever it runs.
+
+Rule 1: the driver never waits for one rank: orders go out without waiting, those for the same rank as one
+message; what has come is taken in all at once.
+Rule 2: a rank that dies costs the job it had, which is given to another; the trial is not to blame, as it
+was trained in a process of its own, unless it was trained in the rank itself.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ashtune.engines.assigning import assignment_of
+from ashtune.engines.courier import Courier
+from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening
+from ashtune.engines.patience import Patience
+from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
+from ashtune.engines.reception import Reception
+from ashtune.engines.vigil import Vigil
+from ashtune.engines.wastebasket import Wastebasket
+from ashtune.engines.world import World
+from ashtune.errors import StudyError
+from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.orders import Discard, Order, Train
+from ashtune.study.checkpoints import FOLDER, Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.training.messages import Progress
+
+LONGEST_SLEEP = 0.002
+ROLL_CALL_SECONDS = 0.5
+CLOSING_SECONDS = 10.0
+PROGRESS_A_SECOND = 200
+
+
+class MpiWorkers:
+    """The other ranks of an MPI launch as workers.
+
+    Args:
+        world: The ranks.
+        opening: What the ranks are told of the study; the worker's number in it is that of the first one.
+        configurations: Trial -> configuration.
+        workers: How many of the ranks are wanted, at most.
+        began: The time at the start of this session, in seconds since the study began.
+
+    Raises:
+        StudyError: If no rank is left, also later.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        opening: Opening,
+        configurations: Configurations,
+        *,
+        workers: int,
+        began: float = 0.0,
+    ) -> None:
+        study = Path(opening.setup.study)
+        self._world = world
+        self._post = world.post
+        self._opening = opening
+        self._configurations = configurations
+        self._checkpoints = Checkpoints(study)
+        self._courier = Courier(study)
+        self._clock_offset = began - time.monotonic()
+        self._moment = began
+        self._reception = Reception(study / "logs")
+        self._waste = Wastebasket(self._delete)
+        self._mail = msgspec.msgpack.Decoder(Mail[FromRank])
+        self._parcel = parcel_decoder()
+        self._patience = Patience(LONGEST_SLEEP)
+        self._next_roll_call = began
+        self._worker_at: dict[int, WorkerId] = {}
+        self._rank_of: dict[WorkerId, int] = {}
+        self._jobs: dict[WorkerId, Train] = {}
+        self._copies: dict[tuple[TrialId, int], set[int]] = {}
+        self._ranks = world.ranks[:workers]
+        if not self._ranks:
+            raise self._deserted()
+        self._open_to_orders = set(self._ranks)
+        self._vigil = Vigil(self._ranks, world.silence_allowed, time.monotonic())
+        (study / "logs").mkdir(exist_ok=True)
+        self._open()
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(time.monotonic() + self._clock_offset, 6)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return what the ranks have said, or nothing at the given time."""
+        if self._reception.trouble is not None:
+            raise self._reception.trouble
+        self._post.flush()
+        events: list[Event] = []
+        while True:
+            arrived = self._post.collect()
+            self._moment = now = self.now()
+            for message in arrived:
+                self._take(message, events)
+            if now >= self._next_roll_call:
+                self._next_roll_call = now + ROLL_CALL_SECONDS
+                self._call_the_roll(events)
+            if events:
+                self._patience.heard()
+                return events
+            if now >= until or self._reception.trouble is not None:
+                return events
+            if self._waste:
+                self._waste.empty_one()
+            elif not arrived:
+                self._patience.rest(until - now)
+            self._post.flush()
+
+    def carry_out(self, order: Order) -> None:
+        """Put an order where the next flush finds it, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._waste.add(order)
+            return
+        rank = self._rank_of.get(order.worker)
+        if rank is None:
+            return  # it died a moment ago, and the event says so
+        if isinstance(order, Train):
+            if self._waste:
+                self._waste.empty_of(order.trial)
+            self._jobs[order.worker] = order
+            if self._opening.carries_checkpoints and order.start and not order.in_place:
+                self._send_checkpoint(rank, order)
+            self._post.put(rank, assignment_of(order, self._configurations))
+        else:
+            self._post.put(rank, order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        return self._reception.progress()
+
+    def close(self) -> None:
+        """Have all ranks let go of the study; those that do not within some seconds are lost."""
+        self._waste.empty()
+        for rank in self._open_to_orders:
+            self._post.put(rank, Closing())
+        deadline = time.monotonic() + CLOSING_SECONDS
+        patience = Patience(LONGEST_SLEEP)
+        while self._open_to_orders and time.monotonic() < deadline:
+            self._post.flush()
+            arrived = self._post.collect()
+            for message in arrived:
+                self._take(message, [])
+            self._open_to_orders -= self._post.failed
+            if not arrived:
+                patience.rest(LONGEST_SLEEP)
+        for rank in self._open_to_orders:
+            self._give_up(rank)
+
+    def _open(self) -> None:
+        """Tell every rank of the study."""
+        self._world.edition += 1
+        step = len(self._ranks)
+        opening = msgspec.structs.replace(self._opening, edition=self._world.edition, step=step)
+        setup = opening.setup
+        seconds = max(setup.progress_seconds, step / PROGRESS_A_SECOND)
+        for place, rank in enumerate(self._ranks):
+            if opening.carries_checkpoints:
+                self._post.put(rank, self._courier.parcels(Path(setup.objective).name))
+            own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place), progress_seconds=seconds)
+            self._post.put(rank, msgspec.structs.replace(opening, setup=own))
+        self._post.flush()
+
+    def _take(self, message: Arrived, events: list[Event]) -> None:
+        rank = message.source
+        self._vigil.heard(rank)
+        if rank not in self._open_to_orders:
+            return  # given up for lost
+        if message.kind == PARCEL:
+            self._courier.take(self._parcel(message.body))
+        elif message.kind == MAIL:
+            mail = self._mail.decode(message.body)
+            if mail.edition != self._world.edition:
+                return
+            for letter in mail.letters:
+                if isinstance(letter, Closed):
+                    self._open_to_orders.discard(rank)
+                else:
+                    event = self._reception.take(letter, self._moment)
+                    if event is not None:
+                        self._note(rank, event)
+                        events.append(event)
+
+    def _note(self, rank: int, event: Event) -> None:
+        """Note what an event says about its rank."""
+        match event:
+            case WorkerJoined(worker=worker):
+                self._worker_at[rank] = worker
+                self._rank_of[worker] = rank
+            case WorkerLost(worker=worker):
+                self._jobs.pop(worker, None)
+                self._rank_of.pop(worker, None)
+                self._worker_at.pop(rank, None)
+            case TrialReleased():
+                self._note_copy(rank, event)
+            case JobFinished() | JobPaused():
+                self._jobs.pop(event.worker, None)
+                self._note_copy(rank, event)
+            case _:
+                self._jobs.pop(getattr(event, "worker", WorkerId(-1)), None)
+
+    def _note_copy(self, rank: int, event: JobFinished | JobPaused | TrialReleased) -> None:
+        if event.checkpoint is not None and self._opening.carries_checkpoints:
+            self._copies[event.trial, event.resource] = {rank}
+
+    def _send_checkpoint(self, rank: int, order: Train) -> None:
+        """Send a trial's checkpoint to a rank that does not have it."""
+        ranks = self._copies.setdefault((order.trial, order.start), set())
+        if rank not in ranks:
+            ranks.add(rank)
+            self._post.put(rank, self._courier.parcels(f"{FOLDER}/{order.trial}.{order.start}"))
+
+    def _delete(self, order: Discard) -> None:
+        self._checkpoints.discard(order.trial, order.resource)
+        for rank in sorted(self._copies.pop((order.trial, order.resource), ())):
+            if rank in self._open_to_orders:
+                self._post.put(rank, order)
+
+    def _call_the_roll(self, events: list[Event]) -> None:
+        """Give up the ranks that MPI says are dead, or that have been silent for too long."""
+        for rank in self._vigil.silent(time.monotonic()):
+            self._lose(rank, f"silent for {self._world.silence_allowed:g} s", events)
+        for rank in sorted(self._post.failed & self._open_to_orders):
+            self._lose(rank, "MPI says that it is dead", events)
+        if not self._open_to_orders and not events:
+            raise self._deserted()
+
+    def _lose(self, rank: int, why: str, events: list[Event]) -> None:
+        self._give_up(rank)
+        self._open_to_orders.discard(rank)
+        worker = self._worker_at.pop(rank, None)
+        if worker is None:
+            return
+        del self._rank_of[worker]
+        job = self._jobs.pop(worker, None)
+        is_to_blame = job is not None and not self._opening.is_isolated
+        events.append(
+            WorkerLost(
+                time=self._moment,
+                worker=worker,
+                reason=f"rank {rank} is lost: {why}",
+                trial=job.trial if job and is_to_blame else None,
+                rung=job.rung if job and is_to_blame else 0,
+            )
+        )
+
+    def _give_up(self, rank: int) -> None:
+        """Expect nothing more of a rank; should it live after all, it is told to leave."""
+        self._vigil.forget(rank)
+        self._world.lost.add(rank)
+        self._post.forget(rank)
+        if rank not in self._post.failed:
+            self._post.put(rank, Leaving(is_whole=False))
+            self._post.flush()
+
+    def _deserted(self) -> StudyError:
+        return StudyError("no rank is left to train; what was found is kept: start again with more ranks to go on")

@@ -1,0 +1,161 @@
+"""Messages between ranks: sent without waiting, received only when they have come.
+
+Rule 1: no call here blocks. A blocking receive, send or collective spins until the other side acts.
+Rule 2: one look for messages is two probes: in both MPIs a probe finds a message that has long arrived
+only in its second call, as the first one makes progress after it has looked.
+Rule 3: messages to a rank arrive in the order in which they were put; those that wait for the same
+flush go as one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ashtune.engines.letters import Parcel
+
+MAIL, PARCEL, BEAT = 1, 2, 3
+WINDOW_BYTES = 8 << 20
+MOST_AT_ONCE = 512
+NOTHING = b""
+
+
+class Arrived(NamedTuple):
+    """What came: from whom, of which kind (``MAIL``, ``PARCEL`` or ``BEAT``), and its bytes."""
+
+    source: int
+    kind: int
+    body: bytearray
+
+
+class Post:
+    """This rank's end of all its connections.
+
+    Args:
+        mpi: The module ``mpi4py.MPI``.
+        comm: A communicator of our own, so that a user's messages do not mix with ours.
+        source: The rank to listen to, or all.
+        enclose: Makes one message of several that go to the same rank.
+    """
+
+    def __init__(self, mpi: Any, comm: Any, *, source: int, enclose: Callable[[list[Any]], Any]) -> None:
+        self._mpi = mpi
+        self._comm = comm
+        self._source = source
+        self._enclose = enclose
+        self._status = mpi.Status()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._outboxes: dict[int, deque[Any]] = {}
+        self._under_way: list[tuple[Any, int, bytes]] = []
+        self._bytes_under_way: dict[int, int] = {}
+        self._deaths = {
+            getattr(mpi, name) for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING") if hasattr(mpi, name)
+        }
+        self.failed: set[int] = set()
+        """Ranks that MPI itself says are dead."""
+
+    def put(self, rank: int, item: Any) -> None:
+        """Have a message, or an iterator of parcels, sent by the next :meth:`flush`."""
+        outbox = self._outboxes.get(rank)
+        if outbox is None:
+            outbox = self._outboxes[rank] = deque()
+        outbox.append(item)
+
+    def forget(self, rank: int) -> None:
+        """Send a rank nothing more."""
+        self._outboxes.pop(rank, None)
+
+    def flush(self) -> None:
+        """Send what was put. What a slow receiver cannot take yet waits for the next flush."""
+        if self._under_way:
+            self._reap()
+        if self._outboxes:
+            for rank in list(self._outboxes):
+                self._send_to(rank, self._outboxes[rank])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything has been sent and received."""
+        return not self._outboxes and not self._under_way
+
+    def beat(self, rank: int) -> None:
+        """Tell a rank that this one lives. May be called from another thread."""
+        try:
+            self._comm.Isend((NOTHING, 0, self._mpi.BYTE), rank, BEAT).Free()
+        except self._mpi.Exception:
+            self.failed.add(rank)
+
+    def collect(self) -> list[Arrived]:
+        """Return what has come, oldest first of each rank; nothing if nothing has."""
+        comm, status, source, tag = self._comm, self._status, self._source, self._mpi.ANY_TAG
+        arrived: list[Arrived] = []
+        try:
+            if not (comm.Iprobe(source, tag, status) or comm.Iprobe(source, tag, status)):
+                return arrived
+            while True:
+                sender, kind = status.source, status.tag
+                body = bytearray(status.Get_count(self._mpi.BYTE))
+                comm.Recv((body, self._mpi.BYTE), sender, kind)
+                arrived.append(Arrived(sender, kind, body))
+                if len(arrived) == MOST_AT_ONCE or not comm.Iprobe(source, tag, status):
+                    return arrived
+        except self._mpi.Exception as error:
+            self._note_deaths(error)
+            return arrived
+
+    def _send_to(self, rank: int, outbox: deque[Any]) -> None:
+        while outbox:
+            if self._bytes_under_way.get(rank, 0) >= WINDOW_BYTES:
+                return
+            if isinstance(outbox[0], Iterator):
+                parcel = next(outbox[0], None)
+                if parcel is None:
+                    outbox.popleft()
+                else:
+                    self._send(rank, PARCEL, parcel)
+                continue
+            letters = [outbox.popleft()]
+            while outbox and not isinstance(outbox[0], Iterator):
+                letters.append(outbox.popleft())
+            self._send(rank, MAIL, self._enclose(letters))
+        del self._outboxes[rank]
+
+    def _send(self, rank: int, kind: int, message: Any) -> None:
+        body = self._encode(message)
+        try:
+            request = self._comm.Isend((body, self._mpi.BYTE), rank, kind)
+            if request.Test():
+                return
+        except self._mpi.Exception:
+            self.failed.add(rank)
+            return
+        self._under_way.append((request, rank, body))
+        self._bytes_under_way[rank] = self._bytes_under_way.get(rank, 0) + len(body)
+
+    def _reap(self) -> None:
+        left: list[tuple[Any, int, bytes]] = []
+        for request, rank, body in self._under_way:
+            try:
+                is_done = request.Test()
+            except self._mpi.Exception:
+                self.failed.add(rank)
+                is_done = True
+            if is_done:
+                self._bytes_under_way[rank] -= len(body)
+            else:
+                left.append((request, rank, body))
+        self._under_way = left
+
+    def _note_deaths(self, error: Any) -> None:
+        """Open MPI under ULFM tells of dead ranks by an error; after the acknowledgement all goes on."""
+        if error.Get_error_class() not in self._deaths:
+            raise error
+        self._comm.Ack_failed()
+        dead = self._comm.Get_failed()
+        self.failed.update(dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group()))
+
+
+def parcel_decoder() -> Callable[[bytearray], Parcel]:
+    """Return what turns the bytes of a parcel back into one."""
+    return msgspec.msgpack.Decoder(Parcel).decode

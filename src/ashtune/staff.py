@@ -1,0 +1,100 @@
+"""The workers of a session: processes on this machine, or the other ranks of an MPI job."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ashtune import objectives
+from ashtune.engines.cores import available_cores
+from ashtune.engines.letters import Opening
+from ashtune.engines.local import LocalWorkers
+from ashtune.engines.mpi import MpiWorkers
+from ashtune.engines.node import claim, environment_of, gpus_present
+from ashtune.engines.protocol import Workers
+from ashtune.engines.world import World
+from ashtune.jobs import WorkerId
+from ashtune.limits import Means
+from ashtune.study.configurations import Configurations
+from ashtune.study.journal import Settings
+from ashtune.training.messages import Setup
+
+
+def head_count(means: Means, world: World | None, trials: int | None) -> int:
+    """Return how many workers a session has: never more than it has trials."""
+    there_are = available_cores() if world is None else len(world.ranks)
+    count = means.workers or there_are
+    if world is not None:
+        count = min(count, there_are)
+    return count if trials is None else max(1, min(count, trials))
+
+
+def hire(
+    directory: Path,
+    settings: Settings,
+    configurations: Configurations,
+    means: Means,
+    world: World | None,
+    *,
+    workers: int,
+    first_worker: int,
+    began: float,
+) -> Workers:
+    """Return the workers of a session.
+
+    Args:
+        directory: The study's directory.
+        settings: What the study is.
+        configurations: Trial -> configuration.
+        means: What it runs on.
+        world: The ranks of this launch, None if this process is alone.
+        workers: How many.
+        first_worker: The number of the first.
+        began: The time at the start of the session, in seconds since the study began.
+
+    Raises:
+        StudyError: If none can be started.
+        SettingsError: If there are too few GPUs.
+    """
+    setup = Setup(
+        WorkerId(first_worker),
+        str((directory / objectives.NAME).resolve()),
+        settings.goal,
+        str(directory.resolve()),
+        settings.seed,
+        [entry for entry in sys.path if isinstance(entry, str)],
+    )
+    if world is None:
+        return LocalWorkers(
+            setup,
+            configurations,
+            environments=_environments(means, workers),
+            trial_timeout=means.trial_timeout,
+            began=began,
+        )
+    opening = Opening(
+        setup=setup,
+        created=settings.created,
+        threads=means.threads,
+        gpus_per_worker=means.gpus_per_worker,
+        trial_timeout=means.trial_timeout,
+        is_isolated=means.isolate,
+        carries_checkpoints=means.checkpoints == "messages",
+    )
+    return MpiWorkers(world, opening, configurations, workers=workers, began=began)
+
+
+def _environments(means: Means, workers: int) -> list[Mapping[str, str]]:
+    mine = claim(os.environ)
+    present = None if means.gpus_per_worker is None else gpus_present()
+    return [
+        environment_of(
+            place,
+            [mine] * workers,
+            threads=means.threads,
+            gpus_per_worker=means.gpus_per_worker,
+            inherited=os.environ,
+            gpus_present=present,
+        )
+        for place in range(workers)
+    ]

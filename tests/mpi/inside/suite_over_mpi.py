@@ -1,0 +1,80 @@
+"""The ranks of an MPI job pass the suite of ``ashtune.testing.workers``, with a worker process and without."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune import objectives
+from ashtune.engines.entrance import enter
+from ashtune.engines.letters import Opening
+from ashtune.engines.mpi import MpiWorkers
+from ashtune.jobs import Goal, WorkerId
+from ashtune.study import journal as journals
+from ashtune.study.configurations import Configurations
+from ashtune.study.journal import Settings
+from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
+from ashtune.training.messages import Setup
+
+GOAL = Goal("score", "max")
+
+
+def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeYard]:
+    made: list[MpiWorkers] = []
+    world = enter()
+    assert world is not None
+
+    def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+        if workers > len(world.ranks):
+            pytest.skip(f"needs {workers} workers")
+        objectives.keep(study, objectives.packed(objective))
+        created = time.time()
+        journals.create(
+            study / journals.NAME,
+            Settings(
+                ashtune="0", created=created, name="suite", goal=GOAL, scheduler="ash", rungs=(1,), kept=(), space={},
+                search={}, seed=0,
+            ),
+        )  # fmt: skip
+        configurations = Configurations(Squares())
+        setup = Setup(WorkerId(0), str(study / objectives.NAME), GOAL, str(study), 0, sys.path)
+        opening = Opening(setup=setup, created=created, is_isolated=is_isolated, carries_checkpoints=carries)
+        found = MpiWorkers(world, opening, configurations, workers=workers)
+        made.append(found)
+        return Yard(found, configurations)
+
+    yield make
+    for workers in made:
+        workers.close()
+    assert not world.lost, "a rank did not let go of its study"
+
+
+class TestMpiWorkers(WorkersSuite):
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        yield from makers()
+
+
+class TestMpiWorkersWithoutASharedDirectory(WorkersSuite):
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        yield from makers(carries=True)
+
+
+class TestTrainingInTheRank(WorkersSuite):
+    isolates = False
+
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        yield from makers(is_isolated=False)
+
+
+class TestTrainingInTheRankWithoutASharedDirectory(WorkersSuite):
+    isolates = False
+
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeYard]:
+        yield from makers(is_isolated=False, carries=True)

@@ -1,0 +1,110 @@
+"""One unchanged script: alone, and on every rank of an MPI job."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+from launching import FAMILY, PYTHON, mpiexec, run
+
+pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+
+SCRIPT = r"""
+    import sys
+    import time
+    import ashtune
+
+    sys.stdout.write("before\n")  # in one piece, as ranks write into the same file
+
+    def train(trial):
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            trained.append(epoch)
+            time.sleep(0.005)  # so that no rank has done all before another has come
+            assert trained == list(range(1, epoch + 1))
+            trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
+        trial.save(trained)
+
+    def number(trial):
+        print("a word of trial", trial.number)
+        time.sleep(0.05)
+        return trial["x"]
+
+    space = {"x": (0.0, 1.0)}
+    more = eval(sys.argv[2])
+    first = ashtune.tune(
+        train, space, metric="loss", mode="min", trials=40, max_resource=8, directory=sys.argv[1] + "/first", **more
+    )
+    print("after the first", first.best.trial)
+    second = ashtune.tune(
+        number, space, metric="loss", mode="min", trials=20, max_resource=1, directory=sys.argv[1] + "/second", **more
+    )
+    print("after the second", second.best.trial)
+    sys.exit(int(sys.argv[3]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    file = tmp_path / "tune.py"
+    file.write_text(textwrap.dedent(SCRIPT))
+    return str(file)
+
+
+@pytest.mark.parametrize("more", ["{}", "{'isolate': False}", "{'checkpoints': 'messages'}"])
+def test_what_follows_tune_runs_once_and_every_study_of_a_script_has_all_ranks(
+    script: str, tmp_path: Path, more: str
+) -> None:
+    ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0")
+    assert ended.status == 0, str(ended)
+    lines = ended.stdout.splitlines()
+    assert lines.count("before") == 3
+    assert [line for line in lines if line.startswith("after")] == ["after the first 26", "after the second 16"]
+    for study in ("first", "second"):
+        assert {event["worker"] for event in journal(tmp_path / study) if event["event"] == "worker_joined"} == {0, 1}
+    logs = [file.read_text() for file in (tmp_path / "second" / "logs").iterdir()]
+    assert sum(log.count("a word of trial") for log in logs) == 20
+    assert "a word" not in ended.stdout
+    assert ended.left_behind == ()
+
+
+def test_the_same_script_finds_the_same_alone(script: str, tmp_path: Path) -> None:
+    ended = run(PYTHON, script, str(tmp_path), "{}", "0")
+    assert ended.stdout.splitlines() == ["before", "after the first 26", "after the second 16"]
+
+
+def test_a_launch_of_one_rank_is_a_laptop(script: str, tmp_path: Path) -> None:
+    ended = mpiexec(1, PYTHON, script, str(tmp_path), "{}", "0")
+    assert ended.status == 0, str(ended)
+    assert ended.stdout.splitlines() == ["before", "after the first 26", "after the second 16"]
+
+
+def test_the_exit_status_is_that_of_the_script_on_rank_0(script: str, tmp_path: Path) -> None:
+    assert mpiexec(3, PYTHON, script, str(tmp_path), "{}", "7").status == 7
+
+
+def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
+    ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 0}", "0")
+    assert ended.status == 1, str(ended)
+    assert ended.stderr.count("workers=0 is not a whole number of at least 1") == 1
+    assert ended.seconds < 20
+
+
+def test_no_more_ranks_are_used_than_were_asked_for(script: str, tmp_path: Path) -> None:
+    ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 1}", "0")
+    assert ended.status == 0, str(ended)
+    assert {event["worker"] for event in journal(tmp_path / "first") if event["event"] == "worker_joined"} == {0}
+
+
+def test_processes_that_do_not_find_each_other_are_refused_in_one_line(script: str, tmp_path: Path) -> None:
+    ended = run(
+        PYTHON, script, str(tmp_path), "{}", "0", variables={"PMI_SIZE": "4", "PMI_RANK": "0", "FLUX_TASK_RANK": "0"}
+    )
+    assert ended.status != 0
+    assert "started 4 processes, but" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "first").exists()
+
+
+def journal(study: Path) -> list[dict[str, object]]:
+    lines = (study / "journal.jsonl").read_text().splitlines()[1:]
+    return [json.loads(line) for line in lines]

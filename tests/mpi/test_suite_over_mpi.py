@@ -1,0 +1,18 @@
+"""The workers' suite over real MPI: the same as over pipes."""
+
+from pathlib import Path
+
+import pytest
+from launching import FAMILY, PYTHON, mpiexec
+
+RUN_SUITE = str(Path(__file__).with_name("inside") / "run_suite.py")
+
+pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_the_suite_passes_with_so_many_ranks(ranks: int) -> None:
+    ended = mpiexec(ranks, PYTHON, RUN_SUITE, "--color=no", limit=100)
+    assert ended.status == 0, str(ended)
+    assert "44 passed" in ended.stdout or ("32 passed, 12 skipped" in ended.stdout and ranks == 2), str(ended)
+    assert ended.left_behind == ()
