@@ -137,6 +137,16 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     last_words: str = ""
 
 
+class PlacesChanged(_Fact, frozen=True):
+    """A worker takes so many jobs at a time from now on; those it has not begun wait at it.
+
+    One is the rule. More are for jobs so short that waiting for the next one would take longer.
+    """
+
+    worker: WorkerId
+    places: int
+
+
 class StopRequested(_Fact, frozen=True):
     """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit."""
 
@@ -153,6 +163,7 @@ Event = (
     | JobFailed
     | TrialWithdrawn
     | WorkerLost
+    | PlacesChanged
     | StopRequested
 )
 

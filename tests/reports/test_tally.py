@@ -191,6 +191,19 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
+def test_of_the_jobs_at_a_worker_only_the_first_runs_and_the_next_begins_when_it_ends() -> None:
+    tally = after(WorkerJoined(0, WorkerId(0)))
+    for trial in range(3):
+        tally.gave(Train(WorkerId(0), TrialId(trial), 0, 0, 1))
+    assert (tally.running, tally.rungs[0].running, tally.workers[WorkerId(0)].trial) == (1, 1, 0)
+    tally.saw(finished(0, 0.5, trial=0, time=4.0))
+    assert (tally.running, tally.workers[WorkerId(0)].trial, tally.workers[WorkerId(0)].since) == (1, 1, 4.0)
+    tally.tick(6.0)
+    assert tally.seconds_under_way == 2.0
+    tally.saw(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
+    assert (tally.running, tally.rungs[0].running, tally.seconds_under_way) == (0, 0, 0.0)
+
+
 def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.gave(Train(W, TrialId(1), 2, 2, 4))

@@ -159,7 +159,9 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
 
 def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     office = Office(trials=2)
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="over its time", is_fatal=True))
+    office.controller.handle(
+        WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True)
+    )
     orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 

@@ -13,7 +13,7 @@ from ashtune.errors import InvalidConfiguration
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed
+from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
 from ashtune.training.objective import Workbench
 
@@ -36,8 +36,8 @@ class Desk:
             raise Dismissed
         return self.answers.popleft()
 
-    def peek(self) -> ToWorker | None:
-        return self.early[0] if self.early else None
+    def poll(self) -> ToWorker | None:
+        return self.early.popleft() if self.early else None
 
 
 def assignment(*, rung: int = 0, start: int = 0, target: int = 4, in_place: bool = False) -> Assignment:
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Any:
         desk = Desk(list(answers))
         desk.early.extend(early or [])
         setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
-        Workbench(objective, setup, desk).run(assignment(**job))
+        Workbench(objective, setup, Tray(desk)).run(assignment(**job))
         assert not desk.answers, "an answer was not asked for"
         return desk.sent
 

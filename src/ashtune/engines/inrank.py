@@ -5,6 +5,7 @@ A crash of the training function is then the rank's, and a hang cannot be ended.
 
 import os
 import sys
+from collections import deque
 from pathlib import Path
 
 from ashtune.engines.inbox import Inbox
@@ -33,7 +34,7 @@ class RankDesk:
         self._inbox = inbox
         self._checkpoints = Checkpoints(directory)
         self._luggage = Luggage(world, directory) if opening.carries_checkpoints else None
-        self._waiting: list[ToWorker] = [opening.setup]
+        self._waiting: deque[ToWorker] = deque([opening.setup])
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
@@ -53,13 +54,13 @@ class RankDesk:
             self._take()
             if not self._waiting:
                 self._inbox.rest()
-        return self._waiting.pop(0)
+        return self._waiting.popleft()
 
-    def peek(self) -> ToWorker | None:
-        """Return a message if one has come already; it stays to be received."""
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
         if not self._waiting:
             self._take()
-        return self._waiting[0] if self._waiting else None
+        return self._waiting.popleft() if self._waiting else None
 
     def _take(self) -> None:
         self._post.flush()

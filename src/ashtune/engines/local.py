@@ -79,8 +79,7 @@ class LocalWorkers:
             said = self._processes.wait(max(0.0, seconds))
         except OSError as error:
             raise self._refused(error) from None
-        moment, take = self.now(), self._reception.take
-        return [event for message in said if (event := take(message, moment)) is not None]
+        return self._reception.take_all(said, self.now())
 
     def carry_out(self, order: Order) -> None:
         """Send an order to its worker, or delete checkpoints."""

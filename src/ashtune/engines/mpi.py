@@ -22,7 +22,16 @@ from ashtune.engines.vigil import Vigil
 from ashtune.engines.wastebasket import Wastebasket
 from ashtune.engines.world import World
 from ashtune.errors import StudyError
-from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import FOLDER, Checkpoints
@@ -75,7 +84,7 @@ class MpiWorkers:
         self._next_roll_call = began
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
-        self._jobs: dict[WorkerId, Train] = {}
+        self._jobs: dict[WorkerId, dict[TrialId, Train]] = {}  # the first has begun, the others wait
         self._copies: dict[tuple[TrialId, int], set[int]] = {}
         self._ranks = world.ranks[:workers]
         if not self._ranks:
@@ -125,7 +134,7 @@ class MpiWorkers:
         if isinstance(order, Train):
             if self._waste:
                 self._waste.empty_of(order.trial)
-            self._jobs[order.worker] = order
+            self._jobs[order.worker][order.trial] = order
             if self._opening.carries_checkpoints and order.start and not order.in_place:
                 self._send_checkpoint(rank, order)
             self._post.put(rank, assignment_of(order, self._configurations))
@@ -179,14 +188,12 @@ class MpiWorkers:
             mail = self._mail.decode(message.body)
             if mail.edition != self._world.edition:
                 return
-            for letter in mail.letters:
-                if isinstance(letter, Closed):
-                    self._open_to_orders.discard(rank)
-                else:
-                    event = self._reception.take(letter, self._moment)
-                    if event is not None:
-                        self._note(rank, event)
-                        events.append(event)
+            said = [letter for letter in mail.letters if not isinstance(letter, Closed)]
+            if len(said) < len(mail.letters):
+                self._open_to_orders.discard(rank)
+            for event in self._reception.take_all(said, self._moment):
+                self._note(rank, event)
+                events.append(event)
 
     def _note(self, rank: int, event: Event) -> None:
         """Note what an event says about its rank."""
@@ -194,6 +201,7 @@ class MpiWorkers:
             case WorkerJoined(worker=worker):
                 self._worker_at[rank] = worker
                 self._rank_of[worker] = rank
+                self._jobs[worker] = {}
             case WorkerLost(worker=worker):
                 self._jobs.pop(worker, None)
                 self._rank_of.pop(worker, None)
@@ -201,10 +209,12 @@ class MpiWorkers:
             case TrialReleased():
                 self._note_copy(rank, event)
             case JobFinished() | JobPaused():
-                self._jobs.pop(event.worker, None)
+                self._jobs[event.worker].pop(event.trial, None)
                 self._note_copy(rank, event)
+            case JobFailed() | TrialWithdrawn():
+                self._jobs[event.worker].pop(event.trial, None)
             case _:
-                self._jobs.pop(getattr(event, "worker", WorkerId(-1)), None)
+                pass
 
     def _note_copy(self, rank: int, event: JobFinished | JobPaused | TrialReleased) -> None:
         if event.checkpoint is not None and self._opening.carries_checkpoints:
@@ -239,7 +249,7 @@ class MpiWorkers:
         if worker is None:
             return
         del self._rank_of[worker]
-        job = self._jobs.pop(worker, None)
+        job = next(iter(self._jobs.pop(worker).values()), None)
         is_to_blame = job is not None and not self._opening.is_isolated
         events.append(
             WorkerLost(

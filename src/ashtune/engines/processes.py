@@ -6,6 +6,7 @@ relays for one of them (``rank.py``). Those that die are replaced.
 
 import select
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Processes:
         self._poll = select.poll()
         self._by_file: dict[int, WorkerProcess] = {}
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
-        self._jobs: dict[WorkerId, tuple[Assignment, float]] = {}
+        self._jobs: dict[WorkerId, deque[Assignment]] = {}  # the first has begun, the others wait
+        self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
         self._moment = self._next_roll_call = time.monotonic()
@@ -72,7 +74,7 @@ class Processes:
     @property
     def are_busy(self) -> bool:
         """Whether any of them has a job or is saving."""
-        return bool(self._jobs or self._saving)
+        return bool(self._since or self._saving)
 
     @property
     def have_news(self) -> bool:
@@ -90,7 +92,8 @@ class Processes:
         if process is None:
             return
         if isinstance(message, Assignment):
-            self._jobs[worker] = (message, self._moment)
+            self._jobs[worker].append(message)
+            self._since.setdefault(worker, self._moment)
         elif isinstance(message, Release):
             self._saving[worker] = self._moment
         process.send(self._writer.frame(message))
@@ -115,7 +118,7 @@ class Processes:
         """Dismiss the idle, kill the busy, leave no process behind."""
         for process in self._by_worker.values():
             process.hang_up()
-            if process.worker in self._jobs or not process.has_joined:
+            if process.worker in self._since or not process.has_joined:
                 process.kill()
         deadline = time.monotonic() + DISMISS_SECONDS
         for process in self._by_worker.values():
@@ -128,6 +131,7 @@ class Processes:
         process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", environment)
         self._by_worker[worker] = process
         self._by_file[process.file] = process
+        self._jobs[worker] = deque()
         self._poll.register(process.file, select.POLLIN)
         process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
 
@@ -158,10 +162,18 @@ class Processes:
                 self._failed_starts = 0
             case TrialReleased():
                 self._saving.pop(process.worker, None)
-                if (waiting := self._jobs.get(process.worker)) is not None:
-                    self._jobs[process.worker] = (waiting[0], self._moment)  # its time begins now
+                self._begin_next(process.worker)
             case _:
-                self._jobs.pop(process.worker, None)
+                if jobs := self._jobs[process.worker]:
+                    jobs.popleft()
+                self._begin_next(process.worker)
+
+    def _begin_next(self, worker: WorkerId) -> None:
+        """The time of the job that has waited longest begins now, if there is one."""
+        if self._jobs[worker]:
+            self._since[worker] = self._moment
+        else:
+            self._since.pop(worker, None)
 
     def _bury(self, process: WorkerProcess) -> list[Said]:
         """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
@@ -174,7 +186,7 @@ class Processes:
 
     def _overdue(self, timeout: float) -> list[Said]:
         """Kill the workers that take too long for their job, or for letting go of a trial."""
-        since = {worker: moment for worker, (_, moment) in self._jobs.items()} | self._saving
+        since = self._since | self._saving
         lost: list[Said] = []
         for worker in [worker for worker, moment in since.items() if self._moment > moment + timeout]:
             process = self._by_worker[worker]
@@ -191,7 +203,9 @@ class Processes:
         self._poll.unregister(process.file)
         del self._by_file[process.file], self._by_worker[worker]
         how = process.end()
-        job, _ = self._jobs.pop(worker, (None, 0.0))
+        jobs = self._jobs.pop(worker)
+        self._since.pop(worker, None)
+        job = jobs[0] if jobs else None
         if self._saving.pop(worker, None) is not None:
             job = None
         said: list[Said] = [

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ashtune.engines.haste import Haste
 from ashtune.engines.processes import Said
 from ashtune.errors import AshtuneError, ObjectiveError
 from ashtune.events import Event, JobFinished, stamped
@@ -19,11 +20,22 @@ class Reception:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._progress: list[Progress] = []
+        self._haste = Haste()
         self._has_a_result = False
         self.trouble: AshtuneError | None = None
         """Why the study cannot go on; the engine raises it when the events before it are handled."""
 
-    def take(self, message: Said, moment: float) -> Event | None:
+    def take_all(self, said: Sequence[Said], moment: float) -> list[Event]:
+        """Return messages as events of that moment, with those that follow from them."""
+        events: list[Event] = []
+        for message in said:
+            if (event := self._take(message, moment)) is not None:
+                events.append(event)
+                if (more := self._haste.saw(event)) is not None:
+                    events.append(more)
+        return events
+
+    def _take(self, message: Said, moment: float) -> Event | None:
         """Return a message as an event of that moment, if it is one."""
         kind = type(message)
         if kind is JobFinished:

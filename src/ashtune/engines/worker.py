@@ -21,7 +21,7 @@ from ashtune.engines.frames import FrameReader, FrameWriter, write_all
 from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Desk, Dismissed
+from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.objective import Objective, Workbench
 
@@ -50,11 +50,11 @@ class StreamDesk:
             self._fill()
         return self._decoder.decode(self._inbox.popleft())
 
-    def peek(self) -> ToWorker | None:
-        """Return a message if one has come already; it stays to be received."""
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
         if not self._inbox and self._poll.poll(0):
             self._fill()
-        return self._decoder.decode(self._inbox[0]) if self._inbox else None
+        return self._decoder.decode(self._inbox.popleft()) if self._inbox else None
 
     def _fill(self) -> None:
         try:
@@ -79,10 +79,11 @@ def serve(desk: Desk) -> None:
         reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
         desk.send(Broken(setup.worker, reason, traceback.format_exc()))
         raise Dismissed from None
-    workbench = Workbench(objective, setup, desk, file=file)
+    tray = Tray(desk)
+    workbench = Workbench(objective, setup, tray, file=file)
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
-        message = desk.receive()
+        message = tray.next()
         match message:
             case Assignment():
                 workbench.run(message)

@@ -1,10 +1,12 @@
 """What the tally counts by: a rung, a worker, and the best result."""
 
 import math
+from collections import deque
 
 import msgspec
 
 from ashtune.jobs import TrialId
+from ashtune.orders import Train
 
 NOBODY = TrialId(-1)
 
@@ -67,14 +69,16 @@ class WorkerTally:
     """One worker: what it does, and how long it has trained.
 
     ``trial`` is the one it trains, from ``start`` (now at ``resource``) to ``target``, since the
-    time ``since``; ``saving`` the one it saves. Both are ``NOBODY`` when it is idle.
+    time ``since``; ``saving`` the one it saves. Both are ``NOBODY`` when it is idle. ``ahead`` are the
+    jobs that wait at it.
     """
 
-    __slots__ = ("busy_seconds", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
+    __slots__ = ("ahead", "busy_seconds", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
 
     def __init__(self, joined: float) -> None:
         self.joined = joined
         self.busy_seconds = 0.0
+        self.ahead: deque[Train] = deque()
         self.trial = NOBODY
         self.saving = NOBODY
         self.since = joined

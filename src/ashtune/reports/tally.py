@@ -15,6 +15,7 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    PlacesChanged,
     SessionStarted,
     StopRequested,
     TrialReleased,
@@ -98,8 +99,8 @@ class Tally:
                 self._join(worker)
             case WorkerLost():
                 self._lose(event)
-            case StopRequested(reason=reason):
-                self.stopping = self.stopping or reason
+            case StopRequested() | PlacesChanged():
+                self.stopping = self.stopping or getattr(event, "reason", "")
             case SessionStarted():
                 self._start_session(event, before)
             case _:
@@ -112,19 +113,26 @@ class Tally:
             worker = self.workers.get(order.worker)
             if worker is None:
                 return  # it died a moment ago; the job is given out again
-            worker.trial = order.trial
-            worker.rung = order.rung
-            worker.start = worker.resource = order.start
-            worker.target = order.target
-            worker.since = self.now
-            self._sum_since += self.now
-            self.running += 1
-            self.rungs[order.rung].running += 1
+            if worker.trial == NOBODY:
+                self._begin(worker, order)
+            else:
+                worker.ahead.append(order)
         elif type(order) is Release:
             worker = self.workers.get(order.worker)
             if worker is not None:
                 worker.saving = order.trial
                 worker.since = self.now
+
+    def _begin(self, worker: WorkerTally, order: Train) -> None:
+        """A worker's next job begins now."""
+        worker.trial = order.trial
+        worker.rung = order.rung
+        worker.start = worker.resource = order.start
+        worker.target = order.target
+        worker.since = self.now
+        self._sum_since += self.now
+        self.running += 1
+        self.rungs[order.rung].running += 1
 
     def heard(self, progress: Progress) -> None:
         """A worker told how far it is."""
@@ -232,6 +240,8 @@ class Tally:
             self._sum_since -= worker.since
             worker.trial = NOBODY
             worker.since = self.now
+            if worker.ahead:
+                self._begin(worker, worker.ahead.popleft())
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
@@ -307,6 +317,7 @@ class Tally:
         worker = self.workers.get(number)
         if worker is None:
             return
+        worker.ahead.clear()
         if worker.trial != NOBODY:
             self._leave(number, worker.trial, 0.0)
         self._past_presence += time - worker.joined

@@ -15,6 +15,7 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    PlacesChanged,
     SessionStarted,
     StopRequested,
     TrialReleased,
@@ -26,7 +27,7 @@ from ashtune.events import (
 from ashtune.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.orders import Order, Pause, Release, Train
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.study.crew import Crew, Holding
+from ashtune.study.crew import Assigned, Crew, Holding
 from ashtune.study.shelf import Shelf
 
 WITHDRAWN_IN_A_ROW = 1_000
@@ -90,7 +91,7 @@ class Controller:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         orders = self._orders_after(event)
         if self.stopping and not was_stopping:
-            orders += [Pause(worker, job.trial) for worker, job in self._crew.running.items()]
+            orders += [Pause(assigned.worker, trial) for trial, assigned in self._crew.running.items()]
         return orders
 
     def _orders_after(self, event: Event) -> list[Order]:
@@ -103,13 +104,12 @@ class Controller:
             case TrialReleased():
                 orders = self._released(event)
             case WorkerJoined(worker=worker):
-                self._crew.rest(worker)
-            case JobFailed(worker=worker):
-                job = self._leave(worker, event.trial, event.rung)
-                orders = self._fail(job)
-            case TrialWithdrawn(worker=worker):
-                job = self._leave(worker, event.trial, event.rung)
-                orders = self._withdraw(job)
+                self._crew.join(worker)
+            case PlacesChanged(worker=worker, places=places):
+                self._crew.offer(worker, places)
+            case JobFailed() | TrialWithdrawn():
+                job = self._leave(event.worker, event.trial, event.rung)
+                orders = self._fail(job) if isinstance(event, JobFailed) else self._withdraw(job)
             case JobPaused():
                 orders = self._paused(event)
             case WorkerLost(worker=worker):
@@ -213,13 +213,12 @@ class Controller:
         return job
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
-        job = self._crew.running.pop(worker, None)
-        if job is None or job.trial != trial or job.rung != rung:
-            ordered = "nothing" if job is None else f"trial {job.trial} to rung {job.rung}"
+        assigned = self._crew.running.pop(trial, None)
+        if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
-                f"replay orders worker {worker} {ordered} where the file says trial {trial} to rung {rung}"
+                f"replay orders {self._crew.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
-        return job
+        return Job(trial, rung)
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
         """Give jobs to the free workers: each to the one that saved its trial, if free, else the longest idle.
@@ -268,12 +267,12 @@ class Controller:
         trial = job.trial
         saved = self.shelf.use(trial)
         worker = self._crew.take(None if saved is None else saved.worker)
-        self._crew.running[worker] = job
+        self._crew.running[trial] = Assigned(worker, job.rung)
         if trial >= self._started:
             self._started = trial + 1
         return Train(worker, trial, job.rung, 0 if saved is None else saved.resource, self._rungs[job.rung])
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         """Let a worker go on with the trial that it holds."""
-        self._crew.running[holding.worker] = job
+        self._crew.running[job.trial] = Assigned(holding.worker, job.rung)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

@@ -16,7 +16,7 @@ from ashtune.jobs import Goal, WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.training.desk import Dismissed
+from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
 from ashtune.training.objective import Objective, Workbench
 
@@ -27,7 +27,6 @@ class QueueDesk:
     def __init__(self, outbox: "queue.SimpleQueue[FromWorker]") -> None:
         self.inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox = outbox
-        self._peeked: list[ToWorker] = []
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
@@ -35,16 +34,14 @@ class QueueDesk:
 
     def receive(self) -> ToWorker:
         """Wait for the next message."""
-        message = self._peeked.pop() if self._peeked else self.inbox.get()
+        message = self.inbox.get()
         if message is None:
             raise Dismissed
         return message
 
-    def peek(self) -> ToWorker | None:
-        """Return a message if one has come already."""
-        if not self._peeked and not self.inbox.empty():
-            self._peeked.append(self.receive())
-        return self._peeked[0] if self._peeked else None
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
+        return None if self.inbox.empty() else self.receive()
 
 
 class ThreadWorkers:
@@ -79,8 +76,9 @@ class ThreadWorkers:
         for number in range(first_worker, first_worker + workers):
             worker = WorkerId(number)
             desk = self._desks[worker] = QueueDesk(self._said)
-            bench = Workbench(objective, Setup(worker, "", goal, str(study), 0, []), desk)
-            thread = threading.Thread(target=_serve, args=(bench, desk), daemon=True)
+            tray = Tray(desk)
+            bench = Workbench(objective, Setup(worker, "", goal, str(study), 0, []), tray)
+            thread = threading.Thread(target=_serve, args=(bench, tray), daemon=True)
             thread.start()
             self._threads.append(thread)
             self._said.put(WorkerJoined(0, worker))
@@ -130,10 +128,10 @@ class ThreadWorkers:
             thread.join()
 
 
-def _serve(bench: Workbench, desk: QueueDesk) -> None:
+def _serve(bench: Workbench, tray: Tray) -> None:
     try:
         while True:
-            message = desk.receive()
+            message = tray.next()
             if isinstance(message, Assignment):
                 bench.run(message)
     except Dismissed:

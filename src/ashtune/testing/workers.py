@@ -229,6 +229,64 @@ class WorkersSuite:
         assert times == sorted(times)
         assert times[-1] <= yard.workers.now()
 
+    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeYard, tmp_path: Path) -> None:
+        """What is held is answered before the next job begins."""
+        yard = engine(tmp_path, _count, 1)
+        worker = yard.next(WorkerJoined).worker
+        for trial in range(3):
+            yard.train(worker, trial, target=2)
+        for trial in range(3):
+            found = yard.next(JobFinished)
+            assert (found.trial, found.held) == (trial, True)
+            yard.go_on(worker, trial, rung=1, start=2, target=3)
+            assert yard.next(JobFinished).metrics["trained"] == 3.0
+            yard.workers.carry_out(Release(worker, TrialId(trial)))
+            assert yard.next(TrialReleased).trial == trial
+
+    def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeYard, tmp_path: Path) -> None:
+        """They end where they would have begun."""
+        gate = tmp_path / "gate"
+
+        def patient(trial: Any) -> None:
+            import time
+
+            for epoch in trial.epochs():
+                trial.report(score=1.0)
+                gate.write_text(str(epoch))
+                time.sleep(0.01)
+
+        yard = engine(tmp_path, patient, 1)
+        worker = yard.next(WorkerJoined).worker
+        for trial in range(2):
+            yard.train(worker, trial, target=2_000)
+        while not gate.exists():
+            yard.workers.wait(yard.workers.now() + 0.01)
+        for trial in range(2):
+            yard.workers.carry_out(Pause(worker, TrialId(trial)))
+        first, second = yard.next(JobPaused), yard.next(JobPaused)
+        assert (first.trial, second.trial, second.resource) == (0, 1, 0)
+        assert first.resource > 0
+
+    def test_of_the_jobs_of_a_dead_worker_the_one_it_had_begun_is_named(self, engine: MakeYard, tmp_path: Path) -> None:
+        """Those that waited are not to blame."""
+        if not self.isolates:
+            return
+
+        def deadly(trial: Any) -> float:
+            if trial["x"] == 1:
+                os._exit(3)
+            return 1.0
+
+        yard = engine(tmp_path, deadly, 1)
+        worker = yard.next(WorkerJoined).worker
+        for trial in range(4):
+            yard.train(worker, trial)
+        assert yard.next(JobFinished).trial == 0
+        assert yard.next(WorkerLost).trial == 1
+        heir = yard.next(WorkerJoined).worker
+        yard.train(heir, 2)
+        assert yard.next(JobFinished).trial == 2
+
     def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeYard, tmp_path: Path) -> None:
         """What ends the process costs one job."""
         if not self.isolates:

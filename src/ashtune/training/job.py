@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause, Release
-from ashtune.training.desk import Desk
+from ashtune.orders import Release
+from ashtune.training.desk import Tray
 from ashtune.training.messages import Assignment, Progress
 from ashtune.training.reports import Reports
 
@@ -25,7 +25,7 @@ class RunningJob:
     def __init__(
         self,
         assignment: Assignment,
-        desk: Desk,
+        desk: Tray,
         reports: Reports,
         *,
         worker: WorkerId,
@@ -63,8 +63,7 @@ class RunningJob:
             return False
         if trained >= self.target:
             return self.reports.last_resource == self.target and self._ask()
-        if isinstance(self._desk.peek(), Pause):
-            self._desk.receive()
+        if self._desk.is_to_pause(self.trial):
             self.phase = "pausing"
             return False
         return True
@@ -76,11 +75,11 @@ class RunningJob:
             self._desk.send(self.failed(complaint))
             return False
         self._desk.send(self.finished(held=True))
-        answer = self._desk.receive()
+        answer = self._desk.answer(self.trial)
         self._began = time.perf_counter()
-        if not (isinstance(answer, Assignment) and answer.in_place):
+        if isinstance(answer, Release):
             self.phase = "releasing"
-            self.is_kept = not isinstance(answer, Release) or answer.keep
+            self.is_kept = answer.keep
             return False
         self.rung, self.target = answer.rung, answer.target
         self.start = answer.start

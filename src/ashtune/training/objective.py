@@ -13,7 +13,7 @@ import msgspec
 
 from ashtune.errors import InvalidConfiguration, ObjectiveError
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.training.desk import Desk, Dismissed
+from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Broken, Setup
 from ashtune.training.reports import MetricMissing, Reports
@@ -34,7 +34,7 @@ class Workbench:
         file: Where the training function stands, for its tracebacks.
     """
 
-    def __init__(self, objective: Objective, setup: Setup, desk: Desk, *, file: str = "") -> None:
+    def __init__(self, objective: Objective, setup: Setup, desk: Tray, *, file: str = "") -> None:
         self._objective = objective
         self._file = file
         self._setup = setup
