@@ -10,7 +10,7 @@ SEQUENTIAL_TRIALS = 64
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--trials", type=int, default=256, metavar="N", help="configurations for ASH (256)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes for ASH (all cores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     parser.add_argument("--directory", metavar="DIR", help="where the studies are kept (a new one under runs)")
     parser.add_argument("--quiet", action="store_true", help="show only the result")
@@ -22,7 +22,9 @@ def main(given: argparse.Namespace) -> int:
 
     from ashtune.cli.showing import say, show_study
     from ashtune.demo import digits, objective
-    from ashtune.engines.cores import available_cores
+    from ashtune.engines.entrance import enter
+    from ashtune.limits import Means
+    from ashtune.staff import head_count
     from ashtune.tune import tune
 
     digits.load()  # a missing scikit-learn is said before anything starts
@@ -45,7 +47,8 @@ def main(given: argparse.Namespace) -> int:
         objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
         directory=base / "sequential", **common,
     )  # fmt: skip
-    workers = given.workers or available_cores()
+    world = enter(workers_given=given.workers is not None)
+    workers = head_count(Means(workers=given.workers), world, given.trials)
     say(f"2. ASH: {given.trials} configurations on {workers} worker{'s' if workers > 1 else ''}.")
     study = tune(
         objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common

@@ -11,7 +11,7 @@ import time
 import warnings
 from typing import Any, NoReturn
 
-from ashtune.engines import launch
+from ashtune.engines import launch, remnants
 from ashtune.engines.rank import attend
 from ashtune.engines.world import FINALIZE_SECONDS, World
 from ashtune.errors import StudyError
@@ -78,6 +78,10 @@ def _load(found: launch.Launch) -> Any:
         raise
     if not MPI.Is_initialized():
         _refuse(found, launch.mismatch(found, MPI.Get_library_version()))
+        remnants.clear(os.environ)
+        if "OMPI_MCA_mpi_ft_enable" in os.environ:
+            # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
+            os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     return MPI
 

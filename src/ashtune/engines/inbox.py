@@ -56,8 +56,9 @@ class Inbox:
         return letters
 
     def wait(self) -> list[ToRank]:
-        """Wait until something has come."""
+        """Wait until something has come; meanwhile send what a slow driver could not take at once."""
         while not (letters := self.look()):
+            self._post.flush()
             self.rest()
         return letters
 
@@ -68,7 +69,6 @@ class Inbox:
     def wait_for_the_end(self) -> None:
         """Take no notice of anything until the study is over."""
         while True:
-            self._post.flush()
             for at, letter in enumerate(letters := self.wait()):
                 if isinstance(letter, Closing | Leaving | Opening):
                     self.put_back(letters[at:])

@@ -39,10 +39,16 @@ class RankDesk:
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
         if self._luggage is not None:
+            sys.stdout.flush()
             self._luggage.before(message)
             self._luggage.log()
         self._post.put(DRIVER, message)
         self._post.flush()
+
+    def close(self) -> None:
+        """Send the end of the log."""
+        if self._luggage is not None:
+            self._luggage.unload()
 
     def receive(self) -> ToWorker:
         """Wait for the next message.
@@ -83,12 +89,14 @@ def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path,
     os.environ.update(environment)
     pulse = Pulse(world, [DRIVER])
     pulse.start()
+    desk = RankDesk(world, inbox, opening, directory)
     try:
         with OutputTo(logs / f"worker-{opening.setup.worker}.log"):
-            serve(RankDesk(world, inbox, opening, directory))
+            serve(desk)
     except Dismissed:
         pass
     finally:
+        desk.close()
         pulse.stop()
         os.environ.clear()
         os.environ.update(before)

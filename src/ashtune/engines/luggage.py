@@ -35,6 +35,11 @@ class Luggage:
             case _:
                 pass
 
+    def unload(self) -> None:
+        """Send the end of the log and nothing else: the study is over, no checkpoint is waited for any more."""
+        self._post.forget(DRIVER)
+        self.log()
+
     def log(self) -> None:
         """Send what the worker has printed since the last time."""
         while self._log and (data := self._courier.growth(self._log, self._sent)):

@@ -12,6 +12,7 @@ from ashtune.engines.inrank import train_in_rank
 from ashtune.engines.letters import Closed, Leaving, Opening
 from ashtune.engines.node import environment_of, gpus_present
 from ashtune.engines.shell import Shell
+from ashtune.engines.stop import SIGNALS
 from ashtune.engines.world import DRIVER, World
 from ashtune.errors import AshtuneError
 from ashtune.study.journal import NAME, read_settings
@@ -22,7 +23,7 @@ DIRECTORY_SECONDS = 3.0
 
 def attend(world: World) -> bool:
     """Serve until dismissed; return whether MPI can be finalised after."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
     inbox = Inbox(world)
     try:
@@ -37,6 +38,8 @@ def attend(world: World) -> bool:
                     _serve(world, inbox, letter)
                     break
     finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # the interpreter, as it ends, gives up handlers but not this
         inbox.tidy_up()
 
 

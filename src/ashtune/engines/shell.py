@@ -82,7 +82,7 @@ class Shell:
         finally:
             self._processes.close()
             if self._luggage is not None:
-                self._luggage.log()
+                self._luggage.unload()
 
     def _pass_on(self, letter: Assignment | Release | Pause | Discard) -> None:
         match letter:

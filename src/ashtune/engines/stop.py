@@ -19,6 +19,9 @@ class StopSwitch:
 
     Signals reach Python's main thread only; in another thread the time limit works all the same.
 
+    After a stop SIGUSR1 stays ignored unless someone listened to it before: one more of them, or the warning of
+    an end that was seen coming, would kill the script before its exit status says that the study goes on.
+
     ``signals`` are those received, oldest first, repeated ones included.
 
     Args:
@@ -35,6 +38,7 @@ class StopSwitch:
         self._grace = grace
         self.signals: list[int] = []
         self._stopping_since = math.inf
+        self._has_stopped = False
         self._before: dict[int, Any] = {}
 
     def reason(self, now: float) -> str:
@@ -44,6 +48,7 @@ class StopSwitch:
             reason = f"{_name(self.signals[0])} received"
         elif now >= self.deadline:
             reason = self._at_deadline
+        self._has_stopped = bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
@@ -62,7 +67,8 @@ class StopSwitch:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            is_to_come = number == signal.SIGUSR1 and handler == signal.SIG_DFL and self._has_stopped
+            signal.signal(number, signal.SIG_IGN if is_to_come else handler)
 
 
 def _name(number: int) -> str:
