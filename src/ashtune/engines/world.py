@@ -71,7 +71,8 @@ class World:
             return
         self._has_left = True
         self.pulse.stop()
-        is_whole = not self.lost or self.family == "openmpi"
+        # Open MPI does without the ranks that it knows are dead; MPICH, and either of a silent one, would wait for it.
+        is_whole = not self.lost or (self.family == "openmpi" and self.lost <= self.post.failed)
         for rank in self.ranks:
             self.post.put(rank, Leaving(is_whole))
         deadline = time.monotonic() + FAREWELL_SECONDS
