@@ -138,13 +138,14 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker takes so many jobs at a time from now on; those it has not begun wait at it.
+    """A worker takes so many jobs at a time from now on, if they are up to a rung; they wait at it.
 
     One is the rule. More are for jobs so short that waiting for the next one would take longer.
     """
 
     worker: WorkerId
     places: int
+    rung: int = 0
 
 
 class StopRequested(_Fact, frozen=True):

@@ -204,6 +204,22 @@ def test_of_the_jobs_at_a_worker_only_the_first_runs_and_the_next_begins_when_it
     assert (tally.running, tally.rungs[0].running, tally.seconds_under_way) == (0, 0, 0.0)
 
 
+def test_a_held_trial_goes_on_before_those_that_wait_and_they_begin_when_it_is_let_go() -> None:
+    tally = after(WorkerJoined(0, W))
+    worker = tally.workers[W]
+    for trial in range(2):
+        tally.gave(Train(W, TrialId(trial), 0, 0, 1))
+    tally.saw(finished(0, 0.5, trial=0, time=1.0, held=True))
+    assert (worker.trial, tally.running) == (-1, 0)
+    tally.gave(Train(W, TrialId(0), 1, 1, 2, in_place=True))
+    assert (worker.trial, worker.rung, tally.running) == (0, 1, 1)
+    tally.saw(finished(1, 0.5, trial=0, time=2.0, held=True))
+    tally.gave(Release(W, TrialId(0)))
+    assert (worker.state, worker.saving) == ("saving", 0)
+    tally.saw(TrialReleased(3.0, worker=W, trial=TrialId(0), resource=2, seconds=0.9))
+    assert (worker.state, worker.trial, worker.since, tally.running) == ("training", 1, 3.0, 1)
+
+
 def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.gave(Train(W, TrialId(1), 2, 2, 4))

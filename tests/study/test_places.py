@@ -1,8 +1,10 @@
 """A worker whose jobs are short gets several at a time; nothing else changes."""
 
+import math
 import random
 from collections import Counter
 
+import msgspec
 import pytest
 
 from ashtune.events import (
@@ -12,12 +14,13 @@ from ashtune.events import (
     PlacesChanged,
     SessionStarted,
     StopRequested,
+    TrialReleased,
     WorkerJoined,
     WorkerLost,
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Train
+from ashtune.orders import Order, Pause, Release, Train
 from ashtune.schedulers.ash import Ash
 from ashtune.study.controller import Controller
 
@@ -44,69 +47,101 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_a_worker_with_three_places_gets_two_jobs_more_and_one_for_each_result() -> None:
+def test_the_job_that_a_worker_has_when_it_makes_an_offer_may_be_long_so_the_offer_holds_when_that_is_done() -> None:
     controller = office(ONE)
-    assert given(controller.handle(PlacesChanged(0, ONE, 3))) == [(ONE, 1), (ONE, 2)]
-    assert given(controller.handle(finished(ONE, 0))) == [(ONE, 3)]
+    assert controller.handle(PlacesChanged(0, ONE, 3, 2)) == []
+    assert given(controller.handle(finished(ONE, 0))) == [(ONE, 1), (ONE, 2), (ONE, 3)]
+    assert len(given(controller.handle(finished(ONE, 1)))) == 1
 
 
-def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_one_job_left() -> None:
+def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_left() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3))
+    controller.handle(PlacesChanged(0, ONE, 3, 2))
+    controller.handle(finished(ONE, 0))
     assert controller.handle(PlacesChanged(0, ONE, 1)) == []
-    assert controller.handle(finished(ONE, 0)) == []
     assert controller.handle(finished(ONE, 1)) == []
-    assert len(given(controller.handle(finished(ONE, 2)))) == 1
+    assert controller.handle(finished(ONE, 2)) == []
+    assert len(given(controller.handle(finished(ONE, 3)))) == 1
 
 
-def test_an_idle_worker_has_its_first_job_before_another_has_its_second() -> None:
-    controller = office(ONE, TWO, trials=2)
-    for worker, trial in ((ONE, 0), (TWO, 1)):
-        controller.handle(finished(worker, trial))
-    for worker in (ONE, TWO):
-        controller.handle(PlacesChanged(0, worker, 2))
-    orders = controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=6))
-    assert orders == []  # a new session, whose workers have to join anew
-    orders = controller.handle(WorkerJoined(0, ONE)) + controller.handle(PlacesChanged(0, ONE, 2))
-    assert [worker for worker, _ in given(orders)] == [ONE, ONE]
-    assert [worker for worker, _ in given(controller.handle(WorkerJoined(0, TWO)))] == [TWO]
+def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
+    controller = office(ONE, trials=4)
+    controller.handle(PlacesChanged(0, ONE, 4, 2))
+    assert len(given(controller.handle(finished(ONE, 0, loss=9.0)))) == 3
+    assert controller.handle(WorkerJoined(0, TWO)) == [], "there is nothing left to do"
+    assert given(controller.handle(finished(ONE, 1, loss=0.1))) == [(TWO, 1)]
+
+
+def test_a_job_above_the_rung_of_an_offer_waits_for_an_idle_worker_and_none_waits_behind_it() -> None:
+    controller = office(ONE)
+    controller.handle(PlacesChanged(0, ONE, 3, 0))
+    controller.handle(finished(ONE, 0, loss=0.1))  # three more, trials 1 to 3
+    assert given(controller.handle(finished(ONE, 1, loss=0.2))) == [], "trial 0 is promoted, and waits"
+    assert given(controller.handle(finished(ONE, 2, loss=0.3))) == []
+    assert given(controller.handle(finished(ONE, 3, loss=0.4))) == [(ONE, 0)], "and nothing behind it"
+    assert len(given(controller.handle(finished(ONE, 0, rung=1)))) == 1, "trial 1 is promoted, too"
+
+
+def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no_more() -> None:
+    controller = office(ONE)
+    controller.handle(PlacesChanged(0, ONE, 3, 2))
+    controller.handle(finished(ONE, 0, loss=9.0))
+    controller.handle(PlacesChanged(0, ONE, 1))
+    for trial in (1, 2):
+        held = msgspec.structs.replace(finished(ONE, trial, loss=10.0 + trial), held=True)
+        assert controller.handle(held) == [Release(ONE, TrialId(trial))]
+    held = msgspec.structs.replace(finished(ONE, 3, loss=20.0), held=True)
+    assert len(given(controller.handle(held))) == 1
 
 
 def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3))
+    controller.handle(PlacesChanged(0, ONE, 3, 2))
+    controller.handle(finished(ONE, 0, loss=math.inf))  # trials 1 to 3 wait at it
+    orders = []
     for number in (1, 2):
-        worker = WorkerId(number)
-        controller.handle(WorkerLost(time=0, worker=WorkerId(number - 1), trial=TrialId(0), reason="SIGSEGV"))
-        orders = controller.handle(WorkerJoined(0, worker)) + controller.handle(PlacesChanged(0, worker, 3))
-        if number == 1:
-            assert given(orders) == [(worker, 0), (worker, 1), (worker, 2)]
-    assert given(orders) == [(WorkerId(2), 1), (WorkerId(2), 2), (WorkerId(2), 3)], "trial 0 killed two: it fails"
+        lost = WorkerLost(time=0, worker=WorkerId(number - 1), trial=TrialId(1), reason="SIGSEGV")
+        assert controller.handle(lost) == []
+        orders += given(controller.handle(WorkerJoined(0, WorkerId(number))))
+    assert orders == [(WorkerId(1), 1), (WorkerId(2), 2)], "trial 1 killed two and fails, trial 2 did nothing"
+    assert given(controller.handle(finished(WorkerId(2), 2, loss=math.inf))) == [(WorkerId(2), 3)]
 
 
 def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 2))
-    assert controller.handle(StopRequested(0, "enough")) == [Pause(ONE, TrialId(0)), Pause(ONE, TrialId(1))]
-    for trial in (0, 1):
+    controller.handle(PlacesChanged(0, ONE, 2, 2))
+    controller.handle(finished(ONE, 0, loss=math.inf))
+    assert controller.handle(StopRequested(0, "enough")) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
+    for trial in (1, 2):
         assert controller.is_open
         controller.handle(JobPaused(time=0, worker=ONE, trial=TrialId(trial), rung=0, resource=0, seconds=0.0))
     assert not controller.is_open
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(60))
 def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees(seed: int) -> None:
     choose = random.Random(seed)
     controller, journal = office(trials=60), []
     at: dict[WorkerId, list[Train]] = {}
+    holds: dict[WorkerId, int] = {}
     done: Counter[tuple[int, int]] = Counter()
 
     def happens(event: Event) -> None:
         journal.append(event)
         for order in controller.handle(event):
-            if isinstance(order, Train):
-                at[order.worker].append(order)
+            match order:
+                case Train(in_place=True):
+                    del holds[order.worker]
+                    at[order.worker].insert(0, order)
+                case Train():
+                    at[order.worker].append(order)
+                case Release():
+                    del holds[order.worker]
+                    letting_go.append((order.worker, order.trial))
+                case _:
+                    pass
 
+    letting_go: list[tuple[WorkerId, TrialId]] = []
     for number in range(3):
         at[WorkerId(number)] = []
         happens(WorkerJoined(0, WorkerId(number)))
@@ -114,19 +149,28 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
     while not controller.is_complete:
         worker = choose.choice(list(at))
         what = choose.random()
-        if what < 0.2:
-            happens(PlacesChanged(0, worker, choose.randint(1, 6)))
-        elif what < 0.25 and joined < 12:
-            begun = at.pop(worker)
+        if letting_go and what < 0.3:
+            who, trial = letting_go.pop(choose.randrange(len(letting_go)))
+            size = choose.choice([None, 10])
+            happens(TrialReleased(time=0, worker=who, trial=trial, resource=1, seconds=0.0, checkpoint=size))
+        elif what < 0.5:
+            happens(PlacesChanged(0, worker, choose.randint(1, 6), choose.randint(0, 2)))
+        elif what < 0.55 and joined < 12:
+            del at[worker]
+            letting_go = [(who, trial) for who, trial in letting_go if who != worker]
             at[WorkerId(joined)] = []
             happens(WorkerLost(time=0, worker=worker, reason="SIGKILL"))
             happens(WorkerJoined(0, WorkerId(joined)))
             joined += 1
-            assert all(isinstance(order, Train) for order in begun)
         elif at[worker]:
             order = at[worker].pop(0)
             done[order.trial, order.rung] += 1
-            happens(finished(worker, order.trial, rung=order.rung, loss=choose.random()))
+            event = finished(worker, order.trial, rung=order.rung, loss=choose.random())
+            if choose.random() < 0.5:
+                holds[worker] = order.trial
+                event = msgspec.structs.replace(event, held=True)
+            happens(event)
+            assert not holds, "who holds a trial hears at once what becomes of it"
     assert set(done.values()) == {1}
     assert {trial for trial, rung in done if rung == 0} == set(range(60))
     again = office(trials=60)

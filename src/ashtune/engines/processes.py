@@ -92,7 +92,10 @@ class Processes:
         if process is None:
             return
         if isinstance(message, Assignment):
-            self._jobs[worker].append(message)
+            if message.in_place:  # before those that wait
+                self._jobs[worker].appendleft(message)
+            else:
+                self._jobs[worker].append(message)
             self._since.setdefault(worker, self._moment)
         elif isinstance(message, Release):
             self._saving[worker] = self._moment

@@ -87,20 +87,16 @@ class Tally:
                 self._start(trial)
             case TrialReleased():
                 self._released(event)
-            case JobFailed(trial=trial, rung=rung):
-                self._leave(event.worker, trial, event.seconds)
-                self.rungs[rung].seconds += event.seconds
-                self._fail(trial, rung, event.reason, event.traceback)
-            case JobPaused():
-                self._paused(event)
-            case TrialWithdrawn():
-                self._withdraw(event)
+            case JobFailed() | JobPaused() | TrialWithdrawn():
+                self._ended(event)
             case WorkerJoined(worker=worker):
                 self._join(worker)
             case WorkerLost():
                 self._lose(event)
-            case StopRequested() | PlacesChanged():
-                self.stopping = self.stopping or getattr(event, "reason", "")
+            case StopRequested(reason=reason):
+                self.stopping = self.stopping or reason
+            case PlacesChanged():
+                pass
             case SessionStarted():
                 self._start_session(event, before)
             case _:
@@ -113,7 +109,7 @@ class Tally:
             worker = self.workers.get(order.worker)
             if worker is None:
                 return  # it died a moment ago; the job is given out again
-            if worker.trial == NOBODY:
+            if order.in_place or (worker.trial == NOBODY and not worker.ahead):
                 self._begin(worker, order)
             else:
                 worker.ahead.append(order)
@@ -228,8 +224,8 @@ class Tally:
             if before >= 0:
                 self.rungs[before].promoted += 1
 
-    def _leave(self, number: WorkerId, trial: TrialId, seconds: float) -> None:
-        """A worker's job is over."""
+    def _leave(self, number: WorkerId, trial: TrialId, seconds: float, *, held: bool = False) -> None:
+        """A worker's job is over; the next that waits at it begins, unless it holds its trial to hear of it."""
         worker = self.workers.get(number)
         if worker is None:
             return
@@ -240,12 +236,12 @@ class Tally:
             self._sum_since -= worker.since
             worker.trial = NOBODY
             worker.since = self.now
-            if worker.ahead:
+            if worker.ahead and not held:
                 self._begin(worker, worker.ahead.popleft())
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
-        self._leave(event.worker, trial, seconds)
+        self._leave(event.worker, trial, seconds, held=event.held)
         self._reach(trial, number)
         rung = self.rungs[number]
         rung.arrived += 1
@@ -277,7 +273,23 @@ class Tally:
             worker.saving = NOBODY
             if worker.trial != NOBODY:  # only now does the next job begin
                 self._sum_since += self.now - worker.since
-            worker.since = self.now
+                worker.since = self.now
+            elif worker.ahead:
+                self._begin(worker, worker.ahead.popleft())
+            else:
+                worker.since = self.now
+
+    def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
+        """A job ended without a result."""
+        match event:
+            case JobFailed(trial=trial, rung=rung):
+                self._leave(event.worker, trial, event.seconds)
+                self.rungs[rung].seconds += event.seconds
+                self._fail(trial, rung, event.reason, event.traceback)
+            case JobPaused():
+                self._paused(event)
+            case TrialWithdrawn():
+                self._withdraw(event)
 
     def _paused(self, event: JobPaused) -> None:
         self._leave(event.worker, event.trial, event.seconds)

@@ -105,8 +105,8 @@ class Controller:
                 orders = self._released(event)
             case WorkerJoined(worker=worker):
                 self._crew.join(worker)
-            case PlacesChanged(worker=worker, places=places):
-                self._crew.offer(worker, places)
+            case PlacesChanged(worker=worker, places=places, rung=rung):
+                self._crew.offer(worker, places, rung)
             case JobFailed() | TrialWithdrawn():
                 job = self._leave(event.worker, event.trial, event.rung)
                 orders = self._fail(job) if isinstance(event, JobFailed) else self._withdraw(job)
@@ -124,20 +124,20 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _finished(self, event: JobFinished) -> list[Order]:
-        job = self._take_off(event.worker, event.trial, event.rung)
+        assigned = self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
-        self._scheduler.record(job, loss)
+        self._scheduler.record(Job(event.trial, event.rung), loss)
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
         self._best_loss = min(loss, self._best_loss)
         self._stop_at_limits()
         if event.held:
-            return self._employ_the_idle(Holding(event.worker, job.trial, job.rung, loss))
-        self._crew.rest(event.worker)
+            return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss, assigned.is_short))
+        self._crew.ended(event.worker, is_short=assigned.is_short)
         if event.checkpoint is None:
             return self._employ_the_idle(None)
-        orders = self._save(Holding(event.worker, job.trial, job.rung, loss), event.resource, event.checkpoint)
-        return orders + self._employ_the_idle(None)
+        holding = Holding(event.worker, event.trial, event.rung, loss, assigned.is_short)
+        return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
 
     def _released(self, event: TrialReleased) -> list[Order]:
         holding = self._crew.released(event.trial)
@@ -208,42 +208,44 @@ class Controller:
 
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
         """The worker ended its job in some way and is free."""
-        job = self._take_off(worker, trial, rung)
-        self._crew.rest(worker)
-        return job
+        assigned = self._take_off(worker, trial, rung)
+        self._crew.ended(worker, is_short=assigned.is_short)
+        return Job(trial, rung)
 
-    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
+    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         assigned = self._crew.running.pop(trial, None)
         if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
                 f"replay orders {self._crew.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
-        return Job(trial, rung)
+        return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
-        """Give jobs to the free workers: each to the one that saved its trial, if free, else the longest idle.
+        """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
 
         ``holding`` is a worker that has just reported and waits to hear whether its trial goes on:
-        it goes on in place if it may, and takes another trial only when nobody else is free.
+        it goes on in place if it may, and takes another trial only when nobody else has room.
         """
         orders: list[Order] = []
-        idle = self._crew.count_idle()
-        while (idle or holding is not None) and not self.stopping:
+        crew = self._crew
+        while (crew.has_room or (holding is not None and crew.has_only(holding))) and not self.stopping:
             job = self._next_job()
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
                 orders.append(self._go_on(holding, job))
                 holding = None
-            elif job.trial in self._crew.releasing:
-                self._crew.wait_for_release(job)
-            elif idle:
-                orders.append(self._train(job))
-                idle -= 1
-            elif holding is not None:
+            elif job.trial in crew.releasing:
+                crew.wait_for_release(job)
+            elif crew.has_room and (order := self._train(job)) is not None:
+                orders.append(order)
+            elif holding is not None and crew.has_only(holding):
                 orders += self._release(holding)
-                orders.append(self._train(job))
                 holding = None
+                crew.hold_back(job)  # for the worker that has just become idle
+            else:
+                crew.hold_back(job)
+                break
         if holding is not None:
             orders += self._release(holding)
         return orders
@@ -257,22 +259,23 @@ class Controller:
         """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
         crew, trial = self._crew, holding.trial
         crew.releasing[trial] = holding
-        crew.rest(holding.worker)
+        crew.ended(holding.worker, is_short=holding.is_short)
         orders = self._free_the_hopeless()
         keep = trial not in crew.condemned
         return [*orders, Release(holding.worker, trial, keep)]
 
-    def _train(self, job: Job) -> Train:
-        """Give a job to an idle worker, if it can be to the one that saved this trial."""
+    def _train(self, job: Job) -> Train | None:
+        """Give a job to a worker, if it can be to the one that saved this trial; None if nobody has room for it."""
         trial = job.trial
         saved = self.shelf.use(trial)
-        worker = self._crew.take(None if saved is None else saved.worker)
-        self._crew.running[trial] = Assigned(worker, job.rung)
+        worker = self._crew.take(job, None if saved is None else saved.worker)
+        if worker is None:
+            return None
         if trial >= self._started:
             self._started = trial + 1
         return Train(worker, trial, job.rung, 0 if saved is None else saved.resource, self._rungs[job.rung])
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         """Let a worker go on with the trial that it holds."""
-        self._crew.running[job.trial] = Assigned(holding.worker, job.rung)
+        self._crew.go_on(job, holding)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

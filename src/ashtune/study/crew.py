@@ -3,7 +3,8 @@
 Rule 1: a job that was given out and not finished is given out again before anything new.
 Rule 2: a job for a trial that a worker is still saving waits until it is saved.
 Rule 3: a trial that kills two workers fails.
-Rule 4: a worker has one job at a time, or as many as the places it offered.
+Rule 4: a worker has one job at a time. While its jobs are short it offers more places: for jobs up to a rung,
+and only as long as it has none above that.
 Rule 5: the worker that saved a trial takes it up again if it is idle. Who takes a job never decides
 which job is next.
 """
@@ -25,13 +26,24 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
     trial: TrialId
     rung: int
     loss: float
+    is_short: bool
 
 
 class Assigned(msgspec.Struct, frozen=True, gc=False):
-    """Who has the job of a trial, and up to which rung."""
+    """Who has the job of a trial, up to which rung, and whether it is one that a worker takes several of."""
 
     worker: WorkerId
     rung: int
+    is_short: bool
+
+
+class Offer(msgspec.Struct, gc=False):
+    """What a worker offers, ``places`` for jobs up to ``rung``, and the jobs it has, ``short`` ones and others."""
+
+    places: int
+    rung: int
+    jobs: int
+    short: int
 
 
 class Crew:
@@ -41,11 +53,10 @@ class Crew:
         self.running: dict[TrialId, Assigned] = {}
         self.releasing: dict[TrialId, Holding] = {}
         self.condemned: set[TrialId] = set()  # being saved, though no promotion can reach them
-        # A set in order of arrival. Not a plain dict, which looks for its first key past all removed ones.
-        self._idle: OrderedDict[WorkerId, int] = OrderedDict()  # -> free places
-        self._free_places = 0
-        self._places: dict[WorkerId, int] = {}  # of those that offer more than one
-        self._overdrawn: dict[WorkerId, int] = {}  # jobs more than they have places for
+        self._offers: dict[WorkerId, Offer] = {}  # of those that made one
+        # Sets in order of arrival. Not plain dicts, which look for their first key past all removed ones.
+        self._idle: OrderedDict[WorkerId, None] = OrderedDict()
+        self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # at work, with a place free
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
         self._deaths: dict[TrialId, int] = {}
@@ -55,46 +66,81 @@ class Crew:
         """Whether a job runs or a trial is being saved."""
         return bool(self.running or self.releasing)
 
-    def count_idle(self) -> int:
-        """Return how many jobs can be given out."""
-        return self._free_places
+    @property
+    def has_room(self) -> bool:
+        """Whether any worker can take a job."""
+        return bool(self._idle or self._spare)
 
     def join(self, worker: WorkerId) -> None:
         """A worker is there, with nothing to do."""
         self._leave(worker)
-        self.rest(worker)
+        self._idle[worker] = None
 
-    def rest(self, worker: WorkerId) -> None:
-        """A worker has a place for a job."""
-        if self._overdrawn and worker in self._overdrawn:
-            self._overdrawn[worker] -= 1
-            if not self._overdrawn[worker]:
-                del self._overdrawn[worker]
-            return
-        self._idle[worker] = self._idle.get(worker, 0) + 1
-        self._free_places += 1
+    def offer(self, worker: WorkerId, places: int, rung: int) -> None:
+        """A worker takes so many jobs from now on, those it has included, if they are up to a rung."""
+        offer = self._offers.get(worker)
+        if offer is None:  # until now it had one job at most
+            offer = self._offers[worker] = Offer(places, rung, jobs=0 if worker in self._idle else 1, short=0)
+        offer.places, offer.rung = places, rung
+        self._place(worker, offer)
 
-    def offer(self, worker: WorkerId, places: int) -> None:
-        """A worker has so many places from now on, those taken included."""
-        change = places - self._places.get(worker, 1)
-        self._places[worker] = places
-        for _ in range(change):
-            self.rest(worker)
-        for _ in range(-change):
-            if worker in self._idle:
-                self.take(worker)
-            else:
-                self._overdrawn[worker] = self._overdrawn.get(worker, 0) + 1
+    def ended(self, worker: WorkerId, *, is_short: bool) -> None:
+        """A worker has done with a job."""
+        if self._offers and (offer := self._offers.get(worker)) is not None:
+            offer.jobs -= 1
+            offer.short -= is_short
+            self._place(worker, offer)
+        else:
+            self._idle[worker] = None
 
-    def take(self, preferred: WorkerId | None) -> WorkerId:
-        """Return a worker with a free place, now taken: the preferred one if it has, else the longest idle. O(1)."""
-        idle = self._idle
-        worker = next(iter(idle)) if preferred is None or preferred not in idle else preferred
-        left = idle.pop(worker) - 1
-        if left:
-            idle[worker] = left  # behind the others, who are to have a job first
-        self._free_places -= 1
+    def has_only(self, holding: Holding) -> bool:
+        """Whether a worker has nothing but the trial that it holds."""
+        offer = self._offers.get(holding.worker)
+        return offer is None or offer.jobs == 1
+
+    def take(self, job: Job, preferred: WorkerId | None) -> WorkerId | None:
+        """Give a job to a worker and return it; None if no worker can take it. O(1).
+
+        An idle one comes first, the preferred one before the longest idle.
+        """
+        if self._idle:
+            worker = preferred if preferred is not None and preferred in self._idle else next(iter(self._idle))
+        elif self._spare:
+            worker = next(iter(self._spare))
+            if self._offers[worker].rung < job.rung:
+                return None
+        else:
+            return None
+        if self._offers and (offer := self._offers.get(worker)) is not None:
+            is_short = job.rung <= offer.rung
+            offer.jobs += 1
+            offer.short += is_short
+            self._place(worker, offer)
+        else:
+            is_short = False
+            del self._idle[worker]
+        self.running[job.trial] = Assigned(worker, job.rung, is_short)
         return worker
+
+    def go_on(self, job: Job, holding: Holding) -> None:
+        """A worker goes on with the trial that it holds, up to the next rung."""
+        is_short = False
+        if self._offers and (offer := self._offers.get(holding.worker)) is not None:
+            is_short = job.rung <= offer.rung
+            offer.short += is_short - holding.is_short
+            self._place(holding.worker, offer)
+        self.running[job.trial] = Assigned(holding.worker, job.rung, is_short)
+
+    def _place(self, worker: WorkerId, offer: Offer) -> None:
+        """Put a worker among those that it belongs to now, behind the others."""
+        self._spare.pop(worker, None)
+        if not offer.jobs:
+            if worker not in self._idle:
+                self._idle[worker] = None
+            return
+        self._idle.pop(worker, None)
+        if offer.jobs == offer.short < offer.places:
+            self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
         """Return a job that has to be given out again, oldest first."""
@@ -103,6 +149,10 @@ class Crew:
     def give_back(self, job: Job) -> None:
         """Keep a job to be given out again."""
         self._given_back.append(job)
+
+    def hold_back(self, job: Job) -> None:
+        """Keep a job that no worker can take now: it is the next one."""
+        self._given_back.appendleft(job)
 
     def wait_for_release(self, job: Job) -> None:
         """Hold back a job until its trial is saved."""
@@ -142,10 +192,9 @@ class Crew:
         for trial in list(self.releasing):
             self.released(trial)
         self.condemned.clear()
+        self._offers.clear()
         self._idle.clear()
-        self._places.clear()
-        self._overdrawn.clear()
-        self._free_places = 0
+        self._spare.clear()
 
     def orders_of(self, worker: WorkerId) -> str:
         """Return in words what a worker was ordered to do."""
@@ -153,6 +202,6 @@ class Crew:
         return f"worker {worker} {', '.join(jobs) or 'nothing'}"
 
     def _leave(self, worker: WorkerId) -> None:
-        self._free_places -= self._idle.pop(worker, 0)
-        self._places.pop(worker, None)
-        self._overdrawn.pop(worker, None)
+        self._offers.pop(worker, None)
+        self._idle.pop(worker, None)
+        self._spare.pop(worker, None)
