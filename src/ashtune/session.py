@@ -83,7 +83,7 @@ class Session:
         is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
         if not self._controller.is_complete and not self._means.quiet:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
-        if stop.signals:
+        if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
         if is_cut_short:
             self._exit(batch.TRY_AGAIN)

@@ -48,6 +48,22 @@ def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> Non
     assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
 
 
+def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(both: tuple[Path, Path]) -> None:
+    here, there = both
+    Courier(there).take(Parcel("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
+    (there / "checkpoints" / "3.8").mkdir()
+    (there / "checkpoints" / "3.8" / "older").write_bytes(b"x")
+    (here / "checkpoints" / "3.8").mkdir(parents=True)
+    (here / "checkpoints" / "3.8" / "weights").write_bytes(b"one")
+    carry(here, there, "checkpoints/3.8")
+    assert [entry.name for entry in (there / "checkpoints").iterdir()] == ["3.8"]
+    assert [entry.name for entry in (there / "checkpoints" / "3.8").iterdir()] == ["weights"]
+
+
+def test_what_is_not_there_is_not_sent(tmp_path: Path) -> None:
+    assert list(Courier(tmp_path).parcels("checkpoints/3.8")) == []
+
+
 def test_a_file_that_arrived_in_part_is_not_there_under_its_name(both: tuple[Path, Path]) -> None:
     _, there = both
     Courier(there).take(Parcel("checkpoints/3.8", b"half"))
@@ -97,6 +113,6 @@ def test_a_full_disk_is_said_in_one_line(both: tuple[Path, Path], monkeypatch: p
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(couriers.Courier, "_write", staticmethod(refuse))
+    monkeypatch.setattr(couriers.Courier, "_append", staticmethod(refuse))
     with pytest.raises(StudyError, match="No space left on device; make room"):
         Courier(both[1]).take(Parcel("weights", b"x", is_first=True, is_last=True))

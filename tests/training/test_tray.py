@@ -32,7 +32,7 @@ class Desk:
 
 
 def job(trial: int, *, in_place: bool = False) -> Assignment:
-    return Assignment(TrialId(trial), 0, 0, 1, in_place, msgspec.Raw(b"\x80"))
+    return Assignment(ME, TrialId(trial), 0, 0, 1, in_place, msgspec.Raw(b"\x80"))
 
 
 def test_an_answer_passes_the_jobs_that_wait_and_leaves_them_in_order() -> None:

@@ -42,7 +42,7 @@ class Desk:
 
 def assignment(*, rung: int = 0, start: int = 0, target: int = 4, in_place: bool = False) -> Assignment:
     config = msgspec.Raw(msgspec.msgpack.encode({"x": 0.5}))
-    return Assignment(TrialId(0), rung, start, target, in_place, config)
+    return Assignment(WorkerId(0), TrialId(0), rung, start, target, in_place, config)
 
 
 RELEASE = Release(WorkerId(0), TrialId(0))

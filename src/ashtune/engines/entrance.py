@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 
 from ashtune.engines import launch, remnants
 from ashtune.engines.rank import attend
-from ashtune.engines.world import FINALIZE_SECONDS, World
+from ashtune.engines.world import World
 from ashtune.errors import StudyError
+
+REFUSAL_SECONDS = 1.0
 
 _world: World | None = None
 
@@ -32,6 +34,8 @@ def enter(*, workers_given: bool = False) -> World | None:
     """
     global _world  # noqa: PLW0603 - MPI is one a process
     if _world is not None:
+        if _world.has_left:
+            raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")
         return _world
     found = launch.launched(os.environ)
     if found is None:
@@ -45,9 +49,21 @@ def enter(*, workers_given: bool = False) -> World | None:
     if world.rank != 0:
         _serve(world)
     world.pulse.start()
+    _remember_status(world)
     atexit.register(world.leave)
     _world = world
     return world
+
+
+def _remember_status(world: World) -> None:
+    """Have the exit status known when the interpreter ends, which does not tell it."""
+    exit_as_usual = sys.exit
+
+    def exit_and_remember(status: Any = None) -> NoReturn:
+        world.status = status if isinstance(status, int) else int(status is not None)
+        exit_as_usual(status)
+
+    sys.exit = exit_and_remember
 
 
 def leave(status: int) -> None:
@@ -57,10 +73,8 @@ def leave(status: int) -> None:
 
 
 def _serve(world: World) -> NoReturn:
-    is_whole = attend(world)
-    if not is_whole:
-        time.sleep(FINALIZE_SECONDS)  # rank 0 ends all of us together
-    world.finalize(is_whole=is_whole, status=0)
+    attend(world)
+    world.finalize(is_whole=True, status=0)
     sys.exit(0)
 
 
@@ -91,5 +105,6 @@ def _refuse(found: launch.Launch, why: str) -> None:
     if not why:
         return
     if found.rank != 0:
+        time.sleep(REFUSAL_SECONDS)  # some launchers end the others at once, rank 0 before it has said why
         sys.exit(2)
     raise StudyError(why)

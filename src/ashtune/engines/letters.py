@@ -42,8 +42,14 @@ class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
     """The rank has let go of the study; nothing of it runs any more."""
 
 
+class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
+    """The rank cannot train any more, in this study: no worker process can be started there, or none survives."""
+
+    reason: str
+
+
 ToRank = Opening | Assignment | Release | Pause | Discard | Closing | Leaving
-FromRank = Said | Closed
+FromRank = Said | Unable | Closed
 Letter = TypeVar("Letter")
 
 
@@ -58,14 +64,15 @@ class Mail(msgspec.Struct, Generic[Letter], frozen=True, array_like=True):
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file of the study: ``path`` is relative to its directory.
+    """A piece of a file or folder of the study: ``path`` is relative to its directory.
 
-    The pieces of a file come in order; the first one begins it anew, the last one completes it. A file
-    that only grows, as a log, is ``appended`` to.
+    In a folder, ``inside`` names the file. Pieces come in order; the first one of a file or folder begins
+    it anew, the last one completes it. A file that only grows, as a log, is ``appended`` to.
     """
 
     path: str
     data: bytes
+    inside: str = ""
     is_first: bool = False
     is_last: bool = False
     appended: bool = False

@@ -79,6 +79,7 @@ class LocalWorkers:
             said = self._processes.wait(max(0.0, seconds))
         except OSError as error:
             raise self._refused(error) from None
+        self._reception.trouble = self._reception.trouble or self._processes.trouble
         return self._reception.take_all(said, self.now())
 
     def carry_out(self, order: Order) -> None:

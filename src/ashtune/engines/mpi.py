@@ -6,6 +6,7 @@ Rule 2: a rank that dies costs the job it had, which is given to another; the tr
 was trained in a process of its own, unless it was trained in the rank itself.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,15 @@ import msgspec
 
 from ashtune.engines.assigning import assignment_of
 from ashtune.engines.courier import Courier
-from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening
+from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
 from ashtune.engines.patience import Patience
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
+from ashtune.engines.processes import Said
 from ashtune.engines.reception import Reception
 from ashtune.engines.vigil import Vigil
 from ashtune.engines.wastebasket import Wastebasket
 from ashtune.engines.world import World
-from ashtune.errors import StudyError
+from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import (
     Event,
     JobFailed,
@@ -90,6 +92,7 @@ class MpiWorkers:
         if not self._ranks:
             raise self._deserted()
         self._open_to_orders = set(self._ranks)
+        self._unable: set[int] = set()
         self._vigil = Vigil(self._ranks, world.silence_allowed, time.monotonic())
         (study / "logs").mkdir(exist_ok=True)
         self._open()
@@ -134,7 +137,11 @@ class MpiWorkers:
         if isinstance(order, Train):
             if self._waste:
                 self._waste.empty_of(order.trial)
-            self._jobs[order.worker][order.trial] = order
+            jobs = self._jobs[order.worker]
+            if order.in_place and jobs:  # before those that wait
+                self._jobs[order.worker] = {order.trial: order, **jobs}
+            else:
+                jobs[order.trial] = order
             if self._opening.carries_checkpoints and order.start and not order.in_place:
                 self._send_checkpoint(rank, order)
             self._post.put(rank, assignment_of(order, self._configurations))
@@ -149,6 +156,7 @@ class MpiWorkers:
         """Have all ranks let go of the study; those that do not within some seconds are lost."""
         self._waste.empty()
         for rank in self._open_to_orders:
+            self._post.forget(rank)  # nothing that waits is of use now
             self._post.put(rank, Closing())
         deadline = time.monotonic() + CLOSING_SECONDS
         patience = Patience(LONGEST_SLEEP)
@@ -160,7 +168,8 @@ class MpiWorkers:
             self._open_to_orders -= self._post.failed
             if not arrived:
                 patience.rest(LONGEST_SLEEP)
-        for rank in self._open_to_orders:
+        for rank in sorted(self._open_to_orders):
+            _say(f"rank {rank} does not let go of the study; it is given up for lost")
             self._give_up(rank)
 
     def _open(self) -> None:
@@ -188,12 +197,27 @@ class MpiWorkers:
             mail = self._mail.decode(message.body)
             if mail.edition != self._world.edition:
                 return
-            said = [letter for letter in mail.letters if not isinstance(letter, Closed)]
-            if len(said) < len(mail.letters):
-                self._open_to_orders.discard(rank)
-            for event in self._reception.take_all(said, self._moment):
+            said: list[Said] = []
+            for letter in mail.letters:
+                match letter:
+                    case Closed():
+                        self._open_to_orders.discard(rank)
+                    case Unable(reason=reason):
+                        self._do_without(rank, reason)
+                    case _:
+                        said.append(letter)
+            expected = [letter for letter in said if self._is_expected(letter)]
+            for event in self._reception.take_all(expected, self._moment):
                 self._note(rank, event)
                 events.append(event)
+
+    def _is_expected(self, letter: Said) -> bool:
+        """Whether the end of a job is that of one that was given to this worker, and not given back since."""
+        match letter:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                return letter.trial in self._jobs.get(letter.worker, ())
+            case _:
+                return True
 
     def _note(self, rank: int, event: Event) -> None:
         """Note what an event says about its rank."""
@@ -242,6 +266,14 @@ class MpiWorkers:
         if not self._open_to_orders and not events:
             raise self._deserted()
 
+    def _do_without(self, rank: int, reason: str) -> None:
+        """A rank cannot train any more. Its last worker is lost already; the others go on."""
+        self._unable.add(rank)
+        if self._unable >= self._open_to_orders:
+            self._reception.trouble = self._reception.trouble or ObjectiveError(reason)
+        else:
+            _say(f"{reason}; the other ranks go on")
+
     def _lose(self, rank: int, why: str, events: list[Event]) -> None:
         self._give_up(rank)
         self._open_to_orders.discard(rank)
@@ -265,10 +297,15 @@ class MpiWorkers:
         """Expect nothing more of a rank; should it live after all, it is told to leave."""
         self._vigil.forget(rank)
         self._world.lost.add(rank)
-        self._post.forget(rank)
+        self._post.forget(rank)  # but for what follows
         if rank not in self._post.failed:
             self._post.put(rank, Leaving(is_whole=False))
             self._post.flush()
 
     def _deserted(self) -> StudyError:
         return StudyError("no rank is left to train; what was found is kept: start again with more ranks to go on")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

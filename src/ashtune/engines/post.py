@@ -1,6 +1,7 @@
 """Messages between ranks: sent without waiting, received only when they have come.
 
-Rule 1: no call here blocks. A blocking receive, send or collective spins until the other side acts.
+Rule 1: no call here waits for another rank. A blocking receive, send or collective spins until the other side
+acts; of a large message an MPI may at first have no more than its envelope.
 Rule 2: one look for messages is two probes: in both MPIs a probe finds a message that has long arrived
 only in its second call, as the first one makes progress after it has looked.
 Rule 3: messages to a rank arrive in the order in which they were put; those that wait for the same
@@ -17,6 +18,7 @@ from ashtune.engines.letters import Parcel
 
 MAIL, PARCEL, BEAT = 1, 2, 3
 WINDOW_BYTES = 8 << 20
+SMALL_BYTES = 4 << 10
 MOST_AT_ONCE = 512
 NOTHING = b""
 
@@ -49,6 +51,7 @@ class Post:
         self._outboxes: dict[int, deque[Any]] = {}
         self._under_way: list[tuple[Any, int, bytes]] = []
         self._bytes_under_way: dict[int, int] = {}
+        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large ones, and what came after them
         self._deaths = {
             getattr(mpi, name) for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING") if hasattr(mpi, name)
         }
@@ -63,7 +66,7 @@ class Post:
         outbox.append(item)
 
     def forget(self, rank: int) -> None:
-        """Send a rank nothing more."""
+        """Do not send a rank what was put for it."""
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
@@ -90,22 +93,58 @@ class Post:
         """Return what has come, oldest first of each rank; nothing if nothing has."""
         comm, status, source, tag = self._comm, self._status, self._source, self._mpi.ANY_TAG
         arrived: list[Arrived] = []
+        if self._arriving:
+            self._take_arrived(arrived)
         try:
             if not (comm.Iprobe(source, tag, status) or comm.Iprobe(source, tag, status)):
                 return arrived
             while True:
-                sender, kind = status.source, status.tag
-                body = bytearray(status.Get_count(self._mpi.BYTE))
-                comm.Recv((body, self._mpi.BYTE), sender, kind)
-                arrived.append(Arrived(sender, kind, body))
-                if len(arrived) == MOST_AT_ONCE or not comm.Iprobe(source, tag, status):
+                self._receive(status.source, status.tag, status.Get_count(self._mpi.BYTE), arrived)
+                if len(arrived) >= MOST_AT_ONCE or not comm.Iprobe(source, tag, status):
                     return arrived
         except self._mpi.Exception as error:
             self._note_deaths(error)
             return arrived
 
+    def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
+        """Receive a message that has been found: a small one at once, a large one when all of it has come."""
+        message = Arrived(sender, kind, bytearray(size))
+        waiting = self._arriving.get(sender) if self._arriving else None
+        try:
+            if size <= SMALL_BYTES:
+                self._comm.Recv((message.body, self._mpi.BYTE), sender, kind)
+                request = None
+            else:
+                request = self._comm.Irecv((message.body, self._mpi.BYTE), sender, kind)
+                if waiting is None and request.Test():
+                    request = None
+        except self._mpi.Exception:
+            self.failed.add(sender)  # it died while it sent this
+            return
+        if waiting is not None:
+            waiting.append((request, message))
+        elif request is not None:
+            self._arriving[sender] = deque([(request, message)])
+        else:
+            arrived.append(message)
+
+    def _take_arrived(self, arrived: list[Arrived]) -> None:
+        """Take large messages of which all has come by now, and those behind them, in the order they were sent."""
+        for sender in list(self._arriving):
+            waiting = self._arriving[sender]
+            try:
+                while waiting and (waiting[0][0] is None or waiting[0][0].Test()):
+                    arrived.append(waiting.popleft()[1])
+            except self._mpi.Exception:
+                self.failed.add(sender)
+                waiting.clear()
+            if not waiting:
+                del self._arriving[sender]
+
     def _send_to(self, rank: int, outbox: deque[Any]) -> None:
         while outbox:
+            if rank in self.failed:
+                break
             if self._bytes_under_way.get(rank, 0) >= WINDOW_BYTES:
                 return
             if isinstance(outbox[0], Iterator):

@@ -14,6 +14,7 @@ from ashtune.engines.frames import FrameReader, write_all
 from ashtune.jobs import WorkerId
 
 DISMISS_SECONDS = 2.0
+LAST_WORDS_BYTES = 1 << 16
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -100,7 +101,9 @@ class WorkerProcess:
     def last_words(self, lines: int = 40) -> str:
         """Return the end of its log."""
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
 

@@ -14,10 +14,11 @@ import msgspec
 
 from ashtune.engines.frames import FrameWriter
 from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
+from ashtune.errors import ObjectiveError
 from ashtune.events import TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup
+from ashtune.training.messages import Assignment, FromWorker, Progress, Setup
 
 FAILED_STARTS_ALLOWED = 2
 ROLL_CALL_SECONDS = 0.2
@@ -62,6 +63,8 @@ class Processes:
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
+        self.trouble: ObjectiveError | None = None
+        """Why no more workers are started, once several have died before their first job."""
         self._moment = self._next_roll_call = time.monotonic()
         try:
             logs.mkdir(exist_ok=True)
@@ -225,7 +228,7 @@ class Processes:
         if not process.has_joined:
             self._failed_starts += 1
         if self._failed_starts > FAILED_STARTS_ALLOWED:
-            said.append(Broken(worker, f"workers end before their first job ({how}); see {process.log}"))
+            self.trouble = ObjectiveError(f"workers end before their first job ({how}); see {process.log}")
         else:
             self._hire(process.environment)
         return said

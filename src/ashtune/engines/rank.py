@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import msgspec
 
 from ashtune.engines.inbox import Inbox
 from ashtune.engines.inrank import train_in_rank
-from ashtune.engines.letters import Closed, Leaving, Opening
+from ashtune.engines.letters import Closed, Leaving, Opening, Unable
+from ashtune.engines.lodging import Lodging
 from ashtune.engines.node import environment_of, gpus_present
 from ashtune.engines.shell import Shell
 from ashtune.engines.stop import SIGNALS
+from ashtune.engines.watch import Watch
 from ashtune.engines.world import DRIVER, World
 from ashtune.errors import AshtuneError
 from ashtune.study.journal import NAME, read_settings
@@ -21,49 +24,66 @@ from ashtune.training.messages import Broken
 DIRECTORY_SECONDS = 3.0
 
 
-def attend(world: World) -> bool:
-    """Serve until dismissed; return whether MPI can be finalised after."""
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
-    inbox = Inbox(world)
+def attend(world: World) -> None:
+    """Serve until dismissed.
+
+    Where MPI cannot be finalised, as a rank was lost, it does not return: a rank that left by itself would
+    look like one that died, and take the others with it. It waits for rank 0 to end all of them together.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    watch, lodging = Watch(world), Lodging()
+    inbox = Inbox(world, watch, lodging)
     try:
         while True:
             letters = inbox.wait()
             for at, letter in enumerate(letters):
                 if isinstance(letter, Leaving):
-                    return letter.is_whole
+                    if letter.is_whole:
+                        return
+                    while True:
+                        inbox.wait()
                 if isinstance(letter, Opening):
                     inbox.put_back(letters[at + 1 :])
                     world.edition = letter.edition
-                    _serve(world, inbox, letter)
+                    watch.work()
+                    _serve(world, inbox, lodging, letter)
+                    watch.rest()
+                    lodging.leave()
                     break
     finally:
-        for number in SIGNALS:
+        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
             signal.signal(number, signal.SIG_IGN)  # the interpreter, as it ends, gives up handlers but not this
-        inbox.tidy_up()
+        lodging.leave()
 
 
-def _serve(world: World, inbox: Inbox, opening: Opening) -> None:
+def _serve(world: World, inbox: Inbox, lodging: Lodging, opening: Opening) -> None:
     """Take part in one study."""
+    me = f"rank {world.rank} on {os.uname().nodename}"
     try:
-        directory = inbox.private_folder() if opening.carries_checkpoints else _shared(opening)
+        directory = lodging.folder() if opening.carries_checkpoints else _shared(opening)
         opening = _moved_to(directory, opening)
         environment = environment_of(
-            world.node,
+            world.place,
             world.claims,
             threads=opening.threads,
             gpus_per_worker=opening.gpus_per_worker,
             inherited=os.environ,
             gpus_present=gpus_present(),
         )
-        if opening.is_isolated:
-            Shell(world, inbox, opening, directory, environment).run()
-        else:
-            train_in_rank(world, inbox, opening, directory, environment)
-    except (AshtuneError, OSError) as error:
-        world.post.put(DRIVER, Broken(opening.setup.worker, f"rank {world.rank} on {os.uname().nodename}: {error}"))
+    except AshtuneError as error:  # what is wrong from the start is the user's to mend, before anything is trained
+        world.post.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
         inbox.wait_for_the_end()
-    inbox.tidy_up()
+    else:
+        try:
+            if opening.is_isolated:
+                Shell(world, inbox, opening, directory, environment).run()
+            else:
+                train_in_rank(world, inbox, opening, directory, environment)
+        except (AshtuneError, OSError) as error:
+            world.post.put(DRIVER, Unable(f"{me} cannot train: {error}"))
+            inbox.wait_for_the_end()
     world.post.put(DRIVER, Closed())
     world.post.flush()
 

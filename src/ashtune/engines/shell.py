@@ -14,8 +14,6 @@ from ashtune.engines.letters import Closing, Leaving, Opening
 from ashtune.engines.luggage import Luggage
 from ashtune.engines.processes import Processes, Said
 from ashtune.engines.world import DRIVER, World
-from ashtune.events import WorkerJoined
-from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Pause, Release
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.training.messages import Assignment
@@ -42,7 +40,6 @@ class Shell:
         self._inbox = inbox
         self._luggage = Luggage(world, directory) if opening.carries_checkpoints else None
         self._checkpoints = Checkpoints(directory)
-        self._worker = WorkerId(opening.setup.worker)
         self._next_log = 0.0
         self._processes = Processes(
             opening.setup,
@@ -57,6 +54,7 @@ class Shell:
 
         Raises:
             OSError: If no worker can be started.
+            ObjectiveError: If none survives until its first job.
         """
         try:
             while True:
@@ -75,6 +73,8 @@ class Shell:
                         said = self._processes.wait(0)
                 for message in said:
                     self._report(message)
+                if self._processes.trouble is not None:
+                    raise self._processes.trouble
                 if self._luggage is not None and time.monotonic() > self._next_log:
                     self._next_log = time.monotonic() + LOG_SECONDS
                     self._luggage.log()
@@ -86,16 +86,14 @@ class Shell:
 
     def _pass_on(self, letter: Assignment | Release | Pause | Discard) -> None:
         match letter:
-            case Assignment() | Release() | Pause():
-                self._processes.send(self._worker, letter)
+            case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
+                self._processes.send(worker, letter)  # one that is dead by now gets nothing, nor does its heir
             case Discard(trial=trial, resource=resource):
                 self._checkpoints.discard(trial, resource)
             case _:
                 assert_never(letter)
 
     def _report(self, message: Said) -> None:
-        if isinstance(message, WorkerJoined):
-            self._worker = message.worker
         if self._luggage is not None:
             self._luggage.before(message)
         self._world.post.put(DRIVER, message)

@@ -48,7 +48,7 @@ class StopSwitch:
             reason = f"{_name(self.signals[0])} received"
         elif now >= self.deadline:
             reason = self._at_deadline
-        self._has_stopped = bool(reason)
+        self._has_stopped = self._has_stopped or bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
@@ -67,7 +67,9 @@ class StopSwitch:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            is_to_come = number == signal.SIGUSR1 and handler == signal.SIG_DFL and self._has_stopped
+            is_to_come = (
+                number == signal.SIGUSR1 and handler == signal.SIG_DFL and (self._has_stopped or bool(self.signals))
+            )
             signal.signal(number, signal.SIG_IGN if is_to_come else handler)
 
 

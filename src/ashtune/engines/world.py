@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ashtune.engines.launch import family_of
@@ -19,7 +20,7 @@ BEAT_SECONDS = 1.0
 RANKS_A_BEAT_SECOND = 500
 BEATS_MISSED = 15
 FAREWELL_SECONDS = 5.0
-FINALIZE_SECONDS = 10
+FINALIZE_SECONDS = 60
 
 
 class World:
@@ -38,12 +39,15 @@ class World:
         self.rank: int = self.comm.Get_rank()
         self.size: int = self.comm.Get_size()
         self.family = family_of(mpi.Get_library_version())
-        self.node, self.claims = self._neighbours()
+        self.place, self.claims = self._neighbours()
         self.edition = 0
         self.lost: set[int] = set()
         self.post = Post(mpi, self.comm, source=mpi.ANY_SOURCE if self.rank == 0 else 0, enclose=self._mail)
         self.pulse = Pulse(self, range(1, self.size) if self.rank == 0 else [0])
-        self._has_left = False
+        self.has_left = False
+        self.status: int | None = None
+        """The exit status that the script has given, once it has."""
+        self._process = os.getpid()
 
     @property
     def beat_seconds(self) -> float:
@@ -67,27 +71,31 @@ class World:
             status: The exit status, where it is known. After a rank was lost MPICH cannot be finalised,
                 so this process ends here.
         """
-        if self._has_left:
+        if self.has_left or os.getpid() != self._process:  # a fork of the script is not the driver
             return
-        self._has_left = True
+        self.has_left = True
         self.pulse.stop()
+        lost = self.lost | self.post.failed
         # Open MPI does without the ranks that it knows are dead; MPICH, and either of a silent one, would wait for it.
-        is_whole = not self.lost or (self.family == "openmpi" and self.lost <= self.post.failed)
+        is_whole = not lost or (self.family == "openmpi" and lost <= self.post.failed)
         for rank in self.ranks:
             self.post.put(rank, Leaving(is_whole))
         deadline = time.monotonic() + FAREWELL_SECONDS
         self.post.flush()
         while not self.post.is_empty and time.monotonic() < deadline:
             time.sleep(0.001)
+            self.post.collect()  # whatever is still said is of no use now, but its sender may wait for it to be taken
             self.post.flush()
         self.finalize(is_whole=is_whole and self.post.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
         """Finalise MPI; where it cannot be, end this process (rank 0: all of them)."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # its reader is gone, or the script has closed it
+                stream.flush()
         if not is_whole:
-            code = status if status is not None else int(hasattr(sys, "last_value"))
+            known = self.status if status is None else status
+            code = int(hasattr(sys, "last_value")) if known is None else known
             if self.rank == 0:
                 self.mpi.COMM_WORLD.Abort(code)
             os._exit(code)
@@ -143,5 +151,5 @@ class Pulse:
         world = self._world
         while not self._ending.wait(world.beat_seconds):
             for rank in self._ranks:
-                if rank not in world.lost:
+                if rank not in world.post.failed:
                     world.post.beat(rank)

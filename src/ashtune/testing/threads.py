@@ -110,7 +110,9 @@ class ThreadWorkers:
         elif isinstance(order, Train):
             configuration = msgspec.Raw(self._configurations.encoded(order.trial))
             self._desks[order.worker].inbox.put(
-                Assignment(order.trial, order.rung, order.start, order.target, order.in_place, configuration)
+                Assignment(
+                    order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration
+                )
             )
         else:
             self._desks[order.worker].inbox.put(order)

@@ -39,6 +39,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 class Assignment(msgspec.Struct, frozen=True, tag=True):
     """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already."""
 
+    worker: WorkerId
     trial: TrialId
     rung: int
     start: int
