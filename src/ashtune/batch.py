@@ -3,8 +3,8 @@
 Source: sbatch(1), *output environment variables* and ``--signal``; sysexits.h.
 
 Rule: the environment and the clock are arguments; nothing is read here. Whatever the environment does
-not say clearly, it does not say at all: a study that runs into the end of its job loses an epoch, one
-that believes in a wrong end trains nothing.
+not say clearly, it does not say at all: a study that runs into the end of its job loses what it
+trained since the last checkpoints, one that believes in a wrong end trains nothing.
 """
 
 from collections.abc import Mapping
