@@ -44,7 +44,9 @@ def enter(*, workers_given: bool = False) -> World | None:
         _refuse(found, launch.without_world(found, workers_given=workers_given))
         return None
     mpi = _load(found)
-    _refuse(found, launch.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()))
+    if why := launch.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
+        mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
+        _refuse(found, why)
     world = World(mpi)
     if world.rank != 0:
         _serve(world)

@@ -1,0 +1,222 @@
+"""Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and gone on with, refused."""
+
+import os
+import shutil
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from launching import FAMILY, PYTHON, srun, srun_launched
+from one_node_slurm import Job, Slurm
+
+import ashtune
+from ashtune import batch
+from ashtune import jobs as rungs
+from ashtune.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
+from ashtune.ladder import Ladder
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.oracles import Recorded, unexplained_results
+
+pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="the site's SLURM starts MPICH's ranks: install that wheel")
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "slurm"
+ASHTUNE = str(Path(sys.prefix) / "bin" / "ashtune")
+VARIABLES = {"PATH": f"{Path(ASHTUNE).parent}:{os.environ['PATH']}"}
+TRAIN = """
+    import os
+    import time
+
+    space = {"x": (0.0, 1.0)}
+    is_first_start = "SLURM_RESTART_COUNT" not in os.environ
+
+    def train(trial):
+        print("a word of trial", trial.number)
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            time.sleep(SECONDS if is_first_start else 0.01)
+            trained.append(epoch)
+            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+            trial.report(accuracy=trial["x"] + (trial.number * epoch) % 7 / epoch)
+        trial.save(trained)
+"""
+SCRIPT = """
+    import ashtune
+
+    def train(trial):
+        return trial["x"]
+
+    ashtune.tune(train, {"x": (0.0, 1.0)}, metric="x", mode="max", trials=4, max_resource=2, directory="study")
+"""
+METRIC = ("--metric", "accuracy", "--mode", "max")
+
+
+def write(folder: Path, name: str, text: str, **constants: float) -> Path:
+    for constant, value in constants.items():
+        text = text.replace(constant, str(value))
+    (folder / name).write_text(textwrap.dedent(text))
+    return folder / name
+
+
+def submit_example(slurm: Slurm, folder: Path, *options: str, arguments: tuple[str, ...]) -> Job:
+    """Hand in the example's script itself, with options of sbatch before it and of ``ashtune run`` after it."""
+    shutil.copy(EXAMPLE / "tune.sbatch", folder)
+    words = ["sbatch", "--parsable", *options, "tune.sbatch", *arguments]
+    number = int(slurm.ask(*words, cwd=folder, variables=VARIABLES))
+    return Job(slurm, number, folder / f"slurm-{number}.out")
+
+
+def wait_until(is_so: Callable[[], bool], job: Job | None = None, limit: float = 30) -> None:
+    give_up = time.monotonic() + limit
+    while not is_so():
+        assert time.monotonic() < give_up, job.output if job else "it never came"
+        time.sleep(0.05)
+
+
+def events(study: Path) -> list[Event]:
+    return [event for _, event in read_events(study / NAME)] if (study / NAME).exists() else []
+
+
+def of(kind: type, study: Path) -> list[Event]:
+    return [event for event in events(study) if isinstance(event, kind)]
+
+
+def results(study: Path) -> list[JobFinished]:
+    return [event for event in events(study) if isinstance(event, JobFinished)]
+
+
+def check_whole(study: Path, *, trials: int, max_resource: int) -> None:
+    """Every trial is there, every result once, every promotion by the rule, and nothing has failed or died."""
+    found = results(study)
+    counted = Counter((event.trial, event.rung) for event in found)
+    assert set(counted.values()) == {1}, "a finished result was trained again"
+    assert {trial for trial, rung in counted if rung == 0} == set(range(trials)), "a configuration is lost"
+    assert of(JobFailed, study) == []
+    assert of(WorkerLost, study) == []
+    recorded = [Recorded(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in found]
+    assert unexplained_results(Ladder(1, max_resource, 2), recorded) == []
+    assert ashtune.Study.load(study).outcome.is_complete
+
+
+def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:
+    """The results that were trained on from what was saved as the study stopped."""
+    return [
+        event
+        for event in results(study)
+        if (event.trial, event.rung, event.start) == (paused.trial, paused.rung, paused.resource)
+    ]
+
+
+def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp_path: Path) -> None:
+    command = (ASHTUNE, "demo", "--trials", "24", "--directory", str(tmp_path / "demo"))
+    ended = srun(5, *command, slurm=slurm.variables)
+    assert ended.status == 0, ended
+    assert ended.stdout.count("2. ASH: 24 configurations on 4 workers.") == 1, ended
+    assert ended.stdout.count("kept in") == 1, ended
+    assert ended.stderr == ""
+    assert ended.left_behind == ()
+    for study, trials in (("sequential", 24), ("ash", 24)):
+        counted = Counter((event.trial, event.rung) for event in results(tmp_path / "demo" / study))
+        assert set(counted.values()) == {1}
+        assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
+
+
+@pytest.mark.timeout(180)
+def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(slurm: Slurm, tmp_path: Path) -> None:
+    """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end come."""
+    write(tmp_path, "train.py", TRAIN, SECONDS=1.0)
+    options = ("--time=1", "--signal=USR1@0")
+    job = submit_example(slurm, tmp_path, *options, arguments=("--trials", "60", "--max-resource", "16"))
+    assert job.wait(150) == "COMPLETED", job.output
+    assert job.fact("Restarts") == "1"
+    study = tmp_path / "runs" / "study"
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [batch.REASON]
+    first, second = (at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted))
+    assert 40 < events(study)[second - 1].time < 60
+    paused = [event for event in events(study)[first:second] if isinstance(event, JobPaused)]
+    assert paused, "all four were in the middle of a job"
+    for event in paused:
+        assert event.checkpoint is not None or event.resource == 0, event
+        assert len(resumed_after(study, event)) == 1, event
+    assert any(event.start > 0 for event in events(study)[second:] if isinstance(event, JobFinished))
+    check_whole(study, trials=60, max_resource=16)
+    assert "a word of trial" not in job.output
+    assert job.output.count("go on with: ashtune resume runs/study") == 1
+    assert job.output.count("kept in runs/study") == 2
+
+
+def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE / "train.py", tmp_path)
+    job = submit_example(slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8"))
+    study = tmp_path / "runs" / "study"
+    wait_until(lambda: len(results(study)) > 5, job)
+    slurm.ask("scancel", "--signal=USR1", str(job.number))
+    wait_until(lambda: job.fact("Restarts") == "1", job)
+    assert job.wait() == "COMPLETED", job.output
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == ["SIGUSR1 received"]
+    assert len(of(SessionStarted, study)) == 2
+    check_whole(study, trials=100, max_resource=8)
+
+
+@pytest.mark.parametrize(
+    ("signal", "status", "more"),
+    [("USR1", batch.TRY_AGAIN, ()), ("USR1", batch.TRY_AGAIN, ("--no-isolate",)), ("TERM", 128 + 15, ())],
+)
+def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
+    slurm: Slurm, tmp_path: Path, signal: str, status: int, more: tuple[str, ...]
+) -> None:
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.2)
+    study = tmp_path / "study"
+    command = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "24", "--max-resource", "8")
+    how = {"slurm": slurm.variables, "cwd": tmp_path}
+    with srun_launched(3, *command, "--directory", "study", *more, **how) as launch:
+        wait_until(lambda: len(results(study)) > 3)
+        job = slurm.ask("squeue", "--noheader", "--format=%i").strip()
+        for _ in range(5 if signal == "USR1" else 1):  # SLURM repeats it, too
+            slurm.ask("scancel", *([f"--signal={signal}"] if signal != "TERM" else []), job)
+        ended = launch.wait()
+    assert ended.status == status, ended
+    assert ended.stderr.count(f"stopped: SIG{signal} received") == 1, ended
+    assert "Killed" not in ended.stderr, ended
+    assert ended.left_behind == ()
+    assert events(study)[-1].time < 15
+    paused = [event for event in events(study) if isinstance(event, JobPaused)]
+    assert all(event.checkpoint is not None or event.resource == 0 for event in paused)
+    assert of(WorkerLost, study) == []
+    ended = srun(4, ASHTUNE, "resume", "study", variables={"SLURM_RESTART_COUNT": "1"}, **how)
+    assert ended.status == 0, ended
+    assert all(len(resumed_after(study, event)) == 1 for event in paused)
+    check_whole(study, trials=24, max_resource=8)
+
+
+def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_srun_with_pmi2(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.0)
+    run = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "8", "--max-resource", "4", "--directory", "study")
+    for command in (run, (PYTHON, str(write(tmp_path, "tune.py", SCRIPT)))):
+        ended = srun(3, *command, slurm=slurm.variables, mpi="none", cwd=tmp_path)
+        assert ended.status == 2, ended
+        said = [line for line in ended.stderr.splitlines() if "srun --mpi=none started 3 processes" in line]
+        assert len(said) == 1, ended
+        assert "`srun --mpi=pmi2 " in said[0]
+        assert ended.stdout == ""
+        assert not (tmp_path / "study").exists()
+        if command == run:
+            others = [line for line in ended.stderr.splitlines() if not line.startswith("srun: ")]
+            assert others == said, "no traceback"
+
+
+def test_a_batch_script_that_forgets_srun_is_told_so_in_one_line(slurm: Slurm, tmp_path: Path) -> None:
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.0)
+    run = f"{ASHTUNE} run train.py:train {' '.join(METRIC)} --trials 8 --max-resource 4 --directory study"
+    job = slurm.submit(write(tmp_path, "job.sh", f"#!/bin/bash\n{run}\necho status $?\n"), "--ntasks=3")
+    job.wait()
+    said, status = job.output.splitlines()
+    assert "SLURM gave 3 tasks, but srun did not start this process" in said
+    assert "start with `srun " in said
+    assert status == "status 2"
+    assert not (tmp_path / "study").exists()
