@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ashtune.engines import launch, remnants
 from ashtune.engines.rank import attend
-from ashtune.engines.world import World
+from ashtune.engines.world import FAULT_TOLERANT, World
 from ashtune.errors import StudyError
 
 REFUSAL_SECONDS = 1.0
@@ -75,8 +75,7 @@ def leave(status: int) -> None:
 
 
 def _serve(world: World) -> NoReturn:
-    attend(world)
-    world.finalize(is_whole=True, status=0)
+    world.finalize(is_whole=attend(world), status=0)
     sys.exit(0)
 
 
@@ -95,7 +94,7 @@ def _load(found: launch.Launch) -> Any:
     if not MPI.Is_initialized():
         _refuse(found, launch.mismatch(found, MPI.Get_library_version()))
         remnants.clear(os.environ)
-        if "OMPI_MCA_mpi_ft_enable" in os.environ:
+        if FAULT_TOLERANT in os.environ:
             # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
             os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)

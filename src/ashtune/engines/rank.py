@@ -24,11 +24,12 @@ from ashtune.training.messages import Broken
 DIRECTORY_SECONDS = 3.0
 
 
-def attend(world: World) -> None:
-    """Serve until dismissed.
+def attend(world: World) -> bool:
+    """Serve until dismissed; return whether MPI can be finalised after.
 
-    Where MPI cannot be finalised, as a rank was lost, it does not return: a rank that left by itself would
-    look like one that died, and take the others with it. It waits for rank 0 to end all of them together.
+    Where it cannot be, as a rank was lost, this does not return but waits for rank 0 to end all of them together: a
+    rank that left by itself would look like one that died, and take the others with it. Only where the others outlive
+    a death does it return: there rank 0 cannot end them.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -40,10 +41,9 @@ def attend(world: World) -> None:
             letters = inbox.wait()
             for at, letter in enumerate(letters):
                 if isinstance(letter, Leaving):
-                    if letter.is_whole:
-                        return
-                    while True:
+                    while not (letter.is_whole or world.outlives_deaths):
                         inbox.wait()
+                    return letter.is_whole
                 if isinstance(letter, Opening):
                     inbox.put_back(letters[at + 1 :])
                     world.edition = letter.edition

