@@ -10,7 +10,7 @@ from ashtune.engines.post import MAIL, PARCEL, parcel_decoder
 from ashtune.engines.watch import Watch
 from ashtune.engines.world import World
 
-LONGEST_SLEEP = 0.005
+LONGEST_SLEEP = 0.01
 
 
 class Inbox:
@@ -56,6 +56,10 @@ class Inbox:
     def rest(self, at_most: float = LONGEST_SLEEP) -> None:
         """Sleep for a moment that suits the traffic."""
         self._patience.rest(at_most)
+
+    def expect_an_answer(self) -> None:
+        """Something has been said to the driver: the wait for its answer begins now."""
+        self._patience.heard()
 
     def wait_for_the_end(self) -> None:
         """Take no notice of anything until the study is over."""

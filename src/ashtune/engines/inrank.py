@@ -44,6 +44,7 @@ class RankDesk:
             self._luggage.log()
         self._post.put(DRIVER, message)
         self._post.flush()
+        self._inbox.expect_an_answer()
 
     def close(self) -> None:
         """Send the end of the log."""

@@ -40,7 +40,7 @@ from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Progress
 
-LONGEST_SLEEP = 0.002
+LONGEST_SLEEP = 0.005
 ROLL_CALL_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 PROGRESS_A_SECOND = 200

@@ -18,7 +18,7 @@ from ashtune.orders import Discard, Pause, Release
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.training.messages import Assignment
 
-BUSY_SECONDS = 0.01
+BUSY_SECONDS = 0.02
 LOG_SECONDS = 1.0
 
 
@@ -71,6 +71,8 @@ class Shell:
                     if not said:
                         self._inbox.rest()
                         said = self._processes.wait(0)
+                if said:
+                    self._inbox.expect_an_answer()
                 for message in said:
                     self._report(message)
                 if self._processes.trouble is not None:
