@@ -58,7 +58,7 @@ def ashtune_rate(trials: int) -> tuple[int, float]:
 
 
 CONFIGURATION = {"learning_rate": 0.123456789, "momentum": 0.5, "width": 32, "depth": 2}
-ORDER = Assignment(TrialId(1000), 0, 0, 1, False, msgspec.Raw(msgspec.msgpack.encode(CONFIGURATION)))
+ORDER = Assignment(WorkerId(1), TrialId(1000), 0, 0, 1, False, msgspec.Raw(msgspec.msgpack.encode(CONFIGURATION)))
 ANSWER = JobFinished(
     time=0, worker=WorkerId(1), trial=TrialId(1000), rung=0, resource=1, metrics={"score": 0.5}, seconds=0.1
 )
