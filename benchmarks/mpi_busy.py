@@ -1,84 +1,103 @@
 """What a driver costs those who train: three ranks on two cores, a pure Python loop of 100 ms an epoch.
 
-An epoch is a fixed amount of work, calibrated on one core, so time lost to others shows. In turn, in one run: two
-plain processes that train and do nothing else (half before, half after), and a study under ``mpiexec -n 3`` (a
-driver and two workers, each with its worker process), checkpoints saved and the journal written. Their
-throughput is epochs over the time that each worker was there. Then the processor time of ranks that have nothing to do.
+Two plain processes that train and do nothing else, and a study under ``mpiexec -n 3`` (a driver and two workers, each
+with its worker process), checkpoints saved and the journal written, are there at the same time; by SIGSTOP and
+SIGCONT the cores belong to one of them for some seconds, then to the other. Both count the hundredths of epochs that
+they train in a file, so what is compared are neighbouring moments: the speed of a shared machine changes by half
+within minutes. The first turns, in which processes start, are not counted. Then the processor time of ranks that
+have nothing to do.
 
 Claims: >= 97 % of the throughput without a driver; an idle rank takes < 2 % of a core.
 
-    python benchmarks/mpi_busy.py [--seconds 6] [--repeat 8] [--json FILE]
+    python benchmarks/mpi_busy.py [--seconds 3] [--repeat 40] [--json FILE]
 """
 
+import math
+import mmap
 import multiprocessing
 import os
+import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from table import show
 
 EPOCH_SECONDS = 0.1
+PARTS = 100
 WORKERS = 2
+WARM_UP_SECONDS = 4.0
 IDLE_SECONDS = 8.0
 MPIEXEC = str(Path(sys.executable).with_name("mpiexec"))
 
 
 def work(turns: int) -> int:
-    """Train an epoch."""
+    """Train a part of an epoch."""
     total = 0
     for turn in range(turns):
         total += turn * turn
     return total
 
 
-def turns_of_an_epoch() -> int:
-    """Return how many turns of the loop take an epoch's time, on a core of its own."""
+def turns_of_a_part() -> int:
+    """Return how many turns of the loop take the time of a part of an epoch, on a core of its own."""
     turns, best = 200_000, float("inf")
     for _ in range(20):
         began = time.perf_counter()
         work(turns)
         best = min(best, time.perf_counter() - began)
-    return round(turns * EPOCH_SECONDS / best)
+    return round(turns * EPOCH_SECONDS / PARTS / best)
 
 
-def train_plainly(turns: int, seconds: float, found: Any) -> None:
-    """Train epoch after epoch; report epochs a second."""
+def epoch_counted_in(folder: Path, turns: int) -> Callable[[], None]:
+    """Return a function that trains an epoch and counts its parts, in a file of this process."""
+    file = folder / str(os.getpid())
+    file.write_bytes(bytes(8))
+    with file.open("r+b") as opened:
+        counter = mmap.mmap(opened.fileno(), 8)
+    done = 0
+
+    def epoch() -> None:
+        nonlocal done
+        for _ in range(PARTS):
+            work(turns)
+            done += 1
+            struct.pack_into("q", counter, 0, done)
+
+    return epoch
+
+
+def counted(folder: Path) -> float:
+    """Return the epochs trained so far by all who count in a folder."""
+    return sum(struct.unpack("q", file.read_bytes())[0] for file in folder.iterdir()) / PARTS
+
+
+def train_plainly(folder: Path, turns: int) -> None:
+    """Train epoch after epoch."""
     os.setsid()  # as workers do: Linux shares cores out by session
-    began = time.monotonic()
-    epochs = 0
-    while time.monotonic() < began + seconds:
-        work(turns)
-        epochs += 1
-    found.put(epochs / (time.monotonic() - began))
+    epoch = epoch_counted_in(folder, turns)
+    while True:
+        epoch()
 
 
-def plain_throughput(turns: int, seconds: float) -> float:
-    """Return the epochs a second of two processes without a driver."""
-    found: multiprocessing.SimpleQueue[float] = multiprocessing.SimpleQueue()
-    processes = [multiprocessing.Process(target=train_plainly, args=(turns, seconds, found)) for _ in range(WORKERS)]
-    for process in processes:
-        process.start()
-    rates = [found.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return sum(rates)
-
-
-def study(path: Path, turns: int, seconds: float) -> None:
+def study(path: Path, folder: Path, turns: int, seconds: float) -> None:
     """Run under mpiexec: tune for some seconds."""
     import ashtune
 
     def train(trial: Any) -> None:
+        global epoch  # noqa: PLW0603 - one a worker process
+        if "epoch" not in globals():
+            epoch = epoch_counted_in(folder, turns)
         state = trial.restore() or {"epochs": 0}
         for _ in trial.epochs():
-            work(turns)
+            epoch()
             state["epochs"] += 1
             trial.report(score=trial["x"] * state["epochs"])
         trial.save(state)
@@ -89,25 +108,56 @@ def study(path: Path, turns: int, seconds: float) -> None:
     )  # fmt: skip
 
 
-def study_throughput(turns: int, seconds: float) -> tuple[float, int]:
-    """Return the epochs a second of a study under mpiexec, and how many jobs that was."""
-    from ashtune.events import JobFinished, JobPaused, WorkerJoined
-    from ashtune.study.journal import NAME, read_events
+def processes_of(ancestor: int) -> list[int]:
+    """Return the numbers of a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [ancestor]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
 
+
+def turn_by_turn(seconds: float, repeat: int) -> list[tuple[float, float]]:
+    """Return the epochs a second of two plain processes and of the study in the turns that follow each other."""
+    turns = turns_of_a_part()
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "study")
-        command = [MPIEXEC, "-n", str(WORKERS + 1), sys.executable, __file__, "--study", str(path)]
-        subprocess.run([*command, str(turns), str(seconds)], check=True, timeout=seconds + 60)
-        epochs, joined, last, jobs = 0, {}, {}, 0
-        for _, event in read_events(path / NAME):
-            if isinstance(event, WorkerJoined):
-                joined[event.worker] = event.time
-            elif isinstance(event, JobFinished | JobPaused):
-                epochs += event.resource - event.start
-                last[event.worker] = event.time
-                jobs += 1
-        presence = sum(last[worker] - joined[worker] for worker in last)
-        return epochs * WORKERS / presence, jobs
+        folders = Path(directory, "plain"), Path(directory, "ranks")
+        for folder in folders:
+            folder.mkdir()
+        command = [MPIEXEC, "-n", str(WORKERS + 1), sys.executable, __file__, "--study", str(Path(directory, "study"))]
+        limit = WARM_UP_SECONDS + 2 * seconds * (repeat + 1)
+        launch = subprocess.Popen([*command, str(folders[1]), str(turns), str(limit)])
+        time.sleep(WARM_UP_SECONDS)
+        ranks = processes_of(launch.pid)
+        plain = [multiprocessing.Process(target=train_plainly, args=(folders[0], turns)) for _ in range(WORKERS)]
+        for process in plain:
+            process.start()
+        groups = [process.pid for process in plain if process.pid], ranks
+        rates: tuple[list[float], list[float]] = [], []
+        try:
+            tell(groups[1], signal.SIGSTOP)
+            for arm in (0, 1) * (repeat + 1):
+                tell(groups[arm], signal.SIGCONT)
+                began, before = time.monotonic(), counted(folders[arm])
+                time.sleep(seconds)
+                rates[arm].append((counted(folders[arm]) - before) / (time.monotonic() - began))
+                tell(groups[arm], signal.SIGSTOP)
+        finally:
+            tell(groups[1], signal.SIGCONT)
+            for process in plain:
+                process.kill()
+            launch.wait(timeout=60)
+    return list(zip(rates[0][1:], rates[1][1:], strict=True))
+
+
+def tell(group: list[int], what: signal.Signals) -> None:
+    """Send a signal to each process of a group."""
+    for pid in group:
+        os.kill(pid, what)
 
 
 def wait_for(trials: int, folder: Path) -> None:
@@ -152,9 +202,9 @@ def waiting(folder: Path) -> Iterator[dict[int, int]]:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time that a process has had, by the scheduler's own clock: ticks miss short wakes."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def idle_shares() -> list[list[Any]]:
@@ -174,20 +224,26 @@ def idle_shares() -> list[list[Any]]:
 
 def main() -> None:
     """Measure and print."""
-    seconds = float(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 6.0
-    repeat = int(sys.argv[sys.argv.index("--repeat") + 1]) if "--repeat" in sys.argv else 8
-    rows = []
-    turns = turns_of_an_epoch()
-    for _ in range(repeat):
-        before = plain_throughput(turns, seconds / 2)
-        rate, jobs = study_throughput(turns, seconds)
-        plain = (before + plain_throughput(turns, seconds / 2)) / 2
-        rows.append([jobs, plain, rate, 100 * rate / plain])
-    rows.append(["median", *(statistics.median(row[column] for row in rows) for column in (1, 2, 3))])
+    seconds = float(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 3.0
+    repeat = int(sys.argv[sys.argv.index("--repeat") + 1]) if "--repeat" in sys.argv else 40
+    pairs = turn_by_turn(seconds, repeat)
+    shares = sorted(100 * ranks / plain for plain, ranks in pairs)
+    low, middle, high = statistics.quantiles(shares, n=4)
     show(
-        "Three ranks on two cores, epochs of 100 ms",
-        ["jobs", "two plain processes, epochs/s", "mpiexec -n 3", "share %"],
-        rows,
+        "Three ranks on two cores, epochs of 100 ms, in turn with two plain processes",
+        ["turns", "two plain processes, epochs/s", "mpiexec -n 3", "share %", "+-", "quartile", "median", "quartile"],
+        [
+            [
+                len(pairs),
+                statistics.mean(plain for plain, _ in pairs),
+                statistics.mean(ranks for _, ranks in pairs),
+                100 * sum(ranks for _, ranks in pairs) / sum(plain for plain, _ in pairs),
+                statistics.stdev(shares) / math.sqrt(len(shares)),
+                low,
+                middle,
+                high,
+            ]
+        ],
     )
     show("Ranks with nothing to do", ["rank", "% of a core"], idle_shares())
 
@@ -195,7 +251,7 @@ def main() -> None:
 if __name__ == "__main__":
     if "--study" in sys.argv:
         at = sys.argv.index("--study")
-        study(Path(sys.argv[at + 1]), int(sys.argv[at + 2]), float(sys.argv[at + 3]))
+        study(Path(sys.argv[at + 1]), Path(sys.argv[at + 2]), int(sys.argv[at + 3]), float(sys.argv[at + 4]))
     elif "--wait" in sys.argv:
         wait_for(2, Path(sys.argv[-1]))
     else:

@@ -5,10 +5,14 @@ script has ended. MPI is loaded only when a launcher's variables say that there 
 """
 
 import atexit
+import faulthandler
 import os
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ashtune.engines import launch, remnants
@@ -17,6 +21,8 @@ from ashtune.engines.world import FAULT_TOLERANT, World
 from ashtune.errors import StudyError
 
 REFUSAL_SECONDS = 1.0
+START_SECONDS = 600.0
+START_VARIABLE = "ASHTUNE_START_SECONDS"
 
 _world: World | None = None
 
@@ -43,11 +49,12 @@ def enter(*, workers_given: bool = False) -> World | None:
     if not found.is_started_by_it:
         _refuse(found, launch.without_world(found, workers_given=workers_given))
         return None
-    mpi = _load(found)
-    if why := launch.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
-        mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
-        _refuse(found, why)
-    world = World(mpi)
+    with all_ranks_start_within(start_seconds(os.environ)):
+        mpi = _load(found)
+        if why := launch.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
+            mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
+            _refuse(found, why)
+        world = World(mpi)
     if world.rank != 0:
         _serve(world)
     world.pulse.start()
@@ -55,6 +62,38 @@ def enter(*, workers_given: bool = False) -> World | None:
     atexit.register(world.leave)
     _world = world
     return world
+
+
+@contextmanager
+def all_ranks_start_within(seconds: float) -> Iterator[None]:
+    """End this process, with the place where it is on stderr, if the block takes longer.
+
+    Initialising MPI waits for every rank, holds the interpreter, and where the others outlive a death never ends
+    if one of them dies meanwhile. Nothing but a thread that is not Python's can end it.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def start_seconds(environment: Mapping[str, str]) -> float:
+    """Return how long the ranks may take to find each other.
+
+    Raises:
+        StudyError: If the variable for it is not a number above 0.
+    """
+    text = environment.get(START_VARIABLE, str(START_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise StudyError(
+            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it for {START_SECONDS:g} s"
+        )
+    return seconds
 
 
 def _remember_status(world: World) -> None:

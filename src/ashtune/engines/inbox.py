@@ -6,11 +6,11 @@ from ashtune.engines.courier import Courier
 from ashtune.engines.letters import Closing, Leaving, Mail, Opening, ToRank
 from ashtune.engines.lodging import Lodging
 from ashtune.engines.patience import Patience
-from ashtune.engines.post import MAIL, PARCEL, parcel_decoder
+from ashtune.engines.post import BEAT, MAIL, PARCEL, parcel_decoder
 from ashtune.engines.watch import Watch
 from ashtune.engines.world import World
 
-LONGEST_SLEEP = 0.01
+LONGEST_SLEEP = 0.02
 
 
 class Inbox:
@@ -36,9 +36,10 @@ class Inbox:
         letters, self._letters = self._letters, []
         arrived = self._post.collect()
         if arrived:
-            self._patience.heard()
             self._watch.heard()
         for _, kind, body in arrived:
+            if kind != BEAT:  # a sign of life is not what one waits for
+                self._patience.heard()
             if kind == MAIL:
                 letters += self._mail.decode(body).letters
             elif kind == PARCEL:

@@ -16,7 +16,7 @@ import msgspec
 from ashtune.engines.assigning import assignment_of
 from ashtune.engines.courier import Courier
 from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
-from ashtune.engines.patience import Patience
+from ashtune.engines.patience import Patience, Rhythm
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
 from ashtune.engines.processes import Said
 from ashtune.engines.reception import Reception
@@ -40,7 +40,7 @@ from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Progress
 
-LONGEST_SLEEP = 0.005
+LONGEST_SLEEP = 0.01
 ROLL_CALL_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 PROGRESS_A_SECOND = 200
@@ -82,7 +82,7 @@ class MpiWorkers:
         self._waste = Wastebasket(self._delete)
         self._mail = msgspec.msgpack.Decoder(Mail[FromRank])
         self._parcel = parcel_decoder()
-        self._patience = Patience(LONGEST_SLEEP)
+        self._rhythm = Rhythm(LONGEST_SLEEP)
         self._next_roll_call = began
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
@@ -116,14 +116,14 @@ class MpiWorkers:
                 self._next_roll_call = now + ROLL_CALL_SECONDS
                 self._call_the_roll(events)
             if events:
-                self._patience.heard()
+                self._rhythm.heard()
                 return events
             if now >= until or self._reception.trouble is not None:
                 return events
             if self._waste:
                 self._waste.empty_one()
             elif not arrived:
-                self._patience.rest(until - now)
+                self._rhythm.rest(until - now)
             self._post.flush()
 
     def carry_out(self, order: Order) -> None:

@@ -18,7 +18,7 @@ from ashtune.orders import Discard, Pause, Release
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.training.messages import Assignment
 
-BUSY_SECONDS = 0.02
+BUSY_SECONDS = 0.05
 LOG_SECONDS = 1.0
 
 

@@ -205,3 +205,18 @@ def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, t
     assert job.wait(40) == "COMPLETED", job.output  # the same step of the same job, on the same node
     assert sum(isinstance(event, SessionStarted) for event in tuned.events()) == 2
     tuned.assert_is_whole()
+
+
+def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Launcher, tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from ashtune.engines.entrance import enter\n"
+        "enter()\n"
+    )
+    with launcher.start(3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)) as launch:
+        ended = launch.wait(5 + SOON)
+    assert ended.status != 0, str(ended)
+    assert "all_ranks_start_within" in ended.stderr or "enter" in ended.stderr, str(ended)
