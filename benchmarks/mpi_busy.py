@@ -24,11 +24,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from table import show
+from turns import processes_of, tell
 
 EPOCH_SECONDS = 0.1
 PARTS = 100
@@ -108,19 +109,6 @@ def study(path: Path, folder: Path, turns: int, seconds: float) -> None:
     )  # fmt: skip
 
 
-def processes_of(ancestor: int) -> list[int]:
-    """Return the numbers of a process and all its descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    found = [ancestor]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
-
-
 def turn_by_turn(seconds: float, repeat: int) -> list[tuple[float, float]]:
     """Return the epochs a second of two plain processes and of the study in the turns that follow each other."""
     turns = turns_of_a_part()
@@ -152,12 +140,6 @@ def turn_by_turn(seconds: float, repeat: int) -> list[tuple[float, float]]:
                 process.kill()
             launch.wait(timeout=60)
     return list(zip(rates[0][1:], rates[1][1:], strict=True))
-
-
-def tell(group: list[int], what: signal.Signals) -> None:
-    """Send a signal to each process of a group."""
-    for pid in group:
-        os.kill(pid, what)
 
 
 def wait_for(trials: int, folder: Path) -> None:

@@ -18,8 +18,11 @@ def machine() -> str:
     return f"{model}, Python {platform.python_version()}"
 
 
+_shown: list[dict[str, Any]] = []
+
+
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table, and write it as JSON to the file that --json names."""
+    """Print a table, and write all of this run's so far as JSON to the file that --json names."""
     texts = [list(columns)] + [[_text(value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
     print(f"{title}\n{machine()}\n")
@@ -28,10 +31,10 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
         if number == 0:
             print("  ".join("-" * width for width in widths))
     print()
+    _shown.append({"title": title, "rows": [dict(zip(columns, row, strict=True)) for row in rows]})
     if "--json" in sys.argv:
         path = Path(sys.argv[sys.argv.index("--json") + 1])
-        records = [dict(zip(columns, row, strict=True)) for row in rows]
-        path.write_text(json.dumps({"title": title, "machine": machine(), "rows": records}, indent=1))
+        path.write_text(json.dumps({"machine": machine(), "tables": _shown}, indent=1))
 
 
 def _text(value: Any) -> str:

@@ -26,7 +26,10 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 
 
 class SessionStarted(_Fact, frozen=True):
-    """A driver opened the study; whatever an earlier driver had running is to be given out again."""
+    """A driver opened the study; whatever an earlier driver had running is to be given out again.
+
+    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`.
+    """
 
     unix_time: float
     version: str
@@ -35,6 +38,7 @@ class SessionStarted(_Fact, frozen=True):
     trials: int | None = None
     total_resource: int | None = None
     target: float | None = None
+    facts: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class WorkerJoined(_Fact, frozen=True):

@@ -1,6 +1,7 @@
 """When a session ends, and what it runs on: the arguments of ``tune`` and ``resume``, checked."""
 
 import math
+from importlib.util import find_spec
 
 import msgspec
 
@@ -8,6 +9,7 @@ from ashtune.engines.node import check_gpus_per_worker
 from ashtune.errors import SettingsError
 
 CHECKPOINTS = ("files", "messages")
+PROFILES = ("flat", "flame")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     isolate: bool = True
     checkpoints: str = "files"
     quiet: bool = False
+    profile: str = ""
 
 
 def limits_of(trials: int | None, time_limit: float | None, total_resource: int | None, target: float | None) -> Limits:
@@ -57,6 +60,7 @@ def means_of(
     isolate: bool,
     checkpoints: str,
     quiet: bool,
+    profile: bool | str = False,
 ) -> Means:
     """Return the means, or refuse one.
 
@@ -77,7 +81,24 @@ def means_of(
         isolate=isolate,
         checkpoints=checkpoints,
         quiet=quiet,
+        profile=_check_profile(profile),
     )
+
+
+def _check_profile(profile: bool | str) -> str:
+    """Return how training is to be profiled, or refuse it."""
+    if not profile:
+        return ""
+    if profile is True:
+        return "flat"
+    if profile not in PROFILES:
+        raise SettingsError(f"profile={profile!r} is unknown; give True, or 'flame' for a flame graph")
+    if profile == "flame" and find_spec("pyinstrument") is None:
+        raise SettingsError(
+            "profile='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
+            "profile=True needs nothing"
+        )
+    return profile
 
 
 def check_whole(name: str, value: int, *, at_least: int = 1) -> int:

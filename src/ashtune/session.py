@@ -18,9 +18,11 @@ from ashtune.engines.loop import Drive
 from ashtune.engines.stop import StopSwitch
 from ashtune.engines.world import World
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.facts import facts
 from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
 from ashtune.reports.about import About
+from ashtune.reports.flame import write_flame_graph
 from ashtune.reports.live import display_for
 from ashtune.reports.summary import Outcome, summary
 from ashtune.reports.tally import Tally
@@ -139,6 +141,7 @@ class Session:
             trials=trials,
             total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
             target=before.target if limits.target is None else limits.target,
+            facts=facts(),
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
@@ -179,6 +182,8 @@ class Session:
                 drive.run(session)
             finally:
                 workers.close()
+        if means.profile == "flame":
+            write_flame_graph(self._directory)
         return stop
 
     def _stop_switch(self, now: float) -> StopSwitch:

@@ -63,6 +63,7 @@ def hire(
         str(directory.resolve()),
         settings.seed,
         [entry for entry in sys.path if isinstance(entry, str)],
+        profile=means.profile,
     )
     if world is None:
         return LocalWorkers(

@@ -1,7 +1,7 @@
 """A study on disk, as its user holds it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -10,7 +10,9 @@ import msgspec
 
 from ashtune import objectives
 from ashtune.building import build_controller, build_scheduler, build_search
-from ashtune.errors import JournalError, StudyError
+from ashtune.errors import JournalError, SettingsError, StudyError
+from ashtune.jobs import TrialId
+from ashtune.ladder import Ladder
 from ashtune.limits import limits_of, means_of
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
@@ -18,10 +20,13 @@ from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.study.journal import NAME, Settings, read_settings
 from ashtune.study.lock import StudyLock
-from ashtune.study.replay import replay
 
 if TYPE_CHECKING:
     import pandas
+
+    from ashtune.orders import Order
+    from ashtune.reports.folding import Fold
+    from ashtune.reports.profile import Profile
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -79,12 +84,32 @@ class Study:
     @cached_property
     def outcome(self) -> Outcome:
         """Whether the study is complete, or why it stopped."""
+        return self.shown_to([])
+
+    def shown_to(self, folds: "Sequence[Fold]") -> Outcome:
+        """Let folds see all that happened, as the loop showed it: every event, then the orders that followed.
+
+        Of a journal written under other rules there are no orders from the line on at which a replay differs.
+
+        Returns:
+            How the study ended.
+        """
         controller = build_controller(self.settings, build_search(self.settings).size)
-        try:
-            replay(self.directory / NAME, controller, lambda _: None)
-        except JournalError:
-            return Outcome(is_complete=False, stopped="its journal was written under other rules")
-        return Outcome(is_complete=controller.is_complete, stopped=controller.stopping)
+        difference = ""
+        for event in events_of(self.directory / NAME):
+            orders: list[Order] = []
+            if not difference:
+                try:
+                    orders = controller.handle(event)
+                except JournalError:
+                    difference = "its journal was written under other rules"
+            for fold in folds:
+                fold.saw(event)
+            for order in orders:
+                for fold in folds:
+                    fold.gave(order)
+        is_complete = controller.is_complete and not difference
+        return Outcome(is_complete=is_complete, stopped=difference or controller.stopping)
 
     @property
     def about(self) -> About:
@@ -94,8 +119,12 @@ class Study:
             scheduler=self.settings.scheduler,
             directory=str(self.directory),
             expected=build_scheduler(self.settings).expected,
-            configuration=self.loaded.trials.configuration,
+            configuration=self._configuration,
         )
+
+    def _configuration(self, trial: TrialId) -> dict[str, Any]:
+        """Return the configuration of a trial; the journal is read when the first is asked for."""
+        return self.loaded.trials.configuration(trial)
 
     def _best(self, found: Found | None) -> Best:
         if found is None:
@@ -127,9 +156,49 @@ class Study:
 
         show(summary(self.loaded.tally, self.about, self.outcome), sys.stdout if stream is None else stream)
 
+    def report_html(self, file: str | Path) -> None:
+        """Write the report as one page that needs nothing else: figures, tables and what they say.
+
+        Raises:
+            SettingsError: If plotly is not installed, or the file cannot be written.
+        """
+        from ashtune.reports.profile import profile_of
+        from ashtune.reports.report_page import Folds, Material, report_page
+        from ashtune.reports.roofline import kept
+
+        folds = Folds(self.settings, Ladder.from_record((self.settings.rungs, self.settings.kept)))
+        outcome = self.shown_to(folds.all)
+        page = report_page(
+            Material(
+                settings=self.settings,
+                folds=folds,
+                about=self.about,
+                outcome=outcome,
+                profile=profile_of(self.directory),
+                placed=kept(self.directory),
+            )
+        )
+        try:
+            Path(file).write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
+
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""
         return report_data(self.loaded.tally, self.about, self.outcome)
+
+    def profile(self) -> "Profile":
+        """Return where the training time went by function, all workers merged, if the study was profiled.
+
+        Raises:
+            StudyError: If it was not, or a worker's profile cannot be read.
+        """
+        from ashtune.reports.profile import profile_of
+
+        found = profile_of(self.directory)
+        if found is None:
+            raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
+        return found
 
     def resume(
         self,
@@ -146,6 +215,7 @@ class Study:
         isolate: bool = True,
         checkpoints: str = "files",
         quiet: bool = False,
+        profile: bool | str = False,
     ) -> "Study":
         """Continue the study.
 
@@ -165,6 +235,7 @@ class Study:
             isolate: Under MPI, train in a process of its own beside the rank.
             checkpoints: "files", or "messages" where ranks share no directory.
             quiet: Show nothing.
+            profile: Profile the training function: True or "flame".
 
         Returns:
             The study, read again.
@@ -186,6 +257,7 @@ class Study:
             isolate=isolate,
             checkpoints=checkpoints,
             quiet=quiet,
+            profile=profile,
         )
         pickled = None if objective is None else objectives.packed(objective)
         with StudyLock(self.directory):

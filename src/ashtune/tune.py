@@ -48,6 +48,7 @@ def tune(
     checkpoints: str = "files",
     directory: str | Path | None = None,
     quiet: bool = False,
+    profile: bool | str = False,
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
@@ -86,6 +87,9 @@ def tune(
         checkpoints: "files" in the study's directory, or "messages" where ranks share no directory.
         directory: Where the study is kept; by default a new one under ``runs``.
         quiet: Show nothing.
+        profile: Profile training in every worker, for :meth:`~ashtune.Study.profile`: True times every call,
+            "flame" looks at the stack once a millisecond, for a flame graph. Both slow down calls of Python
+            functions, hardly any longer operations (``benchmarks/profile_cost.py``).
 
     Returns:
         The study, complete or stopped.
@@ -123,6 +127,7 @@ def tune(
         isolate=isolate,
         checkpoints=checkpoints,
         quiet=quiet,
+        profile=profile,
     )
     pickled = objectives.packed(objective)
     name = objectives.name_of(objective)

@@ -18,9 +18,11 @@ COMMANDS = {
     "resume": "continue a study that was stopped or killed",
     "plan": "show the rungs, trials and epochs to expect, without running anything",
     "report": "show what a study found and where its time went",
+    "baseline": "time sequential halving by number of models and rung",
+    "roofline": "measure this machine and place a training step under its roofs",
     "demo": "tune a small network on handwritten digits",
 }
-TRAINING = ("run", "resume", "demo")
+TRAINING = ("run", "resume", "baseline", "demo")
 
 
 class _Parser(argparse.ArgumentParser):

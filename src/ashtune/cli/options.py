@@ -32,6 +32,24 @@ def rungs(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers; give as in 1,5,20") from None
 
 
+def whole_numbers(text: str) -> list[int]:
+    """Read a list of numbers of models or workers: 8,16,32."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
+    return found
+
+
+def profiler(text: str) -> str:
+    """Read how to profile."""
+    if text not in ("flat", "flame"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not flat or flame; `--profile` alone is flat, and goes last")
+    return text
+
+
 def factor(text: str) -> int | float:
     """Read a reduction factor."""
     try:
@@ -44,16 +62,22 @@ def factor(text: str) -> int | float:
 
 
 def add_ladder(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how trials are halved."""
-    group = parser.add_argument_group("halving")
+    """Add the options that say how many trials are halved, how, and by whom."""
+    group = add_rungs(parser)
     group.add_argument("--trials", type=int, metavar="N", help="configurations to try")
+    group.add_argument(
+        "--scheduler", default="ash", metavar="NAME", help="ash (default), stopping, sh (synchronous) or full"
+    )
+
+
+def add_rungs(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the options that say where trials are compared; return their group."""
+    group = parser.add_argument_group("halving")
     group.add_argument("--max-resource", type=int, metavar="EPOCHS", help="epochs of the top rung")
     group.add_argument("--min-resource", type=int, default=1, metavar="EPOCHS", help="epochs of the lowest rung (1)")
     group.add_argument("--reduction-factor", type=factor, default=2, metavar="N", help="keep 1/N at each rung (2)")
     group.add_argument("--rungs", type=rungs, metavar="LIST", help="the rungs themselves, as 1,5,20")
-    group.add_argument(
-        "--scheduler", default="ash", metavar="NAME", help="ash (default), stopping, sh (synchronous) or full"
-    )
+    return group
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +104,15 @@ def add_means(parser: argparse.ArgumentParser) -> None:
         "--checkpoints", default="files", metavar="HOW", help="files (default), or messages: no shared directory"
     )
     group.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    group.add_argument(
+        "--profile",
+        nargs="?",
+        type=profiler,
+        const="flat",
+        default=False,
+        metavar="flame",
+        help="time every function of training, in all workers; flame: sample the stack instead, for a flame graph",
+    )
 
 
 def means(given: argparse.Namespace) -> dict[str, Any]:
@@ -92,4 +125,5 @@ def means(given: argparse.Namespace) -> dict[str, Any]:
         "isolate": not given.no_isolate,
         "checkpoints": given.checkpoints,
         "quiet": given.quiet,
+        "profile": given.profile,
     }

@@ -29,7 +29,7 @@ def main(given: argparse.Namespace) -> int:
     """Continue, and print what was found."""
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
-    from ashtune.cli.showing import show_study
+    from ashtune.cli.showing import show_profile, show_study
     from ashtune.studies import Study
 
     study = Study.load(given.directory).resume(
@@ -40,4 +40,8 @@ def main(given: argparse.Namespace) -> int:
         target=given.target,
         **options.means(given),
     )
-    return show_study(study, as_json=given.json, stream=sys.stdout)
+    status = show_study(study, as_json=given.json, stream=sys.stdout)
+    if given.profile and not given.json:
+        sys.stdout.write("\n")
+        show_profile(study, as_json=False, stream=sys.stdout, top=15)
+    return status

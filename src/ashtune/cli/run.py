@@ -36,7 +36,7 @@ def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
     from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
-    from ashtune.cli.showing import show_study
+    from ashtune.cli.showing import show_profile, show_study
     from ashtune.tune import tune
 
     objective = load_function(given.objective)
@@ -61,4 +61,8 @@ def main(given: argparse.Namespace) -> int:
         directory=given.directory,
         **options.means(given),
     )
-    return show_study(study, as_json=given.json, stream=sys.stdout)
+    status = show_study(study, as_json=given.json, stream=sys.stdout)
+    if given.profile and not given.json:
+        sys.stdout.write("\n")
+        show_profile(study, as_json=False, stream=sys.stdout, top=15)
+    return status

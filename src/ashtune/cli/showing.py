@@ -18,6 +18,25 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
     return 0 if study.loaded.tally.best is not None else 1
 
 
+def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
+    """Print where the training time went by function: the first ``top``, or all; and where the flame graph is.
+
+    Raises:
+        StudyError: If the study was not profiled.
+    """
+    from ashtune.reports.flame import NAME
+    from ashtune.reports.profile import profile_view
+    from ashtune.reports.text import show, show_json
+
+    profile = study.profile()
+    if as_json:
+        show_json(profile, stream)
+        return
+    show(profile_view(profile, top), stream)
+    if (study.directory / NAME).exists():
+        stream.write(f"flame graph: {study.directory / NAME}\n")
+
+
 def say(*lines: str) -> None:
     """Print lines of text on stdout."""
     sys.stdout.write("\n".join(lines) + "\n\n")

@@ -79,8 +79,13 @@ def serve(desk: Desk) -> None:
         reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
         desk.send(Broken(setup.worker, reason, traceback.format_exc()))
         raise Dismissed from None
-    tray = Tray(desk)
-    workbench = Workbench(objective, setup, tray, file=file)
+    tray, profiler = Tray(desk), None
+    if setup.profile:
+        from ashtune.training.profiling import ProfiledTray, Profiler
+
+        profiler = Profiler(setup, file)
+        tray = ProfiledTray(desk, profiler)
+    workbench = Workbench(objective, setup, tray, file=file, profiler=profiler)
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         message = tray.next()

@@ -24,7 +24,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
     ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
     driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
-    from one :class:`Progress` to the next.
+    from one :class:`Progress` to the next; ``profile`` how training is profiled: "flat", "flame", or "", not at all.
     """
 
     worker: WorkerId
@@ -34,6 +34,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     seed: int
     path: list[str]
     progress_seconds: float = 0.25
+    profile: str = ""
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):

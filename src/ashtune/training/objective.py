@@ -6,6 +6,7 @@ result was reported, as in saving, does not touch the result.
 
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,23 @@ class Workbench:
         setup: What the driver said at the start.
         desk: The connection to the driver.
         file: Where the training function stands, for its tracebacks.
+        profiler: Entered while the training function runs and what it has saved is put in its place.
     """
 
-    def __init__(self, objective: Objective, setup: Setup, desk: Tray, *, file: str = "") -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        setup: Setup,
+        desk: Tray,
+        *,
+        file: str = "",
+        profiler: AbstractContextManager[None] | None = None,
+    ) -> None:
         self._objective = objective
         self._file = file
         self._setup = setup
         self._desk = desk
+        self._profiler = profiler or nullcontext()
         self._checkpoints = Checkpoints(Path(setup.study))
         self._has_a_result = False
 
@@ -59,10 +70,11 @@ class Workbench:
         )
         config = msgspec.msgpack.decode(assignment.configuration)
         try:
-            returned = self._objective(Trial(assignment.trial, config, job, writer))
-            if job.phase == "training" and reports.last_resource < job.target:
-                self._take_returned(returned, job)
-            self._conclude(job, writer)
+            with self._profiler:
+                returned = self._objective(Trial(assignment.trial, config, job, writer))
+                if job.phase == "training" and reports.last_resource < job.target:
+                    self._take_returned(returned, job)
+                self._conclude(job, writer)
         except Dismissed:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure

@@ -1,0 +1,128 @@
+"""``ashtune baseline``: computation time by number of models, broken down by rung, on one worker."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ashtune.reports.baseline import Run
+
+DEMO_RESOURCE = 64
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune.cli import options
+
+    parser.add_argument(
+        "objective", nargs="?", metavar="FILE:FUNCTION", help="the training function (the demo's network on digits)"
+    )
+    parser.add_argument("--space", default="space", metavar="SPACE", help="as for `ashtune run`; default: space")
+    parser.add_argument("--metric", metavar="NAME", help="the reported metric that counts")
+    parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
+    parser.add_argument(
+        "--models", type=options.whole_numbers, default=[8, 16, 32, 64, 128], metavar="LIST",
+        help="numbers of models, a study each (8,16,32,64,128)",
+    )  # fmt: skip
+    parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
+    options.add_rungs(parser)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)")
+    parser.add_argument("--directory", metavar="DIR", help="where the studies are kept (a new one under runs)")
+    parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
+    parser.add_argument("--json", action="store_true", help="print the series as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run the series and show it."""
+    from ashtune.cli.showing import say
+    from ashtune.reports.baseline import baseline_table, baseline_words
+    from ashtune.reports.text import show, show_json
+
+    base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
+    runs = list(_series(given, base))
+    sequential = [run for run in runs if run.scheduler == "sh"]
+    if given.html:
+        _write(Path(given.html), runs, sequential)
+    if given.json:
+        show_json(runs, sys.stdout)
+        return 0
+    say("Seconds by number of models (by a scheduler, on so many workers) and rung; saving and waiting are in")
+    show(baseline_table(runs), sys.stdout)
+    say("", *(sentence for run in sequential for sentence in baseline_words(run)), f"kept in {base}")
+    return 0
+
+
+def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
+    """Tune with each number of models, sequentially and, where asked, in parallel."""
+    from ashtune.reports.baseline import run_of
+    from ashtune.reports.timeline import Timeline
+    from ashtune.tune import tune
+
+    objective, space, goal = _what(given)
+    common: dict[str, Any] = {
+        "max_resource": given.max_resource or (None if given.rungs else DEMO_RESOURCE),
+        "min_resource": given.min_resource,
+        "reduction_factor": given.reduction_factor,
+        "rungs": given.rungs,
+        "seed": given.seed,
+        "threads": given.threads,
+        "quiet": True,
+        **goal,
+    }
+    runs = []
+    for models in given.models:
+        ways: list[tuple[str, dict[str, Any]]] = [("sh", {"workers": 1})]
+        if given.parallel:
+            ways.append(("ash", {"workers": given.workers}))
+        for scheduler, means in ways:
+            sys.stderr.write(f"{models:,} models by {scheduler} ...\n")
+            place = base / f"{scheduler}-{models}"
+            study = tune(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
+            timeline = Timeline(study.loaded.ladder)
+            study.shown_to([timeline])
+            runs.append(run_of(scheduler, study.loaded.tally, timeline))
+    return runs
+
+
+def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the training function, its space, and its metric: the user's or the demo's."""
+    from ashtune.cli.loading import load_function, load_space
+    from ashtune.errors import SettingsError
+
+    if given.objective is None:
+        from ashtune.demo import digits, objective
+
+        digits.load()  # a missing scikit-learn is said before anything starts
+        return objective.train, objective.space(), {"metric": "accuracy", "mode": "max"}
+    if given.metric is None or given.mode is None:
+        raise SettingsError(
+            f"{given.objective} was given without its metric; add --metric NAME and --mode min or --mode max"
+        )
+    function = load_function(given.objective)
+    return function, load_space(given.space, given.objective), {"metric": given.metric, "mode": given.mode}
+
+
+def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> None:
+    from ashtune import __version__
+    from ashtune.errors import SettingsError
+    from ashtune.facts import facts
+    from ashtune.reports import html
+    from ashtune.reports.baseline import baseline_figure, baseline_table, baseline_words
+
+    sections = [
+        html.Section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),
+        html.Section("table", "Seconds", [html.table(baseline_table(runs))]),
+        html.Section("words", "In words", [html.words(*baseline_words(run)) for run in sequential]),
+        html.Section("facts", "The run", [html.pairs(facts())]),
+    ]
+    page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}; the studies are kept: give another --html FILE") from None

@@ -1,0 +1,191 @@
+"""``ashtune roofline``: this machine's roofs, and a training step below them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ashtune.reports.roofline import Placed
+    from ashtune.training.roofline import Roofs, Step
+
+_GIGA = 1e9
+_WIDTH = 24
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "Without options it measures this machine, in about 10 s, and times a step of the demo's network on one core.\n"
+        "With a step as given or by --step, that is placed instead; with --peak and --bandwidth nothing is measured.\n"
+        "\n"
+        "--step names a function without arguments in a file. It returns what to count and time, (function,\n"
+        "*arguments), of JAX or PyTorch; or figures, {'flops': ..., 'bytes': ..., 'seconds': ..., 'name': ...}:\n"
+        "\n"
+        "    def step():\n"
+        "        model, batch = Net(), torch.randn(64, 8)\n"
+        "        return lambda x: model(x).sum().backward(), batch\n"
+        "\n"
+        "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its FlopCounterMode, for which\n"
+        "elementwise operations count 0; their bytes are those of parameters, inputs and gradients, each once."
+    )
+    step = parser.add_argument_group("the step")
+    step.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
+    step.add_argument("--flops", type=float, metavar="N", help="floating-point operations of a step")
+    step.add_argument("--bytes", type=float, metavar="N", help="bytes that it reads and writes")
+    step.add_argument("--seconds", type=float, metavar="S", help="what it takes")
+    roof = parser.add_argument_group("the roof, instead of measuring")
+    roof.add_argument("--peak", type=float, metavar="GFLOPS", help="the peak in Gflop/s")
+    roof.add_argument("--bandwidth", type=float, metavar="GBPS", help="the memory bandwidth in GB/s")
+    parser.add_argument("--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show")
+    parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
+    parser.add_argument("--json", action="store_true", help="print it as JSON, in flop/s, byte/s and seconds")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Measure, place, and show."""
+    from ashtune.reports.plots import go
+    from ashtune.reports.roofline import Placed, keep
+    from ashtune.reports.text import show_json
+    from ashtune.training.roofline import place
+
+    _check(given)
+    if given.html:
+        go()  # a missing plotly is said before anything is measured
+    step = _step(given)
+    machine = _machine(given)
+    if step is None and given.peak is None:
+        step = demo_step()
+    placed = Placed(machine=machine, placements=[] if step is None else [place(step, machine.for_step(step))])
+    if given.json:
+        show_json(placed, sys.stdout)
+    else:
+        _show(placed)
+    if given.html:
+        _write(Path(given.html), placed)
+    if given.keep:
+        keep(placed, Path(given.keep))
+    return 0
+
+
+def measured() -> "Roofs":
+    """Measure this machine."""
+    from ashtune.engines.cores import available_cores
+    from ashtune.training.machine import measure
+
+    return measure(available_cores(), environment)
+
+
+def demo_step() -> "Step":
+    """Time a step of the demo's network on one core, in a process of its own."""
+    import msgspec
+
+    from ashtune.training.machine import child
+    from ashtune.training.roofline import Step
+
+    return msgspec.json.decode(child("ashtune.demo.counting", environment=environment(1)), type=Step)
+
+
+def environment(threads: int) -> Mapping[str, str]:
+    """Return the environment of a process that may use so many threads."""
+    from ashtune.engines.cores import thread_variables
+
+    return {**os.environ, **thread_variables(threads, threads, os.environ)}
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse figures that make no roofline before anything is measured."""
+    from ashtune.errors import SettingsError
+    from ashtune.training.roofline import check_above_zero
+
+    units = {"peak": "Gflop/s", "bandwidth": "GB/s", "flops": "flop", "bytes": "bytes", "seconds": "s"}
+    for name, unit in units.items():
+        if getattr(given, name) is not None:
+            check_above_zero(f"--{name}", getattr(given, name), unit)
+    for one, other in (("peak", "bandwidth"), ("bandwidth", "peak"), ("flops", "bytes"), ("bytes", "flops")):
+        if getattr(given, one) is not None and getattr(given, other) is None:
+            value = getattr(given, one)
+            raise SettingsError(
+                f"--{one} {value:g} was given without --{other}; give both, --{other} in {units[other]}"
+            )
+    if given.seconds is not None and given.flops is None:
+        raise SettingsError(f"--seconds {given.seconds:g} of which step? give its --flops and --bytes too")
+    if given.step is not None and given.flops is not None:
+        raise SettingsError(f"--step {given.step} and --flops {given.flops:g} are two steps; give one of them")
+
+
+def _step(given: argparse.Namespace) -> "Step | None":
+    """Return the step that was given or named; None if there is none."""
+    from ashtune.training.roofline import Step
+
+    if given.step is not None:
+        return _counted(given.step)
+    if given.flops is None:
+        return None
+    return Step(name="a step as given", flops=given.flops, bytes_moved=given.bytes, seconds=given.seconds)
+
+
+def _counted(place: str) -> "Step":
+    """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
+    from ashtune.cli.loading import load_function
+    from ashtune.errors import AshtuneError, ObjectiveError
+    from ashtune.reports.figures import shortened
+    from ashtune.training.counting import described
+
+    function = load_function(place)
+    try:
+        return described(function(), place)
+    except AshtuneError:
+        raise
+    except Exception as error:
+        said = shortened(f"{type(error).__name__}: {error}", 300)
+        raise ObjectiveError(f"{place} is called without arguments, and what it returns with them; {said}") from error
+
+
+def _machine(given: argparse.Namespace) -> "Roofs":
+    """Return the roofs: those given, or this machine's."""
+    from ashtune.training.roofline import Roof, Roofs
+
+    if given.peak is not None:
+        return Roofs(roofs=[Roof(peak=given.peak * _GIGA, bandwidth=given.bandwidth * _GIGA)])
+    sys.stderr.write("measuring this machine, about 10 s ...\n")
+    return measured()
+
+
+def _show(placed: "Placed") -> None:
+    from ashtune.cli.showing import say
+    from ashtune.facts import processor
+    from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
+    from ashtune.reports.roofline_words import reasons
+    from ashtune.reports.text import show
+
+    if placed.machine.array_bytes:
+        say(processor(), *machine_lines(placed.machine))
+    show(roofs_table(placed.machine), sys.stdout)
+    for placement in placed.placements:
+        rows = [f"{name.ljust(_WIDTH)}{value}" for name, value in placement_rows(placement).items()]
+        say("", *rows, "", *reasons(placement, placed.machine.caches))
+
+
+def _write(file: Path, placed: "Placed") -> None:
+    from ashtune import __version__
+    from ashtune.errors import SettingsError
+    from ashtune.facts import facts
+    from ashtune.reports import html
+    from ashtune.reports.roofline import placement_rows, roofline_figure, roofline_words, roofs_table
+
+    roofs = [html.figures(roofline=roofline_figure(placed)), html.table(roofs_table(placed.machine))]
+    steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
+    sections = [
+        html.Section("roofs", "Roofs", roofs),
+        html.Section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
+        html.Section("facts", "The run", [html.pairs(facts())]),
+    ]
+    page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}; give another --html FILE") from None

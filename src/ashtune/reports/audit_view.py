@@ -1,0 +1,120 @@
+"""The audit as a table, in words and as a figure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ashtune.reports.audit import Audit, RungAudit
+from ashtune.reports.figures import number_text, plural
+from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+NAMED = 5
+LOW_CORRELATION = 0.3
+ENOUGH_PAIRS = 20
+
+
+def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: str = "epoch") -> "Table":
+    """Return a line for each rung: expected and actual numbers, what proved wrong, and the ranks' correlation.
+
+    Args:
+        audit: The fold.
+        expected: How many trials should be trained to each rung: ``scheduler.expected(trials)``.
+        unit: What the resource counts, in the singular.
+    """
+    from rich.table import Table
+
+    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in (
+        f"to {unit}", "expected", "trained", "failed", "may go on", "went on", "outside quota", "wrong", "law",
+        "missed", "rank correlation",
+    ):  # fmt: skip
+        found.add_column(name, justify="right")
+    for record in audit.records():
+        is_top = record.rung == audit.ladder.top
+        decided = [record.quota, record.promoted, len(record.unexplained), record.wrong]
+        law = "" if record.law is None else number_text(record.law, 3)
+        correlation = "" if record.correlation is None else f"{record.correlation:.2f} of {record.pairs:,}"
+        found.add_row(
+            f"{record.resource:,}",
+            "" if expected is None else f"{expected[record.rung]:,}",
+            f"{record.arrived:,}",
+            f"{record.failed:,}",
+            *([""] * 6 if is_top else [*(f"{count:,}" for count in decided), law, f"{record.missed:,}"]),
+            correlation,
+        )
+    return found
+
+
+def audit_faults(audit: Audit, *, unit: str = "epoch") -> list[str]:
+    """Name the promotions that no rule explains, a sentence a rung; none for a scheduler that does right."""
+    said = []
+    for record in audit.records():
+        if record.unexplained:
+            trials = ", ".join(str(trial) for trial in record.unexplained[:NAMED])
+            more = ", ..." if len(record.unexplained) > NAMED else ""
+            said.append(
+                f"FAULT at {unit} {record.resource:,}: {plural(len(record.unexplained), 'promotion')} of trials that "
+                f"never were among the best {audit.ladder.kept[record.rung]} of their rung before they went on "
+                f"({trials}{more})."
+            )
+    return said
+
+
+def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
+    """Say what the audit found, faults first."""
+    records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
+    said = audit_faults(audit, unit=unit)
+    promoted = sum(record.promoted for record in records)
+    if promoted and not said:
+        said.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler}.")
+    for record in records:
+        if record.law is None or not record.promoted:
+            continue
+        said.append(
+            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} went on and {record.quota:,} may "
+            f"in the end: {plural(record.wrong, 'early promotion')} proved wrong, where the law for many results says "
+            f"{number_text(record.law, 3)}."
+        )
+    said += [
+        f"The order at {unit} {record.resource:,} says little about the next rung (rank correlation "
+        f"{record.correlation:.2f} over {record.pairs:,} trials): a higher min_resource may choose better."
+        for record in records
+        if _says_little(record)
+    ]
+    return said
+
+
+def audit_figure(audit: Audit, expected: Sequence[int] | None = None, *, unit: str = "epoch") -> "Figure":
+    """Return expected and actual numbers of trials by rung, and what became of the promotions."""
+    records = audit.records()
+    where = [f"{record.resource:,}" for record in records]
+    figure = blank(x=f"trained to {unit}", y="trials", barmode="stack")
+    bars = [
+        ("expected", GREY, 0, list(expected) if expected else []),
+        ("trained", BLUE, 1, [record.arrived for record in records]),
+        ("went on, rightly", GREEN, 2, [max(0, record.promoted - _bad(record)) for record in records]),
+        ("went on, wrong in hindsight", ORANGE, 2, [_bad(record) - len(record.unexplained) for record in records]),
+        ("went on outside the quota", RED, 2, [len(record.unexplained) for record in records]),
+    ]
+    for name, color, group, counts in bars:
+        if any(counts):
+            figure.add_trace(
+                go().Bar(
+                    x=where, y=counts, name=name, offsetgroup=group, marker={"color": color}, hovertemplate="%{y:,}"
+                )
+            )
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def _bad(record: RungAudit) -> int:
+    """Return the promotions that were wrong: in hindsight, or from the start."""
+    return max(record.wrong, len(record.unexplained))
+
+
+def _says_little(record: RungAudit) -> bool:
+    is_known = record.correlation is not None and record.pairs >= ENOUGH_PAIRS
+    return is_known and record.correlation is not None and record.correlation < LOW_CORRELATION

@@ -1,0 +1,135 @@
+"""A self-contained HTML page out of sections: figures drawn by plotly's script, included once, tables and sentences.
+
+Rule 1: whatever comes from a study is text, never markup: a journal may come from someone else.
+Rule 2: the page asks no network for anything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune.errors import SettingsError
+from ashtune.reports.plots import go
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A piece of a section: HTML, and the figures that it has a place for, by the place's id."""
+
+    html: str
+    figures: dict[str, "Figure"] = {}
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading with what stands below it; ``name`` is its id in the page."""
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+
+
+def words(*sentences: str, style: str = "") -> Block:
+    """Return a paragraph for each sentence that is not empty. ``style`` is "quiet" or "bad"."""
+    mark = f' class="{style}"' if style else ""
+    return Block("".join(f"<p{mark}>{escape(sentence)}</p>" for sentence in sentences if sentence))
+
+
+def figures(**named: "Figure") -> Block:
+    """Return figures, two beside each other where there is room for more than one."""
+    places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
+    html = f'<div class="pair">{places}</div>' if len(named) > 1 else places
+    return Block(html, {f"figure-{name}": figure for name, figure in named.items()})
+
+
+def table(found: "Table") -> Block:
+    """Return one of the terminal's tables, with its header and footer."""
+    columns = found.columns
+    header = "".join(f"<th>{escape(_plain(column.header))}</th>" for column in columns)
+    rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
+    body = "".join(_row(row) for row in rows)
+    footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""
+    return Block(
+        f'<div class="table"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody>'
+        f"<tfoot>{footer}</tfoot></table></div>"
+    )
+
+
+def pairs(named: Mapping[str, str]) -> Block:
+    """Return names and what they stand for, one below the other."""
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in named.items())
+    return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
+
+
+def cards(named: Mapping[str, str]) -> Block:
+    """Return the figures that one should see first, each with what it is."""
+    inner = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
+    return Block(f'<div class="cards">{inner}</div>')
+
+
+def page(title: str, head: Iterable[Block], sections: Sequence[Section], *, footer: str) -> str:
+    """Return the page.
+
+    Args:
+        title: Its heading.
+        head: What stands above the first section.
+        sections: Those without a block are left out.
+        footer: Who made it.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    shown = [section for section in sections if section.blocks]
+    links = "".join(f'<a href="#{section.name}">{escape(section.title)}</a>' for section in shown)
+    top = list(head)
+    blocks = [*top, *(block for section in shown for block in section.blocks)]
+    body = "".join(
+        f'<section id="{section.name}"><h2>{escape(section.title)}</h2>'
+        f"{''.join(block.html for block in section.blocks)}</section>"
+        for section in shown
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_resource('page.css')}</style></head><body>"
+        f"<h1>{escape(title)}</h1>{''.join(block.html for block in top)}<nav>{links}</nav>{body}"
+        f"<footer>{escape(footer)}</footer>"
+        f'<script type="application/json" id="figures">{_figures_json(blocks)}</script>'
+        f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
+    )
+
+
+def _figures_json(blocks: Iterable[Block]) -> str:
+    """Return all figures as JSON that cannot end the script element it stands in."""
+    inner = [f'"{name}":{figure.to_json()}' for block in blocks for name, figure in block.figures.items()]
+    return "{" + ",".join(inner).replace("<", "\\u003c") + "}"
+
+
+def _plotly_script() -> str:
+    go()  # says how to install it where it is missing
+    from plotly.offline import get_plotlyjs
+
+    script: str = get_plotlyjs()
+    if "</script" in script.lower():
+        raise SettingsError("this version of plotly cannot be put into a page; install another: pip install -U plotly")
+    return script
+
+
+def _resource(name: str) -> str:
+    return files("ashtune.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def _row(cells: Sequence[str], cell: str = "td") -> str:
+    return "<tr>" + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in cells) + "</tr>"
+
+
+def _plain(cell: object) -> str:
+    """Return the text of a cell, without rich's markup."""
+    from rich.text import Text
+
+    return cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain

@@ -1,0 +1,204 @@
+"""The roofline of a machine and of training steps: as text and as a figure."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune.errors import SettingsError
+from ashtune.reports import plots
+from ashtune.reports.axes import label, significant
+from ashtune.reports.figures import bytes_text, number_text
+from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
+from ashtune.training.roofline import Cache, Placement, Roof, Roofs
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+KEPT = "roofline.json"
+"""The file in a study's directory by which its report shows a roofline."""
+
+_GIGA = 1e9
+_BUSY = 0.5
+_MANY = 1000
+_ROOM = 8.0
+"""How many times farther than the outermost ridge or step the figure goes on each side."""
+_POINTS = (plots.RED, plots.GREEN, plots.PURPLE)
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps under the roofs of a machine."""
+
+    machine: Roofs
+    placements: Sequence[Placement] = ()
+
+
+def keep(placed: Placed, directory: Path) -> None:
+    """Keep a roofline in a study's directory.
+
+    Raises:
+        SettingsError: If it cannot be written there.
+    """
+    try:
+        (directory / KEPT).write_bytes(msgspec.json.encode(placed))
+    except OSError as error:
+        raise SettingsError(f"{directory}: {error.strerror}; give --keep the directory of a study") from None
+
+
+def kept(directory: Path) -> Placed | None:
+    """Return the roofline that was kept in a study's directory, None if there is none.
+
+    Raises:
+        SettingsError: If the file is not one.
+    """
+    path = directory / KEPT
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Placed)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
+
+
+def roofline_words(placed: Placed) -> list[str]:
+    """Say where the steps stand, what holds them up, and how that was measured."""
+    said = []
+    for placement in placed.placements:
+        rows = placement_rows(placement)
+        said.append(
+            f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
+        )
+        said += reasons(placement, placed.machine.caches)
+    return said + machine_lines(placed.machine)
+
+
+def roofs_table(machine: Roofs) -> "Table":
+    """Return the roofs of a machine as a table."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("roof")
+    for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
+        table.add_column(title, justify="right")
+    for roof in machine.roofs:
+        figures = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
+        table.add_row(roof.name, *map(rate_text, figures))
+    return table
+
+
+def machine_lines(machine: Roofs) -> list[str]:
+    """Say how the roofs were measured, and what may have lowered them; nothing if they were given."""
+    lines = []
+    if machine.caches:
+        lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
+    elif machine.array_bytes:
+        lines.append("Caches: unknown on this system.")
+    if machine.array_bytes:
+        lines.append(
+            f"Peak: the best of many matrix products by {machine.blas or 'an unknown BLAS library'}. Bandwidth: the "
+            f"best of STREAM's triad, 24 bytes an element, over arrays of {bytes_text(machine.array_bytes)}."
+        )
+    if machine.load >= _BUSY:
+        lines.append(f"{machine.load:.1f} processes were running in the minute before: these figures may be too low.")
+    if machine.settings:
+        given = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
+        lines.append(f"Measured with {given} in the environment, which may lower the peak: compare without.")
+    return lines
+
+
+def placement_rows(placement: Placement) -> dict[str, str]:
+    """Say where a step stands under its roof: figures by name."""
+    step, roof = placement.step, placement.roof
+    rows = {
+        "step": step.name,
+        "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes ({step.source})",
+        "roof": f"{roof.name}: {_rate(roof.peak)}, {rate_text(roof.bandwidth / _GIGA)} GB/s",
+        "ridge point": f"{rate_text(placement.ridge)} flop/byte",
+        "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
+        "bound": f"{placement.bound}-bound: {side(placement)}",
+        "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of peak, "
+        f"{time_text(placement.least_seconds)} a step",
+    }
+    if step.seconds is not None and placement.achieved is not None and placement.share_of_attainable is not None:
+        share = percent_text(placement.share_of_attainable)
+        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} a step"
+    return rows
+
+
+def roofline_figure(placed: Placed) -> "Figure":
+    """Draw the roofs, and each step below its own.
+
+    A step that was not timed stands on its roof, as an open circle. Colour and width say of how many cores a
+    roof is, dashes of which type of number.
+    """
+    ridges = [roof.ridge for roof in placed.machine.roofs]
+    intensities = ridges + [placement.intensity for placement in placed.placements]
+    low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
+    figure = plots.blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
+    for roof in placed.machine.roofs:
+        _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
+    for number, placement in enumerate(placed.placements):
+        is_right = placement.intensity > math.sqrt(low * high)
+        _draw_step(figure, placement, _POINTS[number % len(_POINTS)], "left" if is_right else "right")
+    speeds = [speed for trace in figure.data for speed in trace.y]
+    _scale(figure.update_xaxes, low, high)
+    _scale(figure.update_yaxes, min(speeds) / 2, max(speeds) * 2)
+    return figure
+
+
+def _scale(update: Callable[..., object], low: float, high: float) -> None:
+    """Make an axis logarithmic, with ticks at 1, 2 and 5 or, over many powers of ten, at these alone."""
+    steps = (1, 2, 5) if high / low < _MANY else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
+    update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)
+
+
+def _draw_roof(figure: "Figure", roof: Roof, low: float, high: float, *, is_all: bool) -> None:
+    intensities = [low, roof.ridge, high]
+    figure.add_scatter(
+        x=[significant(x) for x in intensities],
+        y=[significant(min(roof.peak, roof.bandwidth * x) / _GIGA) for x in intensities],
+        mode="lines",
+        name=roof.name,
+        line={
+            "color": plots.BLUE if is_all else plots.ORANGE,
+            "width": 3 if is_all else 2,
+            "dash": "dash" if roof.dtype == "float64" else "solid",
+        },
+        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
+    )
+
+
+def _draw_step(figure: "Figure", placement: Placement, color: str, side: str) -> None:
+    name, roof = label(placement.step.name, 60), placement.attainable / _GIGA
+    speed = roof if placement.achieved is None else placement.achieved / _GIGA
+    share = placement.share_of_attainable
+    below = "attainable" if share is None else f"{percent_text(share)} of attainable"
+    x = significant(placement.intensity)
+    figure.add_scatter(
+        x=[x, x], y=[significant(speed), significant(roof)], mode="lines", showlegend=False, hoverinfo="skip",
+        line={"color": color, "width": 1.5, "dash": "dot"},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[x],
+        y=[significant(speed)],
+        mode="markers+text",
+        name=name,
+        text=[f"{number_text(speed, 3)} Gflop/s<br>{below}"],
+        textposition=f"bottom {side}",
+        marker={"size": 11, "color": color, "symbol": "circle-open" if placement.achieved is None else "circle"},
+        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
+    )
+
+
+def _cache_text(cache: Cache) -> str:
+    return f"L{cache.level} {cache.count} x {size_text(cache.size)}"
+
+
+def _rate(flop_per_second: float) -> str:
+    return f"{rate_text(flop_per_second / _GIGA)} Gflop/s"

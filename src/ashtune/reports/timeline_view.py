@@ -1,0 +1,103 @@
+"""The timeline in words and tables."""
+
+from typing import TYPE_CHECKING
+
+from ashtune.reports.figures import number_text, plural, seconds_text, share_text
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_times import decision_latency, rung_times, time_shares, worker_times
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STATES = {
+    "training": "training",
+    "saving": "letting go and saving",
+    "driver": "waiting for the driver",
+    "barrier": "waiting at a barrier",
+    "tail": "idle tail",
+}
+
+
+def time_shares_table(timeline: Timeline) -> "Table":
+    """Return what the workers' time went into, in seconds and as a share of their presence."""
+    shares = time_shares(timeline)
+    table = _table()
+    table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
+    table.add_column("time", _short_text(shares.presence), justify="right")
+    table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
+    for name, words in STATES.items():
+        seconds = getattr(shares, name)
+        table.add_row(words, _short_text(seconds), share_text(shares.share(seconds)))
+    return table
+
+
+def rung_times_table(timeline: Timeline, *, unit: str = "epoch") -> "Table":
+    """Return the workers' time by rung: training, saving and waiting for the driver."""
+    records = rung_times(timeline)
+    table = _table()
+    table.add_column(f"to {unit}", "in all", justify="right")
+    for title, name in (("training", "training"), ("saving", "saving"), ("waiting for the driver", "driver")):
+        table.add_column(title, _short_text(sum(getattr(r, name) for r in records)), justify="right")
+    for record in records:
+        seconds = (record.training, record.saving, record.driver)
+        table.add_row(f"{record.resource:,}", *map(_short_text, seconds))
+    return table
+
+
+def time_findings(timeline: Timeline) -> list[str]:
+    """Say in plain sentences where the workers' time went."""
+    shares = time_shares(timeline)
+    if shares.presence <= 0:
+        return ["no worker was there for any time"]
+    found = [
+        f"workers trained {share_text(shares.share(shares.training))} of the {seconds_text(shares.presence)} that "
+        f"they were there; the study ran for {seconds_text(shares.wall)}"
+    ]
+    busy = [worker for worker in worker_times(timeline) if worker.presence > 0]
+    if len(busy) > 1:
+        least, most = min(busy, key=lambda w: w.utilisation), max(busy, key=lambda w: w.utilisation)
+        found.append(
+            f"the busiest, worker {most.worker}, trained {share_text(most.utilisation)} of its time; "
+            f"the least busy, worker {least.worker}, {share_text(least.utilisation)}"
+        )
+    if (latency := decision_latency(timeline)) is not None:
+        found.append(
+            f"from a report to the start of the worker's next job it took {_short_text(latency.median)} "
+            f"(median), {_short_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}"
+        )
+    if shares.absence > 0:
+        found.append(f"places stood empty for {seconds_text(shares.absence)}, as until workers had started")
+    if shares.guessed:
+        found.append(
+            f"the study's orders are not known: for {plural(shares.guessed, 'wait')} the barrier is the most it can be"
+        )
+    return found
+
+
+def running_time(unit: str, sessions: int) -> str:
+    """Return the title of an axis of the time that the study ran."""
+    return f"{unit} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
+
+
+def unit_of_time(seconds: float) -> tuple[float, str]:
+    """Return the unit that a study's time is best told in: its seconds and its name."""
+    if seconds < 600:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
+
+
+def _short_text(seconds: float) -> str:
+    """Return a time that may be far below a second."""
+    if seconds >= 0.1:
+        return seconds_text(seconds)
+    if seconds < 1e-6:
+        return "< 1 us" if seconds > 0 else "0 s"
+    return f"{number_text(seconds * 1e3, 3)} ms" if seconds >= 1e-3 else f"{number_text(seconds * 1e6, 3)} us"
+
+
+def _table() -> "Table":
+    from rich.table import Table
+
+    return Table(
+        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
+    )

@@ -1,0 +1,59 @@
+"""What share of the workers did what, over time."""
+
+from typing import TYPE_CHECKING
+
+from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_rows import TRAINING, Work
+from ashtune.reports.timeline_times import seconds_within
+from ashtune.reports.timeline_view import STATES, running_time, unit_of_time
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from plotly.graph_objects import Figure
+
+    Floats = npt.NDArray[np.float64]
+
+STRETCHES = 160
+COLORS = {"training": BLUE, "saving": GREEN, "driver": ORANGE, "barrier": RED, "tail": GREY}
+
+
+def utilisation_figure(timeline: Timeline) -> "Figure":
+    """Return the shares of the workers' presence by what they did, over time."""
+    import numpy as np
+
+    work, now = timeline.work().without_pauses(), timeline.wall_seconds
+    scale, unit = unit_of_time(now)
+    figure = blank(x=running_time(unit, timeline.sessions), y="share of the workers")
+    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    first = float(work.joined.min()) if len(work.joined) else 0.0
+    if now <= first:
+        return figure
+    edges = np.linspace(first, now, STRETCHES + 1)
+    presence = seconds_within(work.joined, work.left, edges)
+    for name, (begin, end) in _states(work).items():
+        seconds = seconds_within(begin, end, edges)
+        share = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0)
+        figure.add_bar(
+            x=((edges[:-1] + edges[1:]) / 2 / scale).tolist(),
+            y=share.tolist(),
+            width=(edges[1] - edges[0]) / scale,
+            name=STATES[name],
+            marker={"color": COLORS[name], "line": {"width": 0}},
+            hovertemplate="%{y:.1%} at %{x:.3~g} " + unit,
+        )
+    return figure
+
+
+def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
+    """Return when each stretch of each state began and ended."""
+    trains, ordered = work.kind == TRAINING, work.begin - work.driver
+    return {
+        "training": (work.begin[trains], work.end[trains]),
+        "saving": (work.begin[~trains], work.end[~trains]),
+        "driver": (ordered, work.begin),
+        "barrier": (ordered - work.barrier, ordered),
+        "tail": (work.left - work.tail, work.left),
+    }

@@ -1,0 +1,153 @@
+"""Operations and bytes of a training step: counted by XLA, counted by PyTorch, or given.
+
+Rule: a count says how it was made and what it leaves out; a step of 0 operations is refused, not placed.
+"""
+
+import numbers
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from ashtune.errors import SettingsError
+from ashtune.training.roofline import Step
+
+SECONDS = 0.5
+BY_XLA = (
+    "XLA's cost analysis of the compiled program; its bytes are each fused operation's operands and result; "
+    "the body of a scan or while loop counts once"
+)
+BY_TORCH = (
+    "PyTorch's FlopCounterMode, for which elementwise operations and the optimizer count 0 flop; bytes: each "
+    "parameter, input and optimizer state read once, each gradient and each change in place written once"
+)
+
+
+def described(description: Any, name: str) -> Step:
+    """Return the step that a user describes: counted and timed, or as given.
+
+    Args:
+        description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes``
+            and, if known, ``seconds`` and ``name``.
+        name: What to call the step.
+
+    Raises:
+        SettingsError: If it is neither, or cannot be counted.
+    """
+    match description:
+        case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
+            return _given(flops, bytes_moved, more.get("seconds"), str(more.get("name", name)))
+        case (function, *arguments) if callable(function):
+            return _counted(function, arguments, name)
+    keys = f" with {', '.join(map(str, description))}" if isinstance(description, Mapping) else ""
+    raise SettingsError(
+        f"{name} returns {type(description).__name__}{keys}; a step is (function, *arguments), or a dict with "
+        "'flops' and 'bytes', and 'seconds' and 'name' if known"
+    )
+
+
+def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
+    """Count a JAX function by XLA's cost analysis, and time it, compiled.
+
+    Args:
+        function: A pure function of arrays; compiled by ``jax.jit`` unless it is already.
+        arguments: What to call it with.
+        name: What to call the step.
+
+    Raises:
+        SettingsError: If XLA says nothing about it, or counts no operation.
+    """
+    import jax
+
+    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
+    compiled = jitted.lower(*arguments).compile()
+    said = compiled.cost_analysis()
+    costs: Any = (said[0] if said else {}) if isinstance(said, Sequence) else said or {}  # a list before jax 0.4.36
+    return Step(
+        name=name,
+        flops=costs.get("flops", 0.0),
+        bytes_moved=costs.get("bytes accessed", 0.0),
+        seconds=fastest(lambda: jax.block_until_ready(compiled(*arguments))),
+        source=BY_XLA,
+        dtype=_dtype(jax.tree.leaves(arguments)),
+    )
+
+
+def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
+    """Count a step of PyTorch by its flop counter and by the tensors that it touches, and time it.
+
+    Args:
+        function: A module, or a function that may run forward, backward and the optimizer.
+        arguments: What to call it with.
+        name: What to call the step.
+
+    Raises:
+        SettingsError: If no operation is counted: none of the operations has a formula.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ashtune.training.traffic import Traffic
+
+    def run() -> None:
+        function(*arguments)
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+
+    run()  # an optimizer makes its state in the first step
+    with FlopCounterMode(display=False) as counter, Traffic() as traffic:
+        function(*arguments)
+    return Step(
+        name=name,
+        flops=counter.get_total_flops(),
+        bytes_moved=traffic.bytes_moved,
+        seconds=fastest(run),
+        source=BY_TORCH,
+        dtype=_dtype(traffic.tensors),
+        cores=torch.get_num_threads(),
+    )
+
+
+def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
+    """Return the time of the fastest of many calls, in seconds; the first does not count."""
+    function()
+    begin = end = perf_counter()
+    best, calls = float("inf"), 0
+    while calls < 3 or end - begin < seconds:
+        start = perf_counter()
+        function()
+        end = perf_counter()
+        best, calls = min(best, end - start), calls + 1
+    return best
+
+
+def _given(flops: Any, bytes_moved: Any, seconds: Any, name: str) -> Step:
+    for what, value in (("flops", flops), ("bytes", bytes_moved), ("seconds", seconds)):
+        if not isinstance(value, numbers.Real) and not (what == "seconds" and value is None):
+            raise SettingsError(f"{name}: {what!r} is {value!r}; give a number above 0")
+    return Step(
+        name=name,
+        flops=float(flops),
+        bytes_moved=float(bytes_moved),
+        seconds=None if seconds is None else float(seconds),
+    )
+
+
+def _counted(function: Callable[..., Any], arguments: Sequence[Any], name: str) -> Step:
+    jax = sys.modules.get("jax")
+    if jax is not None:
+        leaves = jax.tree.leaves(arguments)
+        if hasattr(function, "lower") or any(isinstance(leaf, jax.Array) for leaf in leaves):
+            return count_jax(function, *arguments, name=name)
+    if "torch" in sys.modules:
+        return count_torch(function, *arguments, name=name)
+    raise SettingsError(
+        f"{name} is neither a JAX function of arrays nor one of PyTorch; return a dict with its 'flops', 'bytes' "
+        "and 'seconds' instead"
+    )
+
+
+def _dtype(arrays: Sequence[Any]) -> str:
+    """Return the type of number of the first array of floating point, as numpy calls it."""
+    names = [str(getattr(array, "dtype", "")).removeprefix("torch.") for array in arrays]
+    return next((name for name in names if "float" in name), "float32")

@@ -1,0 +1,171 @@
+"""Measures this machine's roofs: the peak by matrix products, the bandwidth by STREAM's triad.
+
+Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*, 1995,
+https://www.cs.virginia.edu/stream/: each array at least four times as large as the last cache, best of many.
+
+Rule: child processes measure; in the caller nothing is loaded and no thread is started.
+"""
+
+import os
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import pairwise
+from typing import IO
+
+import msgspec
+
+from ashtune.errors import SettingsError
+from ashtune.training.caches import caches
+from ashtune.training.roofline import Cache, Roof, Roofs
+from ashtune.training.yardstick import Passes, Peak
+
+SECONDS = 0.5
+"""For each measurement: the bandwidth and, in two types of number, the peak, of one core and of all."""
+ROUNDS = 2
+_YARDSTICK = "ashtune.training.yardstick"
+_TIMES_THE_CACHE = 4
+_UNKNOWN_CACHE = 32 * 2**20
+_LARGEST_ARRAY = 512 * 2**20
+_TIMEOUT = 300.0
+
+Environment = Callable[[int], Mapping[str, str]]
+"""Answers with the environment of a child process that may use so many threads."""
+
+
+def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
+    """Measure the roofs of one core and of all, in about 9 times ``seconds`` a round.
+
+    Everything is measured in turn and then once more, so that a moment in which the machine is busy with
+    something else does not spoil a figure: the best one counts.
+
+    Args:
+        cores: How many cores there are to use.
+        environment: Which environment gives a child process its number of threads.
+        seconds: For each measurement.
+        rounds: How often each is measured.
+
+    Raises:
+        SettingsError: If a child process fails.
+    """
+    found, load = caches(), os.getloadavg()[0]
+    size = array_bytes(found, everywhere=False)
+    peaks: dict[tuple[int, str], float] = {}
+    bandwidths: dict[int, float] = {}
+    for count in sorted({1, cores}) * rounds:
+        peak = msgspec.json.decode(child(_YARDSTICK, "peak", seconds, environment=environment(count)), type=Peak)
+        for dtype, best in peak.peaks.items():
+            peaks[count, dtype] = max(best, peaks.get((count, dtype), 0.0))
+        whole = size if count == 1 else max(size, array_bytes(found, everywhere=True))
+        bandwidth = _bandwidth(count, whole // count, environment(1), seconds)
+        bandwidths[count] = max(bandwidth, bandwidths.get(count, 0.0))
+    return Roofs(
+        roofs=[
+            Roof(peak=best, bandwidth=bandwidths[count], cores=count, dtype=dtype)
+            for (count, dtype), best in peaks.items()
+        ],
+        caches=found,
+        blas=peak.blas,
+        array_bytes=size,
+        load=load,
+        settings=peak.settings,
+    )
+
+
+def child(module: str, *arguments: object, environment: Mapping[str, str]) -> str:
+    """Run a module in a process of its own and return what it prints.
+
+    Raises:
+        SettingsError: If it fails, with the last line it said.
+    """
+    with _started(module, *arguments, environment=environment) as process:
+        return _result(process)
+
+
+def array_bytes(found: Sequence[Cache], *, everywhere: bool) -> int:
+    """Return how large each of the triad's arrays must be so that no cache helps.
+
+    Args:
+        found: The machine's caches.
+        everywhere: True if all cores take part and each of the last caches helps a part of them.
+    """
+    last = found[-1].size * (found[-1].count if everywhere else 1) if found else _UNKNOWN_CACHE
+    try:
+        # Three arrays take at most an eighth of the memory.
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 24
+    except (ValueError, OSError):
+        memory = _LARGEST_ARRAY
+    return min(_TIMES_THE_CACHE * last, _LARGEST_ARRAY, memory)
+
+
+def best_together(runs: Sequence[Passes]) -> float:
+    """Return the best rate, in byte/s, that the runs reached together over one pass of the first of them.
+
+    The best of each alone, added up, would be more than the memory ever gave at one time.
+
+    Raises:
+        SettingsError: If no whole pass fell into the time when all of them ran.
+    """
+    first = runs[0]
+    begin, end = max(run.times[0] for run in runs), min(run.times[-1] for run in runs)
+    passes = round(first.moved[-1] / first.per_pass)
+    edges = [_between(k * first.per_pass, first.moved, first.times) for k in range(passes + 1)]
+    edges = [edge for edge in edges if begin <= edge <= end]
+    moved = [sum(_between(edge, run.times, run.moved) for run in runs) for edge in edges]
+    rates = [
+        (more - less) / (to - since) for (since, to), (less, more) in zip(pairwise(edges), pairwise(moved), strict=True)
+    ]
+    if not rates:
+        raise SettingsError("the triad's processes never ran at the same time: the machine is too busy to be measured")
+    return max(rates)
+
+
+def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Interpolate linearly between points whose ``xs`` rise; beyond them stands the nearest."""
+    right = bisect_left(xs, x)
+    if right in (0, len(xs)):
+        return ys[min(right, len(xs) - 1)]
+    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
+    return ys[right - 1] + share * (ys[right] - ys[right - 1])
+
+
+def _bandwidth(count: int, size: int, environment: Mapping[str, str], seconds: float) -> float:
+    """Return the bandwidth, in byte/s, of so many processes of one thread, each with arrays of ``size`` bytes."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(_started(_YARDSTICK, "triad", size // 8, seconds, environment=environment))
+            for _ in range(count)
+        ]
+        for process in processes:
+            _pipe(process.stdout).readline()  # it is ready
+        for process in processes:
+            with suppress(BrokenPipeError):  # it has died; _result says of what
+                _pipe(process.stdin).write("go\n")
+                _pipe(process.stdin).flush()
+        return best_together([msgspec.json.decode(_result(process), type=Passes) for process in processes])
+
+
+@contextmanager
+def _started(module: str, *arguments: object, environment: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # it has ended, unless something else went wrong
+
+
+def _result(process: "subprocess.Popen[str]") -> str:
+    said, complained = process.communicate(timeout=_TIMEOUT)
+    if process.returncode != 0:
+        last = (complained.strip().splitlines() or [f"status {process.returncode}"])[-1]
+        raise SettingsError(f"this machine cannot be measured ({last}); give its roofs by --peak and --bandwidth")
+    return said
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None, "the process was started with pipes"
+    return stream

@@ -1,0 +1,95 @@
+"""What a worker's profile is, and its file in the study's directory.
+
+Rule: a study may come from someone else, so a profile is JSON, and reading it executes nothing. cProfile's own files
+are ``marshal``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ashtune.errors import StudyError
+from ashtune.jobs import WorkerId
+
+FOLDER = "profile"
+
+
+class Function(msgspec.Struct, frozen=True, array_like=True):
+    """The calls of one function. ``file`` is empty for one that is built in.
+
+    ``primitive_calls`` are those from outside of itself; ``self_seconds`` exclude what it called, ``seconds`` include
+    it.
+    """
+
+    file: str
+    line: int
+    name: str
+    calls: int
+    primitive_calls: int
+    self_seconds: float
+    seconds: float
+
+
+class Stack(msgspec.Struct, frozen=True, array_like=True):
+    """Seconds seen in one chain of calls, the outermost first: places in :attr:`WorkerProfile.frames`."""
+
+    frames: list[int]
+    seconds: float
+
+
+class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one worker's training time went: calls counted by cProfile, or stacks sampled by pyinstrument.
+
+    ``frames`` are in pyinstrument's words; ``cpu_seconds`` and ``samples`` are known of sampled stacks only;
+    ``unix_time`` is when the first job began. ``problem`` says what is missing and why.
+    """
+
+    worker: WorkerId
+    unix_time: float = 0.0
+    functions: list[Function] = []
+    frames: list[str] = []
+    stacks: list[Stack] = []
+    samples: int = 0
+    cpu_seconds: float = 0.0
+    problem: str = ""
+
+
+def path_of(worker: WorkerId) -> str:
+    """Return where a worker's profile is, relative to the study's directory."""
+    return f"{FOLDER}/worker-{worker}.json"
+
+
+def write_profile(study: Path, profile: WorkerProfile) -> None:
+    """Put a profile in its place, whole or not at all.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    path = study / path_of(profile.worker)
+    temporary = path.with_suffix(".new")
+    data = msgspec.json.encode(profile)
+    try:
+        temporary.write_bytes(data)
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        temporary.write_bytes(data)
+    temporary.rename(path)
+
+
+def read_profiles(study: Path) -> Iterator[WorkerProfile]:
+    """Yield the profiles of a study's workers; none if it was not profiled.
+
+    Raises:
+        StudyError: If one cannot be read.
+    """
+    decoder = msgspec.json.Decoder(WorkerProfile)
+    for path in sorted((study / FOLDER).glob("worker-*.json")):
+        try:
+            profile = decoder.decode(path.read_bytes())
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
+        places = range(len(profile.frames))
+        if any(not stack.frames or any(place not in places for place in stack.frames) for stack in profile.stacks):
+            raise StudyError(f"{path} is no profile of a worker (a stack names a frame that is not there); delete it")
+        yield profile

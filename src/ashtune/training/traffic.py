@@ -1,0 +1,74 @@
+"""The memory traffic that a step of PyTorch cannot avoid, from the tensors that its operations touch."""
+
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Traffic(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed by mypy
+    """Within it, every tensor that was there before is noted: it must be read, and written if changed in place.
+
+    What the step makes and drops itself (activations) may stay in a cache and does not count, so this is a
+    lower bound of the traffic. Only as much of a tensor counts as an operation touches, except for a table
+    that is indexed: that counts whole.
+
+    Attributes:
+        tensors: Those that were there before, in the order in which they were read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Any] = []
+        self._parameters: dict[int, Any] = {}
+        self._made: set[int] = set()
+        self._found: set[int] = set()
+        self._read: dict[int, int] = {}
+        self._written: dict[int, int] = {}
+
+    @property
+    def bytes_moved(self) -> int:
+        """The bytes read and written so far, each tensor once."""
+        gradients: dict[int, int] = {
+            _place(t.grad): t.grad.nbytes for t in self._parameters.values() if t.grad is not None
+        }
+        made = sum(size for place, size in gradients.items() if place in self._made)
+        return sum(self._read.values()) + sum(self._written.values()) + made
+
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        """Note the tensors of one operation and run it."""
+        options = options or {}
+        for tensor in _tensors((arguments, options)):
+            if tensor.is_leaf and tensor.requires_grad:
+                self._parameters[id(tensor)] = tensor
+        if not operation.is_view:
+            for place, argument in enumerate(operation._schema.arguments):
+                given = arguments[place] if place < len(arguments) else options.get(argument.name)
+                changes = argument.alias_info is not None and argument.alias_info.is_write
+                for tensor in _tensors(given):
+                    self._saw(tensor, changes)
+        result = operation(*arguments, **options)
+        if not operation.is_view:
+            self._made |= {_place(tensor) for tensor in _tensors(result)} - self._found
+        return result
+
+    def _saw(self, tensor: Any, changes: bool) -> None:
+        if _place(tensor) in self._made:
+            return
+        place = tensor.data_ptr()
+        if place not in self._read:
+            self.tensors.append(tensor)
+            self._found.add(_place(tensor))
+        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor is smaller than it looks
+        self._read[place] = max(size, self._read.get(place, 0))
+        if changes:
+            self._written[place] = max(size, self._written.get(place, 0))
+
+
+def _tensors(value: Any) -> list[Any]:
+    return [leaf for leaf in tree_leaves(value) if hasattr(leaf, "untyped_storage")]
+
+
+def _place(tensor: Any) -> int:
+    """Return where the tensor's numbers lie; views of each other lie in one place."""
+    return int(tensor.untyped_storage().data_ptr())

@@ -1,0 +1,59 @@
+"""``ashtune baseline`` and ``ashtune report --html``, as a user types them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from test_cli import RUN, ashtune, home, refused
+
+from ashtune.reports.loading import load
+
+__all__ = ["home"]
+SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
+
+
+def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Path) -> None:
+    done = ashtune(home, "baseline", *SERIES, "--models", "8,16", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)
+    assert [(run["models"], run["scheduler"], run["workers"]) for run in runs] == [(8, "sh", 1), (16, "sh", 1)]
+    for run in runs:
+        explained = sum(rung["seconds"] for rung in run["rungs"]) + run["other_seconds"] + run["start_seconds"]
+        assert explained == pytest.approx(run["wall_seconds"], rel=0.01)
+        tally = load(home / "b" / f"sh-{run['models']}").tally
+        assert run["wall_seconds"] == pytest.approx(tally.wall_seconds)
+        assert [rung["trials"] for rung in run["rungs"]] == [run["models"] >> at for at in range(4)]
+
+
+def test_parallel_stands_beside_and_the_page_has_the_figure(home: Path) -> None:
+    done = ashtune(home, "baseline", *SERIES, "--models", "8", "--parallel", "--workers", "2", "--html", "b.html")
+    assert done.returncode == 0, done.stderr
+    header, sequential, parallel = done.stdout.splitlines()[2:5]
+    assert header.split()[:7] == ["models", "by", "on", "to", "1", "to", "2"]
+    assert sequential.split()[:3] == ["8", "sh", "1"]
+    assert parallel.split()[:2] == ["8", "ash"]
+    assert parallel.split()[2] in "12", "the second worker may have come too late for so short a study"
+    page = (home / "b.html").read_text()
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    bars = json.loads(data)["figure-baseline"]["data"]
+    assert [bar["name"] for bar in bars] == ["to epoch 1", "to epoch 2", "to epoch 4", "to epoch 8"]
+
+
+def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
+    refused(ashtune(home, "baseline", "train.py:train"), "train.py:train", "--metric")
+    refused(ashtune(home, "baseline", "--models", "8,none"), "'8,none'", "8,16,32")
+    refused(ashtune(home, "baseline", "--models", "0"), "'0'", "at least 1")
+    assert not (home / "runs").exists()
+
+
+def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(home: Path) -> None:
+    assert ashtune(home, "run", "train.py:train", *RUN, "--directory", "s").returncode == 0
+    done = ashtune(home, "report", "s", "--html", "page.html")
+    assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
+    page = (home / "page.html").read_text()
+    assert "<h1>train: 8 trials, complete</h1>" in page
+    assert "ashtune run train.py:train" in page, "the run's command is among its facts"
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    assert [name for name, figure in json.loads(data).items() if not figure["data"] and not figure["layout"]] == []
+    refused(ashtune(home, "report", "s", "--html", "nowhere/page.html"), "nowhere/page.html", "can be written")

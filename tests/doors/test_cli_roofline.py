@@ -1,0 +1,216 @@
+"""``ashtune roofline``, as a user types it."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune.cli import main as entry
+from ashtune.cli import roofline
+from ashtune.reports.roofline import kept
+from ashtune.training.roofline import Roof, Roofs, Step
+
+ROOF = ["--peak", "537.6", "--bandwidth", "76.8"]
+STEP = ["--flops", "7500", "--bytes", "250000"]
+MEASURED = Roofs(
+    roofs=[
+        Roof(peak=8e10, bandwidth=2e10, cores=1, dtype="float32"),
+        Roof(peak=1.5e11, bandwidth=3e10, cores=2, dtype="float32"),
+    ],
+    blas="a library",
+    array_bytes=2**25,
+)
+DEMO = Step(name="the demo", flops=5e5, bytes_moved=1e5, seconds=5e-5, cores=1, calls=25, overhead_seconds=3e-5)
+
+Ashtune = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ashtune(capsys: pytest.CaptureFixture[str]) -> Ashtune:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            status = entry.main(["roofline", *arguments])
+        except SystemExit as left:
+            status = int(left.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured: a machine and a step as if they had been."""
+    monkeypatch.setattr(roofline, "measured", lambda: MEASURED)
+    monkeypatch.setattr(roofline, "demo_step", lambda: DEMO)
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To measure is an error."""
+
+    def never() -> Any:
+        raise AssertionError("this needs no measurement")
+
+    monkeypatch.setattr(roofline, "measured", never)
+    monkeypatch.setattr(roofline, "demo_step", never)
+
+
+def test_the_designs_figures_are_answered_exactly_and_without_measuring(ashtune: Ashtune, idle: None) -> None:
+    status, out, err = ashtune(*ROOF, *STEP)
+    assert (status, err) == (0, "")
+    lines = {line[:24].strip(): line[24:] for line in out.splitlines()}
+    assert lines["ridge point"] == "7 flop/byte"
+    assert lines["operational intensity"] == "0.03 flop/byte"
+    assert lines["attainable"].startswith("2.304 Gflop/s, 0.43 % of peak")
+    assert lines["bound"].startswith("memory-bound")
+
+
+def test_json_has_the_same_figures_in_units_of_si(ashtune: Ashtune, idle: None) -> None:
+    _, out, _ = ashtune(*ROOF, *STEP, "--json")
+    placement = json.loads(out)["placements"][0]
+    assert (placement["ridge"], placement["intensity"], placement["attainable"]) == (7.0, 0.03, 2.304e9)
+    assert placement["bound"] == "memory"
+
+
+def test_a_time_given_by_hand_says_what_is_achieved(ashtune: Ashtune, idle: None) -> None:
+    _, out, _ = ashtune(*ROOF, *STEP, "--seconds", "1e-4")
+    assert "0.075 Gflop/s, 3.3 % of attainable" in out
+
+
+def test_a_roof_alone_is_answered_by_its_ridge(ashtune: Ashtune, idle: None) -> None:
+    status, out, _ = ashtune(*ROOF)
+    assert status == 0
+    assert out.splitlines()[1].split() == ["as", "given", "537.6", "76.8", "7"]
+
+
+def test_without_figures_the_demos_step_stands_under_the_measured_roof_of_one_core(
+    ashtune: Ashtune, unmeasured: None
+) -> None:
+    status, out, err = ashtune()
+    assert status == 0
+    assert "1 core, float32: 80 Gflop/s, 20 GB/s" in out
+    assert "Its 25 calls take 30 us on next to no data" in out
+    assert len(err.splitlines()) == 1, "what takes a while is said, on stderr"
+
+
+def test_a_step_given_by_hand_stands_under_the_roof_of_all_cores(ashtune: Ashtune, unmeasured: None) -> None:
+    _, out, _ = ashtune(*STEP)
+    assert "2 cores, float32: 150 Gflop/s, 30 GB/s" in out
+    assert "the demo" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--peak", "537.6", "--bandwidth", "0", *STEP], "--bandwidth is 0 GB/s"),
+        (["--peak", "-1", "--bandwidth", "76.8", *STEP], "--peak is -1 Gflop/s"),
+        (["--peak", "nan", "--bandwidth", "76.8", *STEP], "--peak is nan"),
+        (["--peak", "537.6", "--bandwidth", "inf", *STEP], "--bandwidth is inf"),
+        ([*ROOF, "--flops", "7500", "--bytes", "0"], "--bytes is 0"),
+        ([*ROOF, "--flops", "0", "--bytes", "1"], "--flops is 0"),
+        ([*ROOF, *STEP, "--seconds", "0"], "--seconds is 0 s"),
+        ([*ROOF, "--bytes", "250000"], "--bytes 250000 was given without --flops"),
+        ([*ROOF, "--flops", "7500"], "--flops 7500 was given without --bytes"),
+        (["--peak", "537.6", *STEP], "--peak 537.6 was given without --bandwidth"),
+        (["--bandwidth", "76.8", *STEP], "--bandwidth 76.8 was given without --peak"),
+        ([*ROOF, "--seconds", "1"], "--seconds 1 of which step"),
+        ([*ROOF, *STEP, "--step", "train.py:step"], "are two steps"),
+        (["--peak", "fast", "--bandwidth", "76.8"], "invalid float value: 'fast'"),
+        ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
+    ],
+)
+def test_figures_that_make_no_roofline_get_one_line_and_status_2(
+    arguments: list[str], text: str, ashtune: Ashtune, idle: None
+) -> None:
+    status, out, err = ashtune(*arguments)
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1, err
+    assert text in err
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def test_a_step_from_a_file_is_counted_timed_and_placed(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    file = write(
+        tmp_path / "linear_step.py",
+        """
+        import torch
+
+        def step():
+            return torch.nn.Linear(64, 10), torch.ones(32, 64)
+
+        def figures():
+            return {"flops": 7500, "bytes": 250000, "name": "mine"}
+        """,
+    )
+    _, out, _ = ashtune(*ROOF, "--step", f"{file}:step")
+    assert "40,960 flop, 10,792 bytes (PyTorch's FlopCounterMode" in out
+    assert "achieved" in out
+    _, out, _ = ashtune(*ROOF, "--step", f"{file}:figures")
+    assert "mine" in out
+    assert "2.304 Gflop/s" in out
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("return 5", "returns int; a step is (function, *arguments)"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("import torch; return torch.nn.Linear(64, 10), torch.ones(32, 63)", "cannot be multiplied"),
+    ],
+)
+def test_a_step_that_cannot_be_described_gets_one_line(
+    body: str, text: str, ashtune: Ashtune, idle: None, tmp_path: Path
+) -> None:
+    file = write(tmp_path / f"bad_step_{abs(hash(body))}.py", f"def step():\n    {body}\n")
+    status, out, err = ashtune(*ROOF, "--step", f"{file}:step")
+    assert (status, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1, err
+    assert text in err
+
+
+def test_the_page_is_self_contained_and_has_the_figure(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+    page = tmp_path / "roofline.html"
+    status, out, _ = ashtune(*ROOF, *STEP, "--html", str(page))
+    text = page.read_text()
+    assert status == 0
+    assert "2.304 Gflop/s" in out
+    assert 'id="figure-roofline"' in text
+    assert "operational intensity" in text
+    assert "<script src=" not in text
+
+
+def test_a_page_that_cannot_be_written_gets_one_line(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+    status, _, err = ashtune(*ROOF, *STEP, "--html", str(tmp_path / "nowhere" / "page.html"))
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+    status, _, _ = ashtune(*ROOF, *STEP, "--keep", str(tmp_path))
+    found = kept(tmp_path)
+    assert status == 0
+    assert found is not None
+    assert found.placements[0].attainable == 2.304e9
+
+
+def test_by_hand_no_numerical_library_is_loaded() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from ashtune.cli.main import main; "
+        f"main(['roofline', *{ROOF + STEP!r}]); "
+        "print([name for name in ('numpy', 'torch', 'jax', 'plotly') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,146 @@
+"""A study that is profiled, from the outside."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import ashtune
+from ashtune.errors import SettingsError, StudyError
+from ashtune.reports.flame import NAME
+
+TRAIN = """
+    space = {"x": (0.0, 1.0)}
+
+    def slow(count):
+        total = 0.0
+        for number in range(count):
+            total += number * number % 7
+        return total
+
+    def train(trial):
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            slow(100_000)
+            sorted(range(1000))
+            trained += 1
+            trial.report(score=trial["x"] * trained)
+        trial.save(trained)
+"""
+RUN = ["train.py:train", "--metric", "score", "--mode", "max", "--trials", "12", "--max-resource", "8", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    (home / "train.py").write_text(textwrap.dedent(TRAIN))
+    for how in ([], ["flame"]):
+        done = command(home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how)
+        assert done.returncode == 0, done.stderr
+        (home / f"{'-'.join(['out', *how])}.txt").write_text(done.stdout)
+    return home
+
+
+def command(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "ashtune", *arguments],
+        cwd=home, capture_output=True, text=True, timeout=90, check=False, env=os.environ,
+    )  # fmt: skip
+
+
+def test_the_profile_of_two_workers_accounts_for_their_training_and_names_the_slow_function_first(home: Path) -> None:
+    study = ashtune.Study.load(home / "s")
+    profile = study.profile()
+    assert profile.workers == 2
+    assert profile.problems == []
+    tally = study.loaded.tally
+    assert abs(profile.worked_seconds - tally.training_seconds - tally.saving_seconds) < 1e-6
+    assert 0.95 * profile.worked_seconds <= profile.seconds <= 1.05 * profile.worked_seconds
+    first = profile.records[0]
+    assert first.name.endswith("train.py:4 slow")
+    assert first.calls == tally.epochs
+    assert first.share > 0.5
+
+
+def test_a_sampled_profile_names_the_slow_function_first_too(home: Path) -> None:
+    profile = ashtune.Study.load(home / "s-flame").profile()
+    assert profile.workers == 2
+    assert profile.records[0].name.endswith("train.py:4 slow")
+    assert profile.records[0].calls is None
+
+
+def test_the_flame_graph_is_one_page_beside_the_profiles(home: Path) -> None:
+    page = (home / "s-flame" / NAME).read_text()
+    assert '"identifier": "slow' in page
+    assert f"flame graph: s-flame/{NAME}" in (home / "out-flame.txt").read_text()
+    assert not (home / "s" / NAME).exists()
+
+
+def test_run_prints_the_top_of_the_profile_below_what_it_found(home: Path) -> None:
+    printed = (home / "out.txt").read_text()
+    assert printed.index("best  score") < printed.index("profile of training") < printed.index("train.py:4 slow")
+
+
+def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: Path) -> None:
+    (home / "s" / "profile" / "worker-9.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    text = command(home, "report", "s", "--profile").stdout
+    assert "train.py:4 slow" in text
+    assert "not shown" not in text
+    data = json.loads(command(home, "report", "s", "--profile", "--json").stdout)
+    assert data["records"][0]["name"] == "train.py:4 slow"
+    assert not (home / "pwned").exists()
+
+
+def test_a_study_that_was_not_profiled_says_how_to_profile_it(tmp_path: Path) -> None:
+    def train(trial: ashtune.Trial) -> float:
+        return 1.0
+
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=1, max_resource=1, workers=1,
+        directory=tmp_path / "s", quiet=True,
+    )  # fmt: skip
+    assert not (tmp_path / "s" / "profile").exists()
+    with pytest.raises(StudyError, match="was not profiled; run or resume it with --profile"):
+        study.profile()
+
+
+def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
+    before = ashtune.Study.load(home / "s").profile()
+    assert command(home, "resume", "s", "--trials", "16", "--workers", "2", "--quiet", "--profile").returncode == 0
+    after = ashtune.Study.load(home / "s").profile()
+    assert after.workers == 4
+    assert after.records[0].calls is not None
+    assert before.records[0].calls is not None
+    assert after.records[0].calls > before.records[0].calls
+
+
+@pytest.mark.parametrize("profile", ["tree", 2])
+def test_an_unknown_profile_is_refused_with_its_value(profile: object, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"profile={profile!r} is unknown; give True, or 'flame'"):
+        ashtune.tune(
+            print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
+            profile=profile,  # type: ignore[arg-type] # it is what is refused
+        )  # fmt: skip
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_option_that_swallowed_the_function_is_one_line(home: Path) -> None:
+    done = command(home, "run", "--profile", *RUN)
+    assert done.returncode == 2
+    assert "'train.py:train' is not flat or flame" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_flame_graph_without_pyinstrument_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ashtune.limits.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'ashtune\[profile\]'"):
+        ashtune.tune(
+            print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
+            profile="flame",
+        )  # fmt: skip

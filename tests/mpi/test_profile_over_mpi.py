@@ -1,0 +1,43 @@
+"""Profiles of ranks: each writes its own, and where no directory is shared they come back to the driver."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from launching import FAMILY, PYTHON, mpiexec
+
+from ashtune.studies import Study
+
+pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+
+SCRIPT = """
+    import sys, time
+    import ashtune
+
+    def slow():
+        end = time.perf_counter() + 0.02
+        while time.perf_counter() < end:
+            pass
+
+    def train(trial):
+        for epoch in trial.epochs():
+            slow()
+            trial.report(score=trial["x"] * epoch)
+
+    ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, directory=sys.argv[1],
+        quiet=True, profile=True, **eval(sys.argv[2])
+    )
+"""
+
+
+@pytest.mark.parametrize("more", ["{}", "{'isolate': False}", "{'checkpoints': 'messages'}"])
+def test_the_profiles_of_all_ranks_are_in_the_drivers_directory(tmp_path: Path, more: str) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    ended = mpiexec(3, PYTHON, str(script), str(tmp_path / "s"), more)
+    assert ended.status == 0, str(ended)
+    profile = Study.load(tmp_path / "s").profile()
+    assert profile.workers == 2
+    assert profile.seconds >= 0.95 * profile.worked_seconds
+    assert any(record.name.endswith(":5 slow") for record in profile.records)

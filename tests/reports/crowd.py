@@ -1,0 +1,51 @@
+"""A crowd: a study of very many trials, made up without a scheduler so that it takes a second to make."""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from ashtune.events import Event, JobFinished, SessionStarted
+from ashtune.jobs import Goal, TrialId, WorkerId
+
+LOSS = Goal("loss", "min")
+RUNGS = (1, 4, 16, 64)
+MANY = 100_000
+CROWD_SPACE: dict[str, Any] = {"depth": (1, 12), "activation": ["relu", "tanh", "gelu"], "momentum": (0.0, 0.99)}
+
+
+def crowd_configuration(trial: int) -> dict[str, Any]:
+    """Return the configuration of a trial of the crowd."""
+    chance = trial * 0.618034 % 1
+    return {"depth": 1 + trial % 12, "activation": ["relu", "tanh", "gelu"][trial % 3], "momentum": 0.99 * chance}
+
+
+def crowd_loss(trial: int, resource: int) -> float:
+    """Return the loss of a trial of the crowd; at each resource the trials are ranked another way."""
+    return 1 / math.sqrt(resource) + (trial * 0.754877 + resource * 0.1) % 1
+
+
+@lru_cache(maxsize=1)
+def crowd() -> list[Event]:
+    """Return the events: sequential halving of 100,000 trials, a quarter of each rung goes on."""
+    return [SessionStarted(0.0, 1e9, "1.0", "laptop", 1, trials=MANY), *_jobs()]
+
+
+def _jobs() -> Iterator[JobFinished]:
+    trials, start, time = list(range(MANY)), 0, 0.0
+    for rung, resource in enumerate(RUNGS):
+        for trial in trials:
+            time += 0.001 * (resource - start)
+            yield JobFinished(
+                time,
+                worker=WorkerId(0),
+                trial=TrialId(trial),
+                rung=rung,
+                resource=resource,
+                start=start,
+                metrics={"loss": crowd_loss(trial, resource)},
+                seconds=0.001,
+                curve=[(at, {"loss": crowd_loss(trial, at)}) for at in range(start + 1, resource)],
+            )
+        ranked = sorted(trials, key=lambda trial: crowd_loss(trial, resource))
+        trials, start = sorted(ranked[: len(ranked) // 4]), resource

@@ -1,0 +1,220 @@
+"""The audit: of Ash it agrees with the oracle, of a wrong scheduler it shows the fault."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+from scipy import stats
+
+from ashtune.events import JobFinished, TrialWithdrawn
+from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Train
+from ashtune.reports.audit import Audit, false_promotions
+from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
+from ashtune.reports.correlation import rank_correlation
+from ashtune.reports.text import as_text
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.testing import oracles
+from ashtune.testing.oracles import Fact, Given, Recorded, Withdrawn
+
+LOSS = Goal("loss", "min")
+
+
+class Greedy:
+    """Wrong on purpose: drops promoted trials before it works out the quota, so that nearly all go on."""
+
+    def __init__(self, ladder: Ladder, trials: int) -> None:
+        self.ladder, self.trials, self.born = ladder, trials, 0
+        self.rungs: list[list[tuple[float, TrialId]]] = [[] for _ in ladder.rungs]
+
+    def next_job(self) -> Job | None:
+        for number in reversed(range(self.ladder.top)):
+            rung = self.rungs[number]
+            if self.ladder.quota(number, len(rung)):
+                return Job(rung.pop(rung.index(min(rung)))[1], number + 1)
+        if self.born == self.trials:
+            return None
+        self.born += 1
+        return Job(TrialId(self.born - 1), 0)
+
+    def record(self, job: Job, loss: float) -> None:
+        self.rungs[job.rung].append((loss, job.trial))
+
+
+def audited(
+    scheduler: object, name: str, ladder: Ladder, seed: int, workers: int, *, orders: bool = True
+) -> tuple[Audit, list[Fact]]:
+    """Run a scheduler over random losses, results in random order; return its audit and the history."""
+    chance, audit = random.Random(seed), Audit(ladder, LOSS, name)
+    history: list[Fact] = []
+    running: list[Job] = []
+    withdraws = isinstance(scheduler, Ash)
+    while True:
+        while len(running) < workers and (job := scheduler.next_job()) is not None:  # type: ignore[attr-defined]
+            running.append(job)
+            history.append(Given(job))
+            if orders:
+                audit.gave(Train(WorkerId(0), job.trial, job.rung, 0, ladder.rungs[job.rung]))
+        if not running:
+            return audit, history
+        job = running.pop(chance.randrange(len(running)))
+        if withdraws and chance.random() < 0.03:
+            history.append(Withdrawn(job, replace=False))
+            audit.saw(TrialWithdrawn(0, worker=WorkerId(0), trial=job.trial, rung=job.rung, seconds=1.0))
+            scheduler.withdraw(job, replace=False)  # type: ignore[attr-defined]
+            continue
+        loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
+        history.append(Recorded(job, loss))
+        audit.saw(finished(job, loss, ladder))
+        scheduler.record(job, loss)  # type: ignore[attr-defined]
+
+
+def finished(job: Job, loss: float, ladder: Ladder) -> JobFinished:
+    metrics = {"loss": None if math.isinf(loss) else loss}
+    return JobFinished(
+        0, worker=WorkerId(0), trial=job.trial, rung=job.rung, resource=ladder.rungs[job.rung], metrics=metrics,
+        seconds=1.0,
+    )  # fmt: skip
+
+
+def unexplained(audit: Audit) -> set[tuple[int, int]]:
+    return {(trial, record.rung) for record in audit.records() for trial in record.unexplained}
+
+
+def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
+    """Return the promotions that were never due, recomputed from the whole history before each."""
+    wrong = set()
+    gone = {fact.job.trial for fact in history if isinstance(fact, Withdrawn)}
+    for moment, fact in enumerate(history):
+        if isinstance(fact, Given) and fact.job.rung > 0 and fact.job.trial not in gone:
+            below = fact.job.rung - 1
+            moments = [oracles._within_quota(ladder, history[:at], below) for at in range(moment + 1)]
+            if all(fact.job.trial not in [t for loss, t in best if loss < math.inf] for best in moments):
+                wrong.add((fact.job.trial, below))
+    return wrong
+
+
+@given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([2, 3]), st.integers(1, 40), st.booleans())
+def test_of_ash_every_promotion_is_explained(seed: int, workers: int, eta: int, trials: int, orders: bool) -> None:
+    ladder = Ladder(1, eta**3, eta)
+    audit, history = audited(Ash(ladder, trials), "ash", ladder, seed, workers, orders=orders)
+    assert unexplained(audit) == by_the_oracle(ladder, history) == set()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30))
+def test_of_a_wrong_scheduler_it_names_exactly_the_promotions_that_the_oracle_names(
+    seed: int, workers: int, trials: int
+) -> None:
+    ladder = Ladder(1, 9, 3)
+    audit, history = audited(Greedy(ladder, trials), "ash", ladder, seed, workers)
+    assert unexplained(audit) == by_the_oracle(ladder, history)
+
+
+def test_a_scheduler_that_promotes_too_many_is_shown_at_fault() -> None:
+    ladder = Ladder(1, 9, 3)
+    audit, _ = audited(Greedy(ladder, 81), "ash", ladder, 3, 4)
+    rung = audit.records()[0]
+    assert rung.promoted > 2 * rung.quota
+    assert len(rung.unexplained) > 20
+    findings = audit_findings(audit)
+    assert findings[0].startswith("FAULT at epoch 1: ")
+    assert "followed the rule" not in " ".join(findings)
+    outside = next(bar for bar in audit_figure(audit).data if bar.name == "went on outside the quota")
+    assert outside.y[0] == len(rung.unexplained)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sh", SuccessiveHalving), ("stopping", StoppingAsh), ("ash", Ash)])
+def test_each_scheduler_is_without_fault_by_its_own_rule(name: str, kind: type) -> None:
+    ladder = Ladder(1, 27, 3)
+    for seed in range(5):
+        audit, history = audited(kind(ladder, 60), name, ladder, seed, 5)
+        assert unexplained(audit) == set()
+        assert sum(record.promoted for record in audit.records()) > 10
+        assert audit_findings(audit)[0].startswith("All ")
+        assert len(history) > 60
+
+
+def test_another_rule_s_promotions_are_faults() -> None:
+    ladder = Ladder(1, 27, 3)
+    stopping, _ = audited(StoppingAsh(ladder, 60), "ash", ladder, 0, 5)
+    assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
+    early, _ = audited(Ash(ladder, 60), "stopping", ladder, 0, 5)
+    assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"
+
+
+def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_training() -> None:
+    ladder = Ladder(1, 9, 3)
+    for name, faults in (("ash", {(7, 1)}), ("full", set())):
+        audit = Audit(ladder, LOSS, name)
+        audit.saw(finished(Job(TrialId(7), 2), 0.5, ladder))
+        assert unexplained(audit) == faults
+
+
+def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:
+    ladder = Ladder(1, 8, 2)
+    audit, history = audited(Greedy(ladder, 200), "ash", ladder, 11, 6)
+    results = [fact for fact in history if isinstance(fact, Recorded)]
+    for record in audit.records()[:-1]:
+        at = sorted((fact.loss, fact.job.trial) for fact in results if fact.job.rung == record.rung)
+        best = {trial for loss, trial in at[: len(at) // 2] if loss < math.inf}
+        gone = {fact.job.trial for fact in results if fact.job.rung == record.rung + 1}
+        assert (record.arrived, record.quota) == (len(at), len(at) // 2)
+        assert record.promoted == len(gone)
+        assert record.wrong == len(gone - best) > 0
+        assert record.missed == len(best - gone)
+        assert record.law == pytest.approx(math.sqrt(math.pi * len(at) / 8))
+
+
+def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
+    ladder, trials, runs = Ladder(1, 4, 4), 1000, 40
+    wrong = []
+    for seed in range(runs):
+        chance, audit, ash = random.Random(seed), Audit(ladder, LOSS, "ash"), Ash(ladder, trials)
+        while (job := ash.next_job()) is not None:
+            loss = chance.random()
+            ash.record(job, loss)
+            audit.gave(Train(WorkerId(0), job.trial, job.rung, 0, 1))
+            audit.saw(finished(job, loss, ladder))
+        wrong.append(audit.records()[0].wrong)
+    mean, error = sum(wrong) / runs, stats.sem(wrong)
+    assert abs(mean - 0.891 * false_promotions(trials, 0.25)) < 4 * error, "papers: 15.30 of 1,000 at eta 4"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
+def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> None:
+    left, right = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+    found = rank_correlation(left, right)
+    if len(set(left)) == 1 or len(set(right)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(stats.spearmanr(left, right).statistic)
+
+
+@pytest.mark.parametrize("stop_after", [0, 60])
+def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after: int) -> None:
+    study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2, stop_after=stop_after)
+    with_orders, without = Audit(study.ladder, ACCURACY, "ash"), Audit(study.ladder, ACCURACY, "ash")
+    for kind, what in study:
+        if kind == "event":
+            with_orders.saw(what)  # type: ignore[arg-type]
+            without.saw(what)  # type: ignore[arg-type]
+        else:
+            with_orders.gave(what)  # type: ignore[arg-type]
+    assert unexplained(with_orders) == unexplained(without) == set()
+    assert with_orders.records() == without.records()
+    assert sum(record.failed for record in with_orders.records()) > 0
+
+
+def test_the_table_is_plain_and_has_a_line_a_rung() -> None:
+    ladder = Ladder(1, 4, 2)
+    audit, _ = audited(StoppingAsh(ladder, 32), "stopping", ladder, 1, 2)
+    text = as_text(audit_table(audit, ladder.expected(32)), width=160)
+    assert text.isascii()
+    assert text.splitlines()[1].split()[:3] == ["1", "32", "32"]
+    assert len(text.splitlines()) == 4

@@ -1,0 +1,179 @@
+"""The learning curves that are kept, against all of them, and how they are drawn."""
+
+import math
+from typing import Any
+
+import pytest
+from crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+
+from ashtune.events import Event, JobFinished, JobPaused
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.reports.curves import MOST, Curves
+from ashtune.reports.curves_figure import POINTS, curves_figure
+from ashtune.reports.sampling import scattered
+from ashtune.reports.trials import curves_dataframe
+
+LADDER = Ladder(1, 9, 3)
+W = WorkerId(0)
+
+
+def result(trial: int, rung: int, values: dict[int, float | None], start: int = 0) -> JobFinished:
+    """A job that reported these losses, by resource."""
+    *curve, (resource, last) = [(at, {"loss": value}) for at, value in values.items()]
+    return JobFinished(
+        1.0,
+        worker=W,
+        trial=TrialId(trial),
+        rung=rung,
+        resource=resource,
+        start=start,
+        metrics=last,
+        curve=curve,
+        seconds=1,
+    )
+
+
+def folded(events: list[Any], *, most: int = MOST, goal: Goal = LOSS) -> Curves:
+    curves = Curves(goal, most=most)
+    for event in events:
+        curves.saw(event)
+    return curves
+
+
+def points(curves: Curves) -> dict[int, list[tuple[int, float]]]:
+    return {curve.trial: list(zip(curve.resources, curve.values, strict=True)) for curve in curves.shown()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]), saves=st.booleans())
+def test_where_all_curves_are_kept_they_are_those_of_the_table(seed: int, stop_after: int, saves: bool) -> None:
+    study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after, saves=saves)
+    events: list[Any] = [what for kind, what in study if kind == "event"]
+    frame = curves_dataframe(events)
+    expected: dict[int, list[tuple[int, float]]] = {}
+    for trial, resource, accuracy in zip(frame["trial"], frame["resource"], frame["accuracy"], strict=True):
+        expected.setdefault(trial, []).append((resource, accuracy))
+    curves = folded(events, goal=ACCURACY)
+    assert {trial: curve for trial, curve in points(curves).items() if curve} == expected
+    assert curves.total == len({e.trial for e in events if isinstance(e, JobFinished | JobPaused)})
+
+
+def test_what_was_trained_again_is_there_once_as_it_came_out_the_last_time() -> None:
+    first = result(0, 0, {1: 0.9, 2: 0.8, 3: 0.7})
+    again = result(0, 1, {2: 0.85, 4: 0.5, 6: 0.4})
+    assert points(folded([first, again])) == {0: [(2, 0.85), (4, 0.5), (6, 0.4)]}
+    paused = JobPaused(1.0, worker=W, trial=TrialId(0), rung=1, resource=2, seconds=1, curve=[(1, {"loss": 0.95})])
+    assert points(folded([first, paused])) == {0: [(1, 0.95), (3, 0.7)]}
+
+
+def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> None:
+    late = max(range(1, 40), key=scattered)  # nobody is less likely to be in the sample
+    early = [result(trial, 0, {1: 0.9, 2: 1.0 if trial == late else 0.1}) for trial in range(40)]
+    curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
+    assert points(curves)[late] == [(2, 1.0), (3, 0.06), (4, 0.05)]
+    assert curves.shown()[-1].trial == late
+    curves.saw(result(late, 1, {2: 0.95, 4: 0.04}))  # from the start once more: now all of it is known
+    assert points(curves)[late] == [(2, 0.95), (4, 0.04)]
+    curves.saw(result(late, 1, {1: 0.97, 4: 0.03}))
+    assert points(curves)[late] == [(1, 0.97), (4, 0.03)]
+
+
+def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_any_time() -> None:
+    curves = Curves(LOSS)
+    largest = 0
+    for event in crowd():
+        curves.saw(event)
+        largest = max(largest, curves.kept)
+    assert largest <= MOST * 4 // 3
+    assert curves.total == MANY
+    shown = curves.shown()
+    assert len(shown) == MOST
+    survivors = [event for event in crowd() if isinstance(event, JobFinished) and event.rung == len(RUNGS) - 1]
+    best = sorted(survivors, key=lambda event: crowd_loss(event.trial, RUNGS[-1]))[: MOST // 3]
+    assert [curve.trial for curve in reversed(shown)][: len(best)] == [event.trial for event in best]
+    others = {curve.trial for curve in shown} - {event.trial for event in best}
+    assert others == set(sorted(range(MANY), key=scattered)[: len(others)]) - {event.trial for event in best}
+    for curve in shown:
+        assert all(
+            value == crowd_loss(curve.trial, at) for at, value in zip(curve.resources, curve.values, strict=True)
+        )
+        assert curve.resources[-1] == RUNGS[curve.rung]
+
+
+def test_the_figure_of_100_000_trials_is_light_and_says_how_many_it_shows() -> None:
+    curves = folded(crowd())
+    figure = curves_figure(curves)
+    assert len(figure.to_json()) < 600_000
+    assert "120 of 100,000 curves: the best and a sample" in figure.layout.xaxis.title.text
+    assert figure.to_json() == curves_figure(folded(crowd())).to_json()
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_top_with_its_name() -> None:
+    events = [
+        *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
+        *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
+    ]
+    figure = curves_figure(folded(events))
+    lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
+    assert list(lines) == ["to epoch 2", "to epoch 4"]
+    assert list(lines["to epoch 2"].x) == [1, 2, None, 1, 2, None]
+    assert list(lines["to epoch 2"].y) == [0.9, 0.83, None, 0.9, 0.82, None]
+    assert list(lines["to epoch 2"].customdata) == [3, 3, None, 2, 2, None]
+    assert list(lines["to epoch 4"].y) == [0.9, 0.8, 0.7, 0.6, None, 0.9, 0.81, 0.7, 0.59, None]
+    assert lines["to epoch 2"].line.color != lines["to epoch 4"].line.color
+    best = figure.data[-1]
+    assert best.name == "best: trial 1, 0.59"
+    assert list(best.y) == [0.9, 0.81, 0.7, 0.59]
+    assert figure.layout.xaxis.title.text == "epoch"
+
+
+def test_what_is_not_finite_is_a_gap_and_a_point_alone_is_a_dot() -> None:
+    figure = curves_figure(folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})]))
+    line, dots, _ = figure.data
+    assert list(line.y) == [0.9, None, 0.7, None, 0.5, 0.4, None]
+    assert not line.connectgaps
+    assert list(zip(dots.x, dots.y, strict=True)) == [(1, 0.9), (3, 0.7), (6, 0.4)]
+
+
+def test_a_trial_that_diverges_keeps_the_rung_of_its_last_finite_result_and_is_not_the_best() -> None:
+    curves = folded([result(0, 0, {1: 0.1}), result(1, 0, {1: 0.5}), result(0, 1, {2: None}, start=1)])
+    assert [(curve.trial, curve.rung, curve.loss) for curve in curves.shown()] == [(1, 0, 0.5), (0, 0, 0.1)]
+    later = folded([result(0, 0, {1: 0.1}), result(1, 1, {2: 0.5}), result(0, 1, {2: None}, start=1)])
+    assert curves_figure(later).data[-1].name == "best: trial 1, 0.5"
+
+
+def test_a_curve_without_a_result_or_without_a_finite_value_is_named_so() -> None:
+    paused = JobPaused(1.0, worker=W, trial=TrialId(0), rung=0, resource=2, seconds=1, curve=[(1, {"loss": 0.95})])
+    figure = curves_figure(folded([paused, result(1, 0, {2: None})]))
+    assert [trace.name for trace in figure.data] == ["no result yet"] * 2
+    assert "1 curve without a finite value not drawn" in figure.layout.xaxis.title.text
+    nothing = curves_figure(folded([result(1, 0, {2: None})]))
+    assert not nothing.data
+    assert nothing.layout.annotations[0].text == "no trial has reported a finite result"
+
+
+def test_a_terrible_value_does_not_flatten_the_others() -> None:
+    figure = curves_figure(folded([result(trial, 0, {1: 1e9, 2: 0.5, 3: 0.4 + trial / 10}) for trial in range(4)]))
+    assert figure.layout.yaxis.range[1] < 2
+    assert "4 values outside of the view" in figure.layout.xaxis.title.text
+
+
+def test_long_curves_are_thinned_to_what_a_page_can_carry_with_both_ends() -> None:
+    events: list[Event] = [result(trial, 0, {at: 1 / (at + trial) for at in range(1, 501)}) for trial in range(100)]
+    lines = [trace for trace in curves_figure(folded(events)).data if trace.mode == "lines"]
+    assert sum(x is not None for trace in lines for x in trace.x) <= POINTS
+    assert lines[0].x[0] == 1
+    assert lines[0].x[-2] == 500
+
+
+@pytest.mark.parametrize("rungs", [0, 5])
+def test_colours_are_those_of_the_ladder_where_it_is_known(rungs: int) -> None:
+    from ashtune.reports.plots import rung_colors
+
+    figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), rungs=rungs)
+    assert figure.data[0].line.color == rung_colors(rungs or 2)[1]

@@ -1,0 +1,57 @@
+"""The page's parts: what comes from a study is text, and figures cannot end their script."""
+
+import json
+import re
+
+from rich.table import Table
+
+from ashtune.reports import html
+from ashtune.reports.plots import blank, go
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def whole_page() -> str:
+    figure = blank(x=EVIL)
+    figure.add_trace(go().Scatter(x=[1, 2], y=[3, 4], name=EVIL))
+    found = Table(show_footer=True)
+    found.add_column(EVIL, footer=EVIL)
+    found.add_row(EVIL)
+    blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(found)]
+    blocks.append(html.figures(one=figure))
+    return html.page(EVIL, [html.words(EVIL)], [html.Section("s", EVIL, blocks)], footer=EVIL)
+
+
+def test_nothing_of_a_study_becomes_markup() -> None:
+    page = whole_page()
+    assert "<img src=x" not in page
+    assert "alert(1)</script>" not in page
+    assert "&lt;img src=x onerror=alert(2)&gt;" in page
+    assert len(re.findall("<script", page)) == 3, "data, plotly and the page's own"
+
+
+def test_the_figures_data_reads_back_as_it_was() -> None:
+    page = whole_page()
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    figure = json.loads(data)["figure-one"]
+    assert figure["data"][0]["name"] == EVIL
+    assert figure["data"][0]["y"] == [3, 4]
+    assert 'id="figure-one"' in page
+
+
+def test_a_section_without_anything_is_left_out() -> None:
+    sections = [html.Section("nothing", "Nothing here", []), html.Section("s", "S", [html.words("w")])]
+    page = html.page("p", [], sections, footer="")
+    assert "Nothing here" not in page
+    assert '<a href="#s">S</a>' in page
+
+
+def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
+    found = Table(show_footer=True)
+    found.add_column("to epoch", "in all")
+    found.add_column("time", "3 s")
+    found.add_row("1", "[bold]2 s[/bold]")
+    block = html.table(found).html
+    assert "<th>to epoch</th><th>time</th>" in block
+    assert "<td>1</td><td>2 s</td>" in block
+    assert "<th>in all</th><th>3 s</th>" in block

@@ -1,0 +1,216 @@
+"""Hyperparameter importance finds what was planted, and says where there is nothing to find."""
+
+import math
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
+from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.errors import SettingsError
+from ashtune.events import JobFailed, JobFinished
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.reports import importance as module
+from ashtune.reports.importance import BARS, Importance, Weight, importance, importance_figure
+from ashtune.reports.plots import BLUE, GREY
+from ashtune.reports.results import Results
+from ashtune.search.space import Space
+
+W = WorkerId(0)
+SPACE = {"rate": Float("rate", (1e-5, 1.0), log=True), "act": ["relu", "tanh", "gelu"], "momentum": (0.0, 1.0), "k": 7}
+RECORD = Space.parse(SPACE).to_record()
+
+
+def configuration(trial: int) -> dict[str, Any]:
+    chance = random.Random(trial)
+    act = chance.choice(["relu", "tanh", "gelu"])
+    return {"rate": 10 ** chance.uniform(-5, 0), "act": act, "momentum": chance.random(), "k": 7}
+
+
+def results_of(loss: Callable[[int], float], trials: int = 80, rungs: Callable[[int], int] = lambda _: 0) -> Results:
+    results = Results(LOSS)
+    for trial in range(trials):
+        for rung in range(rungs(trial) + 1):
+            results.saw(
+                JobFinished(
+                    1.0,
+                    worker=W,
+                    trial=TrialId(trial),
+                    rung=rung,
+                    resource=3**rung,
+                    metrics={"loss": loss(trial)},
+                    seconds=1,
+                )
+            )
+    return results
+
+
+def noise(trial: int) -> float:
+    return random.Random(trial + 1_000_000).random()
+
+
+def of_rate(trial: int) -> float:
+    return abs(math.log10(configuration(trial)["rate"]) + 2) + 0.1 * noise(trial)
+
+
+def of_act(trial: int) -> float:
+    # The choice in the middle is the bad one, whatever the order: codes alone do not rank them.
+    return {"relu": 0.1, "tanh": 0.9, "gelu": 0.2}[configuration(trial)["act"]] + 0.1 * noise(trial)
+
+
+@pytest.mark.parametrize(("loss", "name"), [(of_rate, "rate"), (of_act, "act")])
+def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[int], float], name: str) -> None:
+    found = importance(results_of(loss), configuration, RECORD)
+    first, *others = found.weights
+    assert first.name == name
+    assert all(abs(weight.loss) < first.loss / 5 for weight in others)
+    assert {weight.name for weight in found.weights} == {"rate", "act", "momentum"}
+    assert found.is_meaningful
+    assert found.r2 > 0.6
+    assert first.deviation > 0
+
+
+def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
+    found = importance(results_of(noise), configuration, RECORD)
+    assert not found.is_meaningful
+    assert "these importances mean nothing" in found.words()
+    figure = importance_figure(found)
+    assert figure.data[0].marker.color == GREY
+    assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
+
+
+def test_losses_beyond_all_measure_change_nothing_but_their_ranks() -> None:
+    def huge(trial: int) -> float:
+        return of_rate(trial) if of_rate(trial) < 2 else 1e300 * (1 + of_rate(trial) / 100)
+
+    assert importance(results_of(huge), configuration, RECORD) == importance(results_of(of_rate), configuration, RECORD)
+
+
+def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> None:
+    results = Results(LOSS)
+    for trial in range(80):
+        rate = configuration(trial)["rate"]
+        who = {"worker": W, "trial": TrialId(trial), "rung": 0, "seconds": 1.0}
+        if rate > 0.03:
+            results.saw(JobFailed(1.0, **who, reason="ValueError"))
+        else:
+            metrics = {"loss": None if rate > 0.005 else noise(trial)}
+            results.saw(JobFinished(1.0, **who, resource=1, metrics=metrics))
+    found = importance(results, configuration, RECORD)
+    assert found.weights[0].name == "rate"
+    assert found.is_meaningful
+    assert found.total == 80
+
+
+def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
+    space = ConfigurationSpace({"optimizer": ["sgd", "adam"]})
+    space.add(Float("momentum", (0.0, 1.0)))
+    space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
+
+    def conditional(trial: int) -> dict[str, Any]:
+        momentum = configuration(trial)["momentum"]
+        return {"optimizer": "sgd", "momentum": momentum} if trial % 2 else {"optimizer": "adam"}
+
+    def loss(trial: int) -> float:
+        return conditional(trial).get("momentum", 2.0) + 0.05 * noise(trial)
+
+    found = importance(results_of(loss), conditional, Space.parse(space).to_record())
+    assert found.weights[0].name == "momentum"
+    assert found.is_meaningful
+
+
+@pytest.mark.parametrize(
+    ("at_second", "rung"),
+    [(50, 1), (49, 0)],  # three hyperparameters vary: 24 would be enough for them, but 50 it must be
+)
+def test_it_speaks_of_the_highest_rung_with_enough_trials(at_second: int, rung: int) -> None:
+    results = results_of(of_rate, 80, lambda trial: 2 if trial < 10 else 1 if trial < at_second else 0)
+    found = importance(results, configuration, RECORD)
+    assert (found.rung, found.resource) == (rung, 3**rung)
+    assert found.trials == found.total == [80, at_second][rung]
+    assert f"{found.total} trials at epoch {found.resource}" in found.words()
+
+
+def test_more_hyperparameters_need_more_trials() -> None:
+    names = [f"h{number}" for number in range(10)]
+
+    def wide(trial: int) -> dict[str, float]:
+        chance = random.Random(trial)
+        return {name: chance.random() for name in names}
+
+    record = Space.parse(dict.fromkeys(names, (0.0, 1.0))).to_record()
+    assert importance(results_of(noise, 100, lambda t: int(t < 79)), wide, record).rung == 0
+    assert importance(results_of(noise, 100, lambda t: int(t < 80)), wide, record).rung == 1
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        (Results(LOSS), "0 trials"),
+        (results_of(of_rate, 19), "19 trials"),
+        (results_of(lambda _: 0.5), "80 trials"),
+        (results_of(lambda _: math.nan), "80 trials"),
+    ],
+    ids=["none", "too few", "all alike", "all diverged"],
+)
+def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(results: Results, told: str) -> None:
+    found = importance(results, configuration, RECORD)
+    assert not found.weights
+    assert not found.is_meaningful
+    assert found.words().startswith(told)
+    figure = importance_figure(found)
+    assert not figure.data
+    assert figure.layout.annotations[0].text == found.words()
+
+
+def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
+    weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
+    figure = importance_figure(Importance(rung=1, resource=3, trials=60, total=70, r2=0.75, weights=weights))
+    (bars,) = figure.data
+    assert list(bars.x) == [0.8, 0.2]
+    assert list(bars.error_x.array) == [0.1, 0.05]
+    assert list(figure.layout.yaxis.ticktext) == ["rate", "&lt;b&gt;act"]
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert bars.marker.color == BLUE
+    words = figure.layout.xaxis.title.text.replace("</span><br>", " ")
+    assert "60 of 70 trials at epoch 3" in words
+    assert "R2 = 0.75" in words
+
+
+def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are() -> None:
+    weights = [Weight(f"h{number}", 1 / (number + 1), 0.0) for number in range(50)]
+    figure = importance_figure(Importance(resource=3, trials=60, total=60, r2=0.75, weights=weights))
+    assert len(figure.data[0].x) == BARS
+    assert f"the {BARS} most important of 50" in figure.layout.xaxis.title.text
+
+
+def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_same() -> None:
+    results = Results(LOSS)
+    for event in crowd():
+        results.saw(event)
+    record = Space.parse(CROWD_SPACE).to_record()
+    found = importance(results, crowd_configuration, record, most=100)
+    assert (found.trials, found.rung, found.total) == (100, 3, MANY // 64)
+    assert found == importance(results, crowd_configuration, record, most=100)
+    assert len(importance_figure(found).to_json()) < 600_000
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf]), min_size=2, max_size=20))
+def test_equal_losses_share_the_mean_of_their_ranks(losses: list[float]) -> None:
+    import numpy as np
+
+    ranks = module._ranks(np.array(losses))
+    for loss, rank in zip(losses, ranks, strict=True):
+        better, same = sum(other < loss for other in losses), losses.count(loss)
+        assert rank == pytest.approx((better + (same - 1) / 2) / (len(losses) - 1))
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(SettingsError, match=r"pip install 'ashtune\[report\]'"):
+        importance(results_of(of_rate), configuration, RECORD)

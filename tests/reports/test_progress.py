@@ -1,0 +1,173 @@
+"""The best so far, against a plain recomputation."""
+
+import math
+from typing import Any
+
+import pytest
+from crowd import LOSS, crowd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+
+from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.reports.progress import STEPS_SHOWN, BestSoFar, best_over_epochs_figure, best_over_time_figure
+from ashtune.reports.tally import Tally
+
+LADDER = Ladder(1, 9, 3)
+
+
+def result(time: float, trial: int, value: float | None, *, rung: int = 0, start: int = 0) -> JobFinished:
+    return JobFinished(
+        time,
+        worker=WorkerId(0),
+        trial=TrialId(trial),
+        rung=rung,
+        resource=LADDER.rungs[rung],
+        start=start,
+        metrics={"loss": value, "accuracy": value},
+        seconds=0.5,
+    )
+
+
+def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
+    best = BestSoFar(goal)
+    for event in events:
+        best.saw(event)
+    return best
+
+
+def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float, int, int, float]]:
+    """Recompute the steps the slow way: each result against all before it."""
+    found: list[tuple[float, int, int, float]] = []
+    losses: list[float] = []
+    for number, event in enumerate(events):
+        if not isinstance(event, JobFinished) or rung not in (None, event.rung):
+            continue
+        loss = goal.loss(event.metrics)
+        if loss < min(losses, default=math.inf):
+            past = events[: number + 1]
+            epochs = sum(e.resource - e.start for e in past if isinstance(e, JobFinished | JobPaused))
+            gaps = sum(
+                e.time - max((before.time for before in past[:i]), default=0.0)
+                for i, e in enumerate(past)
+                if isinstance(e, SessionStarted)
+            )
+            found.append((round(event.time - gaps, 6), epochs, event.trial, loss))
+        losses.append(loss)
+    return found
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7, 20]))
+def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_after: int) -> None:
+    study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after)
+    events: list[Any] = [what for kind, what in study if kind == "event"]
+    best, tally = folded(events, ACCURACY), Tally(LADDER, ACCURACY)
+    for event in events:
+        tally.saw(event)
+    for rung, steps in [(None, best.steps), *enumerate(best.steps_at)]:
+        plain = [(round(step.seconds, 6), step.epochs, step.trial, step.loss) for step in steps]
+        assert plain == bests(events, ACCURACY, rung)
+    assert best.epochs == tally.epochs
+    assert best.seconds == pytest.approx(tally.wall_seconds)
+    assert tally.best is not None
+    assert best.steps_at_the_highest[-1].loss == tally.best.loss
+    assert best.steps_at_the_highest[-1].rung == tally.best.rung
+
+
+def test_the_epochs_of_a_job_broken_off_count() -> None:
+    paused = JobPaused(1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0)
+    assert [step.epochs for step in folded([paused, result(2, 0, 0.5)]).steps] == [6]
+
+
+def test_what_is_not_finite_is_no_best_and_no_highest_rung() -> None:
+    best = folded([result(1, 0, 0.5), result(2, 1, math.nan), result(3, 2, -math.inf), result(4, 0, None, rung=1)])
+    assert [step.trial for step in best.steps] == [0]
+    assert [step.rung for step in best.steps_at_the_highest] == [0]
+
+
+def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_the_end() -> None:
+    best = folded(
+        [result(1, 0, 0.5), result(2, 1, 0.7), result(3, 2, 0.4), result(5, 2, 0.3, rung=1, start=1), result(8, 3, 0.9)]
+    )
+    over_time, over_epochs = best_over_time_figure(best), best_over_epochs_figure(best)
+    highest, anywhere, mark = over_time.data
+    assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
+    assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
+    assert anywhere.line.shape == highest.line.shape == "hv"
+    assert [list(point) for point in anywhere.customdata] == [[0, 0, 1], [2, 0, 1], [2, 1, 3], [2, 1, 3]]
+    assert (mark.x, mark.y, mark.text) == ((5,), (0.3,), ("0.3 (trial 2)",))
+    assert list(over_epochs.data[1].x) == [1, 3, 5, 6]
+    assert over_time.layout.xaxis.title.text == "seconds"
+    assert highest.name == "trained to epoch 3"
+
+
+def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -> None:
+    best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
+    marks = [trace for trace in best_over_time_figure(best).data if trace.mode == "markers+text"]
+    assert [(mark.text[0], mark.y[0]) for mark in marks] == [("0.6 (trial 0)", 0.6), ("0.4 (trial 1)", 0.4)]
+    # A smaller loss stands below, and so does its text.
+    assert [mark.textposition.split()[0] for mark in marks] == ["top", "bottom"]
+
+
+def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_better() -> None:
+    figure = best_over_time_figure(folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY))
+    line, mark = figure.data
+    assert list(line.y) == [0.5, 0.8, 0.8]
+    assert mark.text == ("0.8 (trial 2)",)
+
+
+@pytest.mark.parametrize(("times", "kind"), [([1, 2, 3, 900], "log"), ([1, 300, 600, 900], None)])
+def test_the_axis_is_logarithmic_where_half_of_the_steps_come_early(times: list[float], kind: str | None) -> None:
+    figure = best_over_time_figure(folded([result(time, n, 1.0 - n / 10) for n, time in enumerate(times)]))
+    assert figure.layout.xaxis.type == kind
+
+
+def test_hours_are_hours() -> None:
+    figure = best_over_time_figure(folded([result(7200 * n, n, 1 - n / 10) for n in range(1, 5)]))
+    assert figure.layout.xaxis.title.text == "hours"
+    assert list(figure.data[0].x) == [2, 4, 6, 8, 8]
+
+
+def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
+    figure = best_over_epochs_figure(
+        folded([result(1, 0, 1e9), result(2, 1, 0.5), result(3, 2, 0.4), result(4, 3, 0.35)])
+    )
+    low, high = figure.layout.yaxis.range
+    assert low < 0.35
+    assert 0.5 < high < 1
+    assert "1 early step outside of the view" in figure.layout.xaxis.title.text
+
+
+def test_a_study_without_a_result_says_so_in_both_figures() -> None:
+    for figure in (best_over_time_figure(folded([])), best_over_epochs_figure(folded([result(1, 0, None)]))):
+        assert not figure.data
+        assert figure.layout.annotations[0].text == "no trial has a finite result"
+
+
+def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
+    goal = Goal("<b>loss", "min")
+    best = BestSoFar(goal)
+    best.saw(
+        JobFinished(1.0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"<b>loss": 1.0}, seconds=1)
+    )
+    assert best_over_time_figure(best).layout.yaxis.title.text == "&lt;b&gt;loss"
+
+
+def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
+    best = folded(crowd())
+    losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]
+    figure = best_over_epochs_figure(best)
+    assert figure.data[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
+    assert len(figure.to_json()) < 600_000
+
+
+def test_of_very_many_steps_the_first_and_the_last_are_shown_and_the_number_is_said() -> None:
+    best = folded([result(n + 1.0, n, 1 / (n + 1)) for n in range(5000)])
+    figure = best_over_time_figure(best)
+    (line, _) = figure.data
+    assert len(line.y) == STEPS_SHOWN + 1
+    assert (line.y[0], line.y[-1]) == (1.0, 1 / 5000)
+    assert "1,000 of 5,000 steps at any rung" in figure.layout.xaxis.title.text

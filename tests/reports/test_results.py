@@ -1,0 +1,86 @@
+"""The results at rungs and who stands where, against a plain recomputation."""
+
+import math
+from typing import Any
+
+from crowd import CROWD_SPACE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ACCURACY, MadeUpStudy
+
+from ashtune.events import JobFailed, JobFinished, WorkerLost
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.reports.results import Results
+from ashtune.reports.table import numbers
+from ashtune.reports.trials import Trials
+from ashtune.search.space import Space
+
+LADDER = Ladder(1, 9, 3)
+W = WorkerId(0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]))
+def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop_after: int) -> None:
+    study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, stop_after=stop_after)
+    results, trials = Results(ACCURACY), Trials(LADDER)
+    failed: set[int] = set()
+    for kind, what in study:
+        event: Any = what
+        if kind == "event":
+            results.saw(event)
+            trials.saw(event)
+    records = [record for record in trials if record.rung is not None]
+    records.sort(key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number))
+    assert [(rung, trial) for rung, _, trial in results.standings()] == [(r.rung, r.number) for r in records]
+    failed = {record.number for record in trials if record.status == "failed"}
+    assert {t for rung in results.rungs for t, loss in rung.by_trial().items() if loss == math.inf} == failed
+
+
+def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
+    results = Results(ACCURACY)
+    results.saw(JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": 0.5}, seconds=1))
+    results.saw(JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
+    for _ in range(2):
+        assert len(results.rungs[1].trials) == 1  # the first death of a worker gives the job back
+        results.saw(WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1))
+    assert results.rungs[1].by_trial() == {0: math.inf, 1: math.inf}
+    assert results.standings() == [(0, -0.5, 0)]
+
+
+def test_a_trial_that_was_trained_again_counts_as_it_came_out_the_last_time() -> None:
+    results = Results(ACCURACY)
+    for accuracy in (0.9, 0.6):
+        results.saw(
+            JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": accuracy}, seconds=1)
+        )
+    assert results.standings() == [(0, -0.6, 0)]
+
+
+def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing() -> None:
+    from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
+
+    space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "k": 3, "sizes": [16, 32]})
+    space.add(Float("momentum", (1e-3, 1.0), log=True))
+    space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
+    configurations = [
+        {"optimizer": "adam", "k": 3, "sizes": 32},
+        {"optimizer": "sgd", "k": 3, "sizes": 16, "momentum": 0.1},
+    ]
+    record = Space.parse(space).to_record()
+    columns = {c.name: c for c in numbers(record, configurations.__getitem__, [TrialId(1), TrialId(0)])}
+    assert list(columns["optimizer"].values) == [list(columns["optimizer"].labels).index(v) for v in ("sgd", "adam")]
+    assert list(columns["sizes"].labels) == ["16", "32"]
+    assert list(columns["sizes"].values) == [0, 1]
+    assert columns["momentum"].values[0] == 0.1
+    assert math.isnan(columns["momentum"].values[1])
+    assert columns["momentum"].is_log
+    assert {name for name, column in columns.items() if column.is_constant} == {"k"}
+
+
+def test_columns_come_in_the_order_in_which_the_user_wrote_them() -> None:
+    columns = numbers(Space.parse(CROWD_SPACE).to_record(), lambda _: {}, [TrialId(0)])
+    assert [column.name for column in columns] == ["depth", "activation", "momentum"]
+    assert not any(column.is_log for column in columns)
+    assert all(column.is_constant for column in columns)

@@ -1,0 +1,21 @@
+"""Time by rung of one study as a figure."""
+
+import pytest
+from made_up import MadeUpStudy
+
+from ashtune.ladder import Ladder
+from ashtune.reports.rungs_figure import rungs_figure
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_times import time_shares
+
+
+def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:
+    study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
+    timeline = Timeline(study.ladder)
+    for kind, what in study:
+        (timeline.saw if kind == "event" else timeline.gave)(what)  # type: ignore[operator]
+    figure, shares = rungs_figure(timeline), time_shares(timeline)
+    assert [bar.name for bar in figure.data] == ["training", "letting go and saving", "waiting for the driver"]
+    assert [sum(bar.y) for bar in figure.data] == pytest.approx([shares.training, shares.saving, shares.driver])
+    assert list(figure.data[0].x) == ["1", "3", "9", "27"]
+    assert min(figure.data[0].y) > 0

@@ -1,0 +1,71 @@
+"""Which few of many trials a figure shows."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.jobs import TrialId
+from ashtune.reports.axes import view
+from ashtune.reports.sampling import Pool, best_and_sampled, sampled, scattered, thinned
+
+TRIALS = [TrialId(number) for number in range(1000)]
+
+
+def test_a_sample_is_spread_over_all_trials_whatever_their_numbers_have_in_common() -> None:
+    chosen = sampled(TRIALS, 200)
+    assert len(chosen) == 200
+    assert chosen == sorted(chosen)
+    for part in range(5):  # a binomial of 200 at 1/5 has a standard deviation of 5.7; these are 4 of them
+        assert abs(sum(trial // 200 == part for trial in chosen) - 40) < 23
+        assert abs(sum(trial % 5 == part for trial in chosen) - 40) < 23
+    assert len({scattered(trial) for trial in range(100_000)}) == 100_000
+
+
+def test_a_larger_study_keeps_of_a_sample_what_it_keeps() -> None:
+    """What is in the sample of all trials was in the sample of the first ones: none comes back."""
+    assert set(sampled(TRIALS, 50)) & set(TRIALS[:500]) <= set(sampled(TRIALS[:500], 50))
+
+
+def test_the_best_half_is_always_among_the_shown() -> None:
+    ranked = list(reversed(TRIALS))
+    shown = best_and_sampled(ranked, 100)
+    assert shown[:50] == ranked[:50]
+    assert len(set(shown)) == 100
+    assert best_and_sampled(ranked, 1000) == ranked
+
+
+@given(count=st.integers(2, 500), most=st.integers(2, 100))
+def test_thinning_keeps_the_ends_and_leaves_even_gaps(count: int, most: int) -> None:
+    places = list(thinned(count, most))
+    gaps = {after - before for before, after in pairwise(places)}
+    assert (places[0], places[-1], len(places)) == (0, count - 1, min(count, most))
+    assert max(gaps) - min(gaps) <= 1
+
+
+@given(offers=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50))), most=st.integers(0, 4))
+def test_a_pool_holds_the_greatest_of_keys_that_only_grow(offers: list[tuple[int, int]], most: int) -> None:
+    pool, keys = Pool(most), {}
+    inside: set[int] = set()
+    for trial, key in offers:
+        keys[TrialId(trial)] = max(key, keys.get(TrialId(trial), -1))
+        out = pool.offer(TrialId(trial), (keys[TrialId(trial)], -trial))
+        inside = (inside | {trial}) - {out}
+        ranked = sorted(keys, key=lambda trial: (-keys[trial], trial))
+        assert list(pool) == ranked[:most]
+        assert set(pool) == inside
+        assert all((trial in pool) == (trial in inside) for trial in keys)
+
+
+def test_a_view_shows_everything_but_what_is_far_worse_than_most() -> None:
+    plain = view([0.2, 0.9, 0.95], "max")
+    assert plain is not None
+    assert plain.low < 0.2
+    assert plain.high > 0.95
+    assert plain.beyond == 0
+    spoiled = view([0.1, 0.2, 0.3, 1e9], "min")
+    assert spoiled is not None
+    assert spoiled.high < 1
+    assert spoiled.beyond == 1
+    assert view([0.5, 0.5], "min") is None
+    assert view([], "min") is None

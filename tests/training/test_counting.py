@@ -1,0 +1,172 @@
+"""Counts by XLA and by PyTorch, beside counts by hand of a small dense layer."""
+
+from typing import Any
+
+import pytest
+
+from ashtune.errors import SettingsError
+from ashtune.training import counting
+from ashtune.training.counting import count_jax, count_torch, described
+
+M, K, N = 32, 64, 10
+FORWARD = 2 * M * K * N
+FLOAT = 4
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fast a step is does not matter here."""
+    monkeypatch.setattr(counting, "SECONDS", 0.0)
+
+
+class TestJax:
+    @pytest.fixture(autouse=True)
+    def _jax(self) -> None:
+        self.jnp: Any = pytest.importorskip("jax.numpy")
+
+    def test_a_dense_layer_is_the_product_and_nothing_else(self) -> None:
+        step = count_jax(lambda w, x: x @ w, self.jnp.ones((K, N)), self.jnp.ones((M, K)))
+        assert step.flops == FORWARD
+        assert step.bytes_moved == FLOAT * (K * N + M * K + M * N)
+        assert step.dtype == "float32"
+        assert step.seconds is not None
+
+    def test_a_training_step_of_a_dense_layer_is_two_products_and_some_elementwise_work(self) -> None:
+        import jax
+
+        def loss(w: Any, x: Any, y: Any) -> Any:
+            return self.jnp.mean((x @ w - y) ** 2)
+
+        def train(w: Any, x: Any, y: Any) -> Any:
+            return w - 0.1 * jax.grad(loss)(w, x, y)
+
+        step = count_jax(train, self.jnp.ones((K, N)), self.jnp.ones((M, K)), self.jnp.ones((M, N)))
+        elementwise = step.flops - 2 * FORWARD
+        # Subtract and scale the outputs; scale and subtract the gradient: a few operations an element.
+        assert M * N + K * N <= elementwise <= 5 * (M * N + K * N)
+
+    def test_a_function_that_is_compiled_already_counts_the_same(self) -> None:
+        import jax
+
+        arguments = (self.jnp.ones((K, N)), self.jnp.ones((M, K)))
+        assert count_jax(jax.jit(lambda w, x: x @ w), *arguments).flops == FORWARD
+
+    def test_arrays_anywhere_in_the_arguments_tell_that_it_is_jax(self) -> None:
+        weights = {"w": self.jnp.ones((K, N))}
+        step = described((lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step")
+        assert (step.name, step.flops, step.source) == ("train.py:step", FORWARD, counting.BY_XLA)
+
+    def test_the_source_says_that_a_loop_counts_once(self) -> None:
+        import jax
+
+        def looped(w: Any, x: Any) -> Any:
+            return jax.lax.scan(lambda carry, _: (carry @ w, None), x, None, length=10)[0]
+
+        step = count_jax(looped, self.jnp.ones((K, K)), self.jnp.ones((M, K)))
+        assert step.flops < 2 * (2 * M * K * K), "XLA now counts each turn of a loop: BY_XLA is to say so"
+        assert "loop counts once" in step.source
+
+    def test_a_program_without_an_operation_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match="number of operations of copy is 0 flop"):
+            count_jax(lambda x: x, self.jnp.ones(3), name="copy")
+
+
+class TestTorch:
+    @pytest.fixture(autouse=True)
+    def _torch(self) -> None:
+        self.torch: Any = pytest.importorskip("torch")
+
+    def batch(self) -> tuple[Any, Any]:
+        return self.torch.ones(M, K), self.torch.ones(M, N)
+
+    def test_a_layers_forward_pass_is_its_product_its_bytes_are_inputs_and_parameters(self) -> None:
+        step = count_torch(self.torch.nn.Linear(K, N), self.batch()[0])
+        assert step.flops == FORWARD  # the bias is elementwise: 0
+        assert step.bytes_moved == FLOAT * (M * K + K * N + N)
+        assert step.dtype == "float32"
+
+    @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
+    def test_a_training_step_moves_the_batch_the_parameters_their_gradients_and_the_optimizers_state(
+        self, momentum: float, times: int
+    ) -> None:
+        layer = self.torch.nn.Linear(K, N)
+        optimizer = self.torch.optim.SGD(layer.parameters(), lr=0.1, momentum=momentum)
+
+        def train(x: Any, y: Any) -> None:
+            optimizer.zero_grad()
+            self.torch.nn.functional.mse_loss(layer(x), y).backward()
+            optimizer.step()
+
+        step = count_torch(train, *self.batch())
+        assert step.flops == 2 * FORWARD  # the batch needs no gradient
+        # Parameters are read and written and their gradients written; so is momentum read and written.
+        assert step.bytes_moved == FLOAT * (M * K + M * N + times * (K * N + N))
+
+    def test_gradients_that_add_up_over_steps_are_read_and_written(self) -> None:
+        layer = self.torch.nn.Linear(K, N, bias=False)
+        step = count_torch(lambda x: layer(x).sum().backward(), self.batch()[0])
+        assert step.bytes_moved == FLOAT * (M * K + 3 * K * N)
+
+    def test_a_batch_cut_from_a_data_set_counts_as_large_as_it_is(self) -> None:
+        data = self.torch.ones(100 * M, K)
+        layer = self.torch.nn.Linear(K, N, bias=False)
+        assert count_torch(lambda: layer(data[M : 2 * M])).bytes_moved == FLOAT * (M * K + K * N)
+
+    def test_two_batches_of_one_data_set_count_both(self) -> None:
+        data = self.torch.ones(100 * M, K)
+        layer = self.torch.nn.Linear(K, N, bias=False)
+
+        def both() -> None:
+            layer(data[:M])
+            layer(data[M : 2 * M])
+
+        assert count_torch(both).bytes_moved == FLOAT * (2 * M * K + K * N)
+
+    def test_the_source_says_that_elementwise_work_counts_nothing(self) -> None:
+        step = described((self.torch.nn.Linear(K, N, dtype=self.torch.float64), self.batch()[0].double()), "step")
+        assert "elementwise operations and the optimizer count 0 flop" in step.source
+        assert step.dtype == "float64"
+
+    def test_a_step_of_elementwise_work_alone_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match="number of operations of relu is 0 flop"):
+            count_torch(self.torch.relu, self.batch()[0], name="relu")
+
+
+def test_figures_are_taken_as_they_are() -> None:
+    step = described({"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step")
+    assert (step.name, step.flops, step.bytes_moved, step.seconds) == ("ours", 7500, 250_000, 0.5)
+    assert described({"flops": 1, "bytes": 2}, "train.py:step").name == "train.py:step"
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        (None, "returns NoneType"),
+        ((), "returns tuple"),
+        ({"flops": 1}, "returns dict with flops"),
+        ({"flops": 1, "bytes": 2, "byte": 3}, "with flops, bytes, byte"),
+        ({"flops": "many", "bytes": 2}, "'flops' is 'many'"),
+        ({"flops": 1, "bytes": 2, "seconds": "soon"}, "'seconds' is 'soon'"),
+        ({"flops": 1, "bytes": 0}, "is 0 bytes"),
+    ],
+)
+def test_what_describes_no_step_is_refused_in_one_line(description: Any, text: str) -> None:
+    with pytest.raises(SettingsError, match=text) as refused:
+        described(description, "train.py:step")
+    assert "train.py:step" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_function_of_neither_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("jax", "torch"):
+        monkeypatch.delitem(counting.sys.modules, name, raising=False)
+    with pytest.raises(SettingsError, match="neither a JAX function"):
+        described((sum, [1, 2]), "train.py:step")
+
+
+def test_the_fastest_call_counts_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 5.0, 5.0, 7.0, 7.0, 11.0])
+    monkeypatch.setattr(counting, "perf_counter", lambda: next(clock))
+    calls: list[None] = []
+    assert counting.fastest(lambda: calls.append(None), seconds=0.0) == 2.0
+    assert len(calls) == 4

@@ -1,0 +1,132 @@
+"""Measuring the machine: what a measurement consists of. How fast the machine is, benchmarks say."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ashtune.errors import SettingsError
+from ashtune.training import caches as caches_module
+from ashtune.training import machine, yardstick
+from ashtune.training.caches import caches
+from ashtune.training.roofline import Cache
+from ashtune.training.yardstick import Passes
+
+KIB = 1024
+
+
+def describe(place: Path, level: int, kind: str, size: str, shared: str) -> None:
+    place.mkdir(parents=True)
+    for name, text in {"level": str(level), "type": kind, "size": size, "shared_cpu_list": shared}.items():
+        (place / name).write_text(text + "\n")
+
+
+@pytest.fixture
+def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four cores, two last-level caches; this process may use the first three."""
+    for core in range(4):
+        pair = "0-1" if core < 2 else "2-3"
+        describe(tmp_path / f"cpu{core}" / "cache" / "index0", 1, "Data", "32K", str(core))
+        describe(tmp_path / f"cpu{core}" / "cache" / "index1", 1, "Instruction", "64K", str(core))
+        describe(tmp_path / f"cpu{core}" / "cache" / "index2", 2, "Unified", "512K", str(core))
+        describe(tmp_path / f"cpu{core}" / "cache" / "index3", 3, "Unified", "16M", pair)
+    monkeypatch.setattr(caches_module, "_own_cores", lambda: [0, 1, 2])
+    return tmp_path
+
+
+def test_caches_are_counted_once_however_many_cores_share_them(four_cores: Path) -> None:
+    assert caches(four_cores) == [
+        Cache(level=1, size=32 * KIB, count=3),
+        Cache(level=2, size=512 * KIB, count=3),
+        Cache(level=3, size=16 * KIB * KIB, count=2),
+    ]
+
+
+def test_where_the_system_does_not_tell_the_caches_are_unknown(tmp_path: Path) -> None:
+    assert caches(tmp_path / "nothing") == []
+
+
+def test_a_cache_that_cannot_be_read_is_left_out_and_the_others_stay(four_cores: Path) -> None:
+    for core in range(3):
+        (four_cores / f"cpu{core}" / "cache" / "index2" / "size").write_text("\n")
+    assert [cache.level for cache in caches(four_cores)] == [1, 3]
+
+
+def test_the_arrays_are_four_times_the_last_cache_or_all_of_the_last_caches() -> None:
+    found = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
+    assert machine.array_bytes(found, everywhere=False) == 4 * KIB * KIB
+    assert machine.array_bytes(found, everywhere=True) == 32 * KIB * KIB
+
+
+def test_a_huge_cache_does_not_make_the_arrays_fill_the_memory() -> None:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = [Cache(level=3, size=memory, count=1)]
+    assert 3 * machine.array_bytes(found, everywhere=True) <= memory / 8
+
+
+def steady(begin: float, rates: list[float]) -> Passes:
+    """One pass a second, of so many bytes a second each; the clock is looked at once a pass."""
+    times = [begin + k for k in range(len(rates) + 1)]
+    moved = [sum(rates[:k]) for k in range(len(rates) + 1)]
+    return Passes(times, moved, rates[0])
+
+
+def test_one_process_has_the_bandwidth_of_its_best_pass() -> None:
+    run = Passes(times=[0.0, 2.0, 3.0, 7.0], moved=[0.0, 8.0, 16.0, 24.0], per_pass=8.0)
+    assert machine.best_together([run]) == pytest.approx(8.0)
+
+
+def test_what_processes_reach_one_after_the_other_does_not_add_up() -> None:
+    first = Passes(times=[0.0, 1.0, 3.0], moved=[0.0, 10.0, 20.0], per_pass=10.0)
+    second = Passes(times=[0.0, 1.0, 3.0], moved=[0.0, 2.0, 22.0], per_pass=10.0)
+    # Alone each has a pass at 10 bytes a second; together it is never more than 10 + 2 or 5 + 10.
+    assert machine.best_together([first, second]) == pytest.approx(15.0)
+
+
+def test_only_the_time_in_which_all_ran_counts() -> None:
+    first = steady(0.0, [10.0, 10.0, 10.0, 10.0])
+    second = steady(1.0, [4.0, 4.0])
+    assert machine.best_together([first, second]) == pytest.approx(14.0)
+
+
+def test_processes_that_never_ran_together_are_refused() -> None:
+    with pytest.raises(SettingsError, match="too busy"):
+        machine.best_together([steady(0.0, [1.0]), steady(5.0, [1.0])])
+
+
+def environment(threads: int) -> Mapping[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_MAIN_FREE": "1"}
+
+
+def test_a_measurement_has_one_core_and_all_in_both_types_and_says_what_steers_blas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "array_bytes", lambda found, everywhere: KIB * KIB)
+    found = machine.measure(2, environment, seconds=0.2)  # long enough for two processes to run at once
+    assert [roof.name for roof in found.roofs] == [
+        "1 core, float32", "1 core, float64", "2 cores, float32", "2 cores, float64",
+    ]  # fmt: skip
+    assert found.array_bytes == KIB * KIB
+    assert found.settings["OPENBLAS_MAIN_FREE"] == "1"
+    assert "OPENBLAS_NUM_THREADS" not in found.settings
+    assert found.blas
+
+
+def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "array_bytes", lambda found, everywhere: KIB * KIB)
+    assert [roof.cores for roof in machine.measure(1, environment, seconds=0.01).roofs] == [1, 1]
+
+
+def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
+    with pytest.raises(SettingsError, match="give `peak SECONDS`") as refused:
+        machine.child("ashtune.training.yardstick", "nonsense", environment=os.environ)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_triads_arrays_begin_with_a_cache_line_each_at_another_place_of_a_page() -> None:
+    arrays = [yardstick._aligned(1000, number) for number in range(3)]
+    places = [array.ctypes.data % 4096 for array in arrays]
+    assert all(place % 64 == 0 for place in places)
+    assert len(set(places)) == 3
+    assert [(array.size, array.min(), array.max()) for array in arrays] == [(1000, k, k) for k in (0.0, 1.0, 2.0)]

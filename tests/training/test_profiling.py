@@ -1,0 +1,280 @@
+"""What a worker's profile counts, and what not: waiting for the driver is not training."""
+
+import cProfile
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ashtune.engines.frames import FrameWriter
+from ashtune.engines.worker import StreamDesk
+from ashtune.errors import ObjectiveError, StudyError
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.orders import Release
+from ashtune.training.desk import Dismissed
+from ashtune.training.messages import Assignment, Setup
+from ashtune.training.objective import NAMELESS, Workbench
+from ashtune.training.profiles import WorkerProfile, read_profiles, write_profile
+from ashtune.training.profiling import ProfiledTray, Profiler
+
+WAIT = 0.3
+WORK = 0.1
+
+
+worked: list[float] = []
+"""Seconds that each piece of work really took: this machine may have had other things to do."""
+
+
+def work(seconds: float = WORK) -> None:
+    began = time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        pass
+    worked.append(time.perf_counter() - began)
+
+
+def assignment(*, rung: int = 0, start: int = 0, target: int = 1, in_place: bool = False) -> Assignment:
+    return Assignment(WorkerId(0), TrialId(0), rung, start, target, in_place, msgspec.Raw(msgspec.msgpack.encode({})))
+
+
+ANSWERING = """
+import socket, sys, time
+here = socket.socket(fileno=int(sys.argv[1]))
+for answer in sys.argv[3:]:
+    here.recv(1 << 16)
+    time.sleep(float(sys.argv[2]))
+    here.sendall(bytes.fromhex(answer))
+"""
+
+
+class SlowDriver:
+    """The other end of a real desk, in a process of its own: each answer comes a while after it was asked for."""
+
+    def __init__(self, *answers: Assignment | Release) -> None:
+        self.here, self.there = socket.socketpair()
+        frames = [FrameWriter().frame(answer).hex() for answer in answers]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ANSWERING, str(self.here.fileno()), str(WAIT), *frames],
+            pass_fds=[self.here.fileno()],
+        )
+
+    def close(self) -> None:
+        self._process.wait()
+        self.here.close()
+        self.there.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_worked_yet() -> None:
+    worked.clear()
+
+
+Runs = Callable[..., WorkerProfile]
+
+
+@pytest.fixture(params=["flat", "flame"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def profile(tmp_path: Path, kind: str) -> Iterator[Runs]:
+    drivers: list[SlowDriver] = []
+
+    def run(
+        objective: Any, *answers: Assignment | Release, jobs: int = 1, file: str = "", kind: str = kind
+    ) -> WorkerProfile:
+        driver = SlowDriver(*answers)
+        drivers.append(driver)
+        setup = Setup(WorkerId(7), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)
+        profiler = Profiler(setup, file)
+        tray = ProfiledTray(StreamDesk(driver.there.fileno()), profiler)
+        workbench = Workbench(objective, setup, tray, profiler=profiler)
+        for _ in range(jobs):
+            workbench.run(assignment())
+        driver.here.shutdown(socket.SHUT_WR)
+        with pytest.raises(Dismissed):
+            tray.next()
+        (found,) = read_profiles(tmp_path)
+        return found
+
+    yield run
+    for driver in drivers:
+        driver.close()
+
+
+def total(found: WorkerProfile) -> float:
+    return sum(function.self_seconds for function in found.functions) + sum(stack.seconds for stack in found.stacks)
+
+
+def held(trial: Any) -> None:
+    for _ in trial.epochs():
+        work()
+        trial.report(score=1.0)
+
+
+RELEASE = Release(WorkerId(0), TrialId(0))
+
+
+def test_all_of_the_training_and_none_of_the_waiting_is_in_the_profile(profile: Runs) -> None:
+    found = profile(held, assignment(rung=1, start=1, target=2, in_place=True), RELEASE)
+    assert sum(worked) * 0.95 <= total(found) < sum(worked) + WAIT / 2
+    assert found.worker == 7
+
+
+@pytest.mark.parametrize("kind", ["flat"], indirect=True)
+def test_who_called_for_a_wait_is_not_charged_with_it(profile: Runs) -> None:
+    found = profile(held, RELEASE)
+    seconds = {function.name: function.seconds for function in found.functions}
+    assert sum(worked) * 0.95 <= seconds["held"] < sum(worked) + WAIT / 2
+    assert 0 <= seconds["Trial.epochs"] < WAIT / 2
+    assert not any("read" in name for name in seconds), "what the desk calls"
+
+
+@pytest.mark.parametrize("kind", ["flat"], indirect=True)
+def test_calls_are_counted_over_all_jobs(profile: Runs) -> None:
+    def train(trial: Any) -> float:
+        work(0.001)
+        return 1.0
+
+    found = profile(train, jobs=5)
+    calls = {function.name: function.calls for function in found.functions}
+    assert calls["work"] == 5
+
+
+@pytest.mark.parametrize("kind", ["flat"], indirect=True)
+def test_a_function_that_calls_itself_has_one_primitive_call_and_no_second_twice(profile: Runs) -> None:
+    def down(depth: int) -> None:
+        work(0.002)
+        if depth:
+            down(depth - 1)
+
+    def train(trial: Any) -> float:
+        down(9)
+        return 1.0
+
+    found = profile(train)
+    (function,) = [function for function in found.functions if function.name.endswith("down")]
+    assert (function.calls, function.primitive_calls) == (10, 1)
+    assert sum(worked) * 0.95 <= function.seconds < sum(worked) * 2
+
+
+def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs, kind: str) -> None:
+    class Slow:
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            work()
+            return Slow, ()
+
+    def train(trial: Any) -> None:
+        trial.save(Slow())
+        trial.report(score=1.0)
+
+    found = profile(train)
+    assert total(found) >= sum(worked) * 0.95
+    names = [function.name for function in found.functions] + [frame.split("\0")[0] for frame in found.frames]
+    assert any(name.endswith("__reduce__") for name in names)
+    if kind == "flat":
+        assert "CheckpointWriter.commit" in names
+
+
+def test_a_failed_trial_is_in_the_profile(profile: Runs) -> None:
+    def train(trial: Any) -> None:
+        work()
+        raise ValueError("no")
+
+    found = profile(train)
+    assert total(found) >= sum(worked) * 0.95
+
+
+def test_a_function_sent_by_value_is_shown_in_its_own_file(profile: Runs) -> None:
+    space: dict[str, Any] = {"work": work}
+    exec(compile("def train(trial):\n work()\n return 1.0", NAMELESS, "exec"), space)
+    found = profile(space["train"], file="/home/me/train.py")
+    files = [function.file for function in found.functions] + [frame.split("\0")[1] for frame in found.frames]
+    assert "/home/me/train.py" in files
+    assert NAMELESS not in files
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="one profiler refuses another there")
+def test_a_profiler_of_the_training_functions_own_is_not_passed_over_in_silence(profile: Runs) -> None:
+    def train(trial: Any) -> float:
+        own = cProfile.Profile()
+        own.enable()
+        work(0.01)
+        own.disable()
+        return 1.0
+
+    assert "profiler of its own" in profile(train, jobs=2).problem
+
+
+def test_without_another_profiler_there_is_no_problem(profile: Runs) -> None:
+    assert profile(held, RELEASE).problem == ""
+
+
+def begin_to_profile() -> None:
+    if sys.version_info < (3, 12):  # where one profiler ends another without a word
+        raise ValueError("Another profiling tool is already active")
+    cProfile.Profile().enable()
+
+
+def test_training_that_begins_to_profile_is_told_why_it_cannot(tmp_path: Path) -> None:
+    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile="flat")
+    with pytest.raises(ObjectiveError, match="leave out profile=, or its own"), Profiler(setup):
+        begin_to_profile()
+
+
+def test_the_file_is_written_when_the_worker_is_dismissed_inside_a_job(tmp_path: Path, kind: str) -> None:
+    driver = SlowDriver()
+    driver.here.shutdown(socket.SHUT_WR)
+    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)
+    profiler = Profiler(setup)
+    tray = ProfiledTray(StreamDesk(driver.there.fileno()), profiler)
+
+    def train(trial: Any) -> None:
+        work()
+        tray.answer(TrialId(0))
+
+    with pytest.raises(Dismissed):
+        Workbench(train, setup, tray, profiler=profiler).run(assignment())
+    (found,) = read_profiles(tmp_path)
+    assert total(found) >= sum(worked) * 0.95
+    driver.close()
+
+
+def test_a_disk_that_refuses_costs_the_profile_and_not_the_worker(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "profile").write_text("in the way")
+    Profiler(Setup(WorkerId(3), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)).write()
+    assert "the profile of worker 3 cannot be written" in capsys.readouterr().err
+
+
+def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "profile"
+    folder.mkdir()
+    for data in (b"\xe3\x00\x00", b'{"worker": 0, "functions": [[1]]}', b'{"worker": 0, "stacks": [[[5], 1.0]]}'):
+        (folder / "worker-0.json").write_bytes(data)
+        with pytest.raises(StudyError, match=r"worker-0\.json is no profile") as refused:
+            list(read_profiles(tmp_path))
+        assert "\n" not in str(refused.value)
+
+
+def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    profiles = [WorkerProfile(worker=WorkerId(n), frames=["a"], problem=str(n)) for n in (0, 1)]
+    for profile in profiles:
+        write_profile(tmp_path, profile)
+    assert list(read_profiles(tmp_path)) == profiles
+    assert {path.name for path in (tmp_path / "profile").iterdir()} == {"worker-0.json", "worker-1.json"}
+
+
+def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
+    code = (
+        "import sys, ashtune.engines.worker, ashtune.training.job\n"
+        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0
