@@ -10,7 +10,6 @@ from ashtune.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.orders import Order, Train
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.journal import Journal
 from ashtune.training.messages import Progress
 
 TICK_SECONDS = 0.2
@@ -36,6 +35,16 @@ class Display(Protocol):
         """A moment has passed; ``now`` is in seconds since the study began."""
 
 
+class Ledger(Protocol):
+    """Where events are written before they are acted on: a :class:`~ashtune.study.journal.Journal`."""
+
+    def add(self, event: Event) -> None:
+        """Take in an event."""
+
+    def flush(self) -> None:
+        """Have what was taken in where a kill does not reach it."""
+
+
 class Drive:
     """A study under way.
 
@@ -47,18 +56,20 @@ class Drive:
         stop: Says when the study has to stop.
         watcher: It sees every event and order.
         display: It is told that a moment has passed.
+        tick_seconds: From one such moment to the next, in the time of the workers; in each it is asked whether to stop.
     """
 
     def __init__(
         self,
         controller: Controller,
         workers: Workers,
-        journal: Journal,
+        journal: Ledger,
         configurations: Configurations,
         *,
         stop: StopSwitch,
         watcher: Watcher,
         display: Display,
+        tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self._controller = controller
         self._workers = workers
@@ -67,6 +78,7 @@ class Drive:
         self._stop = stop
         self._watcher = watcher
         self._display = display
+        self._tick_seconds = tick_seconds
 
     def run(self, session: SessionStarted) -> None:
         """Run until the study is complete or stopped.
@@ -88,7 +100,7 @@ class Drive:
             self._take(events)
             now = events[-1].time if events else workers.now()
             if now >= next_tick:
-                next_tick = now + TICK_SECONDS
+                next_tick = now + self._tick_seconds
                 self._tick(now)
                 if self._controller.stopping and self._stop.is_impatient(now):
                     return

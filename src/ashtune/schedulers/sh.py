@@ -49,6 +49,11 @@ class SuccessiveHalving:
         self._running += 1
         return Job(trial, self._rung)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train or to wait for."""
+        return not (self._running or self._to_give or (self._rung == 0 and self._budget.is_open))
+
     def record(self, job: Job, loss: float) -> None:
         """Take in a result; the last of a rung opens the next. O(1), and O(n log n) a rung."""
         self._results.append((loss, job.trial))

@@ -1,0 +1,114 @@
+"""A simulated study: the same loop, controller and scheduler, workers in virtual time, and nothing on disk."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ashtune.engines.loop import Drive
+from ashtune.engines.protocol import Workers
+from ashtune.engines.stop import StopSwitch
+from ashtune.errors import SettingsError
+from ashtune.events import Event, SessionStarted
+from ashtune.jobs import Goal
+from ashtune.orders import Order
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.study.configurations import Configurations
+from ashtune.study.controller import Controller
+from ashtune.training.messages import Progress
+
+LOSS = Goal("loss", "min")
+TICKS = 1_000
+
+
+class Seen(Protocol):
+    """Whoever looks on: a fold of :mod:`ashtune.reports.folding`."""
+
+    def saw(self, event: Event) -> None:
+        """An event happened."""
+
+    def gave(self, order: Order) -> None:
+        """An order followed."""
+
+
+def simulate(
+    scheduler: Scheduler,
+    workers: Workers,
+    folds: Sequence[Seen],
+    *,
+    trials: int | None = None,
+    until: float = math.inf,
+    goal: Goal = LOSS,
+) -> float:
+    """Run a study in virtual time.
+
+    Args:
+        scheduler: Decides which trial trains next and how far. It is used up.
+        workers: Simulated ones, whose training reports the goal's metric.
+        folds: They see every event and order, as the loop shows them.
+        trials: How many trials to start; None for no end, then ``until`` is needed.
+        until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
+        goal: The metric that counts.
+
+    Returns:
+        The time at which it ended.
+
+    Raises:
+        SettingsError: If it would never end.
+    """
+    if trials is None and math.isinf(until):
+        raise SettingsError("the simulation would never end; give trials= or until=")
+    controller = Controller(scheduler, goal)
+    session = SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0, trials=trials)
+    controller.handle(session)
+    watcher = _Watcher(folds)
+    drive = Drive(
+        controller,
+        workers,
+        _NoJournal(),
+        Configurations(_Numbered()),
+        stop=StopSwitch(until, grace=0.0),
+        watcher=watcher,
+        display=watcher,
+        tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
+    )
+    drive.run(session)
+    return workers.now()
+
+
+class _Numbered:
+    """A search whose configurations are the trials' numbers: a simulation looks everything else up by them."""
+
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, Any]:
+        """Return the configuration."""
+        return {"trial": trial}
+
+
+class _NoJournal:
+    def add(self, event: Event) -> None:
+        """Nothing of a simulation has to survive."""
+
+    def flush(self) -> None:
+        """Nothing is written."""
+
+
+class _Watcher:
+    """Shows a study to several folds."""
+
+    def __init__(self, folds: Sequence[Seen]) -> None:
+        self._folds = folds
+
+    def saw(self, event: Event) -> None:
+        for fold in self._folds:
+            fold.saw(event)
+
+    def gave(self, order: Order) -> None:
+        for fold in self._folds:
+            fold.gave(order)
+
+    def heard(self, progress: Progress) -> None:
+        """Simulated workers report at rungs only."""
+
+    def tick(self, now: float) -> None:
+        """Time alone shows nothing."""

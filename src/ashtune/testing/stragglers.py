@@ -1,0 +1,165 @@
+"""Synchronous against asynchronous halving under stragglers and dropped jobs: a set-up to compare simulators by.
+
+Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, appendix A.1: reduction factor 4, rungs 1 to 256, brackets of 256 models; a job takes
+its rung's resource, times ``1 + |z|``, and is dropped with a probability in each unit of time. Losses are one uniform
+number a configuration; nothing is resumed; a dropped job is tried again from its beginning.
+"""
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune.engines.simulated import SimulatedWorkers, Training, half_normal
+from ashtune.events import Event, JobFinished
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.sh_brackets import BracketedHalving
+from ashtune.simulation import simulate
+from ashtune.training.messages import Progress
+
+LADDER = Ladder(1, 256, 4)
+MODELS = 256
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """When configurations were trained to the top, oldest first, and how many jobs ended with a result."""
+
+    trained: Sequence[float]
+    jobs: int
+
+
+def run(
+    scheduler: str, workers: int, *, deviation: float, drop: float, seed: int, until: float, resumes: bool = False
+) -> Outcome:
+    """Simulate once.
+
+    Args:
+        scheduler: "ash", or "sh" (brackets as many as there is work for).
+        workers: How many.
+        deviation: Standard deviation of ``z``.
+        drop: The probability that a job is dropped in a unit of time.
+        seed: Decides losses, stretches and drops.
+        until: The time at which to stop.
+        resumes: Whether a promoted trial pays only what it trains more.
+    """
+    chance = random.Random(f"losses {seed}")
+    losses: list[float] = []
+
+    def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
+        while trial >= len(losses):
+            losses.append(chance.random())
+        return {"loss": losses[trial]}
+
+    training = Training(
+        metrics=metrics,
+        seconds=lambda trial, start, target: float(target - start),
+        stretch=half_normal(deviation) if deviation else None,
+        drop=drop,
+        resumes=resumes,
+    )
+    inner: Scheduler = Ash(LADDER, None) if scheduler == "ash" else BracketedHalving(LADDER, MODELS)
+    simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), Trained()
+    if resumes:  # a worker that holds its trial has to hear at once whether it goes on
+        simulate(inner, simulated, [seen], until=until)
+    else:
+        patient = Patient(inner)
+        simulate(patient, Instants(simulated, patient), [seen], until=until)
+    return Outcome(seen.times, seen.jobs)
+
+
+class Trained:
+    """Notes when trials were trained to the top; a fold."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.jobs = 0
+
+    def saw(self, event: Event) -> None:
+        """Take in one event."""
+        if type(event) is JobFinished:
+            self.jobs += 1
+            if event.rung == LADDER.top:
+                self.times.append(event.time)
+
+    def gave(self, order: Order) -> None:
+        """Orders are no results."""
+
+
+class Patient:
+    """A scheduler that gives no job while results of the same instant are still to come.
+
+    Args:
+        inner: The one that decides.
+    """
+
+    def __init__(self, inner: Scheduler) -> None:
+        self._inner = inner
+        self.ladder = inner.ladder
+        self.to_come = 0
+
+    def next_job(self) -> Job | None:
+        """Ask the one that decides, if all of this instant is known."""
+        return None if self.to_come else self._inner.next_job()
+
+    def record(self, job: Job, loss: float) -> None:
+        """Take in a result."""
+        self.to_come = max(0, self.to_come - 1)
+        self._inner.record(job, loss)
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        """Leave it to the one that decides."""
+        self._inner.withdraw(job, replace=replace)
+
+    def extend(self, trials: int | None) -> None:
+        """Leave it to the one that decides."""
+        self._inner.extend(trials)
+
+    def hopeless(self) -> list[TrialId]:
+        """Ask the one that decides."""
+        return self._inner.hopeless()
+
+    def expected(self, trials: int) -> list[int]:
+        """Ask the one that decides."""
+        return self._inner.expected(trials)
+
+
+class Instants:
+    """Workers whose results of one instant are all booked before any of them is given a job.
+
+    Jobs that all take the same time end at the same instant; which of them the driver hears of first is then an
+    accident that a comparison should not depend on.
+
+    Args:
+        inner: The workers.
+        patient: The scheduler that has to wait.
+    """
+
+    def __init__(self, inner: SimulatedWorkers, patient: Patient) -> None:
+        self._inner = inner
+        self._patient = patient
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return what happens next."""
+        events = self._inner.wait(until)
+        self._patient.to_come = sum(type(event) is JobFinished for event in events)
+        return events
+
+    def carry_out(self, order: Order) -> None:
+        """Pass an order on."""
+        self._inner.carry_out(order)
+
+    def now(self) -> float:
+        """Return the virtual time."""
+        return self._inner.now()
+
+    def progress(self) -> Sequence[Progress]:
+        """Return nothing, as simulated workers do."""
+        return self._inner.progress()
+
+    def close(self) -> None:
+        """Nobody has to be dismissed."""
