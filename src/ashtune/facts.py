@@ -1,14 +1,16 @@
 """What a run was made with, so that a figure found later can be understood: machine, versions, command.
 
-Rule: only what this process is allowed to know anyway and a reader of a report wants; no environment variables, as
-they hold secrets.
+Rule: nothing secret. No environment variables; and of the command line no value of an option whose name sounds secret,
+and no program given with ``-c``.
 """
 
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,13 +18,16 @@ LIBRARIES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
     "lightgbm", "ConfigSpace", "msgspec", "mpi4py",
 )  # fmt: skip
-COMMAND_CHARACTERS = 500  # `python -c` may have a whole program behind it
+COMMAND_CHARACTERS = 500
+_SECRET = re.compile(
+    r"(-+(?:[\w-]*[-_])?(?:token|secret|password|passwd|credentials?|key)(?:[-_][\w-]*)?)(?:(=)(.*))?", re.IGNORECASE
+)
 
 
 def facts() -> dict[str, str]:
     """Return what this run is made with, by the name under which a report shows it."""
     found = {
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])[:COMMAND_CHARACTERS],
+        "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
         "cores": _cores(),
         "memory": _memory(),
@@ -30,7 +35,27 @@ def facts() -> dict[str, str]:
         "python": platform.python_version(),
         "libraries": ", ".join(_versions()),
     }
-    return {name: value for name, value in found.items() if value}
+    # An argument or a processor's name need not be text: what cannot be written must not stop a study.
+    return {name: value.encode("utf-8", "replace").decode() for name, value in found.items() if value}
+
+
+def command(arguments: Sequence[str]) -> str:
+    """Return a command line on one line, without programs and what sounds secret."""
+    shown: list[str] = []
+    hides_next = ""
+    for argument in arguments:
+        if hides_next:
+            shown.append(hides_next)
+            hides_next = ""
+        elif argument == "-c":
+            shown.append(argument)
+            hides_next = "..."
+        elif (found := _SECRET.fullmatch(argument)) is not None:
+            shown.append(f"{found[1]}=***" if found[2] else found[1])
+            hides_next = "" if found[2] else "***"
+        else:
+            shown.append(argument)
+    return " ".join(shlex.join(shown).split())[:COMMAND_CHARACTERS]
 
 
 def processor() -> str:

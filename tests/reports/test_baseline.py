@@ -2,8 +2,14 @@
 
 import pytest
 
+from ashtune.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
 from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune.reports.baseline import run_of as baseline_run
+from ashtune.reports.tally import Tally
 from ashtune.reports.text import as_text
+from ashtune.reports.timeline import Timeline
 
 
 def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:
@@ -26,7 +32,10 @@ def test_rungs_and_start_make_up_the_wall_time() -> None:
 
 def test_rungs_of_equal_cost_are_said_to_cost_the_same_and_the_lowest_is_explained() -> None:
     _, same, lowest = baseline_words(HALVED)
-    assert same == "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: half the models, twice the epochs."
+    assert same == (
+        "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: from each to the next 2 times fewer models "
+        "(on average) are trained for 2 times the epochs."
+    )
     assert lowest.startswith("The lowest rung cost 2.0 times their mean: 64 epochs from nothing")
 
 
@@ -41,6 +50,32 @@ def test_rungs_that_train_differently_much_are_said_to() -> None:
     _, differ, *_ = baseline_words(run_of(8, [0.8, 0.2, 0.2, 0.4], [8, 2, 2, 4]))
     assert "They train 2 to 4 epochs, as trials are whole" in differ
     assert "cost 100 to" not in differ
+
+
+def test_two_rungs_are_not_compared_with_themselves() -> None:
+    assert baseline_words(run_of(8, [0.8, 0.2], [8, 2]))[1:] == [
+        "Too few rungs were reached to compare what they cost."
+    ]
+
+
+def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
+    ladder = Ladder(1, 2)
+    timeline, tally = Timeline(ladder), Tally(ladder, Goal("loss", "min"))
+    job = {"trial": TrialId(0), "rung": 0}
+    for event in (
+        SessionStarted(0.0, 0.0, "1", "laptop", 1, trials=1),
+        WorkerJoined(1.0, WorkerId(0)),
+        TrialStarted(1.0, TrialId(0), {}),
+        WorkerLost(3.0, worker=WorkerId(0), reason="killed", **job),
+        WorkerJoined(4.0, WorkerId(1)),
+        JobFinished(6.0, worker=WorkerId(1), **job, resource=1, metrics={"loss": 0.5}, seconds=2.0),
+    ):
+        timeline.saw(event)
+        tally.saw(event)
+    run = baseline_run("sh", tally, timeline)
+    assert run.workers == 1
+    assert (run.start_seconds, run.wall_seconds) == (2.0, 6.0)
+    assert run.accounted == pytest.approx(1.0)
 
 
 def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.events import JobFailed, JobFinished, WorkerLost
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
+from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.reports.results import Results
 from ashtune.reports.table import numbers
@@ -31,7 +31,7 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
         if kind == "event":
             results.saw(event)
             trials.saw(event)
-    records = [record for record in trials if record.rung is not None]
+    records = [record for record in trials if record.rung is not None and record.status != "withdrawn"]
     records.sort(key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number))
     assert [(rung, trial) for rung, _, trial in results.standings()] == [(r.rung, r.number) for r in records]
     failed = {record.number for record in trials if record.status == "failed"}
@@ -84,3 +84,16 @@ def test_columns_come_in_the_order_in_which_the_user_wrote_them() -> None:
     assert [column.name for column in columns] == ["depth", "activation", "momentum"]
     assert not any(column.is_log for column in columns)
     assert all(column.is_constant for column in columns)
+
+
+def test_a_withdrawn_trial_has_no_result_left() -> None:
+    results = Results(Goal("loss", "min"))
+    for trial in (0, 1):
+        results.saw(
+            JobFinished(
+                0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1, metrics={"loss": 0.5}, seconds=1.0
+            )
+        )
+    results.saw(TrialWithdrawn(0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1.0))
+    assert results.standings() == [(0, 0.5, 1)]
+    assert results.rungs[0].by_trial() == {1: 0.5}

@@ -128,7 +128,7 @@ class TestTorch:
         assert step.dtype == "float64"
 
     def test_a_step_of_elementwise_work_alone_is_refused(self) -> None:
-        with pytest.raises(SettingsError, match="number of operations of relu is 0 flop"):
+        with pytest.raises(SettingsError, match="counts 0 operations in relu"):
             count_torch(self.torch.relu, self.batch()[0], name="relu")
 
 

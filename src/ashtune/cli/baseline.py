@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
     from ashtune.reports.baseline import Run
 
-DEMO_RESOURCE = 64
+MAX_RESOURCE = 64
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+
+    parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE} epochs."
 
     parser.add_argument(
         "objective", nargs="?", metavar="FILE:FUNCTION", help="the training function (the demo's network on digits)"
@@ -40,22 +42,47 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Run the series and show it."""
-    from ashtune.cli.showing import say
-    from ashtune.reports.baseline import baseline_table, baseline_words
-    from ashtune.reports.text import show, show_json
+    from ashtune.reports.text import show_json
 
+    _check(given)
     base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
     runs = list(_series(given, base))
     sequential = [run for run in runs if run.scheduler == "sh"]
-    if given.html:
-        _write(Path(given.html), runs, sequential)
     if given.json:
         show_json(runs, sys.stdout)
-        return 0
+    else:
+        _say(runs, sequential, base)
+    if given.html:
+        _write(Path(given.html), runs, sequential)
+    return 0
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what cannot be before a series is run that may take hours."""
+    from ashtune.errors import SettingsError
+    from ashtune.limits import check_whole
+    from ashtune.reports.plots import go
+
+    if given.html:
+        go()
+        if not Path(given.html).absolute().parent.is_dir():
+            raise SettingsError(f"--html {given.html}: no such folder; give a file in one that there is")
+    if given.workers is not None:
+        check_whole("workers", given.workers)
+        if not given.parallel:
+            raise SettingsError(f"--workers {given.workers} is for ASH, the baseline has one; add --parallel")
+    if given.objective is None and (given.metric or given.mode):
+        raise SettingsError("--metric and --mode are for a function of yours; give it as FILE:FUNCTION")
+
+
+def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None:
+    from ashtune.cli.showing import say
+    from ashtune.reports.baseline import baseline_table, baseline_words
+    from ashtune.reports.text import show
+
     say("Seconds by number of models (by a scheduler, on so many workers) and rung; saving and waiting are in")
     show(baseline_table(runs), sys.stdout)
     say("", *(sentence for run in sequential for sentence in baseline_words(run)), f"kept in {base}")
-    return 0
 
 
 def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
@@ -66,7 +93,7 @@ def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
 
     objective, space, goal = _what(given)
     common: dict[str, Any] = {
-        "max_resource": given.max_resource or (None if given.rungs else DEMO_RESOURCE),
+        "max_resource": MAX_RESOURCE if given.max_resource is None and given.rungs is None else given.max_resource,
         "min_resource": given.min_resource,
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
@@ -81,8 +108,9 @@ def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
         if given.parallel:
             ways.append(("ash", {"workers": given.workers}))
         for scheduler, means in ways:
-            sys.stderr.write(f"{models:,} models by {scheduler} ...\n")
             place = base / f"{scheduler}-{models}"
+            there = " (there already: what is complete is not run again)" if place.exists() else ""
+            sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
             study = tune(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
             timeline = Timeline(study.loaded.ladder)
             study.shown_to([timeline])

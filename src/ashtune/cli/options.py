@@ -40,7 +40,7 @@ def whole_numbers(text: str) -> list[int]:
         found = []
     if not found or min(found) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def profiler(text: str) -> str:

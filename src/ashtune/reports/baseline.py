@@ -5,6 +5,7 @@ everything it does belongs to a rung, so a study's rungs and its start add up to
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 ALIKE = 0.25
 """Costs of rungs that differ from their mean by at most this share count as about the same."""
+
+
+FEWEST = 3
+"""Rungs that have to be reached for a comparison: the lowest is a case of its own."""
 
 
 class RungCost(msgspec.Struct, frozen=True):
@@ -86,10 +91,10 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     return Run(
         models=tally.tried,
         scheduler=scheduler,
-        workers=shares.workers,
+        workers=max(1, shares.places),
         rungs=costs,
         other_seconds=shares.barrier + shares.tail,
-        start_seconds=shares.absence / max(1, shares.workers),
+        start_seconds=shares.absence / max(1, shares.places),
         wall_seconds=shares.wall,
         best=best.metrics.get(tally.goal.metric) if best else None,
     )
@@ -141,28 +146,33 @@ def baseline_figure(runs: Sequence[Run], *, unit: str = "epoch") -> "Figure":
 def baseline_words(run: Run, *, unit: str = "epoch") -> list[str]:
     """Say whether a study's rungs cost about the same, from its data, and why not where they do not."""
     rungs = [rung for rung in run.rungs if rung.trials]
-    if len(rungs) < 2:
-        return [f"{plural(run.models, 'model')}: one rung only, so there is nothing to compare."]
-    first, later = rungs[0], rungs[1:]
     said = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
         f"{100 * run.accounted:.1f} % of the wall time of {seconds_text(run.wall_seconds)}."
     ]
+    if len(rungs) < FEWEST:
+        return [*said, "Too few rungs were reached to compare what they cost."]
+    first, later = rungs[0], rungs[1:]
     mean = sum(rung.seconds for rung in later) / len(later)
     low, high = min(rung.seconds for rung in later), max(rung.seconds for rung in later)
-    span = f"{later[0].resource:,} to {later[-1].resource:,}" if len(later) > 1 else f"{later[0].resource:,}"
     spread = max(high - mean, mean - low) / mean if mean > 0 else 0.0
-    cost = f"{_seconds(low)} to {_seconds(high)} s" if len(later) > 1 else f"{_seconds(mean)} s"
+    span, cost = f"{later[0].resource:,} to {later[-1].resource:,}", f"{_seconds(low)} to {_seconds(high)} s"
     if spread <= ALIKE:
-        said.append(f"Rungs {span} cost about the same each, {cost}: half the models, twice the {unit}s.")
+        steps = list(pairwise(rungs))
+        fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
+        longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
+        said.append(
+            f"Rungs {span} cost about the same each, {cost}: from each to the next {number_text(fewer, 2)} times fewer "
+            f"models (on average) are trained for {number_text(longer, 2)} times the {unit}s."
+        )
     else:
         said.append(f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}")
     ratio = first.seconds / mean if mean > 0 else 1.0
     if abs(ratio - 1) > ALIKE:
+        average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
         said.append(
             f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from nothing, where a higher "
-            f"one trains {number_text(sum(rung.epochs for rung in later) / len(later), 3)} on average, going on from "
-            "where its trials stopped."
+            f"one trains {average} on average, going on from where its trials stopped."
         )
     return said
 

@@ -72,6 +72,9 @@ def profile_of(study: Path) -> Profile | None:
     kept = [profile for profile in profiles if profile.functions] or profiles
     records = flat_profile(kept)
     problems = [f"worker {profile.worker}: {profile.problem}" for profile in kept if profile.problem]
+    if len(kept) < len(profiles):
+        left_out = plural(len(profiles) - len(kept), "worker")
+        problems.append(f"{left_out} of sessions whose stacks were sampled left out: see their flame graph")
     return Profile(
         records=records,
         workers=len(kept),

@@ -140,6 +140,7 @@ def _best(made_of: Material) -> list[html.Block]:
 def _best_trials(made_of: Material) -> "Table":
     """Return the trials that came farthest, the best first."""
     from rich.table import Table
+    from rich.text import Text
 
     trials, metric = made_of.folds.trials, made_of.settings.goal.metric
     standing = made_of.folds.curves.results.standings()[:BEST_SHOWN]
@@ -147,18 +148,12 @@ def _best_trials(made_of: Material) -> "Table":
     names = list(dict.fromkeys(name for record in records for name in record.configuration))
     table = Table()
     for name in ("trial", metric, made_of.about.unit, "seconds", *names):
-        table.add_column(_literal(name))
+        table.add_column(Text(name))
     for record in records:
         values = [value_text(record.configuration.get(name, "")) for name in names]
         cells = [number_text(record.metrics.get(metric), 5), f"{record.resource:,}", f"{record.seconds:.2f}", *values]
-        table.add_row(str(record.number), *map(_literal, cells))
+        table.add_row(str(record.number), *map(Text, cells))
     return table
-
-
-def _literal(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _progress(made_of: Material) -> list[html.Block]:

@@ -1,12 +1,13 @@
 """Every result at every rung, as a fold in 24 bytes each: what is compared with what in a study.
 
-A trial that fails on its way to a rung counts there as worst, as it does for the scheduler.
+A trial that fails on its way to a rung counts there as worst, as it does for the scheduler; a withdrawn one
+has no result anywhere.
 """
 
 import math
 from array import array
 
-from ashtune.events import Event, JobFailed, JobFinished, WorkerLost
+from ashtune.events import Event, JobFailed, JobFinished, TrialWithdrawn, WorkerLost
 from ashtune.jobs import Goal, TrialId
 from ashtune.orders import Order
 from ashtune.reports.reasons import Deaths
@@ -19,16 +20,18 @@ class RungResults:
     where there is no finite result. A trial that was trained again is there again.
     """
 
-    __slots__ = ("losses", "resources", "trials")
+    __slots__ = ("losses", "resources", "trials", "withdrawn")
 
     def __init__(self) -> None:
         self.trials = array("q")
         self.resources = array("q")
         self.losses = array("d")
+        self.withdrawn: set[TrialId] = set()
 
     def by_trial(self) -> dict[TrialId, float]:
-        """Return each trial's loss; of one that was trained again, the last."""
-        return {TrialId(trial): loss for trial, loss in zip(self.trials, self.losses, strict=True)}
+        """Return each trial's loss; of one that was trained again, the last; of one that was withdrawn, none."""
+        pairs = zip(self.trials, self.losses, strict=True)
+        return {TrialId(trial): loss for trial, loss in pairs if trial not in self.withdrawn}
 
     @property
     def resource(self) -> int:
@@ -57,6 +60,9 @@ class Results:
                 self._add(rung, trial, 0, math.inf)
             case WorkerLost(trial=trial, rung=rung) if trial is not None and self._deaths.is_failure(event):
                 self._add(rung, trial, 0, math.inf)
+            case TrialWithdrawn(trial=trial, rung=rung):
+                for below in self.rungs[:rung]:
+                    below.withdrawn.add(trial)
             case _:
                 pass
 

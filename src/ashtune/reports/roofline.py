@@ -12,7 +12,7 @@ from ashtune.reports import plots
 from ashtune.reports.axes import label, significant
 from ashtune.reports.figures import bytes_text, number_text
 from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
-from ashtune.training.roofline import Cache, Placement, Roof, Roofs
+from ashtune.training.roofline import Cache, Placement, Roof, Roofs, place
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -56,11 +56,15 @@ def kept(directory: Path) -> Placed | None:
     """
     path = directory / KEPT
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Placed)
+        found = msgspec.json.decode(path.read_bytes(), type=Placed)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
+    if not found.machine.roofs:
+        raise SettingsError(f"{path} has no roof; remove it, or keep another there")
+    # Only what was measured is taken from a file that may come from someone else; the rest follows from it.
+    return Placed(machine=found.machine, placements=[place(old.step, old.roof) for old in found.placements])
 
 
 def roofline_words(placed: Placed) -> list[str]:

@@ -113,8 +113,7 @@ class Timeline:
             case JobFinished() | JobPaused():
                 self._ended(event, epochs=event.resource - event.start)
             case TrialStarted(trial=trial):
-                if not self.knows_orders:
-                    self._drawn[trial] = self.now
+                self._drawn[trial] = self.now
             case TrialReleased():
                 self._released(event)
             case WorkerJoined(worker=worker):
@@ -129,7 +128,7 @@ class Timeline:
                 pass
             case _:
                 assert_never(event)
-        if not self.knows_orders and self.now > before:
+        if self.now > before:
             self._times.append(self.now)
 
     def gave(self, order: Order) -> None:

@@ -4,6 +4,7 @@ Rule: a page carries a few thousand bars. Above ``MOST_BARS`` jobs or ``MOST_LAN
 map of how busy each lane was in each stretch of time, and says so.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.reports.figures import plural, seconds_text
@@ -33,7 +34,7 @@ def timeline_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
         return _busy_map(work, places, timeline.wall_seconds, timeline.sessions)
     names = _lane_names(work, places)
     scale, time_unit = unit_of_time(timeline.wall_seconds)
-    figure = _lanes(len(names), running_time(time_unit, timeline.sessions))
+    figure = _lanes(names, running_time(time_unit, timeline.sessions))
     colors = rung_colors(len(timeline.ladder.rungs))
     kinds = [
         (f"to {unit} {resource:,}", color, (work.kind == TRAINING) & (work.rung == rung))
@@ -74,8 +75,8 @@ def _busy_map(work: Work, places: int, now: float, sessions: int) -> "Figure":
         part = slice(bounds[row], bounds[row + 1])
         np.divide(seconds_within(begin[part], end[part], edges), presence, out=shares[row], where=presence > 0)
     scale, time_unit = unit_of_time(now)
-    figure = _lanes(rows, running_time(time_unit, sessions))
     names = _lane_names(work, places) if together == 1 else _group_names(places, together)
+    figure = _lanes(names, running_time(time_unit, sessions))
     figure.add_heatmap(
         z=[[None if np.isnan(x) else round(min(float(x), 1.0), 3) for x in row] for row in shares],
         x=((edges[:-1] + edges[1:]) / 2 / scale).tolist(),
@@ -93,11 +94,12 @@ def _busy_map(work: Work, places: int, now: float, sessions: int) -> "Figure":
     return figure
 
 
-def _lanes(count: int, x: str) -> "Figure":
-    """Return a figure with room for so many lanes, the first at the top."""
-    figure = blank(x=x, height=min(160 + 22 * count, 900))
+def _lanes(names: Sequence[str], x: str) -> "Figure":
+    """Return a figure with a lane for each name, the first at the top, whether or not anything is drawn in it."""
+    figure = blank(x=x, height=min(160 + 22 * len(names), 900))
     figure.update_layout(barmode="overlay", bargap=0.15)
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
+    order = {"categoryorder": "array", "categoryarray": list(names), "range": [len(names) - 0.5, -0.5]}
+    figure.update_yaxes(type="category", showgrid=False, **order)
     return figure
 
 

@@ -19,7 +19,8 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by what they did; together they are ``presence``.
 
     ``absence`` is not part of it: how long places stood empty, as at the start. ``wall`` is how long
-    the study ran, all its sessions together. ``guessed``: waits that may have been for the driver
+    the study ran, all its sessions together. ``places`` is how many workers there were at a time: one that
+    comes after a lost one, or in a later session, takes its place. ``guessed``: waits that may have been for the driver
     though they count as a barrier, as the orders are not known.
     """
 
@@ -31,6 +32,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     absence: float
     wall: float
     workers: int
+    places: int
     guessed: int
 
     @property
@@ -86,6 +88,7 @@ def time_shares(timeline: Timeline) -> TimeShares:
         absence=timeline.absence,
         wall=timeline.wall_seconds,
         workers=len(work.worker),
+        places=int(work.place.max()) + 1 if len(work.place) else 0,
         guessed=timeline.guessed,
     )
 

@@ -59,6 +59,8 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
     """
     import jax
 
+    if jax.default_backend() != "cpu":
+        raise SettingsError(_elsewhere(name))
     jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
     compiled = jitted.lower(*arguments).compile()
     said = compiled.cost_analysis()
@@ -97,6 +99,13 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
     run()  # an optimizer makes its state in the first step
     with FlopCounterMode(display=False) as counter, Traffic() as traffic:
         function(*arguments)
+    if any(tensor.device.type != "cpu" for tensor in traffic.tensors):
+        raise SettingsError(_elsewhere(name))
+    if not counter.get_total_flops():
+        raise SettingsError(
+            f"PyTorch's FlopCounterMode counts 0 operations in {name}: it has no formula for elementwise ones; return "
+            "figures instead, as in {'flops': 1e6, 'bytes': 2e6, 'seconds': 1e-4}"
+        )
     return Step(
         name=name,
         flops=counter.get_total_flops(),
@@ -105,6 +114,13 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         source=BY_TORCH,
         dtype=_dtype(traffic.tensors),
         cores=torch.get_num_threads(),
+    )
+
+
+def _elsewhere(name: str) -> str:
+    return (
+        f"{name} does not run on the CPU, whose roofs are measured here; give all in figures: --peak, --bandwidth, "
+        "--flops, --bytes, --seconds"
     )
 
 

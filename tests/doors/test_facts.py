@@ -1,0 +1,46 @@
+"""What a journal says of the run: nothing secret, nothing that cannot be written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ashtune.facts import command, facts
+from ashtune.study.journal import NAME
+
+
+def test_machine_versions_and_command_are_known() -> None:
+    found = facts()
+    assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(found)
+    assert "numpy" in found["libraries"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["python", "tune.py", "--token=abc"], "python tune.py '--token=***'"),
+        (["python", "tune.py", "--api-key", "abc", "--trials", "8"], "python tune.py --api-key '***' --trials 8"),
+        (["python", "-c", "print('abc')", "x"], "python -c ... x"),
+        (["python", "tune.py", "--monkey-bars"], "python tune.py --monkey-bars"),
+    ],
+)
+def test_what_sounds_secret_and_whole_programs_are_left_out(given: list[str], shown: str) -> None:
+    assert command(given) == shown
+    assert "abc" not in command(given)
+
+
+def test_an_argument_that_is_not_text_stops_no_study(tmp_path: Path) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(
+        "import ashtune, sys\n"
+        "ashtune.tune(lambda trial: 0.5, {'x': (0.0, 1.0)}, metric='s', mode='max', trials=2, max_resource=1,\n"
+        "             workers=1, directory='study', quiet=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), os.fsdecode(b"--name=caf\xe9")], cwd=tmp_path, capture_output=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"--name=caf?" in (tmp_path / "study" / NAME).read_bytes()
