@@ -10,7 +10,7 @@ import msgspec
 
 from ashtune import objectives
 from ashtune.building import build_controller, build_scheduler, build_search
-from ashtune.errors import JournalError, SettingsError, StudyError
+from ashtune.errors import JournalError, StudyError
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
 from ashtune.limits import limits_of, means_of
@@ -162,6 +162,7 @@ class Study:
         Raises:
             SettingsError: If plotly is not installed, or the file cannot be written.
         """
+        from ashtune.reports.html import write
         from ashtune.reports.profile import profile_of
         from ashtune.reports.report_page import Folds, Material, report_page
         from ashtune.reports.roofline import kept
@@ -178,10 +179,7 @@ class Study:
                 placed=kept(self.directory),
             )
         )
-        try:
-            Path(file).write_text(page, encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
+        write(page, Path(file))
 
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""

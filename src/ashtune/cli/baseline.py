@@ -138,7 +138,6 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> None:
     from ashtune import __version__
-    from ashtune.errors import SettingsError
     from ashtune.facts import facts
     from ashtune.reports import html
     from ashtune.reports.baseline import baseline_figure, baseline_table, baseline_words
@@ -150,7 +149,4 @@ def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> No
         html.Section("facts", "The run", [html.pairs(facts())]),
     ]
     page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}; the studies are kept: give another --html FILE") from None
+    html.write(page, file)

@@ -172,7 +172,6 @@ def _show(placed: "Placed") -> None:
 
 def _write(file: Path, placed: "Placed") -> None:
     from ashtune import __version__
-    from ashtune.errors import SettingsError
     from ashtune.facts import facts
     from ashtune.reports import html
     from ashtune.reports.roofline import placement_rows, roofline_figure, roofline_words, roofs_table
@@ -185,7 +184,4 @@ def _write(file: Path, placed: "Placed") -> None:
         html.Section("facts", "The run", [html.pairs(facts())]),
     ]
     page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}; give another --html FILE") from None
+    html.write(page, file)

@@ -7,6 +7,7 @@ Rule 2: the page asks no network for anything.
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -102,6 +103,18 @@ def page(title: str, head: Iterable[Block], sections: Sequence[Section], *, foot
         f'<script type="application/json" id="figures">{_figures_json(blocks)}</script>'
         f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
     )
+
+
+def write(text: str, file: Path) -> None:
+    """Write a page.
+
+    Raises:
+        SettingsError: If the disk refuses.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
 
 
 def _figures_json(blocks: Iterable[Block]) -> str:
