@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ashtune.orders import Order
     from ashtune.reports.folding import Fold
     from ashtune.reports.profile import Profile
+    from ashtune.simulation.traces import Traces
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -197,6 +198,22 @@ class Study:
         if found is None:
             raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
         return found
+
+    def traces(self) -> "Traces":
+        """Return what is known of its trials and its timing, for a simulation: :mod:`ashtune.simulation.whatif`.
+
+        Raises:
+            StudyError: If no trial was trained.
+        """
+        from ashtune.reports.timeline import Timeline
+        from ashtune.reports.timeline_times import time_shares
+        from ashtune.simulation.recording import Recorder
+
+        ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
+        recorder, timeline = Recorder(self.settings.goal, ladder), Timeline(ladder)
+        self.shown_to([recorder, timeline])
+        shares = time_shares(timeline)
+        return recorder.traces(handover=shares.driver / max(1, recorder.jobs), workers=shares.places)
 
     def resume(
         self,

@@ -4,12 +4,13 @@ import statistics
 
 import pytest
 
-from ashtune.engines.simulated import SimulatedWorkers, Training
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training
 from ashtune.errors import SettingsError, StudyError
-from ashtune.events import Event, JobFinished, TrialReleased
-from ashtune.jobs import TrialId
+from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
+from ashtune.orders import Order, Pause, Train
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
 from ashtune.testing.stragglers import run
@@ -81,3 +82,110 @@ def test_what_would_never_end_is_refused() -> None:
         simulate(Ash(Ladder(1, 4), None), SimulatedWorkers(training, workers=1), [])
     with pytest.raises(StudyError, match="give it workers"):
         simulate(Ash(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
+
+
+def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
+    seen = Seen()
+    end = simulate(Ash(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
+    return seen.events, end
+
+
+def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
+    """Three workers join at 0 and are told at 3; their jobs end together at 13 and are decided on by 16."""
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
+    workers = SimulatedWorkers(training, workers=3, driver=Driver(decision_seconds=1.0))
+    events, end = jobs_of(workers, 6)
+    finished = [event.time for event in events if isinstance(event, JobFinished)]
+    assert finished[:3] == [13.0, 13.0, 13.0]
+    released = [event.time for event in events if isinstance(event, TrialReleased)]
+    assert released[:3] == [16.0, 16.0, 16.0]
+    assert finished[3:] == [26.0, 26.0, 26.0]
+    assert end == 29.0 + 3.0
+    assert workers.driver_seconds == 3 + 3 + 3 + 3 + 3
+
+
+def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 0.001)
+    workers = SimulatedWorkers(training, workers=100, driver=Driver(decision_seconds=0.01))
+    _, end = jobs_of(workers, 1000)
+    decisions = 100 + 1000 + 1000  # joining, results, trials let go
+    assert end == pytest.approx(decisions * 0.01, rel=0.01)
+
+
+def test_each_job_begins_a_handover_after_its_order() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    _, end = jobs_of(SimulatedWorkers(training, workers=1, driver=Driver(handover_seconds=0.5)), 4)
+    assert end == 4 * (2.0 + 0.5)
+
+
+def test_workers_join_late_leave_early_and_what_they_had_is_trained_by_others() -> None:
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
+    workers = SimulatedWorkers(training, workers=[Stay(), Stay(joins=5.0), Stay(leaves=15.0)])
+    events, _ = jobs_of(workers, 6)
+    assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 0.0, 5.0]
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert (lost.time, lost.trial) == (15.0, None)
+    jobs = [event for event in events if isinstance(event, JobFinished)]
+    assert sorted(job.trial for job in jobs) == [0, 1, 2, 3, 4, 5]
+    assert all(not (job.worker == lost.worker and job.time > 15.0) for job in jobs)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
+    training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
+    workers = SimulatedWorkers(training, workers=4, seed=seed, deaths=Deaths(15.0, replaced_after=1.0))
+    events, _ = jobs_of(workers, 40, Ladder(1, 8, 2))
+    lost = [event for event in events if isinstance(event, WorkerLost)]
+    joined = [event for event in events if isinstance(event, WorkerJoined)]
+    assert len(lost) > 3
+    assert len(joined) >= 4 + len(lost) - 4  # those that died last may not have been replaced yet
+    jobs = [(event.trial, event.rung) for event in events if isinstance(event, JobFinished)]
+    assert len(jobs) == len(set(jobs))
+    dead = {event.trial for event in lost if event.trial is not None}
+    assert {trial for trial, rung in jobs if rung == 0} | dead == set(range(40))
+
+
+def test_workers_that_die_for_good_leave_a_study_that_cannot_end() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    with pytest.raises(StudyError, match="give it workers"):
+        jobs_of(SimulatedWorkers(training, workers=2, deaths=Deaths(5.0)), 100)
+
+
+def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for() -> None:
+    training = Training(metrics=metrics, seconds=seconds, warmup_seconds=7.0, load_seconds=0.25)
+    workers = SimulatedWorkers(training, workers=1)
+    for event in workers.wait(0.0):
+        assert isinstance(event, WorkerJoined)
+    took = []
+    for trial, start in ((0, 0), (1, 0), (0, 1)):
+        workers.carry_out(Train(WorkerId(0), TrialId(trial), min(start, 1), start, start + 1))
+        (event,) = workers.wait(1e9)
+        assert isinstance(event, JobFinished)
+        took.append(event.seconds)
+    assert took == [9.0, 2.0, 2.25]
+
+
+def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
+    training = Training(metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True)
+    workers = SimulatedWorkers(training, workers=1)
+    workers.wait(0.0)
+    workers.carry_out(Train(WorkerId(0), TrialId(0), 0, 0, 8))
+    assert workers.wait(7.0) == []  # epochs end at 3, 6, 9 ...
+    workers.carry_out(Pause(WorkerId(0), TrialId(0)))
+    (paused,) = workers.wait(1e9)
+    assert isinstance(paused, JobPaused)
+    assert (paused.time, paused.resource, paused.seconds, paused.checkpoint) == (9.0, 3, 9.0, 1)
+    assert [resource for resource, _ in paused.curve] == [1, 2, 3]
+
+
+def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    seen = Seen()
+    end = simulate(Ash(Ladder(64, 64), None), SimulatedWorkers(training, workers=2), [seen], until=200.0)
+    assert [event.time for event in seen.events if isinstance(event, JobFinished)] == [128.0, 128.0]
+    assert 200.0 <= end <= 200.5
+
+
+def test_deaths_that_are_no_lives_are_refused() -> None:
+    with pytest.raises(SettingsError, match="mean_seconds=0"):
+        Deaths(0.0)

@@ -1,4 +1,4 @@
-"""Every engine passes the suite of ``ashtune.testing.workers``."""
+"""Every engine passes the suite of ``ashtune.testing.workers``, those that train that of ``trainers`` too."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,16 +9,19 @@ import pytest
 
 from ashtune import objectives
 from ashtune.engines.local import LocalWorkers
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Training
 from ashtune.jobs import Goal, WorkerId
 from ashtune.study.configurations import Configurations
 from ashtune.testing.threads import ThreadWorkers
+from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
 from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
 
 
-class TestLocalWorkers(WorkersSuite):
+class TestLocalWorkers(TrainersSuite):
     @pytest.fixture
     def engine(self) -> Iterator[MakeYard]:
         made: list[LocalWorkers] = []
@@ -38,7 +41,7 @@ class TestLocalWorkers(WorkersSuite):
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
 
 
-class TestThreadWorkers(WorkersSuite):
+class TestThreadWorkers(TrainersSuite):
     isolates = False
 
     @pytest.fixture
@@ -54,3 +57,19 @@ class TestThreadWorkers(WorkersSuite):
         yield make
         for workers in made:
             workers.close()
+
+
+class TestSimulatedWorkers(WorkersSuite):
+    @pytest.fixture
+    def engine(self) -> MakeYard:
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+            """Simulate what ``count`` trains, which is all that this suite asks for."""
+            assert objective.__name__ == "count"
+            training = Training(
+                metrics=lambda trial, resource: {"score": float(trial), "trained": float(resource)},
+                seconds=lambda trial, start, target: float(target - start),
+                has_curves=True,
+            )
+            return Yard(SimulatedWorkers(training, workers=workers), Configurations(Squares()))
+
+        return make

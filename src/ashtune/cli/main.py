@@ -18,6 +18,8 @@ COMMANDS = {
     "resume": "continue a study that was stopped or killed",
     "plan": "show the rungs, trials and epochs to expect, without running anything",
     "report": "show what a study found and where its time went",
+    "whatif": "predict what a study would have taken on other workers, with another scheduler",
+    "simulate": "run a study in virtual time, on thousands of workers",
     "baseline": "time sequential halving by number of models and rung",
     "roofline": "measure this machine and place a training step under its roofs",
     "demo": "tune a small network on handwritten digits",

@@ -4,13 +4,13 @@ import argparse
 import re
 from typing import Any
 
-_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
     """Read a duration: 90, 90s, 15m, 2h, 1d."""
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(s|m|min|h|d|)", text.strip())
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(us|ms|s|m|min|h|d|)", text.strip())
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration; give seconds, or as in 90s, 15m, 2h")
     return float(found[1]) * _SECONDS[found[2]]
@@ -41,6 +41,24 @@ def whole_numbers(text: str) -> list[int]:
     if not found or min(found) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
     return list(dict.fromkeys(found))
+
+
+def factors(text: str) -> list[int | float]:
+    """Read a list of reduction factors: 2,3,4."""
+    return [factor(part) for part in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    """Read a list of names: ash,sh."""
+    return list(dict.fromkeys(text.replace(" ", "").split(",")))
+
+
+def hours(text: str) -> float:
+    """Read a number of hours: 500, 500h, 0.5."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*h?", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours; give as in 500 or 0.5h")
+    return float(found[1])
 
 
 def profiler(text: str) -> str:

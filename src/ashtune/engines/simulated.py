@@ -5,18 +5,20 @@ jumps from one event to the next, so ten thousand workers and a week of training
 
 Rule 1: virtual time only. The clock of this machine is never read.
 Rule 2: everything is decided by the seed and by the orders that come: the same study twice is the same twice.
+Rule 3: an event bears the time at which the driver took it; what waits in the driver's queue is not known yet.
 """
 
-import heapq
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import assert_never
 
 import msgspec
 
+from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training
 from ashtune.errors import StudyError
-from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined
+from ashtune.events import Curve, Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order, Pause, Release, Train
 from ashtune.training.messages import Progress
@@ -24,35 +26,44 @@ from ashtune.training.messages import Progress
 CHECKPOINT_BYTES = 1
 
 
-class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """What simulated training does.
+class _Running(msgspec.Struct, eq=False):
+    """A job under way: from when, for how long, and up to which resource; short of its target if it is broken off.
 
-    Args:
-        metrics: (trial, resource) -> what it reports there.
-        seconds: (trial, start, target) -> seconds to train it from one resource to the other, undisturbed.
-        stretch: A random number generator -> by what factor a job takes longer, drawn anew for each.
-        drop: The probability that a job is dropped, in each unit of time. Its trial goes back, and begins again where
-            its job began. Lives are whole units: a job that ends in the unit in which it would be dropped is dropped.
-        resumes: Whether trials go on from where they stopped; otherwise each job trains from the beginning.
-        save_seconds: What letting go of a trial and saving it takes.
-        load_seconds: What loading a saved trial takes.
+    ``whole`` is how long it takes undisturbed, stretch included.
     """
 
-    metrics: Callable[[TrialId, int], dict[str, float | None]]
-    seconds: Callable[[TrialId, int, int], float]
-    stretch: Callable[[random.Random], float] | None = None
-    drop: float = 0.0
-    resumes: bool = True
-    save_seconds: float = 0.0
-    load_seconds: float = 0.0
+    order: Train
+    began: float
+    seconds: float
+    resource: int
+    whole: float
 
 
-def half_normal(deviation: float) -> Callable[[random.Random], float]:
-    """Return the law of stragglers ``1 + |z|``, ``z`` normal with this standard deviation.
+class _Saving(msgspec.Struct, frozen=True):
+    """A trial that is being let go."""
 
-    Source: Li et al., arXiv 1810.05934, appendix A.1.
-    """
-    return lambda chance: 1 + abs(chance.gauss(0.0, deviation))
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    seconds: float
+    is_kept: bool
+
+
+class _Joining(msgspec.Struct, frozen=True):
+    """A worker on its way."""
+
+    worker: WorkerId
+    leaves: float
+
+
+class _Leaving(msgspec.Struct, frozen=True):
+    """A worker whose time is over."""
+
+    worker: WorkerId
+    is_dead: bool
+
+
+_Due = _Running | _Saving | _Joining | _Leaving
 
 
 class SimulatedWorkers:
@@ -60,69 +71,91 @@ class SimulatedWorkers:
 
     Args:
         training: What they do.
-        workers: How many.
-        seed: Decides stretches and drops.
+        workers: How many, all there from the beginning; or when each of them joins and leaves.
+        seed: Decides stretches, drops and deaths.
+        driver: What each decision costs; nothing by default.
+        deaths: How workers die; they do not by default.
         first_worker: The number of the first.
-        began: The time at which they join, in seconds since the study began.
+        began: The time at which the first may join, in seconds since the study began.
     """
 
     def __init__(
-        self, training: Training, *, workers: int, seed: int = 0, first_worker: int = 0, began: float = 0.0
+        self,
+        training: Training,
+        *,
+        workers: int | Sequence[Stay],
+        seed: int = 0,
+        driver: Driver | None = None,
+        deaths: Deaths | None = None,
+        first_worker: int = 0,
+        began: float = 0.0,
     ) -> None:
         self._training = training
+        self._driver = driver or Driver()
+        self._deaths = deaths
         self._random = random.Random(seed)
         self._now = began
+        self.driver_seconds = 0.0
+        """How long the driver was busy so far."""
         self._serial = 0
-        self._due: list[tuple[float, int, Event]] = []
-        self._running: dict[TrialId, tuple[int, float, Train]] = {}  # its event's number, when it began, its order
+        self._due: list[tuple[float, int, _Due]] = []
+        self._running: dict[WorkerId, _Running] = {}
+        self._held: dict[WorkerId, int] = {}  # the resource of the trial that it holds
         self._free_at: dict[WorkerId, float] = {}
-        self._reached: dict[TrialId, int] = {}
-        for number in range(first_worker, first_worker + workers):
-            self._push(began, WorkerJoined(began, WorkerId(number)))
+        self._leaves: dict[WorkerId, float] = {}
+        self._gone: set[WorkerId] = set()
+        self._warm: set[WorkerId] = set()
+        stays = [Stay()] * workers if isinstance(workers, int) else workers
+        self._next_worker = first_worker
+        for stay in stays:
+            self._invite(max(began, stay.joins), stay.leaves)
 
     def now(self) -> float:
         """Return the virtual time, in seconds since the study began."""
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return what happens next, all events of that instant; nothing if that is after ``until``.
+        """Return what has happened by the time at which something has; nothing if that is after ``until``.
 
         Raises:
             StudyError: If nothing is left to wait for, and there is no time at which to return.
         """
         due = self._due
-        while due:
-            time = due[0][0]
-            if time > until:
+        events: list[Event] = []
+        while due and not events:
+            if due[0][0] > until and due[0][0] > self._now:
                 break
-            self._now = max(self._now, time)
-            events: list[Event] = []
-            while due and due[0][0] == time:
-                _, serial, event = heapq.heappop(due)
-                if type(event) is not JobFinished and type(event) is not JobPaused:
-                    events.append(event)
-                elif (found := self._running.get(event.trial)) is not None and found[0] == serial:
-                    del self._running[event.trial]
-                    self._reached[event.trial] = event.resource
-                    events.append(event)
-            if events:
-                return events
+            now = self._now = max(self._now, due[0][0])
+            while due and due[0][0] <= now:
+                what = heappop(due)[2]
+                if not isinstance(what, _Running):
+                    self._happen(what, now, events)
+                elif self._running.get(what.order.worker) is what:
+                    del self._running[what.order.worker]
+                    events.append(self._ended(what, now))
+        if events:
+            seconds = len(events) * self._driver.decision_seconds
+            self._now += seconds
+            self.driver_seconds += seconds
+            return events
         if not due and math.isinf(until):
             raise StudyError("nothing is left to happen, and the study is not over; give it workers")
         self._now = max(self._now, until)
-        return []
+        return events
 
     def carry_out(self, order: Order) -> None:
         """Begin to carry out an order; the outcome is due at its time."""
+        if isinstance(order, Discard):
+            return  # there are no files
+        if self._leaves and self._leaves.get(order.worker, math.inf) <= self._now:
+            return  # the worker is gone, as the driver will hear
         match order:
             case Train():
                 self._train(order)
-            case Release(worker=worker, trial=trial, keep=keep):
-                self._release(worker, trial, keep=keep)
-            case Pause(trial=trial):
-                self._pause(trial)
-            case Discard():
-                pass
+            case Release():
+                self._release(order.worker, order.trial, keep=order.keep)
+            case Pause():
+                self._pause(order.worker, order.trial)
             case _:
                 assert_never(order)
 
@@ -133,84 +166,143 @@ class SimulatedWorkers:
     def close(self) -> None:
         """Nobody has to be dismissed."""
 
+    def _happen(self, due: _Saving | _Joining | _Leaving, now: float, events: list[Event]) -> None:
+        """Something is due: append the event that the driver takes at ``now``, if it is still true."""
+        match due:
+            case _Saving():
+                if due.worker not in self._gone:
+                    events.append(
+                        TrialReleased(
+                            now,
+                            worker=due.worker,
+                            trial=due.trial,
+                            resource=due.resource,
+                            seconds=due.seconds,
+                            checkpoint=CHECKPOINT_BYTES if due.is_kept else None,
+                        )
+                    )
+            case _Joining():
+                self._join(due.worker, due.leaves, now)
+                events.append(WorkerJoined(now, due.worker))
+            case _Leaving():
+                events.append(self._leave(due.worker, now, is_dead=due.is_dead))
+            case _:
+                assert_never(due)
+
+    def _ended(self, job: _Running, now: float) -> Event:
+        order, training = job.order, self._training
+        if job.resource != order.target:
+            return self._broken_off(job, now)
+        self._held[order.worker] = order.target
+        return JobFinished(
+            now,
+            worker=order.worker,
+            trial=order.trial,
+            rung=order.rung,
+            resource=order.target,
+            start=order.start,
+            metrics=training.metrics(order.trial, order.target),
+            seconds=job.seconds,
+            curve=self._curve(order, order.target) if training.has_curves else [],
+            held=training.resumes,
+        )
+
+    def _broken_off(self, job: _Running, now: float) -> JobPaused:
+        order, training = job.order, self._training
+        return JobPaused(
+            now,
+            worker=order.worker,
+            trial=order.trial,
+            rung=order.rung,
+            resource=job.resource,
+            start=order.start,
+            seconds=job.seconds,
+            curve=self._curve(order, job.resource + 1) if training.has_curves else [],
+            checkpoint=CHECKPOINT_BYTES if training.resumes and job.resource > 0 else None,
+        )
+
+    def _curve(self, order: Train, end: int) -> Curve:
+        metrics = self._training.metrics
+        return [(resource, metrics(order.trial, resource)) for resource in range(order.start + 1, end)]
+
     def _train(self, order: Train) -> None:
-        training, trial = self._training, order.trial
-        begin = max(self._now, self._free_at.get(order.worker, 0.0))
+        training, worker = self._training, order.worker
+        begin = self._now + self._driver.handover_seconds
+        if worker in self._free_at:
+            begin = max(begin, self._free_at.pop(worker))
+        seconds = training.seconds(order.trial, order.start, order.target)
         if order.start and not order.in_place:
-            begin += training.load_seconds
-        seconds = training.seconds(trial, order.start, order.target)
+            seconds += training.load_seconds
+        if training.warmup_seconds and worker not in self._warm:
+            self._warm.add(worker)
+            seconds += training.warmup_seconds
         if training.stretch is not None:
             seconds *= training.stretch(self._random)
-        event: Event
+        whole, resource = seconds, order.target
         if training.drop and (life := self._life()) <= seconds:
-            seconds = life
-            event = self._broken_off(order, order.start, begin, begin + life)
-        else:
-            event = JobFinished(
-                begin + seconds,
-                worker=order.worker,
-                trial=trial,
-                rung=order.rung,
-                resource=order.target,
-                start=order.start,
-                metrics=training.metrics(trial, order.target),
-                seconds=seconds,
-                held=training.resumes,
-            )
-        self._running[trial] = (self._serial, begin, order)
-        self._push(begin + seconds, event)
+            seconds, resource = life, order.start
+        job = self._running[worker] = _Running(order, begin, seconds, resource, whole)
+        self._push(begin + seconds, job)
 
     def _release(self, worker: WorkerId, trial: TrialId, *, keep: bool) -> None:
         seconds = self._training.save_seconds if keep else 0.0
         self._free_at[worker] = self._now + seconds
-        event = TrialReleased(
-            self._now + seconds,
-            worker=worker,
-            trial=trial,
-            resource=self._reached.get(trial, 0),
-            seconds=seconds,
-            checkpoint=CHECKPOINT_BYTES if keep else None,
-        )
-        self._push(self._now + seconds, event)
+        self._push(self._now + seconds, _Saving(worker, trial, self._held.get(worker, 0), seconds, keep))
 
-    def _pause(self, trial: TrialId) -> None:
+    def _pause(self, worker: WorkerId, trial: TrialId) -> None:
         """Break a job off at the next epoch that it comes to, if it is not over before."""
-        found = self._running.get(trial)
-        if found is None:
+        job = self._running.get(worker)
+        if job is None or job.order.trial != trial:
             return
-        _, began, order = found
-        at, resource = self._next_epoch(order, began)
-        if resource >= order.target:
-            return
-        event = self._broken_off(order, resource if self._training.resumes else order.start, began, at)
-        self._running[trial] = (self._serial, began, order)
-        self._push(at, event)
+        order, resumes = job.order, self._training.resumes
+        at, resource = self._next_epoch(job)
+        if resource < order.target and at < job.began + job.seconds:
+            reached = resource if resumes else order.start
+            stop = _Running(order, job.began, at - job.began, reached, job.whole)
+            self._running[worker] = stop
+            self._push(at, stop)
 
-    def _next_epoch(self, order: Train, began: float) -> tuple[float, int]:
-        """Return when a running job comes to its next epoch, and which that is, without its stretch."""
-        for resource in range(order.start + 1, order.target):
-            at = began + self._training.seconds(order.trial, order.start, resource)
-            if at >= self._now:
-                return at, resource
-        return math.inf, order.target
+    def _next_epoch(self, job: _Running) -> tuple[float, int]:
+        """Return when a running job comes to its next epoch, and which that is; a stretched one as it is stretched."""
+        order, seconds = job.order, self._training.seconds
+        undisturbed = seconds(order.trial, order.start, order.target)
+        stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
+        low, high = order.start + 1, order.target
+        while low < high:  # the first epoch that ends now or later
+            middle = (low + high) // 2
+            if job.began + stretch * seconds(order.trial, order.start, middle) >= self._now:
+                high = middle
+            else:
+                low = middle + 1
+        return job.began + stretch * seconds(order.trial, order.start, low), low
 
-    def _broken_off(self, order: Train, resource: int, began: float, at: float) -> JobPaused:
-        is_saved = self._training.resumes and resource > 0
-        return JobPaused(
-            at,
-            worker=order.worker,
-            trial=order.trial,
-            rung=order.rung,
-            resource=resource,
-            start=order.start,
-            seconds=at - began,
-            checkpoint=CHECKPOINT_BYTES if is_saved else None,
-        )
+    def _invite(self, joins: float, leaves: float) -> None:
+        self._push(joins, _Joining(WorkerId(self._next_worker), leaves))
+        self._next_worker += 1
+
+    def _join(self, worker: WorkerId, leaves: float, now: float) -> None:
+        is_dead = False
+        if self._deaths is not None:
+            dies = now + self._random.expovariate(1 / self._deaths.mean_seconds)
+            is_dead, leaves = dies < leaves, min(dies, leaves)
+        if math.isfinite(leaves):
+            self._leaves[worker] = leaves
+            self._push(leaves, _Leaving(worker, is_dead))
+
+    def _leave(self, worker: WorkerId, now: float, *, is_dead: bool) -> WorkerLost:
+        """A worker is gone. Only of one that died it may be said which trial it had begun: who leaves says goodbye."""
+        self._gone.add(worker)
+        job = self._running.pop(worker, None)
+        if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:
+            self._invite(now + self._deaths.replaced_after, math.inf)
+        if job is None or not is_dead:
+            return WorkerLost(now, worker=worker, reason="died" if is_dead else "left")
+        return WorkerLost(now, worker=worker, reason="died", trial=job.order.trial, rung=job.order.rung)
 
     def _life(self) -> int:
         """Return the unit of time in which a job would be dropped: geometric, from 1."""
         return 1 + int(math.log(1.0 - self._random.random()) / math.log1p(-self._training.drop))
 
-    def _push(self, time: float, event: Event) -> None:
-        heapq.heappush(self._due, (time, self._serial, event))
+    def _push(self, time: float, due: _Due) -> None:
+        heappush(self._due, (time, self._serial, due))
         self._serial += 1

@@ -46,12 +46,14 @@ class Ash:
         if number < len(self._rungs):
             rung = self._rungs[number]
             rung.add((loss, job.trial))
+            self._prospects.is_stale = True
             if number > self._highest and rung.candidates:
                 self._highest = number
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
         self._budget.withdraw(replace=replace)
+        self._prospects.is_stale = True
         if job.rung > 0:
             for rung in self._rungs[: job.rung]:
                 rung.remove(job.trial)

@@ -25,12 +25,13 @@ class Prospects:
     """The trials of each rung that a promotion may still reach."""
 
     def __init__(self, ladder: Ladder, rungs: list[Rung]) -> None:
-        self._ladder = ladder
+        self._kept = [kept.as_integer_ratio() for kept in ladder.kept]
         self._rungs = rungs
         self.reset()
 
     def reset(self) -> None:
         """Count anew; what was named before is named again if it still applies."""
+        self.is_stale = True
         self._seen = [0] * len(self._rungs)
         self._promoted_beyond = [0] * len(self._rungs)
         self._reachable: list[list[tuple[float, int]]] = [[] for _ in self._rungs]  # negated, worst first
@@ -38,27 +39,32 @@ class Prospects:
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that lost their prospects since the last sweep.
 
-        ``most_results`` is the most that can ever arrive in the lowest rung.
+        ``most_results`` is the most that can ever arrive in the lowest rung. Whoever owns the rungs sets ``is_stale``
+        with each result; without one nothing is looked at.
         """
+        if not self.is_stale:
+            return []
+        self.is_stale = False
         hopeless: list[TrialId] = []
         arrivals = most_results
         for number, rung in enumerate(self._rungs):
-            reachable = self._reachable[number]
-            for loss, trial in rung.arrived[self._seen[number] :]:
-                if loss < math.inf:
-                    heappush(reachable, (-loss, -trial))
-                else:
-                    hopeless.append(trial)
-            self._seen[number] = len(rung.arrived)
+            reachable, arrived = self._reachable[number], len(rung.arrived)
+            if arrived > self._seen[number]:
+                for loss, trial in rung.arrived[self._seen[number] :]:
+                    if loss < math.inf:
+                        heappush(reachable, (-loss, -trial))
+                    else:
+                        hopeless.append(trial)
+                self._seen[number] = arrived
             if arrivals == math.inf:
                 continue
-            quota = self._ladder.quota(number, int(arrivals))
+            kept, out_of = self._kept[number]
+            quota = int(arrivals) * kept // out_of
             while len(reachable) > quota:
                 trial = TrialId(-heappop(reachable)[1])
                 if trial in rung.promoted:
                     self._promoted_beyond[number] += 1
                 else:
                     hopeless.append(trial)
-            go_on_at_most = len(reachable) + self._promoted_beyond[number]
-            arrivals = go_on_at_most + arrivals - len(rung.arrived)
+            arrivals += len(reachable) + self._promoted_beyond[number] - arrived
         return hopeless

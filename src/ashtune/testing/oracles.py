@@ -2,7 +2,8 @@
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 (``sh``) and 2 (``ash``); ``stopping`` is the variant
-that decides once, at a trial's own report.
+that decides once, at a trial's own report; ``sh_brackets`` is Algorithm 1 on many workers as in section 4.2 of
+Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774.
 
 Rule 1: written as plainly as the paper: lists and ``sorted``. No heap, and nothing remembered from
 one call to the next, so that an oracle is slow and its mistakes are easy to see.
@@ -113,6 +114,36 @@ def _is_closed(trials: int | None, history: History, rung: int, entered: list[Tr
     return all_given and all_settled and bool(_ranked(history, rung))
 
 
+def sh_brackets(models: int, ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job of the oldest bracket that has one; if none has, a new trial opens another bracket.
+
+    A bracket is ``sh`` of its own trials: of ``models`` while more trials may be started, of those it has otherwise.
+    """
+    brackets: list[list[Fact]] = []
+    home: dict[TrialId, list[Fact]] = {}
+    for moment, fact in enumerate(history, start=1):
+        if not isinstance(fact, Extended):
+            if fact.job.trial not in home:
+                with_room = [bracket for bracket in brackets if _can_start(ladder, models, bracket)]
+                if not with_room:
+                    brackets.append([])
+                home[fact.job.trial] = with_room[0] if with_room else brackets[-1]
+            home[fact.job.trial].append(fact)
+        may_start = _newborn(trials, history[:moment], rung=0) is not None
+        for bracket in brackets:
+            room = models if may_start else _started(bracket)
+            if _limit(models, bracket) != room:
+                bracket.append(Extended(room))
+    due = [job for bracket in brackets if (job := sh(ladder, models, bracket)) is not None]
+    return due[0] if due and due[0].rung > 0 else _newborn(trials, history, rung=0)
+
+
+def _can_start(ladder: Ladder, models: int, bracket: History) -> bool:
+    """Say whether a bracket has room for a new trial, and its lowest rung is open."""
+    job = sh(ladder, models, bracket) if _started(bracket) < models else None
+    return job is not None and job.rung == 0
+
+
 def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return a new trial, for the top rung."""
     return _newborn(trials, history, rung=ladder.top)
@@ -183,10 +214,19 @@ def _within_quota(ladder: Ladder, history: History, rung: int) -> list[tuple[flo
 
 def _newborn(trials: int | None, history: History, *, rung: int) -> Job | None:
     """Return the next new trial, unless as many as allowed were started and not replaced."""
-    limits = [fact.trials for fact in history if isinstance(fact, Extended)]
-    limit = limits[-1] if limits else trials
-    started = len({job.trial for job in _given(history)})
-    replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
-    if limit is not None and started - replaced >= limit:
+    limit = _limit(trials, history)
+    if limit is not None and _started(history) >= limit:
         return None
-    return Job(TrialId(started), rung)
+    return Job(TrialId(len({job.trial for job in _given(history)})), rung)
+
+
+def _limit(trials: int | None, history: History) -> int | None:
+    """Return the number of trials as it was set last."""
+    limits = [fact.trials for fact in history if isinstance(fact, Extended)]
+    return limits[-1] if limits else trials
+
+
+def _started(history: History) -> int:
+    """Return how many trials were started, without those that may be replaced."""
+    replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
+    return len({job.trial for job in _given(history)}) - replaced

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ashtune.engines.simulated import SimulatedWorkers, Training, half_normal
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Training, half_normal
 from ashtune.events import Event, JobFinished
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder

@@ -1,33 +1,18 @@
-"""The suite that every engine passes: pipes, MPI, threads, or yours.
+"""The suite that every engine passes: pipes, MPI, threads, the simulator, or yours.
 
 Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes
-(study directory, training function, number of workers) and returns a :class:`Yard`.
-
-It knows what to expect of workers that are processes of their own (``isolates = True``): they survive a
-training function that ends its process.
+(study directory, training function, number of workers) and returns a :class:`Yard`. Engines that run training
+functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
 from ashtune.engines.protocol import Workers
-from ashtune.errors import InvalidConfiguration
-from ashtune.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    TrialReleased,
-    TrialWithdrawn,
-    WorkerJoined,
-    WorkerLost,
-)
+from ashtune.events import Event, JobFinished, TrialReleased, WorkerJoined
 from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause, Release, Train
+from ashtune.orders import Release, Train
 from ashtune.study.configurations import Configurations
 
 Kind = TypeVar("Kind", bound=Event)
@@ -86,7 +71,8 @@ class Yard:
 MakeYard = Callable[[Path, Callable[..., Any], int], Yard]
 
 
-def _count(trial: Any) -> None:
+def count(trial: Any) -> None:
+    """Train: count epochs, and report the configuration and the count."""
     trained = trial.restore() or []
     for epoch in trial.epochs():
         trained.append(epoch)
@@ -97,16 +83,14 @@ def _count(trial: Any) -> None:
 class WorkersSuite:
     """What an engine must do."""
 
-    isolates = True
-
     def test_every_worker_joins_once_under_its_own_number(self, engine: MakeYard, tmp_path: Path) -> None:
         """A worker's first word is that it is there."""
-        yard = engine(tmp_path, _count, 2)
+        yard = engine(tmp_path, count, 2)
         assert yard.next(WorkerJoined).worker != yard.next(WorkerJoined).worker
 
     def test_a_result_carries_the_rung_its_metrics_and_the_curve_before(self, engine: MakeYard, tmp_path: Path) -> None:
         """One event tells all the epochs up to a rung."""
-        yard = engine(tmp_path, _count, 1)
+        yard = engine(tmp_path, count, 1)
         worker = yard.next(WorkerJoined).worker
         yard.train(worker, 7, rung=2, target=3)
         found = yard.next(JobFinished)
@@ -116,7 +100,7 @@ class WorkersSuite:
 
     def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeYard, tmp_path: Path) -> None:
         """Nothing is saved or loaded between the two rungs."""
-        yard = engine(tmp_path, _count, 1)
+        yard = engine(tmp_path, count, 1)
         worker = yard.next(WorkerJoined).worker
         yard.train(worker, 0, target=2)
         yard.next(JobFinished)
@@ -127,7 +111,7 @@ class WorkersSuite:
 
     def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeYard, tmp_path: Path) -> None:
         """The checkpoint of one worker is another's beginning."""
-        yard = engine(tmp_path, _count, 2)
+        yard = engine(tmp_path, count, 2)
         one, other = yard.next(WorkerJoined).worker, yard.next(WorkerJoined).worker
         yard.train(one, 3, target=2)
         yard.next(JobFinished)
@@ -144,7 +128,7 @@ class WorkersSuite:
         self, engine: MakeYard, tmp_path: Path
     ) -> None:
         """The order to let go and the next job go out together."""
-        yard = engine(tmp_path, _count, 1)
+        yard = engine(tmp_path, count, 1)
         worker = yard.next(WorkerJoined).worker
         yard.train(worker, 0)
         yard.next(JobFinished)
@@ -153,68 +137,9 @@ class WorkersSuite:
         assert yard.next(JobFinished).trial == 1
         assert yard.next(TrialReleased).trial == 0
 
-    def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
-        self, engine: MakeYard, tmp_path: Path
-    ) -> None:
-        """A paused job resumes where it was, not at its rung."""
-        gate = tmp_path / "gate"
-
-        def patient(trial: Any) -> None:
-            import time
-
-            trained = trial.restore() or []
-            for epoch in trial.epochs():
-                trained.append(epoch)
-                trial.report(score=1.0, trained=len(trained))
-                gate.write_text(str(epoch))
-                time.sleep(0.01)
-            trial.save(trained)
-
-        yard = engine(tmp_path, patient, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0, target=2_000)
-        while not gate.exists():
-            yard.workers.wait(yard.workers.now() + 0.01)
-        yard.workers.carry_out(Pause(worker, TrialId(0)))
-        paused = yard.next(JobPaused)
-        assert 0 < paused.resource < 2_000
-        assert paused.checkpoint is not None
-        yard.train(worker, 0, start=paused.resource, target=paused.resource + 1)
-        found = yard.next(JobFinished)
-        assert (found.start, found.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
-
-    def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
-        self, engine: MakeYard, tmp_path: Path
-    ) -> None:
-        """A user's fault fails the user's trial."""
-
-        def fragile(trial: Any) -> float:
-            if trial["x"] == 0:
-                raise ValueError("the learning rate is not to my taste")
-            return float(trial["x"])
-
-        yard = engine(tmp_path, fragile, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        failed = yard.next(JobFailed)
-        assert failed.reason == "ValueError: the learning rate is not to my taste"
-        assert "in fragile" in failed.traceback
-        yard.train(worker, 1)
-        assert yard.next(JobFinished).metrics == {"score": 1.0}
-
-    def test_an_invalid_configuration_is_withdrawn(self, engine: MakeYard, tmp_path: Path) -> None:
-        """It is a verdict on the configuration, not a failure."""
-
-        def picky(trial: Any) -> float:
-            raise InvalidConfiguration("too wide")
-
-        yard = engine(tmp_path, picky, 1)
-        yard.train(yard.next(WorkerJoined).worker, 0)
-        assert yard.next(TrialWithdrawn).reason == "too wide"
-
     def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeYard, tmp_path: Path) -> None:
         """A driver has other things to do."""
-        yard = engine(tmp_path, _count, 1)
+        yard = engine(tmp_path, count, 1)
         yard.next(WorkerJoined)
         until = yard.workers.now() + 0.05
         assert list(yard.workers.wait(until)) == []
@@ -222,7 +147,7 @@ class WorkersSuite:
 
     def test_events_come_in_the_order_of_their_times(self, engine: MakeYard, tmp_path: Path) -> None:
         """The engine stamps them as they arrive."""
-        yard = engine(tmp_path, _count, 2)
+        yard = engine(tmp_path, count, 2)
         for _ in range(2):
             yard.train(yard.next(WorkerJoined).worker, 0)
         for _ in range(2):
@@ -230,80 +155,3 @@ class WorkersSuite:
         times = [event.time for event in yard.history]
         assert times == sorted(times)
         assert times[-1] <= yard.workers.now()
-
-    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeYard, tmp_path: Path) -> None:
-        """What is held is answered before the next job begins."""
-        yard = engine(tmp_path, _count, 1)
-        worker = yard.next(WorkerJoined).worker
-        for trial in range(3):
-            yard.train(worker, trial, target=2)
-        for trial in range(3):
-            found = yard.next(JobFinished)
-            assert (found.trial, found.held) == (trial, True)
-            yard.go_on(worker, trial, rung=1, start=2, target=3)
-            assert yard.next(JobFinished).metrics["trained"] == 3.0
-            yard.workers.carry_out(Release(worker, TrialId(trial)))
-            assert yard.next(TrialReleased).trial == trial
-
-    def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeYard, tmp_path: Path) -> None:
-        """They end where they would have begun."""
-        gate = tmp_path / "gate"
-
-        def patient(trial: Any) -> None:
-            import time
-
-            for epoch in trial.epochs():
-                trial.report(score=1.0)
-                gate.write_text(str(epoch))
-                time.sleep(0.01)
-
-        yard = engine(tmp_path, patient, 1)
-        worker = yard.next(WorkerJoined).worker
-        for trial in range(2):
-            yard.train(worker, trial, target=2_000)
-        while not gate.exists():
-            yard.workers.wait(yard.workers.now() + 0.01)
-        for trial in range(2):
-            yard.workers.carry_out(Pause(worker, TrialId(trial)))
-        first, second = yard.next(JobPaused), yard.next(JobPaused)
-        assert (first.trial, second.trial, second.resource) == (0, 1, 0)
-        assert first.resource > 0
-
-    def test_of_the_jobs_of_a_dead_worker_the_one_it_had_begun_is_named(self, engine: MakeYard, tmp_path: Path) -> None:
-        """Those that waited are not to blame."""
-        if not self.isolates:
-            pytest.skip("training takes its process with it")
-
-        def deadly(trial: Any) -> float:
-            if trial["x"] == 1:
-                os._exit(3)
-            return 1.0
-
-        yard = engine(tmp_path, deadly, 1)
-        worker = yard.next(WorkerJoined).worker
-        for trial in range(4):
-            yard.train(worker, trial)
-        assert yard.next(JobFinished).trial == 0
-        assert yard.next(WorkerLost).trial == 1
-        heir = yard.next(WorkerJoined).worker
-        yard.train(heir, 2)
-        assert yard.next(JobFinished).trial == 2
-
-    def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeYard, tmp_path: Path) -> None:
-        """What ends the process costs one job."""
-        if not self.isolates:
-            pytest.skip("training takes its process with it")
-
-        def deadly(trial: Any) -> float:
-            if trial["x"] == 0:
-                os._exit(3)
-            return 1.0
-
-        yard = engine(tmp_path, deadly, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        lost = yard.next(WorkerLost)
-        assert (lost.worker, lost.trial, lost.reason) == (worker, 0, "left with exit status 3")
-        heir = yard.next(WorkerJoined).worker
-        yard.train(heir, 1)
-        assert yard.next(JobFinished).worker == heir

@@ -16,7 +16,8 @@ from ashtune.jobs import Goal, WorkerId
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
-from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
+from ashtune.testing.trainers import TrainersSuite
+from ashtune.testing.workers import MakeYard, Squares, Yard
 from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
@@ -52,19 +53,19 @@ def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeY
     assert not world.lost, "a rank did not let go of its study"
 
 
-class TestMpiWorkers(WorkersSuite):
+class TestMpiWorkers(TrainersSuite):
     @pytest.fixture
     def engine(self) -> Iterator[MakeYard]:
         yield from makers()
 
 
-class TestMpiWorkersWithoutASharedDirectory(WorkersSuite):
+class TestMpiWorkersWithoutASharedDirectory(TrainersSuite):
     @pytest.fixture
     def engine(self) -> Iterator[MakeYard]:
         yield from makers(carries=True)
 
 
-class TestTrainingInTheRank(WorkersSuite):
+class TestTrainingInTheRank(TrainersSuite):
     isolates = False
 
     @pytest.fixture
@@ -72,7 +73,7 @@ class TestTrainingInTheRank(WorkersSuite):
         yield from makers(is_isolated=False)
 
 
-class TestTrainingInTheRankWithoutASharedDirectory(WorkersSuite):
+class TestTrainingInTheRankWithoutASharedDirectory(TrainersSuite):
     isolates = False
 
     @pytest.fixture

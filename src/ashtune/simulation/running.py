@@ -1,10 +1,11 @@
-"""A simulated study: the same loop, controller and scheduler, workers in virtual time, and nothing on disk."""
+"""A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
 
 import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ashtune.engines.loop import Drive
+from ashtune import __version__
+from ashtune.engines.loop import Drive, Ledger
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import SettingsError
@@ -38,6 +39,7 @@ def simulate(
     trials: int | None = None,
     until: float = math.inf,
     goal: Goal = LOSS,
+    ledger: Ledger | None = None,
 ) -> float:
     """Run a study in virtual time.
 
@@ -48,6 +50,7 @@ def simulate(
         trials: How many trials to start; None for no end, then ``until`` is needed.
         until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
         goal: The metric that counts.
+        ledger: Where events are written, as a study's journal; nowhere by default.
 
     Returns:
         The time at which it ended.
@@ -58,13 +61,13 @@ def simulate(
     if trials is None and math.isinf(until):
         raise SettingsError("the simulation would never end; give trials= or until=")
     controller = Controller(scheduler, goal)
-    session = SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0, trials=trials)
+    session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
     controller.handle(session)
     watcher = _Watcher(folds)
     drive = Drive(
         controller,
         workers,
-        _NoJournal(),
+        ledger or _NoJournal(),
         Configurations(_Numbered()),
         stop=StopSwitch(until, grace=0.0),
         watcher=watcher,

@@ -1,0 +1,84 @@
+"""A simulated study against the real one: what its own journal gives back, and what one worker's journal says of two.
+
+For each function and seed: the study is run for real on two workers and on one (one BLAS thread each). Then its journal
+of two workers is replayed on two, and that of one worker is asked what two would have taken.
+
+Claims: the replay agrees in wall time within 5 %, the prediction within 10 %.
+
+    python benchmarks/reality.py [--seeds 3] [--json FILE]
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ashtune
+from ashtune.demo import objective
+from ashtune.simulation.whatif import Oracle
+from table import show
+
+EPOCH_SECONDS = 0.05
+
+
+def steady(trial: ashtune.Trial) -> None:
+    """Train in epochs of 50 ms, asleep: nothing but the driver takes a core."""
+    state = trial.restore() or 0
+    for epoch in trial.epochs():
+        time.sleep(EPOCH_SECONDS)
+        trial.report(accuracy=1 - trial["x"] - (1 - trial["x"]) / (epoch + 1))
+        state = epoch
+    trial.save(state)
+
+
+def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **more: Any) -> ashtune.Study:
+    """Run for real."""
+    folder = Path(tempfile.mkdtemp(prefix="ashtune-reality-"))
+    return ashtune.tune(
+        function,
+        space,
+        metric="accuracy",
+        mode="max",
+        seed=seed,
+        workers=workers,
+        threads=1,
+        directory=folder / "study",
+        quiet=True,
+        **more,
+    )
+
+
+def predicted(study: ashtune.Study, workers: int) -> float:
+    """Return the wall time of a study, predicted from its journal."""
+    oracle = Oracle(study.traces(), draws=0)
+    ladder = study.loaded.ladder
+    return oracle.replayed(oracle.choice(study.settings.scheduler, ladder, workers)).wall
+
+
+def main() -> None:
+    """Run and compare."""
+    seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3
+    studies: list[tuple[str, Callable[..., Any], Any, dict[str, Any]]] = [
+        ("digits, 256 models, rungs 1 to 64", objective.train, objective.space(), {"trials": 256, "max_resource": 64}),
+        ("50 ms epochs, 64 models, rungs 1 to 16", steady, {"x": (0.0, 1.0)}, {"trials": 64, "max_resource": 16}),
+    ]
+    rows, replays, predictions = [], [], []
+    for name, function, space, more in studies:
+        for seed in range(seeds):
+            one, two = (run(function, space, workers, seed, **more) for workers in (1, 2))
+            real = two.loaded.tally.wall_seconds
+            again, foretold = predicted(two, 2), predicted(one, 2)
+            replays.append(abs(again / real - 1))
+            predictions.append(abs(foretold / real - 1))
+            rows.append([name, seed, one.loaded.tally.wall_seconds, real, again, f"{100 * (again / real - 1):+.1f} %",
+                         foretold, f"{100 * (foretold / real - 1):+.1f} %"])  # fmt: skip
+            print(*rows[-1], file=sys.stderr)
+    columns = ["study", "seed", "real, one", "real, two", "replay of two", "off", "one's say of two", "off"]
+    show("Wall time in seconds", columns, rows)
+    print(f"largest error of the replay {100 * max(replays):.1f} %, of the prediction {100 * max(predictions):.1f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""How far one driver scales: 1 to 10,000 simulated workers, jobs of 0.1 to 100 s, asynchronous and synchronous halving.
+
+The controller, the schedulers and the loop are the real ones; workers are simulated, and each decision takes the
+simulated driver what it takes the real one on this machine (measured first, by tuning a function that only returns a
+number on two local workers).
+
+Reduction factor 4, rungs 1 to 256, new trials without end (a fixed number of them would end in a tail of idle workers
+that says more about that number than about the driver; `ashtune whatif` answers that), for 6 times a full training, 3
+on 10,000 workers. Synchronous halving has brackets of 256 models, or of as many as there are workers, and opens another
+where all wait. A job's length is the mean over all jobs; each trial's own speed varies by half around it. ``first``:
+when the first trial is trained to the top; ``near``: when a result there is within 1 % of the best of the run.
+
+    python benchmarks/scaling.py [--decision MICROSECONDS] [--html FILE] [--json FILE]
+"""
+
+import math
+import sys
+import time
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+from ashtune.driver_cost import measured_decision_seconds
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Driver
+from ashtune.ladder import Ladder
+from ashtune.reports.figures import seconds_text
+from ashtune.reports.progress import BestSoFar
+from ashtune.reports.simulated import Simulated, simulated
+from ashtune.reports.tally import Tally
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.sh_brackets import BracketedHalving
+from ashtune.simulation import simulate
+from ashtune.simulation.curves import made_up
+from table import show
+
+LADDER = Ladder(1, 256, 4)
+EPOCHS_A_JOB = 3  # 4 epochs a trial and 4/3 jobs
+WORKERS = (1, 10, 100, 1_000, 10_000)
+LENGTHS = (0.1, 1.0, 10.0, 100.0)
+
+
+def option(name: str, default: float) -> float:
+    """Return the number that the command line gives."""
+    return float(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
+
+
+def run(job: tuple[str, int, float, float]) -> Simulated:
+    """Simulate one study."""
+    name, workers, length, decision = job
+    models = 4 ** max(LADDER.top, math.ceil(math.log(workers, 4)))
+    scheduler: Scheduler = Ash(LADDER, None) if name == "ash" else BracketedHalving(LADDER, models)
+    curves = made_up(epoch_seconds=length / EPOCHS_A_JOB)
+    until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
+    crew = SimulatedWorkers(curves.training(), workers=workers, driver=Driver(decision))
+    tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
+    began = time.perf_counter()
+    end = simulate(scheduler, crew, [tally, progress], until=until)
+    return simulated(
+        name,
+        workers,
+        tally,
+        progress,
+        wall_seconds=end,
+        driver_seconds=crew.driver_seconds,
+        real_seconds=time.perf_counter() - began,
+    )
+
+
+def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
+    """Write utilisation by number of workers as a page."""
+    from ashtune.reports import html
+    from ashtune.reports.plots import CATEGORIES, blank, go
+
+    figure = blank(x="workers", y="utilisation", height=420)
+    for color, length in zip(CATEGORIES, LENGTHS, strict=False):
+        for name, dash in (("ash", "solid"), ("sh", "dot")):
+            line = [one for at, one in found if at == length and one.scheduler == name]
+            figure.add_trace(go().Scatter(
+                x=[one.workers for one in line], y=[one.utilisation for one in line], mode="lines+markers",
+                name=f"{name}, jobs of {length:g} s", line={"color": color, "dash": dash},
+            ))  # fmt: skip
+    figure.update_xaxes(type="log", dtick=1)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    section = html.Section("figure", "Utilisation by number of workers", [html.figures(scaling=figure)])
+    html.write(html.page("How far one driver scales", [], [section], footer="benchmarks/scaling.py"), file)
+
+
+def main() -> None:
+    """Simulate and print."""
+    decision = option("--decision", 0) / 1e6 or measured_decision_seconds()
+    jobs = [(name, workers, length, decision) for length in LENGTHS for workers in WORKERS for name in ("ash", "sh")]
+    with Pool() as pool:
+        found = pool.map(run, jobs, chunksize=1)
+    rows: list[list[Any]] = []
+    for (name, workers, length, _), one in zip(jobs, found, strict=True):
+        rows.append([
+            f"{length:g} s", workers, name, f"{100 * one.utilisation:.1f} %", f"{100 * one.driver_share:.1f} %",
+            one.jobs, _time(one.first_seconds), _time(one.near_seconds), one.best,
+        ])  # fmt: skip
+    columns = ["jobs of", "workers", "scheduler", "utilisation", "driver busy", "jobs", "first", "near", "best"]
+    show(f"{1e6 * decision:.1f} us a decision", columns, rows)
+    print("Where the driver saturates: it decides on a result and on each trial let go, so a job costs it "
+          f"{2e6 * decision:.0f} us at most. Workers it keeps busy at most, by length of their jobs:")  # fmt: skip
+    print(", ".join(f"{length:g} s: {length / (2 * decision):,.0f}" for length in LENGTHS))
+    total = sum(one.jobs for one in found)
+    print(f"{total:,} jobs simulated in {sum(one.real_seconds for one in found):.0f} s of two processes")
+    if "--html" in sys.argv:
+        write_figure(
+            Path(sys.argv[sys.argv.index("--html") + 1]), list(zip([job[2] for job in jobs], found, strict=True))
+        )
+
+
+def _time(seconds: float | None) -> str:
+    return "never" if seconds is None else seconds_text(seconds)
+
+
+if __name__ == "__main__":
+    main()

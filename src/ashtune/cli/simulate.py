@@ -1,0 +1,215 @@
+"""``ashtune simulate``: a study in virtual time, on as many workers as you like, with the real controller."""
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ashtune.engines.loop import Ledger
+    from ashtune.engines.simulated import SimulatedWorkers
+    from ashtune.ladder import Ladder
+    from ashtune.simulation.curves import Curves
+    from ashtune.simulation.traces import Traces
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune.cli import options
+
+    parser.epilog = (
+        "Without CURVES they are made up, which does for questions about time. A study's curves are continued by a "
+        "fitted law beyond what it trained; `ashtune whatif` says how far that may be off."
+    )
+    parser.add_argument("curves", nargs="?", metavar="CURVES", help="a study's directory, or an .npz table of curves")
+    table = parser.add_argument_group("a table")
+    table.add_argument("--metric", metavar="NAME", help="the metric; also the array, trials by epochs, that holds it")
+    table.add_argument("--mode", choices=("min", "max"), help="which way is better")
+    table.add_argument("--values", metavar="ARRAY", help="the array if it is named otherwise, as in accuracy[0]")
+    table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
+    options.add_ladder(parser)
+    work = parser.add_argument_group("work")
+    work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
+    work.add_argument("--epoch", type=options.seconds, default=1.0, metavar="TIME", help="of an epoch, on average (1s)")
+    work.add_argument("--straggle", type=float, default=0.0, metavar="SD", help="jobs take 1 + |z| times as long (0)")
+    work.add_argument("--drop", type=float, default=0.0, metavar="P", help="chance that a job is lost, each second (0)")
+    work.add_argument("--save", type=options.seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)")
+    work.add_argument("--load", type=options.seconds, default=0.0, metavar="TIME", help="to load one (0)")
+    work.add_argument(
+        "--late", type=options.seconds, default=0.0, metavar="TIME", help="workers join one by one until then"
+    )
+    work.add_argument("--deaths", type=options.seconds, metavar="TIME", help="mean life of a worker (for ever)")
+    work.add_argument("--replaced", type=options.seconds, metavar="TIME", help="after its death (never)")
+    work.add_argument("--decision", type=options.seconds, metavar="TIME", help="of the driver for each job (measured)")
+    parser.add_argument("--until", type=options.seconds, metavar="TIME", help="stop then")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)")
+    parser.add_argument("--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Simulate and print."""
+    from ashtune.building import scheduler_named
+    from ashtune.reports.progress import BestSoFar
+    from ashtune.reports.simulated import simulated, simulated_view
+    from ashtune.reports.tally import Tally
+    from ashtune.reports.text import show, show_json
+    from ashtune.simulation import simulate
+
+    _check(given)
+    curves, ladder = _curves(given)
+    trials = _trials(given, curves)
+    scheduler = scheduler_named(given.scheduler)(ladder, 0)  # the session's first event says how many trials
+    decision = _decision_seconds(given)
+    workers = _workers(given, curves, decision)
+    tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
+    began = time.perf_counter()
+    limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
+    with _ledger(given, curves, ladder, trials) as ledger:
+        end = simulate(scheduler, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
+    found = simulated(
+        given.scheduler,
+        given.workers,
+        tally,
+        progress,
+        wall_seconds=end,
+        driver_seconds=workers.driver_seconds,
+        real_seconds=time.perf_counter() - began,
+    )
+    if given.json:
+        show_json(found, sys.stdout)
+    else:
+        show(simulated_view(found), sys.stdout)
+        if given.directory:
+            sys.stdout.write(f"kept in {given.directory}: ashtune report {given.directory}\n")
+    return 0
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what cannot be simulated."""
+    from ashtune.errors import SettingsError
+    from ashtune.limits import check_number, check_whole
+
+    check_whole("--workers", given.workers)
+    check_whole("--seed", given.seed, at_least=0)
+    check_number("--epoch", given.epoch)
+    if given.trials is not None:
+        check_whole("--trials", given.trials)
+    if given.until is not None:
+        check_number("--until", given.until)
+    if not 0 <= given.drop < 1:
+        raise SettingsError(f"--drop {given.drop:g} is not a chance; give one from 0 to below 1")
+    if not given.straggle >= 0:
+        raise SettingsError(f"--straggle {given.straggle:g} is below 0; give a standard deviation, as 0.5")
+    if given.replaced is not None and given.deaths is None:
+        raise SettingsError("--replaced was given, but nobody dies; add --deaths, as in --deaths 4h")
+    is_table = given.curves is not None and given.curves.endswith(".npz")
+    if is_table and (given.metric is None or given.mode is None):
+        raise SettingsError(
+            f"{given.curves} was given without its metric; add --metric NAME and --mode min or --mode max"
+        )
+    for name in ("metric", "mode", "values", "times"):
+        if getattr(given, name) is not None and not is_table:
+            raise SettingsError(f"--{name} {getattr(given, name)} is for a table of curves; give an .npz file")
+    if given.directory is not None and Path(given.directory).exists():
+        raise SettingsError(f"--directory {given.directory} is there already; give one that is not")
+
+
+def _curves(given: argparse.Namespace) -> "tuple[Curves, Ladder]":
+    """Return what is trained and the ladder: as given, or a study's own."""
+    from ashtune.simulation.continuation import Continuations
+    from ashtune.simulation.curves import continued, made_up
+    from ashtune.tune import ladder_of
+
+    recorded = None
+    if given.curves is None:
+        curves = made_up(epoch_seconds=given.epoch, seed=given.seed)
+    else:
+        traces, recorded = _traces(given)
+        curves = continued(traces, Continuations(traces, given.seed))
+    if recorded is not None and given.max_resource is None and given.rungs is None:
+        return curves, recorded
+    return curves, ladder_of(given.min_resource, given.max_resource, given.reduction_factor, given.rungs)
+
+
+def _traces(given: argparse.Namespace) -> "tuple[Traces, Ladder | None]":
+    """Return the traces of a table, or of a study with its ladder."""
+    if not given.curves.endswith(".npz"):
+        from ashtune.studies import Study
+
+        study = Study.load(given.curves)
+        return study.traces(), study.loaded.ladder
+    from ashtune.jobs import Goal
+    from ashtune.simulation.tables import read_table
+
+    found = read_table(
+        Path(given.curves),
+        Goal(given.metric, given.mode),
+        values=given.values or "",
+        times=given.times or "",
+        epoch_seconds=given.epoch,
+    )
+    return found, None
+
+
+def _trials(given: argparse.Namespace, curves: "Curves") -> int | None:
+    """Return how many trials there are: as many as asked for, of a table or study at most all."""
+    from ashtune.errors import SettingsError
+
+    if curves.size is not None and given.trials is not None and given.trials > curves.size:
+        raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
+    trials: int | None = given.trials if given.trials is not None else curves.size
+    if trials is None and (given.until is None or given.scheduler == "sh"):
+        raise SettingsError("trials is missing: how many configurations to train; give --trials 1000")
+    return trials
+
+
+def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "SimulatedWorkers":
+    from ashtune.engines.simulated import SimulatedWorkers
+    from ashtune.engines.simulated_training import Deaths, Driver, Stay, half_normal
+
+    start, late = curves.timing.start, given.late
+    saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save}
+    training = curves.training(
+        stretch=half_normal(given.straggle) if given.straggle else None,
+        drop=given.drop,
+        load_seconds=given.load,
+        has_curves=given.directory is not None and curves.size is not None,
+        **saving,
+    )
+    return SimulatedWorkers(
+        training,
+        workers=[Stay(start + late * number / given.workers) for number in range(given.workers)],
+        seed=given.seed,
+        driver=Driver(decision, curves.timing.handover),
+        deaths=None if given.deaths is None else Deaths(given.deaths, given.replaced),
+    )
+
+
+def _decision_seconds(given: argparse.Namespace) -> float:
+    if given.decision is not None:
+        return float(given.decision)
+    from ashtune.driver_cost import measured_decision_seconds
+
+    return measured_decision_seconds()
+
+
+def _ledger(
+    given: argparse.Namespace, curves: "Curves", ladder: "Ladder", trials: int | None
+) -> "AbstractContextManager[Ledger | None]":
+    """Return where events are written: a new study's journal, or nowhere."""
+    if given.directory is None:
+        return nullcontext()
+    from ashtune.errors import SettingsError
+    from ashtune.simulation.keeping import new_journal
+
+    if trials is None:
+        raise SettingsError("--directory wants a known number of trials; give --trials 1000")
+    name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
+    return new_journal(
+        Path(given.directory), name, curves.goal, given.scheduler, ladder, trials=trials, seed=given.seed
+    )

@@ -1,0 +1,233 @@
+"""``ashtune whatif DIR``: what a study would have taken on other workers, with another scheduler or reduction factor.
+
+Nothing of DIR is executed, and nothing is trained: its curves and timings are replayed in virtual time.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ashtune.ladder import Ladder
+    from ashtune.reports.whatif import Prediction
+    from ashtune.simulation.whatif import Choice, Oracle
+    from ashtune.studies import Study
+
+WORKERS = (1, 2, 4, 8, 16, 32, 64)
+FEW = 64
+"""With so many workers or fewer, jobs do not queue for the driver."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune.cli import options
+
+    parser.add_argument("directory", metavar="DIR", help="the directory of a study that was run")
+    parser.add_argument("--workers", type=options.whole_numbers, metavar="LIST", help="numbers of workers (1 to 64)")
+    parser.add_argument(
+        "--reduction-factor", type=options.factors, metavar="LIST", help="as 2,3,4 (the study's own rungs)"
+    )
+    parser.add_argument(
+        "--scheduler", type=options.names, metavar="LIST", help="of ash, stopping, sh, full (the study's own)"
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="only the first N trials of the study")
+    parser.add_argument(
+        "--deadline", type=options.seconds, metavar="TIME", help="the fewest workers done by then, as 2h"
+    )
+    parser.add_argument("--budget", type=options.hours, metavar="HOURS", help="the best use of so many core-hours")
+    parser.add_argument("--cores-per-worker", type=int, default=1, metavar="N", help="cores of each, for --budget (1)")
+    parser.add_argument("--draws", type=int, default=10, metavar="N", help="continuations that spreads are over (10)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which continuations (0)")
+    parser.add_argument(
+        "--decision", type=options.seconds, metavar="TIME", help="of the driver for each job (measured)"
+    )
+    parser.add_argument("--html", metavar="FILE", help="write table and figure as a page")
+    parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Replay and print."""
+    from ashtune.reports.text import show_json
+    from ashtune.simulation.whatif import Oracle
+    from ashtune.studies import Study
+
+    _check(given)
+    study = Study.load(given.directory)
+    decision = _decision_seconds(given)
+    oracle = Oracle(study.traces(), decision_seconds=decision, draws=given.draws, seed=given.seed)
+    choices = _choices(given, study, oracle)
+    if given.deadline is not None:
+        found, words = _by_deadline(given, oracle, choices)
+    elif given.budget is not None:
+        found, words = _within_budget(given, oracle, choices)
+    else:
+        found, words = _all(given, study, oracle, choices)
+    if given.json:
+        show_json(found, sys.stdout)
+    else:
+        _say(_title(study, oracle.traces.workers), study, found, words, decision)
+    if given.html:
+        _write(Path(given.html), _title(study, oracle.traces.workers), study, found, words)
+    return 0 if found else 1
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what cannot be answered before anything is replayed."""
+    from ashtune.errors import SettingsError
+    from ashtune.limits import check_number, check_whole
+    from ashtune.reports.plots import go
+
+    check_whole("--draws", given.draws, at_least=0)
+    check_whole("--cores-per-worker", given.cores_per_worker)
+    if given.deadline is not None:
+        check_number("--deadline", given.deadline)
+        if given.budget is not None:
+            raise SettingsError("--deadline and --budget were both given; ask for one, then for the other")
+        if given.workers is not None:
+            raise SettingsError("--deadline looks for the number of workers; leave --workers out")
+    if given.budget is not None:
+        check_number("--budget", given.budget)
+    if given.html:
+        go()
+        if not Path(given.html).absolute().parent.is_dir():
+            raise SettingsError(f"--html {given.html}: no such folder; give a file in one that there is")
+
+
+def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Choice]":
+    """Return the schedulers and ladders asked for, each with one worker."""
+    recorded = study.loaded.ladder
+    ladders = [recorded] if given.reduction_factor is None else _ladders(recorded, given.reduction_factor)
+    found = []
+    for scheduler in given.scheduler or [study.settings.scheduler]:
+        several = ladders[:1] if scheduler == "full" else ladders  # it knows no rungs
+        found += [oracle.choice(scheduler, ladder, 1, given.trials) for ladder in several]
+    return found
+
+
+def _ladders(recorded: "Ladder", factors: "Sequence[int | float]") -> "list[Ladder]":
+    from ashtune.simulation.whatif import ladders
+
+    return ladders(recorded, factors)
+
+
+def _all(
+    given: argparse.Namespace, study: "Study", oracle: "Oracle", choices: "Sequence[Choice]"
+) -> "tuple[list[Prediction], list[str]]":
+    """Predict every choice on every number of workers, the recorded one marked."""
+    from ashtune.reports.whatif import whatif_words
+
+    recorded = (study.settings.scheduler, study.loaded.ladder, oracle.traces.workers, len(oracle.traces.trials))
+    found = []
+    for choice in choices:
+        for workers in given.workers or WORKERS:
+            one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
+            found.append(oracle.prediction(one, is_as_recorded=one.key == recorded))
+    return found, whatif_words(found)
+
+
+def _by_deadline(
+    given: argparse.Namespace, oracle: "Oracle", choices: "Sequence[Choice]"
+) -> "tuple[list[Prediction], list[str]]":
+    """Find the fewest workers that are done in time."""
+    from ashtune.reports.figures import plural, seconds_text
+    from ashtune.reports.whatif import who
+
+    found, words = [], []
+    for choice in choices:
+        fewest = oracle.fewest_workers(choice, given.deadline)
+        if fewest is None:
+            shortest = oracle.prediction(oracle.choice(choice.scheduler, choice.ladder, choice.trials, choice.trials))
+            words.append(
+                f"{who(shortest)}: no number of workers is done in {seconds_text(given.deadline)}; with one for each "
+                f"of {plural(choice.trials, 'trial')} it takes {seconds_text(shortest.wall_seconds.likely)}."
+            )
+            continue
+        one = oracle.prediction(fewest)
+        found.append(one)
+        words.append(
+            f"{who(one)}: {plural(one.workers, 'worker')} are the fewest that are done in "
+            f"{seconds_text(given.deadline)}, after {seconds_text(one.wall_seconds.likely)}."
+        )
+    return found, words
+
+
+def _within_budget(
+    given: argparse.Namespace, oracle: "Oracle", choices: "Sequence[Choice]"
+) -> "tuple[list[Prediction], list[str]]":
+    """Find, for each choice, the most trials that the budget suffices for; the best use first."""
+    from ashtune.reports.figures import number_text, plural, seconds_text
+    from ashtune.reports.whatif import who
+
+    goal, found = oracle.traces.goal, []
+    for choice in choices:
+        for workers in given.workers or WORKERS:
+            one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
+            affordable = oracle.most_trials(one, 3600 * given.budget / given.cores_per_worker)
+            if affordable is not None and oracle.replayed(affordable).has_a_best:
+                found.append(oracle.prediction(affordable))
+    found.sort(
+        key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
+    )
+    if not found:
+        return [], [f"{number_text(given.budget)} core-hours do not suffice for one trial; give a larger --budget"]
+    best, spent = found[0], found[0].worker_hours * given.cores_per_worker
+    words = [
+        f"Best use of {number_text(given.budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
+        f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
+        f"{number_text(spent, 3)} core-hours. Of choices that find equally good configurations it is the fastest."
+    ]
+    if best.trials == len(oracle.traces.trials):
+        words.append("That is every trial of the study: what more trials would find is not in its journal.")
+    return found, words
+
+
+def _decision_seconds(given: argparse.Namespace) -> float:
+    """Return what a decision costs the driver; with few workers nothing that matters besides what the journal has."""
+    if given.decision is not None:
+        return float(given.decision)
+    if given.deadline is None and max(given.workers or WORKERS) <= FEW:
+        return 0.0
+    from ashtune.driver_cost import measured_decision_seconds
+
+    return measured_decision_seconds()
+
+
+def _say(title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequence[str]", decision: float) -> None:
+    from ashtune.cli.showing import say
+    from ashtune.reports.text import show
+    from ashtune.reports.whatif import whatif_table
+
+    if found:
+        say(title)
+        show(whatif_table(found, metric=study.settings.goal.metric), sys.stdout)
+    notes = [f"The driver is taken to need {1e6 * decision:.0f} us a decision, as measured here."] if decision else []
+    say("", *words, *notes)
+
+
+def _title(study: "Study", workers: int) -> str:
+    from ashtune.reports.figures import plural, seconds_text
+
+    tally = study.loaded.tally
+    return (
+        f"What {study.settings.name} would have taken; recorded: {study.settings.scheduler} on "
+        f"{plural(workers, 'worker')}, {plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"
+    )
+
+
+def _write(file: Path, title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequence[str]") -> None:
+    from ashtune import __version__
+    from ashtune.reports import html
+    from ashtune.reports.whatif import whatif_figure, whatif_table
+
+    sections = [
+        html.Section(
+            "figure", "Wall time by number of workers", [html.figures(whatif=whatif_figure(found))] if found else []
+        ),
+        html.Section("table", "Predictions", [html.table(whatif_table(found, metric=study.settings.goal.metric))]),
+        html.Section("words", "In words", [html.words(*words)]),
+    ]
+    page = html.page(title, [], sections, footer=f"ashtune {__version__}")
+    html.write(page, file)

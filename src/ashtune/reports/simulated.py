@@ -1,0 +1,125 @@
+"""What a simulated study amounts to: its times, how busy workers and driver were, and its rungs."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune.reports.figures import number_text, plural, seconds_text, share_text
+from ashtune.reports.progress import BestSoFar
+from ashtune.reports.rungs import RungRecord, rung_records, rung_table
+from ashtune.reports.tally import Tally
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+NEAR = 0.01
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulated study.
+
+    Times are simulated seconds since its start: ``wall_seconds`` to its end, ``first_seconds`` until the first trial
+    was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best one there; None where
+    none is. ``driver_share`` is how busy the driver was; ``real_seconds`` what simulating it took.
+    """
+
+    scheduler: str
+    workers: int
+    trials: int
+    jobs: int
+    epochs: int
+    wall_seconds: float
+    utilisation: float
+    driver_share: float
+    first_seconds: float | None
+    near_seconds: float | None
+    metric: str
+    best: float | None
+    best_resource: int
+    rungs: list[RungRecord]
+    real_seconds: float
+
+
+def simulated(
+    scheduler: str,
+    workers: int,
+    tally: Tally,
+    progress: BestSoFar,
+    *,
+    wall_seconds: float,
+    driver_seconds: float,
+    real_seconds: float,
+) -> Simulated:
+    """Return what two folds saw of a simulated study.
+
+    Args:
+        scheduler: Its name.
+        workers: How many there were.
+        tally: Its counts.
+        progress: Its best results.
+        wall_seconds: When it ended.
+        driver_seconds: How long the driver was busy.
+        real_seconds: What simulating it took.
+    """
+    at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
+    near = None
+    if at_the_top:
+        last = at_the_top[-1].loss
+        near = next(step.seconds for step in at_the_top if step.loss <= last + NEAR * abs(last))
+    best, presence = tally.best, tally.presence
+    return Simulated(
+        scheduler=scheduler,
+        workers=workers,
+        trials=tally.tried,
+        jobs=tally.arrived,
+        epochs=tally.epochs,
+        wall_seconds=wall_seconds,
+        utilisation=min(1.0, tally.training_seconds / presence) if presence > 0 else 0.0,
+        driver_share=driver_seconds / wall_seconds if wall_seconds > 0 else 0.0,
+        first_seconds=at_the_top[0].seconds if at_the_top else None,
+        near_seconds=near,
+        metric=tally.goal.metric,
+        best=best.metrics.get(tally.goal.metric) if best else None,
+        best_resource=best.resource if best else 0,
+        rungs=rung_records(tally),
+        real_seconds=real_seconds,
+    )
+
+
+def simulated_view(found: Simulated, *, unit: str = "epoch") -> "Group":
+    """Return a simulated study as something rich can draw."""
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    pairs = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in _pairs(found, unit):
+        pairs.add_row(name, value)
+    title = f"{found.scheduler} on {plural(found.workers, 'worker')}, {plural(found.trials, 'trial')}, in virtual time"
+    rate = found.jobs / found.real_seconds if found.real_seconds > 0 else 0.0
+    parts: list[RenderableType] = [
+        Text(title, "bold"),
+        Text(""),
+        pairs,
+        Text(""),
+        rung_table(found.rungs, unit=unit),
+        Text(""),
+        Text(f"simulated in {seconds_text(found.real_seconds)}: {rate:,.0f} jobs/s", "bright_black"),
+    ]
+    return Group(*parts)
+
+
+def _pairs(found: Simulated, unit: str) -> list[tuple[str, str]]:
+    never = "none was"
+    top = found.rungs[-1].resource
+    first, near = found.first_seconds, found.near_seconds
+    pairs = [
+        ("wall time", seconds_text(found.wall_seconds)),
+        ("workers training", share_text(found.utilisation)),
+        ("driver busy", share_text(found.driver_share)),
+        (f"first trained to {unit} {top:,}", never if first is None else seconds_text(first)),
+        ("within 1 % of the best there", never if near is None else seconds_text(near)),
+    ]
+    if found.best is not None:
+        pairs.append((f"best {found.metric}", f"{number_text(found.best, 6)} at {unit} {found.best_resource:,}"))
+    return pairs

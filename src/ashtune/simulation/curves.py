@@ -1,0 +1,78 @@
+"""What simulated trials learn and how long it takes them: from traces, or made up."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ashtune.engines.simulated_training import Training
+from ashtune.jobs import Goal, TrialId
+from ashtune.simulation.continuation import Continuations
+from ashtune.simulation.traces import Timing, Traces
+
+_MASK = (1 << 64) - 1
+
+
+class Curves(msgspec.Struct, frozen=True, kw_only=True):
+    """The learning curves of ``size`` trials, None for any number.
+
+    ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
+    -> seconds of training from one resource to the other.
+    """
+
+    goal: Goal
+    loss: Callable[[TrialId, int], float]
+    seconds: Callable[[TrialId, int, int], float]
+    timing: Timing = Timing()
+    size: int | None = None
+
+    def training(self, **more: Any) -> Training:
+        """Return what simulated workers do: see :class:`~ashtune.engines.simulated_training.Training` for ``more``."""
+        goal, loss = self.goal, self.loss
+
+        def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
+            found = loss(trial, resource)
+            return {goal.metric: goal.value(found) if math.isfinite(found) else None}
+
+        timing = {"save_seconds": self.timing.save, "warmup_seconds": self.timing.warmup}
+        return Training(metrics=metrics, seconds=self.seconds, **{**timing, **more})
+
+
+def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Curves:
+    """Return curves that are what is known, and beyond it a continuation: the likeliest, or another draw."""
+    trials = traces.trials
+    return Curves(
+        goal=traces.goal,
+        loss=continuations.courses(draw),
+        seconds=lambda trial, start, target: trials[trial].seconds(start, target),
+        timing=traces.timing,
+        size=len(trials),
+    )
+
+
+def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> Curves:
+    """Return curves of no model at all, for questions about time only.
+
+    Trial by trial three independent uniform numbers ``u, v, w``: the loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
+    so that lower rungs rank by speed too and mislead a little; an epoch takes ``(0.5 + w) * epoch_seconds``.
+    """
+
+    def loss(trial: TrialId, resource: int) -> float:
+        return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(resource)
+
+    def seconds(trial: TrialId, start: int, target: int) -> float:
+        return (target - start) * epoch_seconds * (0.5 + _uniform(seed, trial, 2))
+
+    return Curves(goal=Goal("loss", "min"), loss=loss, seconds=seconds)
+
+
+def _uniform(seed: int, trial: int, which: int) -> float:
+    """Return a number in [0, 1) that only depends on the arguments: the mixer of splitmix64.
+
+    Source: Steele, Lea, Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014.
+    """
+    z = (seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((z ^ (z >> 31)) >> 11) / (1 << 53)

@@ -1,0 +1,81 @@
+"""Traces: what is known of each trial's training, its loss and its time by resource.
+
+They come from a table (:mod:`ashtune.simulation.tables`) or from a study's journal
+(:mod:`ashtune.simulation.recording`).
+"""
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune.jobs import Goal
+
+
+class Trace(msgspec.Struct):
+    """One trial.
+
+    Args:
+        losses: At each resource from 1 on, as far as known; inf where there is no finite result.
+        ends: Resources at which its time is known, increasing.
+        clock: Seconds of training up to each of them, without disturbance.
+        rate: Seconds a unit of resource beyond the last of them.
+        fails: Whether it fails after what is known.
+    """
+
+    losses: "array[float]"
+    ends: list[int]
+    clock: list[float]
+    rate: float
+    fails: bool = False
+
+    @property
+    def known(self) -> int:
+        """The resource up to which it is known."""
+        return len(self.losses)
+
+    def seconds_at(self, resource: int) -> float:
+        """Return the seconds of training from nothing to a resource: in between, in proportion."""
+        if resource <= 0:
+            return 0.0
+        place = bisect_left(self.ends, resource)
+        if place == len(self.ends):
+            return (self.clock[-1] + (resource - self.ends[-1]) * self.rate) if self.ends else resource * self.rate
+        low, before = (self.ends[place - 1], self.clock[place - 1]) if place else (0, 0.0)
+        return before + (self.clock[place] - before) * (resource - low) / (self.ends[place] - low)
+
+    def seconds(self, start: int, target: int) -> float:
+        """Return the seconds of training from one resource to another."""
+        return self.seconds_at(target) - self.seconds_at(start)
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study's time goes into besides training, in seconds.
+
+    ``start`` until the first worker is there, ``handover`` between a report and the worker's next job, ``save`` for a
+    checkpoint, ``warmup`` what a worker's first job takes longer.
+    """
+
+    start: float = 0.0
+    handover: float = 0.0
+    save: float = 0.0
+    warmup: float = 0.0
+
+
+class Traces(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
+
+    ``workers`` is on how many they were recorded, 0 if they come from a table.
+    """
+
+    goal: Goal
+    trials: Sequence[Trace]
+    timing: Timing
+    workers: int = 0
+
+    @property
+    def best_loss(self) -> float:
+        """The best loss that any trial is known to reach, at any resource."""
+        return min((min(trace.losses, default=math.inf) for trace in self.trials), default=math.inf)

@@ -1,0 +1,221 @@
+"""What-if: a finished study's curves and timings, trained again in a simulation under other choices.
+
+Rule 1: the same trials in the same order. What was trained is known; what was not is continued
+(:mod:`ashtune.simulation.continuation`), and its share is said.
+Rule 2: the same controller, schedulers and loop as everywhere; only time is virtual.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from ashtune.building import scheduler_named
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Driver, Stay
+from ashtune.errors import SettingsError
+from ashtune.events import Event, JobFinished
+from ashtune.ladder import Ladder, Reduction
+from ashtune.orders import Order
+from ashtune.reports.tally import Tally
+from ashtune.reports.whatif import Prediction, Span
+from ashtune.simulation.continuation import Continuations
+from ashtune.simulation.curves import continued
+from ashtune.simulation.running import simulate
+from ashtune.simulation.traces import Traces
+
+DRAWS = 10
+"""Plausible continuations over which a spread is taken."""
+MOST_WORKERS = 1 << 20
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What may be chosen: a scheduler by name, a ladder, how many workers and how many of the recorded trials."""
+
+    scheduler: str
+    ladder: Ladder
+    reduction_factor: str
+    workers: int
+    trials: int
+
+    @property
+    def key(self) -> tuple[str, Ladder, int, int]:
+        """What tells it from others."""
+        return self.scheduler, self.ladder, self.workers, self.trials
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """One simulated study: its times in seconds, its epochs, those of them beyond what is known, its best loss."""
+
+    wall: float
+    first: float | None
+    utilisation: float
+    epochs: int
+    continued: int
+    best: float
+
+    @property
+    def has_a_best(self) -> bool:
+        """Whether any trial has a finite result."""
+        return math.isfinite(self.best)
+
+
+class Oracle:
+    """Answers what a recorded study would have taken.
+
+    Args:
+        traces: Its trials.
+        decision_seconds: What each decision costs the driver.
+        draws: How many plausible continuations a spread is taken over.
+        seed: Decides which.
+
+    Raises:
+        SettingsError: From any method, if a number does not fit.
+    """
+
+    def __init__(self, traces: Traces, *, decision_seconds: float = 0.0, draws: int = DRAWS, seed: int = 0) -> None:
+        self.traces = traces
+        self._driver = Driver(decision_seconds, traces.timing.handover)
+        self._draws = draws
+        self._continuations = Continuations(traces, seed)
+        self._alone: dict[tuple[str, Ladder, int], float] = {}
+        self._known: dict[tuple[Choice, int], Replayed] = {}
+
+    def choice(self, scheduler: str, ladder: Ladder, workers: int, trials: int | None = None) -> Choice:
+        """Return a choice, checked."""
+        scheduler_named(scheduler)
+        there = len(self.traces.trials)
+        if trials is not None and not 1 <= trials <= there:
+            raise SettingsError(
+                f"trials={trials:,} cannot be predicted: the study has {there:,}; give at most that many"
+            )
+        factor = _factor_text(ladder) if scheduler != "full" else "1"
+        return Choice(scheduler, ladder, factor, workers, trials or there)
+
+    def replayed(self, choice: Choice, draw: int = 0) -> Replayed:
+        """Simulate a study with one continuation of its curves: 0 is the likeliest."""
+        if (choice, draw) not in self._known:
+            self._known[choice, draw] = self._replay(choice, draw)
+        return self._known[choice, draw]
+
+    def prediction(self, choice: Choice, *, is_as_recorded: bool = False) -> Prediction:
+        """Return what a choice would have taken, with its spread."""
+        likely = self.replayed(choice)
+        others = [self.replayed(choice, draw) for draw in range(1, self._draws + 1)] if likely.continued else []
+        goal, alone = self.traces.goal, self._seconds_alone(choice)
+        bests = [goal.value(one.best) for one in (likely, *others) if math.isfinite(one.best)]
+        speed_up = alone / likely.wall if likely.wall > 0 else 1.0
+        return Prediction(
+            scheduler=choice.scheduler,
+            reduction_factor=choice.reduction_factor,
+            workers=choice.workers,
+            trials=choice.trials,
+            wall_seconds=_span([one.wall for one in (likely, *others)]),
+            first_seconds=likely.first,
+            speed_up=speed_up,
+            efficiency=speed_up / choice.workers,
+            utilisation=likely.utilisation,
+            epochs=likely.epochs,
+            continued=likely.continued / likely.epochs if likely.epochs else 0.0,
+            best=_span(bests) if bests else None,
+            is_as_recorded=is_as_recorded,
+        )
+
+    def fewest_workers(self, choice: Choice, deadline: float) -> Choice | None:
+        """Return the choice with the fewest workers that are done in ``deadline`` seconds; None if no number is."""
+        enough = 1
+        while self.replayed(_with(choice, workers=enough)).wall > deadline:
+            if enough >= max(1, choice.trials):  # more have nothing to do
+                return None
+            enough = min(2 * enough, choice.trials)
+        return _with(choice, workers=_least(enough // 2 + 1, enough, lambda n: self._is_done(choice, n, deadline)))
+
+    def most_trials(self, choice: Choice, worker_seconds: float) -> Choice | None:
+        """Return the choice with the most of the recorded trials that all workers' time suffices for; None for none."""
+
+        def is_too_dear(trials: int) -> bool:
+            tried = _with(choice, trials=trials)
+            return tried.workers * self.replayed(tried).wall > worker_seconds
+
+        too_many = _least(1, choice.trials + 1, lambda n: n > choice.trials or is_too_dear(n))
+        return _with(choice, trials=too_many - 1) if too_many > 1 else None
+
+    def _is_done(self, choice: Choice, workers: int, deadline: float) -> bool:
+        return self.replayed(_with(choice, workers=workers)).wall <= deadline
+
+    def _seconds_alone(self, choice: Choice) -> float:
+        return self.replayed(_with(choice, workers=1)).wall
+
+    def _replay(self, choice: Choice, draw: int) -> Replayed:
+        curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
+        stays = [Stay(self.traces.timing.start)] * choice.workers
+        workers = SimulatedWorkers(curves.training(), workers=stays, driver=self._driver)
+        tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
+        scheduler = scheduler_named(choice.scheduler)(choice.ladder, choice.trials)
+        wall = simulate(scheduler, workers, [tally, seen], trials=choice.trials, goal=goal)
+        return Replayed(
+            wall=wall,
+            first=seen.first,
+            utilisation=tally.training_seconds / (choice.workers * wall) if wall > 0 else 0.0,
+            epochs=tally.epochs,
+            continued=seen.continued,
+            best=tally.best.loss if tally.best else math.inf,
+        )
+
+
+class _Seen:
+    """Counts epochs beyond what is known, and notes when the first trial was trained to the top; a fold."""
+
+    def __init__(self, traces: Traces, top: int) -> None:
+        self._trials = traces.trials
+        self._top = top
+        self.continued = 0
+        self.first: float | None = None
+
+    def saw(self, event: Event) -> None:
+        if type(event) is JobFinished:
+            known = max(event.start, self._trials[event.trial].known)
+            self.continued += max(0, event.resource - known)
+            if event.rung == self._top and self.first is None:
+                self.first = event.time
+
+    def gave(self, order: Order) -> None:
+        """Orders are not looked at."""
+
+
+def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:
+    """Return ladders from the recorded one's lowest rung to its top, one for each reduction factor."""
+    return [Ladder(recorded.rungs[0], recorded.rungs[-1], factor) for factor in factors]
+
+
+def _factor_text(ladder: Ladder) -> str:
+    """Return what part of a rung goes on, as one number: of a ladder given by its rungs that may differ by rung."""
+    factors = {float(1 / kept) for kept in ladder.kept}
+    if not factors:
+        return "1"
+    return f"{factors.pop():g}" if len(factors) == 1 else f"{min(factors):.2g}-{max(factors):.2g}"
+
+
+def _with(choice: Choice, *, workers: int | None = None, trials: int | None = None) -> Choice:
+    return Choice(
+        choice.scheduler,
+        choice.ladder,
+        choice.reduction_factor,
+        choice.workers if workers is None else workers,
+        choice.trials if trials is None else trials,
+    )
+
+
+def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
+    """Return the least number from ``low`` to ``high`` of which it is so, as it is of ``high``: by halving."""
+    while low < high:
+        middle = (low + high) // 2
+        if is_so(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _span(values: Sequence[float]) -> Span:
+    return Span(values[0], min(values), max(values))

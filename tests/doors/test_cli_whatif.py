@@ -1,0 +1,161 @@
+"""``ashtune whatif`` and ``ashtune simulate``, as a user types them."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import RUN, ashtune, home, refused
+
+from ashtune.reports.loading import load
+from ashtune.study.journal import NAME
+
+__all__ = ["home"]
+SIMULATE = ("--max-resource", "16", "--decision", "0")
+
+
+@pytest.fixture
+def study(home: Path) -> Path:
+    done = ashtune(home, "simulate", "--trials", "64", "--workers", "2", *SIMULATE, "--directory", "s")
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study: Path) -> None:
+    done = ashtune(
+        study, "whatif", "s", "--workers", "1,2,8", "--reduction-factor", "2,4", "--scheduler", "ash,full", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ladders = [("ash", "2"), ("ash", "4"), ("full", "1")]
+    assert [(one["scheduler"], one["reduction_factor"]) for one in found[::3]] == ladders
+    assert [one["workers"] for one in found] == [1, 2, 8] * 3
+    (recorded,) = [one for one in found if one["is_as_recorded"]]
+    assert recorded["wall_seconds"]["likely"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+    assert recorded["continued"] == 0
+    assert found[-1]["continued"] > 0.5
+
+
+def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
+    done = ashtune(study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html")
+    assert done.returncode == 0, done.stderr
+    assert "recorded: ash on 2 workers, 64 trials" in done.stdout
+    assert "were never trained" in done.stdout
+    page = (study / "w.html").read_text()
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    assert [line["name"] for line in json.loads(data)["figure-whatif"]["data"]] == ["ash 1/2", "full"]
+
+
+def test_whatif_of_a_real_study_executes_nothing_of_it(home: Path) -> None:
+    ashtune(home, "run", "train.py:train", *RUN, "--directory", "r", "--quiet")
+    (home / "train.py").unlink()
+    (home / "r" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    before = (home / "r" / NAME).read_bytes()
+    done = ashtune(home, "whatif", "r", "--workers", "1,2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 2
+    assert not (home / "pwned").exists()
+    assert (home / "r" / NAME).read_bytes() == before
+
+
+def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(study: Path) -> None:
+    done = ashtune(study, "whatif", "s", "--deadline", "1m", "--decision", "0", "--scheduler", "ash,full")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"ash 1/2: \d+ workers are the fewest that are done in 1 min 00 s", done.stdout)
+    none = ashtune(study, "whatif", "s", "--deadline", "2s", "--decision", "0", "--scheduler", "full")
+    assert none.returncode == 1
+    assert "full: no number of workers is done in 2.0 s" in none.stdout
+
+
+def test_a_budget_names_its_best_use_within_it(study: Path) -> None:
+    done = ashtune(study, "whatif", "s", "--budget", "0.05", "--reduction-factor", "2,4", "--json", "--draws", "0")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert all(one["workers"] * one["wall_seconds"]["likely"] <= 180 for one in found)
+    bests = [one["best"]["likely"] for one in found]
+    assert bests == sorted(bests)
+    none = ashtune(study, "whatif", "s", "--budget", "0.00001")
+    assert none.returncode == 1
+    assert "do not suffice for one trial" in none.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        (["nowhere"], ["nowhere", "give the directory of a study"]),
+        (["s", "--workers", "0"], ["'0' is not a list of whole numbers"]),
+        (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, stopping, sh, full"]),
+        (["s", "--reduction-factor", "1"], ["reduction_factor=1 is not above 1"]),
+        (["s", "--trials", "65"], ["trials=65", "the study has 64"]),
+        (["s", "--deadline", "soon"], ["'soon' is not a duration"]),
+        (["s", "--deadline", "1h", "--budget", "3"], ["--deadline and --budget were both given"]),
+        (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
+        (["s", "--budget", "much"], ["'much' is not a number of hours"]),
+        (["s", "--html", "no/where.html"], ["no such folder"]),
+    ],
+)
+def test_whatif_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
+    refused(ashtune(study, "whatif", *options), *texts)
+
+
+def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
+    done = ashtune(study, "report", "s", "--json")
+    assert json.loads(done.stdout)["trials"]["tried"] == 64
+    page = ashtune(study, "report", "s", "--html", "s.html")
+    assert page.returncode == 0, page.stderr
+
+
+def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
+    options = ("simulate", "--trials", "200", "--workers", "50", *SIMULATE, "--straggle", "0.5", "--json")
+    first, second = (json.loads(ashtune(home, *options).stdout) for _ in range(2))
+    assert first.pop("real_seconds") > 0
+    assert second.pop("real_seconds") > 0
+    assert first == second
+    assert first["rungs"][0]["trials"] == 200
+    assert not list(home.glob("runs"))
+
+
+def test_simulate_takes_its_curves_from_a_table_or_a_study(study: Path) -> None:
+    accuracy = np.linspace(0.1, 0.9, 20)[:, None] * np.linspace(0.5, 1, 8)
+    np.savez(study / "t.npz", accuracy=accuracy, seconds=np.cumsum(np.ones((20, 8)), axis=1))
+    options = ("--max-resource", "8", "--workers", "1", "--decision", "0", "--json")
+    table = ashtune(study, "simulate", "t.npz", "--metric", "accuracy", "--mode", "max", "--times", "seconds", *options)
+    found = json.loads(table.stdout)
+    assert (found["trials"], found["best"]) == (20, 0.9)
+    assert found["wall_seconds"] == found["epochs"]
+    again = json.loads(ashtune(study, "simulate", "s", "--workers", "2", "--decision", "0", "--json").stdout)
+    assert again["wall_seconds"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+
+
+def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
+    done = ashtune(
+        home, "simulate", "--trials", "100", "--workers", "8", *SIMULATE,
+        "--deaths", "1m", "--replaced", "5s", "--late", "20s", "--directory", "d", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tally = load(home / "d").tally
+    assert tally.lost_workers.total > 0
+    assert tally.tried == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ([], ["max_resource is missing"]),
+        (["--max-resource", "4"], ["trials is missing"]),
+        (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["trials is missing"]),
+        (["--trials", "9", "--max-resource", "4", "--drop", "1"], ["--drop 1 is not a chance"]),
+        (["--trials", "9", "--max-resource", "4", "--straggle", "-1"], ["--straggle -1 is below 0"]),
+        (["--trials", "9", "--max-resource", "4", "--replaced", "1s"], ["nobody dies"]),
+        (["--trials", "9", "--max-resource", "4", "--workers", "0"], ["--workers=0"]),
+        (["t.npz", "--max-resource", "4"], ["without its metric"]),
+        (["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"], ["t.npz", "not a table of curves"]),
+        (["--metric", "x", "--max-resource", "4"], ["--metric x is for a table"]),
+        (["s", "--trials", "65"], ["--trials 65", "has 64"]),
+        (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["is there already"]),
+        (["--trials", "1", "--max-resource", "4", "--directory", "one"], ["of at least 2"]),
+    ],
+)
+def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
+    refused(ashtune(study, "simulate", *options, "--decision", "0"), *texts)

@@ -1,0 +1,108 @@
+"""Successive halving in brackets against its oracle, and its rules one by one."""
+
+import random
+from functools import partial
+
+import pytest
+from hypothesis import settings
+
+from ashtune.errors import SettingsError
+from ashtune.jobs import Job, TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.sh_brackets import BracketedHalving
+from ashtune.testing import oracles
+from ashtune.testing.schedulers import SETTINGS, check_scheduler
+
+
+def begin(scheduler: BracketedHalving, jobs: int) -> list[Job]:
+    """Ask so many times."""
+    given = [scheduler.next_job() for _ in range(jobs)]
+    return [job for job in given if job is not None]
+
+
+@pytest.mark.parametrize("models", [1, 2, 5])
+def test_the_oldest_bracket_that_has_a_job_gives_it_in_any_order_of_workers(models: int) -> None:
+    check_scheduler(
+        lambda ladder, trials: BracketedHalving(ladder, models, trials),
+        partial(oracles.sh_brackets, models),
+        options=settings(SETTINGS, max_examples=100),
+    )
+
+
+def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> None:
+    scheduler = BracketedHalving(Ladder(1, 2, 2), 2)
+    jobs = begin(scheduler, 3)
+    assert jobs == [Job(TrialId(0), 0), Job(TrialId(1), 0), Job(TrialId(2), 0)]
+    scheduler.record(jobs[0], 2.0)
+    scheduler.record(jobs[1], 1.0)
+    assert begin(scheduler, 2) == [Job(TrialId(1), 1), Job(TrialId(3), 0)]
+
+
+def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
+    scheduler = BracketedHalving(Ladder(1, 2, 2), 4, 6)
+    jobs = begin(scheduler, 10)
+    assert len(jobs) == 6
+    for job in jobs[4:]:
+        scheduler.record(job, -float(job.trial))
+    assert begin(scheduler, 2) == [Job(TrialId(5), 1)]
+
+
+def test_a_withdrawn_trial_is_replaced_in_its_bracket_and_takes_none_from_the_others() -> None:
+    scheduler = BracketedHalving(Ladder(1, 2, 2), 2, 4)
+    scheduler.withdraw(begin(scheduler, 1)[0])
+    assert [job.trial for job in begin(scheduler, 9)] == [1, 2, 3, 4]
+
+
+def test_a_rung_whose_last_trial_is_withdrawn_waits_for_the_one_that_replaces_it() -> None:
+    scheduler = BracketedHalving(Ladder(1, 2, 2), 4, 3)
+    jobs = begin(scheduler, 3)
+    scheduler.record(jobs[0], 2.0)
+    scheduler.record(jobs[1], 1.0)
+    scheduler.withdraw(jobs[2])
+    [newborn] = begin(scheduler, 9)
+    assert newborn == Job(TrialId(3), 0)
+    scheduler.record(newborn, 0.0)
+    assert begin(scheduler, 9) == [Job(TrialId(3), 1)]
+
+
+def test_fewer_trials_than_a_bracket_has_begun_with_start_no_more_and_close_its_rung() -> None:
+    scheduler = BracketedHalving(Ladder(1, 2, 2), 8)
+    for job in begin(scheduler, 2):
+        scheduler.record(job, float(job.trial))
+    scheduler.extend(2)
+    assert begin(scheduler, 2) == [Job(TrialId(0), 1)]
+
+
+def test_more_trials_fill_the_last_bracket_as_long_as_its_first_rung_is_open() -> None:
+    scheduler = BracketedHalving(Ladder(1, 4, 4), 4, 2)
+    jobs = begin(scheduler, 3)
+    scheduler.record(jobs[0], 0.0)
+    scheduler.extend(4)
+    for job in [jobs[1], *begin(scheduler, 3)]:
+        scheduler.record(job, 1.0)
+    assert begin(scheduler, 1) == [Job(TrialId(0), 1)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
+    chance = random.Random(seed)
+    scheduler, last = BracketedHalving(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30), {}
+    running, named = begin(scheduler, 5), list[TrialId]()
+    while running:
+        job = running.pop(chance.randrange(len(running)))
+        scheduler.record(job, chance.random())
+        last[job.trial] = job.rung
+        running += begin(scheduler, 5 - len(running))
+        if chance.random() < 0.1:
+            named += scheduler.hopeless()
+    named += scheduler.hopeless()
+    assert sorted(named) == [trial for trial in sorted(last) if last[trial] < 2]
+
+
+def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
+    assert BracketedHalving(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
+
+
+def test_a_bracket_without_models_is_refused() -> None:
+    with pytest.raises(SettingsError, match="models=0"):
+        BracketedHalving(Ladder(1, 9, 3), 0)

@@ -1,0 +1,145 @@
+"""What a journal tells of its trials is what a simulation trains again."""
+
+import math
+
+import pytest
+
+from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.errors import StudyError
+from ashtune.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import Ash
+from ashtune.simulation import simulate
+from ashtune.simulation.continuation import Continuations
+from ashtune.simulation.curves import continued, made_up
+from ashtune.simulation.recording import Recorder
+from ashtune.simulation.traces import Timing
+
+GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
+
+
+def finished(trial: int, start: int, resource: int, seconds: float, *, worker: int = 0, rung: int = 0) -> JobFinished:
+    metrics: dict[str, float | None] = {"loss": 1 / resource}
+    return JobFinished(
+        0.0, worker=WorkerId(worker), trial=TrialId(trial), rung=rung, resource=resource, start=start,
+        metrics=metrics, seconds=seconds,
+    )  # fmt: skip
+
+
+def recorder() -> Recorder:
+    found = Recorder(GOAL, LADDER)
+    found.saw(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
+    found.saw(WorkerJoined(0.5, WorkerId(0)))
+    return found
+
+
+def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
+    found = recorder()
+    for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
+        found.saw(event)
+    (trace,) = found.traces(handover=0.25, workers=1).trials
+    assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
+    assert list(trace.losses) == [1.0, 0.5, 0.5, 0.25]  # epoch 3 was not reported
+
+
+def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:
+    """They took half as long an epoch after their first job, which builds what it trains."""
+    found = recorder()
+    for trial in range(3):
+        found.saw(finished(trial, 0, 1, 4.0))
+        found.saw(finished(trial, 1, 2, 2.0, rung=1))
+    found.saw(finished(3, 0, 1, 10.0))
+    assert found.traces(handover=0.0, workers=1).trials[3].rate == 5.0
+
+
+def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
+    found = recorder()
+    for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
+        found.saw(event)
+    assert found.traces(handover=0.0, workers=1).trials[0].clock == [2.0, 6.0]
+    found.saw(finished(0, 0, 4, 5.0))
+    assert found.traces(handover=0.0, workers=1).trials[0].clock == [5.0]
+
+
+def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
+    found = recorder()
+    found.saw(finished(0, 0, 1, 1.0))
+    found.saw(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
+    found.saw(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
+    found.saw(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
+    traces = found.traces(handover=0.0, workers=1)
+    assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
+    assert traces.trials[0].seconds(1, 2) == 0.5
+    assert Continuations(traces).courses(0)(1, 1) == math.inf
+
+
+def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
+    found = recorder()
+    curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
+    found.saw(
+        JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
+    )
+    (trace,) = found.traces(handover=0.0, workers=1).trials
+    assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
+
+
+def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
+    found = recorder()
+    for trial in range(7):
+        found.saw(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
+    traces = found.traces(handover=0.0, workers=1)
+    assert traces.timing.warmup == pytest.approx(8.0 - 1.035)
+    assert traces.trials[0].clock == [pytest.approx(1.035)]
+
+
+def test_saving_takes_its_mean_and_joining_its_median() -> None:
+    found = recorder()
+    found.saw(WorkerJoined(0.7, WorkerId(1)))
+    found.saw(finished(0, 0, 1, 1.0))
+    for seconds, size in ((0.2, 9), (0.4, 9), (5.0, None)):
+        found.saw(
+            TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
+        )
+    timing = found.traces(handover=0.1, workers=2).timing
+    assert timing == Timing(start=pytest.approx(0.6), handover=0.1, save=pytest.approx(0.3), warmup=0.0)
+
+
+def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
+    with pytest.raises(StudyError, match="nothing to predict from"):
+        recorder().traces(handover=0.0, workers=1)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
+    """Events of the second are those of the first, to rounding of times."""
+    curves = made_up(seed=5)
+    recorded, first, second = Recorder(GOAL, LADDER), [], []
+
+    class Keep:
+        def __init__(self, kept: list[object]) -> None:
+            self.kept = kept
+
+        def saw(self, event: object) -> None:
+            if isinstance(event, JobFinished):
+                self.kept.append((round(event.time, 6), event.worker, event.trial, event.rung, event.metrics))
+
+        def gave(self, order: object) -> None:
+            pass
+
+    training = curves.training(has_curves=True)
+    simulate(Ash(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
+    traces = recorded.traces(handover=0.0, workers=workers)
+    again = continued(traces, Continuations(traces)).training()
+    simulate(Ash(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
+    assert len(first) > 60
+    assert first == second

@@ -1,0 +1,86 @@
+"""Traces: time in proportion between what is known, and tables read as they should be."""
+
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ashtune.errors import SettingsError
+from ashtune.jobs import Goal
+from ashtune.simulation.curves import made_up
+from ashtune.simulation.tables import read_table
+from ashtune.simulation.traces import Trace
+
+ACCURACY = Goal("accuracy", "max")
+
+
+def test_seconds_are_in_proportion_between_ends_and_go_on_at_the_rate() -> None:
+    trace = Trace(array("d", [1.0] * 4), [1, 4], [3.0, 9.0], 5.0)
+    assert [trace.seconds_at(resource) for resource in range(7)] == [0.0, 3.0, 5.0, 7.0, 9.0, 14.0, 19.0]
+    assert trace.seconds(2, 5) == 9.0
+    assert Trace(array("d"), [], [], 2.0).seconds(1, 3) == 4.0
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "curves.npz"
+    accuracy = np.array([[0.1, 0.5, np.nan], [0.2, 0.3, 0.4]])
+    times = np.array([[1.0, 2.0, 1.5], [2.0, 4.0, 6.0]])
+    np.savez(path, accuracy=accuracy, both=np.stack([accuracy, accuracy / 2]), times=times, names=np.array(["a"]))
+    return path
+
+
+def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
+    found = read_table(table, ACCURACY, times="times")
+    assert list(found.trials[0].losses) == [-0.1, -0.5, float("inf")]
+    assert found.trials[0].clock == [1.0, 2.0, 2.0]
+    assert found.trials[1].seconds(1, 3) == 4.0
+    assert found.best_loss == -0.5
+
+
+def test_an_index_selects_and_without_times_all_epochs_take_the_same(table: Path) -> None:
+    found = read_table(table, ACCURACY, values="both[1]", epoch_seconds=0.5)
+    assert list(found.trials[1].losses) == [-0.1, -0.15, -0.2]
+    assert found.trials[1].seconds_at(3) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"values": "loss"}, "has no array 'loss'; it has accuracy, both, times, names"),
+        ({"values": "both"}, r"both is 2 x 2 x 3 of float64; give numbers, trials by epochs"),
+        ({"values": "both[2]"}, r"both\[2\] is outside of both, which is 2 x 2 x 3"),
+        ({"values": "names"}, "names is 1 of <U1"),
+        ({"values": "accuracy[0"}, "names no array"),
+        ({"times": "accuracy"}, "holds what is no time"),
+        ({"times": "both"}, "give numbers, trials by epochs"),
+    ],
+)
+def test_what_is_no_table_of_curves_is_refused(table: Path, options: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read_table(table, ACCURACY, **options)  # type: ignore[arg-type]
+
+
+def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "evil.npz"
+    np.savez(path, accuracy=np.array([[object()]]))
+    with pytest.raises(SettingsError, match="not a table of curves"):
+        read_table(path, ACCURACY)
+    (tmp_path / "text.npz").write_text("no zip")
+    with pytest.raises(SettingsError, match="not a table of curves"):
+        read_table(tmp_path / "text.npz", ACCURACY)
+
+
+def test_made_up_numbers_are_uniform_and_independent() -> None:
+    """200,000 of each kind; bounds of five standard errors."""
+    curves = made_up(seed=3)
+    count = 100_000
+    u = np.array([curves.loss(trial, 10**12) for trial in range(count)])  # type: ignore[arg-type]
+    w = np.array([curves.seconds(trial, 0, 1) - 0.5 for trial in range(count)])  # type: ignore[arg-type]
+    for values in (u, w):
+        assert abs(values.mean() - 0.5) < 5 * 0.2887 / count**0.5
+        assert abs(values.var() - 1 / 12) < 5 * 0.0745 / count**0.5
+        assert 0 <= values.min() < values.max() < 1 + 1e-5
+    assert abs(np.corrcoef(u, w)[0, 1]) < 5 / count**0.5
+    assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 5 / count**0.5
