@@ -6,18 +6,19 @@ Claims: >= 60,000 jobs/s with 10,000 workers; 10^6 trials on 10,000 workers, run
     python benchmarks/simulation_speed.py [--json FILE]
 """
 
+import random
 import resource
 import subprocess
 import sys
 import time
 
 from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated_training import Training
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
-from ashtune.simulation.curves import made_up
 from table import show
 
 CASES = ((4, 10, 100_000), (4, 1_000, 100_000), (4, 10_000, 100_000), (2, 10_000, 100_000), (4, 10_000, 1_000_000))
@@ -38,7 +39,13 @@ class Count:
 
 def one(factor: int, workers: int, trials: int) -> None:
     """Simulate in this process and print jobs, seconds and the most memory it had."""
-    count, training = Count(), made_up().training()
+    chance = random.Random(0)
+    losses = [chance.random() for _ in range(trials)]
+    training = Training(
+        metrics=lambda trial, resource: {"loss": losses[trial]},
+        seconds=lambda trial, start, target: (target - start) * (0.5 + losses[trial]),
+    )
+    count = Count()
     began = time.perf_counter()
     simulate(Ash(Ladder(1, 256, factor), trials), SimulatedWorkers(training, workers=workers), [count], trials=trials)
     print(count.jobs, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)

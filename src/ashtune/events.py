@@ -21,7 +21,7 @@ def _tag(name: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
 
 
-class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True):
+class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
     time: float
 
 

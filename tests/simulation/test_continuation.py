@@ -81,6 +81,15 @@ def test_without_a_law_the_last_value_stands_and_another_draw_goes_on_like_a_lon
     assert continuations.courses(1)(1, 9) == 0.44
 
 
+def test_what_looks_like_a_share_stays_one() -> None:
+    curve = [0.9 / resource for resource in range(1, 5)]
+    for draw in range(5):
+        loss = Continuations(traces(curve, law(-0.4, 1.2, 0.5, 8))).courses(draw)
+        assert all(0 <= loss(trial, 10**6) <= 1 for trial in (0, 1))
+    loss = Continuations(traces(law(-0.4, 1.5, 0.5, 8))).courses(1)
+    assert loss(0, 10**6) < 0
+
+
 def test_a_failed_trial_fails_again_beyond_what_is_known() -> None:
     loss = Continuations(traces([1.0, 0.5], fails=True)).courses(0)
     assert (loss(0, 2), loss(0, 3)) == (0.5, math.inf)

@@ -112,7 +112,7 @@ def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
 def whatif_figure(predictions: Sequence[Prediction]) -> "Figure":
     """Return wall time by number of workers, a line for each scheduler and reduction factor."""
     figure = blank(x="workers", y="wall time", height=420)
-    figure.update_xaxes(type="log", dtick=1)
+    figure.update_xaxes(type="log", tickvals=sorted({one.workers for one in predictions}))
     figure.update_yaxes(type="log")
     for number, series in enumerate(_series(predictions).values()):
         color = CATEGORIES[number % len(CATEGORIES)]

@@ -50,6 +50,19 @@ class Ash:
             if number > self._highest and rung.candidates:
                 self._highest = number
 
+    def take_back(self, job: Job, loss: float) -> None:
+        """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
+
+        A study gives the same job again instead; this is what Li et al.'s set-up of dropped jobs is compared under.
+
+        Args:
+            job: The job. One of the lowest rung is forgotten: a new trial takes its place.
+            loss: Of its trial at the rung that it was promoted from.
+        """
+        if job.rung > 0:
+            self._rungs[job.rung - 1].take_back((loss, job.trial))
+            self._highest = max(self._highest, job.rung - 1)
+
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
         self._budget.withdraw(replace=replace)

@@ -21,20 +21,32 @@ from ashtune.ladder import Ladder
 from ashtune.schedulers.rung import Rung
 
 
+class _Level:
+    """What is known of one rung: its reachable trials (negated, worst first) of the ``seen`` results looked at."""
+
+    __slots__ = ("beyond", "kept", "out_of", "reachable", "rung", "seen")
+
+    def __init__(self, rung: Rung, kept: int, out_of: int) -> None:
+        self.rung = rung
+        self.kept, self.out_of = kept, out_of
+        self.seen = 0
+        self.beyond = 0  # trials promoted that are beyond the quota now
+        self.reachable: list[tuple[float, int]] = []
+
+
 class Prospects:
     """The trials of each rung that a promotion may still reach."""
 
     def __init__(self, ladder: Ladder, rungs: list[Rung]) -> None:
-        self._kept = [kept.as_integer_ratio() for kept in ladder.kept]
+        self._ladder = ladder
         self._rungs = rungs
         self.reset()
 
     def reset(self) -> None:
         """Count anew; what was named before is named again if it still applies."""
         self.is_stale = True
-        self._seen = [0] * len(self._rungs)
-        self._promoted_beyond = [0] * len(self._rungs)
-        self._reachable: list[list[tuple[float, int]]] = [[] for _ in self._rungs]  # negated, worst first
+        kept = [fraction.as_integer_ratio() for fraction in self._ladder.kept]
+        self._levels = [_Level(rung, *ratio) for rung, ratio in zip(self._rungs, kept, strict=True)]
 
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that lost their prospects since the last sweep.
@@ -46,25 +58,25 @@ class Prospects:
             return []
         self.is_stale = False
         hopeless: list[TrialId] = []
-        arrivals = most_results
-        for number, rung in enumerate(self._rungs):
-            reachable, arrived = self._reachable[number], len(rung.arrived)
-            if arrived > self._seen[number]:
-                for loss, trial in rung.arrived[self._seen[number] :]:
+        is_bounded = most_results < math.inf
+        arrivals = int(most_results) if is_bounded else 0
+        for level in self._levels:
+            rung, reachable = level.rung, level.reachable
+            arrived = len(rung.arrived)
+            if arrived > level.seen:
+                for loss, trial in rung.arrived[level.seen :]:
                     if loss < math.inf:
                         heappush(reachable, (-loss, -trial))
                     else:
                         hopeless.append(trial)
-                self._seen[number] = arrived
-            if arrivals == math.inf:
-                continue
-            kept, out_of = self._kept[number]
-            quota = int(arrivals) * kept // out_of
-            while len(reachable) > quota:
-                trial = TrialId(-heappop(reachable)[1])
-                if trial in rung.promoted:
-                    self._promoted_beyond[number] += 1
-                else:
-                    hopeless.append(trial)
-            arrivals += len(reachable) + self._promoted_beyond[number] - arrived
+                level.seen = arrived
+            if is_bounded:
+                quota = arrivals * level.kept // level.out_of
+                while len(reachable) > quota:
+                    trial = TrialId(-heappop(reachable)[1])
+                    if trial in rung.promoted:
+                        level.beyond += 1
+                    else:
+                        hopeless.append(trial)
+                arrivals += len(reachable) + level.beyond - arrived
         return hopeless

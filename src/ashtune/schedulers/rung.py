@@ -119,6 +119,11 @@ class Rung:
                 return trial
         return None
 
+    def take_back(self, entry: Entry) -> None:
+        """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
+        self.promoted.discard(entry[1])
+        heappush(self.candidates, entry)
+
     def is_within_quota(self, entry: Entry) -> bool:
         """Say whether an entry of this rung is among its best ``quota``."""
         return entry <= self._window[self.quota - len(self._better)]

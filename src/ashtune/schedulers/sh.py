@@ -60,6 +60,11 @@ class SuccessiveHalving:
         self._running -= 1
         self._close_if_done()
 
+    def take_back(self, job: Job) -> None:
+        """Put a job back that came to nothing: it is the last of its rung to be given again."""
+        self._running -= 1
+        self._to_give.append(job.trial)
+
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave the trial out of its rung; in the lowest rung a new one replaces it."""
         self._running -= 1

@@ -57,6 +57,11 @@ class BracketedHalving:
         self._brackets[number].record(Job(own, job.rung), loss)
         self._pass_over_the_done()
 
+    def take_back(self, job: Job) -> None:
+        """Put a job back that came to nothing: it is the last of its rung to be given again."""
+        number, own = self._home[job.trial]
+        self._brackets[number].take_back(Job(own, job.rung))
+
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave the trial out of its bracket; the oldest bracket that has room starts the one that replaces it."""
         number, own = self._home[job.trial]

@@ -9,7 +9,8 @@ Rule 2: a law has to earn its place: fitted to the first half of a curve it must
 the last value of the first does. Else, and where too little is known, the last value stands. On curves known in full
 (``benchmarks/whatif_honesty.py``) laws without this test were off further than no law at all.
 Rule 3: the likeliest course never beats the best result that the study has; a plausible one may.
-Rule 4: a plausible other course of a trial without a law is that of a trial of the same study known for longer.
+Rule 4: a metric that was never outside of 0 to 1 is taken for a share, and stays there.
+Rule 5: a plausible other course of a trial without a law is that of a trial of the same study known for longer.
 """
 
 import math
@@ -24,7 +25,7 @@ from ashtune.simulation.traces import Trace, Traces
 
 FEWEST = 4
 """Reports that a fit needs: a law has three parameters. To be tested as well it takes half as many again."""
-POWERS = tuple(2.0 ** (step / 4) for step in range(-16, 9))  # 1/16 to 4
+POWERS = tuple(2.0 ** (step / 4) for step in range(-8, 9))  # 1/4 to 4: smaller ones hardly ever end
 NEARLY = 2.0
 """A fit whose squared error is at most so many times that of the best is plausible too."""
 KEPT = 65_536
@@ -99,6 +100,7 @@ class Continuations:
     def __init__(self, traces: Traces, seed: int = 0) -> None:
         self._trials = traces.trials
         self._best_loss = traces.best_loss
+        self._bounds = _bounds(traces)
         self._seed = seed
         self._fits = lru_cache(maxsize=KEPT)(lambda trial: fits(self._trials[trial].losses))
         by_length = sorted(range(len(self._trials)), key=lambda trial: self._trials[trial].known)
@@ -110,7 +112,7 @@ class Continuations:
         Args:
             draw: 0 for the best fits; others are plausible, each drawn anew for every trial.
         """
-        trials = self._trials
+        trials, (low, high) = self._trials, self._bounds
 
         @lru_cache(maxsize=KEPT)
         def course(trial: int) -> Course:
@@ -120,7 +122,7 @@ class Continuations:
             trace = trials[trial]
             if resource <= trace.known:
                 return trace.losses[resource - 1]
-            return math.inf if trace.fails else course(trial)(resource)
+            return math.inf if trace.fails else min(max(course(trial)(resource), low), high)
 
         return loss
 
@@ -144,6 +146,13 @@ class Continuations:
             return _level(self._trials[trial])
         other = chance.choice(self._by_length[longer:])
         return _following(self._trials[other], self._best(other), _level(self._trials[trial])(0), known)
+
+
+def _bounds(traces: Traces) -> tuple[float, float]:
+    """Return between which losses a course stays: those of a share where the metric looks like one."""
+    share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
+    known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
+    return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
 
 
 def _level(trace: Trace) -> Course:
