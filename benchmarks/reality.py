@@ -52,9 +52,9 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
 
 def predicted(study: ashtune.Study, workers: int) -> float:
     """Return the wall time of a study, predicted from its journal."""
-    oracle = Oracle(study.traces(), draws=0)
+    oracle = Oracle(study.traces())
     ladder = study.loaded.ladder
-    return oracle.replayed(oracle.choice(study.settings.scheduler, ladder, workers)).wall
+    return oracle.wall_seconds(oracle.choice(study.settings.scheduler, ladder, workers))
 
 
 def main() -> None:

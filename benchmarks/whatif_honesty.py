@@ -25,6 +25,7 @@ import curve_sets
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Training
 from ashtune.ladder import Ladder
+from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
 from ashtune.simulation.recording import Recorder
@@ -61,15 +62,15 @@ def full(pool: Curves, seed: int) -> Traces:
 def cut(truth: Traces, ladder: Ladder) -> Traces:
     """Return what a study by ASH would have recorded of them."""
     goal, trials = truth.goal, truth.trials
-    recorder = Recorder(goal, ladder)
+    recorder, timeline = Recorder(goal, ladder), Timeline(ladder)
     training = Training(
         metrics=lambda trial, resource: {goal.metric: goal.value(trials[trial].losses[resource - 1])},
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         has_curves=True,
     )
     workers = SimulatedWorkers(training, workers=RECORDED_WORKERS)
-    simulate(Ash(ladder, len(trials)), workers, [recorder], trials=len(trials), goal=goal)
-    return recorder.traces(handover=0.0, workers=RECORDED_WORKERS)
+    simulate(Ash(ladder, len(trials)), workers, [recorder, timeline], trials=len(trials), goal=goal)
+    return recorder.traces("ash", timeline)
 
 
 def errors(job: tuple[Curves, int]) -> list[tuple[float, float, float, bool, bool]]:

@@ -206,14 +206,12 @@ class Study:
             StudyError: If no trial was trained.
         """
         from ashtune.reports.timeline import Timeline
-        from ashtune.reports.timeline_times import time_shares
         from ashtune.simulation.recording import Recorder
 
         ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
         recorder, timeline = Recorder(self.settings.goal, ladder), Timeline(ladder)
         self.shown_to([recorder, timeline])
-        shares = time_shares(timeline)
-        return recorder.traces(handover=shares.driver / max(1, recorder.jobs), workers=shares.places)
+        return recorder.traces(self.settings.scheduler, timeline)
 
     def resume(
         self,

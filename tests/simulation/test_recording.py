@@ -7,6 +7,7 @@ import pytest
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.errors import StudyError
 from ashtune.events import (
+    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -18,12 +19,14 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
+from ashtune.orders import Order
+from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued, made_up
 from ashtune.simulation.recording import Recorder
-from ashtune.simulation.traces import Timing
+from ashtune.simulation.traces import Traces
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
@@ -36,8 +39,25 @@ def finished(trial: int, start: int, resource: int, seconds: float, *, worker: i
     )  # fmt: skip
 
 
-def recorder() -> Recorder:
-    found = Recorder(GOAL, LADDER)
+class Told:
+    """A recorder and the timeline of the same study."""
+
+    def __init__(self) -> None:
+        self.recorder, self.timeline = Recorder(GOAL, LADDER), Timeline(LADDER)
+
+    def saw(self, event: Event) -> None:
+        self.recorder.saw(event)
+        self.timeline.saw(event)
+
+    def gave(self, order: Order) -> None:
+        self.timeline.gave(order)
+
+    def traces(self) -> Traces:
+        return self.recorder.traces("ash", self.timeline)
+
+
+def recorder() -> Told:
+    found = Told()
     found.saw(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
     found.saw(WorkerJoined(0.5, WorkerId(0)))
     return found
@@ -47,7 +67,7 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
     found = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
         found.saw(event)
-    (trace,) = found.traces(handover=0.25, workers=1).trials
+    (trace,) = found.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
     assert list(trace.losses) == [1.0, 0.5, 0.5, 0.25]  # epoch 3 was not reported
 
@@ -59,16 +79,16 @@ def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_di
         found.saw(finished(trial, 0, 1, 4.0))
         found.saw(finished(trial, 1, 2, 2.0, rung=1))
     found.saw(finished(3, 0, 1, 10.0))
-    assert found.traces(handover=0.0, workers=1).trials[3].rate == 5.0
+    assert found.traces().trials[3].rate == 5.0
 
 
 def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
     found = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
         found.saw(event)
-    assert found.traces(handover=0.0, workers=1).trials[0].clock == [2.0, 6.0]
+    assert found.traces().trials[0].clock == [2.0, 6.0]
     found.saw(finished(0, 0, 4, 5.0))
-    assert found.traces(handover=0.0, workers=1).trials[0].clock == [5.0]
+    assert found.traces().trials[0].clock == [5.0]
 
 
 def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
@@ -77,7 +97,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
     found.saw(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
     found.saw(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
     found.saw(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
-    traces = found.traces(handover=0.0, workers=1)
+    traces = found.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
     assert Continuations(traces).courses(0)(1, 1) == math.inf
@@ -89,7 +109,7 @@ def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
     found.saw(
         JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
     )
-    (trace,) = found.traces(handover=0.0, workers=1).trials
+    (trace,) = found.traces().trials
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
 
 
@@ -97,12 +117,12 @@ def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
     found = recorder()
     for trial in range(7):
         found.saw(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
-    traces = found.traces(handover=0.0, workers=1)
+    traces = found.traces()
     assert traces.timing.warmup == pytest.approx(8.0 - 1.035)
     assert traces.trials[0].clock == [pytest.approx(1.035)]
 
 
-def test_saving_takes_its_mean_and_joining_its_median() -> None:
+def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_one() -> None:
     found = recorder()
     found.saw(WorkerJoined(0.7, WorkerId(1)))
     found.saw(finished(0, 0, 1, 1.0))
@@ -110,20 +130,21 @@ def test_saving_takes_its_mean_and_joining_its_median() -> None:
         found.saw(
             TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
         )
-    timing = found.traces(handover=0.1, workers=2).timing
-    assert timing == Timing(start=pytest.approx(0.6), handover=0.1, save=pytest.approx(0.3), warmup=0.0)
+    timing = found.traces().timing
+    assert (timing.save, timing.warmup) == (pytest.approx(0.3), 0.0)
+    assert [timing.start(number) for number in range(3)] == [0.5, 0.7, pytest.approx(0.6)]
 
 
 def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
     with pytest.raises(StudyError, match="nothing to predict from"):
-        recorder().traces(handover=0.0, workers=1)
+        recorder().traces()
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
 def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = made_up(seed=5)
-    recorded, first, second = Recorder(GOAL, LADDER), [], []
+    recorded, first, second = Told(), [], []
 
     class Keep:
         def __init__(self, kept: list[object]) -> None:
@@ -138,7 +159,7 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 
     training = curves.training(has_curves=True)
     simulate(Ash(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
-    traces = recorded.traces(handover=0.0, workers=workers)
+    traces = recorded.traces()
     again = continued(traces, Continuations(traces)).training()
     simulate(Ash(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60

@@ -183,9 +183,9 @@ def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "S
     )
     return SimulatedWorkers(
         training,
-        workers=[Stay(start + late * number / given.workers) for number in range(given.workers)],
+        workers=[Stay(start(number) + late * number / given.workers) for number in range(given.workers)],
         seed=given.seed,
-        driver=Driver(decision, curves.timing.handover),
+        driver=Driver(decision),
         deaths=None if given.deaths is None else Deaths(given.deaths, given.replaced),
     )
 

@@ -39,8 +39,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--budget", type=options.hours, metavar="HOURS", help="the best use of so many core-hours")
     parser.add_argument("--cores-per-worker", type=int, default=1, metavar="N", help="cores of each, for --budget (1)")
-    parser.add_argument("--draws", type=int, default=10, metavar="N", help="continuations that spreads are over (10)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which continuations (0)")
+    parser.add_argument("--draws", type=int, default=10, metavar="N", help="replays that a spread is over (10)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which they are (0)")
     parser.add_argument(
         "--decision", type=options.seconds, metavar="TIME", help="of the driver for each job (measured)"
     )
@@ -64,13 +64,13 @@ def main(given: argparse.Namespace) -> int:
     elif given.budget is not None:
         found, words = _within_budget(given, oracle, choices)
     else:
-        found, words = _all(given, study, oracle, choices)
+        found, words = _all(given, oracle, choices)
     if given.json:
         show_json(found, sys.stdout)
     else:
-        _say(_title(study, oracle.traces.workers), study, found, words, decision)
+        _say(_title(study, oracle), study, found, words, decision)
     if given.html:
-        _write(Path(given.html), _title(study, oracle.traces.workers), study, found, words)
+        _write(Path(given.html), _title(study, oracle), study, found, words)
     return 0 if found else 1
 
 
@@ -114,17 +114,16 @@ def _ladders(recorded: "Ladder", factors: "Sequence[int | float]") -> "list[Ladd
 
 
 def _all(
-    given: argparse.Namespace, study: "Study", oracle: "Oracle", choices: "Sequence[Choice]"
+    given: argparse.Namespace, oracle: "Oracle", choices: "Sequence[Choice]"
 ) -> "tuple[list[Prediction], list[str]]":
-    """Predict every choice on every number of workers, the recorded one marked."""
+    """Predict every choice on every number of workers."""
     from ashtune.reports.whatif import whatif_words
 
-    recorded = (study.settings.scheduler, study.loaded.ladder, oracle.traces.workers, len(oracle.traces.trials))
     found = []
     for choice in choices:
         for workers in given.workers or WORKERS:
             one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
-            found.append(oracle.prediction(one, is_as_recorded=one.key == recorded))
+            found.append(oracle.prediction(one))
     return found, whatif_words(found)
 
 
@@ -207,13 +206,14 @@ def _say(title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequ
     say("", *words, *notes)
 
 
-def _title(study: "Study", workers: int) -> str:
+def _title(study: "Study", oracle: "Oracle") -> str:
     from ashtune.reports.figures import plural, seconds_text
 
-    tally = study.loaded.tally
+    tally, recorded = study.loaded.tally, oracle.traces.recorded
+    workers = plural(recorded[2] if recorded else 0, "worker")
     return (
-        f"What {study.settings.name} would have taken; recorded: {study.settings.scheduler} on "
-        f"{plural(workers, 'worker')}, {plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"
+        f"What {study.settings.name} would have taken; recorded: {study.settings.scheduler} on {workers}, "
+        f"{plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"
     )
 
 

@@ -115,19 +115,20 @@ class Drive:
             self._display.tick(now)
 
     def _take(self, events: Sequence[Event]) -> None:
-        journal, watcher = self._journal, self._watcher
+        journal, saw, gave = self._journal, self._watcher.saw, self._watcher.gave
         for event in events:
             journal.add(event)
         journal.flush()
         orders: list[Order] = []
         for event in events:
             orders += self._controller.handle(event)
-            watcher.saw(event)
+            saw(event)
+        carry_out, configurations = self._workers.carry_out, self._configurations
         for order in orders:
-            if type(order) is Train and order.trial not in self._configurations:
+            if type(order) is Train and not order.start and order.trial not in configurations:
                 self._start(order, events[-1].time)
-            self._workers.carry_out(order)
-            watcher.gave(order)
+            carry_out(order)
+            gave(order)
 
     def _start(self, order: Train, time: float) -> None:
         """Draw a new trial's configuration.

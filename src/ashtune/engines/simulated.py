@@ -26,7 +26,7 @@ from ashtune.training.messages import Progress
 CHECKPOINT_BYTES = 1
 
 
-class _Running(msgspec.Struct, eq=False):
+class _Running(msgspec.Struct, eq=False, gc=False):
     """A job under way: from when, for how long, and up to which resource; short of its target if it is broken off.
 
     ``whole`` is how long it takes undisturbed, stretch included.
@@ -39,7 +39,7 @@ class _Running(msgspec.Struct, eq=False):
     whole: float
 
 
-class _Saving(msgspec.Struct, frozen=True):
+class _Saving(msgspec.Struct, frozen=True, gc=False):
     """A trial that is being let go."""
 
     worker: WorkerId
@@ -99,6 +99,7 @@ class SimulatedWorkers:
         """How long the driver was busy so far."""
         self._serial = 0
         self._due: list[tuple[float, int, _Due]] = []
+        self._at_once: list[_Saving] = []  # what takes no time
         self._running: dict[WorkerId, _Running] = {}
         self._held: dict[WorkerId, int] = {}  # the resource of the trial that it holds
         self._free_at: dict[WorkerId, float] = {}
@@ -122,10 +123,15 @@ class SimulatedWorkers:
         """
         due = self._due
         events: list[Event] = []
-        while due and not events:
-            if due[0][0] > until and due[0][0] > self._now:
-                break
-            now = self._now = max(self._now, due[0][0])
+        while not events and (due or self._at_once):
+            if not self._at_once:
+                if due[0][0] > until and due[0][0] > self._now:
+                    break
+                self._now = max(self._now, due[0][0])
+            now = self._now
+            for saving in self._at_once:
+                self._happen(saving, now, events)
+            self._at_once.clear()
             while due and due[0][0] <= now:
                 what = heappop(due)[2]
                 if not isinstance(what, _Running):
@@ -227,9 +233,12 @@ class SimulatedWorkers:
 
     def _train(self, order: Train) -> None:
         training, worker = self._training, order.worker
-        begin = self._now + self._driver.handover_seconds
+        begin = self._now
         if worker in self._free_at:
             begin = max(begin, self._free_at.pop(worker))
+        begin += self._driver.handover_seconds
+        if training.wait_seconds is not None:
+            begin += training.wait_seconds(order.trial, order.start)
         seconds = training.seconds(order.trial, order.start, order.target)
         if order.start and not order.in_place:
             seconds += training.load_seconds
@@ -245,9 +254,18 @@ class SimulatedWorkers:
         self._push(begin + seconds, job)
 
     def _release(self, worker: WorkerId, trial: TrialId, *, keep: bool) -> None:
-        seconds = self._training.save_seconds if keep else 0.0
-        self._free_at[worker] = self._now + seconds
-        self._push(self._now + seconds, _Saving(worker, trial, self._held.get(worker, 0), seconds, keep))
+        training, resource = self._training, self._held.get(worker, 0)
+        if training.release_seconds is not None:
+            seconds = training.release_seconds(trial, resource, keep)
+        else:
+            seconds = training.save_seconds if keep else 0.0
+        if seconds:
+            self._free_at[worker] = self._now + seconds
+        saving = _Saving(worker, trial, resource, seconds, keep)
+        if seconds:
+            self._push(self._now + seconds, saving)
+        else:
+            self._at_once.append(saving)
 
     def _pause(self, worker: WorkerId, trial: TrialId) -> None:
         """Break a job off at the next epoch that it comes to, if it is not over before."""

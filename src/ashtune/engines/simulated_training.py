@@ -24,6 +24,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
             its job began. Lives are whole units: a job that ends in the unit in which it would be dropped is dropped.
         resumes: Whether trials go on from where they stopped; otherwise each job trains from the beginning.
         save_seconds: What letting go of a trial and saving it takes.
+        release_seconds: In its place: (trial, resource, is kept) -> seconds until a worker has let go of it.
+        wait_seconds: (trial, start) -> what passes before a job begins, over and above the driver's.
         load_seconds: What loading a saved trial takes.
         warmup_seconds: What a worker's first job takes longer: imports, data, compilation.
         has_curves: Whether results carry the reports between rungs, as those of real workers do.
@@ -35,6 +37,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     drop: float = 0.0
     resumes: bool = True
     save_seconds: float = 0.0
+    release_seconds: Callable[[TrialId, int, bool], float] | None = None
+    wait_seconds: Callable[[TrialId, int], float] | None = None
     load_seconds: float = 0.0
     warmup_seconds: float = 0.0
     has_curves: bool = False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A predicted figure: the likeliest, and the lowest and highest over plausible continuations of the curves."""
+    """A predicted figure: the likeliest, and the lowest and highest over replays with other luck and continuations."""
 
     likely: float
     low: float
@@ -55,7 +55,7 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
     from rich.table import Table
 
     found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    has_spread = any(one.continued for one in predictions)
+    is_guessed = any(one.continued for one in predictions)
     columns: dict[str, Callable[[Prediction], str]] = {
         "scheduler": who,
         "workers": lambda one: f"{one.workers:,}",
@@ -74,8 +74,8 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
         del columns["trials"], columns["core hours"]
     else:  # other trials, other work: not to be compared by time
         del columns["speed-up"], columns["efficiency"]
-    if not has_spread:
-        del columns["or"], columns["or "], columns["guessed"]
+    if not is_guessed:
+        del columns["guessed"]
     for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
         del columns[name]
     for name in columns:
@@ -93,11 +93,16 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
 def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
     said = []
+    if any(one.wall_seconds.low < one.wall_seconds.high for one in predictions):
+        said.append(
+            "'or' is the span over replays with slightly other times and other plausible continuations of curves: "
+            "which of two results comes first decides what is promoted."
+        )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued > 0:
         said.append(
             f"Up to {share_text(worst.continued)} of the epochs ({_named(worst)}) were never trained: those curves are "
-            "continued by a fitted law, and 'or' is the span over other plausible continuations."
+            "continued by a fitted law."
         )
     for series in _series(predictions).values():
         useful = [one for one in series if one.efficiency >= 0.5]

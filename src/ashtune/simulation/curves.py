@@ -18,13 +18,16 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of ``size`` trials, None for any number.
 
     ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
-    -> seconds of training from one resource to the other.
+    -> seconds of training from one resource to the other. ``wait`` and ``release`` are what passes around each job: see
+    :class:`~ashtune.engines.simulated_training.Training`.
     """
 
     goal: Goal
     loss: Callable[[TrialId, int], float]
     seconds: Callable[[TrialId, int, int], float]
     timing: Timing = Timing()
+    wait: Callable[[TrialId, int], float] | None = None
+    release: Callable[[TrialId, int, bool], float] | None = None
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
@@ -35,18 +38,29 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
             found = loss(trial, resource)
             return {goal.metric: goal.value(found) if math.isfinite(found) else None}
 
-        timing = {"save_seconds": self.timing.save, "warmup_seconds": self.timing.warmup}
+        timing = {
+            "release_seconds": None if "save_seconds" in more else self.release,
+            "wait_seconds": self.wait,
+            "warmup_seconds": self.timing.warmup,
+        }
         return Training(metrics=metrics, seconds=self.seconds, **{**timing, **more})
 
 
 def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Curves:
     """Return curves that are what is known, and beyond it a continuation: the likeliest, or another draw."""
-    trials = traces.trials
+    trials, timing = traces.trials, traces.timing
+
+    def release(trial: TrialId, resource: int, is_kept: bool) -> float:
+        known = trials[trial].releases.get(resource)
+        return known if known is not None else timing.save if is_kept else 0.0
+
     return Curves(
         goal=traces.goal,
         loss=continuations.courses(draw),
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
-        timing=traces.timing,
+        timing=timing,
+        wait=lambda trial, start: trials[trial].waits.get(start, timing.handover),
+        release=release,
         size=len(trials),
     )
 

@@ -29,6 +29,9 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.reports.reasons import Deaths
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_rows import RESULT, SAVING, Work
+from ashtune.reports.timeline_times import time_shares
 from ashtune.simulation.traces import Timing, Trace, Traces
 
 FEWEST = 5
@@ -44,6 +47,8 @@ class _Told(msgspec.Struct):
     jobs: list[tuple[int, int, float]] = msgspec.field(default_factory=list)
     fails: bool = False
     is_withdrawn: bool = False
+    waits: dict[int, float] = msgspec.field(default_factory=dict)
+    releases: dict[int, float] = msgspec.field(default_factory=dict)
 
 
 class Recorder:
@@ -65,8 +70,7 @@ class Recorder:
         self._began = 0.0
         self._starts: list[float] = []
         self._deaths = Deaths()
-        self.jobs = 0
-        """Jobs that ended with a result or were broken off."""
+        self._jobs = 0
 
     def saw(self, event: Event) -> None:
         """Take in an event."""
@@ -93,30 +97,47 @@ class Recorder:
     def gave(self, order: Order) -> None:
         """Orders are not looked at."""
 
-    def traces(self, *, handover: float, workers: int) -> Traces:
+    def traces(self, scheduler: str, timeline: Timeline) -> Traces:
         """Return what was told.
 
         Args:
-            handover: Seconds from a report to the worker's next job, which a timeline knows.
-            workers: How many there were at a time.
+            scheduler: That of the study.
+            timeline: Of the same study: it knows what passed between a report and the worker's next job.
 
         Raises:
             StudyError: If no trial was trained at all.
         """
         warmup = self._take_out_warmup()
+        self._take_waits(timeline.work())
         told = [trial for trial in self._told if not trial.is_withdrawn]
         if not any(trial.jobs for trial in told):
             raise StudyError("no trial of this study was trained: there is nothing to predict from")
         later = _later_rate(told)
         usual = median(seconds / (target - start) for trial in told for start, target, seconds in trial.jobs)
+        shares = time_shares(timeline)
         timing = Timing(
-            start=median(self._starts),
-            handover=handover,
+            starts=tuple(sorted(self._starts)[: max(1, shares.places)]),
+            handover=shares.driver / max(1, self._jobs),
             save=fmean(self._saves) if self._saves else 0.0,
             warmup=warmup,
         )
         trials = [self._trace(trial, later, usual) for trial in told]
-        return Traces(goal=self._goal, trials=trials, timing=timing, workers=workers)
+        recorded = (scheduler, self._ladder, shares.places)
+        return Traces(goal=self._goal, trials=trials, timing=timing, recorded=recorded)
+
+    def _take_waits(self, work: Work) -> None:
+        """Note what passed around each job, to the microsecond: a replay of the same study is then the same study."""
+        bottom = {rung: (self._ladder.rungs[rung - 1] if rung else 0) for rung in range(len(self._ladder.rungs))}
+        rows = zip(work.trial.tolist(), work.rung.tolist(), work.kind.tolist(), work.ending.tolist(),
+                   work.driver.tolist(), work.seconds.tolist(), strict=True)  # fmt: skip
+        for trial, rung, kind, ending, driver, seconds in rows:
+            told = self._of(TrialId(trial))
+            if kind == SAVING:
+                told.releases[self._ladder.rungs[rung]] = driver + seconds
+            elif ending == RESULT:
+                start = next((job for job in told.jobs if job[0] == bottom[rung]), None)
+                if start is not None:
+                    told.waits[bottom[rung]] = driver + seconds - start[2]
 
     def _of(self, trial: TrialId) -> _Told:
         while trial >= len(self._told):
@@ -124,7 +145,7 @@ class Recorder:
         return self._told[trial]
 
     def _trained(self, event: JobFinished | JobPaused, reports: Curve) -> None:
-        self.jobs += 1
+        self._jobs += 1
         told = self._of(event.trial)
         while told.jobs and told.jobs[-1][1] > event.start:
             told.jobs.pop()
@@ -181,7 +202,7 @@ class Recorder:
         if told.jobs:
             start, target, seconds = told.jobs[-1]
             rate = seconds / (target - start) * (later if len(told.jobs) == 1 else 1.0)
-        return Trace(self._losses(told.reports), ends, clock, rate, told.fails)
+        return Trace(self._losses(told.reports), ends, clock, rate, told.fails, told.waits, told.releases)
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
         """Return the loss at each resource up to the last report; between two reports that of the one before."""

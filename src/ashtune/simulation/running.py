@@ -100,15 +100,16 @@ class _Watcher:
     """Shows a study to several folds."""
 
     def __init__(self, folds: Sequence[Seen]) -> None:
-        self._folds = folds
+        self._saw = [fold.saw for fold in folds]
+        self._gave = [fold.gave for fold in folds]
 
     def saw(self, event: Event) -> None:
-        for fold in self._folds:
-            fold.saw(event)
+        for saw in self._saw:
+            saw(event)
 
     def gave(self, order: Order) -> None:
-        for fold in self._folds:
-            fold.gave(order)
+        for gave in self._gave:
+            gave(order)
 
     def heard(self, progress: Progress) -> None:
         """Simulated workers report at rungs only."""

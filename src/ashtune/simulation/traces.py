@@ -8,10 +8,12 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from statistics import median
 
 import msgspec
 
 from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
 
 
 class Trace(msgspec.Struct):
@@ -23,6 +25,8 @@ class Trace(msgspec.Struct):
         clock: Seconds of training up to each of them, without disturbance.
         rate: Seconds a unit of resource beyond the last of them.
         fails: Whether it fails after what is known.
+        waits: Resource -> seconds that passed before its job from there began, where they are known.
+        releases: Resource -> seconds that letting go of it there took, where they are known.
     """
 
     losses: "array[float]"
@@ -30,6 +34,8 @@ class Trace(msgspec.Struct):
     clock: list[float]
     rate: float
     fails: bool = False
+    waits: dict[int, float] = msgspec.field(default_factory=dict)
+    releases: dict[int, float] = msgspec.field(default_factory=dict)
 
     @property
     def known(self) -> int:
@@ -54,26 +60,32 @@ class Trace(msgspec.Struct):
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """What a study's time goes into besides training, in seconds.
 
-    ``start`` until the first worker is there, ``handover`` between a report and the worker's next job, ``save`` for a
-    checkpoint, ``warmup`` what a worker's first job takes longer.
+    ``starts`` until each worker was there, the first to come first; ``handover`` between a report and the worker's next
+    job, ``save`` for a checkpoint, ``warmup`` what a worker's first job takes longer.
     """
 
-    start: float = 0.0
+    starts: tuple[float, ...] = ()
     handover: float = 0.0
     save: float = 0.0
     warmup: float = 0.0
+
+    def start(self, number: int) -> float:
+        """Return when a worker joins, in seconds since the study's start: as recorded, others like the median one."""
+        if number < len(self.starts):
+            return self.starts[number]
+        return median(self.starts) if self.starts else 0.0
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
     """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
 
-    ``workers`` is on how many they were recorded, 0 if they come from a table.
+    ``recorded`` is how: by which scheduler, on which ladder, on how many workers; None if they come from a table.
     """
 
     goal: Goal
     trials: Sequence[Trace]
     timing: Timing
-    workers: int = 0
+    recorded: tuple[str, Ladder, int] | None = None
 
     @property
     def best_loss(self) -> float:

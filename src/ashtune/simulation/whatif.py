@@ -2,11 +2,15 @@
 
 Rule 1: the same trials in the same order. What was trained is known; what was not is continued
 (:mod:`ashtune.simulation.continuation`), and its share is said.
-Rule 2: the same controller, schedulers and loop as everywhere; only time is virtual.
+Rule 2: asynchronous halving is a game of chance with times. A prediction is the median over replays whose jobs take a
+little more or less, unless it is of the study as it was recorded, whose times are known.
+Rule 3: the same controller, schedulers and loop as everywhere; only time is virtual.
 """
 
 import math
+import random
 from collections.abc import Callable, Sequence
+from statistics import median
 
 import msgspec
 
@@ -25,8 +29,10 @@ from ashtune.simulation.running import simulate
 from ashtune.simulation.traces import Traces
 
 DRAWS = 10
-"""Plausible continuations over which a spread is taken."""
-MOST_WORKERS = 1 << 20
+"""Replays besides the likeliest: other plausible continuations, other luck with times."""
+JITTER = 0.01
+"""The standard deviation of the logarithm of a job's time, in those replays. Which of two results comes first decides
+what is promoted, so that a hundredth changes more than a hundredth."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -37,11 +43,6 @@ class Choice(msgspec.Struct, frozen=True):
     reduction_factor: str
     workers: int
     trials: int
-
-    @property
-    def key(self) -> tuple[str, Ladder, int, int]:
-        """What tells it from others."""
-        return self.scheduler, self.ladder, self.workers, self.trials
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +64,12 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 class Oracle:
     """Answers what a recorded study would have taken.
 
+    A replay's draw 0 has the likeliest curves and the recorded times.
+
     Args:
         traces: Its trials.
         decision_seconds: What each decision costs the driver.
-        draws: How many plausible continuations a spread is taken over.
+        draws: Over how many replays, besides the likeliest, medians and spreads are taken.
         seed: Decides which.
 
     Raises:
@@ -75,7 +78,7 @@ class Oracle:
 
     def __init__(self, traces: Traces, *, decision_seconds: float = 0.0, draws: int = DRAWS, seed: int = 0) -> None:
         self.traces = traces
-        self._driver = Driver(decision_seconds, traces.timing.handover)
+        self._driver = Driver(decision_seconds)
         self._draws = draws
         self._continuations = Continuations(traces, seed)
         self._alone: dict[tuple[str, Ladder, int], float] = {}
@@ -98,33 +101,43 @@ class Oracle:
             self._known[choice, draw] = self._replay(choice, draw)
         return self._known[choice, draw]
 
-    def prediction(self, choice: Choice, *, is_as_recorded: bool = False) -> Prediction:
+    def is_as_recorded(self, choice: Choice) -> bool:
+        """Whether a choice is that of the recorded study: then nothing about it is luck."""
+        return self.traces.recorded == (choice.scheduler, choice.ladder, choice.workers) and choice.trials == len(
+            self.traces.trials
+        )
+
+    def wall_seconds(self, choice: Choice) -> float:
+        """Return the wall time of a choice: the median of its replays; as recorded, that of the one without luck."""
+        return median(one.wall for one in self._replays(choice))
+
+    def prediction(self, choice: Choice) -> Prediction:
         """Return what a choice would have taken, with its spread."""
-        likely = self.replayed(choice)
-        others = [self.replayed(choice, draw) for draw in range(1, self._draws + 1)] if likely.continued else []
-        goal, alone = self.traces.goal, self._seconds_alone(choice)
-        bests = [goal.value(one.best) for one in (likely, *others) if math.isfinite(one.best)]
-        speed_up = alone / likely.wall if likely.wall > 0 else 1.0
+        replays = self._replays(choice)
+        likely, walls = replays[0], [one.wall for one in replays]
+        goal, wall = self.traces.goal, median(walls)
+        bests = [goal.value(one.best) for one in replays if math.isfinite(one.best)]
+        speed_up = self.wall_seconds(_with(choice, workers=1)) / wall if wall > 0 else 1.0
         return Prediction(
             scheduler=choice.scheduler,
             reduction_factor=choice.reduction_factor,
             workers=choice.workers,
             trials=choice.trials,
-            wall_seconds=_span([one.wall for one in (likely, *others)]),
+            wall_seconds=Span(wall, min(walls), max(walls)),
             first_seconds=likely.first,
             speed_up=speed_up,
             efficiency=speed_up / choice.workers,
             utilisation=likely.utilisation,
             epochs=likely.epochs,
             continued=likely.continued / likely.epochs if likely.epochs else 0.0,
-            best=_span(bests) if bests else None,
-            is_as_recorded=is_as_recorded,
+            best=Span(goal.value(likely.best), min(bests), max(bests)) if bests else None,
+            is_as_recorded=self.is_as_recorded(choice),
         )
 
     def fewest_workers(self, choice: Choice, deadline: float) -> Choice | None:
         """Return the choice with the fewest workers that are done in ``deadline`` seconds; None if no number is."""
         enough = 1
-        while self.replayed(_with(choice, workers=enough)).wall > deadline:
+        while not self._is_done(choice, enough, deadline):
             if enough >= max(1, choice.trials):  # more have nothing to do
                 return None
             enough = min(2 * enough, choice.trials)
@@ -135,21 +148,23 @@ class Oracle:
 
         def is_too_dear(trials: int) -> bool:
             tried = _with(choice, trials=trials)
-            return tried.workers * self.replayed(tried).wall > worker_seconds
+            return tried.workers * self.wall_seconds(tried) > worker_seconds
 
         too_many = _least(1, choice.trials + 1, lambda n: n > choice.trials or is_too_dear(n))
         return _with(choice, trials=too_many - 1) if too_many > 1 else None
 
     def _is_done(self, choice: Choice, workers: int, deadline: float) -> bool:
-        return self.replayed(_with(choice, workers=workers)).wall <= deadline
+        return self.wall_seconds(_with(choice, workers=workers)) <= deadline
 
-    def _seconds_alone(self, choice: Choice) -> float:
-        return self.replayed(_with(choice, workers=1)).wall
+    def _replays(self, choice: Choice) -> list[Replayed]:
+        draws = 0 if self.is_as_recorded(choice) else self._draws
+        return [self.replayed(choice, draw) for draw in range(draws + 1)]
 
     def _replay(self, choice: Choice, draw: int) -> Replayed:
         curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
-        stays = [Stay(self.traces.timing.start)] * choice.workers
-        workers = SimulatedWorkers(curves.training(), workers=stays, driver=self._driver)
+        training = curves.training(stretch=_luck if draw else None)
+        stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
+        workers = SimulatedWorkers(training, workers=stays, seed=draw, driver=self._driver)
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
         scheduler = scheduler_named(choice.scheduler)(choice.ladder, choice.trials)
         wall = simulate(scheduler, workers, [tally, seen], trials=choice.trials, goal=goal)
@@ -217,5 +232,5 @@ def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
     return low
 
 
-def _span(values: Sequence[float]) -> Span:
-    return Span(values[0], min(values), max(values))
+def _luck(chance: random.Random) -> float:
+    return math.exp(chance.gauss(0.0, JITTER))

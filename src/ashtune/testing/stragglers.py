@@ -5,7 +5,7 @@ https://arxiv.org/abs/1810.05934, appendix A.1: reduction factor 4, rungs 1 to 2
 its rung's resource, times ``1 + |z|``, and is dropped with a probability in each unit of time. Losses are one uniform
 number a configuration; nothing is resumed. A dropped job goes back to the rule that gave it, as the paper leaves open
 and an independent reference has it: synchronous halving puts it at the end of its rung's list, asynchronous halving
-takes the promotion back (a study gives the same job again instead, which at high drop rates trains up to a tenth more
+takes the promotion back (a study gives the same job again instead, which at high drop rates trains up to a third more
 configurations to the top).
 """
 
