@@ -7,16 +7,18 @@ from ashtune.errors import AshtuneError, InvalidConfiguration
 if TYPE_CHECKING:
     from ashtune.ladder import Ladder
     from ashtune.studies import Study
+    from ashtune.training.fused.objective import fused
     from ashtune.training.trial import Trial
     from ashtune.tune import tune
 
 __version__ = "0.1.0"
-__all__ = ["AshtuneError", "InvalidConfiguration", "Ladder", "Study", "Trial", "__version__", "tune"]
+__all__ = ["AshtuneError", "InvalidConfiguration", "Ladder", "Study", "Trial", "__version__", "fused", "tune"]
 
 _HOMES = {
     "Ladder": "ashtune.ladder",
     "Study": "ashtune.studies",
     "Trial": "ashtune.training.trial",
+    "fused": "ashtune.training.fused.objective",
     "tune": "ashtune.tune",
 }
 

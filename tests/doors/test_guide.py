@@ -42,3 +42,12 @@ def test_how_many_nodes_is_answered_by_its_own_commands(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.splitlines()[0]) > 0
+
+
+@pytest.mark.timeout(300)
+def test_the_page_on_tuning_s_model_in_jax_is_tuned(home: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    (code,) = [block for block in python_blocks("tuning.md") if "ashtune.fused(" in block]
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'rate': " in done.stdout

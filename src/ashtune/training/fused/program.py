@@ -1,0 +1,162 @@
+"""One compiled program for all trials of the same shapes: lanes of it are trained side by side.
+
+Rule 1: every trial sees the same batches in the same order at the same epoch: the order depends on the epoch alone. So
+lanes share each batch's read, and a trial's result does not depend on its companions.
+Rule 2: initial states depend on the shapes alone, by the same key for every trial. Trials differ by their
+configurations, not by their luck.
+Rule 3: the first epoch and the last are arguments of the compiled program: another rung compiles nothing.
+Rule 4: a lane that is no longer finite says so for itself; the others go on.
+"""
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from ashtune.errors import ObjectiveError
+from ashtune.training.fused.recipe import Data, Recipe, State, Static, stacked
+
+MOST_EPOCHS = 64
+"""Epochs a call trains at most: so many rows of metrics are kept for it."""
+FINITE = "finite"
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What lanes reported: by metric, (epochs, lanes); and whether each lane was finite after each epoch."""
+
+    metrics: dict[str, Any]
+    finite: Any
+
+    def report(self, epoch: int, lane: int) -> dict[str, float]:
+        """Return one lane's metrics of an epoch, counted from 0 in this call."""
+        return {name: float(values[epoch, lane]) for name, values in self.metrics.items()}
+
+
+class LanesProgram:
+    """The program for one choice of static hyperparameters and a number of lanes.
+
+    Args:
+        recipe: What is trained.
+        static: The static hyperparameters.
+        lanes: How many are trained side by side.
+        seed: Of initial states and of the batches' order.
+
+    ``compile_seconds`` is what tracing and compiling took so far, apart from training.
+    """
+
+    def __init__(self, recipe: Recipe, static: Static, lanes: int, seed: int = 0) -> None:
+        self._recipe = recipe
+        self._static = dict(static)
+        self._batch = recipe.examples_a_batch(static)
+        self._examples = _examples(recipe.train)
+        self._seed = seed
+        self._compiled: Any = None
+        self.lanes = lanes
+        self.compile_seconds = 0.0
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each."""
+        import jax
+
+        init = jax.vmap(lambda numbers: self._recipe.init(jax.random.key(self._seed), {**self._static, **numbers}))
+        return init(_arrays(lanes))
+
+    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
+        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on.
+
+        Args:
+            state: Of the lanes, stacked along the first axis; it is kept as it is.
+            lanes: Their numbers.
+            start: Epochs they are trained already.
+            stop: Epochs they are trained then.
+        """
+        import numpy as np
+
+        arguments = (state, _arrays(lanes), (start, stop), (self._recipe.train, self._recipe.validation))
+        if self._compiled is None:
+            self._compile(arguments)
+        state, rows = self._compiled(*arguments)
+        kept = {name: np.asarray(values)[: stop - start] for name, values in rows.items()}
+        finite = kept.pop(FINITE)
+        return state, Trained(kept, finite)
+
+    def _compile(self, arguments: Any) -> None:
+        import jax
+
+        began = perf_counter()
+        self._compiled = jax.jit(self._run).lower(*arguments).compile()
+        self.compile_seconds += perf_counter() - began
+
+    def _run(self, state: State, numbers: Any, stretch: tuple[Any, Any], data: tuple[Data, Data]) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        (start, stop), (train, validation) = stretch, data
+
+        def epoch(number: Any, carried: Any) -> Any:
+            states, rows = carried
+            states, during = self._epoch(states, numbers, number, train)
+            after = jax.vmap(self._recipe.evaluate, in_axes=(0, None))(states, validation)
+            row = {**during, **after, FINITE: _finite(states)}
+            return states, {name: rows[name].at[number - start].set(row[name]) for name in rows}
+
+        shapes = jax.eval_shape(lambda: self._row(state, numbers, train, validation))
+        rows = {name: jnp.zeros((MOST_EPOCHS, *found.shape), found.dtype) for name, found in shapes.items()}
+        return jax.lax.fori_loop(start, stop, epoch, (state, rows))
+
+    def _row(self, state: State, numbers: Any, train: Data, validation: Data) -> dict[str, Any]:
+        import jax
+
+        states, during = self._epoch(state, numbers, 0, train)
+        after = jax.vmap(self._recipe.evaluate, in_axes=(0, None))(states, validation)
+        return {**during, **after, FINITE: _finite(states)}
+
+    def _epoch(self, states: State, numbers: Any, epoch: Any, train: Data) -> tuple[State, dict[str, Any]]:
+        """Take a step of all lanes for each batch of an epoch; the last batch may be smaller."""
+        import jax
+        import jax.numpy as jnp
+
+        order = jax.random.permutation(jax.random.fold_in(jax.random.key(self._seed), epoch), self._examples)
+        whole, rest = divmod(self._examples, self._batch)
+
+        def step(states: State, places: Any) -> tuple[State, Any]:
+            batch = jax.tree.map(lambda array: array[places], train)
+            one = jax.vmap(lambda state, lane: self._recipe.step(state, batch, {**self._static, **lane}))
+            stepped: tuple[State, Any] = one(states, numbers)
+            return stepped
+
+        sums: dict[str, Any] = {}
+        if whole:
+            states, found = jax.lax.scan(step, states, order[: whole * self._batch].reshape(whole, self._batch))
+            sums = {name: values.sum(axis=0) for name, values in found.items()}
+        if rest:
+            states, found = step(states, order[whole * self._batch :])
+            sums = {name: sums.get(name, 0.0) + values for name, values in found.items()}
+        steps = jnp.asarray(whole + bool(rest))
+        return states, {name: total / steps for name, total in sums.items()}
+
+
+def _arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    import jax.numpy as jnp
+
+    return {name: jnp.asarray(values) for name, values in stacked(lanes).items()}
+
+
+def _finite(states: State) -> Any:
+    """Return for each lane whether all its numbers are finite."""
+    import jax
+    import jax.numpy as jnp
+
+    leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    flags = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in leaves]
+    return jnp.stack(flags).all(axis=0)
+
+
+def _examples(data: Data) -> int:
+    import jax
+
+    sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1:
+        raise ObjectiveError(f"the training data has {sorted(sizes)} examples; give arrays with as many each")
+    return sizes.pop()

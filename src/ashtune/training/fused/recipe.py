@@ -1,0 +1,82 @@
+"""What a user gives to be trained as lanes: pure functions, the data, and which hyperparameters are static."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune.errors import InvalidConfiguration, ObjectiveError
+
+State = Any
+"""A pytree of arrays: parameters, optimizer state, whatever a step changes."""
+Data = Any
+"""A pytree of arrays whose first axis counts examples."""
+Static = tuple[tuple[str, Any], ...]
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of fused training.
+
+    Args:
+        init: (key, configuration) -> state.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
+        evaluate: (state, data) -> metrics, after each epoch, on the validation data.
+        train: What batches are taken from.
+        validation: What ``evaluate`` gets.
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it.
+        static: Hyperparameters that change shapes or the program. They reach the functions as they are; all others
+            as numbers that JAX traces, one a lane.
+    """
+
+    init: Callable[[Any, Mapping[str, Any]], State]
+    step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
+    evaluate: Callable[[State, Data], Mapping[str, Any]]
+    train: Data
+    validation: Data
+    batch_size: int | str
+    static: tuple[str, ...] = ()
+
+    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        """Return the static part of a configuration, which names its program, and the numbers of its lane.
+
+        Raises:
+            ObjectiveError: If a static hyperparameter is missing, or another is no number.
+            InvalidConfiguration: If a number is not finite.
+        """
+        for name in self.static:
+            if name not in configuration:
+                raise ObjectiveError(f"static={name!r} is no hyperparameter; there are {', '.join(configuration)}")
+        lane: dict[str, float] = {}
+        for name, value in configuration.items():
+            if name in self.static:
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise ObjectiveError(
+                    f"{name}={value!r} is no number, and lanes differ in numbers only; name it in static=[{name!r}]"
+                )
+            if not math.isfinite(value):
+                raise InvalidConfiguration(f"{name}={value!r} is not finite")
+            lane[name] = float(value)
+        return tuple((name, configuration[name]) for name in self.static), lane
+
+    def examples_a_batch(self, static: Static) -> int:
+        """Return the batch size of a program.
+
+        Raises:
+            ObjectiveError: If it is not a whole number of at least 1, or is no static hyperparameter.
+        """
+        size = self.batch_size
+        if isinstance(size, str):
+            if size not in dict(static):
+                raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
+            size = dict(static)[size]
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
+        return size
+
+
+def stacked(lanes: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Return the numbers of several lanes by hyperparameter."""
+    return {name: [lane[name] for lane in lanes] for name in (lanes[0] if lanes else ())}

@@ -1,0 +1,230 @@
+"""Lanes of one program: each is what it would be alone, whatever its companions and however its epochs are cut."""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram, Trained
+from ashtune.training.fused.recipe import Recipe
+
+jax = pytest.importorskip("jax", reason="JAX is not installed")
+EXAMPLES, FEATURES = 50, 3
+
+
+def data(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    x = chance.normal(size=(EXAMPLES, FEATURES))
+    return x, np.tanh(x @ np.array([1.0, -2.0, 0.5]))
+
+
+def init(key: Any, config: Mapping[str, Any]) -> Any:
+    import jax.numpy as jnp
+
+    below, above = jax.random.split(key)
+    weights = [jax.random.normal(below, (FEATURES, config["width"])), jax.random.normal(above, (config["width"],))]
+    return {"weights": weights, "speed": jax.tree.map(jnp.zeros_like, weights)}
+
+
+def loss(weights: Any, x: Any, y: Any) -> Any:
+    import jax.numpy as jnp
+
+    return ((jnp.tanh(x @ weights[0]) @ weights[1] - y) ** 2).mean()
+
+
+def step(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
+    found, slope = jax.value_and_grad(loss)(state["weights"], *batch)
+    rate, momentum = config["rate"], config["momentum"]
+    speed = jax.tree.map(lambda v, g: momentum * v - rate * g, state["speed"], slope)
+    return {"weights": jax.tree.map(lambda w, v: w + v, state["weights"], speed), "speed": speed}, {"training": found}
+
+
+def evaluate(state: Any, validation: Any) -> Any:
+    return {"loss": loss(state["weights"], *validation)}
+
+
+RECIPE = Recipe(
+    init=init, step=step, evaluate=evaluate, train=data(0), validation=data(1),
+    batch_size="batch", static=("width", "batch"),
+)  # fmt: skip
+LANES = [{"rate": 0.2 / (1 + lane), "momentum": 0.1 * lane} for lane in range(6)]
+STATIC = (("width", 4), ("batch", 16))  # three whole batches and a rest of two
+
+
+@pytest.fixture(autouse=True)
+def in_float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC) -> list[Trained]:
+    program = LanesProgram(RECIPE, static, len(lanes))
+    state, found = program.fresh(lanes), []
+    for start, stop in pairwise(cuts):
+        state, part = program.train(state, lanes, start, stop)
+        found.append(part)
+    return found
+
+
+@pytest.mark.parametrize("static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))])
+def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
+    (together,) = trained(LANES, [0, 20], static)
+    assert together.metrics["loss"].shape == (20, 6)
+    for lane, numbers in enumerate(LANES):
+        (alone,) = trained([numbers], [0, 20], static)
+        for name in ("loss", "training"):
+            np.testing.assert_allclose(together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9)
+
+
+def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothing_anew() -> None:
+    (whole,) = trained(LANES, [0, 13])
+    parts = trained(LANES, [0, 1, 2, 4, 8, 13])
+    for name, values in whole.metrics.items():
+        np.testing.assert_array_equal(values, np.concatenate([part.metrics[name] for part in parts]))
+    program = LanesProgram(RECIPE, STATIC, 2)
+    state, _ = program.train(program.fresh(LANES[:2]), LANES[:2], 0, 1)
+    before = program.compile_seconds
+    program.train(state, LANES[2:4], 7, MOST_EPOCHS + 7)
+    assert program.compile_seconds == before > 0
+
+
+def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_notice() -> None:
+    wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
+    (found,) = trained(wild, [0, 30])
+    (calm,) = trained(LANES, [0, 30])
+    assert not found.finite[-1, 2]
+    assert np.delete(found.finite, 2, axis=1).all()
+    np.testing.assert_allclose(np.delete(found.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9)
+
+
+def test_an_epoch_s_training_metrics_are_the_mean_over_its_steps() -> None:
+    (found,) = trained([{"rate": 0.0, "momentum": 0.0}], [0, 3], (("width", 4), ("batch", 25)))
+    program = LanesProgram(RECIPE, (("width", 4), ("batch", 25)), 1)
+    weights = jax.tree.map(lambda leaf: leaf[0], program.fresh([{"rate": 0.0, "momentum": 0.0}])["weights"])
+    np.testing.assert_allclose(found.metrics["training"][:, 0], float(loss(weights, *RECIPE.train)), rtol=1e-9)
+
+
+def test_a_configuration_is_parted_into_its_program_and_its_lane() -> None:
+    parted = RECIPE.parted({"rate": 1, "width": 8, "batch": 2, "momentum": 0.5})
+    assert parted == ((("width", 8), ("batch", 2)), {"rate": 1.0, "momentum": 0.5})
+    with pytest.raises(ObjectiveError, match="name it in static="):
+        RECIPE.parted({"rate": "fast", "width": 8, "batch": 2})
+    with pytest.raises(ObjectiveError, match="'batch' is no hyperparameter; there are rate, width"):
+        RECIPE.parted({"rate": 0.1, "width": 8})
+    with pytest.raises(InvalidConfiguration, match="rate=nan is not finite"):
+        RECIPE.parted({"rate": math.nan, "width": 8, "batch": 2})
+    with pytest.raises(ObjectiveError, match="batch_size=0 is not a whole number"):
+        LanesProgram(RECIPE, (("width", 8), ("batch", 0)), 1)
+
+
+def objective(**more: Any) -> Any:
+    given = {"train": data(0), "validation": data(1), "batch_size": 16, "static": ["width"], **more}
+    return ashtune.fused(init, step, evaluate, **given)
+
+
+def test_what_is_no_recipe_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"static=\['width'\]"):
+        objective(static="width")
+    with pytest.raises(ObjectiveError, match="batch_size='batch' is not static"):
+        objective(batch_size="batch")
+    with pytest.raises(ObjectiveError, match="batch_size=0"):
+        objective(batch_size=0)
+
+
+SPACE = {"rate": (0.01, 0.3), "momentum": (0.0, 0.9), "width": [2, 5]}
+
+
+def reports(study: ashtune.Study) -> dict[tuple[int, int], float]:
+    frame = study.curves_dataframe()
+    return {
+        (trial, resource): value for trial, resource, value in zip(frame.trial, frame.resource, frame.loss, strict=True)
+    }
+
+
+def tuned(folder: Path, function: Any = None, **more: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {"trials": 12, "max_resource": 16, "workers": 2, "quiet": True, **more}
+    return ashtune.tune(function or objective(), SPACE, metric="loss", mode="min", directory=folder, **settings)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "ashtune" / "jax"
+
+
+def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(tmp_path: Path, cache: Path) -> None:
+    study = tuned(tmp_path / "s")
+    assert study.loaded.tally.failures.total == 0
+    assert study.best.resource >= 8
+    reported = sorted(resource for trial, resource in reports(study) if trial == study.best.trial)
+    assert reported == list(range(1, study.best.resource + 1))
+    assert list(cache.iterdir())
+
+
+class BrokenOff:
+    """A trial that is paused after some epochs of those it should be trained for."""
+
+    def __init__(self, after: int, state: Any = None, start: int = 0) -> None:
+        self.config, self.target, self.start = {"rate": 0.1, "momentum": 0.5, "width": 5}, 100, start
+        self._after, self.saved, self.losses = after, state, list[float]()
+
+    def restore(self) -> Any:
+        return self.saved
+
+    def epochs(self) -> Iterator[int]:
+        return iter(range(self.start + 1, self._after + 1))
+
+    def report(self, **metrics: float) -> None:
+        self.losses.append(metrics["loss"])
+
+    def save(self, state: Any) -> None:
+        self.saved = state
+
+
+def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(cache: Path) -> None:
+    function, whole = objective(), BrokenOff(100)
+    function(whole)
+    state, losses, start = None, [], 0
+    for after in (3, 4, 70, 100):
+        part = BrokenOff(after, state, start)
+        function(part)
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(part.saved))
+        state, start = part.saved, after
+        losses += part.losses
+    assert losses == whole.losses
+
+
+def test_a_trial_s_reports_do_not_depend_on_workers_or_on_who_resumes_it(tmp_path: Path, cache: Path) -> None:
+    one = reports(tuned(tmp_path / "one", workers=1, max_resource=8))
+    two = reports(tuned(tmp_path / "two", workers=2, max_resource=8))
+    common = one.keys() & two.keys()
+    assert len(common) > 20
+    for key in common:
+        assert one[key] == two[key], key
+
+
+def test_a_trial_that_leaves_the_finite_numbers_fails_with_its_epoch_and_configuration(
+    tmp_path: Path, cache: Path
+) -> None:
+    wild = {"rate": 0.3, "momentum": 0.9, "width": 5}
+
+    def explodes(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
+        import jax.numpy as jnp
+
+        state, found = step(state, batch, config)
+        is_wild = (config["rate"] > 0.299) & (config["momentum"] > 0.899)
+        return jax.tree.map(lambda leaf: jnp.where(is_wild, jnp.inf, leaf), state), found
+
+    function = ashtune.fused(
+        init, explodes, evaluate, train=data(0), validation=data(1), batch_size=16, static=["width"]
+    )
+    study = tuned(tmp_path / "s", function, enqueue=[wild])
+    (group,) = study.loaded.tally.failures.groups()
+    assert (group.count, group.trial) == (1, 0)
+    assert "the state is not finite after epoch 1, with rate=0.3, momentum=0.9, width=5" in group.reason
