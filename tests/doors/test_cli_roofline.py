@@ -191,9 +191,17 @@ def test_the_page_is_self_contained_and_has_the_figure(ashtune: Ashtune, idle: N
 
 
 def test_a_page_that_cannot_be_written_gets_one_line(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
-    status, _, err = ashtune(*ROOF, *STEP, "--html", str(tmp_path / "nowhere" / "page.html"))
-    assert status == 2
+    status, out, err = ashtune(*ROOF, *STEP, "--html", str(tmp_path / "nowhere" / "page.html"))
+    assert (status, out) == (2, "")  # nothing was measured or said before
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_roofline_that_cannot_be_kept_is_refused_before_anything_is_measured(
+    ashtune: Ashtune, idle: None, tmp_path: Path
+) -> None:
+    status, out, err = ashtune(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere"))
+    assert (status, out) == (2, "")
+    assert "give the directory of a study" in err
 
 
 def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:

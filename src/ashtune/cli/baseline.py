@@ -59,14 +59,11 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be before a series is run that may take hours."""
+    from ashtune.cli.showing import check_page
     from ashtune.errors import SettingsError
     from ashtune.limits import check_whole
-    from ashtune.reports.plots import go
 
-    if given.html:
-        go()
-        if not Path(given.html).absolute().parent.is_dir():
-            raise SettingsError(f"--html {given.html}: no such folder; give a file in one that there is")
+    check_page(given.html)
     if given.workers is not None:
         check_whole("workers", given.workers)
         if not given.parallel:

@@ -47,14 +47,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Measure, place, and show."""
-    from ashtune.reports.plots import go
     from ashtune.reports.roofline import Placed, keep
     from ashtune.reports.text import show_json
     from ashtune.training.roofline import place
 
     _check(given)
-    if given.html:
-        go()  # a missing plotly is said before anything is measured
     step = _step(given)
     machine = _machine(given)
     if step is None and given.peak is None:
@@ -97,10 +94,14 @@ def environment(threads: int) -> Mapping[str, str]:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse figures that make no roofline before anything is measured."""
+    """Refuse what makes no roofline, or cannot be kept, before anything is measured."""
+    from ashtune.cli.showing import check_page
     from ashtune.errors import SettingsError
     from ashtune.training.roofline import check_above_zero
 
+    check_page(given.html)
+    if given.keep and not Path(given.keep).is_dir():
+        raise SettingsError(f"--keep {given.keep}: no such folder; give the directory of a study")
     units = {"peak": "Gflop/s", "bandwidth": "GB/s", "flops": "flop", "bytes": "bytes", "seconds": "s"}
     for name, unit in units.items():
         if getattr(given, name) is not None:

@@ -1,6 +1,7 @@
 """What commands print."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -35,6 +36,22 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
     show(profile_view(profile, top), stream)
     if (study.directory / NAME).exists():
         stream.write(f"flame graph: {study.directory / NAME}\n")
+
+
+def check_page(file: str | None) -> None:
+    """Refuse a page that could not be written, before what it shows is worked out.
+
+    Raises:
+        SettingsError: If plotly is not installed, or the page's folder is not there.
+    """
+    if not file:
+        return
+    from ashtune.errors import SettingsError
+    from ashtune.reports.plots import go
+
+    go()
+    if not Path(file).absolute().parent.is_dir():
+        raise SettingsError(f"--html {file}: no such folder; give a file in one that there is")
 
 
 def say(*lines: str) -> None:

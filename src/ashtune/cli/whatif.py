@@ -76,9 +76,9 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be answered before anything is replayed."""
+    from ashtune.cli.showing import check_page
     from ashtune.errors import SettingsError
     from ashtune.limits import check_number, check_whole
-    from ashtune.reports.plots import go
 
     check_whole("--draws", given.draws, at_least=0)
     check_whole("--cores-per-worker", given.cores_per_worker)
@@ -90,10 +90,7 @@ def _check(given: argparse.Namespace) -> None:
             raise SettingsError("--deadline looks for the number of workers; leave --workers out")
     if given.budget is not None:
         check_number("--budget", given.budget)
-    if given.html:
-        go()
-        if not Path(given.html).absolute().parent.is_dir():
-            raise SettingsError(f"--html {given.html}: no such folder; give a file in one that there is")
+    check_page(given.html)
 
 
 def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Choice]":
