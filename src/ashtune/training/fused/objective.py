@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ashtune.errors import ObjectiveError, SettingsError
 from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram
 from ashtune.training.fused.recipe import Data, Recipe, State, Static
+from ashtune.training.fused.sizing import Sizing, choose_lanes
 
 if TYPE_CHECKING:
     from ashtune.training.trial import Trial
@@ -55,6 +56,15 @@ class FusedObjective:
         if epoch < done:  # paused in the middle of a stretch: go there again
             state, _ = program.train(before, lanes, began, epoch)
         trial.save(_on_host(state))
+
+    def sizing(self, config: Mapping[str, Any]) -> Sizing:
+        """Return how many trials of this configuration's shapes one program should train side by side, and why.
+
+        It compiles and times a handful of programs: some ten seconds.
+        """
+        prepare_jax()
+        static, numbers = self._recipe.parted(config)
+        return choose_lanes(self._recipe, static, numbers, seed=self._seed)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to the workers: the recipe; programs are compiled where they run."""

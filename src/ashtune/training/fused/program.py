@@ -55,6 +55,12 @@ class LanesProgram:
         self.lanes = lanes
         self.compile_seconds = 0.0
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of memory that the compiled program works on: arguments, results and what lies between."""
+        found = self._compiled.memory_analysis()
+        return int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
+
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of new trials, a lane each."""
         import jax

@@ -1,0 +1,176 @@
+"""Many small models as lanes of one compiled program: how fast, how near to BLAS, and the same as alone.
+
+The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
+number that ``choose_lanes`` takes on its own. Operations are those of the matrix products, 6 m k n a layer and step (4
+for the first, whose input has no gradient); "BLAS" is numpy's product of the same shapes in float32, one after another,
+in the same run. Then a small study's trials as lanes against the same trials trained alone: by trial the largest
+relative difference of loss and accuracy at any epoch, and how many promotions they would change. Trials at the edge of
+divergence amplify the rounding of one epoch in the next, without end: in float64 too.
+
+Claims: >= 60 % of BLAS at the chosen number, which is within 10 % of the best of the sweep; 1e-9 in float64.
+
+    python benchmarks/fused_lanes.py [--json FILE]
+"""
+
+import os
+import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # XLA's threads are as many as the cores that it may use
+
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ashtune.demo import digits, lanes
+from ashtune.ladder import Ladder
+from ashtune.training.fused.program import LanesProgram
+from ashtune.training.fused.recipe import Recipe
+from ashtune.training.fused.sizing import choose_lanes, fastest_of
+from table import show
+
+SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size
+SWEEP = tuple(1 << power for power in range(9))
+TURN_SECONDS = 0.05
+TRIALS, EPOCHS, FACTOR = 48, 64, 2
+
+
+def recipe(dtype: type) -> Recipe:
+    """Return the demo's recipe on data of a type."""
+    data = digits.load()
+    return Recipe(
+        init=lanes.init,
+        step=lanes.step,
+        evaluate=lanes.evaluate,
+        train=(data.train_images.astype(dtype), data.train_labels),
+        validation=(data.validation_images.astype(dtype), data.validation_labels),
+        batch_size="batch_size",
+        static=lanes.STATIC,
+    )
+
+
+def products(width: int, depth: int, batch: int) -> list[tuple[int, int, int]]:
+    """Return (m, k, n) of the matrix products of a step: forward, of the weights, and of what lies below."""
+    sizes = [64, *[width] * depth, 10]
+    found = []
+    for layer, (below, above) in enumerate(pairwise(sizes)):
+        found += [(batch, below, above), (below, batch, above)]
+        if layer:
+            found.append((batch, above, below))
+    return found
+
+
+def blas_seconds(shapes: list[tuple[int, int, int]]) -> float:
+    """Return what numpy takes for these products, one after another."""
+    chance = np.random.default_rng(0)
+    pairs = [(chance.random((m, k), np.float32), chance.random((k, n), np.float32)) for m, k, n in shapes]
+    out = [np.empty((m, n), np.float32) for m, _, n in shapes]
+    best = float("inf")
+    for _ in range(200):
+        began = perf_counter()
+        for (a, b), c in zip(pairs, out, strict=True):
+            np.matmul(a, b, out=c)
+        best = min(best, perf_counter() - began)
+    return best
+
+
+def speed(width: int, depth: int, batch: int) -> list[Any]:
+    """Return a row: the sweep, the choice, and both against BLAS."""
+    found = recipe(np.float32)
+    config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width, "depth": depth, "batch_size": batch}  # fmt: skip  # noqa: E501
+    static, lane = found.parted(config)
+    sizing = choose_lanes(found, static, lane)
+    runs = {}
+    for count in SWEEP:
+        program, numbers = LanesProgram(found, static, count), [lane] * count
+        state, _ = program.train(program.fresh(numbers), numbers, 0, 1)
+        runs[count] = lambda program=program, state=state, numbers=numbers: program.train(state, numbers, 1, 2)
+    seconds = fastest_of(runs, TURN_SECONDS)  # type: ignore[arg-type]
+    best = min(seconds, key=lambda count: seconds[count])
+    shapes = products(width, depth, batch)
+    flops = 2 * sum(m * k * n for m, k, n in shapes)
+    blas = flops / blas_seconds(shapes)
+    steps = 1200 / batch
+    chosen = flops * steps / seconds[sizing.lanes]
+    return [
+        f"{width} x {depth}, {batch}", sizing.lanes, best, 1000 * seconds[1], 1000 * seconds[sizing.lanes],
+        1000 * seconds[best], seconds[sizing.lanes] / seconds[best], chosen / 1e9, blas / 1e9, chosen / blas,
+        sizing.bytes_a_lane / 1000,
+    ]  # fmt: skip
+
+
+def drawn(count: int) -> list[dict[str, Any]]:
+    """Return configurations of the demo's space, of two shapes."""
+    chance = np.random.default_rng(5)
+    return [
+        {
+            "learning_rate": float(10 ** chance.uniform(-4, 0)),
+            "momentum": float(chance.uniform(0, 0.99)),
+            "weight_decay": float(10 ** chance.uniform(-6, -2)),
+            "width": 64 if number % 2 else 32,
+            "depth": 1,
+            "batch_size": 64,
+        }
+        for number in range(count)
+    ]
+
+
+def trained(found: Recipe, configs: list[dict[str, Any]], together: int) -> dict[str, np.ndarray]:
+    """Return the metrics of all trials, (epochs, trials), trained so many at a time."""
+    rows: dict[str, np.ndarray] = {}
+    for static in {found.parted(config)[0] for config in configs}:
+        mine = [number for number, config in enumerate(configs) if found.parted(config)[0] == static]
+        for begin in range(0, len(mine), together):
+            pack = mine[begin : begin + together]
+            numbers = [found.parted(configs[number])[1] for number in pack]
+            program = LanesProgram(found, static, len(pack))
+            _, seen = program.train(program.fresh(numbers), numbers, 0, EPOCHS)
+            for name, values in seen.metrics.items():
+                rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values
+    return rows
+
+
+def promoted(accuracy: np.ndarray) -> list[set[int]]:
+    """Return who goes on from each rung of a synchronous study of these trials."""
+    ladder, going, result = Ladder(1, EPOCHS, FACTOR), list(range(accuracy.shape[1])), []
+    for number, rung in enumerate(ladder.rungs[:-1]):
+        ranked = sorted(going, key=lambda trial: (-accuracy[rung - 1, trial], trial))
+        going = ranked[: ladder.quota(number, len(going))]
+        result.append(set(going))
+    return result
+
+
+def sameness(dtype: type) -> list[Any]:
+    """Return a row: how far trials trained as lanes are from the same trials alone."""
+    import jax
+
+    configs = drawn(TRIALS)
+    with jax.enable_x64(dtype is np.float64):
+        found = recipe(dtype)
+        together, alone = trained(found, configs, 24), trained(found, configs, 1)
+    off = np.max([np.abs(together[name] / alone[name] - 1) for name in ("loss", "accuracy")], axis=0).max(axis=0)
+    calm = np.isfinite(off)  # of those that left the finite numbers nothing can be said
+    one, other = promoted(together["accuracy"]), promoted(alone["accuracy"])
+    changed = sum(len(a - b) for a, b in zip(one, other, strict=True))
+    return [
+        np.dtype(dtype).name, int(calm.sum()), f"{np.median(off[calm]):.1e}", int((off[calm] <= 1e-9).sum()),
+        int((off[calm] <= 1e-3).sum()), f"{off[calm].max():.1e}", f"{changed} of {sum(map(len, one))}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    columns = ["width x depth, batch", "chosen", "best", "ms alone", "ms chosen", "ms best", "chosen / best",
+               "Gflop/s", "BLAS", "of BLAS", "kB a lane"]  # fmt: skip
+    show("Lanes on one core: milliseconds a model's epoch", columns, [speed(*shape) for shape in SHAPES])
+    columns = ["type", "finite", "median", "within 1e-9", "within 1e-3", "largest", "promotions changed"]
+    title = f"{TRIALS} trials, {EPOCHS} epochs, as lanes against alone: largest relative difference by trial"
+    show(title, columns, [sameness(np.float64), sameness(np.float32)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

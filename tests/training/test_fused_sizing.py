@@ -1,0 +1,87 @@
+"""How many lanes: around what fits the cache, the fewest that are about as fast as the fastest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ashtune.reports.lanes import lanes_figure, lanes_words
+from ashtune.training.fused.recipe import Recipe
+from ashtune.training.fused.sizing import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
+
+jax = pytest.importorskip("jax", reason="JAX is not installed")
+
+
+@pytest.mark.parametrize(
+    ("fits", "tried"),
+    [
+        (1, [1, 2, 4]), (2, [1, 2, 4, 8]), (5, [1, 2, 4, 8, 16]), (16, [4, 8, 16, 32, 64]), (200, [32, 64, 128, 256]),
+        (10**6, [64, 128, 256]),
+    ],
+)  # fmt: skip
+def test_powers_of_two_around_what_fits_are_tried(fits: int, tried: list[int]) -> None:
+    assert around(fits) == tried
+
+
+def test_more_are_tried_as_long_as_more_is_better() -> None:
+    assert beyond({1: 4.0, 2: 3.0, 4: 2.0, 8: 1.0}) == [16, 32]
+    assert beyond({1: 4.0, 2: 3.0, 4: 1.0, 8: 2.0}) == [16, 32]
+    assert beyond({1: 4.0, 2: 1.0, 4: 2.0, 8: 2.0}) == []
+    assert beyond({64: 4.0, 128: 1.0}) == [256]
+    assert beyond({128: 4.0, 256: 1.0}) == []
+
+
+def test_more_lanes_are_taken_only_if_they_are_clearly_faster() -> None:
+    assert worthwhile({1: 1.0, 2: 0.99, 4: 0.98}) == 1
+    assert worthwhile({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39, 16: 0.8}) == 4
+
+
+def test_each_run_is_timed_by_its_lane() -> None:
+    calls = {1: 0, 4: 0}
+
+    def run(lanes: int) -> None:
+        calls[lanes] += 1
+
+    seconds = fastest_of({lanes: lambda lanes=lanes: run(lanes) for lanes in calls}, 0.0)  # type: ignore[misc]
+    assert seconds.keys() == calls.keys()
+    assert min(calls.values()) >= 5
+
+
+def recipe(width: int) -> Recipe:
+    import jax.numpy as jnp
+
+    def step(weights: Any, batch: Any, config: Mapping[str, Any]) -> Any:
+        slope = jax.grad(lambda w: ((batch @ w) ** 2).mean())(weights)
+        return weights - config["rate"] * slope, {}
+
+    return Recipe(
+        init=lambda key, config: jnp.ones((width, width)),
+        step=step,
+        evaluate=lambda weights, data: {"loss": (weights**2).mean()},
+        train=np.ones((64, width), np.float32),
+        validation=np.ones((1, width), np.float32),
+        batch_size=16,
+    )
+
+
+def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried() -> None:
+    found = choose_lanes(recipe(64), (), {"rate": 0.1}, cache_bytes=1 << 18)
+    assert found.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
+    assert found.lanes in found.seconds
+    assert {1, 2} <= found.seconds.keys()
+    assert found.compile_seconds > 0
+    larger = choose_lanes(recipe(128), (), {"rate": 0.1}, cache_bytes=1 << 18)
+    assert 3 < larger.bytes_a_lane / found.bytes_a_lane < 5
+
+
+def test_the_words_and_the_figure_say_what_was_measured() -> None:
+    sizing = Sizing(
+        lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003}, bytes_a_lane=50_000, cache_bytes=1_000_000, compile_seconds=1.0
+    )
+    said = lanes_words(sizing)
+    assert said.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
+    assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in said
+    assert list(lanes_figure(sizing).data[0].x) == [1, 4, 8]
+    alone = Sizing(lanes=1, seconds={1: 0.006, 2: 0.007}, bytes_a_lane=1, cache_bytes=1, compile_seconds=1.0)
+    assert lanes_words(alone).startswith("1 lane: no number of lanes that was tried is clearly faster")
