@@ -17,8 +17,7 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # XLA's threads are as many as the cores that it may use
+os.environ.setdefault("PJRT_NPROC", "1")
 
 from itertools import pairwise
 from time import perf_counter

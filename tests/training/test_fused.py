@@ -1,6 +1,9 @@
 """Lanes of one program: each is what it would be alone, whatever its companions and however its epochs are cut."""
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -156,6 +159,25 @@ def tuned(folder: Path, function: Any = None, **more: Any) -> ashtune.Study:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "ashtune" / "jax"
+
+
+def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
+    code = (
+        "import os, time; from pathlib import Path\n"
+        "from ashtune.training.fused.objective import prepare_jax; prepare_jax()\n"
+        "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, 512))).block_until_ready()\n"
+        "print(os.environ['PJRT_NPROC'], len(list(Path('/proc/self/task').iterdir())))"
+    )
+
+    def threads(count: int) -> list[int]:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(count), "OPENBLAS_NUM_THREADS": "1"}
+        environment.pop("PJRT_NPROC", None)
+        said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        return [int(word) for word in said.stdout.split()]
+
+    (one, few), (nine, many) = threads(1), threads(9)
+    assert (one, nine) == (1, 9)
+    assert many > few
 
 
 def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(tmp_path: Path, cache: Path) -> None:

@@ -19,8 +19,8 @@ from ashtune.training.fused.sizing import Sizing, choose_lanes
 if TYPE_CHECKING:
     from ashtune.training.trial import Trial
 
-CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+THREADS_VARIABLE = "PJRT_NPROC"
+"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
 
 
 class FusedObjective:
@@ -144,13 +144,12 @@ def fused(
 
 
 def prepare_jax() -> None:
-    """Let JAX keep compiled programs on disk, and use one thread where the worker has one; before its first use.
+    """Let JAX keep compiled programs on disk, and use as many threads as the worker has; before its first use.
 
     What the user has set stays as it is.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if os.environ.get("OMP_NUM_THREADS") == "1" and "xla_cpu_multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {ONE_THREAD}".strip()
+    if "OMP_NUM_THREADS" in os.environ:
+        os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:
