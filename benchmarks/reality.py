@@ -35,7 +35,6 @@ def steady(trial: ashtune.Trial) -> None:
 
 def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **more: Any) -> ashtune.Study:
     """Run for real."""
-    folder = Path(tempfile.mkdtemp(prefix="ashtune-reality-"))
     return ashtune.tune(
         function,
         space,
@@ -44,7 +43,6 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
         seed=seed,
         workers=workers,
         threads=1,
-        directory=folder / "study",
         quiet=True,
         **more,
     )
@@ -67,9 +65,13 @@ def main() -> None:
     rows, replays, predictions = [], [], []
     for name, function, space, more in studies:
         for seed in range(seeds):
-            one, two = (run(function, space, workers, seed, **more) for workers in (1, 2))
-            real = two.loaded.tally.wall_seconds
-            again, foretold = predicted(two, 2), predicted(one, 2)
+            with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
+                one, two = (
+                    run(function, space, workers, seed, directory=Path(folder, str(workers)), **more)
+                    for workers in (1, 2)
+                )
+                real = two.loaded.tally.wall_seconds
+                again, foretold = predicted(two, 2), predicted(one, 2)
             replays.append(abs(again / real - 1))
             predictions.append(abs(foretold / real - 1))
             rows.append([name, seed, one.loaded.tally.wall_seconds, real, again, f"{100 * (again / real - 1):+.1f} %",
