@@ -125,6 +125,15 @@ def test_the_most_trials_of_a_budget_cost_no_more_and_one_more_would(workers: in
     assert oracle.most_trials(choice, 0.1) is None
 
 
+def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
+    traces = known(8)
+    traces.trials[3].losses, traces.trials[3].fails = array("d"), True
+    oracle = Oracle(traces, draws=0)
+    one = oracle.prediction(oracle.choice("full", LADDER, 1))
+    assert one.continued == 0
+    assert one.best == Oracle(known(8), draws=0).prediction(oracle.choice("full", LADDER, 1)).best
+
+
 def test_a_driver_that_needs_time_makes_many_workers_useless() -> None:
     fast, slow = Oracle(known()), Oracle(known(), decision_seconds=5.0)
     choice = fast.choice("ash", LADDER, 40)
@@ -156,6 +165,8 @@ def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
     text = as_text(whatif_table([sure, unsure], metric="loss"))
     assert "1.5-2.5 s" in text
+    assert any("'or' is the span" in sentence for sentence in whatif_words([sure, unsure]))
+    assert whatif_words([sure]) == []
     assert "0.4-0.5" in text
     assert "30 %" in text
     assert "core hours" in text

@@ -93,7 +93,7 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
 def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
     said = []
-    if any(one.wall_seconds.low < one.wall_seconds.high for one in predictions):
+    if any(_or(one.wall_seconds, seconds_text) or (one.best and _or(one.best, number_text)) for one in predictions):
         said.append(
             "'or' is the span over replays with slightly other times and other plausible continuations of curves: "
             "which of two results comes first decides what is promoted."

@@ -189,8 +189,10 @@ class _Seen:
 
     def saw(self, event: Event) -> None:
         if type(event) is JobFinished:
-            known = max(event.start, self._trials[event.trial].known)
-            self.continued += max(0, event.resource - known)
+            trace = self._trials[event.trial]
+            if trace.fails and event.resource > trace.known:
+                return  # as it did
+            self.continued += max(0, event.resource - max(event.start, trace.known))
             if event.rung == self._top and self.first is None:
                 self.first = event.time
 
