@@ -35,7 +35,7 @@ def test_how_many_nodes_is_answered_by_its_own_commands(home: Path) -> None:
         elif "--budget" in command:
             assert "Best use of 20 core-hours" in said
         elif command[0] == "whatif":
-            assert "efficiency" in said
+            assert "cores used" in said
         else:
             assert "workers training" in said
     (code,) = python_blocks("how-many-nodes.md")

@@ -159,8 +159,8 @@ def prediction(workers: int, wall: Span, **more: object) -> Prediction:
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     sure = prediction(8, Span(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss")).splitlines() == [
-        "scheduler workers  wall time speed-up efficiency epochs best loss",
-        "ash 1/3         8 1 min 00 s        2       25 %     90       0.5",
+        "scheduler workers  wall time times faster cores used epochs best loss",
+        "ash 1/3         8 1 min 00 s            2       25 %     90       0.5",
     ]
     unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
     text = as_text(whatif_table([sure, unsure], metric="loss"))

@@ -192,6 +192,8 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _say(title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequence[str]", decision: float) -> None:
+    from rich.text import Text
+
     from ashtune.cli.showing import say
     from ashtune.reports.text import show
     from ashtune.reports.whatif import whatif_table
@@ -200,7 +202,8 @@ def _say(title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequ
         say(title)
         show(whatif_table(found, metric=study.settings.goal.metric), sys.stdout)
     notes = [f"The driver is taken to need {1e6 * decision:.0f} us a decision, as measured here."] if decision else []
-    say("", *words, *notes)
+    sys.stdout.write("\n")
+    show(Text("\n".join([*words, *notes])), sys.stdout)
 
 
 def _title(study: "Study", oracle: "Oracle") -> str:

@@ -1,7 +1,7 @@
 """What a study would have taken under other choices, as a table and a figure. Predictions come from a simulation."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -62,24 +62,25 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
         "trials": lambda one: f"{one.trials:,}",
         "wall time": lambda one: seconds_text(one.wall_seconds.likely),
         "or": lambda one: _or(one.wall_seconds, seconds_text),
-        "speed-up": lambda one: number_text(one.speed_up, 3),
-        "efficiency": lambda one: share_text(one.efficiency),
+        "times faster": lambda one: number_text(one.speed_up, 3),
+        "cores used": lambda one: share_text(one.efficiency),
         "core hours": lambda one: number_text(one.worker_hours, 3),
         f"{unit}s": lambda one: f"{one.epochs:,}",
         "guessed": lambda one: share_text(one.continued),
         f"best {metric}": lambda one: "none" if one.best is None else number_text(one.best.likely),
-        "or ": lambda one: "" if one.best is None else _or(one.best, number_text),
+        "or ": lambda one: "" if one.best is None else _or(one.best, lambda value: number_text(value, 3)),
     }
     if len({one.trials for one in predictions}) == 1:
         del columns["trials"], columns["core hours"]
     else:  # other trials, other work: not to be compared by time
-        del columns["speed-up"], columns["efficiency"]
+        del columns["times faster"], columns["cores used"]
     if not is_guessed:
         del columns["guessed"]
     for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
         del columns[name]
     for name in columns:
-        found.add_column(name, justify="left" if name == "scheduler" else "right", no_wrap=name == "scheduler")
+        justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
+        found.add_column(name, justify=justify, no_wrap=name == "scheduler", overflow="fold")
     before = ""
     for one in predictions:
         cells = [text(one) for text in columns.values()]
