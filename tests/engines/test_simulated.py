@@ -113,8 +113,8 @@ def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
 
 
 def test_each_job_begins_a_handover_after_its_order() -> None:
-    training = Training(metrics=metrics, seconds=seconds)
-    _, end = jobs_of(SimulatedWorkers(training, workers=1, driver=Driver(handover_seconds=0.5)), 4)
+    training = Training(metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5)
+    _, end = jobs_of(SimulatedWorkers(training, workers=1), 4)
     assert end == 4 * (2.0 + 0.5)
 
 
@@ -138,7 +138,8 @@ def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed:
     lost = [event for event in events if isinstance(event, WorkerLost)]
     joined = [event for event in events if isinstance(event, WorkerJoined)]
     assert len(lost) > 3
-    assert len(joined) >= 4 + len(lost) - 4  # those that died last may not have been replaced yet
+    replaced = [event.time + 1.0 for event in lost if event.time + 1.0 <= events[-1].time]
+    assert [event.time for event in joined] == [0.0] * 4 + replaced
     jobs = [(event.trial, event.rung) for event in events if isinstance(event, JobFinished)]
     assert len(jobs) == len(set(jobs))
     dead = {event.trial for event in lost if event.trial is not None}

@@ -69,7 +69,8 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
         found.saw(event)
     (trace,) = found.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
-    assert list(trace.losses) == [1.0, 0.5, 0.5, 0.25]  # epoch 3 was not reported
+    assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
+    assert trace.reports() == ([1, 2, 4], [1.0, 0.5, 0.25])
 
 
 def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:

@@ -210,7 +210,7 @@ def _title(study: "Study", oracle: "Oracle") -> str:
     from ashtune.reports.figures import plural, seconds_text
 
     tally, recorded = study.loaded.tally, oracle.traces.recorded
-    workers = plural(recorded[2] if recorded else 0, "worker")
+    workers = plural(recorded.workers if recorded else 0, "worker")
     return (
         f"What {study.settings.name} would have taken; recorded: {study.settings.scheduler} on {workers}, "
         f"{plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"

@@ -16,14 +16,16 @@ from typing import assert_never
 
 import msgspec
 
+from ashtune.engines.simulated_lives import Joining, Leaving, Lives
 from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training
 from ashtune.errors import StudyError
-from ashtune.events import Curve, Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.events import Curve, Event, JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order, Pause, Release, Train
 from ashtune.training.messages import Progress
 
 CHECKPOINT_BYTES = 1
+LONGEST_LIFE = 1e18
 
 
 class _Running(msgspec.Struct, eq=False, gc=False):
@@ -49,21 +51,7 @@ class _Saving(msgspec.Struct, frozen=True, gc=False):
     is_kept: bool
 
 
-class _Joining(msgspec.Struct, frozen=True):
-    """A worker on its way."""
-
-    worker: WorkerId
-    leaves: float
-
-
-class _Leaving(msgspec.Struct, frozen=True):
-    """A worker whose time is over."""
-
-    worker: WorkerId
-    is_dead: bool
-
-
-_Due = _Running | _Saving | _Joining | _Leaving
+_Due = _Running | _Saving | Joining | Leaving
 
 
 class SimulatedWorkers:
@@ -91,8 +79,8 @@ class SimulatedWorkers:
         began: float = 0.0,
     ) -> None:
         self._training = training
+        self._checkpoint = CHECKPOINT_BYTES if training.saves else None
         self._driver = driver or Driver()
-        self._deaths = deaths
         self._random = random.Random(seed)
         self._now = began
         self.driver_seconds = 0.0
@@ -103,13 +91,9 @@ class SimulatedWorkers:
         self._running: dict[WorkerId, _Running] = {}
         self._held: dict[WorkerId, int] = {}  # the resource of the trial that it holds
         self._free_at: dict[WorkerId, float] = {}
-        self._leaves: dict[WorkerId, float] = {}
-        self._gone: set[WorkerId] = set()
         self._warm: set[WorkerId] = set()
         stays = [Stay()] * workers if isinstance(workers, int) else workers
-        self._next_worker = first_worker
-        for stay in stays:
-            self._invite(max(began, stay.joins), stay.leaves)
+        self._lives = Lives(stays, deaths, self._random, self._push, first_worker=first_worker, began=began)
 
     def now(self) -> float:
         """Return the virtual time, in seconds since the study began."""
@@ -153,7 +137,7 @@ class SimulatedWorkers:
         """Begin to carry out an order; the outcome is due at its time."""
         if isinstance(order, Discard):
             return  # there are no files
-        if self._leaves and self._leaves.get(order.worker, math.inf) <= self._now:
+        if self._lives.is_gone(order.worker, self._now):
             return  # the worker is gone, as the driver will hear
         match order:
             case Train():
@@ -172,11 +156,11 @@ class SimulatedWorkers:
     def close(self) -> None:
         """Nobody has to be dismissed."""
 
-    def _happen(self, due: _Saving | _Joining | _Leaving, now: float, events: list[Event]) -> None:
+    def _happen(self, due: _Saving | Joining | Leaving, now: float, events: list[Event]) -> None:
         """Something is due: append the event that the driver takes at ``now``, if it is still true."""
         match due:
             case _Saving():
-                if due.worker not in self._gone:
+                if not self._lives.has_left(due.worker):
                     events.append(
                         TrialReleased(
                             now,
@@ -184,14 +168,14 @@ class SimulatedWorkers:
                             trial=due.trial,
                             resource=due.resource,
                             seconds=due.seconds,
-                            checkpoint=CHECKPOINT_BYTES if due.is_kept else None,
+                            checkpoint=self._checkpoint if due.is_kept else None,
                         )
                     )
-            case _Joining():
-                self._join(due.worker, due.leaves, now)
-                events.append(WorkerJoined(now, due.worker))
-            case _Leaving():
-                events.append(self._leave(due.worker, now, is_dead=due.is_dead))
+            case Joining():
+                events.append(self._lives.join(due, now))
+            case Leaving():
+                job = self._running.pop(due.worker, None)
+                events.append(self._lives.leave(due, now, None if job is None else job.order))
             case _:
                 assert_never(due)
 
@@ -199,6 +183,10 @@ class SimulatedWorkers:
         order, training = job.order, self._training
         if job.resource != order.target:
             return self._broken_off(job, now)
+        if training.fails is not None and (reason := training.fails(order.trial, order.target)):
+            return JobFailed(
+                now, worker=order.worker, trial=order.trial, rung=order.rung, seconds=job.seconds, reason=reason
+            )
         self._held[order.worker] = order.target
         return JobFinished(
             now,
@@ -224,7 +212,7 @@ class SimulatedWorkers:
             start=order.start,
             seconds=job.seconds,
             curve=self._curve(order, job.resource + 1) if training.has_curves else [],
-            checkpoint=CHECKPOINT_BYTES if training.resumes and job.resource > 0 else None,
+            checkpoint=self._checkpoint if training.resumes and job.resource > 0 else None,
         )
 
     def _curve(self, order: Train, end: int) -> Curve:
@@ -236,9 +224,8 @@ class SimulatedWorkers:
         begin = self._now
         if worker in self._free_at:
             begin = max(begin, self._free_at.pop(worker))
-        begin += self._driver.handover_seconds
         if training.wait_seconds is not None:
-            begin += training.wait_seconds(order.trial, order.start)
+            begin += training.wait_seconds(order.trial, order.start, order.target)
         seconds = training.seconds(order.trial, order.start, order.target)
         if order.start and not order.in_place:
             seconds += training.load_seconds
@@ -294,32 +281,10 @@ class SimulatedWorkers:
                 low = middle + 1
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
-    def _invite(self, joins: float, leaves: float) -> None:
-        self._push(joins, _Joining(WorkerId(self._next_worker), leaves))
-        self._next_worker += 1
-
-    def _join(self, worker: WorkerId, leaves: float, now: float) -> None:
-        is_dead = False
-        if self._deaths is not None:
-            dies = now + self._random.expovariate(1 / self._deaths.mean_seconds)
-            is_dead, leaves = dies < leaves, min(dies, leaves)
-        if math.isfinite(leaves):
-            self._leaves[worker] = leaves
-            self._push(leaves, _Leaving(worker, is_dead))
-
-    def _leave(self, worker: WorkerId, now: float, *, is_dead: bool) -> WorkerLost:
-        """A worker is gone. Only of one that died it may be said which trial it had begun: who leaves says goodbye."""
-        self._gone.add(worker)
-        job = self._running.pop(worker, None)
-        if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:
-            self._invite(now + self._deaths.replaced_after, math.inf)
-        if job is None or not is_dead:
-            return WorkerLost(now, worker=worker, reason="died" if is_dead else "left")
-        return WorkerLost(now, worker=worker, reason="died", trial=job.order.trial, rung=job.order.rung)
-
     def _life(self) -> int:
         """Return the unit of time in which a job would be dropped: geometric, from 1."""
-        return 1 + int(math.log(1.0 - self._random.random()) / math.log1p(-self._training.drop))
+        drop = self._training.drop
+        return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
     def _push(self, time: float, due: _Due) -> None:
         heappush(self._due, (time, self._serial, due))

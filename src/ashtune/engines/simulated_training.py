@@ -17,7 +17,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     """What simulated training does.
 
     Args:
-        metrics: (trial, resource) -> what it reports there; None for the metric is a failure.
+        metrics: (trial, resource) -> what it reports there.
+        fails: (trial, resource) -> why its job to there fails after its time; nothing if it does not.
         seconds: (trial, start, target) -> seconds to train it from one resource to the other, undisturbed.
         stretch: A random number generator -> by what factor a job takes longer, drawn anew for each.
         drop: The probability that a job is dropped, in each unit of time. Its trial goes back, and begins again where
@@ -25,7 +26,9 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
         resumes: Whether trials go on from where they stopped; otherwise each job trains from the beginning.
         save_seconds: What letting go of a trial and saving it takes.
         release_seconds: In its place: (trial, resource, is kept) -> seconds until a worker has let go of it.
-        wait_seconds: (trial, start) -> what passes before a job begins, over and above the driver's.
+        wait_seconds: (trial, start, target) -> what passes between the order and the beginning of a job: messages,
+            waking up, whatever a worker does between two jobs.
+        saves: Whether a trial that is let go of is saved; otherwise it begins again if it is promoted later.
         load_seconds: What loading a saved trial takes.
         warmup_seconds: What a worker's first job takes longer: imports, data, compilation.
         has_curves: Whether results carry the reports between rungs, as those of real workers do.
@@ -38,7 +41,9 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     resumes: bool = True
     save_seconds: float = 0.0
     release_seconds: Callable[[TrialId, int, bool], float] | None = None
-    wait_seconds: Callable[[TrialId, int], float] | None = None
+    wait_seconds: Callable[[TrialId, int, int], float] | None = None
+    fails: Callable[[TrialId, int], str] | None = None
+    saves: bool = True
     load_seconds: float = 0.0
     warmup_seconds: float = 0.0
     has_curves: bool = False
@@ -68,13 +73,11 @@ class Deaths(msgspec.Struct, frozen=True):
 class Driver(msgspec.Struct, frozen=True):
     """What the driver itself costs.
 
-    It is one server with a queue: results that come while it is busy wait. It takes all that have come at once, spends
-    ``decision_seconds`` on each, then its orders go out. ``handover_seconds`` is what passes between an order and the
-    beginning of its job even if nobody waits: messages, waking up, and whatever a worker does between jobs.
+    It is one server with a queue: what comes while it is busy waits. It takes all that has come at once, spends
+    ``decision_seconds`` on each result, trial let go and worker that joins, then its orders go out.
     """
 
     decision_seconds: float = 0.0
-    handover_seconds: float = 0.0
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:

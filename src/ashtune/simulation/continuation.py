@@ -46,24 +46,26 @@ class PowerLaw(msgspec.Struct, frozen=True):
         return self.offset + self.scale * math.pow(resource, -self.power)
 
 
-def fits(losses: Sequence[float]) -> list[PowerLaw]:
+def fits(losses: Sequence[float], resources: Sequence[int] | None = None) -> list[PowerLaw]:
     """Return the laws that a curve supports, best first; nothing where the last value foretells as well.
 
     Args:
-        losses: At each resource from 1 on.
+        losses: Those reported.
+        resources: At which they were; from 1 on if not given.
     """
     known = len(losses)
+    at = range(1, known + 1) if resources is None else resources
     half = max(FEWEST, known // 2)
-    if known < FEWEST * 3 // 2 or not (tried := fitted(losses[:half])):
+    if known < FEWEST * 3 // 2 or not (tried := fitted(losses[:half], at[:half])):
         return []
     law, last = tried[0], losses[half - 1]
-    held_out = [(law(number), losses[number - 1]) for number in range(half + 1, known + 1)]
+    held_out = [(law(at[number]), losses[number]) for number in range(half, known)]
     by_law = sum((foretold - loss) ** 2 for foretold, loss in held_out)
     by_last = sum((last - loss) ** 2 for _, loss in held_out)
-    return fitted(losses) if by_law < by_last else []
+    return fitted(losses, at) if by_law < by_last else []
 
 
-def fitted(losses: Sequence[float]) -> list[PowerLaw]:
+def fitted(losses: Sequence[float], resources: Sequence[int] | None = None) -> list[PowerLaw]:
     """Return the falling laws that fit a curve about as well as the best of them, best first. O(reports).
 
     Later reports weigh more, as these laws describe the late course of a curve.
@@ -74,7 +76,8 @@ def fitted(losses: Sequence[float]) -> list[PowerLaw]:
     y = np.asarray(losses, dtype=np.float64)
     if known < FEWEST or not np.isfinite(y).all():
         return []
-    resource = np.arange(1, known + 1, dtype=np.float64)
+    at = range(1, known + 1) if resources is None else resources
+    resource = np.asarray(at, dtype=np.float64)
     weight = resource / resource.sum()
     basis = resource ** -np.asarray(POWERS)[:, None]
     mean_basis, mean = basis @ weight, float(y @ weight)
@@ -102,7 +105,7 @@ class Continuations:
         self._best_loss = traces.best_loss
         self._bounds = _bounds(traces)
         self._seed = seed
-        self._fits = lru_cache(maxsize=KEPT)(lambda trial: fits(self._trials[trial].losses))
+        self._fits = lru_cache(maxsize=KEPT)(self._laws)
         by_length = sorted(range(len(self._trials)), key=lambda trial: self._trials[trial].known)
         self._by_length = [trial for trial in by_length if not self._trials[trial].fails]
 
@@ -125,6 +128,10 @@ class Continuations:
             return math.inf if trace.fails else min(max(course(trial)(resource), low), high)
 
         return loss
+
+    def _laws(self, trial: int) -> list[PowerLaw]:
+        resources, losses = self._trials[trial].reports()
+        return fits(losses, resources)
 
     def _best(self, trial: int) -> Course:
         if not (found := self._fits(trial)):

@@ -18,16 +18,18 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of ``size`` trials, None for any number.
 
     ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
-    -> seconds of training from one resource to the other. ``wait`` and ``release`` are what passes around each job: see
-    :class:`~ashtune.engines.simulated_training.Training`.
+    -> seconds of training from one resource to the other. ``fails``, ``wait``, ``release`` and ``saves`` are what
+    happens around each job: see :class:`~ashtune.engines.simulated_training.Training`.
     """
 
     goal: Goal
     loss: Callable[[TrialId, int], float]
     seconds: Callable[[TrialId, int, int], float]
     timing: Timing = Timing()
-    wait: Callable[[TrialId, int], float] | None = None
+    fails: Callable[[TrialId, int], str] | None = None
+    wait: Callable[[TrialId, int, int], float] | None = None
     release: Callable[[TrialId, int, bool], float] | None = None
+    saves: bool = True
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
@@ -38,12 +40,14 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
             found = loss(trial, resource)
             return {goal.metric: goal.value(found) if math.isfinite(found) else None}
 
-        timing = {
+        given = {
+            "fails": self.fails,
+            "saves": self.saves,
             "release_seconds": None if "save_seconds" in more else self.release,
             "wait_seconds": self.wait,
             "warmup_seconds": self.timing.warmup,
         }
-        return Training(metrics=metrics, seconds=self.seconds, **{**timing, **more})
+        return Training(metrics=metrics, seconds=self.seconds, **{**given, **more})
 
 
 def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Curves:
@@ -54,13 +58,20 @@ def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Cu
         known = trials[trial].releases.get(resource)
         return known if known is not None else timing.save if is_kept else 0.0
 
+    courses = continuations.courses(draw)
+
+    def fails(trial: TrialId, resource: int) -> str:
+        return "" if math.isfinite(courses(trial, resource)) else "its result is not finite, or it failed as recorded"
+
     return Curves(
         goal=traces.goal,
-        loss=continuations.courses(draw),
+        loss=courses,
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         timing=timing,
-        wait=lambda trial, start: trials[trial].waits.get(start, timing.handover),
+        fails=fails,
+        wait=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
         release=release,
+        saves=traces.saves,
         size=len(trials),
     )
 

@@ -1,16 +1,16 @@
 """What a study's journal tells of its trials, to be trained again in a simulation: a fold over its events.
 
 Rule 1: withdrawn trials are left out: others took their place. Failed ones fail again, after the same time.
-Rule 2: a worker's first job takes longer, for imports and data. What the first jobs took longer than the others to
-their rung, if that is clearly more than jobs differ anyway, is the workers' and not the trials'.
+Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
+(:mod:`ashtune.simulation.warmup`).
 Rule 3: a trial trained twice, as after a kill, is as it was the last time.
+Rule 4: what lies between two reports lies between their values; before the first one there is only that.
 """
 
 import math
 from array import array
+from collections import deque
 from statistics import fmean, median
-
-import msgspec
 
 from ashtune.errors import StudyError
 from ashtune.events import (
@@ -25,30 +25,18 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.jobs import Goal, TrialId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
+from ashtune.orders import Order, Release
 from ashtune.reports.reasons import Deaths
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import RESULT, SAVING, Work
+from ashtune.reports.timeline_rows import FAILED, LOST, PAUSED, RESULT, SAVING, Work
 from ashtune.reports.timeline_times import time_shares
-from ashtune.simulation.traces import Timing, Trace, Traces
+from ashtune.simulation.told import ToldJob, ToldTrial, later_rate
+from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
+from ashtune.simulation.warmup import take_out_warmup
 
-FEWEST = 5
-"""Jobs that a median needs."""
-CLEARLY = 3.0
-"""So many times the median distance of jobs from their median."""
-
-
-class _Told(msgspec.Struct):
-    """A trial as its events told of it: what it reported, and its jobs (from, to, seconds) since the beginning."""
-
-    reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
-    jobs: list[tuple[int, int, float]] = msgspec.field(default_factory=list)
-    fails: bool = False
-    is_withdrawn: bool = False
-    waits: dict[int, float] = msgspec.field(default_factory=dict)
-    releases: dict[int, float] = msgspec.field(default_factory=dict)
+JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
 
 
 class Recorder:
@@ -62,40 +50,44 @@ class Recorder:
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
         self._goal = goal
         self._ladder = ladder
-        self._told: list[_Told] = []
-        self._first_jobs: dict[WorkerId, tuple[TrialId, int]] = {}  # a worker's first job from nothing, and its rung
-        self._seen: set[WorkerId] = set()
-        self._lower_jobs: dict[int, list[float]] = {}  # rung -> seconds of jobs from nothing that were no first ones
-        self._saves: list[float] = []
-        self._began = 0.0
-        self._starts: list[float] = []
+        self._told: list[ToldTrial] = []
         self._deaths = Deaths()
+        self._starts: list[float] = []
+        self._saves: list[float] = []
+        self._kept = 0
         self._jobs = 0
+        self._began = 0.0
+        self._sessions = 0
+        self._is_smooth = True
 
     def saw(self, event: Event) -> None:
         """Take in an event."""
         match event:
             case JobFinished():
-                self._trained(event, [*event.curve, (event.resource, event.metrics)])
+                self._trained(event, RESULT, [*event.curve, (event.resource, event.metrics)])
             case JobPaused():
-                self._trained(event, event.curve)
-            case JobFailed(trial=trial, rung=rung, seconds=seconds):
-                self._fail(trial, rung, seconds)
-            case WorkerLost(trial=trial, rung=rung) if trial is not None and self._deaths.is_failure(event):
-                self._fail(trial, rung, 0.0)
+                self._is_smooth = False
+                self._trained(event, PAUSED, event.curve)
+            case JobFailed():
+                self._fail(event, FAILED, event.seconds)
+            case WorkerLost():
+                self._lose(event)
             case TrialWithdrawn(trial=trial):
+                self._is_smooth = False
                 self._of(trial).is_withdrawn = True
             case TrialReleased(checkpoint=checkpoint, seconds=seconds) if checkpoint is not None:
                 self._saves.append(seconds)
             case SessionStarted(time=time):
                 self._began = time
+                self._sessions += 1
             case WorkerJoined(time=time):
                 self._starts.append(time - self._began)
             case _:
                 pass
 
     def gave(self, order: Order) -> None:
-        """Orders are not looked at."""
+        """Take in an order: how many trials were to be saved."""
+        self._kept += type(order) is Release and order.keep
 
     def traces(self, scheduler: str, timeline: Timeline) -> Traces:
         """Return what was told.
@@ -107,121 +99,120 @@ class Recorder:
         Raises:
             StudyError: If no trial was trained at all.
         """
-        warmup = self._take_out_warmup()
         self._take_waits(timeline.work())
         told = [trial for trial in self._told if not trial.is_withdrawn]
-        if not any(trial.jobs for trial in told):
+        jobs = [job for trial in told for job in trial.jobs if not job.is_void]
+        if not jobs:
             raise StudyError("no trial of this study was trained: there is nothing to predict from")
-        later = _later_rate(told)
-        usual = median(seconds / (target - start) for trial in told for start, target, seconds in trial.jobs)
+        warmup = take_out_warmup(jobs)
         shares = time_shares(timeline)
         timing = Timing(
             starts=tuple(sorted(self._starts)[: max(1, shares.places)]),
-            handover=shares.driver / max(1, self._jobs),
+            handover=shares.driver / len(jobs),
             save=fmean(self._saves) if self._saves else 0.0,
             warmup=warmup,
         )
-        trials = [self._trace(trial, later, usual) for trial in told]
-        recorded = (scheduler, self._ladder, shares.places)
-        return Traces(goal=self._goal, trials=trials, timing=timing, recorded=recorded)
+        later, usual = later_rate(told), median(job.rate for job in jobs)
+        return Traces(
+            goal=self._goal,
+            trials=[self._trace(trial, later, usual, timing.handover) for trial in told],
+            timing=timing,
+            recorded=Recorded(scheduler, self._ladder, shares.places, self._is_smooth and self._sessions == 1),
+            saves=bool(self._saves) or not self._kept,
+        )
 
     def _take_waits(self, work: Work) -> None:
-        """Note what passed around each job, to the microsecond: a replay of the same study is then the same study."""
-        bottom = {rung: (self._ladder.rungs[rung - 1] if rung else 0) for rung in range(len(self._ladder.rungs))}
-        rows = zip(work.trial.tolist(), work.rung.tolist(), work.kind.tolist(), work.ending.tolist(),
-                   work.driver.tolist(), work.seconds.tolist(), strict=True)  # fmt: skip
-        for trial, rung, kind, ending, driver, seconds in rows:
-            told = self._of(TrialId(trial))
-            if kind == SAVING:
-                told.releases[self._ladder.rungs[rung]] = driver + seconds
-            elif ending == RESULT:
-                start = next((job for job in told.jobs if job[0] == bottom[rung]), None)
-                if start is not None:
-                    told.waits[bottom[rung]] = driver + seconds - start[2]
+        """Note what passed around each job, to the microsecond: a replay of the same study is then the same study.
 
-    def _of(self, trial: TrialId) -> _Told:
+        A trial's rows follow each other as its jobs did.
+        """
+        import numpy as np
+
+        waiting = [deque(trial.jobs) for trial in self._told]
+        order = np.argsort(work.end, kind="stable")
+        columns = (work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
+        rows = zip(*(column[order].tolist() for column in columns), strict=True)
+        for trial, rung, kind, ending, driver, seconds in rows:
+            if trial >= len(waiting):
+                continue  # given out, and never heard of
+            if kind == SAVING:
+                self._told[trial].releases[self._ladder.rungs[rung]] = driver + seconds
+            elif waiting[trial] and waiting[trial][0].ending == ending:
+                job = waiting[trial].popleft()
+                if ending == LOST:
+                    job.seconds = seconds
+                job.wait = max(0.0, driver + seconds - job.seconds)
+
+    def _of(self, trial: TrialId) -> ToldTrial:
         while trial >= len(self._told):
-            self._told.append(_Told())
+            self._told.append(ToldTrial())
         return self._told[trial]
 
-    def _trained(self, event: JobFinished | JobPaused, reports: Curve) -> None:
+    def _job(self, event: JobEnded, start: int, target: int, seconds: float, ending: int) -> ToldJob:
         self._jobs += 1
+        return ToldJob(self._jobs, event.worker, start, target, seconds, ending)
+
+    def _trained(self, event: JobFinished | JobPaused, ending: int, reports: Curve) -> None:
         told = self._of(event.trial)
-        while told.jobs and told.jobs[-1][1] > event.start:
-            told.jobs.pop()
         if event.resource > event.start:
-            told.jobs.append((event.start, event.resource, event.seconds))
-            if event.start == 0:
-                self._note_first(event)
+            told.jobs.append(self._job(event, event.start, event.resource, event.seconds, ending))
         told.reports.update(reports)
 
-    def _note_first(self, event: JobFinished | JobPaused) -> None:
-        is_first = event.worker not in self._seen
-        self._seen.add(event.worker)
-        if type(event) is JobFinished:
-            if is_first:
-                self._first_jobs[event.worker] = (event.trial, event.rung)
-            else:
-                self._lower_jobs.setdefault(event.rung, []).append(event.seconds)
-
-    def _take_out_warmup(self) -> float:
-        """Take what first jobs took longer out of their trials, and return it; 0 if they did not clearly."""
-        longer, firsts = [], []
-        for trial, rung in self._first_jobs.values():
-            jobs, others = self._told[trial].jobs, self._lower_jobs.get(rung, [])
-            if len(others) >= FEWEST and jobs:
-                usual = median(others)
-                firsts.append((jobs, min(others)))
-                longer.append((jobs[0][2] - usual, CLEARLY * median(abs(seconds - usual) for seconds in others)))
-        self._first_jobs.clear()
-        if not longer:
-            return 0.0
-        warmup = median(excess for excess, _ in longer)
-        if warmup <= median(threshold for _, threshold in longer):
-            return 0.0
-        for jobs, shortest in firsts:
-            start, target, seconds = jobs[0]
-            jobs[0] = (start, target, max(seconds - warmup, min(seconds, shortest)))
-        return warmup
-
-    def _fail(self, trial: TrialId, rung: int, seconds: float) -> None:
-        told = self._of(trial)
-        start = told.jobs[-1][1] if told.jobs else 0
+    def _fail(self, event: JobFailed | WorkerLost, ending: int, seconds: float) -> None:
+        assert event.trial is not None
+        told = self._of(event.trial)
         told.fails = True
-        target = self._ladder.rungs[rung]
-        if target > start:
-            told.jobs.append((start, target, seconds))
+        start, target = told.reached, self._ladder.rungs[event.rung]
+        told.jobs.append(self._job(event, min(start, target - 1), target, seconds, ending))
 
-    def _trace(self, told: _Told, later: float, usual: float) -> Trace:
+    def _lose(self, event: WorkerLost) -> None:
+        self._is_smooth = False
+        if event.trial is None:
+            return
+        if self._deaths.is_failure(event):
+            self._fail(event, LOST, 0.0)  # its timeline knows for how long it ran
+        else:
+            told = self._of(event.trial)
+            void = self._job(event, told.reached, told.reached + 1, 0.0, LOST)
+            void.is_void = True
+            told.jobs.append(void)
+
+    def _trace(self, told: ToldTrial, later: float, usual: float, handover: float) -> Trace:
+        pieces = told.pieces()
         ends, clock, total = [], [], 0.0
-        for _, target, seconds in told.jobs:
-            total += seconds
-            ends.append(target)
+        for piece in pieces:
+            total += piece.seconds
+            ends.append(piece.target)
             clock.append(total)
         rate = usual
-        if told.jobs:
-            start, target, seconds = told.jobs[-1]
-            rate = seconds / (target - start) * (later if len(told.jobs) == 1 else 1.0)
-        return Trace(self._losses(told.reports), ends, clock, rate, told.fails, told.waits, told.releases)
+        if told.fails:
+            rate = 0.0  # wherever it is to go, it comes no further
+        elif pieces:
+            rate = pieces[-1].rate * (later if len(pieces) == 1 else 1.0)
+        return Trace(
+            losses=self._losses(told.reports),
+            ends=ends,
+            clock=clock,
+            rate=rate,
+            fails=told.fails,
+            jobs={
+                (job.start, job.target): Job(job.seconds, handover if job.wait is None else job.wait)
+                for job in told.jobs
+                if not job.is_void
+            },
+            releases=told.releases,
+            reported=sorted(told.reports),
+        )
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
-        """Return the loss at each resource up to the last report; between two reports that of the one before."""
-        losses, loss = array("d"), math.inf
-        for resource in range(1, max(reports, default=0) + 1):
-            if (metrics := reports.get(resource)) is not None:
-                loss = self._goal.loss(metrics)
+        """Return the loss at each resource up to the last report."""
+        losses, before, low = array("d"), math.inf, 0
+        for resource in sorted(reports):
+            loss = self._goal.loss(reports[resource])
+            for between in range(low + 1, resource):
+                share = (between - low) / (resource - low)
+                is_between = low > 0 and math.isfinite(before) and math.isfinite(loss)
+                losses.append(before + share * (loss - before) if is_between else loss)
             losses.append(loss)
+            before, low = loss, resource
         return losses
-
-
-def _later_rate(told: list[_Told]) -> float:
-    """Return how much longer a unit of resource takes after a trial's first job than in it: the median.
-
-    The first one builds what the later ones go on with.
-    """
-    ratios = []
-    for trial in told:
-        if len(trial.jobs) > 1 and trial.jobs[0][2] > 0:
-            (start, target, seconds), (low, high, later) = trial.jobs[:2]
-            ratios.append(later / (high - low) / (seconds / (target - start)))
-    return median(ratios) if ratios else 1.0

@@ -16,6 +16,26 @@ from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 
 
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """One job: its seconds of training, and those that passed between its order and its beginning."""
+
+    seconds: float
+    wait: float
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """How a study was recorded.
+
+    ``is_smooth``: in one session, no worker lost, no job broken off, no configuration withdrawn, so that a replay of
+    the same is the study itself.
+    """
+
+    scheduler: str
+    ladder: Ladder
+    workers: int
+    is_smooth: bool
+
+
 class Trace(msgspec.Struct):
     """One trial.
 
@@ -25,8 +45,9 @@ class Trace(msgspec.Struct):
         clock: Seconds of training up to each of them, without disturbance.
         rate: Seconds a unit of resource beyond the last of them.
         fails: Whether it fails after what is known.
-        waits: Resource -> seconds that passed before its job from there began, where they are known.
+        jobs: (start, target) -> a job as it was, where it was.
         releases: Resource -> seconds that letting go of it there took, where they are known.
+        reported: The resources at which ``losses`` was reported; all of them if None. Others lie in between.
     """
 
     losses: "array[float]"
@@ -34,8 +55,9 @@ class Trace(msgspec.Struct):
     clock: list[float]
     rate: float
     fails: bool = False
-    waits: dict[int, float] = msgspec.field(default_factory=dict)
+    jobs: dict[tuple[int, int], "Job"] = msgspec.field(default_factory=dict)
     releases: dict[int, float] = msgspec.field(default_factory=dict)
+    reported: Sequence[int] | None = None
 
     @property
     def known(self) -> int:
@@ -54,7 +76,19 @@ class Trace(msgspec.Struct):
 
     def seconds(self, start: int, target: int) -> float:
         """Return the seconds of training from one resource to another."""
-        return self.seconds_at(target) - self.seconds_at(start)
+        job = self.jobs.get((start, target))
+        return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
+
+    def wait(self, start: int, target: int, usual: float) -> float:
+        """Return the seconds that pass before a job begins: as it was, or as before another from the same resource."""
+        job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
+        return usual if job is None else job.wait
+
+    def reports(self) -> tuple[Sequence[int], Sequence[float]]:
+        """Return the resources at which it reported, and its losses there."""
+        if self.reported is None:
+            return range(1, self.known + 1), self.losses
+        return self.reported, [self.losses[resource - 1] for resource in self.reported]
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,13 +113,14 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
     """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
 
-    ``recorded`` is how: by which scheduler, on which ladder, on how many workers; None if they come from a table.
+    ``recorded`` is how, None if they come from a table. ``saves``: whether trials that are let go of are saved.
     """
 
     goal: Goal
     trials: Sequence[Trace]
     timing: Timing
-    recorded: tuple[str, Ladder, int] | None = None
+    recorded: Recorded | None = None
+    saves: bool = True
 
     @property
     def best_loss(self) -> float:

@@ -26,7 +26,7 @@ from ashtune.reports.whatif import Prediction, Span
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued
 from ashtune.simulation.running import simulate
-from ashtune.simulation.traces import Traces
+from ashtune.simulation.traces import Recorded, Traces
 
 DRAWS = 10
 """Replays besides the likeliest: other plausible continuations, other luck with times."""
@@ -81,7 +81,6 @@ class Oracle:
         self._driver = Driver(decision_seconds)
         self._draws = draws
         self._continuations = Continuations(traces, seed)
-        self._alone: dict[tuple[str, Ladder, int], float] = {}
         self._known: dict[tuple[Choice, int], Replayed] = {}
 
     def choice(self, scheduler: str, ladder: Ladder, workers: int, trials: int | None = None) -> Choice:
@@ -102,10 +101,9 @@ class Oracle:
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choice) -> bool:
-        """Whether a choice is that of the recorded study: then nothing about it is luck."""
-        return self.traces.recorded == (choice.scheduler, choice.ladder, choice.workers) and choice.trials == len(
-            self.traces.trials
-        )
+        """Whether a choice is that of the recorded study, whose replay is the study itself: nothing of it is luck."""
+        same = Recorded(choice.scheduler, choice.ladder, choice.workers, is_smooth=True)
+        return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choice) -> float:
         """Return the wall time of a choice: the median of its replays; as recorded, that of the one without luck."""
@@ -189,10 +187,8 @@ class _Seen:
 
     def saw(self, event: Event) -> None:
         if type(event) is JobFinished:
-            trace = self._trials[event.trial]
-            if trace.fails and event.resource > trace.known:
-                return  # as it did
-            self.continued += max(0, event.resource - max(event.start, trace.known))
+            known = max(event.start, self._trials[event.trial].known)
+            self.continued += max(0, event.resource - known)
             if event.rung == self._top and self.first is None:
                 self.first = event.time
 
