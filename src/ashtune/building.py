@@ -1,9 +1,12 @@
-"""From the first line of a journal to the parts it names."""
+"""From the first line of a journal to the parts it names, and to the first line of a new one."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from ashtune import __version__
 from ashtune.errors import SettingsError
+from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.full import FullTraining
@@ -25,6 +28,34 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
     "full": FullTraining,
 }
 SEARCHES = ("random", "grid")
+
+
+def new_settings(
+    *,
+    name: str,
+    goal: Goal,
+    scheduler: str,
+    ladder: Ladder,
+    space: Space,
+    search: dict[str, Any],
+    seed: int,
+    **more: Any,
+) -> Settings:
+    """Return the first line of a new study's journal, made now; for ``more`` see there."""
+    rungs, kept = ladder.to_record()
+    return Settings(
+        ashtune=__version__,
+        created=time.time(),
+        name=name,
+        goal=goal,
+        scheduler=scheduler,
+        rungs=rungs,
+        kept=kept,
+        space=space.to_record(),
+        search=search,
+        seed=seed,
+        **more,
+    )
 
 
 def build_scheduler(settings: Settings) -> Scheduler:

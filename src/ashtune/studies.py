@@ -121,6 +121,7 @@ class Study:
             directory=str(self.directory),
             expected=build_scheduler(self.settings).expected,
             configuration=self._configuration,
+            is_simulated=self.settings.simulated,
         )
 
     def _configuration(self, trial: TrialId) -> dict[str, Any]:
@@ -261,6 +262,11 @@ class Study:
         from ashtune.session import Session
 
         world = enter(workers_given=workers is not None)
+        if self.settings.simulated:
+            raise StudyError(
+                f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
+                "`ashtune simulate`, and other options"
+            )
         limits = limits_of(trials, time_limit, total_resource, target)
         means = means_of(
             workers=workers,

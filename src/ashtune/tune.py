@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ashtune import __version__, objectives
-from ashtune.building import scheduler_named, search_named
+from ashtune import objectives
+from ashtune.building import new_settings, scheduler_named, search_named
 from ashtune.engines.entrance import enter
 from ashtune.errors import SettingsError, StudyError
 from ashtune.jobs import Goal, Mode
@@ -131,16 +131,12 @@ def tune(
     )
     pickled = objectives.packed(objective)
     name = objectives.name_of(objective)
-    rung_record, kept_record = ladder.to_record()
-    settings = Settings(
-        ashtune=__version__,
-        created=time.time(),
+    settings = new_settings(
         name=name,
         goal=goal,
         scheduler=scheduler,
-        rungs=rung_record,
-        kept=kept_record,
-        space=parsed.to_record(),
+        ladder=ladder,
+        space=parsed,
         search=recipe,
         enqueued=enqueued,
         seed=seed,

@@ -19,7 +19,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and the questions a view may ask about it.
 
     ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
-    singular, ``deadline`` the time at which the study ends, in seconds since it began.
+    singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
+    was trained.
     """
 
     name: str
@@ -31,3 +32,4 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0
     unit: str = "epoch"
     deadline: float | None = None
+    is_simulated: bool = False

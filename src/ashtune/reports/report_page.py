@@ -221,21 +221,23 @@ def _audit(made_of: Material) -> list[html.Block]:
 
 def _roofline(made_of: Material) -> list[html.Block]:
     if made_of.placed is None:
-        said = f"Not measured; `ashtune roofline --keep {made_of.about.directory}` adds it."
-        return [html.words(said, style="quiet")]
+        return _missing(made_of, f"Not measured; `ashtune roofline --keep {made_of.about.directory}` adds it.")
     return [html.figures(roofline=roofline_figure(made_of.placed)), html.words(*roofline_words(made_of.placed))]
 
 
 def _profile(made_of: Material) -> list[html.Block]:
     found = made_of.profile
     if found is None:
-        said = "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it."
-        return [html.words(said, style="quiet")]
+        return _missing(made_of, "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it.")
     return [
         html.figures(profile=profile_figure(found)),
         html.table(profile_table(found)),
         html.words(*profile_words(found)),
     ]
+
+
+def _missing(made_of: Material, said: str) -> list[html.Block]:
+    return [html.words("This study was simulated." if made_of.about.is_simulated else said, style="quiet")]
 
 
 def _trouble(tally: Tally) -> list[html.Block]:

@@ -1,45 +1,50 @@
 """A simulated study's journal, as any study's: every report can be made of it."""
 
-import time
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ashtune import __version__
+from ashtune.building import new_settings
 from ashtune.errors import SettingsError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.search.space import Space
 from ashtune.study import journal as journals
-from ashtune.study.journal import Journal, Settings
+from ashtune.study.journal import Journal
 
 
+@contextmanager
 def new_journal(
     directory: Path, name: str, goal: Goal, scheduler: str, ladder: Ladder, *, trials: int, seed: int
-) -> Journal:
-    """Create a study's directory and open its journal for writing.
+) -> Iterator[Journal]:
+    """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
 
-    Its trials have their own number as their only hyperparameter.
+    Its trials have their own number as their only hyperparameter. It can be read like any other, but not resumed.
 
     Raises:
         SettingsError: If the directory cannot be made, or there are fewer than two trials.
     """
     if trials < 2:
         raise SettingsError(f"trials={trials}: a study of one trial is not kept; give --trials of at least 2")
-    rungs, kept = ladder.to_record()
-    settings = Settings(
-        ashtune=__version__,
-        created=time.time(),
+    settings = new_settings(
         name=name,
         goal=goal,
         scheduler=scheduler,
-        rungs=rungs,
-        kept=kept,
-        space=Space.parse({"trial": (0, trials - 1)}).to_record(),
+        ladder=ladder,
+        space=Space.parse({"trial": (0, trials - 1)}),
         search={"kind": "grid"},
         seed=seed,
+        simulated=True,
     )
     try:
         directory.mkdir(parents=True)
     except OSError as error:
         raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
     journals.create(directory / journals.NAME, settings)
-    return Journal(directory / journals.NAME)
+    try:
+        with Journal(directory / journals.NAME) as journal:
+            yield journal
+    except SettingsError:
+        shutil.rmtree(directory)
+        raise

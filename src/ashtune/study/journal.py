@@ -30,7 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a study is: the first line of its journal, never changed after.
 
     ``rungs`` and ``kept`` are the ladder's record, ``space`` the search space's, ``search`` the
-    kind of search with its options, ``enqueued`` the configurations that come first.
+    kind of search with its options, ``enqueued`` the configurations that come first. ``simulated``: nothing was
+    trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enqueued: list[dict[str, Any]] = []
     seed: int
     checkpoint_limit: int | None = None
+    simulated: bool = False
 
 
 _events = msgspec.json.Decoder(Event)
