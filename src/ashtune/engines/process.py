@@ -49,7 +49,7 @@ class WorkerProcess:
                 stderr=output,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env={**_without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self.file = self._socket.fileno()
         self.reader = FrameReader(self.file)
@@ -108,7 +108,7 @@ class WorkerProcess:
             return ""
 
 
-def _without_launcher() -> dict[str, str]:
+def without_launcher() -> dict[str, str]:
     """Return the environment without what says that this process is one rank of many: the worker is none.
 
     A library that asks, as MPI or a trainer for many nodes does, would take it for the rank.
