@@ -1,6 +1,8 @@
 """Traces: time in proportion between what is known, and tables read as they should be."""
 
+import random
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,25 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no zip")
     with pytest.raises(SettingsError, match="not a table of curves"):
         read_table(tmp_path / "text.npz", ACCURACY)
+
+
+@pytest.mark.parametrize("writes", [np.savez, np.savez_compressed])
+def test_a_damaged_table_is_refused_or_read_and_nothing_else(tmp_path: Path, writes: Callable[..., None]) -> None:
+    path, chance = tmp_path / "damaged.npz", random.Random(7)
+    writes(path, accuracy=np.linspace(0, 1, 60).reshape(20, 3))
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 4))):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged[: chance.choice((len(damaged), len(damaged), chance.randrange(len(damaged))))])
+        try:
+            read_table(path, ACCURACY)
+        except SettingsError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 100
 
 
 def test_made_up_numbers_are_uniform_and_independent() -> None:
