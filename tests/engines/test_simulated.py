@@ -84,6 +84,21 @@ def test_what_would_never_end_is_refused() -> None:
         simulate(Ash(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
 
 
+@pytest.mark.parametrize(
+    ("drop", "life", "ends"), [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)]
+)
+def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, life: float | None, ends: bool) -> None:
+    """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5 s one in 10^7."""
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 8.0, drop=drop)
+    deaths = None if life is None else Deaths(life, replaced_after=0.1)
+    workers = SimulatedWorkers(training, workers=4, deaths=deaths)
+    if ends:
+        assert jobs_of(workers, 3)[1] > 0
+    else:
+        with pytest.raises(SettingsError, match="a job of 8 s hardly ever ends"):
+            jobs_of(workers, 3)
+
+
 def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
     seen = Seen()
     end = simulate(Ash(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)

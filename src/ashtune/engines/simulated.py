@@ -17,7 +17,7 @@ from typing import assert_never
 import msgspec
 
 from ashtune.engines.simulated_lives import Joining, Leaving, Lives
-from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training
+from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training, check_that_jobs_end
 from ashtune.errors import StudyError
 from ashtune.events import Curve, Event, JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune.jobs import TrialId, WorkerId
@@ -58,7 +58,8 @@ class SimulatedWorkers:
     """Workers in virtual time.
 
     Args:
-        training: What they do.
+        training: What they do. A job that would end less than once in 10,000 times is refused with a
+            :class:`~ashtune.errors.SettingsError`.
         workers: How many, all there from the beginning; or when each of them joins and leaves.
         seed: Decides stretches, drops and deaths.
         driver: What each decision costs; nothing by default.
@@ -80,6 +81,7 @@ class SimulatedWorkers:
     ) -> None:
         self._training = training
         self._checkpoint = CHECKPOINT_BYTES if training.saves else None
+        self._hazard = -math.log1p(-training.drop) + (0.0 if deaths is None else 1 / deaths.mean_seconds)
         self._driver = driver or Driver()
         self._random = random.Random(seed)
         self._now = began
@@ -232,6 +234,7 @@ class SimulatedWorkers:
         if training.warmup_seconds and worker not in self._warm:
             self._warm.add(worker)
             seconds += training.warmup_seconds
+        check_that_jobs_end(seconds, self._hazard)
         if training.stretch is not None:
             seconds *= training.stretch(self._random)
         whole, resource = seconds, order.target

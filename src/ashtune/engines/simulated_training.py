@@ -12,6 +12,8 @@ import msgspec
 from ashtune.errors import SettingsError
 from ashtune.jobs import TrialId
 
+LEAST_SURVIVAL = math.log(10_000)
+
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
     """What simulated training does.
@@ -78,6 +80,23 @@ class Driver(msgspec.Struct, frozen=True):
     """
 
     decision_seconds: float = 0.0
+
+
+def check_that_jobs_end(seconds: float, hazard: float) -> None:
+    """Refuse a job that hardly ever ends: it would be begun again without end.
+
+    Args:
+        seconds: How long it takes undisturbed.
+        hazard: How often jobs are dropped and workers die, by the second.
+
+    Raises:
+        SettingsError: If less than one in 10,000 would end.
+    """
+    if hazard * seconds > LEAST_SURVIVAL:
+        raise SettingsError(
+            f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "
+            f"{1 / hazard:,.3g} s; give less --drop or longer lives"
+        )
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:

@@ -89,7 +89,7 @@ class Controller:
         was_stopping = self.stopping
         if type(event) is not TrialStarted:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
-        orders = self._finished(event) if type(event) is JobFinished else self._orders_after(event)
+        orders = self._orders_after(event)
         if self.stopping and not was_stopping:
             orders += [Pause(assigned.worker, trial) for trial, assigned in self._crew.running.items()]
         return orders
@@ -97,10 +97,10 @@ class Controller:
     def _orders_after(self, event: Event) -> list[Order]:
         orders: list[Order] = []
         match event:
+            case JobFinished():  # it says itself who gets a job next
+                return self._finished(event)
             case TrialReleased():
                 orders = self._released(event)
-            case JobFinished():
-                return self._finished(event)
             case TrialStarted():
                 return []
             case WorkerJoined(worker=worker):
