@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_cli import RUN, ashtune, home, refused
 
+from ashtune import Study
 from ashtune.reports.loading import load
 from ashtune.study.journal import NAME
 
@@ -80,6 +81,31 @@ def test_a_budget_names_its_best_use_within_it(study: Path) -> None:
     assert "do not suffice for one trial" in none.stdout
 
 
+def test_cores_of_a_worker_make_a_budget_smaller_and_the_hours_those_of_cores(study: Path) -> None:
+    options = ("whatif", "s", "--budget", "0.2", "--workers", "2", "--draws", "0")
+    one, four = (ashtune(study, *options, "--cores-per-worker", cores).stdout.splitlines() for cores in ("1", "4"))
+    trials, hours = ([line.split()[column] for line in (one[4], four[4])] for column in (5, 6))
+    assert int(trials[1]) < int(trials[0])
+    afforded = json.loads(ashtune(study, *options, "--cores-per-worker", "4", "--json").stdout)[0]
+    assert float(hours[1]) == pytest.approx(4 * 2 * afforded["wall_seconds"]["likely"] / 3600, rel=0.01)
+
+
+def test_data_say_nothing_but_data_and_a_missing_answer_is_said_beside_them(study: Path) -> None:
+    none = ashtune(study, "whatif", "s", "--deadline", "2s", "--decision", "0", "--scheduler", "full", "--json")
+    assert none.returncode == 1
+    assert json.loads(none.stdout) == []
+    assert "full: no number of workers is done in 2.0 s" in none.stderr
+
+
+def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home: Path) -> None:
+    ashtune(home, "run", "train.py:train", *RUN, "--directory", "r", "--quiet")
+    ashtune(home, "resume", "r", "--trials", "12", "--quiet")
+    done = ashtune(home, "whatif", "r", "--workers", "1,2", "--scheduler", "ash")
+    assert done.returncode == 0, done.stderr
+    assert "was not recorded in one go" in done.stdout
+    assert "The line in bold" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "texts"),
     [
@@ -93,6 +119,7 @@ def test_a_budget_names_its_best_use_within_it(study: Path) -> None:
         (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
         (["s", "--budget", "much"], ["'much' is not a number of hours"]),
         (["s", "--html", "no/where.html"], ["no such folder"]),
+        (["s", "--cores-per-worker", "4"], ["--cores-per-worker is for --budget"]),
     ],
 )
 def test_whatif_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
@@ -104,6 +131,17 @@ def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
     assert json.loads(done.stdout)["trials"]["tried"] == 64
     page = ashtune(study, "report", "s", "--html", "s.html")
     assert page.returncode == 0, page.stderr
+    assert "This study was simulated." in (study / "s.html").read_text()
+    assert any(trace.known > 1 for trace in Study.load(study / "s").traces().trials)
+
+
+def test_a_simulated_study_is_not_resumed_and_does_not_advise_it(study: Path) -> None:
+    refused(ashtune(study, "resume", "s"), "was simulated, so there is nothing to train on")
+    stopped = ashtune(study, "simulate", "--trials", "64", *SIMULATE, "--until", "1m", "--directory", "stopped")
+    assert stopped.returncode == 0, stopped.stderr
+    for command in (["report", "stopped"], ["report", "stopped", "--html", "page.html"]):
+        assert "ashtune resume" not in ashtune(study, *command).stdout
+    assert "ashtune resume" not in (study / "page.html").read_text()
 
 
 def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
@@ -128,6 +166,36 @@ def test_simulate_takes_its_curves_from_a_table_or_a_study(study: Path) -> None:
     assert again["wall_seconds"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
 
 
+def test_a_study_brings_its_scheduler_and_rungs_but_for_what_is_given(study: Path) -> None:
+    made = ashtune(
+        study,
+        "simulate",
+        "--trials",
+        "20",
+        "--scheduler",
+        "sh",
+        "--rungs",
+        "2,6,18",
+        "--decision",
+        "0",
+        "--directory",
+        "own",
+    )
+    assert made.returncode == 0, made.stderr
+
+    def simulated(*options: str) -> tuple[str, list[int]]:
+        done = ashtune(study, "simulate", "own", "--decision", "0", "--json", *options)
+        found = json.loads(done.stdout)
+        return found["scheduler"], [rung["resource"] for rung in found["rungs"]]
+
+    assert simulated() == ("sh", [2, 6, 18])
+    assert simulated("--scheduler", "ash") == ("ash", [2, 6, 18])
+    assert simulated("--min-resource", "6") == ("sh", [6, 18])
+    assert simulated("--reduction-factor", "9") == ("sh", [2, 18])
+    assert simulated("--max-resource", "54") == ("sh", [2, 6, 18, 54])
+    assert simulated("--rungs", "3,9") == ("sh", [3, 9])
+
+
 def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
     done = ashtune(
         home, "simulate", "--trials", "100", "--workers", "8", *SIMULATE,
@@ -135,7 +203,7 @@ def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     tally = load(home / "d").tally
-    assert tally.lost_workers.total > 0
+    assert tally.lost_workers.total > 3
     assert tally.tried == 100
 
 
@@ -146,8 +214,12 @@ def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
         (["--max-resource", "4"], ["trials is missing"]),
         (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["trials is missing"]),
         (["--trials", "9", "--max-resource", "4", "--drop", "1"], ["--drop 1 is not a chance"]),
-        (["--trials", "9", "--max-resource", "4", "--straggle", "-1"], ["--straggle -1 is below 0"]),
+        (["--trials", "9", "--max-resource", "4", "--straggle", "-1"], ["--straggle -1 is no standard deviation"]),
+        (["--trials", "9", "--max-resource", "4", "--straggle", "inf"], ["--straggle inf is no standard deviation"]),
         (["--trials", "9", "--max-resource", "4", "--replaced", "1s"], ["nobody dies"]),
+        (["--trials", "9", "--max-resource", "4", "--deaths", "1h"], ["nobody comes after the last", "--replaced 5m"]),
+        (["s", "--epoch", "2s"], ["--epoch 2: s has times of its own"]),
+        (["s", "--reduction-factor", "1"], ["reduction_factor=1"]),
         (["--trials", "9", "--max-resource", "4", "--workers", "0"], ["--workers=0"]),
         (["t.npz", "--max-resource", "4"], ["without its metric"]),
         (["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"], ["t.npz", "not a table of curves"]),
@@ -159,3 +231,22 @@ def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
 )
 def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
     refused(ashtune(study, "simulate", *options, "--decision", "0"), *texts)
+
+
+def test_jobs_that_are_all_lost_are_refused_and_leave_no_directory(home: Path) -> None:
+    done = ashtune(
+        home,
+        "simulate",
+        "--trials",
+        "9",
+        "--max-resource",
+        "64",
+        "--drop",
+        "0.9999",
+        "--decision",
+        "0",
+        "--directory",
+        "d",
+    )
+    refused(done, "drop")
+    assert not (home / "d").exists()

@@ -1,5 +1,6 @@
 """The commands and the code of a guide page do what the page says."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -12,9 +13,12 @@ __all__ = ["home"]
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 
 
-def indented_commands(page: str) -> list[list[str]]:
-    lines = (GUIDE / page).read_text().splitlines()
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("    ashtune ")]
+def steps(page: str) -> list[list[str] | str]:
+    """Return the page's commands, as arguments, and blocks of Python, in their order."""
+    found = re.findall(
+        r"^    ashtune ([^\n]*)$|^```python\n(.*?)^```", (GUIDE / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+    return [shlex.split(command, comments=True) if command else code for command, code in found]
 
 
 def python_blocks(page: str) -> list[str]:
@@ -23,25 +27,35 @@ def python_blocks(page: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_how_many_nodes_is_answered_by_its_own_commands(home: Path) -> None:
-    commands = indented_commands("how-many-nodes.md")
-    assert [command[0] for command in commands] == ["simulate", *["whatif"] * 4, "simulate"]
-    for command in commands:
-        done = ashtune(home, *command)
+    said: list[str] = []
+    for step in steps("how-many-nodes.md"):
+        if isinstance(step, str):
+            done = subprocess.run([sys.executable, "-c", step], cwd=home, capture_output=True, text=True, check=False)
+        else:
+            done = ashtune(home, *step)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        said = done.stdout
-        if "--deadline" in command:
-            assert "are the fewest that are done in 2 h 00 min" in said
-        elif "--budget" in command:
-            assert "Best use of 20 core-hours" in said
-        elif command[0] == "whatif":
-            assert "cores used" in said
-        else:
-            assert "workers training" in said
-    (code,) = python_blocks("how-many-nodes.md")
-    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[0]) > 0
+        said.append(done.stdout)
+    small, nodes, choices, deadline, budget, oracle, large, again, nothing, table = said
+    assert nothing == ""
+    assert "wall time                     2 h 00 min" in small
+    (bold,) = [line.split() for line in nodes.splitlines() if line.split()[:1] == ["8"]]
+    assert bold[1:3] == ["2.00", "h"]
+    assert float(bold[3]) / 8 == pytest.approx(float(bold[4]) / 100, abs=0.01)
+    for number in (1, 64, 512):
+        assert any(line.split()[:1] == [str(number)] for line in nodes.splitlines())
+    for name in ("ash", "stopping", "sh"):
+        for factor in (2, 3, 4):
+            assert f"\n{name} 1/{factor}\n" in choices
+    assert "\nfull\n" in choices
+    assert len(re.findall(r"\d+ workers are the fewest that are done in 2 h 00 min, after 1 h", deadline)) == 2
+    (hours,) = re.findall(r"Best use of 20 core-hours: .* takes .* and\s+(\S+)\s+core-hours", budget.replace("\n", " "))
+    assert 0 < float(hours) <= 20
+    assert 2400 < float(oracle.splitlines()[0]) < 3600
+    assert "Choice(" in oracle
+    assert "10,000 trials" in large
+    assert "stopping on 32 workers, 256 trials" in again
+    assert "ash on 8 workers, 100 trials" in table
 
 
 @pytest.mark.timeout(300)

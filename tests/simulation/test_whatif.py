@@ -93,6 +93,29 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
     assert four.worker_hours == pytest.approx(4 * four.wall_seconds.likely / 3600)
 
 
+@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
+def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(scheduler: str) -> None:
+    """Nearly always: as wall time is not monotone, 2 of 80 answers may be more workers or fewer trials."""
+    oracle = Oracle(known(), draws=0)
+    choice = oracle.choice(scheduler, LADDER, 1)
+    walls = {workers: oracle.wall_seconds(oracle.choice(scheduler, LADDER, workers)) for workers in range(1, 41)}
+    wrong = 0
+    for part in range(1, 41):
+        deadline = walls[1] * part / 40
+        least = min((workers for workers, wall in walls.items() if wall <= deadline), default=None)
+        found = oracle.fewest_workers(choice, deadline)
+        assert found is None or walls[found.workers] <= deadline
+        wrong += (None if found is None else found.workers) != least
+    costs = {trials: 8 * oracle.wall_seconds(oracle.choice(scheduler, LADDER, 8, trials)) for trials in range(1, 41)}
+    for part in range(1, 41):
+        budget = costs[40] * part / 40
+        most = max((trials for trials, cost in costs.items() if cost <= budget), default=None)
+        found = oracle.most_trials(oracle.choice(scheduler, LADDER, 8), budget)
+        assert found is None or costs[found.trials] <= budget
+        wrong += (None if found is None else found.trials) != most
+    assert wrong <= 2
+
+
 @pytest.mark.parametrize("scheduler", ["ash", "sh", "full"])
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
 def test_the_fewest_workers_are_done_in_time_and_one_fewer_is_not(scheduler: str, share: float) -> None:
@@ -159,17 +182,35 @@ def prediction(workers: int, wall: Span, **more: object) -> Prediction:
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     sure = prediction(8, Span(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss")).splitlines() == [
-        "scheduler workers  wall time times faster cores used epochs best loss",
-        "ash 1/3         8 1 min 00 s            2       25 %     90       0.5",
+        "                   times  effi-        best",
+        "workers wall time faster ciency epochs loss",
+        "ash 1/3",
+        "      8    60.0 s      2   25 %     90  0.5",
     ]
     unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
-    text = as_text(whatif_table([sure, unsure], metric="loss"))
-    assert "1.5-2.5 s" in text
-    assert any("'or' is the span" in sentence for sentence in whatif_words([sure, unsure]))
+    lines = as_text(whatif_table([sure, unsure], metric="loss")).splitlines()
+    assert lines[-1].split() == ["16", "2.00", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
+    assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure]))
     assert whatif_words([sure]) == []
-    assert "0.4-0.5" in text
-    assert "30 %" in text
-    assert "core hours" in text
+
+
+def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_hours_of_their_cores() -> None:
+    found = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
+    lines = as_text(whatif_table(found, metric="loss", cores_per_worker=2)).splitlines()
+    assert [line.split() for line in lines[-2:]] == [
+        ["ash", "1/3", "8", "60.0", "min", "9", "16", "90", "0.5"],
+        ["sh", "1/3", "4", "30.0", "min", "5", "4", "90", "0.5"],
+    ]
+
+
+def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> None:
+    """An efficiency of half or more at 8 and 16 workers of 8, 16 and 64; of the other scheduler only at 8."""
+    wall = Span(60.0, 60.0, 60.0)
+    ash = [prediction(workers, wall, efficiency=at) for workers, at in ((8, 0.9), (16, 0.5), (64, 0.2))]
+    sh = [prediction(workers, wall, efficiency=at, scheduler="sh") for workers, at in ((8, 0.7), (16, 0.4), (64, 0.1))]
+    (said,) = whatif_words([*ash, *sh])
+    assert said.endswith("efficiency of at least 50 %: 16 (ash 1/3); 8 (sh 1/3).")
+    assert whatif_words(ash[:2]) == []
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:

@@ -45,7 +45,7 @@ def whole_numbers(text: str) -> list[int]:
 
 def factors(text: str) -> list[int | float]:
     """Read a list of reduction factors: 2,3,4."""
-    return [factor(part) for part in text.split(",")]
+    return list(dict.fromkeys(factor(part) for part in text.split(",")))
 
 
 def names(text: str) -> list[str]:

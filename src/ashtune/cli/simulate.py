@@ -1,6 +1,7 @@
 """``ashtune simulate``: a study in virtual time, on as many workers as you like, with the real controller."""
 
 import argparse
+import math
 import sys
 import time
 from contextlib import nullcontext
@@ -22,8 +23,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     from ashtune.cli import options
 
     parser.epilog = (
-        "Without CURVES they are made up, which does for questions about time. A study's curves are continued by a "
-        "fitted law beyond what it trained; `ashtune whatif` says how far that may be off."
+        "Without CURVES they are made up, which does for questions about time. A study brings its own scheduler and "
+        "rungs, but for what is given here; its curves are continued beyond what it trained, and `ashtune whatif` "
+        "says how far that may be off."
     )
     parser.add_argument("curves", nargs="?", metavar="CURVES", help="a study's directory, or an .npz table of curves")
     table = parser.add_argument_group("a table")
@@ -32,9 +34,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--values", metavar="ARRAY", help="the array if it is named otherwise, as in accuracy[0]")
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
     options.add_ladder(parser)
+    parser.set_defaults(min_resource=None, reduction_factor=None, scheduler=None)  # a study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
-    work.add_argument("--epoch", type=options.seconds, default=1.0, metavar="TIME", help="of an epoch, on average (1s)")
+    work.add_argument("--epoch", type=options.seconds, metavar="TIME", help="of an epoch, on average (1s)")
     work.add_argument("--straggle", type=float, default=0.0, metavar="SD", help="jobs take 1 + |z| times as long (0)")
     work.add_argument("--drop", type=float, default=0.0, metavar="P", help="chance that a job is lost, each second (0)")
     work.add_argument("--save", type=options.seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)")
@@ -61,18 +64,18 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.simulation import simulate
 
     _check(given)
-    curves, ladder = _curves(given)
-    trials = _trials(given, curves)
-    scheduler = scheduler_named(given.scheduler)(ladder, 0)  # the session's first event says how many trials
+    curves, name, ladder = _curves(given)
+    trials = _trials(given, name, curves)
+    scheduler = scheduler_named(name)(ladder, 0)  # the session's first event says how many trials
     decision = _decision_seconds(given)
     workers = _workers(given, curves, decision)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
-    with _ledger(given, curves, ladder, trials) as ledger:
+    with _ledger(given, curves, name, ladder, trials) as ledger:
         end = simulate(scheduler, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
     found = simulated(
-        given.scheduler,
+        name,
         given.workers,
         tally,
         progress,
@@ -96,17 +99,19 @@ def _check(given: argparse.Namespace) -> None:
 
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
-    check_number("--epoch", given.epoch)
+    for name in ("epoch", "until", "deaths"):
+        if getattr(given, name) is not None:
+            check_number(f"--{name}", getattr(given, name))
     if given.trials is not None:
         check_whole("--trials", given.trials)
-    if given.until is not None:
-        check_number("--until", given.until)
     if not 0 <= given.drop < 1:
         raise SettingsError(f"--drop {given.drop:g} is not a chance; give one from 0 to below 1")
-    if not given.straggle >= 0:
-        raise SettingsError(f"--straggle {given.straggle:g} is below 0; give a standard deviation, as 0.5")
+    if not 0 <= given.straggle < math.inf:
+        raise SettingsError(f"--straggle {given.straggle:g} is no standard deviation; give one, as 0.5")
     if given.replaced is not None and given.deaths is None:
         raise SettingsError("--replaced was given, but nobody dies; add --deaths, as in --deaths 4h")
+    if given.deaths is not None and given.replaced is None and given.until is None:
+        raise SettingsError("--deaths was given, and nobody comes after the last; add --replaced 5m, or --until")
     is_table = given.curves is not None and given.curves.endswith(".npz")
     if is_table and (given.metric is None or given.mode is None):
         raise SettingsError(
@@ -115,55 +120,75 @@ def _check(given: argparse.Namespace) -> None:
     for name in ("metric", "mode", "values", "times"):
         if getattr(given, name) is not None and not is_table:
             raise SettingsError(f"--{name} {getattr(given, name)} is for a table of curves; give an .npz file")
+    if given.epoch is not None and given.curves is not None and not (is_table and given.times is None):
+        raise SettingsError(f"--epoch {given.epoch:g}: {given.curves} has times of its own; leave --epoch out")
     if given.directory is not None and Path(given.directory).exists():
         raise SettingsError(f"--directory {given.directory} is there already; give one that is not")
 
 
-def _curves(given: argparse.Namespace) -> "tuple[Curves, Ladder]":
-    """Return what is trained and the ladder: as given, or a study's own."""
+def _curves(given: argparse.Namespace) -> "tuple[Curves, str, Ladder]":
+    """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
     from ashtune.simulation.continuation import Continuations
     from ashtune.simulation.curves import continued, made_up
-    from ashtune.tune import ladder_of
 
     recorded = None
     if given.curves is None:
-        curves = made_up(epoch_seconds=given.epoch, seed=given.seed)
+        curves = made_up(epoch_seconds=_epoch_seconds(given), seed=given.seed)
     else:
-        traces, recorded = _traces(given)
+        traces = _traces(given)
+        recorded = traces.recorded
         curves = continued(traces, Continuations(traces, given.seed))
-    if recorded is not None and given.max_resource is None and given.rungs is None:
-        return curves, recorded
-    return curves, ladder_of(given.min_resource, given.max_resource, given.reduction_factor, given.rungs)
+    own = "ash" if recorded is None else recorded.scheduler
+    return curves, given.scheduler or own, _ladder(given, None if recorded is None else recorded.ladder)
 
 
-def _traces(given: argparse.Namespace) -> "tuple[Traces, Ladder | None]":
-    """Return the traces of a table, or of a study with its ladder."""
+def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
+    """Return the ladder: a study's own, but for what is given."""
+    from ashtune.errors import SettingsError
+    from ashtune.ladder import Ladder
+    from ashtune.tune import ladder_of
+
+    low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
+    if given.rungs is not None or recorded is None:
+        return ladder_of(low or 1, high, factor or 2, given.rungs)
+    if low is None and high is None and factor is None:
+        return recorded
+    if factor is None and len(set(recorded.kept)) > 1:
+        raise SettingsError(f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs")
+    own = 1 / recorded.kept[0] if recorded.kept else 2
+    return Ladder(low or recorded.rungs[0], high or recorded.rungs[-1], factor or own)
+
+
+def _epoch_seconds(given: argparse.Namespace) -> float:
+    return 1.0 if given.epoch is None else float(given.epoch)
+
+
+def _traces(given: argparse.Namespace) -> "Traces":
+    """Return the traces of a table or of a study."""
     if not given.curves.endswith(".npz"):
         from ashtune.studies import Study
 
-        study = Study.load(given.curves)
-        return study.traces(), study.loaded.ladder
+        return Study.load(given.curves).traces()
     from ashtune.jobs import Goal
     from ashtune.simulation.tables import read_table
 
-    found = read_table(
+    return read_table(
         Path(given.curves),
         Goal(given.metric, given.mode),
         values=given.values or "",
         times=given.times or "",
-        epoch_seconds=given.epoch,
+        epoch_seconds=_epoch_seconds(given),
     )
-    return found, None
 
 
-def _trials(given: argparse.Namespace, curves: "Curves") -> int | None:
+def _trials(given: argparse.Namespace, scheduler: str, curves: "Curves") -> int | None:
     """Return how many trials there are: as many as asked for, of a table or study at most all."""
     from ashtune.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
         raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
     trials: int | None = given.trials if given.trials is not None else curves.size
-    if trials is None and (given.until is None or given.scheduler == "sh"):
+    if trials is None and (given.until is None or scheduler == "sh"):
         raise SettingsError("trials is missing: how many configurations to train; give --trials 1000")
     return trials
 
@@ -178,7 +203,7 @@ def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "S
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,
         load_seconds=given.load,
-        has_curves=given.directory is not None and curves.size is not None,
+        has_curves=given.directory is not None,
         **saving,
     )
     return SimulatedWorkers(
@@ -199,7 +224,7 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _ledger(
-    given: argparse.Namespace, curves: "Curves", ladder: "Ladder", trials: int | None
+    given: argparse.Namespace, curves: "Curves", scheduler: str, ladder: "Ladder", trials: int | None
 ) -> "AbstractContextManager[Ledger | None]":
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:
@@ -210,6 +235,4 @@ def _ledger(
     if trials is None:
         raise SettingsError("--directory wants a known number of trials; give --trials 1000")
     name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
-    return new_journal(
-        Path(given.directory), name, curves.goal, given.scheduler, ladder, trials=trials, seed=given.seed
-    )
+    return new_journal(Path(given.directory), name, curves.goal, scheduler, ladder, trials=trials, seed=given.seed)

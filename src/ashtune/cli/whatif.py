@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from ashtune.ladder import Ladder
     from ashtune.reports.whatif import Prediction
     from ashtune.simulation.whatif import Choice, Oracle
@@ -38,7 +40,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--deadline", type=options.seconds, metavar="TIME", help="the fewest workers done by then, as 2h"
     )
     parser.add_argument("--budget", type=options.hours, metavar="HOURS", help="the best use of so many core-hours")
-    parser.add_argument("--cores-per-worker", type=int, default=1, metavar="N", help="cores of each, for --budget (1)")
+    parser.add_argument("--cores-per-worker", type=int, metavar="N", help="cores of each, for --budget (1)")
     parser.add_argument("--draws", type=int, default=10, metavar="N", help="replays that a spread is over (10)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which they are (0)")
     parser.add_argument(
@@ -65,12 +67,15 @@ def main(given: argparse.Namespace) -> int:
         found, words = _within_budget(given, oracle, choices)
     else:
         found, words = _all(given, oracle, choices)
+    words += _notes(given, oracle, decision)
     if given.json:
         show_json(found, sys.stdout)
+        if not found:
+            sys.stderr.write("\n".join(words) + "\n")
     else:
-        _say(_title(study, oracle), study, found, words, decision)
+        _say(_title(study, oracle), _table(given, study, found), words)
     if given.html:
-        _write(Path(given.html), _title(study, oracle), study, found, words)
+        _write(Path(given.html), _title(study, oracle), _table(given, study, found), found, words)
     return 0 if found else 1
 
 
@@ -81,7 +86,10 @@ def _check(given: argparse.Namespace) -> None:
     from ashtune.limits import check_number, check_whole
 
     check_whole("--draws", given.draws, at_least=0)
-    check_whole("--cores-per-worker", given.cores_per_worker)
+    if given.cores_per_worker is not None:
+        check_whole("--cores-per-worker", given.cores_per_worker)
+        if given.budget is None:
+            raise SettingsError("--cores-per-worker is for --budget, in core-hours; give --budget HOURS too")
     if given.deadline is not None:
         check_number("--deadline", given.deadline)
         if given.budget is not None:
@@ -144,8 +152,8 @@ def _by_deadline(
         one = oracle.prediction(fewest)
         found.append(one)
         words.append(
-            f"{who(one)}: {plural(one.workers, 'worker')} are the fewest that are done in "
-            f"{seconds_text(given.deadline)}, after {seconds_text(one.wall_seconds.likely)}."
+            f"{who(one)}: {_fewest(one.workers)} done in {seconds_text(given.deadline)}, after "
+            f"{seconds_text(one.wall_seconds.likely)}."
         )
     return found, words
 
@@ -161,15 +169,15 @@ def _within_budget(
     for choice in choices:
         for workers in given.workers or WORKERS:
             one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
-            affordable = oracle.most_trials(one, 3600 * given.budget / given.cores_per_worker)
-            if affordable is not None and oracle.replayed(affordable).has_a_best:
-                found.append(oracle.prediction(affordable))
+            affordable = oracle.most_trials(one, 3600 * given.budget / (given.cores_per_worker or 1))
+            if affordable is not None and (afforded := oracle.prediction(affordable)).best is not None:
+                found.append(afforded)
     found.sort(
         key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
     )
     if not found:
         return [], [f"{number_text(given.budget)} core-hours do not suffice for one trial; give a larger --budget"]
-    best, spent = found[0], found[0].worker_hours * given.cores_per_worker
+    best, spent = found[0], found[0].worker_hours * (given.cores_per_worker or 1)
     words = [
         f"Best use of {number_text(given.budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
         f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
@@ -191,19 +199,45 @@ def _decision_seconds(given: argparse.Namespace) -> float:
     return measured_decision_seconds()
 
 
-def _say(title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequence[str]", decision: float) -> None:
+def _fewest(workers: int) -> str:
+    return "1 worker is" if workers == 1 else f"{workers:,} workers are the fewest that are"
+
+
+def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list[str]:
+    """Say what the predictions rest on."""
+    notes = []
+    if oracle.traces.recorded is not None and not oracle.traces.recorded.is_smooth:
+        notes.append(
+            "The study was not recorded in one go (several sessions, lost workers, jobs broken off or configurations "
+            "withdrawn), so no line is the study itself."
+        )
+    if decision:
+        source = "as measured here" if given.decision is None else "as given"
+        notes.append(f"The driver is taken to need {1e6 * decision:.3g} us a decision, {source}.")
+    return notes
+
+
+def _table(given: argparse.Namespace, study: "Study", found: "Sequence[Prediction]") -> "Table | None":
+    """Return the predictions as a table; None of none."""
+    from ashtune.reports.whatif import whatif_table
+
+    if not found:
+        return None
+    cores = None if given.budget is None else given.cores_per_worker or 1
+    return whatif_table(found, metric=study.settings.goal.metric, cores_per_worker=cores)
+
+
+def _say(title: str, table: "Table | None", words: "Sequence[str]") -> None:
     from rich.text import Text
 
     from ashtune.cli.showing import say
     from ashtune.reports.text import show
-    from ashtune.reports.whatif import whatif_table
 
-    if found:
+    if table is not None:
         say(title)
-        show(whatif_table(found, metric=study.settings.goal.metric), sys.stdout)
-    notes = [f"The driver is taken to need {1e6 * decision:.0f} us a decision, as measured here."] if decision else []
-    sys.stdout.write("\n")
-    show(Text("\n".join([*words, *notes])), sys.stdout)
+        show(table, sys.stdout)
+        sys.stdout.write("\n")
+    show(Text("\n".join(words)), sys.stdout)
 
 
 def _title(study: "Study", oracle: "Oracle") -> str:
@@ -217,17 +251,20 @@ def _title(study: "Study", oracle: "Oracle") -> str:
     )
 
 
-def _write(file: Path, title: str, study: "Study", found: "Sequence[Prediction]", words: "Sequence[str]") -> None:
+def _write(
+    file: Path, title: str, table: "Table | None", found: "Sequence[Prediction]", words: "Sequence[str]"
+) -> None:
     from ashtune import __version__
     from ashtune.reports import html
-    from ashtune.reports.whatif import whatif_figure, whatif_table
+    from ashtune.reports.whatif import whatif_figure
 
-    sections = [
-        html.Section(
-            "figure", "Wall time by number of workers", [html.figures(whatif=whatif_figure(found))] if found else []
-        ),
-        html.Section("table", "Predictions", [html.table(whatif_table(found, metric=study.settings.goal.metric))]),
-        html.Section("words", "In words", [html.words(*words)]),
-    ]
+    sections = [html.Section("words", "In words", [html.words(*words)])]
+    if table is not None:
+        figure = html.figures(whatif=whatif_figure(found))
+        sections = [
+            html.Section("figure", "Wall time by number of workers", [figure]),
+            html.Section("table", "Predictions", [html.table(table)]),
+            *sections,
+        ]
     page = html.page(title, [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)

@@ -50,43 +50,52 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         return self.workers * self.wall_seconds.likely / 3600
 
 
-def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = "epoch") -> "Table":
-    """Return a line for each prediction; columns that say the same everywhere are left out."""
+def whatif_table(
+    predictions: Sequence[Prediction], *, metric: str, unit: str = "epoch", cores_per_worker: int | None = None
+) -> "Table":
+    """Return a line for each prediction; columns in which nothing is said are left out.
+
+    Args:
+        predictions: In the order of their lines.
+        metric: The metric's name.
+        unit: What the resource counts, in the singular.
+        cores_per_worker: Given where they are of different costs: trials and core-hours are shown in place of
+            what compares the times of the same work, and schedulers may alternate.
+    """
     from rich.table import Table
+    from rich.text import Text
 
     found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    is_guessed = any(one.continued for one in predictions)
-    columns: dict[str, Callable[[Prediction], str]] = {
-        "scheduler": who,
-        "workers": lambda one: f"{one.workers:,}",
+    cost = {
         "trials": lambda one: f"{one.trials:,}",
-        "wall time": lambda one: seconds_text(one.wall_seconds.likely),
-        "or": lambda one: _or(one.wall_seconds, seconds_text),
-        "times faster": lambda one: number_text(one.speed_up, 3),
-        "cores used": lambda one: share_text(one.efficiency),
-        "core hours": lambda one: number_text(one.worker_hours, 3),
-        f"{unit}s": lambda one: f"{one.epochs:,}",
-        "guessed": lambda one: share_text(one.continued),
-        f"best {metric}": lambda one: "none" if one.best is None else number_text(one.best.likely),
-        "or ": lambda one: "" if one.best is None else _or(one.best, lambda value: number_text(value, 3)),
+        "core\nhours": lambda one: number_text(one.worker_hours * (cores_per_worker or 1), 3),
     }
-    if len({one.trials for one in predictions}) == 1:
-        del columns["trials"], columns["core hours"]
-    else:  # other trials, other work: not to be compared by time
-        del columns["times faster"], columns["cores used"]
-    if not is_guessed:
-        del columns["guessed"]
+    gain = {
+        "times\nfaster": lambda one: number_text(one.speed_up, 3),
+        "effi-\nciency": lambda one: share_text(one.efficiency),
+    }
+    columns: dict[str, Callable[[Prediction], str]] = {
+        **({} if cores_per_worker is None else {"scheduler": who}),
+        "workers": lambda one: f"{one.workers:,}",
+        "wall time": lambda one: _time(one.wall_seconds.likely),
+        "or": lambda one: _off(one.wall_seconds),
+        **(cost if cores_per_worker is not None else gain),
+        f"{unit}s": lambda one: f"{one.epochs:,}",
+        "guessed": lambda one: share_text(one.continued) if one.continued else "",
+        f"best\n{metric}": lambda one: "none" if one.best is None else number_text(one.best.likely),
+        "or ": lambda one: "" if one.best is None else _or(one.best),
+    }
     for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
         del columns[name]
     for name in columns:
         justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
-        found.add_column(name, justify=justify, no_wrap=name == "scheduler", overflow="fold")
+        found.add_column(name, justify=justify, no_wrap=name not in ("or", "or "), overflow="fold", vertical="bottom")
     before = ""
     for one in predictions:
+        if who(one) != before and cores_per_worker is None:
+            before = who(one)
+            found.add_row(Text(before, "bold", justify="left"))
         cells = [text(one) for text in columns.values()]
-        if before == cells[0]:
-            cells[0] = ""
-        before = cells[0] or before
         found.add_row(*cells, style="bold" if one.is_as_recorded else "")
     return found
 
@@ -94,24 +103,27 @@ def whatif_table(predictions: Sequence[Prediction], *, metric: str, unit: str = 
 def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
     said = []
-    if any(_or(one.wall_seconds, seconds_text) or (one.best and _or(one.best, number_text)) for one in predictions):
+    if any(one.is_as_recorded for one in predictions):
+        said.append("The line in bold is the study as it was recorded.")
+    if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
         said.append(
-            "'or' is the span over replays with slightly other times and other plausible continuations of curves: "
-            "which of two results comes first decides what is promoted."
+            "'or' is how far it may be off, by replays with slightly other times and other plausible continuations of "
+            "curves: which of two results comes first decides what is promoted."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
-    if worst is not None and worst.continued > 0:
+    if worst is not None and worst.continued >= LITTLE:
         said.append(
-            f"Up to {share_text(worst.continued)} of the epochs ({_named(worst)}) were never trained: those curves are "
-            "continued by a fitted law."
+            f"Up to {share_text(worst.continued)} of the epochs ({_named(worst)}) were never trained: those curves go "
+            "on by a law where their reports support one, else at their last value."
         )
+    largest: dict[int, list[str]] = {}
     for series in _series(predictions).values():
-        useful = [one for one in series if one.efficiency >= 0.5]
-        if len(series) > 1 and useful and useful[-1] is not series[-1]:
-            said.append(
-                f"{who(series[0])}: beyond {plural(useful[-1].workers, 'worker')} less than half of the cores' time is "
-                "used well."
-            )
+        useful = [one.workers for one in series if one.efficiency >= 0.5]
+        if useful and useful[-1] != series[-1].workers:
+            largest.setdefault(useful[-1], []).append(who(series[0]))
+    if largest:
+        listed = "; ".join(f"{workers:,} ({', '.join(names)})" for workers, names in largest.items())
+        said.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
     return said
 
 
@@ -155,6 +167,9 @@ def who(one: Prediction) -> str:
     return one.scheduler if one.scheduler == "full" else f"{one.scheduler} 1/{one.reduction_factor}"
 
 
+LITTLE = 0.005
+"""A share of guessed epochs that is not worth a sentence."""
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 _TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86400.0, 3 * 86400.0, 10 * 86400.0, 30 * 86400.0)  # fmt: skip  # noqa: E501
 
 
@@ -170,10 +185,26 @@ def _named(one: Prediction) -> str:
     return f"{who(one)} on {plural(one.workers, 'worker')}"
 
 
-def _or(span: Span, text: Callable[[float], str]) -> str:
-    """Return what a figure may be otherwise: ``0.98-0.99``, ``1.2-1.4 s``; nothing if that reads the same."""
-    low, high = text(span.low), text(span.high)
+def _time(seconds: float) -> str:
+    """Return a time in one unit: ``45.8 min``. Three digits are more than a prediction is good for."""
+    unit, name = next(((unit, name) for unit, name in _UNITS if seconds >= 2 * unit), _UNITS[-1])
+    value = seconds / unit
+    return f"{value:,.0f} {name}" if value >= 99.95 else f"{value:#.3g} {name}"
+
+
+def _off(span: Span) -> str:
+    """Return how far a figure may be off, in per cent: ``-2/+4 %``; nothing if that rounds to nothing."""
+    if not span.likely > 0:
+        return ""
+    low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
+    if low and high:
+        return f"{low}/+{high} %"
+    return f"{low or high:+} %" if low or high else ""
+
+
+def _or(span: Span) -> str:
+    """Return what a figure may be otherwise: ``0.98-0.99``, ``-1.2 to -0.9``; nothing if that reads the same."""
+    low, high = number_text(span.low, 3), number_text(span.high, 3)
     if low == high:
         return ""
-    number, _, unit = low.partition(" ")
-    return f"{number}-{high}" if unit and high.endswith(f" {unit}") and high.count(" ") == 1 else f"{low}-{high}"
+    return f"{low} to {high}" if low.startswith("-") or "e" in low + high else f"{low}-{high}"

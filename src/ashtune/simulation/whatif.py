@@ -10,7 +10,7 @@ Rule 3: the same controller, schedulers and loop as everywhere; only time is vir
 import math
 import random
 from collections.abc import Callable, Sequence
-from statistics import median
+from statistics import median, median_low
 
 import msgspec
 
@@ -33,6 +33,8 @@ DRAWS = 10
 JITTER = 0.01
 """The standard deviation of the logarithm of a job's time, in those replays. Which of two results comes first decides
 what is promoted, so that a hundredth changes more than a hundredth."""
+BELOW = 4
+PARTS = 16
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -54,6 +56,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     continued: int
     best: float
+
+    @property
+    def continued_share(self) -> float:
+        """Which part of the epochs is beyond what is known."""
+        return self.continued / self.epochs if self.epochs else 0.0
 
     @property
     def has_a_best(self) -> bool:
@@ -110,11 +117,14 @@ class Oracle:
         return median(one.wall for one in self._replays(choice))
 
     def prediction(self, choice: Choice) -> Prediction:
-        """Return what a choice would have taken, with its spread."""
+        """Return what a choice would have taken, with its spread: each figure is the median over the replays."""
         replays = self._replays(choice)
-        likely, walls = replays[0], [one.wall for one in replays]
+        walls = [one.wall for one in replays]
         goal, wall = self.traces.goal, median(walls)
-        bests = [goal.value(one.best) for one in replays if math.isfinite(one.best)]
+        losses = sorted(one.best for one in replays)
+        bests = [goal.value(loss) for loss in losses if math.isfinite(loss)]
+        likely = median_low(losses)
+        first = median_low([math.inf if one.first is None else one.first for one in replays])
         speed_up = self.wall_seconds(_with(choice, workers=1)) / wall if wall > 0 else 1.0
         return Prediction(
             scheduler=choice.scheduler,
@@ -122,34 +132,61 @@ class Oracle:
             workers=choice.workers,
             trials=choice.trials,
             wall_seconds=Span(wall, min(walls), max(walls)),
-            first_seconds=likely.first,
+            first_seconds=first if math.isfinite(first) else None,
             speed_up=speed_up,
             efficiency=speed_up / choice.workers,
-            utilisation=likely.utilisation,
-            epochs=likely.epochs,
-            continued=likely.continued / likely.epochs if likely.epochs else 0.0,
-            best=Span(goal.value(likely.best), min(bests), max(bests)) if bests else None,
+            utilisation=median(one.utilisation for one in replays),
+            epochs=median_low([one.epochs for one in replays]),
+            continued=median(one.continued_share for one in replays),
+            best=Span(goal.value(likely), min(bests), max(bests)) if math.isfinite(likely) else None,
             is_as_recorded=self.is_as_recorded(choice),
         )
 
     def fewest_workers(self, choice: Choice, deadline: float) -> Choice | None:
-        """Return the choice with the fewest workers that are done in ``deadline`` seconds; None if no number is."""
-        enough = 1
-        while not self._is_done(choice, enough, deadline):
-            if enough >= max(1, choice.trials):  # more have nothing to do
-                return None
-            enough = min(2 * enough, choice.trials)
-        return _with(choice, workers=_least(enough // 2 + 1, enough, lambda n: self._is_done(choice, n, deadline)))
+        """Return about the fewest workers that are done in ``deadline`` seconds; None if no number tried is.
+
+        More workers are not always faster: what they promote by then differs. So powers of 2 and 1.5 times those are
+        tried from below, then the numbers between the first that does and the one before, by halving, and then
+        :data:`BELOW` more below that. That the answer is done in time is certain, that no number below is is not.
+        """
+        most = max(1, choice.trials)  # more have nothing to do
+
+        def is_done(workers: int) -> bool:
+            return self._is_done(choice, workers, deadline)
+
+        too_few = 0
+        for enough in _steps(most):
+            if is_done(enough):
+                break
+            too_few = enough
+        else:
+            return None
+        fewest = _least(too_few + 1, enough, is_done)
+        while better := [fewer for fewer in range(max(1, fewest - BELOW), fewest) if is_done(fewer)]:
+            fewest = better[0]
+        return _with(choice, workers=fewest)
 
     def most_trials(self, choice: Choice, worker_seconds: float) -> Choice | None:
-        """Return the choice with the most of the recorded trials that all workers' time suffices for; None for none."""
+        """Return about the most of the recorded trials that all workers' time suffices for; None for none.
 
-        def is_too_dear(trials: int) -> bool:
+        More trials do not always take longer, so sixteenths of them, powers of 2 and 1.5 times those are tried from
+        above before the rest is halved. That the answer is affordable is certain, that no larger number is is not.
+        """
+
+        def is_affordable(trials: int) -> bool:
             tried = _with(choice, trials=trials)
-            return tried.workers * self.wall_seconds(tried) > worker_seconds
+            return tried.workers * self.wall_seconds(tried) <= worker_seconds
 
-        too_many = _least(1, choice.trials + 1, lambda n: n > choice.trials or is_too_dear(n))
-        return _with(choice, trials=too_many - 1) if too_many > 1 else None
+        too_many = choice.trials + 1
+        enough = 0
+        parts = {max(1, choice.trials * part // PARTS) for part in range(1, PARTS + 1)}
+        for tried in sorted(parts.union(_steps(choice.trials)), reverse=True):
+            if is_affordable(tried):
+                enough = tried
+                break
+            too_many = tried
+        most = _least(enough + 1, too_many, lambda trials: trials == too_many or not is_affordable(trials)) - 1
+        return _with(choice, trials=most) if most else None
 
     def _is_done(self, choice: Choice, workers: int, deadline: float) -> bool:
         return self.wall_seconds(_with(choice, workers=workers)) <= deadline
@@ -217,6 +254,12 @@ def _with(choice: Choice, *, workers: int | None = None, trials: int | None = No
         choice.workers if workers is None else workers,
         choice.trials if trials is None else trials,
     )
+
+
+def _steps(most: int) -> list[int]:
+    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, which is the last (from 1 on)."""
+    powers = [1 << power for power in range(most.bit_length())]
+    return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
