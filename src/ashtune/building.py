@@ -15,6 +15,7 @@ from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import GridSearch
+from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Search
 from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
@@ -111,4 +112,6 @@ def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list
             found = GridSearch(space, search.get("points"))
         case kind:
             raise SettingsError(f"search={kind!r} is unknown; give one of {', '.join(SEARCHES)}")
+    if search.get("grouped"):
+        found = Grouped(found, tuple(search["grouped"]))
     return Enqueued(enqueued, found) if enqueued else found

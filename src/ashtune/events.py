@@ -144,12 +144,26 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 class PlacesChanged(_Fact, frozen=True):
     """A worker takes so many jobs at a time from now on, if they are up to a rung; they wait at it.
 
-    One is the rule. More are for jobs so short that waiting for the next one would take longer.
+    One is the rule. More are for jobs so short that waiting for the next one would take longer, or, ``together``, for
+    jobs that the worker trains side by side, up to any rung.
     """
 
     worker: WorkerId
     places: int
     rung: int = 0
+    together: bool = False
+
+
+class ProgramCompiled(_Fact, frozen=True, kw_only=True):
+    """A worker compiled a program of so many ``lanes``, or waited for another that did; no job counts that time.
+
+    ``shape`` names the static hyperparameters.
+    """
+
+    worker: WorkerId
+    seconds: float
+    lanes: int
+    shape: dict[str, Any]
 
 
 class StopRequested(_Fact, frozen=True):
@@ -169,6 +183,7 @@ Event = (
     | TrialWithdrawn
     | WorkerLost
     | PlacesChanged
+    | ProgramCompiled
     | StopRequested
 )
 

@@ -166,6 +166,7 @@ class Session:
                 means,
                 self._world,
                 workers=count,
+                trials=session.trials,
                 first_worker=self._workers_seen,
                 began=session.time,
             )

@@ -1,6 +1,7 @@
 """The workers of a session: processes on this machine, or the other ranks of an MPI job."""
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from ashtune.jobs import WorkerId
 from ashtune.limits import Means
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
+from ashtune.training.fused.library import FOLDER as PROGRAMS
 from ashtune.training.messages import Setup
 
 
@@ -37,6 +39,7 @@ def hire(
     world: World | None,
     *,
     workers: int,
+    trials: int | None,
     first_worker: int,
     began: float,
 ) -> Workers:
@@ -49,6 +52,7 @@ def hire(
         means: What it runs on.
         world: The ranks of this launch, None if this process is alone.
         workers: How many.
+        trials: How many the session has, so that no worker asks for more than its part; None for no end.
         first_worker: The number of the first.
         began: The time at the start of the session, in seconds since the study began.
 
@@ -56,6 +60,7 @@ def hire(
         StudyError: If none can be started.
         SettingsError: If there are too few GPUs.
     """
+    shutil.rmtree(directory / PROGRAMS, ignore_errors=True)  # what an earlier session compiled may be stale
     setup = Setup(
         WorkerId(first_worker),
         str((directory / objectives.NAME).resolve()),
@@ -64,6 +69,7 @@ def hire(
         settings.seed,
         [entry for entry in sys.path if isinstance(entry, str)],
         profile=means.profile,
+        places=0 if trials is None else -(-trials // workers),
     )
     if world is None:
         return LocalWorkers(

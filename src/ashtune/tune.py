@@ -111,7 +111,9 @@ def tune(
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
     parsed = Space.parse(space)
     enqueued = [parsed.check(configuration) for configuration in enqueue]
-    recipe = {"kind": search} if grid_points is None else {"kind": search, "points": grid_points}
+    recipe: dict[str, Any] = {"kind": search} if grid_points is None else {"kind": search, "points": grid_points}
+    if grouped_by := getattr(objective, "grouped_by", ()):
+        recipe["grouped"] = list(grouped_by)
     found = search_named(recipe, parsed, check_whole("seed", seed, at_least=0), enqueued)
     limits = limits_of(trials, time_limit, total_resource, target)
     if found.size is None and limits == Limits():

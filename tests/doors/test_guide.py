@@ -65,3 +65,12 @@ def test_the_page_on_tuning_s_model_in_jax_is_tuned(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "'rate': " in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_page_on_tuning_s_module_of_pytorch_is_tuned(home: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    (code,) = [block for block in python_blocks("tuning.md") if "ashtune.fused_torch(" in block]
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'learning_rate': " in done.stdout

@@ -118,6 +118,26 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     assert not controller.is_open
 
 
+def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_lets_go() -> None:
+    controller = office(ONE)
+    orders = controller.handle(PlacesChanged(0, ONE, 3, together=True))
+    assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
+    held = [
+        msgspec.structs.replace(finished(ONE, trial, loss=loss), held=True) for trial, loss in enumerate((3.0, 2.0))
+    ]
+    assert controller.handle(held[0]) == [Release(ONE, TrialId(0)), Train(ONE, TrialId(3), 0, 0, 1)]
+    assert controller.handle(held[1]) == [Train(ONE, TrialId(1), 1, 1, 2, in_place=True)], "the better of two goes on"
+
+
+def test_together_places_are_for_jobs_up_to_any_rung() -> None:
+    controller = office(ONE)
+    controller.handle(PlacesChanged(0, ONE, 4, together=True))
+    for trial in range(2):
+        controller.handle(finished(ONE, trial, loss=float(trial)))
+    assert given(controller.handle(finished(ONE, 2, loss=9.0))) == [(ONE, 5)], "trial 0 is among the four"
+    assert given(controller.handle(finished(ONE, 0, rung=1, loss=0.0))) == [(ONE, 6)]
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees(seed: int) -> None:
     choose = random.Random(seed)
@@ -142,6 +162,7 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
                     pass
 
     letting_go: list[tuple[WorkerId, TrialId]] = []
+    together = seed % 2 == 1
     for number in range(3):
         at[WorkerId(number)] = []
         happens(WorkerJoined(0, WorkerId(number)))
@@ -154,7 +175,8 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
             size = choose.choice([None, 10])
             happens(TrialReleased(time=0, worker=who, trial=trial, resource=1, seconds=0.0, checkpoint=size))
         elif what < 0.5:
-            happens(PlacesChanged(0, worker, choose.randint(1, 6), choose.randint(0, 2)))
+            together = together or choose.random() < 0.1
+            happens(PlacesChanged(0, worker, choose.randint(1, 6), choose.randint(0, 2), together))
         elif what < 0.55 and joined < 12:
             del at[worker]
             letting_go = [(who, trial) for who, trial in letting_go if who != worker]

@@ -164,7 +164,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     code = (
         "import os, time; from pathlib import Path\n"
-        "from ashtune.training.fused.objective import prepare_jax; prepare_jax()\n"
+        "from ashtune.training.fused.backend import prepare_jax; prepare_jax()\n"
         "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, 512))).block_until_ready()\n"
         "print(os.environ['PJRT_NPROC'], len(list(Path('/proc/self/task').iterdir())))"
     )
@@ -222,9 +222,11 @@ def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
     assert losses == whole.losses
 
 
-def test_a_trial_s_reports_do_not_depend_on_workers_or_on_who_resumes_it(tmp_path: Path, cache: Path) -> None:
-    one = reports(tuned(tmp_path / "one", workers=1, max_resource=8))
-    two = reports(tuned(tmp_path / "two", workers=2, max_resource=8))
+def test_with_a_fixed_number_of_lanes_reports_depend_on_nothing_else_to_the_last_bit(
+    tmp_path: Path, cache: Path
+) -> None:
+    one = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, max_resource=8))
+    two = reports(tuned(tmp_path / "two", objective(lanes=4), workers=2, max_resource=8))
     common = one.keys() & two.keys()
     assert len(common) > 20
     for key in common:

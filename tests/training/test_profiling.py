@@ -19,7 +19,8 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.training.desk import Dismissed
 from ashtune.training.messages import Assignment, Setup
-from ashtune.training.objective import NAMELESS, Workbench
+from ashtune.training.objective import Workbench
+from ashtune.training.outcomes import NAMELESS
 from ashtune.training.profiles import WorkerProfile, read_profiles, write_profile
 from ashtune.training.profiling import ProfiledTray, Profiler
 

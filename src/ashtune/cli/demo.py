@@ -1,10 +1,18 @@
-"""``ashtune demo``: a small network on handwritten digits, sequentially and then on every core."""
+"""``ashtune demo``: a small network on handwritten digits, sequentially, then on every core, then fused."""
 
 import argparse
+import math
 import sys
 import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ashtune.studies import Study
 
 SEQUENTIAL_TRIALS = 64
+FUSED_TIMES = 4
+"""So many times as many configurations with fused training."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +25,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run both studies and compare them."""
+    """Run the studies and compare them."""
     from pathlib import Path
 
     from ashtune.cli.showing import say, show_study
-    from ashtune.demo import digits, objective
+    from ashtune.demo import digits, lanes, objective
     from ashtune.engines.entrance import enter
     from ashtune.limits import Means
+    from ashtune.reports.figures import plural
     from ashtune.staff import head_count
     from ashtune.tune import tune
 
@@ -49,19 +58,35 @@ def main(given: argparse.Namespace) -> int:
     )  # fmt: skip
     world = enter(workers_given=given.workers is not None)
     workers = head_count(Means(workers=given.workers), world, given.trials)
-    say(f"2. ASH: {given.trials} configurations on {workers} worker{'s' if workers > 1 else ''}.")
+    say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(
         objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common
     )
     status = show_study(study, as_json=False, stream=sys.stdout)
-    one, many = baseline.loaded.tally, study.loaded.tally
+    kinds = [("sequential halving, 1 worker", baseline), (f"ASH, {plural(workers, 'worker')}", study)]
+    if find_spec("jax") is None:
+        say("With JAX (pip install 'ashtune[jax]') the demo also trains many models as lanes of one program.\n")
+    else:
+        many = FUSED_TIMES * given.trials
+        say(
+            f"3. ASH with fused training: {many} configurations of twelve shapes, as lanes of programs compiled by JAX."
+        )
+        fused = tune(lanes.objective(), lanes.space(), trials=many, workers=workers, directory=base / "fused", **common)
+        show_study(fused, as_json=False, stream=sys.stdout)
+        kinds.append((f"ASH, {plural(workers, 'worker')}, fused", fused))
     say(
         "Compared (models per second, each model halved over the same rungs):",
-        f"  sequential halving, 1 worker   {few:5d} models  {one.wall_seconds:6.1f} s  "
-        f"{few / one.wall_seconds:6.1f} models/s   best accuracy {baseline.best.metrics['accuracy']:.4f}",
-        f"  ASH, {workers} worker{'s' if workers > 1 else ' '}"
-        f"                {given.trials:5d} models  {many.wall_seconds:6.1f} s  "
-        f"{given.trials / many.wall_seconds:6.1f} models/s   best accuracy {study.best.metrics['accuracy']:.4f}",
+        *[_line(kind, found) for kind, found in kinds],
         f"The baseline had fewer models ({few}) to keep the demo short.",
     )
     return status
+
+
+def _line(kind: str, study: "Study") -> str:
+    tally = study.loaded.tally
+    found = study.best.metrics["accuracy"] if study.best else math.nan
+    compiling = f", {tally.compile_seconds:.1f} s of the workers' time to compile" if tally.compile_seconds else ""
+    return (
+        f"  {kind:<29} {tally.tried:5,d} models  {tally.wall_seconds:6.1f} s  "
+        f"{tally.tried / tally.wall_seconds:6.1f} models/s   best accuracy {found:.4f}{compiling}"
+    )

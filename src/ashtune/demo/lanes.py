@@ -47,6 +47,13 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
     return {"accuracy": (logits.argmax(axis=1) == labels).mean(), "loss": _loss(state["weights"], images, labels)}
 
 
+def space() -> dict[str, Any]:
+    """Return the demo's space with one hidden layer: of twelve shapes, as each has a program of its own to compile."""
+    from ashtune.demo import objective as plain
+
+    return {**plain.space(), "depth": [1], "batch_size": [32, 64, 128]}
+
+
 def objective() -> "FusedObjective":
     """Return the demo's training function, fused."""
     from ashtune.training.fused.objective import fused

@@ -15,10 +15,10 @@ import msgspec
 from ashtune.engines.frames import FrameWriter
 from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
 from ashtune.errors import ObjectiveError
-from ashtune.events import TrialReleased, WorkerJoined, WorkerLost
-from ashtune.jobs import WorkerId
+from ashtune.events import PlacesChanged, ProgramCompiled, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.messages import Assignment, FromWorker, Progress, Setup
+from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup
 
 FAILED_STARTS_ALLOWED = 2
 ROLL_CALL_SECONDS = 0.2
@@ -61,6 +61,8 @@ class Processes:
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
         self._jobs: dict[WorkerId, deque[Assignment]] = {}  # the first has begun, the others wait
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
+        self._together: set[WorkerId] = set()  # those that train several jobs side by side
+        self._suspects: set[TrialId] = set()  # in the hands of one of those when it died
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
         self.trouble: ObjectiveError | None = None
@@ -95,6 +97,8 @@ class Processes:
         if process is None:
             return
         if isinstance(message, Assignment):
+            if message.trial in self._suspects:
+                message = msgspec.structs.replace(message, alone=True)
             if message.in_place:  # before those that wait
                 self._jobs[worker].appendleft(message)
             else:
@@ -161,7 +165,7 @@ class Processes:
     def _note(self, process: WorkerProcess, message: FromWorker) -> None:
         """Note what a message says about its worker."""
         match message:
-            case Progress():
+            case Progress() | ProgramCompiled():
                 pass
             case WorkerJoined():
                 process.has_joined = True
@@ -169,10 +173,20 @@ class Processes:
             case TrialReleased():
                 self._saving.pop(process.worker, None)
                 self._begin_next(process.worker)
+            case PlacesChanged(together=together):
+                if together:
+                    self._together.add(process.worker)
+            case Broken(failure=failure):
+                self._end_job(process.worker, failure.trial if failure else None)
             case _:
-                if jobs := self._jobs[process.worker]:
-                    jobs.popleft()
-                self._begin_next(process.worker)
+                self._end_job(process.worker, message.trial)
+
+    def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
+        jobs = self._jobs[worker]
+        if (job := next((job for job in jobs if job.trial == trial), None)) is not None:
+            jobs.remove(job)
+            self._suspects.discard(job.trial)
+        self._begin_next(worker)
 
     def _begin_next(self, worker: WorkerId) -> None:
         """The time of the job that has waited longest begins now, if there is one."""
@@ -203,6 +217,15 @@ class Processes:
                 lost += self._strike_off(process, reason, is_fatal=is_training)
         return lost
 
+    def _begun(self, jobs: deque[Assignment], *, together: bool) -> Assignment | None:
+        """Return the job that a dead worker was at. Among several trained together it is not known which is to blame,
+        so that none is, and each of them is alone from now on.
+        """
+        if together and len(jobs) > 1:
+            self._suspects |= {job.trial for job in jobs}
+            return next((job for job in jobs if job.alone), None)
+        return jobs[0] if jobs else None
+
     def _strike_off(self, process: WorkerProcess, reason: str = "", *, is_fatal: bool = False) -> list[Said]:
         """A worker is gone; another takes its place. A job that it had not begun is not to blame."""
         worker = process.worker
@@ -211,7 +234,8 @@ class Processes:
         how = process.end()
         jobs = self._jobs.pop(worker)
         self._since.pop(worker, None)
-        job = jobs[0] if jobs else None
+        job = self._begun(jobs, together=worker in self._together)
+        self._together.discard(worker)
         if self._saving.pop(worker, None) is not None:
             job = None
         said: list[Said] = [

@@ -23,7 +23,7 @@ from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.objective import Objective, Workbench
+from ashtune.training.objective import Objective, bench_of
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -85,13 +85,13 @@ def serve(desk: Desk) -> None:
 
         profiler = Profiler(setup, file)
         tray = ProfiledTray(desk, profiler)
-    workbench = Workbench(objective, setup, tray, file=file, profiler=profiler)
+    bench = bench_of(objective, setup, tray, file=file, profiler=profiler)
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         message = tray.next()
         match message:
             case Assignment():
-                workbench.run(message)
+                bench.run(message)
             case Release() | Pause():
                 pass  # it crossed the event that it asks for
             case Setup():

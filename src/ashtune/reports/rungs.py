@@ -92,4 +92,6 @@ def time_line(tally: Tally, *, unit: str = "epoch") -> str:
         parts.append(f"workers trained {share_text(tally.utilisation)} of the time they were there")
     if tally.saving_seconds >= 0.005:
         parts.append(f"saving took {seconds_text(tally.saving_seconds)}")
+    if tally.compile_seconds:
+        parts.append(f"compiling took {seconds_text(tally.compile_seconds)}")
     return "; ".join(parts)

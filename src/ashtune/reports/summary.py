@@ -105,6 +105,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome) -> dict[str, Any]:
         "wall_seconds": tally.wall_seconds,
         "training_seconds": tally.training_seconds,
         "saving_seconds": tally.saving_seconds,
+        "compile_seconds": tally.compile_seconds,
         "worker_seconds": tally.presence,
         "utilisation": tally.utilisation,
         "checkpoint_bytes": about.checkpoint_bytes(),

@@ -16,6 +16,7 @@ from ashtune.events import (
     JobFinished,
     JobPaused,
     PlacesChanged,
+    ProgramCompiled,
     SessionStarted,
     StopRequested,
     TrialReleased,
@@ -59,6 +60,7 @@ class Tally:
         self.broken_off = 0
         self.running = 0
         self.saving_seconds = 0.0
+        self.compile_seconds = 0.0
         self.saves = 0
         self.retrained = 0
         """Promoted trials that had to train again from the start, as nothing of them was saved."""
@@ -95,6 +97,8 @@ class Tally:
                 self._lose(event)
             case StopRequested(reason=reason):
                 self.stopping = self.stopping or reason
+            case ProgramCompiled(seconds=seconds):
+                self.compile_seconds += seconds
             case PlacesChanged():
                 pass
             case SessionStarted():

@@ -25,6 +25,7 @@ from ashtune.events import (
     JobFinished,
     JobPaused,
     PlacesChanged,
+    ProgramCompiled,
     SessionStarted,
     StopRequested,
     TrialReleased,
@@ -124,7 +125,7 @@ class Timeline:
                 self._lose(event)
             case SessionStarted():
                 self._start_session(before)
-            case PlacesChanged() | StopRequested():
+            case PlacesChanged() | ProgramCompiled() | StopRequested():
                 pass
             case _:
                 assert_never(event)

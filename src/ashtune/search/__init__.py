@@ -9,8 +9,9 @@ Rule 3: only plain Python values leave this package: None, bool, int, float, str
 
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import GridSearch
+from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Search
 from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
 
-__all__ = ["Enqueued", "GridSearch", "RandomSearch", "Search", "Space"]
+__all__ = ["Enqueued", "GridSearch", "Grouped", "RandomSearch", "Search", "Space"]

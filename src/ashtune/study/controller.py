@@ -16,6 +16,7 @@ from ashtune.events import (
     JobFinished,
     JobPaused,
     PlacesChanged,
+    ProgramCompiled,
     SessionStarted,
     StopRequested,
     TrialReleased,
@@ -87,7 +88,7 @@ class Controller:
                 written under other rules.
         """
         was_stopping = self.stopping
-        if type(event) is not TrialStarted:
+        if not isinstance(event, TrialStarted | ProgramCompiled):
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         orders = self._orders_after(event)
         if self.stopping and not was_stopping:
@@ -101,12 +102,12 @@ class Controller:
                 return self._finished(event)
             case TrialReleased():
                 orders = self._released(event)
-            case TrialStarted():
+            case TrialStarted() | ProgramCompiled():
                 return []
             case WorkerJoined(worker=worker):
                 self._crew.join(worker)
-            case PlacesChanged(worker=worker, places=places, rung=rung):
-                self._crew.offer(worker, places, rung)
+            case PlacesChanged(worker=worker, places=places, rung=rung, together=together):
+                self._crew.offer(worker, places, rung, together=together)
             case JobFailed() | TrialWithdrawn():
                 job = self._leave(event.worker, event.trial, event.rung)
                 orders = self._fail(job) if isinstance(event, JobFailed) else self._withdraw(job)
@@ -228,7 +229,7 @@ class Controller:
         """
         orders: list[Order] = []
         crew = self._crew
-        while (crew.has_room or (holding is not None and crew.has_only(holding))) and not self.stopping:
+        while (crew.has_room or (holding is not None and crew.would_have_room(holding))) and not self.stopping:
             job = self._next_job()
             if job is None:
                 break
@@ -239,7 +240,7 @@ class Controller:
                 crew.wait_for_release(job)
             elif crew.has_room and (order := self._train(job)) is not None:
                 orders.append(order)
-            elif holding is not None and crew.has_only(holding):
+            elif holding is not None and crew.would_have_room(holding):
                 orders += self._release(holding)
                 holding = None
                 crew.hold_back(job)  # for the worker that has just become idle

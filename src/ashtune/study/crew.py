@@ -4,11 +4,12 @@ Rule 1: a job that was given out and not finished is given out again before anyt
 Rule 2: a job for a trial that a worker is still saving waits until it is saved.
 Rule 3: a trial that kills two workers fails.
 Rule 4: a worker has one job at a time. While its jobs are short it offers more places: for jobs up to a rung,
-and only as long as it has none above that.
+and only as long as it has none above that. One that trains several together offers places for any.
 Rule 5: the worker that saved a trial takes it up again if it is idle. Who takes a job never decides
 which job is next.
 """
 
+import math
 from collections import OrderedDict, deque
 
 import msgspec
@@ -38,12 +39,16 @@ class Assigned(msgspec.Struct, frozen=True, gc=False):
 
 
 class Offer(msgspec.Struct, gc=False):
-    """What a worker offers, ``places`` for jobs up to ``rung``, and the jobs it has, ``short`` ones and others."""
+    """What a worker offers, ``places`` for jobs up to ``rung``, and the jobs it has, ``short`` ones and others.
+
+    ``together``: it trains them side by side, so none waits for another and all count as short.
+    """
 
     places: int
-    rung: int
+    rung: float
     jobs: int
     short: int
+    together: bool = False
 
 
 class Crew:
@@ -76,12 +81,17 @@ class Crew:
         self._leave(worker)
         self._idle[worker] = None
 
-    def offer(self, worker: WorkerId, places: int, rung: int) -> None:
+    def offer(self, worker: WorkerId, places: int, rung: int, *, together: bool = False) -> None:
         """A worker takes so many jobs from now on, those it has included, if they are up to a rung."""
         offer = self._offers.get(worker)
         if offer is None:  # until now it had one job at most
             offer = self._offers[worker] = Offer(places, rung, jobs=0 if worker in self._idle else 1, short=0)
-        offer.places, offer.rung = places, rung
+        offer.places, offer.rung, offer.together = places, rung, together
+        if together:
+            offer.rung, offer.short = math.inf, offer.jobs
+            for trial, assigned in self.running.items():
+                if assigned.worker == worker and not assigned.is_short:
+                    self.running[trial] = msgspec.structs.replace(assigned, is_short=True)
         self._place(worker, offer)
 
     def ended(self, worker: WorkerId, *, is_short: bool) -> None:
@@ -93,10 +103,10 @@ class Crew:
         else:
             self._idle[worker] = None
 
-    def has_only(self, holding: Holding) -> bool:
-        """Whether a worker has nothing but the trial that it holds."""
+    def would_have_room(self, holding: Holding) -> bool:
+        """Whether a worker could take a job if it let go of the trial that it holds."""
         offer = self._offers.get(holding.worker)
-        return offer is None or offer.jobs == 1
+        return offer is None or offer.jobs == 1 or offer.together
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId | None:
         """Give a job to a worker and return it; None if no worker can take it. O(1).

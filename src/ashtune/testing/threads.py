@@ -18,7 +18,7 @@ from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
-from ashtune.training.objective import Objective, Workbench
+from ashtune.training.objective import Bench, Objective, bench_of
 
 
 class QueueDesk:
@@ -77,7 +77,7 @@ class ThreadWorkers:
             worker = WorkerId(number)
             desk = self._desks[worker] = QueueDesk(self._said)
             tray = Tray(desk)
-            bench = Workbench(objective, Setup(worker, "", goal, str(study), 0, []), tray)
+            bench = bench_of(objective, Setup(worker, "", goal, str(study), 0, []), tray)
             thread = threading.Thread(target=_serve, args=(bench, tray), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -130,7 +130,7 @@ class ThreadWorkers:
             thread.join()
 
 
-def _serve(bench: Workbench, tray: Tray) -> None:
+def _serve(bench: Bench, tray: Tray) -> None:
     try:
         while True:
             message = tray.next()

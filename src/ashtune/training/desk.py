@@ -45,6 +45,10 @@ class Tray:
         """Wait for the next message, or return the one that has waited longest."""
         return self._waiting.popleft() if self._waiting else self._desk.receive()
 
+    def poll(self) -> ToWorker | None:
+        """Return the message that has waited longest, or one that has come already."""
+        return self._waiting.popleft() if self._waiting else self._desk.poll()
+
     def answer(self, trial: TrialId) -> Assignment | Release:
         """Wait to hear whether a trial goes on in place or is let go of."""
         for message in self._waiting:

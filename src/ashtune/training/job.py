@@ -1,7 +1,7 @@
 """One job in the worker: what is reported, when the driver is asked, and whether training goes on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
@@ -19,7 +19,7 @@ class RunningJob:
 
     ``phase`` says how the training function is to end: still "training" when it ends by itself,
     "releasing" when the driver has the result and takes the worker elsewhere, "pausing" when the
-    study stops, "failed" when the result was not finite.
+    study stops, "failed" when the result was not finite. ``clock`` counts the seconds that it takes.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class RunningJob:
         start: int,
         study_seed: int,
         progress_seconds: float,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
         self.trial: TrialId = assignment.trial
@@ -45,9 +46,10 @@ class RunningJob:
         self.is_kept = True
         """Whether this trial may be wanted again; what is not is not saved."""
         self._desk = desk
-        self._began = time.perf_counter()
+        self._clock = clock
+        self._began = clock()
         self._progress_seconds = progress_seconds
-        self._next_progress = self._began + progress_seconds
+        self._next_progress = time.perf_counter() + progress_seconds
 
     def report(self, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics of the current epoch."""
@@ -62,21 +64,25 @@ class RunningJob:
         if self.phase != "training":
             return False
         if trained >= self.target:
-            return self.reports.last_resource == self.target and self._ask()
+            reached = self.reports.last_resource == self.target
+            return reached and self.tell() and self.hear(self._desk.answer(self.trial))
         if self._desk.is_to_pause(self.trial):
             self.phase = "pausing"
             return False
         return True
 
-    def _ask(self) -> bool:
-        """Report the result and wait to hear whether the trial goes on in place."""
+    def tell(self) -> bool:
+        """Send the result; return whether it is one, so that the driver answers."""
         if complaint := self.reports.complaint:
             self.phase = "failed"
             self._desk.send(self.failed(complaint))
             return False
         self._desk.send(self.finished(held=True))
-        answer = self._desk.answer(self.trial)
-        self._began = time.perf_counter()
+        return True
+
+    def hear(self, answer: Assignment | Release) -> bool:
+        """Take in the driver's answer to a result; return whether the trial goes on in place."""
+        self._began = self._clock()
         if isinstance(answer, Release):
             self.phase = "releasing"
             self.is_kept = answer.keep
@@ -89,7 +95,7 @@ class RunningJob:
     @property
     def seconds(self) -> float:
         """Seconds since the driver's last word."""
-        return round(time.perf_counter() - self._began, 6)
+        return round(self._clock() - self._began, 6)
 
     def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
         """Return the event of the result."""

@@ -11,6 +11,8 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -24,7 +26,8 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
     ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
     driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
-    from one :class:`Progress` to the next; ``profile`` how training is profiled: "flat", "flame", or "", not at all.
+    from one :class:`Progress` to the next; ``places`` the most jobs that a worker may ask for, 0 for any number, so
+    that each of them gets some; ``profile`` how training is profiled: "flat", "flame", or "", not at all.
     """
 
     worker: WorkerId
@@ -35,10 +38,15 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     path: list[str]
     progress_seconds: float = 0.25
     profile: str = ""
+    places: int = 0
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already."""
+    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already.
+
+    ``alone``: it was in the hands of a worker that died with several at a time; no other is to suffer should it be
+    to blame.
+    """
 
     worker: WorkerId
     trial: TrialId
@@ -47,6 +55,7 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     target: int
     in_place: bool
     configuration: msgspec.Raw
+    alone: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
@@ -72,4 +81,4 @@ class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
 
 ToWorker = Setup | Assignment | Release | Pause
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
-FromWorker = WorkerJoined | JobEvent | Progress | Broken
+FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Broken

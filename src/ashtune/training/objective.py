@@ -1,28 +1,40 @@
 """What a worker runs: the training function on one assignment, whatever it does.
 
-Rule: an exception of the user's is a message, never the worker's end. What goes wrong after the
-result was reported, as in saving, does not touch the result.
+Rule: an exception of the user's is a message, never the worker's end.
 """
 
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from ashtune.errors import InvalidConfiguration, ObjectiveError
+from ashtune.errors import ObjectiveError
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Assignment, Broken, Setup
-from ashtune.training.reports import MetricMissing, Reports
+from ashtune.training.messages import Assignment, Setup
+from ashtune.training.outcomes import Outcomes
+from ashtune.training.reports import Reports
 from ashtune.training.trial import Trial
 
 Objective = Callable[[Trial], Any]
-TRACEBACK_CHARACTERS = 8_000
-NAMELESS = "<dynamic-code>"
+
+
+class Bench(Protocol):
+    """What runs assignments in a worker."""
+
+    def run(self, assignment: Assignment) -> None:
+        """Train, and send the driver whatever comes of it."""
+
+
+@runtime_checkable
+class HasBench(Protocol):
+    """A training function that trains several trials at a time, on a bench of its own."""
+
+    def bench(self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None) -> Bench:
+        """Return the bench of a worker."""
 
 
 class Workbench:
@@ -46,12 +58,11 @@ class Workbench:
         profiler: AbstractContextManager[None] | None = None,
     ) -> None:
         self._objective = objective
-        self._file = file
+        self._outcomes = Outcomes(desk, file)
         self._setup = setup
         self._desk = desk
         self._profiler = profiler or nullcontext()
         self._checkpoints = Checkpoints(Path(setup.study))
-        self._has_a_result = False
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
@@ -74,11 +85,11 @@ class Workbench:
                 returned = self._objective(Trial(assignment.trial, config, job, writer))
                 if job.phase == "training" and reports.last_resource < job.target:
                     self._take_returned(returned, job)
-                self._conclude(job, writer)
+                self._outcomes.ended(job, writer)
         except Dismissed:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
-            self._send_failure(job, error, writer)
+            self._outcomes.failed(job, error, writer)
         finally:
             writer.abandon()
 
@@ -92,64 +103,16 @@ class Workbench:
         job.epoch = 0
         job.report(returned if isinstance(returned, dict) else {metric: returned})
 
-    def _conclude(self, job: RunningJob, writer: CheckpointWriter) -> None:
-        """The function has returned: save, and send what is still owed."""
-        match job.phase:
-            case "training":
-                if complaint := job.reports.complaint:
-                    self._desk.send(job.failed(complaint))
-                else:
-                    checkpoint = writer.commit(job.reports.last_resource)
-                    writer.abandon()
-                    self._desk.send(job.finished(checkpoint=checkpoint, problem=writer.problem))
-            case "releasing":
-                checkpoint = writer.commit(job.target) if job.is_kept else None
-                writer.abandon()  # before anyone else may be given this trial
-                self._desk.send(job.released(checkpoint=checkpoint, problem=writer.problem))
-            case "pausing":
-                checkpoint = writer.commit(job.epoch or job.start)
-                writer.abandon()
-                self._desk.send(job.paused(checkpoint=checkpoint, problem=writer.problem))
-            case "failed":
-                return
-        self._has_a_result = True
 
-    def _send_failure(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
-        writer.abandon()  # before anyone else may be given this trial
-        reason = _reason(error)
-        match job.phase:
-            case "training":
-                if isinstance(error, InvalidConfiguration):
-                    self._desk.send(job.withdrawn(reason.partition(": ")[2]))
-                elif isinstance(error, MetricMissing) and not self._has_a_result:
-                    self._desk.send(Broken(job.worker, str(error), failure=job.failed(reason)))
-                else:
-                    self._desk.send(job.failed(reason, _user_traceback(error, self._file)))
-            case "releasing":
-                self._desk.send(job.released(problem=reason))
-            case "pausing":
-                self._desk.send(job.paused(problem=reason))
-            case "failed":
-                return
-
-
-def _reason(error: BaseException) -> str:
-    """Return an exception on one line, in text that any encoding takes."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own __str__
-        text = "(its text cannot be shown)"
-    return " ".join(_sendable(f"{type(error).__name__}: {text}").split())
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback from the training function on, without this package's own frames."""
-    inner = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, inner))
-    if file:
-        text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
-    return _sendable(text[-TRACEBACK_CHARACTERS:])
+def bench_of(
+    objective: Objective,
+    setup: Setup,
+    desk: Tray,
+    *,
+    file: str = "",
+    profiler: AbstractContextManager[None] | None = None,
+) -> Bench:
+    """Return what runs a training function: a workbench, or a bench of its own where it has one (``bench``)."""
+    if isinstance(objective, HasBench):
+        return objective.bench(setup, desk, file=file, profiler=profiler)
+    return Workbench(objective, setup, desk, file=file, profiler=profiler)

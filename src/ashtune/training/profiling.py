@@ -17,7 +17,7 @@ from ashtune.orders import Release
 from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.instruments import CallCounter, Instrument, StackSampler
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
-from ashtune.training.objective import NAMELESS
+from ashtune.training.outcomes import NAMELESS
 from ashtune.training.profiles import write_profile
 
 WRITE_SECONDS = 1.0

@@ -6,30 +6,44 @@ Rule 2: what a study sees of it is what it sees of any training function: report
 checkpoints of exactly what was reported.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.errors import ObjectiveError, SettingsError
-from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram
+from ashtune.training.desk import Tray
+from ashtune.training.fused.backend import JaxBackend, prepare_jax
+from ashtune.training.fused.bench import FusedBench
+from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram, not_finite
 from ashtune.training.fused.recipe import Data, Recipe, State, Static
 from ashtune.training.fused.sizing import Sizing, choose_lanes
+from ashtune.training.messages import Setup
 
 if TYPE_CHECKING:
     from ashtune.training.trial import Trial
 
-THREADS_VARIABLE = "PJRT_NPROC"
-"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
-
 
 class FusedObjective:
-    """Trains one trial at a time by a compiled program; call it with a :class:`~ashtune.Trial`."""
+    """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone."""
 
-    def __init__(self, recipe: Recipe, seed: int) -> None:
+    def __init__(self, recipe: Recipe, seed: int, lanes: int | None = None) -> None:
         self._recipe = recipe
         self._seed = seed
+        self._lanes = lanes
         self._programs: dict[Static, LanesProgram] = {}
+
+    @property
+    def grouped_by(self) -> tuple[str, ...]:
+        """The hyperparameters that trials have to share to be lanes of one program."""
+        return self._recipe.static
+
+    def bench(
+        self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
+    ) -> FusedBench:
+        """Return the bench of a worker."""
+        backend = JaxBackend(self._recipe, self._seed, Path(setup.study))
+        return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
 
     @property
     def __name__(self) -> str:
@@ -51,7 +65,7 @@ class FusedObjective:
                 state, found = program.train(state, lanes, began, done)
             assert found is not None
             if not found.finite[epoch - 1 - began, 0]:
-                raise FloatingPointError(f"the state is not finite after epoch {epoch}, with {_named(trial.config)}")
+                raise not_finite(epoch, trial.config)
             trial.report(**found.report(epoch - 1 - began, 0))
         if epoch < done:  # paused in the middle of a stretch: go there again
             state, _ = program.train(before, lanes, began, epoch)
@@ -68,7 +82,7 @@ class FusedObjective:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to the workers: the recipe; programs are compiled where they run."""
-        return {"_recipe": self._recipe, "_seed": self._seed, "_programs": {}}
+        return {"_recipe": self._recipe, "_seed": self._seed, "_lanes": self._lanes, "_programs": {}}
 
     def _program(self, static: Static) -> LanesProgram:
         if static not in self._programs:
@@ -86,11 +100,13 @@ def fused(
     batch_size: int | str,
     static: Sequence[str] = (),
     seed: int = 0,
+    lanes: int | None = None,
 ) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of pure functions of JAX.
 
-    All epochs up to a rung run as one compiled program, which other trials with the same static hyperparameters use
-    again. Every trial sees the same batches in the same order at the same epoch and begins with the same key.
+    All epochs up to a rung run as one compiled program, and trials with the same static hyperparameters that are
+    trained to the same rung run as lanes of it, side by side. Every trial sees the same batches in the same order at
+    the same epoch and begins with the same key, so its result does not depend on its companions.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
@@ -103,9 +119,12 @@ def fused(
         static: Hyperparameters that change shapes or the program (widths, depths, names). They reach the functions as
             they are; all others as traced numbers, so that no other value of theirs compiles anything.
         seed: Of initial states and of the batches' order.
+        lanes: Programs have this many, some of them empty if there are too few trials: results are then the same to
+            the last bit whatever trials are trained together. By default as many as fit the second cache, and fewer
+            where that is faster, as measured while the study runs: results may then differ in the last digits.
 
     Raises:
-        SettingsError: If JAX is not installed, or ``static`` is a single text.
+        SettingsError: If JAX is not installed, or ``static`` is a single text, or ``lanes`` is below 1.
 
     Example:
         >>> import jax.numpy as jnp
@@ -124,6 +143,10 @@ def fused(
         raise SettingsError("fused training needs JAX, which is not installed: pip install 'ashtune[jax]'")
     if isinstance(static, str):
         raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
+    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
+        raise SettingsError(
+            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
+        )
     import jax
     import numpy as np
 
@@ -140,23 +163,7 @@ def fused(
         recipe.examples_a_batch(())
     elif batch_size not in recipe.static:
         raise ObjectiveError(f"batch_size={batch_size!r} is not static; name it in static=[{batch_size!r}]")
-    return FusedObjective(recipe, seed)
-
-
-def prepare_jax() -> None:
-    """Let JAX keep compiled programs on disk, and use as many threads as the worker has; before its first use.
-
-    What the user has set stays as it is.
-    """
-    if "OMP_NUM_THREADS" in os.environ:
-        os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])
-    import jax
-
-    if jax.config.jax_compilation_cache_dir is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "ashtune" / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return FusedObjective(recipe, seed, lanes)
 
 
 def _on_host(state: State) -> State:
@@ -165,7 +172,3 @@ def _on_host(state: State) -> State:
     import numpy as np
 
     return jax.tree.map(np.asarray, state)
-
-
-def _named(config: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in config.items())

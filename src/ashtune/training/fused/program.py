@@ -10,16 +10,19 @@ Rule 4: a lane that is no longer finite says so for itself; the others go on.
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ashtune.errors import ObjectiveError
+from ashtune.training.fused.beginning import Beginning, Orders
+from ashtune.training.fused.library import Library, compiled
 from ashtune.training.fused.recipe import Data, Recipe, State, Static, stacked
 
 MOST_EPOCHS = 64
 """Epochs a call trains at most: so many rows of metrics are kept for it."""
 FINITE = "finite"
+Lane = TypeVar("Lane")
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -41,19 +44,43 @@ class LanesProgram:
         static: The static hyperparameters.
         lanes: How many are trained side by side.
         seed: Of initial states and of the batches' order.
+        beginning: Makes the initial states; programs of a shape share one.
+        library: Where compiled programs are shared, if they are.
 
     ``compile_seconds`` is what tracing and compiling took so far, apart from training.
     """
 
-    def __init__(self, recipe: Recipe, static: Static, lanes: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        static: Static,
+        lanes: int,
+        seed: int = 0,
+        *,
+        beginning: Beginning | None = None,
+        library: Library | None = None,
+    ) -> None:
         self._recipe = recipe
+        self._beginning = beginning or Beginning(recipe, static, seed)
         self._static = dict(static)
         self._batch = recipe.examples_a_batch(static)
         self._examples = _examples(recipe.train)
-        self._seed = seed
+        self._orders = Orders(self._examples, seed, MOST_EPOCHS)
+        self._library = library
         self._compiled: Any = None
         self.lanes = lanes
         self.compile_seconds = 0.0
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether another worker compiles it at this moment."""
+        return self._compiled is None and self._library is not None and self._library.is_at_another(self._key)
+
+    @property
+    def _key(self) -> object:
+        import jax
+
+        return tuple(self._static.items()), self.lanes, jax.config.jax_enable_x64
 
     @property
     def bytes(self) -> int:
@@ -63,23 +90,49 @@ class LanesProgram:
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of new trials, a lane each."""
-        import jax
+        states = self._beginning.states(lanes)
+        self.compile_seconds += self._beginning.take_compile_seconds()
+        return states
 
-        init = jax.vmap(lambda numbers: self._recipe.init(jax.random.key(self._seed), {**self._static, **numbers}))
-        return init(_arrays(lanes))
+    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of lanes as one, padded with the first to the program's number.
+
+        Args:
+            states: Of each lane, its leaves with a first axis of 1, as :meth:`apart` returns them; or None for all, if
+                they are new.
+            lanes: Their numbers.
+        """
+        import jax
+        import numpy as np
+
+        if states[0] is None:
+            return self.fresh(self._padded(lanes))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *self._padded(states))
+
+    def apart(self, state: State, lane: int) -> State:
+        """Return a copy of one lane's state, on the host."""
+        import jax
+        import numpy as np
+
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[lane : lane + 1].copy(), state)
+
+    def _padded(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Return as many as the program has, the first once more for those that are missing."""
+        return [*lanes, *[lanes[0]] * (self.lanes - len(lanes))]
 
     def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
         """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on.
 
         Args:
             state: Of the lanes, stacked along the first axis; it is kept as it is.
-            lanes: Their numbers.
+            lanes: Their numbers; the first once more for those that are missing.
             start: Epochs they are trained already.
             stop: Epochs they are trained then.
         """
         import numpy as np
 
-        arguments = (state, _arrays(lanes), (start, stop), (self._recipe.train, self._recipe.validation))
+        stretch = (start, stop, self._orders.stretch(start, stop))
+        arguments = (state, _arrays(self._padded(lanes)), stretch, (self._recipe.train, self._recipe.validation))
         if self._compiled is None:
             self._compile(arguments)
         state, rows = self._compiled(*arguments)
@@ -91,39 +144,42 @@ class LanesProgram:
         import jax
 
         began = perf_counter()
-        self._compiled = jax.jit(self._run).lower(*arguments).compile()
+        self._compiled = compiled(self._library, self._key, lambda: jax.jit(self._run).lower(*arguments).compile())
         self.compile_seconds += perf_counter() - began
 
-    def _run(self, state: State, numbers: Any, stretch: tuple[Any, Any], data: tuple[Data, Data]) -> Any:
+    def _run(self, state: State, numbers: Any, stretch: tuple[Any, Any, Any], data: tuple[Data, Data]) -> Any:
         import jax
         import jax.numpy as jnp
 
-        (start, stop), (train, validation) = stretch, data
+        start, stop, orders = stretch
+
+        one_epoch = jax.jit(self._epoch_and_row)  # traced once, though it is looked at twice
 
         def epoch(number: Any, carried: Any) -> Any:
             states, rows = carried
-            states, during = self._epoch(states, numbers, number, train)
-            after = jax.vmap(self._recipe.evaluate, in_axes=(0, None))(states, validation)
-            row = {**during, **after, FINITE: _finite(states)}
+            states, row = one_epoch(states, numbers, orders[number - start], data)
             return states, {name: rows[name].at[number - start].set(row[name]) for name in rows}
 
-        shapes = jax.eval_shape(lambda: self._row(state, numbers, train, validation))
+        _, shapes = jax.eval_shape(one_epoch, state, numbers, orders[0], data)
         rows = {name: jnp.zeros((MOST_EPOCHS, *found.shape), found.dtype) for name, found in shapes.items()}
         return jax.lax.fori_loop(start, stop, epoch, (state, rows))
 
-    def _row(self, state: State, numbers: Any, train: Data, validation: Data) -> dict[str, Any]:
+    def _epoch_and_row(
+        self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]
+    ) -> tuple[State, dict[str, Any]]:
+        """Train all lanes for an epoch; return their states and what they report."""
         import jax
 
-        states, during = self._epoch(state, numbers, 0, train)
+        train, validation = data
+        states, during = self._epoch(state, numbers, order, train)
         after = jax.vmap(self._recipe.evaluate, in_axes=(0, None))(states, validation)
-        return {**during, **after, FINITE: _finite(states)}
+        return states, {**during, **after, FINITE: _finite(states)}
 
-    def _epoch(self, states: State, numbers: Any, epoch: Any, train: Data) -> tuple[State, dict[str, Any]]:
+    def _epoch(self, states: State, numbers: Any, order: Any, train: Data) -> tuple[State, dict[str, Any]]:
         """Take a step of all lanes for each batch of an epoch; the last batch may be smaller."""
         import jax
         import jax.numpy as jnp
 
-        order = jax.random.permutation(jax.random.fold_in(jax.random.key(self._seed), epoch), self._examples)
         whole, rest = divmod(self._examples, self._batch)
 
         def step(states: State, places: Any) -> tuple[State, Any]:
@@ -143,10 +199,18 @@ class LanesProgram:
         return states, {name: total / steps for name, total in sums.items()}
 
 
-def _arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    import jax.numpy as jnp
+def not_finite(epoch: int, configuration: Mapping[str, Any]) -> FloatingPointError:
+    """Return what a trial fails with whose state has left the finite numbers."""
+    named = ", ".join(f"{name}={value!r}" for name, value in configuration.items())
+    return FloatingPointError(f"the state is not finite after epoch {epoch}, with {named}")
 
-    return {name: jnp.asarray(values) for name, values in stacked(lanes).items()}
+
+def _arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    import jax
+    import numpy as np
+
+    number = np.float64 if jax.config.jax_enable_x64 else np.float32
+    return {name: np.array(values, number) for name, values in stacked(lanes).items()}
 
 
 def _finite(states: State) -> Any:

@@ -16,25 +16,14 @@ Data = Any
 Static = tuple[tuple[str, Any], ...]
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of fused training.
+class Batched(msgspec.Struct, frozen=True, kw_only=True):
+    """How data are cut into batches, and configurations into programs and lanes.
 
     Args:
-        init: (key, configuration) -> state.
-        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
-        evaluate: (state, data) -> metrics, after each epoch, on the validation data.
-        train: What batches are taken from.
-        validation: What ``evaluate`` gets.
         batch_size: Examples a batch, or the name of the static hyperparameter that says it.
-        static: Hyperparameters that change shapes or the program. They reach the functions as they are; all others
-            as numbers that JAX traces, one a lane.
+        static: Hyperparameters that change shapes or the program; all others are numbers, one a lane.
     """
 
-    init: Callable[[Any, Mapping[str, Any]], State]
-    step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
-    evaluate: Callable[[State, Data], Mapping[str, Any]]
-    train: Data
-    validation: Data
     batch_size: int | str
     static: tuple[str, ...] = ()
 
@@ -75,6 +64,27 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
         return size
+
+
+class Recipe(Batched, frozen=True, kw_only=True):
+    """The parts of fused training.
+
+    Args:
+        init: (key, configuration) -> state.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
+        evaluate: (state, data) -> metrics, after each epoch, on the validation data.
+        train: What batches are taken from.
+        validation: What ``evaluate`` gets.
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it.
+        static: Hyperparameters that change shapes or the program. They reach the functions as they are; all others
+            as numbers that JAX traces, one a lane.
+    """
+
+    init: Callable[[Any, Mapping[str, Any]], State]
+    step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
+    evaluate: Callable[[State, Data], Mapping[str, Any]]
+    train: Data
+    validation: Data
 
 
 def stacked(lanes: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -72,6 +72,16 @@ def choose_lanes(
     )
 
 
+def fitting(state_bytes: int, cache_bytes: int | None = None) -> int:
+    """Return how many lanes' states fit the second cache, as a power of two from 1 to :data:`MOST_LANES`.
+
+    A lane takes five to ten times its state while it is trained, but not all of that at once: on four shapes of the
+    demo's network the best number by trying was this one, or as fast (``benchmarks/fused_lanes.py``).
+    """
+    fits = (cache_bytes or _second_cache()) // max(1, state_bytes)
+    return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
+
+
 def around(fits: int) -> list[int]:
     """Return the powers of two to try where so many lanes fit the cache: from a quarter of them to four times."""
     exponent = min(fits, MOST_LANES).bit_length() - 1

@@ -1,0 +1,66 @@
+"""Configurations in an order in which those that can be trained together come together.
+
+A fused program trains trials as lanes only if they share its static hyperparameters. So a search's configurations are
+drawn some way ahead and given out in runs that share theirs.
+
+Rule 1: nothing is drawn that would not have been, and nothing is left out: only the order changes, within a block.
+Rule 2: which run comes next is decided by the first configuration that has not had its turn, not by what suits: so that
+a study that ends in the middle of a block has had each kind about as often as it was drawn.
+Rule 3: the order is part of the file format, as the draws are.
+"""
+
+from functools import lru_cache
+
+from ashtune.search.protocol import Search, refuse_outside
+
+BLOCK = 1024
+RUN = 32
+_BLOCKS_KEPT = 4
+
+
+class Grouped:
+    """Gives a search's configurations in runs.
+
+    Args:
+        search: Where they come from.
+        names: The hyperparameters that those of a run share.
+    """
+
+    def __init__(self, search: Search, names: tuple[str, ...]) -> None:
+        self._search = search
+        self._names = names
+        self._order = lru_cache(maxsize=_BLOCKS_KEPT)(self._ordered)
+
+    @property
+    def size(self) -> int | None:
+        """The number of trials that the search can give; None when it never ends."""
+        return self._search.size
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
+        refuse_outside(trial, self.size)
+        block, place = divmod(trial, BLOCK)
+        return self._search.configuration(self._order(block)[place])
+
+    def _ordered(self, block: int) -> list[int]:
+        """Return the numbers of a block's configurations in the order in which they are given out."""
+        begin = block * BLOCK
+        end = begin + BLOCK if self.size is None else min(begin + BLOCK, self.size)
+        waiting: dict[tuple[object, ...], list[int]] = {}
+        key_of: dict[int, tuple[object, ...]] = {}
+        for number in range(begin, end):
+            configuration = self._search.configuration(number)
+            key = key_of[number] = tuple(_hashable(configuration.get(name)) for name in self._names)
+            waiting.setdefault(key, []).append(number)
+        order: list[int] = []
+        done: set[int] = set()
+        for number, key in key_of.items():
+            if number not in done:
+                run, waiting[key] = waiting[key][:RUN], waiting[key][RUN:]
+                order += run
+                done.update(run)
+        return order
+
+
+def _hashable(value: object) -> object:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,0 +1,76 @@
+"""Lanes by JAX: programs of a recipe, and how many lanes are worth trying."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ashtune.training.fused.beginning import Beginning
+from ashtune.training.fused.library import Library
+from ashtune.training.fused.program import LanesProgram
+from ashtune.training.fused.recipe import Recipe, State, Static
+from ashtune.training.fused.sizing import fitting
+
+THREADS_VARIABLE = "PJRT_NPROC"
+"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
+
+
+class JaxBackend:
+    """Makes programs of a recipe.
+
+    Args:
+        recipe: What is trained.
+        seed: Of initial states and of the batches' order.
+        study: Where workers share compiled programs.
+    """
+
+    compile_seconds = 1.0
+
+    def __init__(self, recipe: Recipe, seed: int, study: Path) -> None:
+        prepare_jax()
+        self._recipe = recipe
+        self._seed = seed
+        self._library = Library(study)
+        self._beginnings: dict[Static, Beginning] = {}
+
+    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        """Return the static part of a configuration, which names its program, and the numbers of its lane."""
+        return self._recipe.parted(configuration)
+
+    def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
+        """Return how many lanes' states fit the second cache, as a power of two; nothing is compiled."""
+        import jax
+
+        init = self._recipe.init
+        shapes = jax.eval_shape(lambda: init(jax.random.key(self._seed), {**dict(static), **numbers}))
+        return fitting(self.bytes_of(shapes))
+
+    def program(self, static: Static, lanes: int) -> LanesProgram:
+        """Return the program of a shape."""
+        if static not in self._beginnings:
+            self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
+        return LanesProgram(
+            self._recipe, static, lanes, self._seed, beginning=self._beginnings[static], library=self._library
+        )
+
+    def bytes_of(self, state: State) -> int:
+        """Return what a state takes of memory."""
+        import jax
+
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+
+def prepare_jax() -> None:
+    """Let JAX keep compiled programs on disk, and use as many threads as the worker has; before its first use.
+
+    What the user has set stays as it is.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "ashtune" / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

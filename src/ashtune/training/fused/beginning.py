@@ -1,0 +1,113 @@
+"""Where training begins: initial states, and the order of the examples in each epoch.
+
+Both are made outside the program that trains: random numbers in it would double what compiling takes.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ashtune.training.fused.library import Library, compiled
+from ashtune.training.fused.recipe import Recipe, State, Static
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+CHEAPLY = {"xla_backend_optimization_level": 0}
+"""Initial states are made once, so compiling what makes them should cost little."""
+_STRETCHES_KEPT = 8
+
+
+class Beginning:
+    """Initial states of one shape, by the same key for every trial.
+
+    Args:
+        recipe: What is trained.
+        static: The static hyperparameters.
+        seed: Of the key.
+        library: Where compiled programs are shared, if they are.
+    """
+
+    def __init__(self, recipe: Recipe, static: Static, seed: int, library: Library | None = None) -> None:
+        self._recipe = recipe
+        self._static = dict(static)
+        self._seed = seed
+        self._library = library
+        self._compiled: Any = None
+        self._only: State | None = None
+        self._compile_seconds = 0.0
+
+    def states(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the initial states of lanes on the host, stacked along the first axis."""
+        import jax
+        import numpy as np
+
+        if self._compiled is None:
+            self._compile(lanes[0])
+        if self._only is not None:
+            return jax.tree.map(lambda leaf: np.repeat(leaf[None], len(lanes), axis=0), self._only)
+        found = [self._compiled(_scalars(lane)) for lane in lanes]
+        return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *found)
+
+    def take_compile_seconds(self) -> float:
+        """Return what compiling took since this was last asked."""
+        seconds, self._compile_seconds = self._compile_seconds, 0.0
+        return seconds
+
+    def _compile(self, lane: Mapping[str, float]) -> None:
+        import jax
+        import numpy as np
+
+        began = perf_counter()
+        traced = jax.jit(self._init).trace(_scalars(lane))
+        key = ("beginning", tuple(self._static.items()), jax.config.jax_enable_x64)
+        self._compiled = compiled(self._library, key, lambda: traced.lower().compile(compiler_options=CHEAPLY))
+        if not _reads_its_arguments(traced.jaxpr.jaxpr):
+            self._only = jax.tree.map(np.asarray, self._compiled(_scalars(lane)))
+        self._compile_seconds += perf_counter() - began
+
+    def _init(self, numbers: Mapping[str, Any]) -> State:
+        import jax
+
+        return self._recipe.init(jax.random.key(self._seed), {**self._static, **numbers})
+
+
+class Orders:
+    """The order of the examples by epoch: every trial sees the same.
+
+    Args:
+        examples: How many there are.
+        seed: The same order each time.
+        rows: Of the array that is returned.
+    """
+
+    def __init__(self, examples: int, seed: int, rows: int) -> None:
+        self._examples = examples
+        self._seed = seed
+        self._rows = rows
+        self.stretch = lru_cache(maxsize=_STRETCHES_KEPT)(self._stretch)
+
+    def _stretch(self, start: int, stop: int) -> "npt.NDArray[np.int32]":
+        """Return (rows, examples): in row 0 the order of the first epoch after ``start``, and so on up to ``stop``."""
+        import numpy as np
+
+        found = np.zeros((self._rows, self._examples), np.int32)
+        for row, epoch in enumerate(range(start, stop)):
+            sequence = np.random.SeedSequence(self._seed, spawn_key=(epoch,))
+            found[row] = np.random.Generator(np.random.PCG64(sequence)).permutation(self._examples)
+        return found
+
+
+def _scalars(lane: Mapping[str, float]) -> dict[str, Any]:
+    import jax.numpy as jnp
+
+    return {name: jnp.asarray(value) for name, value in lane.items()}
+
+
+def _reads_its_arguments(jaxpr: Any) -> bool:
+    """Whether a traced function's results depend on what it is given."""
+    read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    read |= {id(variable) for variable in jaxpr.outvars}
+    return any(id(variable) in read for variable in jaxpr.invars)

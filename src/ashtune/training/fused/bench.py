@@ -1,0 +1,312 @@
+"""The bench of a worker that trains several trials side by side, as lanes of compiled programs.
+
+It asks the driver for places, trains what waits at it pack by pack, and sends the results of a pack together. While it
+trains the next pack the driver answers; only with nothing to train does it wait.
+
+Rule 1: to the driver each lane is a job like any other: results, answers, pauses, failures, checkpoints are per trial.
+A pack may be of trials that came from anywhere.
+Rule 2: what goes wrong for a whole pack is tried once more lane by lane, so that only those fail that must.
+Rule 3: a job's seconds are its share of its pack's.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from ashtune.events import PlacesChanged, ProgramCompiled
+from ashtune.jobs import TrialId
+from ashtune.orders import Pause, Release
+from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.fused.lane import Clock, Lane
+from ashtune.training.fused.memory import Kept
+from ashtune.training.fused.program import MOST_EPOCHS, Trained, not_finite
+from ashtune.training.fused.protocol import Backend, Program
+from ashtune.training.fused.recipe import State, Static
+from ashtune.training.fused.sizes import Sizes, bounded
+from ashtune.training.job import RunningJob
+from ashtune.training.messages import Assignment, Setup, ToWorker
+from ashtune.training.outcomes import Outcomes
+from ashtune.training.packing import next_pack
+from ashtune.training.reports import Reports
+
+CALL_SECONDS = 0.25
+"""About how long a call of a program takes: between two of them the driver is heard."""
+PATIENCE_SECONDS = 0.1
+"""For so long fuller packs may go before a promoted trial."""
+KEPT_BYTES = 64_000_000
+"""Of states of trials let go of that are kept in memory; all are on disk too."""
+
+
+class FusedBench:
+    """Trains the trials of one worker as lanes.
+
+    Args:
+        backend: Makes the programs.
+        setup: What the driver said at the start.
+        desk: The connection to the driver.
+        lanes: Always this number of them, empty or not, so that results are the same to the last bit whatever the
+            packs; None for as many as is fastest.
+        file: Where the recipe stands, for tracebacks.
+        profiler: Entered while a pack is trained.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        setup: Setup,
+        desk: Tray,
+        *,
+        lanes: int | None = None,
+        file: str = "",
+        profiler: AbstractContextManager[None] | None = None,
+    ) -> None:
+        self._backend = backend
+        self._setup = setup
+        self._desk = desk
+        self._lanes = lanes
+        self._profiler = profiler or nullcontext()
+        self._outcomes = Outcomes(desk, file)
+        self._checkpoints = Checkpoints(Path(setup.study))
+        self._waiting: dict[TrialId, Lane] = {}
+        self._training: dict[TrialId, Lane] = {}
+        self._held: dict[TrialId, Lane] = {}
+        self._kept = Kept(KEPT_BYTES)
+        self._sizes: dict[Static, Sizes] = {}
+        self._programs: dict[tuple[Static, int], Program] = {}
+        self._places = 1
+
+    def run(self, assignment: Assignment) -> None:
+        """Train this and whatever else comes, until nothing is left to train and every result is answered."""
+        self._take(assignment)
+        while self._waiting or self._held:
+            if not self._waiting:
+                self._take(self._desk.next())
+            self._take_all()
+            if self._waiting:
+                self._train(next_pack(self._ready(), self._most_with, time.monotonic()))
+
+    def _take_all(self) -> None:
+        while (message := self._desk.poll()) is not None:
+            self._take(message)
+
+    def _take(self, message: ToWorker) -> None:
+        match message:
+            case Assignment(in_place=True):
+                lane = self._held.pop(message.trial)
+                lane.job.hear(message)
+                self._wait(lane)
+            case Assignment():
+                self._begin(message)
+            case Release():
+                self._let_go(self._held.pop(message.trial), message)
+            case Pause():
+                self._pause(message.trial)
+            case Setup():
+                raise Dismissed
+            case _:
+                assert_never(message)
+
+    def _begin(self, assignment: Assignment) -> None:
+        """Take up a trial: where it was left, or from the beginning."""
+        setup, trial = self._setup, assignment.trial
+        writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker)
+        clock = Clock()
+        job = RunningJob(
+            assignment,
+            self._desk,
+            Reports(setup.goal),
+            worker=setup.worker,
+            start=assignment.start if writer.exists else 0,
+            study_seed=setup.seed,
+            progress_seconds=setup.progress_seconds,
+            clock=clock,
+        )
+        configuration = msgspec.msgpack.decode(assignment.configuration)
+        try:
+            static, numbers = self._backend.parted(configuration)
+            self._sizes_of(static, numbers)
+            began = time.perf_counter()
+            state = self._left(trial, job.start, writer)
+            clock.seconds += time.perf_counter() - began
+        except BaseException as error:  # noqa: BLE001 - whatever reading it raises is this trial's failure
+            self._outcomes.failed(job, error, writer)
+            return
+        lane = Lane(
+            job=job,
+            writer=writer,
+            clock=clock,
+            configuration=configuration,
+            static=static,
+            numbers=numbers,
+            state=state,
+            trained=job.start,
+            is_saved=True,
+            alone=assignment.alone,
+        )
+        self._wait(lane)
+
+    def _wait(self, lane: Lane) -> None:
+        """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
+        if lane.trained:
+            epochs = lane.job.target - lane.trained
+            seconds = epochs * (self._sizes[lane.static].epoch_seconds(1) or 0.0)
+            lane.due = time.monotonic() + max(PATIENCE_SECONDS, seconds)
+        self._waiting[lane.job.trial] = lane
+
+    def _left(self, trial: TrialId, start: int, writer: CheckpointWriter) -> State | None:
+        """Return a trial's state as it was left: from memory if this worker did it, else from disk."""
+        if not start:
+            return None
+        kept = self._kept.take(trial, start)
+        return writer.restore() if kept is None else kept
+
+    def _sizes_of(self, static: Static, numbers: Mapping[str, float]) -> Sizes:
+        """Return the numbers of lanes of a shape; the first time the driver is asked for the places they need."""
+        if static not in self._sizes:
+            fixed = self._lanes
+            most = fixed or self._backend.most_lanes(static, numbers)
+            self._sizes[static] = Sizes(most, is_fixed=fixed is not None, compile_seconds=self._backend.compile_seconds)
+            # One pack is trained while the next one waits.
+            places = bounded(2 * most, [self._setup.places])
+            if places > self._places:
+                self._places = places
+                self._desk.send(PlacesChanged(0, self._setup.worker, places, together=True))
+        return self._sizes[static]
+
+    def _ready(self) -> list[Lane]:
+        """Return the lanes that wait, but for those of a first program that another worker compiles, if others wait."""
+        shapes = {lane.static: lane for lane in self._waiting.values()}
+        absent = {
+            static
+            for static in shapes
+            if self._sizes[static].is_new and self._program(static, self._sizes[static].first).is_at_another
+        }
+        return [lane for lane in self._waiting.values() if lane.static not in absent] or [*self._waiting.values()]
+
+    def _most_with(self, lane: Lane) -> int:
+        return self._sizes[lane.static].most
+
+    def _train(self, pack: Sequence[Lane]) -> None:
+        """Train a pack up to its rung; send what comes of it."""
+        first = pack[0]
+        sizes = self._sizes[first.static]
+        size = sizes.choose(len(pack), first.job.target - first.trained)
+        lanes = pack[:size]
+        for lane in lanes:
+            self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
+        try:
+            with self._profiler:
+                self._train_lanes(lanes, self._program(first.static, size), sizes)
+        except Dismissed:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is these trials' failure
+            if len(lanes) > 1:
+                for lane in lanes:
+                    if lane.is_training and lane.job.trial not in self._held:
+                        lane.alone = True
+                        lane.job.reports.clear()
+                        self._waiting[lane.job.trial] = lane
+            else:
+                self._outcomes.failed(first.job, error, first.writer)
+        finally:
+            self._training.clear()
+
+    def _train_lanes(self, lanes: Sequence[Lane], program: Program, sizes: Sizes) -> None:
+        compiled_before = program.compile_seconds
+        numbers = [lane.numbers for lane in lanes]
+        state = program.together([lane.state for lane in lanes], numbers)
+        trained, target = lanes[0].trained, lanes[0].job.target
+        while trained < target and any(lane.is_training for lane in lanes):
+            known = sizes.epoch_seconds(program.lanes)
+            epochs = 1 if known is None else max(1, min(MOST_EPOCHS, int(CALL_SECONDS / known)))
+            stop = min(target, trained + epochs)
+            began, before = time.perf_counter(), program.compile_seconds
+            state, found = program.train(state, numbers, trained, stop)
+            seconds = time.perf_counter() - began - (program.compile_seconds - before)
+            if program.compile_seconds > compiled_before:
+                self._tell_compiled(lanes[0].static, program, program.compile_seconds - compiled_before)
+                compiled_before = program.compile_seconds
+            sizes.trained(program.lanes, seconds / (stop - trained))
+            self._report(lanes, found, trained, seconds)
+            trained = stop
+            self._take_all()
+            for place, lane in enumerate(lanes):
+                if lane.is_training and lane.is_to_pause and trained < target:
+                    self._keep_state(lane, program.apart(state, place), trained)
+                    self._break_off(lane)
+        for place, lane in enumerate(lanes):
+            if lane.is_training:
+                self._keep_state(lane, program.apart(state, place), trained)
+                if lane.job.tell():
+                    self._held[lane.job.trial] = lane
+                else:
+                    lane.writer.abandon()
+
+    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
+        self._sizes[static].compiled(seconds)
+        self._desk.send(
+            ProgramCompiled(
+                0, worker=self._setup.worker, seconds=round(seconds, 6), lanes=program.lanes, shape=dict(static)
+            )
+        )
+
+    def _keep_state(self, lane: Lane, state: State, trained: int) -> None:
+        lane.state, lane.trained, lane.is_saved = state, trained, False
+
+    def _report(self, lanes: Sequence[Lane], found: Trained, start: int, seconds: float) -> None:
+        """Report each lane's epochs of a call; one that is not finite any more fails."""
+        going = [place for place, lane in enumerate(lanes) if lane.is_training]
+        for place in going:
+            lane = lanes[place]
+            lane.clock.seconds += seconds / len(going)
+            try:
+                for row in range(len(found.finite)):
+                    lane.job.epoch = epoch = start + 1 + row
+                    if not found.finite[row, place]:
+                        raise not_finite(epoch, lane.configuration)
+                    lane.job.report(found.report(row, place))
+            except Exception as error:  # noqa: BLE001 - what is reported may be anything
+                self._outcomes.failed(lane.job, error, lane.writer)
+                lane.job.phase = "failed"
+
+    def _let_go(self, lane: Lane, answer: Release) -> None:
+        """Save a trial if it may be wanted again, and forget it."""
+        lane.job.hear(answer)
+        self._save(lane)
+        if answer.keep and not lane.writer.problem:
+            self._kept.put(lane.job.trial, lane.trained, lane.state, self._backend.bytes_of(lane.state))
+
+    def _pause(self, trial: TrialId) -> None:
+        """Break a trial off: now if it waits, at the end of this call if it is trained; else it has ended by itself."""
+        if (lane := self._waiting.pop(trial, None)) is not None:
+            self._break_off(lane)
+        elif (lane := self._training.get(trial)) is not None:
+            lane.is_to_pause = True
+
+    def _break_off(self, lane: Lane) -> None:
+        lane.job.phase = "pausing"
+        lane.job.epoch = lane.trained
+        self._save(lane)
+
+    def _save(self, lane: Lane) -> None:
+        """Save a trial's state unless it is on disk, and tell the driver."""
+        began = time.perf_counter()
+        try:
+            if lane.job.is_kept and not lane.is_saved:
+                lane.writer.save(lane.state)
+            lane.clock.seconds += time.perf_counter() - began
+            self._outcomes.ended(lane.job, lane.writer)
+        except BaseException as error:  # noqa: BLE001 - a state may be anything
+            self._outcomes.failed(lane.job, error, lane.writer)
+        finally:
+            lane.writer.abandon()
+
+    def _program(self, static: Static, size: int) -> Program:
+        if (static, size) not in self._programs:
+            self._programs[static, size] = self._backend.program(static, size)
+        return self._programs[static, size]

@@ -1,0 +1,139 @@
+"""Compiled programs that the workers of a session share: each is compiled by one of them.
+
+JAX's own cache on disk spares XLA's part only; tracing and lowering, which is Python, takes as long again in every
+worker. Here a finished program is written down whole.
+
+Rule 1: only within a session: its workers all have the same training function, so a program cannot be stale. The driver
+empties the folder before it starts them.
+Rule 2: files are pickles. They are loaded by the session's own workers only, as checkpoints are.
+Rule 3: what goes wrong with files costs time, never a program: it is compiled here then.
+"""
+
+import hashlib
+import os
+import pickle
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = "programs"
+CLAIM_SECONDS = 60.0
+"""Who has not delivered after so long is taken to be dead."""
+LOOK_SECONDS = 0.02
+CACHE_HIT = "/jax/compilation_cache/cache_hits"
+"""JAX's name of what it reports when it finds a program in its cache on disk."""
+
+
+class Library:
+    """The programs of a session.
+
+    Args:
+        study: Its directory.
+    """
+
+    def __init__(self, study: Path) -> None:
+        self._folder = study / FOLDER
+
+    def compiled(self, key: object, compile_it: Callable[[], Any]) -> Any:
+        """Return a program: from another worker, if one has it or is at it, else compiled here and left for others."""
+        file = self._file(key)
+        while (found := _load(file)) is None and not self._claim(file):
+            time.sleep(LOOK_SECONDS)
+        if found is None:
+            before = _hits()[0]
+            found = compile_it()
+            if _hits()[0] == before:  # what JAX had on disk cannot be written down whole
+                self._keep(file, found)
+            else:
+                file.with_suffix(".claim").unlink(missing_ok=True)  # others find it there too
+        return found
+
+    def is_at_another(self, key: object) -> bool:
+        """Whether another worker is compiling a program at this moment."""
+        file = self._file(key)
+        return not file.exists() and _is_fresh(file.with_suffix(".claim"))
+
+    def _file(self, key: object) -> Path:
+        return self._folder / hashlib.sha256(f"{key!r} {_machine()}".encode()).hexdigest()[:32]
+
+    def _claim(self, file: Path) -> bool:
+        """Say that this worker compiles it; False if another has said so."""
+        claim = file.with_suffix(".claim")
+        if _is_fresh(claim):
+            return False
+        try:
+            self._folder.mkdir(exist_ok=True)
+            claim.unlink(missing_ok=True)
+            os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        except OSError:  # no folder that can be written: nothing is shared
+            return True
+        return True
+
+    def _keep(self, file: Path, program: Any) -> None:
+        from jax.experimental import serialize_executable
+
+        part = file.with_suffix(f".{os.getpid()}")
+        with suppress(Exception):  # some programs cannot be written down, some disks refuse
+            part.write_bytes(pickle.dumps(serialize_executable.serialize(program)))
+            part.rename(file)
+
+
+def compiled(library: Library | None, key: object, compile_it: Callable[[], Any]) -> Any:
+    """Return a program from a library, if there is one, else compiled."""
+    return compile_it() if library is None else library.compiled(key, compile_it)
+
+
+def _load(file: Path) -> Any:
+    """Return a program that is there and can be used; else None."""
+    try:
+        written = file.read_bytes()
+    except OSError:
+        return None
+    from jax.experimental import serialize_executable
+
+    try:
+        return serialize_executable.deserialize_and_load(*pickle.loads(written))
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it can be compiled
+        with suppress(OSError):
+            file.with_suffix(".claim").unlink(missing_ok=True)
+            file.unlink()
+        return None
+
+
+def _is_fresh(claim: Path) -> bool:
+    try:
+        return time.time() - claim.stat().st_mtime < CLAIM_SECONDS
+    except OSError:
+        return False
+
+
+@cache
+def _hits() -> list[int]:
+    """Return a list of one number: how often JAX has found a program on disk since this was first asked."""
+    import jax
+
+    count = [0]
+
+    def saw(event: str, **_: object) -> None:
+        count[0] += event == CACHE_HIT
+
+    jax.monitoring.register_event_listener(saw)
+    return count
+
+
+@cache
+def _machine() -> str:
+    """Return what a program may depend on besides what it computes: JAX, the processor, threads, number types."""
+    import jax
+
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith("flags")), "")
+        return f"{jax.__version__} {flags} {os.environ.get('PJRT_NPROC')} {os.environ.get('XLA_FLAGS')}"
+    return f"{jax.__version__} {platform.node()}"

@@ -1,0 +1,48 @@
+"""What a bench needs of a library that trains lanes: JAX, PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from ashtune.training.fused.program import Trained
+from ashtune.training.fused.recipe import State, Static
+
+
+class Program(Protocol):
+    """Trains the lanes of one shape; see :class:`~ashtune.training.fused.program.LanesProgram`."""
+
+    lanes: int
+    compile_seconds: float
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether another worker compiles it at this moment."""
+
+    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of lanes as one, padded; None for all of them begins anew."""
+
+    def apart(self, state: State, lane: int) -> State:
+        """Return a copy of one lane's state, on the host."""
+
+    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
+        """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program has."""
+
+
+class Backend(Protocol):
+    """Makes programs of what the user gave.
+
+    ``compile_seconds`` is what a program is taken to cost before the first was made.
+    """
+
+    compile_seconds: float
+
+    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        """Return the static part of a configuration, which names its program, and the numbers of its lane."""
+
+    def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
+        """Return up to how many lanes of a shape are worth trying on this machine."""
+
+    def program(self, static: Static, lanes: int) -> Program:
+        """Return the program of a shape."""
+
+    def bytes_of(self, state: State) -> int:
+        """Return what a state takes of memory."""

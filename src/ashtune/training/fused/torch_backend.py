@@ -1,0 +1,70 @@
+"""Lanes by PyTorch: programs of a recipe, and how many lanes are worth trying."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ashtune.training.fused.recipe import State, Static
+from ashtune.training.fused.sizing import fitting
+from ashtune.training.fused.torch_program import TorchLanesProgram
+from ashtune.training.fused.torch_recipe import TorchRecipe
+from ashtune.training.fused.torch_shape import TorchShape
+from ashtune.training.fused.torch_states import bytes_of
+
+ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
+
+
+class TorchBackend:
+    """Makes programs of a recipe.
+
+    Args:
+        recipe: What is trained.
+        seed: Of initial weights, of the batches' order and of what modules draw.
+    """
+
+    compile_seconds = 0.05
+
+    def __init__(self, recipe: TorchRecipe, seed: int) -> None:
+        prepare_torch()
+        self._recipe = recipe
+        self._seed = seed
+        self._shapes: dict[Static, TorchShape] = {}
+
+    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        """Return the static part of a configuration, which names its program, and the numbers of its lane."""
+        return self._recipe.parted(configuration)
+
+    def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
+        """Return how many lanes' states fit the second cache, as a power of two.
+
+        Raises:
+            ObjectiveError: If the module cannot be trained as lanes, or the numbers are not the optimizer's.
+        """
+        return fitting(self.bytes_of(self.program(static, 1).fresh([numbers])))
+
+    def program(self, static: Static, lanes: int) -> TorchLanesProgram:
+        """Return the program of a shape."""
+        if static not in self._shapes:
+            self._shapes[static] = TorchShape(self._recipe, static, self._seed)
+        return TorchLanesProgram(self._recipe, static, lanes, self._seed, self._shapes[static])
+
+    def bytes_of(self, state: State) -> int:
+        """Return what a state takes of memory."""
+        return bytes_of(state)
+
+
+def prepare_torch() -> None:
+    """Let PyTorch use as many threads as the worker has, whoever has set another number while it was imported."""
+    import torch
+
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
+    if threads.isdecimal() and int(threads):
+        torch.set_num_threads(int(threads))
+
+
+def round_alike() -> None:
+    """Let MKL round products of matrices the same wherever in memory a lane lies; before its first product.
+
+    What the user has set stays as it is.
+    """
+    os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)

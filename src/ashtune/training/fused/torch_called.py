@@ -1,0 +1,109 @@
+"""A module of PyTorch as functions: of one lane, and of lanes stacked along the first axis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ashtune.errors import ObjectiveError
+from ashtune.training.fused.torch_optimizers import Tensors
+from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe
+
+
+class Called:
+    """A module as functions of its parameters and buffers.
+
+    Args:
+        recipe: Whose loss and metrics these are.
+        module: With its initial weights.
+    """
+
+    def __init__(self, recipe: TorchRecipe, module: Any) -> None:
+        import torch
+
+        self.module = module
+        self._recipe = recipe
+        self._outer = _with_tensors(module)
+        slopes = torch.func.grad_and_value(self.loss, has_aux=True)
+        self._slopes = torch.func.vmap(slopes, in_dims=(0, 0, None), randomness="same")
+        self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None), randomness="same")
+
+    def initial(self) -> tuple[Tensors, Tensors]:
+        """Return the trainable parameters, and all other parameters and buffers, of one lane."""
+        parameters = {name: tensor.detach() for name, tensor in self.module.named_parameters() if tensor.requires_grad}
+        fixed = {name: tensor for name, tensor in self.module.named_parameters() if not tensor.requires_grad}
+        return parameters, {**fixed, **dict(self.module.named_buffers())}
+
+    def loss(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Any, Tensors]:
+        """Return the loss of one lane and its buffers afterwards."""
+        outputs, buffers = self._call(parameters, buffers, batch[0])
+        loss = self._recipe.loss(outputs, *batch[1:])
+        if not _is_scalar(loss) or not loss.is_floating_point():
+            raise ObjectiveError(f"loss gives {_kind(loss)}; give the mean over the batch, a floating scalar tensor")
+        return loss, buffers
+
+    def score(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the metrics of one lane and its buffers afterwards."""
+        outputs, buffers = self._call(parameters, buffers, data[0])
+        metrics = self._recipe.evaluate(outputs, *data[1:])
+        if not isinstance(metrics, Mapping) or not metrics:
+            raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give scalar tensors by the names of metrics")
+        for name, value in metrics.items():
+            if not _is_scalar(value):
+                raise ObjectiveError(f"evaluate gives {name}={_kind(value)}; give a scalar tensor, without .item()")
+        return dict(metrics), buffers
+
+    def slopes(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the gradients of lanes and their buffers after a batch."""
+        self.module.train()
+        slopes, (_, buffers) = self._slopes(parameters, buffers, batch)
+        return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
+
+    def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
+        import torch
+
+        self.module.eval()
+        with torch.no_grad():
+            found: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data)
+        return found
+
+    def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
+        import torch
+
+        # A module changes its buffers in place, which a gradient of it cannot have: it gets copies.
+        given = {**parameters, **{name: buffer.clone() for name, buffer in buffers.items()}}
+        outer = {f"module.{name}": tensor for name, tensor in given.items()}
+        outputs, after = torch.func.functional_call(self._outer, outer, (inputs,))
+        return outputs, {name: after[name] for name in buffers}
+
+
+def _with_tensors(module: Any) -> Any:
+    """Return a module that gives, with the outputs, the parameters and buffers as a call leaves them.
+
+    They are read inside the call: a layer may have put new tensors in the place of those it was given.
+    """
+    import torch
+
+    class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, inputs: Any) -> tuple[Any, Tensors]:
+            outputs = self.module(inputs)
+            return outputs, {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+
+    return WithTensors()
+
+
+def _is_scalar(value: Any) -> bool:
+    import torch
+
+    return bool(torch.is_tensor(value) and value.dim() == 0)
+
+
+def _kind(value: Any) -> str:
+    import torch
+
+    if torch.is_tensor(value):
+        return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,175 @@
+"""A training function made of a module of PyTorch, whose trials are trained as lanes of stacked weights.
+
+Rule: what a study sees of it is what it sees of any training function: reports in each epoch, pauses between epochs,
+checkpoints of exactly what was reported.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from ashtune.errors import ObjectiveError, SettingsError
+from ashtune.training.desk import Tray
+from ashtune.training.fused.bench import FusedBench
+from ashtune.training.fused.program import not_finite
+from ashtune.training.fused.torch_backend import TorchBackend, round_alike
+from ashtune.training.fused.torch_optimizers import rule
+from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe, cross_entropy, loss_and_accuracy, tensors
+from ashtune.training.messages import Setup
+
+if TYPE_CHECKING:
+    from ashtune.training.trial import Trial
+
+
+class TorchFusedObjective:
+    """Trains many trials as lanes where a study runs it; called with a trial, that one alone."""
+
+    def __init__(self, recipe: TorchRecipe, seed: int, lanes: int | None = None) -> None:
+        self._recipe = recipe
+        self._seed = seed
+        self._lanes = lanes
+        self._backend: TorchBackend | None = None
+
+    @property
+    def grouped_by(self) -> tuple[str, ...]:
+        """The hyperparameters that trials have to share to be lanes of one program."""
+        return self._recipe.static
+
+    def bench(
+        self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
+    ) -> FusedBench:
+        """Return the bench of a worker."""
+        if self._lanes is not None:
+            round_alike()
+        backend = TorchBackend(self._recipe, self._seed)
+        return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
+
+    @property
+    def __name__(self) -> str:
+        """The name of what the user's modules are made by, for the study's."""
+        return str(getattr(self._recipe.module, "__name__", "fused_torch"))
+
+    def __call__(self, trial: "Trial") -> None:
+        """Train a trial to its rungs, in a program of one lane."""
+        if self._backend is None:
+            self._backend = TorchBackend(self._recipe, self._seed)
+        static, numbers = self._backend.parted(trial.config)
+        program = self._backend.program(static, 1)
+        state = program.together([trial.restore()], [numbers])
+        for epoch in trial.epochs():
+            state, found = program.train(state, [numbers], epoch - 1, epoch)
+            if not found.finite[0, 0]:
+                raise not_finite(epoch, trial.config)
+            trial.report(**found.report(0, 0))
+        trial.save(program.apart(state, 0))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to the workers: the recipe; modules are built where they are trained."""
+        return {**vars(self), "_backend": None}
+
+
+def fused_torch(
+    module: Callable[[Mapping[str, Any]], Any],
+    *,
+    train: Arrays,
+    validation: Arrays,
+    batch_size: int | str,
+    loss: Callable[..., Any] = cross_entropy,
+    evaluate: Callable[..., Mapping[str, Any]] | None = None,
+    optimizer: Literal["sgd", "adam"] = "sgd",
+    static: Sequence[str] = (),
+    seed: int = 0,
+    lanes: int | None = None,
+) -> TorchFusedObjective:
+    """Return a training function for :func:`~ashtune.tune`, made of a small ``torch.nn.Module``, on the CPU.
+
+    Trials with the same static hyperparameters that are trained to the same rung are trained side by side, as lanes of
+    stacked weights (``torch.func.vmap``). Every trial begins with the same weights and sees the same batches in the
+    same order, and the same draws of dropout, at the same epoch, so its result does not depend on its companions.
+
+    Before a module is trained it is called on the first batches and the validation data: lanes have to get what a
+    module alone gets from PyTorch. The trials of a module for which they do not fail, with the layer and the reason:
+    layers without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that
+    are complex or not on the CPU, random numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
+
+    Args:
+        module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. It is called with
+            the inputs, (batch, ...), and is given their type if that is floating.
+        train: A tuple of arrays with as many examples, (m, ...) each: the inputs, then what ``loss`` takes.
+        validation: The same, for ``evaluate``: (n, ...) each.
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it. The last may be smaller.
+        loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
+            (batch, classes) and labels (batch,).
+        evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of
+            ``validation`` at once. By default "loss", and with the default loss "accuracy" also.
+        optimizer: "sgd" with ``learning_rate``, ``momentum`` and ``weight_decay``, or "adam" (AdamW) with
+            ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``. These are the hyperparameters of
+            a study that are not static; those left out are as in ``torch.optim``, and weight decay 0.
+        static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets these only.
+        seed: Of initial weights, of the batches' order and of what modules draw.
+        lanes: Programs have this many, some of them empty if there are too few trials: results then differ with the
+            trials that are trained together in no digit, for layers of products, ReLU and tanh. (The ends of arrays
+            are rounded otherwise by PyTorch in GELU and SiLU.) By default as many as fit the second cache, and fewer
+            where that is faster: results may then differ in the last digits.
+
+    Raises:
+        SettingsError: If PyTorch is not installed, or an argument cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> from torch import nn
+        >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+        >>> objective = fused_torch(
+        ...     lambda config: nn.Sequential(nn.Linear(2, config["width"]), nn.ReLU(), nn.Linear(config["width"], 2)),
+        ...     train=(x, x[:, 0] > 0), validation=(x, x[:, 0] > 0), batch_size=16, static=["width"],
+        ... )
+        >>> space = {"learning_rate": (0.01, 1.0), "width": [4, 8]}
+        >>> study = tune(objective, space, metric="accuracy", mode="max", trials=8, max_resource=4)
+    """
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise SettingsError("fused_torch needs PyTorch, which is not installed: pip install 'ashtune[torch]'")
+    if isinstance(static, str):
+        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise SettingsError(f"seed={seed!r} is not a whole number")
+    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
+        raise SettingsError(
+            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
+        )
+    for name, function in (("module", module), ("loss", loss), ("evaluate", evaluate)):
+        if function is not None and not callable(function):
+            raise SettingsError(f"{name}={function!r} cannot be called; give a function")
+    if evaluate is None:
+        evaluate = loss_and_accuracy if loss is cross_entropy else partial(_only, loss)
+    try:
+        recipe = TorchRecipe(
+            module=module,
+            loss=loss,
+            evaluate=evaluate,
+            train=_arrays(train, "train"),
+            validation=_arrays(validation, "validation"),
+            batch_size=batch_size,
+            static=tuple(static),
+            optimizer=optimizer,
+        )
+        rule(optimizer)
+        if not isinstance(batch_size, str):
+            recipe.examples_a_batch(())
+        elif batch_size not in recipe.static:
+            raise ObjectiveError(f"batch_size={batch_size!r} is not static; name it in static=[{batch_size!r}]")
+    except ObjectiveError as error:
+        raise SettingsError(str(error)) from None
+    return TorchFusedObjective(recipe, seed, lanes)
+
+
+def _arrays(given: Arrays, role: str) -> Arrays:
+    """Return what was given as numpy's arrays, which travel to the workers."""
+    return tuple(tensor.numpy() for tensor in tensors(given, role))
+
+
+def _only(loss: Callable[..., Any], outputs: Any, *targets: Any) -> dict[str, Any]:
+    """Return the loss as the one metric."""
+    return {"loss": loss(outputs, *targets)}

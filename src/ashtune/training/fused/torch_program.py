@@ -1,0 +1,120 @@
+"""Small modules of PyTorch trained side by side: lanes of the same shapes, each with its own hyperparameters.
+
+Rules 1, 2 and 4 of ``program.py`` hold: batches depend on the epoch alone, initial weights on the shapes alone, and a
+lane that is no longer finite says so for itself. Nothing is compiled.
+Rule 5: random numbers in a module (dropout) are the same in all lanes and depend on the epoch alone.
+Rule 6: what is trained as lanes has been proven on the first batches, see ``torch_proof.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ashtune.training.fused.program import Trained
+from ashtune.training.fused.recipe import State, Static
+from ashtune.training.fused.torch_optimizers import numbers_of, rule
+from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
+from ashtune.training.fused.torch_shape import TorchShape
+from ashtune.training.fused.torch_states import copied, finite_lanes, joined, leaves, padded
+
+_ORDER, _DRAWS = 0, 1
+"""What is drawn in an epoch: the order of the examples, and whatever the module draws."""
+
+
+class TorchLanesProgram:
+    """The program for one choice of static hyperparameters and a number of lanes.
+
+    Args:
+        recipe: What is trained.
+        static: The static hyperparameters.
+        lanes: How many are trained side by side.
+        seed: Of initial weights, of the batches' order and of what the module draws.
+        shape: Of the same recipe, static hyperparameters and seed; programs share one.
+
+    Raises:
+        ObjectiveError: If lanes of this module would not be what each is alone.
+    """
+
+    def __init__(
+        self, recipe: TorchRecipe, static: Static, lanes: int, seed: int = 0, shape: TorchShape | None = None
+    ) -> None:
+        self.lanes = lanes
+        self.compile_seconds = 0.0
+        self._optimizer = recipe.optimizer
+        self._seed = seed
+        self._shape = shape or TorchShape(recipe, static, seed)
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether another worker compiles it at this moment: nothing is compiled."""
+        return False
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that training works on: parameters, gradients, the optimizer's, buffers, activations and a batch."""
+        return self._shape.bytes_with(self.lanes)
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each: dicts of tensors whose first axis counts lanes.
+
+        Raises:
+            ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
+        """
+        numbers_of(self._optimizer, lanes)
+        return self._shape.states(len(lanes))
+
+    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of lanes as one, padded with the first to the program's number.
+
+        Args:
+            states: Of each lane, as :meth:`apart` returns them; or None for all, if they are new.
+            lanes: Their numbers.
+        """
+        if states[0] is None:
+            return self.fresh(padded(lanes, self.lanes))
+        return joined(padded(states, self.lanes))
+
+    def apart(self, state: State, lane: int) -> State:
+        """Return a copy of one lane's state in numpy's arrays, each with a first axis of 1."""
+        if isinstance(state, Mapping):
+            return {name: self.apart(part, lane) for name, part in state.items()}
+        return state[lane : lane + 1].numpy().copy()
+
+    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
+        """Train all lanes from one epoch to another.
+
+        Args:
+            state: Of the lanes, stacked along the first axis, of tensors or numpy's arrays; it is kept as it is.
+            lanes: Their numbers; the first once more for those that are missing.
+            start: Epochs they are trained already.
+            stop: Epochs they are trained then.
+
+        Raises:
+            ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
+        """
+        shape, state = self._shape, copied(state)
+        lanes = padded(lanes, len(next(leaves(state))))
+        optimizer = rule(self._optimizer)(numbers_of(self._optimizer, lanes), state["parameters"])
+        rows: dict[str, list[Any]] = {name: [] for name in shape.proven.metrics}
+        finite = []
+        for epoch in range(start, stop):
+            with own_randomness(self._seed, epoch, _DRAWS):
+                for places in self._order(epoch).split(shape.batch_size):
+                    batch = tuple(array[places] for array in shape.train)
+                    slopes, buffers = shape.called.slopes(state["parameters"], state["buffers"], batch)
+                    optimizer.step(state["parameters"], slopes, state["optimizer"])
+                    state["buffers"] = buffers
+                metrics, state["buffers"] = shape.called.scores(state["parameters"], state["buffers"], shape.validation)
+            for name, row in rows.items():
+                row.append(metrics[name].double().numpy())
+            finite.append(finite_lanes(state))
+        table = (stop - start, len(lanes))
+        kept = {name: np.asarray(row).reshape(table) for name, row in rows.items()}
+        return state, Trained(kept, np.asarray(finite, dtype=bool).reshape(table))
+
+    def _order(self, epoch: int) -> Any:
+        import torch
+
+        generator = torch.Generator(device="cpu").manual_seed(mixed(self._seed, epoch, _ORDER))
+        return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")

@@ -1,0 +1,229 @@
+"""The proof that lanes of a module are what each is alone, on the first batches; what fails it is refused.
+
+Rule: two lanes get the gradients and metrics that each gets alone and that PyTorch gives without ``vmap``, up to
+rounding. What a call must leave as it is, it leaves: the data, parameters, whatever layers hold besides buffers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from ashtune.errors import ObjectiveError
+from ashtune.training.fused.torch_called import Called
+from ashtune.training.fused.torch_optimizers import Tensors
+from ashtune.training.fused.torch_recipe import Arrays, layer_words, mixed
+from ashtune.training.fused.torch_states import repeated
+
+_JUMP = 0.1
+"""Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
+
+_Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
+"""(parameters, buffers, data) -> gradients or metrics, and the buffers afterwards."""
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """What the proof found: metrics, parameters that the loss does not reach, and what a lane keeps for its gradient.
+
+    PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
+    """
+
+    metrics: tuple[str, ...]
+    unreached: tuple[str, ...]
+    activation_bytes: int
+
+
+class Proof:
+    """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding."""
+
+    def __init__(self, called: Called, seed: int) -> None:
+        import torch
+
+        parameters, self._buffers = called.initial()
+        if not parameters:
+            raise ObjectiveError(
+                f"{layer_words('', called.module)} has no parameter to train; give one that requires_grad"
+            )
+        # Beside the initial weights: numbers that are exactly 0 there would hide what differs, or let rounding decide.
+        self._lanes = [{name: _shaken(tensor) for name, tensor in parameters.items()} for _ in range(2)]
+        self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
+        self._called = called
+        self._seed = mixed(seed)
+        self._unreached = set(parameters)
+        self._activation_bytes = 0
+
+    def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
+        """Prove training on batches and evaluation on validation data, or raise ObjectiveError."""
+        for batch in batches:
+            self._called.module.train()
+            self._compare(self._slopes_alone, self._called.slopes, batch, f"a batch of {len(batch[0])}")
+        self._tolerance = max(self._tolerance, _JUMP)
+        self._called.module.eval()
+        metrics = self._compare(self._score_alone, self._called.scores, validation, "the validation data")
+        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes)
+
+    def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
+        """Compare a function of one lane with the same of lanes; return what it gives for the first."""
+        with _watched(self._called.module, f"cannot be called with {what}; change it, or the batch size"):
+            unchanged = _Unchanged(self._called.module, data)
+            plain = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
+            draws = self._has_drawn()
+            unchanged.check()
+            again = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
+        with _watched(self._called.module, "cannot be trained as lanes; train it without them"):
+            single = [self._stacked(lanes, [parameters], data)[0] for parameters in self._lanes]
+            both = self._stacked(lanes, self._lanes, data)
+        for lane in range(2):
+            self._refuse_unlike(again[lane], plain[lane], "when called again; let it draw by torch only")
+            self._refuse_unlike(both[lane], single[lane], "beside another lane; train it without lanes")
+            if not draws:  # another layout in memory draws other numbers, as good as these
+                self._refuse_unlike(single[lane], plain[lane], "under torch.func.vmap; train it without lanes")
+        return plain[0][0]
+
+    def _drawn(
+        self, function: _Function, parameters: Tensors, buffers: Tensors, data: Arrays
+    ) -> tuple[Tensors, Tensors]:
+        import torch
+
+        torch.default_generator.manual_seed(self._seed)
+        return function(parameters, buffers, data)
+
+    def _has_drawn(self) -> bool:
+        import torch
+
+        now = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(self._seed)
+        return not now.equal(torch.default_generator.get_state())
+
+    def _stacked(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
+        """Return what each lane of several gets."""
+        import torch
+
+        parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
+        found = self._drawn(function, parameters, repeated(self._buffers, len(lanes)), data)
+        return [
+            (
+                {name: values[lane] for name, values in found[0].items()},
+                {name: values[lane] for name, values in found[1].items()},
+            )
+            for lane in range(len(lanes))
+        ]
+
+    def _refuse_unlike(self, found: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
+        for ours, theirs in zip(found, expected, strict=True):
+            for name in theirs:
+                if not _is_alike(ours[name], theirs, name, self._tolerance):
+                    raise ObjectiveError(f"{name!r} comes out otherwise {how}")
+
+    def _slopes_alone(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        import torch
+
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
+        saved: dict[int, int] = {}
+        own = {tensor.untyped_storage().data_ptr() for tensor in [*leaves.values(), *batch]}
+
+        def note(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss, buffers = self._called.loss(leaves, buffers, batch)
+        for name, leaf in leaves.items():
+            if leaf._version:
+                raise ObjectiveError(f"the module changes its parameter {name!r} in place; leave that to the optimizer")
+        if not loss.requires_grad:
+            raise ObjectiveError("the loss depends on no parameter of the module; there is nothing to train")
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        kept = sum(size for place, size in saved.items() if place not in own)
+        self._activation_bytes = max(self._activation_bytes, kept)
+        slopes = {name: slope for name, slope in zip(leaves, found, strict=True) if slope is not None}
+        self._unreached -= slopes.keys()
+        return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
+
+    def _score_alone(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        import torch
+
+        with torch.no_grad():
+            return self._called.score(parameters, buffers, data)
+
+
+class _Unchanged:
+    """What a module's call must leave as it is: the data, and whatever its layers hold besides buffers."""
+
+    def __init__(self, module: Any, data: Arrays) -> None:
+        self._module, self._data = module, data
+        self._versions = [array._version for array in data]
+        self._held = self._attributes()
+
+    def check(self) -> None:
+        """Raise ObjectiveError if a call has changed something."""
+        if [array._version for array in self._data] != self._versions:
+            raise ObjectiveError(
+                "the module, loss or evaluate changes its data in place, which all lanes read; copy it"
+            )
+        for (path, name), value in self._attributes().items():
+            if self._held.get((path, name), self) is not value:
+                layer = layer_words(path, self._module.get_submodule(path))
+                raise ObjectiveError(
+                    f"{layer} keeps {name!r} from one call to the next; keep it in a buffer, as a tensor"
+                )
+
+    def _attributes(self) -> dict[tuple[str, str], Any]:
+        # PyTorch's own layers hold notes of their parameters, which a functional call renews.
+        layers = [(path, layer) for path, layer in self._module.named_modules() if not _is_of_torch(layer)]
+        return {(path, name): value for path, layer in layers for name, value in vars(layer).items()}
+
+
+def _is_of_torch(layer: Any) -> bool:
+    return type(layer).__module__.partition(".")[0] == "torch"
+
+
+@contextmanager
+def _watched(module: Any, problem: str) -> Iterator[None]:
+    """Say in one line which layer could not be called, and why.
+
+    Raises:
+        ObjectiveError: In place of what the call raises.
+    """
+    entered: list[str] = []
+    hooks = []
+    for path, layer in module.named_modules():
+        words = layer_words(path, layer)
+        hooks.append(layer.register_forward_pre_hook(lambda *_, words=words: entered.append(words)))
+        hooks.append(layer.register_forward_hook(lambda *_: _leave(entered)))
+    try:
+        yield
+    except ObjectiveError:
+        raise
+    except Exception as error:
+        where = entered[-1] if entered else "what the loss or evaluate does"
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        raise ObjectiveError(f"{where} {problem}: {type(error).__name__}: {first}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _leave(entered: list[str]) -> None:
+    """Forget the innermost layer; a hook that gives None leaves the layer's result as it is."""
+    entered.pop()
+
+
+def _is_alike(found: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
+    """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
+    import torch
+
+    largest = max(
+        float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
+    )
+    expected = theirs[name].double()
+    return bool(torch.allclose(found.double(), expected, rtol=0, atol=tolerance * largest, equal_nan=True))
+
+
+def _shaken(tensor: Any) -> Any:
+    import torch
+
+    spread = tensor.square().mean().sqrt() + 0.1
+    return tensor + 0.1 * spread * torch.randn_like(tensor)

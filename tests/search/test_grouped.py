@@ -1,0 +1,68 @@
+"""Runs: nothing is drawn or left out by the order, and each kind has its turn about as often as it was drawn."""
+
+from collections import Counter
+from itertools import groupby
+from typing import Any
+
+import pytest
+
+from ashtune.search import GridSearch, Grouped, RandomSearch, Space
+from ashtune.search.grouped import BLOCK, RUN
+
+SPACE = Space.parse({"rate": (0.0, 1.0), "width": [16, 32, 64], "names": [["a", "b"], ["c"]]})
+KIND = ("width", "names")
+
+
+def kind(configuration: dict[str, Any]) -> str:
+    return str([configuration[name] for name in KIND])
+
+
+def first(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    search = Grouped(RandomSearch(SPACE, seed), KIND)
+    return [search.configuration(trial) for trial in range(count)]
+
+
+def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> None:
+    search = RandomSearch(SPACE, 0)
+    drawn = [search.configuration(trial) for trial in range(2 * BLOCK)]
+    for begin in (0, BLOCK):
+        block = slice(begin, begin + BLOCK)
+        assert sorted(map(str, first(2 * BLOCK)[block])) == sorted(map(str, drawn[block]))
+
+
+def test_they_come_in_runs_of_one_kind() -> None:
+    runs = [(name, len(list(found))) for name, found in groupby(map(kind, first(BLOCK)))]
+    assert len(runs) < BLOCK / RUN + 2 * 6
+    assert sum(length >= RUN for _, length in runs) > 20
+
+
+def test_any_trial_can_be_asked_for_by_itself() -> None:
+    found = first(BLOCK + 5)
+    assert Grouped(RandomSearch(SPACE, 0), KIND).configuration(BLOCK + 4) == found[BLOCK + 4]
+    assert Grouped(RandomSearch(SPACE, 0), KIND).configuration(17) == found[17]
+
+
+def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
+    """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take five standard
+    errors. One run decides about 32 trials, so that a study's count has a standard deviation of up to 20."""
+    from ConfigSpace import Categorical
+
+    space = Space.parse({"rate": (0.0, 1.0), "width": Categorical("width", [16, 32, 64], weights=[2, 1, 1])})
+    counts = []
+    for seed in range(400):
+        search = Grouped(RandomSearch(space, seed), ("width",))
+        counts.append(Counter(search.configuration(trial)["width"] for trial in range(40))[16])
+    assert abs(sum(counts) / len(counts) - 20) < 5 * 20 / len(counts) ** 0.5
+    assert min(counts) < 10
+    assert max(counts) > 30
+
+
+def test_a_grid_has_its_size_and_each_point_once() -> None:
+    space = Space.parse({"width": [16, 32, 64], "rate": [0.1, 0.2, 0.3, 0.4]})
+    search = Grouped(GridSearch(space, None), ("width",))
+    assert search.size == 12
+    found = [search.configuration(trial) for trial in range(12)]
+    assert len({str(configuration) for configuration in found}) == 12
+    assert len(list(groupby(configuration["width"] for configuration in found))) == 3
+    with pytest.raises(IndexError):
+        search.configuration(12)

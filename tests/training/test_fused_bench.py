@@ -1,0 +1,205 @@
+"""A worker that trains several trials together: each of them is to the driver what it would be alone."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from toy_lanes import ToyBackend
+
+from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, TrialReleased
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.orders import Pause, Release
+from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.fused.bench import FusedBench
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+
+ME = WorkerId(7)
+
+
+class Desk:
+    """A driver that says what it was told to: some at once, some when the worker waits for an answer."""
+
+    def __init__(self) -> None:
+        self.come: deque[ToWorker] = deque()
+        self.answers: deque[ToWorker] = deque()
+        self.sent: list[FromWorker] = []
+        self.when_sent: dict[type, list[ToWorker]] = {}
+
+    def send(self, message: FromWorker) -> None:
+        self.sent.append(message)
+        self.come.extend(self.when_sent.pop(type(message), []))
+
+    def receive(self) -> ToWorker:
+        if self.come:
+            return self.come.popleft()
+        if not self.answers:
+            raise Dismissed
+        return self.answers.popleft()
+
+    def poll(self) -> ToWorker | None:
+        return self.come.popleft() if self.come else None
+
+    def of(self, kind: type) -> list[Any]:
+        return [message for message in self.sent if isinstance(message, kind)]
+
+
+def job(
+    trial: int, *, rung: int = 0, start: int = 0, target: int = 4, alone: bool = False, **config: Any
+) -> Assignment:
+    raw = msgspec.Raw(msgspec.msgpack.encode({"x": trial / 10, **config}))
+    return Assignment(ME, TrialId(trial), rung, start, target, False, raw, alone)
+
+
+def on(trial: int, *, rung: int, start: int, target: int) -> Assignment:
+    return Assignment(ME, TrialId(trial), rung, start, target, True, msgspec.Raw(b""))
+
+
+def off(trial: int, *, keep: bool = True) -> Release:
+    return Release(ME, TrialId(trial), keep)
+
+
+class Room:
+    """A bench with its desk."""
+
+    def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, most: int = 4) -> None:
+        self.desk, self.backend = Desk(), ToyBackend(most)
+        setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
+        self.bench = FusedBench(self.backend, setup, Tray(self.desk), lanes=lanes)
+
+    def run(self, first: Assignment, *come: ToWorker, answers: list[ToWorker] | None = None) -> None:
+        self.desk.come.extend(come)
+        self.desk.answers.extend(answers or [])
+        self.bench.run(first)
+        assert not self.desk.answers, "an answer was not asked for"
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_answer(room: Room) -> None:
+    room.run(job(0), job(1), job(2, kind="other"), job(3), answers=[off(0), off(1), off(3), off(2)])
+    assert room.backend.calls[0] == ((("kind", None),), 3, 0, 1)
+    assert {call[1] for call in room.backend.calls} == {1, 3}
+    finished = room.desk.of(JobFinished)
+    assert [(event.trial, event.resource, event.held) for event in finished] == [(t, 4, True) for t in (0, 1, 3, 2)]
+    assert finished[1].metrics == {"score": 0.1, "trained": 4.0}
+    assert [resource for resource, _ in finished[1].curve] == [1, 2, 3]
+    assert [event.trial for event in room.desk.of(TrialReleased)] == [0, 1, 3, 2]
+    assert all(event.checkpoint for event in room.desk.of(TrialReleased))
+
+
+def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(tmp_path: Path) -> None:
+    for places, asked in ((0, 8), (5, 5)):
+        room = Room(tmp_path, places=places)
+        room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
+        assert room.desk.of(PlacesChanged) == [PlacesChanged(0, ME, asked, together=True)]
+    room = Room(tmp_path, places=1)
+    room.run(job(0), answers=[off(0)])
+    assert room.desk.of(PlacesChanged) == []
+
+
+def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewhere(room: Room) -> None:
+    room.run(job(0), job(1), answers=[off(1), on(0, rung=1, start=4, target=8), off(0)])
+    room.run(job(1, rung=1, start=4, target=8), answers=[off(1)])
+    assert [event.metrics["trained"] for event in room.desk.of(JobFinished)] == [4.0, 4.0, 8.0, 8.0]
+    finished = room.desk.of(JobFinished)[2]
+    assert (finished.start, finished.resource, finished.rung) == (4, 8, 1)
+    assert [resource for resource, _ in finished.curve] == [5, 6, 7]
+
+
+def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
+    first, second = Room(tmp_path), Room(tmp_path)
+    first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
+    second.run(job(0, rung=1, start=4, target=6), job(1, rung=1, start=4, target=6), answers=[off(1), off(0)])
+    trained = {event.trial: (event.start, event.metrics["trained"]) for event in second.desk.of(JobFinished)}
+    assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
+
+
+def test_a_job_s_seconds_are_its_share(room: Room) -> None:
+    room.run(*[job(trial) for trial in range(4)], answers=[off(trial) for trial in range(4)])
+    seconds = [event.seconds for event in room.desk.of(JobFinished)]
+    assert 0 < sum(seconds) < 0.1
+    assert max(seconds) < 2 * min(seconds) + 1e-3
+
+
+def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None:
+    room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
+    (failed,) = room.desk.of(JobFailed)
+    assert failed.trial == 1
+    assert failed.reason == "FloatingPointError: the state is not finite after epoch 3, with x=0.1, nan_at=3"
+    assert [event.trial for event in room.desk.of(JobFinished)] == [0, 2]
+
+
+def test_an_error_in_a_pack_fails_only_those_that_raise_it_alone(room: Room) -> None:
+    room.run(job(0), job(1, raises=1), job(2), answers=[off(0), off(2)])
+    (failed,) = room.desk.of(JobFailed)
+    assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
+    assert [event.trial for event in room.desk.of(JobFinished)] == [0, 2]
+    assert all([resource for resource, _ in event.curve] == [1, 2, 3] for event in room.desk.of(JobFinished))
+
+
+def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
+    room.run(job(0), job(1), job(2, alone=True), answers=[off(2), off(0), off(1)])
+    assert [call[1] for call in room.backend.calls][:1] == [1]
+    assert [event.trial for event in room.desk.of(JobFinished)] == [2, 0, 1]
+
+
+def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) -> None:
+    room.run(job(0, silent=1))
+    (broken,) = room.desk.of(Broken)
+    assert "reports 'unknown', 'trained', the study's metric is 'score'" in broken.reason
+
+
+def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(room: Room, tmp_path: Path) -> None:
+    room.desk.when_sent[JobFinished] = [on(0, rung=1, start=4, target=8), Pause(ME, TrialId(0)), Pause(ME, TrialId(1))]
+    room.run(job(0), job(1, kind="other"))
+    assert [(event.trial, event.resource) for event in room.desk.of(JobPaused)] == [(0, 4), (1, 0)]
+    assert [event.checkpoint is None for event in room.desk.of(JobPaused)] == [False, True]
+    assert (tmp_path / "checkpoints" / "0.4").exists()
+
+
+def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room: Room) -> None:
+    """The first call is of one epoch, as nothing is known of its time."""
+    real = room.backend.program
+
+    def program(static: Any, lanes: int) -> Any:
+        found = real(static, lanes)
+        train = found.train
+
+        def meddled(state: Any, numbers: Any, start: int, stop: int) -> Any:
+            if start == 0:
+                room.desk.come.append(Pause(ME, TrialId(1)))
+            return train(state, numbers, start, stop)
+
+        found.train = meddled  # type: ignore[method-assign]
+        return found
+
+    room.backend.program = program  # type: ignore[method-assign]
+    room.run(job(0, target=100), job(1, target=100), answers=[off(0)])
+    (paused,) = room.desk.of(JobPaused)
+    assert (paused.trial, paused.resource, paused.curve[-1][0]) == (1, 1, 1)
+    assert paused.checkpoint
+    assert [event.trial for event in room.desk.of(JobFinished)] == [0]
+    other = Room(Path(room.bench._setup.study))
+    other.run(job(1, start=1, target=100), answers=[off(1)])
+    assert other.desk.of(JobFinished)[0].metrics["trained"] == 100
+
+
+def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_path: Path) -> None:
+    room = Room(tmp_path, lanes=2)
+    room.run(*[job(trial, target=1) for trial in range(5)], answers=[off(trial) for trial in range(5)])
+    assert [call[1] for call in room.backend.calls] == [2, 2, 1]
+
+
+def test_a_new_study_says_that_it_is_over(room: Room) -> None:
+    with pytest.raises(Dismissed):
+        room.run(job(0), answers=[Setup(ME, "", Goal("score", "max"), "", 0, [])])
+
+
+def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Room) -> None:
+    room.run(job(0), answers=[job(1), off(0), off(1)])
+    assert [call[1] for call in room.backend.calls if call[2] == 0] == [1, 1]

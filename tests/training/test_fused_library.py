@@ -1,0 +1,86 @@
+"""Programs shared by the workers of a session: compiled by one, found by the others, and never a reason to fail."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ashtune.training.fused.library import CLAIM_SECONDS, FOLDER, Library
+
+jax = pytest.importorskip("jax", reason="JAX is not installed")
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    import jax
+    import jax.numpy as jnp
+    from ashtune.training.fused.library import Library
+
+    def compile_it():
+        print("compiled")
+        return jax.jit(lambda x: jnp.sin(x) * 2).lower(jnp.zeros(3)).compile()
+
+    print(float(Library(Path(sys.argv[1])).compiled(sys.argv[2], compile_it)(jnp.ones(3))[0]))
+"""
+
+
+def run(study: Path, key: str = "a", **environment: str) -> list[str]:
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(study), key]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    assert first[0] == "compiled"
+    assert run(tmp_path) == first[1:]
+    assert run(tmp_path, "b")[0] == "compiled"
+    assert run(tmp_path, XLA_FLAGS="--xla_cpu_enable_fast_math=false")[0] == "compiled", "another machine or setting"
+
+
+def test_what_jax_has_on_disk_is_not_written_down_again(tmp_path: Path) -> None:
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    first = run(tmp_path / "one", **cache)
+    assert run(tmp_path / "one", **cache) == first[1:]
+    assert run(tmp_path / "two", **cache) == first
+    assert run(tmp_path / "two", **cache) == first, "it is found in JAX's cache once more, and right"
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a program", b"\x80\x04N."])
+def test_a_damaged_program_is_compiled_anew(tmp_path: Path, damage: bytes) -> None:
+    run(tmp_path)
+    (file,) = [file for file in (tmp_path / FOLDER).iterdir() if not file.suffix]
+    file.write_bytes(damage)
+    assert run(tmp_path)[0] == "compiled"
+
+
+def test_who_died_while_compiling_is_waited_for_no_longer_than_a_minute(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    assert not library.is_at_another("a")
+    assert library._claim(library._file("a"))
+    assert library.is_at_another("a")
+    assert not library._claim(library._file("a"))
+    long_ago = time.time() - CLAIM_SECONDS - 1
+    os.utime(library._file("a").with_suffix(".claim"), (long_ago, long_ago))
+    assert not library.is_at_another("a")
+    assert library._claim(library._file("a"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_where_nothing_can_be_written_everyone_compiles(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert run(tmp_path)[0] == "compiled"
+    tmp_path.chmod(0o700)
+
+
+def test_a_study_that_is_no_folder_costs_nothing_but_time(tmp_path: Path) -> None:
+    assert run(tmp_path / "nowhere")[0] == "compiled"

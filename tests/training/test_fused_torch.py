@@ -1,0 +1,474 @@
+"""Lanes of a PyTorch module: each is what it would be alone, and what a plain loop with torch.optim makes of it."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ashtune.errors import InvalidConfiguration, ObjectiveError
+from ashtune.training.fused.program import Trained
+from ashtune.training.fused.torch_optimizers import numbers_of, rule
+from ashtune.training.fused.torch_program import TorchLanesProgram
+from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn = torch.nn
+EXAMPLES, FEATURES, CLASSES = 50, 6, 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def data(seed: int, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    x = chance.normal(size=(EXAMPLES, FEATURES))
+    return x.astype(dtype), (x @ chance.normal(size=(FEATURES, CLASSES))).argmax(axis=1)
+
+
+def perceptron(config: Mapping[str, Any]) -> Any:
+    return nn.Sequential(nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES))
+
+
+def normalised(config: Mapping[str, Any]) -> Any:
+    """Batch norm takes away a bias below it: its gradient is rounding alone, which Adam would make steps of."""
+    width = config["width"]
+    return nn.Sequential(
+        nn.Linear(FEATURES, width, bias=False), nn.BatchNorm1d(width), nn.Tanh(), nn.Linear(width, CLASSES)
+    )
+
+
+def convolved(config: Mapping[str, Any]) -> Any:
+    return nn.Sequential(
+        nn.Unflatten(1, (1, FEATURES)), nn.Conv1d(1, 4, 3, bias=False), nn.BatchNorm1d(4), nn.ReLU(),
+        nn.Conv1d(4, 2, 2), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(2, CLASSES),
+    )  # fmt: skip
+
+
+def dropping(config: Mapping[str, Any]) -> Any:
+    return nn.Sequential(nn.Linear(FEATURES, 8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, CLASSES))
+
+
+class Attentive(nn.Module):
+    """Draws masks in a layout of memory that differs with and without vmap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.TransformerEncoderLayer(2, 1, 4, dropout=0.1, batch_first=True)
+        self.last = nn.Linear(2, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.inner(x.reshape(len(x), -1, 2)).mean(dim=1))
+
+
+def scores(outputs: Any, labels: Any) -> dict[str, Any]:
+    right = (outputs.argmax(dim=1) == labels).to(outputs.dtype).mean()
+    return {"loss": nn.functional.cross_entropy(outputs, labels), "accuracy": right}
+
+
+def recipe(module: Callable[..., Any] = perceptron, **more: Any) -> TorchRecipe:
+    given = {"train": data(0), "validation": data(1), "batch_size": "batch", "static": ("width", "batch"), **more}
+    return TorchRecipe(module=module, **{"evaluate": scores, **given})
+
+
+STATIC = (("width", 5), ("batch", 16))  # three whole batches and a rest of two
+LANES = {
+    "sgd": [{"learning_rate": 0.3 / (1 + n), "momentum": 0.15 * n, "weight_decay": 0.01 * n} for n in range(5)],
+    "adam": [
+        {"learning_rate": 0.1 / (1 + n), "beta1": 0.5 + 0.1 * n, "beta2": 0.999 - 0.01 * n, "weight_decay": 0.1 * n}
+        for n in range(5)
+    ],
+}
+
+
+def trained(
+    given: TorchRecipe, lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC, seed: int = 3
+) -> tuple[Any, list[Trained]]:
+    program = TorchLanesProgram(given, static, len(lanes), seed)
+    state, found = program.fresh(lanes), []
+    for start, stop in pairwise(cuts):
+        state, part = program.train(state, lanes, start, stop)
+        found.append(part)
+    return state, found
+
+
+def torch_s_own(optimizer: str, parameters: Any, lane: dict[str, float]) -> Any:
+    rate, decay = lane["learning_rate"], lane.get("weight_decay", 0.0)
+    if optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=lane.get("momentum", 0.0), weight_decay=decay)
+    betas = lane.get("beta1", 0.9), lane.get("beta2", 0.999)
+    return torch.optim.AdamW(parameters, lr=rate, betas=betas, eps=lane.get("epsilon", 1e-8), weight_decay=decay)
+
+
+def plain_loop(
+    given: TorchRecipe, lane: dict[str, float], epochs: int, static: Any = STATIC, seed: int = 3
+) -> tuple[Any, dict[str, list[float]]]:
+    """Train one module as a user of PyTorch would, on the same batches from the same initial weights."""
+    with own_randomness(seed):
+        module = given.module(dict(static)).to(torch.from_numpy(given.train[0]).dtype)
+    optimizer = torch_s_own(given.optimizer, module.parameters(), lane)
+    x, y = map(torch.from_numpy, given.train)
+    rows: dict[str, list[float]] = {}
+    for epoch in range(epochs):
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(mixed(seed, epoch, 0)))
+        with own_randomness(seed, epoch, 1):
+            module.train()
+            for places in order.split(given.examples_a_batch(static)):
+                optimizer.zero_grad()
+                given.loss(module(x[places]), y[places]).backward()
+                optimizer.step()
+            module.eval()
+            with torch.no_grad():
+                found = given.evaluate(
+                    module(torch.from_numpy(given.validation[0])), *map(torch.from_numpy, given.validation[1:])
+                )
+        for name, value in found.items():
+            rows.setdefault(name, []).append(float(value))
+    return module, rows
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> None:
+    lanes = [*LANES[optimizer], {"learning_rate": 0.05}, {**LANES[optimizer][1], "learning_rate": 0.0}]
+    if optimizer == "adam":
+        lanes.append({"learning_rate": 0.01, "epsilon": 0.1})
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"weight": (3, 2), "bias": (3,), "scale": ()}
+
+    def drawn() -> dict[str, Any]:
+        return {
+            name: torch.randn(len(lanes), *shape, generator=generator, dtype=torch.float64)
+            for name, shape in shapes.items()
+        }
+
+    ours = drawn()
+    theirs = [{name: nn.Parameter(values[lane].clone()) for name, values in ours.items()} for lane in range(len(lanes))]
+    others = [torch_s_own(optimizer, theirs[lane].values(), numbers) for lane, numbers in enumerate(lanes)]
+    stepping, state = rule(optimizer)(numbers_of(optimizer, lanes), ours), rule(optimizer).fresh(ours)
+    for _ in range(50):
+        slopes = drawn()
+        stepping.step(ours, slopes, state)
+        for lane, other in enumerate(others):
+            for name, parameter in theirs[lane].items():
+                parameter.grad = slopes[name][lane].clone()
+            other.step()
+            for name, parameter in theirs[lane].items():
+                torch.testing.assert_close(ours[name][lane], parameter.detach(), rtol=1e-12, atol=1e-12)
+
+
+MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive()]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("module", MODULES, ids=["perceptron", "normalised", "convolved", "dropping", "attentive"])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # attention under vmap: right, but slow
+def test_each_lane_is_at_every_epoch_what_it_is_alone(module: Any, optimizer: str) -> None:
+    given = recipe(module, optimizer=optimizer)
+    state, (together,) = trained(given, LANES[optimizer], [0, 8])
+    assert together.metrics["loss"].shape == together.finite.shape == (8, 5)
+    assert together.finite.all()
+    for lane, numbers in enumerate(LANES[optimizer]):
+        own, (alone,) = trained(given, [numbers], [0, 8])
+        for name in ("loss", "accuracy"):
+            np.testing.assert_allclose(together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9)
+        for part in ("parameters", "buffers"):
+            for name, values in state[part].items():
+                np.testing.assert_allclose(values[lane], own[part][name][0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("module", MODULES[:4], ids=["perceptron", "normalised", "convolved", "dropping"])
+def test_each_lane_is_at_every_epoch_what_a_plain_loop_of_torch_makes_of_it(
+    module: Any, optimizer: str, static: Any
+) -> None:
+    given = recipe(module, optimizer=optimizer)
+    state, (together,) = trained(given, LANES[optimizer], [0, 8], static)
+    for lane, numbers in enumerate(LANES[optimizer]):
+        plain, rows = plain_loop(given, numbers, 8, static)
+        for name, values in rows.items():
+            np.testing.assert_allclose(together.metrics[name][:, lane], values, rtol=1e-9)
+        for name, values in plain.state_dict().items():
+            found = {**state["parameters"], **state["buffers"]}[name][lane]
+            np.testing.assert_allclose(found, values, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("module", [perceptron, convolved])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_notice(
+    module: Any, optimizer: str
+) -> None:
+    given, calm = recipe(module, optimizer=optimizer), LANES[optimizer]
+    _, (quiet,) = trained(given, calm, [0, 6])
+    _, (found,) = trained(given, [*calm[:2], {"learning_rate": 1e200}, *calm[2:]], [0, 6])
+    assert not found.finite[-1, 2]
+    assert np.delete(found.finite, 2, axis=1).all()
+    np.testing.assert_allclose(np.delete(found.metrics["loss"], 2, axis=1), quiet.metrics["loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("module", [normalised, dropping])
+def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optimizer: str) -> None:
+    given = recipe(module, optimizer=optimizer)
+    last, (whole,) = trained(given, LANES[optimizer], [0, 7])
+    end, parts = trained(given, LANES[optimizer], [0, 3, 3, 7])
+    for name, values in whole.metrics.items():
+        np.testing.assert_array_equal(values, np.concatenate([part.metrics[name] for part in parts]))
+    for name, values in last["parameters"].items():
+        assert values.equal(end["parameters"][name])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimizer: str) -> None:
+    given, lanes = recipe(normalised, optimizer=optimizer), LANES[optimizer]
+    _, (whole,) = trained(given, lanes, [0, 7])
+    state, _ = trained(given, lanes, [0, 3])
+    program = TorchLanesProgram(given, STATIC, 4, 3)
+    parts = [program.apart(state, place) for place in (4, 1)]
+    for array in (*parts[0]["parameters"].values(), *parts[1]["buffers"].values()):
+        assert isinstance(array, np.ndarray)
+        assert len(array) == 1
+        array.flags.writeable = False  # as arrays read from a checkpoint may be
+    chosen = [lanes[4], lanes[1]]
+    _, found = program.train(program.together(parts, chosen), chosen, 3, 7)
+    assert found.finite.shape == (4, 4)
+    np.testing.assert_allclose(found.metrics["loss"][:, :2], whole.metrics["loss"][3:, [4, 1]], rtol=1e-9)
+    _, anew = program.train(program.together([None, None], chosen), chosen, 0, 7)
+    np.testing.assert_allclose(anew.metrics["loss"][:, :2], whole.metrics["loss"][:, [4, 1]], rtol=1e-9)
+
+
+def test_training_leaves_the_state_it_was_given_and_the_data_as_they_are() -> None:
+    given, lanes = recipe(normalised), LANES["sgd"]
+    for array in (*given.train, *given.validation):
+        array.flags.writeable = False
+    program = TorchLanesProgram(given, STATIC, 5)
+    state = program.fresh(lanes)
+    before = {name: values.clone() for part in ("parameters", "buffers") for name, values in state[part].items()}
+    program.train(state, lanes, 0, 2)
+    assert all(values.equal(before[name]) for part in ("parameters", "buffers") for name, values in state[part].items())
+
+
+def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> None:
+    torch.manual_seed(11)
+    np.random.seed(11)
+    random.seed(11)
+    expected = torch.rand(3), np.random.rand(), random.random()
+    torch.manual_seed(11)
+    np.random.seed(11)
+    random.seed(11)
+    trained(recipe(dropping), LANES["sgd"], [0, 2])
+    with pytest.raises(ObjectiveError):
+        trained(recipe(lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.RReLU())), LANES["sgd"], [0, 2])
+    assert expected[0].equal(torch.rand(3))
+    assert expected[1:] == (np.random.rand(), random.random())
+
+
+def test_initial_weights_depend_on_the_seed_and_not_on_the_user_s_random_state() -> None:
+    first = TorchLanesProgram(recipe(), STATIC, 2, 0).fresh(LANES["sgd"][:2])["parameters"]["0.weight"]
+    torch.rand(5)
+    again = TorchLanesProgram(recipe(), STATIC, 1, 0).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
+    other = TorchLanesProgram(recipe(), STATIC, 1, 1).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
+    assert first[0].equal(first[1])
+    assert first[0].equal(again[0])
+    assert not first[0].equal(other[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_type_of_the_inputs_is_that_of_the_module(dtype: Any) -> None:
+    given = recipe(train=data(0, dtype), validation=data(1, dtype))
+    state, (found,) = trained(given, LANES["sgd"], [0, 3])
+    assert {str(leaf.dtype) for leaf in state["parameters"].values()} == {f"torch.{np.dtype(dtype)}"}
+    _, rows = plain_loop(given, LANES["sgd"][2], 3)
+    np.testing.assert_allclose(found.metrics["loss"][:, 2], rows["loss"], rtol=1e-4 if dtype is np.float32 else 1e-9)
+
+
+def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tied() -> None:
+    class Partly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.same = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, FEATURES)
+            self.same.weight = self.first.weight
+            self.frozen, self.unreached = nn.Linear(FEATURES, FEATURES).requires_grad_(False), nn.Linear(2, 2)
+            self.last = nn.Linear(FEATURES, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(self.frozen(torch.tanh(self.same(self.first(x)))))
+
+    given = recipe(lambda config: Partly())
+    state, (found,) = trained(given, LANES["sgd"], [0, 4])
+    assert set(state["buffers"]) == {"frozen.weight", "frozen.bias", "unreached.weight", "unreached.bias"}
+    module, rows = plain_loop(given, LANES["sgd"][3], 4)
+    np.testing.assert_allclose(found.metrics["loss"][:, 3], rows["loss"], rtol=1e-9)
+    for name, values in module.named_parameters():
+        ours = {**state["parameters"], **state["buffers"]}[name][3]
+        np.testing.assert_allclose(ours, values.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_the_bytes_grow_with_each_lane_by_the_same_amount() -> None:
+    one, two, nine = (TorchLanesProgram(recipe(normalised), STATIC, lanes).bytes for lanes in (1, 2, 9))
+    assert nine - two == 7 * (two - one)
+    numbers = FEATURES * 5 + 5 + 5 + 5 + 5 * CLASSES + CLASSES  # weights, biases, and scale and shift
+    assert two - one > 3 * 8 * numbers
+
+
+class Stateful(nn.Module):
+    def __init__(self, doing: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.inner, self.doing, self.calls = nn.Linear(FEATURES, CLASSES), doing, 0
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Any) -> Any:
+        return self.doing(self, x)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.GRU(4, CLASSES, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        outputs, _ = self.inner(x[:, None])
+        return outputs[:, 0]
+
+
+def counts(layer: Any, x: Any) -> Any:
+    layer.calls += 1
+    return layer.inner(x)
+
+
+def clips(layer: Any, x: Any) -> Any:
+    with torch.no_grad():
+        layer.inner.weight.clamp_(-0.1, 0.1)
+    return layer.inner(x)
+
+
+def spies(layer: Any, x: Any) -> Any:
+    """Compute another thing under vmap: stands for a rule of PyTorch's for lanes that is wrong."""
+    return layer.inner(x) * (2 if torch._C._functorch.maybe_current_level() else 1)
+
+
+REFUSED = {
+    "lazy": (lambda config: nn.Sequential(nn.LazyLinear(CLASSES)), r"layer '0' \(LazyLinear\) is lazy; give its sizes"),
+    "gru": (
+        lambda config: nn.Sequential(nn.Linear(FEATURES, 4), Recurrent()),
+        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without them: RuntimeError: Batching rule",
+    ),
+    "cumulative": (
+        lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.BatchNorm1d(CLASSES, momentum=None)),
+        r"layer '1' \(BatchNorm1d\) cannot be trained as lanes",
+    ),
+    "rrelu": (
+        lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.RReLU()),
+        r"layer '1' \(RReLU\) cannot be trained as lanes",
+    ),
+    "inplace": (
+        lambda config: nn.Sequential(nn.ReLU(inplace=True), nn.Linear(FEATURES, CLASSES)),
+        "changes its data in place",
+    ),
+    "counts": (lambda config: Stateful(counts), r"the module \(Stateful\) keeps 'calls' from one call to the next"),
+    "clips": (lambda config: Stateful(clips), r"changes its parameter 'inner\.weight' in place"),
+    "numpy_s": (
+        lambda config: Stateful(lambda layer, x: layer.inner(x) * np.random.rand()),
+        "comes out otherwise when called again; let it draw by torch only",
+    ),
+    "shape": (
+        lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
+        r"layer '0' \(Linear\) cannot be called with a batch of 16; change it, or the batch size: RuntimeError: mat1",
+    ),
+    "item": (
+        lambda config: Stateful(lambda layer, x: layer.inner(x) * layer.inner.weight.sum().item()),
+        r"the module \(Stateful\) cannot be trained as lanes",
+    ),
+    "not static": (lambda config: nn.Linear(config["depth"], 2), r"'depth', which is not static; name it in static="),
+    "no module": (lambda config: torch.relu, "module gives a builtin_function_or_method"),
+    "unseeded": (
+        lambda config: nn.Linear(FEATURES, CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
+            lambda layer: layer.weight.data.mul_(np.random.rand())
+        ),
+        "'weight' of the module begins with other numbers each time",
+    ),
+    "untrainable": (lambda config: nn.Softmax(dim=1), r"the module \(Softmax\) has no parameter to train"),
+    "detached": (
+        lambda config: Stateful(lambda layer, x: layer.inner(x).detach()),
+        "the loss depends on no parameter",
+    ),
+    "spied on": (
+        lambda config: Stateful(spies),
+        "comes out otherwise under torch.func.vmap",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_lanes_cannot_train_right_is_refused_in_one_line(name: str) -> None:
+    module, words = REFUSED[name]
+    with pytest.raises(ObjectiveError, match=words) as raised:
+        TorchLanesProgram(recipe(module), STATIC, 2)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_rest_of_one_example_is_refused_where_it_cannot_be_normalised() -> None:
+    with pytest.raises(
+        ObjectiveError, match=r"layer '1' \(BatchNorm1d\) cannot be called with a batch of 1; change it"
+    ):
+        TorchLanesProgram(recipe(normalised), (("width", 5), ("batch", 7)), 2)
+
+
+def test_buffers_that_a_module_replaces_are_each_lane_s_own() -> None:
+    def remembers(layer: Any, x: Any) -> Any:
+        outputs = layer.inner(x)
+        if layer.training:
+            layer.seen = 0.9 * layer.seen + outputs.detach().mean()
+        return outputs + layer.seen * torch.arange(CLASSES)
+
+    given = recipe(lambda config: Stateful(remembers))
+    state, (found,) = trained(given, LANES["sgd"], [0, 4])
+    assert len(set(state["buffers"]["seen"].tolist())) == 5
+    module, rows = plain_loop(given, LANES["sgd"][1], 4)
+    np.testing.assert_allclose(found.metrics["loss"][:, 1], rows["loss"], rtol=1e-9)
+    np.testing.assert_allclose(state["buffers"]["seen"][1], module.seen, rtol=1e-9)
+
+
+def test_what_is_no_recipe_is_refused() -> None:
+    def refused(words: str, **more: Any) -> None:
+        with pytest.raises(ObjectiveError, match=words):
+            TorchLanesProgram(recipe(**more), STATIC, 1)
+
+    refused("optimizer='lion' is none; there are sgd, adam", optimizer="lion")
+    refused("train is a ndarray; give a tuple", train=data(0)[0])
+    refused(r"train has \[49, 50\] examples", train=(data(0)[0], data(0)[1][1:]))
+    refused(r"train\[1\] has the type <U1, which PyTorch lacks", train=(data(0)[0], np.full(EXAMPLES, "a")))
+    refused(r"loss gives a tensor of shape \(16,\)", loss=lambda outputs, labels: outputs.mean(dim=1))
+    refused(r"evaluate gives x=a tensor of shape \(3,\)", evaluate=lambda outputs, labels: {"x": outputs[0]})
+    refused("evaluate gives x=a float; give a scalar", evaluate=lambda outputs, labels: {"x": 1.0})
+    refused(r"evaluate gives a tensor of shape \(\)", evaluate=lambda outputs, labels: outputs.mean())
+    refused("what the loss or evaluate does cannot be called", evaluate=lambda outputs, labels: outputs @ outputs)
+
+
+def test_numbers_that_the_optimizer_does_not_know_are_refused() -> None:
+    program = TorchLanesProgram(recipe(), STATIC, 1)
+    with pytest.raises(
+        ObjectiveError, match=r"lr=0.1 is no hyperparameter of optimizer='sgd', which has learning_rate"
+    ):
+        program.fresh([{"lr": 0.1}])
+    with pytest.raises(ObjectiveError, match="needs 'learning_rate' and the configuration has momentum"):
+        program.fresh([{"momentum": 0.1}])
+
+
+def test_a_configuration_is_parted_as_that_of_a_recipe_of_jax() -> None:
+    given = recipe()
+    parted = given.parted({"learning_rate": 1, "width": 8, "batch": 2})
+    assert parted == ((("width", 8), ("batch", 2)), {"learning_rate": 1.0})
+    with pytest.raises(ObjectiveError, match="name it in static="):
+        given.parted({"learning_rate": "fast", "width": 8, "batch": 2})
+    with pytest.raises(InvalidConfiguration, match="is not finite"):
+        given.parted({"learning_rate": float("inf"), "width": 8, "batch": 2})
+    with pytest.raises(ObjectiveError, match="batch_size=0 is not a whole number"):
+        TorchLanesProgram(given, (("width", 8), ("batch", 0)), 1)

@@ -1,0 +1,183 @@
+"""Studies of a PyTorch module: its trials are trained as lanes, and are trials like any other."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ConfigSpace import Categorical
+
+import ashtune
+from ashtune.errors import SettingsError
+from ashtune.training.fused.torch_backend import ROUNDING_VARIABLE
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn = torch.nn
+EXAMPLES, FEATURES, CLASSES = 82, 6, 3  # a rest of two: lanes lie where they lie in memory
+
+
+def data(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    x = chance.normal(size=(EXAMPLES, FEATURES)).astype(np.float32)
+    return x, (x @ np.random.default_rng(9).normal(size=(FEATURES, CLASSES))).argmax(axis=1)
+
+
+def perceptron(config: Mapping[str, Any]) -> Any:
+    return nn.Sequential(nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES))
+
+
+def objective(module: Any = perceptron, **more: Any) -> Any:
+    given = {"train": data(0), "validation": data(1), "batch_size": 16, "static": ["width"], **more}
+    return ashtune.fused_torch(module, **given)
+
+
+SPACE = {"learning_rate": (0.01, 0.5), "momentum": (0.0, 0.9), "width": [5, 8]}
+
+
+def tuned(folder: Path, function: Any = None, space: Any = SPACE, **more: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {"trials": 12, "max_resource": 8, "workers": 2, "quiet": True, **more}
+    return ashtune.tune(function or objective(), space, metric="loss", mode="min", directory=folder, **settings)
+
+
+def reports(study: ashtune.Study) -> dict[tuple[int, int], tuple[float, float]]:
+    frame = study.curves_dataframe()
+    rows = zip(frame.trial, frame.resource, frame.loss, frame.accuracy, strict=True)
+    return {(trial, resource): (loss, accuracy) for trial, resource, loss, accuracy in rows}
+
+
+def is_each_epoch_reported_once(study: ashtune.Study) -> bool:
+    frame = study.curves_dataframe()
+    return all(sorted(of.resource) == list(range(1, of.resource.max() + 1)) for _, of in frame.groupby("trial"))
+
+
+def test_all_trials_of_a_study_report_every_epoch_and_none_fails(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s")
+    assert study.loaded.tally.failures.total == 0
+    assert {trial for trial, _ in reports(study)} == set(range(12))
+    assert is_each_epoch_reported_once(study)
+    assert study.best.resource == 8
+    assert study.best.metrics["accuracy"] > 0.8
+
+
+def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() -> None:
+    code = (
+        "from ashtune.training.fused.torch_backend import TorchBackend, round_alike; round_alike()\n"
+        "from test_fused_torch_study import objective\n"
+        "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), 4)\n"
+        "lanes, found = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
+        "for place in range(4):\n"
+        "    moved = [*lanes[1:1 + place], lanes[0], *lanes[1 + place:]]\n"
+        "    state, trained = program.train(program.fresh(moved), moved, 0, 8)\n"
+        "    weights = program.apart(state, place)['parameters'].values()\n"
+        "    found.add(b''.join([trained.metrics['loss'][:, place].tobytes(), *[w.tobytes() for w in weights]]))\n"
+        "print(len(found))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != ROUNDING_VARIABLE}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == "1\n"
+
+
+def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two_do_to_the_last_bit(
+    tmp_path: Path,
+) -> None:
+    two = reports(tuned(tmp_path / "two", objective(lanes=4), workers=2))
+    before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, total_resource=15))
+    assert 15 <= len(before) < len(two)
+    assert list((tmp_path / "one" / "checkpoints").iterdir())
+    study = ashtune.Study.load(tmp_path / "one").resume(total_resource=1000, workers=1, quiet=True)
+    one = reports(study)
+    assert before.items() <= one.items()
+    assert study.loaded.tally.failures.total == 0
+    assert study.best.resource == 8
+    assert is_each_epoch_reported_once(study)
+    common = one.keys() & two.keys()
+    assert len(common) > 20
+    for key in common:
+        assert one[key] == two[key], key
+
+
+def test_a_trial_that_leaves_the_finite_numbers_fails_alone_with_its_epoch_and_configuration(tmp_path: Path) -> None:
+    wild = {"learning_rate": 0.5, "momentum": 0.25, "width": 8, "weight_decay": 1e38}
+    decay = Categorical("weight_decay", [0.0, 1e38], weights=[1.0, 1e-12])
+    study = tuned(tmp_path / "s", space={**SPACE, "weight_decay": decay}, enqueue=[wild])
+    (group,) = study.loaded.tally.failures.groups()
+    assert (group.count, group.trial) == (1, 0)
+    words = "learning_rate=0.5, momentum=0.25, width=8, weight_decay=1e+38"
+    assert f"the state is not finite after epoch 1, with {words}" in group.reason
+    assert {trial for trial, _ in reports(study)} == set(range(1, 12))
+    assert is_each_epoch_reported_once(study)
+
+
+class Alone:
+    """A trial of a plain training function, to be trained for some epochs more."""
+
+    def __init__(self, target: int, state: Any = None, start: int = 0, rate: float = 0.01) -> None:
+        self.config = {"learning_rate": rate, "width": 5}
+        self.start, self.target, self.saved, self.losses = start, target, state, list[float]()
+
+    def restore(self) -> Any:
+        return self.saved
+
+    def epochs(self) -> Iterator[int]:
+        return iter(range(self.start + 1, self.target + 1))
+
+    def report(self, **metrics: float) -> None:
+        self.losses.append(metrics["loss"])
+
+    def save(self, state: Any) -> None:
+        self.saved = state
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have two threads, and give those that were back."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(threads: None) -> None:
+    function, whole, first = objective(optimizer="adam"), Alone(9), Alone(4)
+    function(whole)
+    function(first)
+    second = Alone(9, first.saved, 4)
+    function(second)
+    assert first.losses + second.losses == whole.losses
+    assert len(whole.losses) == 9
+    assert torch.get_num_threads() == 2
+    with pytest.raises(FloatingPointError, match=r"not finite after epoch 1, with learning_rate=1e\+38, width=5"):
+        objective()(Alone(1, rate=1e38))
+
+
+def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(words: str, **more: Any) -> None:
+        with pytest.raises(SettingsError, match=words) as raised:
+            objective(**more)
+        assert "\n" not in str(raised.value)
+
+    refused(r"static=\['width'\]", static="width")
+    refused("lanes=0 is not a whole number of at least 1", lanes=0)
+    refused("seed=0.5 is not a whole number", seed=0.5)
+    refused("loss='mse' cannot be called", loss="mse")
+    refused("optimizer='lion' is none; there are sgd, adam", optimizer="lion")
+    refused("batch_size='batch' is not static", batch_size="batch")
+    refused("batch_size=0 is not a whole number", batch_size=0)
+    refused("train is a ndarray; give a tuple", train=data(0)[0])
+    refused(r"validation has \[81, 82\] examples", validation=(data(1)[0], data(1)[1][1:]))
+    gradient = torch.zeros(EXAMPLES, FEATURES, requires_grad=True)
+    refused(r"train\[0\] cannot be an array of numpy: Can't call numpy\(\)", train=(gradient, data(0)[1]))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused(r"needs PyTorch, which is not installed: pip install 'ashtune\[torch\]'")
+
+
+def test_metrics_by_default_are_the_loss_and_the_accuracy_of_labels() -> None:
+    assert objective()._recipe.evaluate(torch.eye(3), torch.tensor([0, 1, 0]))["accuracy"] == pytest.approx(2 / 3)
+    function = objective(loss=nn.functional.mse_loss, train=(data(0)[0], data(0)[0][:, :CLASSES]))
+    assert function._recipe.evaluate(torch.ones(2), torch.zeros(2)) == {"loss": 1.0}

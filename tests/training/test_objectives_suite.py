@@ -1,0 +1,184 @@
+"""What a study may do to its training functions, done to a plain one and to a fused one alike."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launching import FAMILY, PYTHON, mpiexec
+
+import ashtune
+from ashtune.events import JobFinished, WorkerJoined
+from ashtune.jobs import Job
+from ashtune.ladder import Ladder
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.oracles import Recorded, unexplained_results
+
+TRIALS, TOP = 200, 16
+FUNCTIONS = """
+    import sys
+    import ashtune
+
+    space = {"rate": (0.01, 0.3), "width": [2, 3]}
+
+
+    def plain(trial):
+        import numpy as np
+
+        x = np.linspace(-1, 1, 16)
+        weight = trial.restore()
+        weight = 0.0 if weight is None else weight
+        for epoch in trial.epochs():
+            weight -= trial["rate"] * (x * (x * weight - trial["width"] * x)).mean()
+            trial.report(loss=((x * weight - trial["width"] * x) ** 2).mean() if trial["rate"] < 0.299 else np.nan)
+        trial.save(weight)
+
+
+    def fused(**more):
+        import jax.numpy as jnp
+        import numpy as np
+
+        x = np.linspace(-1, 1, 16, dtype=np.float32)
+
+        def step(state, batch, config):
+            weight, width = state
+            slope = (batch * (batch * weight - width * batch)).mean()
+            gone = jnp.where(config["rate"] < 0.299, 0.0, jnp.nan)
+            return (weight - config["rate"] * slope + gone, width), {}
+
+        return ashtune.fused(
+            init=lambda key, config: (jnp.zeros(()), jnp.float32(config["width"])),
+            step=step,
+            evaluate=lambda state, data: {"loss": ((data * state[0] - state[1] * data) ** 2).mean()},
+            train=x, validation=x, batch_size=16, static=["width"], **more,
+        )
+
+
+    def tune(kind, directory, **more):
+        given = dict(metric="loss", mode="min", trials=200, max_resource=16, workers=2, quiet=True, **more)
+        return ashtune.tune(plain if kind == "plain" else fused(), space, directory=directory, **given)
+
+
+    if __name__ == "__main__":
+        tune(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.fixture(params=["plain", "fused"])
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "fused":
+        pytest.importorskip("jax", reason="JAX is not installed")
+    return str(request.param)
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The functions, as a script that anyone can start; compiled programs are kept beside it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "functions.py"
+    file.write_text(textwrap.dedent(FUNCTIONS))
+    return file
+
+
+@pytest.fixture
+def tune(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(script.parent))
+    monkeypatch.delitem(sys.modules, "functions", raising=False)
+    import functions  # type: ignore[import-not-found]
+
+    return functions.tune
+
+
+def assert_whole(study: Path, trials: int = TRIALS) -> None:
+    """Every configuration was tried, no result is there twice, each promotion follows, and no epoch is missing."""
+    events = [event for _, event in read_events(study / NAME) if isinstance(event, JobFinished)]
+    counted = Counter((event.trial, event.rung) for event in events)
+    assert set(counted.values()) == {1}
+    assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
+    recorded = [Recorded(Job(event.trial, event.rung), event.metrics["loss"] or 0.0) for event in events]
+    assert unexplained_results(Ladder(1, TOP, 2), recorded) == []
+    curves = ashtune.Study.load(study).curves_dataframe()
+    epochs: dict[int, list[int]] = defaultdict(list)
+    losses: dict[int, list[float]] = defaultdict(list)
+    for trial, resource, loss in zip(curves.trial, curves.resource, curves.loss, strict=True):
+        epochs[trial].append(resource)
+        losses[trial].append(loss)
+    for trial, found in epochs.items():
+        assert found == list(range(1, len(found) + 1)), trial
+        assert losses[trial] == sorted(losses[trial], reverse=True), f"trial {trial} went on from a wrong state"
+
+
+def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(kind: str, tune: Any, tmp_path: Path) -> None:
+    study = tune(kind, tmp_path / "s", total_resource=300)
+    assert study.loaded.tally.epochs < 400
+    ashtune.Study.load(tmp_path / "s").resume(total_resource=10**6, workers=2, quiet=True)
+    assert_whole(tmp_path / "s")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
+def test_a_driver_that_is_killed_loses_nothing(kind: str, script: Path, tmp_path: Path) -> None:
+    chance, study, kills = random.Random(3), tmp_path / "s", 0
+    while True:
+        driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
+        before = len(results(study))
+        while driver.poll() is None and len(results(study)) < before + 60:
+            time.sleep(0.01)
+        if driver.poll() is not None:
+            break
+        time.sleep(chance.uniform(0, 0.05))
+        driver.kill()
+        kills += 1
+        driver.wait()
+    assert driver.returncode == 0
+    assert kills >= 3
+    assert_whole(study)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
+def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
+    kind: str, script: Path, tmp_path: Path
+) -> None:
+    study, killed = tmp_path / "s", set[int]()
+    driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
+    while driver.poll() is None and len(killed) < 2:
+        time.sleep(0.01)
+        done = len(results(study))
+        joined = (
+            [event.pid for _, event in read_events(study / NAME) if isinstance(event, WorkerJoined)] if done else []
+        )
+        if done > 50 * (1 + len(killed)) and joined[-1] not in killed:
+            os.kill(joined[-1], signal.SIGKILL)
+            killed.add(joined[-1])
+    driver.wait()
+    assert driver.returncode == 0
+    assert len(killed) == 2
+    assert ashtune.Study.load(study).loaded.tally.failures.total == 0
+    assert_whole(study)
+
+
+def test_a_trial_that_is_not_finite_fails_by_itself(kind: str, tune: Any, tmp_path: Path) -> None:
+    wild = {"rate": 0.2999, "width": 3}
+    study = tune(kind, tmp_path / "s", enqueue=[wild])
+    (group,) = study.loaded.tally.failures.groups()
+    assert (group.count, group.trial) == (1, 0)
+    assert "not finite" in group.reason
+
+
+@pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+def test_it_is_trained_by_the_ranks_of_an_mpi_job(kind: str, script: Path, tmp_path: Path) -> None:
+    ended = mpiexec(3, PYTHON, str(script), kind, str(tmp_path / "s"))
+    assert ended.status == 0, str(ended)
+    assert_whole(tmp_path / "s")
+
+
+def results(study: Path) -> list[JobFinished]:
+    if not (study / NAME).exists():
+        return []
+    return [event for _, event in read_events(study / NAME) if isinstance(event, JobFinished)]
