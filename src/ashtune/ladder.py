@@ -18,6 +18,10 @@ from ashtune.errors import LadderError
 Reduction = int | float | Fraction
 
 
+LEAST_FACTOR = Fraction(1001, 1000)
+"""Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
+
+
 class Ladder:
     """Rungs from ``min_resource`` up to ``max_resource``, each ``reduction_factor`` above the last.
 
@@ -133,4 +137,6 @@ def _exact(factor: Reduction) -> Fraction:
     exact = Fraction(str(factor)) if isinstance(factor, float) else Fraction(factor)
     if exact <= 1:
         raise LadderError(refused)
+    if exact < LEAST_FACTOR:
+        raise LadderError(f"reduction_factor={factor!r} is too near 1; give {float(LEAST_FACTOR)} or more")
     return exact

@@ -211,8 +211,8 @@ class Study:
 
         ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
         recorder, timeline = Recorder(self.settings.goal, ladder), Timeline(ladder)
-        self.shown_to([recorder, timeline])
-        return recorder.traces(self.settings.scheduler, timeline)
+        outcome = self.shown_to([recorder, timeline])
+        return recorder.traces(self.settings.scheduler, timeline, is_whole=outcome.is_complete)
 
     def resume(
         self,

@@ -63,7 +63,7 @@ def test_whatif_of_a_real_study_executes_nothing_of_it(home: Path) -> None:
 def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(study: Path) -> None:
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--decision", "0", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"ash 1/2: \d+ workers are the fewest that are done in 1 min 00 s", done.stdout)
+    assert re.search(r"ash 1/2: \d+ workers are about the fewest that are done in 1 min 00 s", done.stdout)
     none = ashtune(study, "whatif", "s", "--deadline", "2s", "--decision", "0", "--scheduler", "full")
     assert none.returncode == 1
     assert "full: no number of workers is done in 2.0 s" in none.stdout
@@ -78,7 +78,31 @@ def test_a_budget_names_its_best_use_within_it(study: Path) -> None:
     assert bests == sorted(bests)
     none = ashtune(study, "whatif", "s", "--budget", "0.00001")
     assert none.returncode == 1
-    assert "do not suffice for one trial" in none.stdout
+    assert "does not suffice for one trial" in none.stdout
+
+
+def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> None:
+    stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "2", "--until", "20s", "--directory", "stopped")
+    assert ashtune(study, *stopped).returncode == 0
+    done = ashtune(study, "whatif", "stopped", "--workers", "2")
+    assert "The line in bold" not in done.stdout
+    assert "was not recorded whole and in one go (stopped" in done.stdout
+
+
+def test_as_recorded_the_driver_is_that_of_the_recorded_study(study: Path) -> None:
+    found = json.loads(ashtune(study, "whatif", "s", "--workers", "2,4", "--decision", "5s", "--json").stdout)
+    assert found[0]["is_as_recorded"]
+    assert found[0]["wall_seconds"]["likely"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+    assert found[1]["wall_seconds"]["likely"] > 300
+
+
+def test_where_everything_failed_no_budget_is_called_too_small(home: Path) -> None:
+    np.savez(home / "nan.npz", accuracy=np.full((8, 4), np.nan))
+    options = ("--metric", "accuracy", "--mode", "max", "--max-resource", "4", "--decision", "0", "--directory", "n")
+    assert ashtune(home, "simulate", "nan.npz", *options).returncode == 0
+    done = ashtune(home, "whatif", "n", "--budget", "1")
+    assert done.returncode == 1
+    assert "no trial of the study has a finite result" in done.stdout
 
 
 def test_cores_of_a_worker_make_a_budget_smaller_and_the_hours_those_of_cores(study: Path) -> None:
@@ -102,7 +126,7 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home: Path) -> No
     ashtune(home, "resume", "r", "--trials", "12", "--quiet")
     done = ashtune(home, "whatif", "r", "--workers", "1,2", "--scheduler", "ash")
     assert done.returncode == 0, done.stderr
-    assert "was not recorded in one go" in done.stdout
+    assert "was not recorded whole and in one go" in done.stdout
     assert "The line in bold" not in done.stdout
 
 
@@ -114,6 +138,9 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home: Path) -> No
         (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, stopping, sh, full"]),
         (["s", "--reduction-factor", "1"], ["reduction_factor=1 is not above 1"]),
         (["s", "--trials", "65"], ["trials=65", "the study has 64"]),
+        (["s", "--trials", "0"], ["trials=0", "give from 1 to that many"]),
+        (["s", "--seed", "-1"], ["--seed=-1"]),
+        (["s", "--html", "."], ["--html .: a folder"]),
         (["s", "--deadline", "soon"], ["'soon' is not a duration"]),
         (["s", "--deadline", "1h", "--budget", "3"], ["--deadline and --budget were both given"]),
         (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
@@ -220,6 +247,12 @@ def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
         (["--trials", "9", "--max-resource", "4", "--deaths", "1h"], ["nobody comes after the last", "--replaced 5m"]),
         (["s", "--epoch", "2s"], ["--epoch 2: s has times of its own"]),
         (["s", "--reduction-factor", "1"], ["reduction_factor=1"]),
+        (["s", "--reduction-factor", "0"], ["reduction_factor=0"]),
+        (["s", "--reduction-factor", "1.0000001"], ["too near 1; give 1.001 or more"]),
+        (["s", "--max-resource", "0"], ["max_resource=0"]),
+        (["s", "--min-resource", "0"], ["min_resource=0"]),
+        (["s", "--rungs", "1,8", "--reduction-factor", "3"], ["--rungs and --reduction-factor 3 were both given"]),
+        (["--trials", "9", "--max-resource", "4", "--straggle", "1e308"], ["--straggle 1e+308 is no standard"]),
         (["--trials", "9", "--max-resource", "4", "--workers", "0"], ["--workers=0"]),
         (["t.npz", "--max-resource", "4"], ["without its metric"]),
         (["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"], ["t.npz", "not a table of curves"]),

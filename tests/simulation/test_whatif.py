@@ -165,7 +165,7 @@ def test_a_driver_that_needs_time_makes_many_workers_useless() -> None:
 
 def test_more_trials_than_were_recorded_and_unknown_schedulers_are_refused() -> None:
     oracle = Oracle(known())
-    with pytest.raises(SettingsError, match="the study has 40; give at most that many"):
+    with pytest.raises(SettingsError, match="the study has 40; give from 1 to that many"):
         oracle.choice("ash", LADDER, 1, 41)
     with pytest.raises(SettingsError, match="scheduler='magic' is unknown"):
         oracle.choice("magic", LADDER, 1)

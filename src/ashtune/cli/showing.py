@@ -50,6 +50,8 @@ def check_page(file: str | None) -> None:
     from ashtune.reports.plots import go
 
     go()
+    if Path(file).is_dir():
+        raise SettingsError(f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}")
     if not Path(file).absolute().parent.is_dir():
         raise SettingsError(f"--html {file}: no such folder; give a file in one that there is")
 

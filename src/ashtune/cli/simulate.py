@@ -1,7 +1,6 @@
 """``ashtune simulate``: a study in virtual time, on as many workers as you like, with the real controller."""
 
 import argparse
-import math
 import sys
 import time
 from contextlib import nullcontext
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
     from ashtune.ladder import Ladder
     from ashtune.simulation.curves import Curves
     from ashtune.simulation.traces import Traces
+
+
+MOST_STRAGGLE = 1e6
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +108,7 @@ def _check(given: argparse.Namespace) -> None:
         check_whole("--trials", given.trials)
     if not 0 <= given.drop < 1:
         raise SettingsError(f"--drop {given.drop:g} is not a chance; give one from 0 to below 1")
-    if not 0 <= given.straggle < math.inf:
+    if not 0 <= given.straggle <= MOST_STRAGGLE:
         raise SettingsError(f"--straggle {given.straggle:g} is no standard deviation; give one, as 0.5")
     if given.replaced is not None and given.deaths is None:
         raise SettingsError("--replaced was given, but nobody dies; add --deaths, as in --deaths 4h")
@@ -149,14 +151,24 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     from ashtune.tune import ladder_of
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
+    if given.rungs is not None:
+        for name, value in (("min-resource", low), ("max-resource", high), ("reduction-factor", factor)):
+            if value is not None:
+                raise SettingsError(
+                    f"--rungs and --{name} {value} were both given; give the rungs, or what they follow from"
+                )
     if given.rungs is not None or recorded is None:
-        return ladder_of(low or 1, high, factor or 2, given.rungs)
+        return ladder_of(1 if low is None else low, high, 2 if factor is None else factor, given.rungs)
     if low is None and high is None and factor is None:
         return recorded
     if factor is None and len(set(recorded.kept)) > 1:
         raise SettingsError(f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs")
     own = 1 / recorded.kept[0] if recorded.kept else 2
-    return Ladder(low or recorded.rungs[0], high or recorded.rungs[-1], factor or own)
+    return Ladder(
+        recorded.rungs[0] if low is None else low,
+        recorded.rungs[-1] if high is None else high,
+        own if factor is None else factor,
+    )
 
 
 def _epoch_seconds(given: argparse.Namespace) -> float:

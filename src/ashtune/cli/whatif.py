@@ -4,6 +4,7 @@ Nothing of DIR is executed, and nothing is trained: its curves and timings are r
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,7 @@ def _check(given: argparse.Namespace) -> None:
     from ashtune.limits import check_number, check_whole
 
     check_whole("--draws", given.draws, at_least=0)
+    check_whole("--seed", given.seed, at_least=0)
     if given.cores_per_worker is not None:
         check_whole("--cores-per-worker", given.cores_per_worker)
         if given.budget is None:
@@ -176,12 +178,14 @@ def _within_budget(
         key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
     )
     if not found:
-        return [], [f"{number_text(given.budget)} core-hours do not suffice for one trial; give a larger --budget"]
+        if not math.isfinite(oracle.traces.best_loss):
+            return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
+        return [], [f"a budget of {number_text(given.budget)} h does not suffice for one trial; give a larger --budget"]
     best, spent = found[0], found[0].worker_hours * (given.cores_per_worker or 1)
     words = [
         f"Best use of {number_text(given.budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
         f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
-        f"{number_text(spent, 3)} core-hours. Of choices that find equally good configurations it is the fastest."
+        f"{number_text(spent, 3)} core-hours. Of the choices listed that find as good configurations it is the fastest."
     ]
     if best.trials == len(oracle.traces.trials):
         words.append("That is every trial of the study: what more trials would find is not in its journal.")
@@ -200,7 +204,7 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _fewest(workers: int) -> str:
-    return "1 worker is" if workers == 1 else f"{workers:,} workers are the fewest that are"
+    return "1 worker is" if workers == 1 else f"{workers:,} workers are about the fewest that are"
 
 
 def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list[str]:
@@ -208,8 +212,8 @@ def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list
     notes = []
     if oracle.traces.recorded is not None and not oracle.traces.recorded.is_smooth:
         notes.append(
-            "The study was not recorded in one go (several sessions, lost workers, jobs broken off or configurations "
-            "withdrawn), so no line is the study itself."
+            "The study was not recorded whole and in one go (stopped, several sessions, lost workers, jobs broken off "
+            "or configurations withdrawn), so no line is the study itself."
         )
     if decision:
         source = "as measured here" if given.decision is None else "as given"

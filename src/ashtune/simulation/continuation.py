@@ -23,6 +23,8 @@ import msgspec
 
 from ashtune.simulation.traces import Trace, Traces
 
+LARGEST = 1e150
+"""Larger losses have no law: their squares are no numbers."""
 FEWEST = 4
 """Reports that a fit needs: a law has three parameters. To be tested as well it takes half as many again."""
 POWERS = tuple(2.0 ** (step / 4) for step in range(-8, 9))  # 1/4 to 4: smaller ones hardly ever end
@@ -74,7 +76,7 @@ def fitted(losses: Sequence[float], resources: Sequence[int] | None = None) -> l
 
     known = len(losses)
     y = np.asarray(losses, dtype=np.float64)
-    if known < FEWEST or not np.isfinite(y).all():
+    if known < FEWEST or not (np.abs(y) < LARGEST).all():
         return []
     at = range(1, known + 1) if resources is None else resources
     resource = np.asarray(at, dtype=np.float64)

@@ -18,8 +18,8 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of ``size`` trials, None for any number.
 
     ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
-    -> seconds of training from one resource to the other. ``fails``, ``wait``, ``release`` and ``saves`` are what
-    happens around each job: see :class:`~ashtune.engines.simulated_training.Training`.
+    -> seconds of training from one resource to the other. ``fails``, ``wait``, ``release``, ``saves`` and ``resumes``
+    are what happens around each job: see :class:`~ashtune.engines.simulated_training.Training`.
     """
 
     goal: Goal
@@ -30,6 +30,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     wait: Callable[[TrialId, int, int], float] | None = None
     release: Callable[[TrialId, int, bool], float] | None = None
     saves: bool = True
+    resumes: bool = True
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
@@ -43,6 +44,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
         given = {
             "fails": self.fails,
             "saves": self.saves,
+            "resumes": self.resumes,
             "release_seconds": None if "save_seconds" in more else self.release,
             "wait_seconds": self.wait,
             "warmup_seconds": self.timing.warmup,
@@ -72,6 +74,7 @@ def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Cu
         wait=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
         release=release,
         saves=traces.saves,
+        resumes=traces.goes_on,
         size=len(trials),
     )
 

@@ -4,7 +4,8 @@ Rule 1: withdrawn trials are left out: others took their place. Failed ones fail
 Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
 (:mod:`ashtune.simulation.warmup`).
 Rule 3: a trial trained twice, as after a kill, is as it was the last time.
-Rule 4: what lies between two reports lies between their values; before the first one there is only that.
+Rule 4: a job up to a rung is one to that rung, if its last report came before: the epochs between were trained too.
+Rule 5: what lies between two reports lies between their values; before the first one there is only that.
 """
 
 import math
@@ -54,7 +55,9 @@ class Recorder:
         self._deaths = Deaths()
         self._starts: list[float] = []
         self._saves: list[float] = []
-        self._kept = 0
+        self._unsaved = 0  # results and orders to save after which no checkpoint came
+        self._saved = 0
+        self._held = 0
         self._jobs = 0
         self._began = 0.0
         self._sessions = 0
@@ -64,7 +67,7 @@ class Recorder:
         """Take in an event."""
         match event:
             case JobFinished():
-                self._trained(event, RESULT, [*event.curve, (event.resource, event.metrics)])
+                self._finished(event)
             case JobPaused():
                 self._is_smooth = False
                 self._trained(event, PAUSED, event.curve)
@@ -76,6 +79,7 @@ class Recorder:
                 self._is_smooth = False
                 self._of(trial).is_withdrawn = True
             case TrialReleased(checkpoint=checkpoint, seconds=seconds) if checkpoint is not None:
+                self._saved += 1
                 self._saves.append(seconds)
             case SessionStarted(time=time):
                 self._began = time
@@ -87,14 +91,15 @@ class Recorder:
 
     def gave(self, order: Order) -> None:
         """Take in an order: how many trials were to be saved."""
-        self._kept += type(order) is Release and order.keep
+        self._unsaved += type(order) is Release and order.keep
 
-    def traces(self, scheduler: str, timeline: Timeline) -> Traces:
+    def traces(self, scheduler: str, timeline: Timeline, *, is_whole: bool = True) -> Traces:
         """Return what was told.
 
         Args:
             scheduler: That of the study.
             timeline: Of the same study: it knows what passed between a report and the worker's next job.
+            is_whole: Whether the study was not stopped before its end.
 
         Raises:
             StudyError: If no trial was trained at all.
@@ -112,13 +117,15 @@ class Recorder:
             save=fmean(self._saves) if self._saves else 0.0,
             warmup=warmup,
         )
+        is_smooth = is_whole and self._is_smooth and self._sessions == 1
         later, usual = later_rate(told), median(job.rate for job in jobs)
         return Traces(
             goal=self._goal,
             trials=[self._trace(trial, later, usual, timing.handover) for trial in told],
             timing=timing,
-            recorded=Recorded(scheduler, self._ladder, shares.places, self._is_smooth and self._sessions == 1),
-            saves=bool(self._saves) or not self._kept,
+            recorded=Recorded(scheduler, self._ladder, shares.places, is_smooth),
+            saves=bool(self._saved) or not self._unsaved,
+            goes_on=bool(self._saved or self._held) or not self._unsaved,
         )
 
     def _take_waits(self, work: Work) -> None:
@@ -152,10 +159,20 @@ class Recorder:
         self._jobs += 1
         return ToldJob(self._jobs, event.worker, start, target, seconds, ending)
 
-    def _trained(self, event: JobFinished | JobPaused, ending: int, reports: Curve) -> None:
+    def _finished(self, event: JobFinished) -> None:
+        self._held += event.held
+        if not event.held:
+            self._saved += event.checkpoint is not None
+            self._unsaved += event.checkpoint is None
+        rung = max(event.resource, self._ladder.rungs[event.rung])
+        self._trained(event, RESULT, [*event.curve, (event.resource, event.metrics), (rung, event.metrics)], rung)
+        self._of(event.trial).rung_of[event.resource] = rung
+
+    def _trained(self, event: JobFinished | JobPaused, ending: int, reports: Curve, target: int = 0) -> None:
         told = self._of(event.trial)
-        if event.resource > event.start:
-            told.jobs.append(self._job(event, event.start, event.resource, event.seconds, ending))
+        start, target = told.rung_of.get(event.start, event.start), target or event.resource
+        if target > start:
+            told.jobs.append(self._job(event, start, target, event.seconds, ending))
         told.reports.update(reports)
 
     def _fail(self, event: JobFailed | WorkerLost, ending: int, seconds: float) -> None:

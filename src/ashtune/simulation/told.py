@@ -32,11 +32,16 @@ class ToldJob(msgspec.Struct):
 
 
 class ToldTrial(msgspec.Struct):
-    """One trial. ``releases`` are the seconds that letting go of it took, by resource."""
+    """One trial.
+
+    ``releases`` are the seconds that letting go of it took, by resource; ``rung_of`` is the resource of the rung that a
+    job was for, by that of its last report.
+    """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
     jobs: list[ToldJob] = msgspec.field(default_factory=list)
     releases: dict[int, float] = msgspec.field(default_factory=dict)
+    rung_of: dict[int, int] = msgspec.field(default_factory=dict)
     fails: bool = False
     is_withdrawn: bool = False
 

@@ -26,8 +26,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 class Recorded(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
-    ``is_smooth``: in one session, no worker lost, no job broken off, no configuration withdrawn, so that a replay of
-    the same is the study itself.
+    ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, so that a
+    replay of the same is the study itself.
     """
 
     scheduler: str
@@ -113,7 +113,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
     """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
 
-    ``recorded`` is how, None if they come from a table. ``saves``: whether trials that are let go of are saved.
+    ``recorded`` is how, None if they come from a table. ``saves``: whether trials that are let go of are saved;
+    ``goes_on``: whether a job goes on from where the one before ended, in place at least.
     """
 
     goal: Goal
@@ -121,6 +122,7 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing
     recorded: Recorded | None = None
     saves: bool = True
+    goes_on: bool = True
 
     @property
     def best_loss(self) -> float:

@@ -85,7 +85,7 @@ class Oracle:
 
     def __init__(self, traces: Traces, *, decision_seconds: float = 0.0, draws: int = DRAWS, seed: int = 0) -> None:
         self.traces = traces
-        self._driver = Driver(decision_seconds)
+        self._decision_seconds = decision_seconds
         self._draws = draws
         self._continuations = Continuations(traces, seed)
         self._known: dict[tuple[Choice, int], Replayed] = {}
@@ -96,7 +96,7 @@ class Oracle:
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
             raise SettingsError(
-                f"trials={trials:,} cannot be predicted: the study has {there:,}; give at most that many"
+                f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to that many"
             )
         factor = _factor_text(ladder) if scheduler != "full" else "1"
         return Choice(scheduler, ladder, factor, workers, trials or there)
@@ -199,7 +199,9 @@ class Oracle:
         curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
         training = curves.training(stretch=_luck if draw else None)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
-        workers = SimulatedWorkers(training, workers=stays, seed=draw, driver=self._driver)
+        # Between its jobs the recorded study has its own driver's time already.
+        decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
+        workers = SimulatedWorkers(training, workers=stays, seed=draw, driver=Driver(decision))
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
         scheduler = scheduler_named(choice.scheduler)(choice.ladder, choice.trials)
         wall = simulate(scheduler, workers, [tally, seen], trials=choice.trials, goal=goal)

@@ -1,0 +1,47 @@
+"""Studies run for real, of functions that report or save as they please: their journals give the same studies back."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.simulation.whatif import Oracle
+
+
+def reports_once_and_saves_nothing(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        time.sleep(0.004)
+    trial.report(loss=trial["x"] + 1 / trial.target)
+
+
+def reports_every_third_epoch(trial: ashtune.Trial) -> None:
+    trained = trial.restore() or 0
+    for epoch in trial.epochs():
+        time.sleep(0.004)
+        trained += 1
+        assert trained == epoch
+        if epoch % 3 == 0:
+            trial.report(loss=trial["x"] + 1 / epoch)
+    trial.save(trial.target)
+
+
+def returns_a_number(trial: ashtune.Trial) -> float:
+    time.sleep(0.004 * trial.target)
+    return float(trial["x"]) + 1 / trial.target
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("function", [reports_once_and_saves_nothing, reports_every_third_epoch, returns_a_number])
+def test_its_journal_replayed_is_the_study(function: Any, workers: int, tmp_path: Path) -> None:
+    study = ashtune.tune(
+        function, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=24, min_resource=4, max_resource=16,
+        workers=workers, quiet=True, directory=tmp_path / "s",
+    )  # fmt: skip
+    tally = study.loaded.tally
+    oracle = Oracle(study.traces())
+    found = oracle.prediction(oracle.choice("ash", study.loaded.ladder, workers))
+    assert found.is_as_recorded
+    assert found.continued == 0
+    assert found.wall_seconds.likely == pytest.approx(tally.wall_seconds, rel=0.02)
