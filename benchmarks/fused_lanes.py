@@ -3,9 +3,10 @@
 The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
 number that ``choose_lanes`` takes on its own. Operations are those of the matrix products, 6 m k n a layer and step (4
 for the first, whose input has no gradient); "BLAS" is numpy's product of the same shapes in float32, one after another,
-in the same run. Then a small study's trials as lanes against the same trials trained alone: by trial the largest
+in the same run. Then the trials of a study as lanes against the same trials trained alone: by trial the largest
 relative difference of loss and accuracy at any epoch, and how many promotions they would change. Trials at the edge of
-divergence amplify the rounding of one epoch in the next, without end: in float64 too.
+divergence amplify the rounding of one epoch in the next, without end: in float64 too. "fixed" is alone in a program of
+as many lanes (``lanes=`` of a study), the others empty.
 
 Claims: >= 60 % of BLAS at the chosen number, which is within 10 % of the best of the sweep; 1e-9 in float64.
 
@@ -35,7 +36,7 @@ from table import show
 SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size
 SWEEP = tuple(1 << power for power in range(9))
 TURN_SECONDS = 0.05
-TRIALS, EPOCHS, FACTOR = 48, 64, 2
+TRIALS, EPOCHS, FACTOR, LANES = 200, 64, 2, 16
 
 
 def recipe(dtype: type) -> Recipe:
@@ -118,18 +119,18 @@ def drawn(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def trained(found: Recipe, configs: list[dict[str, Any]], together: int) -> dict[str, np.ndarray]:
-    """Return the metrics of all trials, (epochs, trials), trained so many at a time."""
+def trained(found: Recipe, configs: list[dict[str, Any]], together: int, lanes: int) -> dict[str, np.ndarray]:
+    """Return the metrics of all trials, (epochs, trials), trained so many at a time in programs of so many lanes."""
     rows: dict[str, np.ndarray] = {}
     for static in {found.parted(config)[0] for config in configs}:
         mine = [number for number, config in enumerate(configs) if found.parted(config)[0] == static]
+        program = LanesProgram(found, static, lanes)
         for begin in range(0, len(mine), together):
             pack = mine[begin : begin + together]
             numbers = [found.parted(configs[number])[1] for number in pack]
-            program = LanesProgram(found, static, len(pack))
-            _, seen = program.train(program.fresh(numbers), numbers, 0, EPOCHS)
+            _, seen = program.train(program.together([None] * len(pack), numbers), numbers, 0, EPOCHS)
             for name, values in seen.metrics.items():
-                rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values
+                rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values[:, : len(pack)]
     return rows
 
 
@@ -143,22 +144,28 @@ def promoted(accuracy: np.ndarray) -> list[set[int]]:
     return result
 
 
-def sameness(dtype: type) -> list[Any]:
-    """Return a row: how far trials trained as lanes are from the same trials alone."""
+def sameness(dtype: type, *, is_fixed: bool) -> list[Any]:
+    """Return a row: how far trials trained as lanes are from the same trials alone, or alone in as many lanes."""
     import jax
 
     configs = drawn(TRIALS)
     with jax.enable_x64(dtype is np.float64):
         found = recipe(dtype)
-        together, alone = trained(found, configs, 24), trained(found, configs, 1)
+        together = trained(found, configs, LANES, LANES)
+        alone = trained(found, configs, 1, LANES if is_fixed else 1)
     off = np.max([np.abs(together[name] / alone[name] - 1) for name in ("loss", "accuracy")], axis=0).max(axis=0)
     calm = np.isfinite(off)  # of those that left the finite numbers nothing can be said
     one, other = promoted(together["accuracy"]), promoted(alone["accuracy"])
     changed = sum(len(a - b) for a, b in zip(one, other, strict=True))
     return [
-        np.dtype(dtype).name, int(calm.sum()), f"{np.median(off[calm]):.1e}", int((off[calm] <= 1e-9).sum()),
-        int((off[calm] <= 1e-3).sum()), f"{off[calm].max():.1e}", f"{changed} of {sum(map(len, one))}",
-    ]  # fmt: skip
+        f"{np.dtype(dtype).name}{', fixed' if is_fixed else ''}",
+        int(calm.sum()),
+        f"{np.median(off[calm]):.1e}",
+        int((off[calm] <= 1e-9).sum()),
+        int((off[calm] <= 1e-3).sum()),
+        f"{off[calm].max():.1e}",
+        f"{changed} of {sum(map(len, one))}",
+    ]
 
 
 def main() -> None:
@@ -168,7 +175,8 @@ def main() -> None:
     show("Lanes on one core: milliseconds a model's epoch", columns, [speed(*shape) for shape in SHAPES])
     columns = ["type", "finite", "median", "within 1e-9", "within 1e-3", "largest", "promotions changed"]
     title = f"{TRIALS} trials, {EPOCHS} epochs, as lanes against alone: largest relative difference by trial"
-    show(title, columns, [sameness(np.float64), sameness(np.float32)])
+    kinds = ((np.float64, False), (np.float32, False), (np.float64, True), (np.float32, True))
+    show(title, columns, [sameness(dtype, is_fixed=is_fixed) for dtype, is_fixed in kinds])
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
     assert ashtune(study, *stopped).returncode == 0
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "The line in bold" not in done.stdout
-    assert "was not recorded whole and in one go (stopped" in done.stdout
+    assert "was not recorded whole, in one go and one trial at a time (stopped" in done.stdout
 
 
 def test_as_recorded_the_driver_is_that_of_the_recorded_study(study: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home: Path) -> No
     ashtune(home, "resume", "r", "--trials", "12", "--quiet")
     done = ashtune(home, "whatif", "r", "--workers", "1,2", "--scheduler", "ash")
     assert done.returncode == 0, done.stderr
-    assert "was not recorded whole and in one go" in done.stdout
+    assert "was not recorded whole, in one go" in done.stdout
     assert "The line in bold" not in done.stdout
 
 

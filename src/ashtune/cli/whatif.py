@@ -212,8 +212,8 @@ def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list
     notes = []
     if oracle.traces.recorded is not None and not oracle.traces.recorded.is_smooth:
         notes.append(
-            "The study was not recorded whole and in one go (stopped, several sessions, lost workers, jobs broken off "
-            "or configurations withdrawn), so no line is the study itself."
+            "The study was not recorded whole, in one go and one trial at a time (stopped, several sessions, lost "
+            "workers, jobs broken off, configurations withdrawn, fused training), so no line is the study itself."
         )
     if decision:
         source = "as measured here" if given.decision is None else "as given"

@@ -20,6 +20,7 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    PlacesChanged,
     SessionStarted,
     TrialReleased,
     TrialWithdrawn,
@@ -81,6 +82,8 @@ class Recorder:
             case TrialReleased(checkpoint=checkpoint, seconds=seconds) if checkpoint is not None:
                 self._saved += 1
                 self._saves.append(seconds)
+            case PlacesChanged(together=True):
+                self._is_smooth = False
             case SessionStarted(time=time):
                 self._began = time
                 self._sessions += 1

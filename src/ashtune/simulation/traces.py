@@ -26,8 +26,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 class Recorded(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
-    ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, so that a
-    replay of the same is the study itself.
+    ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, no trials
+    trained together, so that a replay of the same is the study itself.
     """
 
     scheduler: str
