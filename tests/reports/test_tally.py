@@ -220,6 +220,19 @@ def test_a_held_trial_goes_on_before_those_that_wait_and_they_begin_when_it_is_l
     assert (worker.state, worker.trial, worker.since, tally.running) == ("training", 1, 3.0, 1)
 
 
+def test_of_trials_trained_together_nothing_runs_on_when_all_are_done() -> None:
+    tally = after(WorkerJoined(0.0, W))
+    for trial in range(3):
+        tally.gave(Train(W, TrialId(trial), 0, 0, 1))
+    for trial in (1, 2, 0):
+        tally.saw(finished(0, 0.5, trial=trial, time=3.0, held=True))
+        tally.gave(Release(W, TrialId(trial)))
+    for trial in (1, 2, 0):
+        tally.saw(TrialReleased(time=4.0, worker=W, trial=TrialId(trial), resource=1, seconds=0.1))
+    assert (tally.running, tally.seconds_under_way) == (0, 0.0)
+    assert tally.utilisation == pytest.approx(3 * 0.5 / 4.0)
+
+
 def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.gave(Train(W, TrialId(1), 2, 2, 4))

@@ -113,7 +113,7 @@ class Tally:
             worker = self.workers.get(order.worker)
             if worker is None:
                 return  # it died a moment ago; the job is given out again
-            if order.in_place or (worker.trial == NOBODY and not worker.ahead):
+            if worker.trial == NOBODY and (order.in_place or not worker.ahead):
                 self._begin(worker, order)
             else:
                 worker.ahead.append(order)
@@ -121,7 +121,8 @@ class Tally:
             worker = self.workers.get(order.worker)
             if worker is not None:
                 worker.saving = order.trial
-                worker.since = self.now
+                if worker.trial == NOBODY:  # else it trains others meanwhile
+                    worker.since = self.now
 
     def _begin(self, worker: WorkerTally, order: Train) -> None:
         """A worker's next job begins now."""
@@ -242,6 +243,8 @@ class Tally:
             worker.since = self.now
             if worker.ahead and not held:
                 self._begin(worker, worker.ahead.popleft())
+        elif (done := next((order for order in worker.ahead if order.trial == trial), None)) is not None:
+            worker.ahead.remove(done)  # several were trained together
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
