@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ashtune.training.fused.objective import fused
     from ashtune.training.fused.torch_objective import fused_torch
     from ashtune.training.trial import Trial
-    from ashtune.tune import tune
+    from ashtune.tuning import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,7 +31,7 @@ _HOMES = {
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.objective",
     "fused_torch": "ashtune.training.fused.torch_objective",
-    "tune": "ashtune.tune",
+    "tune": "ashtune.tuning",
 }
 
 

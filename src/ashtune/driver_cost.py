@@ -10,6 +10,7 @@ from ashtune.engines.process import without_launcher
 from ashtune.events import JobFinished, TrialReleased
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.machine import child
+from ashtune.tuning import tune
 
 if TYPE_CHECKING:
     from ashtune.training.trial import Trial
@@ -42,9 +43,6 @@ def main() -> None:
 
 def _cost(trials: int) -> tuple[float, int]:
     """Return the driver's processor time for a study, and its decisions."""
-    # Not above: importing the module would hide the function of its name in the package.
-    from ashtune.tune import tune
-
     with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
         before = time.process_time()
         tune(

@@ -86,7 +86,7 @@ def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
     """Tune with each number of models, sequentially and, where asked, in parallel."""
     from ashtune.reports.baseline import run_of
     from ashtune.reports.timeline import Timeline
-    from ashtune.tune import tune
+    from ashtune.tuning import tune
 
     objective, space, goal = _what(given)
     common: dict[str, Any] = {

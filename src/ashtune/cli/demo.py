@@ -34,7 +34,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.limits import Means
     from ashtune.reports.figures import plural
     from ashtune.staff import head_count
-    from ashtune.tune import tune
+    from ashtune.tuning import tune
 
     digits.load()  # a missing scikit-learn is said before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))

@@ -19,7 +19,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.limits import check_whole
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.text import show, show_json
-    from ashtune.tune import ladder_of
+    from ashtune.tuning import ladder_of
 
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")

@@ -37,7 +37,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
     from ashtune.cli.showing import show_profile, show_study
-    from ashtune.tune import tune
+    from ashtune.tuning import tune
 
     objective = load_function(given.objective)
     study = tune(

@@ -148,7 +148,7 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     """Return the ladder: a study's own, but for what is given."""
     from ashtune.errors import SettingsError
     from ashtune.ladder import Ladder
-    from ashtune.tune import ladder_of
+    from ashtune.tuning import ladder_of
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:
