@@ -27,8 +27,9 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Release, Train
-from ashtune.reports.counts import NOBODY, Best, RungTally, WorkerTally
+from ashtune.orders import Order, Train
+from ashtune.reports.attendance import Attendance
+from ashtune.reports.counts import Best, RungTally, WorkerTally
 from ashtune.reports.figures import plural
 from ashtune.reports.reasons import Deaths, Reasons
 from ashtune.training.messages import Progress
@@ -46,7 +47,7 @@ class Tally:
         self.ladder = ladder
         self.goal = goal
         self.rungs = [RungTally(resource) for resource in ladder.rungs]
-        self.workers: dict[WorkerId, WorkerTally] = {}
+        self._attendance = Attendance(self.rungs)
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
         self.sessions = 0
@@ -58,7 +59,6 @@ class Tally:
         """Trials that have had a result or failed, and were not withdrawn."""
         self.withdrawn = 0
         self.broken_off = 0
-        self.running = 0
         self.saving_seconds = 0.0
         self.compile_seconds = 0.0
         self.saves = 0
@@ -72,10 +72,7 @@ class Tally:
         self._deaths = Deaths()
         self._reached = array("h")  # trial -> highest rung it was ordered to; -1: none
         self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
-        self._past_presence = 0.0
         self._past_sessions = 0.0
-        self._sum_joined = 0.0
-        self._sum_since = 0.0
 
     def saw(self, event: Event) -> None:
         """Take in one event. O(1)."""
@@ -92,7 +89,7 @@ class Tally:
             case JobFailed() | JobPaused() | TrialWithdrawn():
                 self._ended(event)
             case WorkerJoined(worker=worker):
-                self._join(worker)
+                self._attendance.join(worker, self.now)
             case WorkerLost():
                 self._lose(event)
             case StopRequested(reason=reason):
@@ -110,40 +107,25 @@ class Tally:
         """Take in one order. O(1)."""
         if type(order) is Train:
             self._reach(order.trial, order.rung)
-            worker = self.workers.get(order.worker)
-            if worker is None:
-                return  # it died a moment ago; the job is given out again
-            if worker.trial == NOBODY and (order.in_place or not worker.ahead):
-                self._begin(worker, order)
-            else:
-                worker.ahead.append(order)
-        elif type(order) is Release:
-            worker = self.workers.get(order.worker)
-            if worker is not None:
-                worker.saving = order.trial
-                if worker.trial == NOBODY:  # else it trains others meanwhile
-                    worker.since = self.now
-
-    def _begin(self, worker: WorkerTally, order: Train) -> None:
-        """A worker's next job begins now."""
-        worker.trial = order.trial
-        worker.rung = order.rung
-        worker.start = worker.resource = order.start
-        worker.target = order.target
-        worker.since = self.now
-        self._sum_since += self.now
-        self.running += 1
-        self.rungs[order.rung].running += 1
+        self._attendance.gave(order, self.now)
 
     def heard(self, progress: Progress) -> None:
         """A worker told how far it is."""
-        worker = self.workers.get(progress.worker)
-        if worker is not None and worker.trial == progress.trial:
-            worker.resource = progress.resource
+        self._attendance.heard(progress)
 
     def tick(self, now: float) -> None:
         """A moment has passed."""
         self.now = max(self.now, now)
+
+    @property
+    def workers(self) -> dict[WorkerId, WorkerTally]:
+        """The workers that are there now."""
+        return self._attendance.workers
+
+    @property
+    def running(self) -> int:
+        """Jobs under way."""
+        return self._attendance.running
 
     @property
     def arrived(self) -> int:
@@ -168,12 +150,12 @@ class Tally:
     @property
     def seconds_under_way(self) -> float:
         """Seconds that the jobs running now have taken so far."""
-        return max(0.0, self.running * self.now - self._sum_since)
+        return self._attendance.seconds_under_way(self.now)
 
     @property
     def presence(self) -> float:
         """Seconds that workers were there, all of them together."""
-        return self._past_presence + len(self.workers) * self.now - self._sum_joined
+        return self._attendance.presence(self.now)
 
     @property
     def utilisation(self) -> float | None:
@@ -229,26 +211,9 @@ class Tally:
             if before >= 0:
                 self.rungs[before].promoted += 1
 
-    def _leave(self, number: WorkerId, trial: TrialId, seconds: float, *, held: bool = False) -> None:
-        """A worker's job is over; the next that waits at it begins, unless it holds its trial to hear of it."""
-        worker = self.workers.get(number)
-        if worker is None:
-            return
-        worker.busy_seconds += seconds
-        if worker.trial == trial:
-            self.running -= 1
-            self.rungs[worker.rung].running -= 1
-            self._sum_since -= worker.since
-            worker.trial = NOBODY
-            worker.since = self.now
-            if worker.ahead and not held:
-                self._begin(worker, worker.ahead.popleft())
-        elif (done := next((order for order in worker.ahead if order.trial == trial), None)) is not None:
-            worker.ahead.remove(done)  # several were trained together
-
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
-        self._leave(event.worker, trial, seconds, held=event.held)
+        self._attendance.ended(event.worker, trial, seconds, self.now, held=event.held)
         self._reach(trial, number)
         rung = self.rungs[number]
         rung.arrived += 1
@@ -275,22 +240,13 @@ class Tally:
             self.saves += 1
         if event.problem:
             self.saving_problems.add(event.problem, event.trial)
-        worker = self.workers.get(event.worker)
-        if worker is not None and worker.saving == event.trial:
-            worker.saving = NOBODY
-            if worker.trial != NOBODY:  # only now does the next job begin
-                self._sum_since += self.now - worker.since
-                worker.since = self.now
-            elif worker.ahead:
-                self._begin(worker, worker.ahead.popleft())
-            else:
-                worker.since = self.now
+        self._attendance.released(event, self.now)
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
         match event:
             case JobFailed(trial=trial, rung=rung):
-                self._leave(event.worker, trial, event.seconds)
+                self._attendance.ended(event.worker, trial, event.seconds, self.now)
                 self.rungs[rung].seconds += event.seconds
                 self._fail(trial, rung, event.reason, event.traceback)
             case JobPaused():
@@ -299,7 +255,7 @@ class Tally:
                 self._withdraw(event)
 
     def _paused(self, event: JobPaused) -> None:
-        self._leave(event.worker, event.trial, event.seconds)
+        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
         self._reach(event.trial, event.rung)
         self.broken_off += 1
         rung = self.rungs[event.rung]
@@ -318,7 +274,7 @@ class Tally:
         self.failures.add(reason, trial, number, traceback)
 
     def _withdraw(self, event: TrialWithdrawn) -> None:
-        self._leave(event.worker, event.trial, event.seconds)
+        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
         self._reach(event.trial, event.rung)
         rung = self.rungs[event.rung]
         rung.seconds += event.seconds
@@ -328,23 +284,8 @@ class Tally:
             self.tried -= 1
         self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
 
-    def _join(self, number: WorkerId) -> None:
-        self.workers[number] = WorkerTally(self.now)
-        self._sum_joined += self.now
-
-    def _depart(self, number: WorkerId, time: float) -> None:
-        worker = self.workers.get(number)
-        if worker is None:
-            return
-        worker.ahead.clear()
-        if worker.trial != NOBODY:
-            self._leave(number, worker.trial, 0.0)
-        self._past_presence += time - worker.joined
-        self._sum_joined -= worker.joined
-        del self.workers[number]
-
     def _lose(self, event: WorkerLost) -> None:
-        self._depart(event.worker, self.now)
+        self._attendance.depart(event.worker, self.now)
         self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
         if event.trial is None:
             return
@@ -354,9 +295,7 @@ class Tally:
             self._reach(event.trial, event.rung)
 
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
-        for worker in list(self.workers):
-            self._depart(worker, end_of_the_last)
-        self._sum_joined = self._sum_since = 0.0
+        self._attendance.dismiss_all(end_of_the_last)
         self._past_sessions += end_of_the_last - self.session_began
         self.sessions += 1
         self.session = event
