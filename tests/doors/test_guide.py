@@ -59,18 +59,13 @@ def test_how_many_nodes_is_answered_by_its_own_commands(home: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_the_page_on_tuning_s_model_in_jax_is_tuned(home: Path) -> None:
-    pytest.importorskip("jax", reason="JAX is not installed")
-    (code,) = [block for block in python_blocks("tuning.md") if "ashtune.fused(" in block]
+@pytest.mark.parametrize(
+    ("library", "made_by", "found"),
+    [("jax", "ashtune.fused(", "'rate': "), ("torch", "ashtune.fused_torch(", "'learning_rate': ")],
+)
+def test_the_page_on_tuning_s_models_are_tuned(home: Path, library: str, made_by: str, found: str) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    (code,) = [block for block in python_blocks("tuning.md") if made_by in block]
     done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "'rate': " in done.stdout
-
-
-@pytest.mark.timeout(300)
-def test_the_page_on_tuning_s_module_of_pytorch_is_tuned(home: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    (code,) = [block for block in python_blocks("tuning.md") if "ashtune.fused_torch(" in block]
-    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "'learning_rate': " in done.stdout
+    assert found in done.stdout

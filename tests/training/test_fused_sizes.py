@@ -6,7 +6,7 @@ import pytest
 
 from ashtune.jobs import TrialId
 from ashtune.training.fused.memory import Kept
-from ashtune.training.fused.sizes import Sizes, bounded, powers
+from ashtune.training.fused.sizes import Sizes, powers
 
 
 def run(sizes: Sizes, packs: list[tuple[int, int]], seconds: dict[int, float], compiling: float) -> tuple[float, float]:
@@ -27,11 +27,10 @@ def run(sizes: Sizes, packs: list[tuple[int, int]], seconds: dict[int, float], c
     return spent, trained
 
 
-def test_powers_of_four_and_bounds() -> None:
+def test_powers_of_four_up_to_the_largest() -> None:
     assert powers(1) == [1]
     assert powers(8) == [1, 4, 8]
     assert powers(64) == [1, 4, 16, 64]
-    assert (bounded(64, [0]), bounded(64, [10]), bounded(3, [10]), bounded(0, [])) == (64, 10, 3, 1)
 
 
 def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:

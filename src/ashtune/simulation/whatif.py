@@ -34,7 +34,9 @@ JITTER = 0.01
 """The standard deviation of the logarithm of a job's time, in those replays. Which of two results comes first decides
 what is promoted, so that a hundredth changes more than a hundredth."""
 BELOW = 4
+"""So many numbers of workers below one that is done in time are tried as well."""
 PARTS = 16
+"""So many parts of all trials are tried for a budget before what lies between is halved."""
 
 
 class Choice(msgspec.Struct, frozen=True):

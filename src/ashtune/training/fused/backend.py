@@ -21,16 +21,16 @@ class JaxBackend:
     Args:
         recipe: What is trained.
         seed: Of initial states and of the batches' order.
-        study: Where workers share compiled programs.
+        study: Where workers share compiled programs; None if there is no study.
     """
 
     compile_seconds = 1.0
 
-    def __init__(self, recipe: Recipe, seed: int, study: Path) -> None:
+    def __init__(self, recipe: Recipe, seed: int, study: Path | None) -> None:
         prepare_jax()
         self._recipe = recipe
         self._seed = seed
-        self._library = Library(study)
+        self._library = None if study is None else Library(study)
         self._beginnings: dict[Static, Beginning] = {}
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:

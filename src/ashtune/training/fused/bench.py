@@ -10,7 +10,7 @@ Rule 3: a job's seconds are its share of its pack's.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import assert_never
@@ -25,9 +25,9 @@ from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.fused.lane import Clock, Lane
 from ashtune.training.fused.memory import Kept
 from ashtune.training.fused.program import MOST_EPOCHS, Trained, not_finite
+from ashtune.training.fused.programs import Programs
 from ashtune.training.fused.protocol import Backend, Program
 from ashtune.training.fused.recipe import State, Static
-from ashtune.training.fused.sizes import Sizes, bounded
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup, ToWorker
 from ashtune.training.outcomes import Outcomes
@@ -68,7 +68,7 @@ class FusedBench:
         self._backend = backend
         self._setup = setup
         self._desk = desk
-        self._lanes = lanes
+        self._programs = Programs(backend, lanes)
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(desk, file)
         self._checkpoints = Checkpoints(Path(setup.study))
@@ -76,8 +76,6 @@ class FusedBench:
         self._training: dict[TrialId, Lane] = {}
         self._held: dict[TrialId, Lane] = {}
         self._kept = Kept(KEPT_BYTES)
-        self._sizes: dict[Static, Sizes] = {}
-        self._programs: dict[tuple[Static, int], Program] = {}
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
@@ -88,7 +86,7 @@ class FusedBench:
                 self._take(self._desk.next())
             self._take_all()
             if self._waiting:
-                self._train(next_pack(self._ready(), self._most_with, time.monotonic()))
+                self._train(next_pack(self._ready(), lambda lane: self._programs.most(lane.static), time.monotonic()))
 
     def _take_all(self) -> None:
         while (message := self._desk.poll()) is not None:
@@ -99,7 +97,7 @@ class FusedBench:
             case Assignment(in_place=True):
                 lane = self._held.pop(message.trial)
                 lane.job.hear(message)
-                self._wait(lane)
+                self._line_up(lane)
             case Assignment():
                 self._begin(message)
             case Release():
@@ -129,7 +127,7 @@ class FusedBench:
         configuration = msgspec.msgpack.decode(assignment.configuration)
         try:
             static, numbers = self._backend.parted(configuration)
-            self._sizes_of(static, numbers)
+            self._ask_for_places(self._programs.meet(static, numbers))
             began = time.perf_counter()
             state = self._left(trial, job.start, writer)
             clock.seconds += time.perf_counter() - began
@@ -148,13 +146,20 @@ class FusedBench:
             is_saved=True,
             alone=assignment.alone,
         )
-        self._wait(lane)
+        self._line_up(lane)
 
-    def _wait(self, lane: Lane) -> None:
+    def _ask_for_places(self, most: int) -> None:
+        """Ask the driver for places for two packs of so many lanes: one is trained while the next one waits."""
+        places = min(2 * most, self._setup.places or 2 * most)
+        if places > self._places:
+            self._places = places
+            self._desk.send(PlacesChanged(0, self._setup.worker, places, together=True))
+
+    def _line_up(self, lane: Lane) -> None:
         """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
         if lane.trained:
             epochs = lane.job.target - lane.trained
-            seconds = epochs * (self._sizes[lane.static].epoch_seconds(1) or 0.0)
+            seconds = epochs * (self._programs.epoch_seconds(lane.static, 1) or 0.0)
             lane.due = time.monotonic() + max(PATIENCE_SECONDS, seconds)
         self._waiting[lane.job.trial] = lane
 
@@ -165,43 +170,22 @@ class FusedBench:
         kept = self._kept.take(trial, start)
         return writer.restore() if kept is None else kept
 
-    def _sizes_of(self, static: Static, numbers: Mapping[str, float]) -> Sizes:
-        """Return the numbers of lanes of a shape; the first time the driver is asked for the places they need."""
-        if static not in self._sizes:
-            fixed = self._lanes
-            most = fixed or self._backend.most_lanes(static, numbers)
-            self._sizes[static] = Sizes(most, is_fixed=fixed is not None, compile_seconds=self._backend.compile_seconds)
-            # One pack is trained while the next one waits.
-            places = bounded(2 * most, [self._setup.places])
-            if places > self._places:
-                self._places = places
-                self._desk.send(PlacesChanged(0, self._setup.worker, places, together=True))
-        return self._sizes[static]
-
     def _ready(self) -> list[Lane]:
         """Return the lanes that wait, but for those of a first program that another worker compiles, if others wait."""
-        shapes = {lane.static: lane for lane in self._waiting.values()}
-        absent = {
-            static
-            for static in shapes
-            if self._sizes[static].is_new and self._program(static, self._sizes[static].first).is_at_another
-        }
-        return [lane for lane in self._waiting.values() if lane.static not in absent] or [*self._waiting.values()]
-
-    def _most_with(self, lane: Lane) -> int:
-        return self._sizes[lane.static].most
+        waiting = list(self._waiting.values())
+        absent = {static for static in {lane.static for lane in waiting} if self._programs.is_at_another(static)}
+        return [lane for lane in waiting if lane.static not in absent] or waiting
 
     def _train(self, pack: Sequence[Lane]) -> None:
         """Train a pack up to its rung; send what comes of it."""
         first = pack[0]
-        sizes = self._sizes[first.static]
-        size = sizes.choose(len(pack), first.job.target - first.trained)
-        lanes = pack[:size]
+        program = self._programs.choose(first.static, len(pack), first.job.target - first.trained)
+        lanes = pack[: program.lanes]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
         try:
             with self._profiler:
-                self._train_lanes(lanes, self._program(first.static, size), sizes)
+                self._train_lanes(lanes, program)
         except Dismissed:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is these trials' failure
@@ -216,22 +200,23 @@ class FusedBench:
         finally:
             self._training.clear()
 
-    def _train_lanes(self, lanes: Sequence[Lane], program: Program, sizes: Sizes) -> None:
-        compiled_before = program.compile_seconds
+    def _train_lanes(self, lanes: Sequence[Lane], program: Program) -> None:
+        static, programs = lanes[0].static, self._programs
+        told = program.compile_seconds
         numbers = [lane.numbers for lane in lanes]
         state = program.together([lane.state for lane in lanes], numbers)
         trained, target = lanes[0].trained, lanes[0].job.target
         while trained < target and any(lane.is_training for lane in lanes):
-            known = sizes.epoch_seconds(program.lanes)
+            known = programs.epoch_seconds(static, program.lanes)
             epochs = 1 if known is None else max(1, min(MOST_EPOCHS, int(CALL_SECONDS / known)))
             stop = min(target, trained + epochs)
             began, before = time.perf_counter(), program.compile_seconds
             state, found = program.train(state, numbers, trained, stop)
             seconds = time.perf_counter() - began - (program.compile_seconds - before)
-            if program.compile_seconds > compiled_before:
-                self._tell_compiled(lanes[0].static, program, program.compile_seconds - compiled_before)
-                compiled_before = program.compile_seconds
-            sizes.trained(program.lanes, seconds / (stop - trained))
+            if program.compile_seconds > told:
+                self._tell_compiled(static, program.lanes, program.compile_seconds - told)
+                told = program.compile_seconds
+            programs.trained(static, program.lanes, seconds / (stop - trained))
             self._report(lanes, found, trained, seconds)
             trained = stop
             self._take_all()
@@ -247,13 +232,10 @@ class FusedBench:
                 else:
                     lane.writer.abandon()
 
-    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
-        self._sizes[static].compiled(seconds)
-        self._desk.send(
-            ProgramCompiled(
-                0, worker=self._setup.worker, seconds=round(seconds, 6), lanes=program.lanes, shape=dict(static)
-            )
-        )
+    def _tell_compiled(self, static: Static, lanes: int, seconds: float) -> None:
+        self._programs.compiled(static, seconds)
+        worker = self._setup.worker
+        self._desk.send(ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(static)))
 
     def _keep_state(self, lane: Lane, state: State, trained: int) -> None:
         lane.state, lane.trained, lane.is_saved = state, trained, False
@@ -305,8 +287,3 @@ class FusedBench:
             self._outcomes.failed(lane.job, error, lane.writer)
         finally:
             lane.writer.abandon()
-
-    def _program(self, static: Static, size: int) -> Program:
-        if (static, size) not in self._programs:
-            self._programs[static, size] = self._backend.program(static, size)
-        return self._programs[static, size]

@@ -20,6 +20,7 @@ class Kept:
 
     def put(self, trial: TrialId, resource: int, state: State, size: int) -> None:
         """Keep a state of so many bytes; the oldest go."""
+        self.take(trial, resource)
         self._states[trial, resource] = state, size
         self._bytes += size
         while self._bytes > self._most_bytes:

@@ -1,4 +1,4 @@
-"""A training function made of pure functions: whole stretches of epochs run as one compiled program.
+"""Training functions whose trials a study trains side by side, as lanes of one program; made of pure functions of JAX.
 
 Rule 1: compiled programs are kept, in memory by their static hyperparameters, and on disk by JAX's own cache, which
 workers and studies share.
@@ -8,15 +8,17 @@ checkpoints of exactly what was reported.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ashtune.errors import ObjectiveError, SettingsError
+from ashtune.errors import SettingsError
 from ashtune.training.desk import Tray
 from ashtune.training.fused.backend import JaxBackend, prepare_jax
 from ashtune.training.fused.bench import FusedBench
-from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram, not_finite
-from ashtune.training.fused.recipe import Data, Recipe, State, Static
+from ashtune.training.fused.program import not_finite
+from ashtune.training.fused.protocol import Backend
+from ashtune.training.fused.recipe import Batched, Data, Recipe, State, check_lanes
 from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.messages import Setup
 
@@ -25,13 +27,23 @@ if TYPE_CHECKING:
 
 
 class FusedObjective:
-    """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone."""
+    """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone.
 
-    def __init__(self, recipe: Recipe, seed: int, lanes: int | None = None) -> None:
+    Args:
+        name: The study's.
+        recipe: How configurations are parted into programs and lanes.
+        backend: The study's directory, None outside of a study -> what makes the programs.
+        lanes: Programs have so many; None for as many as is fastest.
+    """
+
+    def __init__(
+        self, name: str, recipe: Batched, backend: Callable[[Path | None], Backend], lanes: int | None
+    ) -> None:
+        self.__name__ = name
         self._recipe = recipe
-        self._seed = seed
+        self._make_backend = backend
         self._lanes = lanes
-        self._programs: dict[Static, LanesProgram] = {}
+        self._backend: Backend | None = None
 
     @property
     def grouped_by(self) -> tuple[str, ...]:
@@ -42,34 +54,36 @@ class FusedObjective:
         self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> FusedBench:
         """Return the bench of a worker."""
-        backend = JaxBackend(self._recipe, self._seed, Path(setup.study))
+        backend = self._make_backend(Path(setup.study))
         return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
 
-    @property
-    def __name__(self) -> str:
-        """The name of the user's step, for the study's."""
-        return str(getattr(self._recipe.step, "__name__", "fused"))
-
     def __call__(self, trial: "Trial") -> None:
-        """Train a trial to its rungs, a stretch of epochs in each call of the program."""
-        prepare_jax()
-        static, numbers = self._recipe.parted(trial.config)
-        program = self._program(static)
-        lanes = [numbers]
-        state: State = trial.restore() or program.fresh(lanes)
-        before, began, done, found = state, trial.start, trial.start, None
-        epoch = trial.start
+        """Train a trial to its rungs, in a program of one lane."""
+        if self._backend is None:
+            self._backend = self._make_backend(None)
+        static, numbers = self._backend.parted(trial.config)
+        program = self._backend.program(static, 1)
+        state = program.together([trial.restore()], [numbers])
         for epoch in trial.epochs():
-            if epoch > done:
-                before, began, done = state, epoch - 1, min(trial.target, epoch - 1 + MOST_EPOCHS)
-                state, found = program.train(state, lanes, began, done)
-            assert found is not None
-            if not found.finite[epoch - 1 - began, 0]:
+            state, found = program.train(state, [numbers], epoch - 1, epoch)
+            if not found.finite[0, 0]:
                 raise not_finite(epoch, trial.config)
-            trial.report(**found.report(epoch - 1 - began, 0))
-        if epoch < done:  # paused in the middle of a stretch: go there again
-            state, _ = program.train(before, lanes, began, epoch)
-        trial.save(_on_host(state))
+            trial.report(**found.report(0, 0))
+        trial.save(program.apart(state, 0))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to the workers; programs are made where they run."""
+        return {**vars(self), "_backend": None}
+
+
+class JaxObjective(FusedObjective):
+    """One made of pure functions of JAX; see :func:`fused`."""
+
+    def __init__(self, recipe: Recipe, seed: int, lanes: int | None = None) -> None:
+        name = str(getattr(recipe.step, "__name__", "fused"))
+        super().__init__(name, recipe, partial(JaxBackend, recipe, seed), lanes)
+        self._jax_recipe = recipe
+        self._seed = seed
 
     def sizing(self, config: Mapping[str, Any]) -> Sizing:
         """Return how many trials of this configuration's shapes one program should train side by side, and why.
@@ -77,17 +91,8 @@ class FusedObjective:
         It compiles and times a handful of programs: some ten seconds.
         """
         prepare_jax()
-        static, numbers = self._recipe.parted(config)
-        return choose_lanes(self._recipe, static, numbers, seed=self._seed)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to the workers: the recipe; programs are compiled where they run."""
-        return {"_recipe": self._recipe, "_seed": self._seed, "_lanes": self._lanes, "_programs": {}}
-
-    def _program(self, static: Static) -> LanesProgram:
-        if static not in self._programs:
-            self._programs[static] = LanesProgram(self._recipe, static, 1, self._seed)
-        return self._programs[static]
+        static, numbers = self._jax_recipe.parted(config)
+        return choose_lanes(self._jax_recipe, static, numbers, seed=self._seed)
 
 
 def fused(
@@ -101,7 +106,7 @@ def fused(
     static: Sequence[str] = (),
     seed: int = 0,
     lanes: int | None = None,
-) -> FusedObjective:
+) -> JaxObjective:
     """Return a training function for :func:`~ashtune.tune`, made of pure functions of JAX.
 
     All epochs up to a rung run as one compiled program, and trials with the same static hyperparameters that are
@@ -141,12 +146,7 @@ def fused(
 
     if find_spec("jax") is None:
         raise SettingsError("fused training needs JAX, which is not installed: pip install 'ashtune[jax]'")
-    if isinstance(static, str):
-        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
-    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
-        raise SettingsError(
-            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
-        )
+    check_lanes(static, lanes)
     import jax
     import numpy as np
 
@@ -159,16 +159,5 @@ def fused(
         batch_size=batch_size,
         static=tuple(static),
     )
-    if isinstance(batch_size, int):
-        recipe.examples_a_batch(())
-    elif batch_size not in recipe.static:
-        raise ObjectiveError(f"batch_size={batch_size!r} is not static; name it in static=[{batch_size!r}]")
-    return FusedObjective(recipe, seed, lanes)
-
-
-def _on_host(state: State) -> State:
-    """Return a state as numpy's arrays: a checkpoint asks for no device to be read."""
-    import jax
-    import numpy as np
-
-    return jax.tree.map(np.asarray, state)
+    recipe.check_batch_size()
+    return JaxObjective(recipe, seed, lanes)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.errors import InvalidConfiguration, ObjectiveError
+from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
 
 State = Any
 """A pytree of arrays: parameters, optimizer state, whatever a step changes."""
@@ -26,6 +26,19 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_size: int | str
     static: tuple[str, ...] = ()
+
+    def check_batch_size(self) -> None:
+        """Refuse a batch size that no program can have, as far as that is known without a configuration.
+
+        Raises:
+            ObjectiveError: If it is no whole number of at least 1, or no static hyperparameter.
+        """
+        if not isinstance(self.batch_size, str):
+            self.examples_a_batch(())
+        elif self.batch_size not in self.static:
+            raise ObjectiveError(
+                f"batch_size={self.batch_size!r} is not static; name it in static=[{self.batch_size!r}]"
+            )
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Return the static part of a configuration, which names its program, and the numbers of its lane.
@@ -90,3 +103,17 @@ class Recipe(Batched, frozen=True, kw_only=True):
 def stacked(lanes: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Return the numbers of several lanes by hyperparameter."""
     return {name: [lane[name] for lane in lanes] for name in (lanes[0] if lanes else ())}
+
+
+def check_lanes(static: Sequence[str], lanes: int | None) -> None:
+    """Refuse what is no list of names, or no number of lanes.
+
+    Raises:
+        SettingsError: In one line.
+    """
+    if isinstance(static, str):
+        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
+    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
+        raise SettingsError(
+            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
+        )

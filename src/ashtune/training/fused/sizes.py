@@ -11,7 +11,6 @@ Rule: a shape for which lanes are no faster than one after another is trained on
 """
 
 import math
-from collections.abc import Iterable
 
 GAIN = 0.8
 """What twice as many lanes are guessed to need for each, of what half of them does: as on four shapes of the demo's
@@ -96,8 +95,3 @@ def _doublings(size: int) -> float:
 def powers(most: int) -> list[int]:
     """Return 1, 4, 16 ... up to a number, which is the last: each program has to be compiled."""
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
-
-
-def bounded(lanes: int, bounds: Iterable[int]) -> int:
-    """Return a number of lanes within bounds of at least 1, of which 0 is none."""
-    return max(1, min([lanes, *(bound for bound in bounds if bound)]))

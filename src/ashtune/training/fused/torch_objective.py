@@ -5,68 +5,16 @@ checkpoints of exactly what was reported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from ashtune.errors import ObjectiveError, SettingsError
-from ashtune.training.desk import Tray
-from ashtune.training.fused.bench import FusedBench
-from ashtune.training.fused.program import not_finite
+from ashtune.training.fused.objective import FusedObjective
+from ashtune.training.fused.recipe import check_lanes
 from ashtune.training.fused.torch_backend import TorchBackend, round_alike
 from ashtune.training.fused.torch_optimizers import rule
 from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe, cross_entropy, loss_and_accuracy, tensors
-from ashtune.training.messages import Setup
-
-if TYPE_CHECKING:
-    from ashtune.training.trial import Trial
-
-
-class TorchFusedObjective:
-    """Trains many trials as lanes where a study runs it; called with a trial, that one alone."""
-
-    def __init__(self, recipe: TorchRecipe, seed: int, lanes: int | None = None) -> None:
-        self._recipe = recipe
-        self._seed = seed
-        self._lanes = lanes
-        self._backend: TorchBackend | None = None
-
-    @property
-    def grouped_by(self) -> tuple[str, ...]:
-        """The hyperparameters that trials have to share to be lanes of one program."""
-        return self._recipe.static
-
-    def bench(
-        self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
-    ) -> FusedBench:
-        """Return the bench of a worker."""
-        if self._lanes is not None:
-            round_alike()
-        backend = TorchBackend(self._recipe, self._seed)
-        return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
-
-    @property
-    def __name__(self) -> str:
-        """The name of what the user's modules are made by, for the study's."""
-        return str(getattr(self._recipe.module, "__name__", "fused_torch"))
-
-    def __call__(self, trial: "Trial") -> None:
-        """Train a trial to its rungs, in a program of one lane."""
-        if self._backend is None:
-            self._backend = TorchBackend(self._recipe, self._seed)
-        static, numbers = self._backend.parted(trial.config)
-        program = self._backend.program(static, 1)
-        state = program.together([trial.restore()], [numbers])
-        for epoch in trial.epochs():
-            state, found = program.train(state, [numbers], epoch - 1, epoch)
-            if not found.finite[0, 0]:
-                raise not_finite(epoch, trial.config)
-            trial.report(**found.report(0, 0))
-        trial.save(program.apart(state, 0))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to the workers: the recipe; modules are built where they are trained."""
-        return {**vars(self), "_backend": None}
 
 
 def fused_torch(
@@ -81,7 +29,7 @@ def fused_torch(
     static: Sequence[str] = (),
     seed: int = 0,
     lanes: int | None = None,
-) -> TorchFusedObjective:
+) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of a small ``torch.nn.Module``, on the CPU.
 
     Trials with the same static hyperparameters that are trained to the same rung are trained side by side, as lanes of
@@ -131,14 +79,9 @@ def fused_torch(
 
     if find_spec("torch") is None:
         raise SettingsError("fused_torch needs PyTorch, which is not installed: pip install 'ashtune[torch]'")
-    if isinstance(static, str):
-        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
+    check_lanes(static, lanes)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise SettingsError(f"seed={seed!r} is not a whole number")
-    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
-        raise SettingsError(
-            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
-        )
     for name, function in (("module", module), ("loss", loss), ("evaluate", evaluate)):
         if function is not None and not callable(function):
             raise SettingsError(f"{name}={function!r} cannot be called; give a function")
@@ -156,13 +99,17 @@ def fused_torch(
             optimizer=optimizer,
         )
         rule(optimizer)
-        if not isinstance(batch_size, str):
-            recipe.examples_a_batch(())
-        elif batch_size not in recipe.static:
-            raise ObjectiveError(f"batch_size={batch_size!r} is not static; name it in static=[{batch_size!r}]")
+        recipe.check_batch_size()
     except ObjectiveError as error:
         raise SettingsError(str(error)) from None
-    return TorchFusedObjective(recipe, seed, lanes)
+    name = str(getattr(module, "__name__", "fused_torch"))
+    return FusedObjective(name, recipe, partial(_backend, recipe, seed, lanes is not None), lanes)
+
+
+def _backend(recipe: TorchRecipe, seed: int, is_fixed: bool, study: Path | None) -> TorchBackend:
+    if is_fixed:
+        round_alike()
+    return TorchBackend(recipe, seed)
 
 
 def _arrays(given: Arrays, role: str) -> Arrays:

@@ -1,0 +1,68 @@
+"""A worker's programs: how many lanes the next pack has, and the program for it.
+
+Which numbers of lanes pay is learnt shape by shape while the study runs: :mod:`ashtune.training.fused.sizes`.
+"""
+
+from collections.abc import Mapping
+
+from ashtune.training.fused.protocol import Backend, Program
+from ashtune.training.fused.recipe import Static
+from ashtune.training.fused.sizes import Sizes
+
+
+class Programs:
+    """The programs of one worker.
+
+    Args:
+        backend: Makes them.
+        lanes: Always this number of them; None for as many as is fastest.
+    """
+
+    def __init__(self, backend: Backend, lanes: int | None) -> None:
+        self._backend = backend
+        self._lanes = lanes
+        self._sizes: dict[Static, Sizes] = {}
+        self._programs: dict[tuple[Static, int], Program] = {}
+
+    def meet(self, static: Static, numbers: Mapping[str, float]) -> int:
+        """Return the most lanes that a shape may have; of a shape not seen before they are worked out.
+
+        Raises:
+            Exception: Whatever the user's functions raise.
+        """
+        if static not in self._sizes:
+            most = self._lanes or self._backend.most_lanes(static, numbers)
+            self._sizes[static] = Sizes(
+                most, is_fixed=self._lanes is not None, compile_seconds=self._backend.compile_seconds
+            )
+        return self._sizes[static].most
+
+    def most(self, static: Static) -> int:
+        """Return the most lanes that a shape may have."""
+        return self._sizes[static].most
+
+    def is_at_another(self, static: Static) -> bool:
+        """Whether nothing of a shape was trained here, and another worker compiles its first program."""
+        sizes = self._sizes[static]
+        return sizes.is_new and self._of(static, sizes.first).is_at_another
+
+    def choose(self, static: Static, lanes: int, epochs: int) -> Program:
+        """Return the program for a pack of so many lanes and epochs; it may have fewer lanes."""
+        return self._of(static, self._sizes[static].choose(lanes, epochs))
+
+    def epoch_seconds(self, static: Static, lanes: int) -> float | None:
+        """Return what an epoch of all lanes of a program takes; None if that was never seen."""
+        return self._sizes[static].epoch_seconds(lanes)
+
+    def trained(self, static: Static, lanes: int, epoch_seconds: float) -> None:
+        """An epoch of all lanes of a program took so long."""
+        self._sizes[static].trained(lanes, epoch_seconds)
+
+    def compiled(self, static: Static, seconds: float) -> None:
+        """Compiling a program of a shape took so long."""
+        self._sizes[static].compiled(seconds)
+
+    def _of(self, static: Static, lanes: int) -> Program:
+        if (static, lanes) not in self._programs:
+            self._programs[static, lanes] = self._backend.program(static, lanes)
+        return self._programs[static, lanes]
