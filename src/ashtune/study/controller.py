@@ -31,6 +31,8 @@ from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.crew import Assigned, Crew, Holding
 from ashtune.study.shelf import Shelf
 
+REMARKS = (TrialStarted, ProgramCompiled)
+"""Events after which nobody has to be given anything."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study whose every configuration is invalid has to end some time."""
 
@@ -88,7 +90,7 @@ class Controller:
                 written under other rules.
         """
         was_stopping = self.stopping
-        if not isinstance(event, TrialStarted | ProgramCompiled):
+        if type(event) not in REMARKS:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         orders = self._orders_after(event)
         if self.stopping and not was_stopping:
