@@ -106,8 +106,8 @@ class LanesProgram:
         import numpy as np
 
         if states[0] is None:
-            return self.fresh(self._padded(lanes))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *self._padded(states))
+            return self.fresh(padded(lanes, self.lanes))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *padded(states, self.lanes))
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state, on the host."""
@@ -115,10 +115,6 @@ class LanesProgram:
         import numpy as np
 
         return jax.tree.map(lambda leaf: np.asarray(leaf)[lane : lane + 1].copy(), state)
-
-    def _padded(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """Return as many as the program has, the first once more for those that are missing."""
-        return [*lanes, *[lanes[0]] * (self.lanes - len(lanes))]
 
     def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
         """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on.
@@ -132,7 +128,7 @@ class LanesProgram:
         import numpy as np
 
         stretch = (start, stop, self._orders.stretch(start, stop))
-        arguments = (state, _arrays(self._padded(lanes)), stretch, (self._recipe.train, self._recipe.validation))
+        arguments = (state, _arrays(padded(lanes, self.lanes)), stretch, (self._recipe.train, self._recipe.validation))
         if self._compiled is None:
             self._compile(arguments)
         state, rows = self._compiled(*arguments)
@@ -197,6 +193,11 @@ class LanesProgram:
             sums = {name: sums.get(name, 0.0) + values for name, values in found.items()}
         steps = jnp.asarray(whole + bool(rest))
         return states, {name: total / steps for name, total in sums.items()}
+
+
+def padded(lanes: Sequence[Lane], count: int) -> list[Lane]:
+    """Return as many as asked for, the first once more for those that are missing."""
+    return [*lanes, *[lanes[0]] * (count - len(lanes))]
 
 
 def not_finite(epoch: int, configuration: Mapping[str, Any]) -> FloatingPointError:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.training.fused.program import Trained
+from ashtune.training.fused.program import Trained, padded
 from ashtune.training.fused.recipe import State, Static
 from ashtune.training.fused.torch_optimizers import numbers_of, rule
 from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
 from ashtune.training.fused.torch_shape import TorchShape
-from ashtune.training.fused.torch_states import copied, finite_lanes, joined, leaves, padded
+from ashtune.training.fused.torch_states import copied, finite_lanes, joined, leaves
 
 _ORDER, _DRAWS = 0, 1
 """What is drawn in an epoch: the order of the examples, and whatever the module draws."""

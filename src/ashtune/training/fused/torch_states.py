@@ -1,14 +1,12 @@
 """States of lanes: dicts of tensors, or of numpy's arrays, whose first axis counts lanes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ashtune.training.fused.recipe import State
 from ashtune.training.fused.torch_optimizers import Tensors
-
-Lane = TypeVar("Lane")
 
 
 def repeated(found: Tensors, lanes: int) -> Tensors:
@@ -16,11 +14,6 @@ def repeated(found: Tensors, lanes: int) -> Tensors:
     import torch
 
     return {name: torch.stack([tensor] * lanes) for name, tensor in found.items()}
-
-
-def padded(lanes: Sequence[Lane], count: int) -> list[Lane]:
-    """Return as many as asked for, the first once more for those that are missing."""
-    return [*lanes, *[lanes[0]] * (count - len(lanes))]
 
 
 def joined(states: Sequence[State]) -> State:
