@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,14 +38,17 @@ def read(name: str, start: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8)[start:]
 
 
-@cache
-def load() -> tuple[Any, Any, Any, Any]:
+_loaded: list[Any] = []  # by this process
+
+
+def load() -> list[Any]:
     """Return images (m, 784) in [0, 1] as float32 and labels (m,), to train on and to validate on."""
-    found: list[Any] = []
-    for part in ("train", "t10k"):
-        images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, PIXELS)
-        found += [images.astype(np.float32) / 255, read(f"{part}-labels-idx1-ubyte", 8).astype(np.int64)]
-    return tuple(found)  # type: ignore[return-value]
+    if not _loaded:
+        for part in ("train", "t10k"):
+            images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, PIXELS)
+            labels = read(f"{part}-labels-idx1-ubyte", 8)
+            _loaded.extend([images.astype(np.float32) / 255, labels.astype(np.int64)])
+    return _loaded
 
 
 def plain(trial: ashtune.Trial) -> None:
