@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
-from ashtune.training.fused.library import CLAIM_SECONDS, FOLDER, Library
+from ashtune.training.fused.library import FOLDER, Library
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 PROGRAM = """
@@ -63,16 +62,28 @@ def test_a_damaged_program_is_compiled_anew(tmp_path: Path, damage: bytes) -> No
     assert run(tmp_path)[0] == "compiled"
 
 
-def test_who_died_while_compiling_is_waited_for_no_longer_than_a_minute(tmp_path: Path) -> None:
+def test_who_died_while_compiling_is_not_waited_for(tmp_path: Path) -> None:
     library = Library(tmp_path)
     assert not library.is_at_another("a")
-    assert library._claim(library._file("a"))
-    assert library.is_at_another("a")
-    assert not library._claim(library._file("a"))
-    long_ago = time.time() - CLAIM_SECONDS - 1
-    os.utime(library._file("a").with_suffix(".claim"), (long_ago, long_ago))
+    slow = PROGRAM.replace('print("compiled")', 'print("compiling", flush=True); import time; time.sleep(600)')
+    command = [sys.executable, "-c", textwrap.dedent(slow), str(tmp_path), "a"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "compiling\n"
+        assert library.is_at_another("a")
+        assert not library.is_at_another("b")
+        other.kill()
     assert not library.is_at_another("a")
-    assert library._claim(library._file("a"))
+    assert run(tmp_path)[0] == "compiled"
+
+
+def test_who_comes_while_another_compiles_waits_for_it(tmp_path: Path) -> None:
+    script = PROGRAM.replace('print("compiled")', 'print("compiled"); import time; time.sleep(1)')
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "a"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].split() for process in both]
+    assert sorted(len(words) for words in said) == [1, 2], "one of them has compiled it"
+    assert said[0][-1] == said[1][-1]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -15,7 +15,7 @@ import pytest
 from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
-from ashtune.events import JobFinished, WorkerJoined
+from ashtune.events import JobFinished, WorkerJoined, WorkerLost
 from ashtune.jobs import Job
 from ashtune.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
@@ -23,19 +23,24 @@ from ashtune.testing.oracles import Recorded, unexplained_results
 
 TRIALS, TOP = 200, 16
 FUNCTIONS = """
+    import os
     import sys
     import ashtune
 
+    PAUSE = float(os.environ.get("PAUSE", "0"))  # so that there is time to kill
     space = {"rate": (0.01, 0.3), "width": [2, 3]}
 
 
     def plain(trial):
+        import time
+
         import numpy as np
 
         x = np.linspace(-1, 1, 16)
         weight = trial.restore()
         weight = 0.0 if weight is None else weight
         for epoch in trial.epochs():
+            time.sleep(PAUSE)
             weight -= trial["rate"] * (x * (x * weight - trial["width"] * x)).mean()
             trial.report(loss=((x * weight - trial["width"] * x) ** 2).mean() if trial["rate"] < 0.299 else np.nan)
         trial.save(weight)
@@ -123,16 +128,19 @@ def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(kind: str, tune: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
-def test_a_driver_that_is_killed_loses_nothing(kind: str, script: Path, tmp_path: Path) -> None:
+def test_a_driver_that_is_killed_loses_nothing(
+    kind: str, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAUSE", "0.005")
     chance, study, kills = random.Random(3), tmp_path / "s", 0
     while True:
         driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
         before = len(results(study))
-        while driver.poll() is None and len(results(study)) < before + 60:
-            time.sleep(0.01)
+        while driver.poll() is None and len(results(study)) < before + 40:
+            time.sleep(0.005)
         if driver.poll() is not None:
             break
-        time.sleep(chance.uniform(0, 0.05))
+        time.sleep(chance.uniform(0, 0.01))
         driver.kill()
         kills += 1
         driver.wait()
@@ -143,19 +151,22 @@ def test_a_driver_that_is_killed_loses_nothing(kind: str, script: Path, tmp_path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills by process number")
 def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
-    kind: str, script: Path, tmp_path: Path
+    kind: str, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PAUSE", "0.005")
     study, killed = tmp_path / "s", set[int]()
     driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
     while driver.poll() is None and len(killed) < 2:
-        time.sleep(0.01)
-        done = len(results(study))
-        joined = (
-            [event.pid for _, event in read_events(study / NAME) if isinstance(event, WorkerJoined)] if done else []
-        )
-        if done > 50 * (1 + len(killed)) and joined[-1] not in killed:
-            os.kill(joined[-1], signal.SIGKILL)
-            killed.add(joined[-1])
+        time.sleep(0.005)
+        if not (done := results(study)):
+            continue
+        events = [event for _, event in read_events(study / NAME)]
+        pids = {event.worker: event.pid for event in events if isinstance(event, WorkerJoined)}
+        gone = {event.worker for event in events if isinstance(event, WorkerLost)}
+        last = done[-1].worker
+        if len(done) >= 30 * len(killed) and last not in gone and pids[last] not in killed:
+            os.kill(pids[last], signal.SIGKILL)
+            killed.add(pids[last])
     driver.wait()
     assert driver.returncode == 0
     assert len(killed) == 2

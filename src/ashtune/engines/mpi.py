@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 
 from ashtune.engines.assigning import assignment_of
+from ashtune.engines.copies import Copies
 from ashtune.engines.courier import Courier
+from ashtune.engines.hand import Hand
 from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
 from ashtune.engines.patience import Patience, Rhythm
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
@@ -29,6 +31,7 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    PlacesChanged,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -38,7 +41,7 @@ from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.training.messages import Progress
+from ashtune.training.messages import Alone, Progress
 
 LONGEST_SLEEP = 0.01
 ROLL_CALL_SECONDS = 0.5
@@ -86,8 +89,8 @@ class MpiWorkers:
         self._next_roll_call = began
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
-        self._jobs: dict[WorkerId, dict[TrialId, Train]] = {}  # the first has begun, the others wait
-        self._copies: dict[tuple[TrialId, int], set[int]] = {}
+        self._hands: dict[WorkerId, Hand[Train]] = {}
+        self._copies = Copies(self._send_checkpoint)
         self._ranks = world.ranks[:workers]
         if not self._ranks:
             raise self._deserted()
@@ -137,13 +140,9 @@ class MpiWorkers:
         if isinstance(order, Train):
             if self._waste:
                 self._waste.empty_of(order.trial)
-            jobs = self._jobs[order.worker]
-            if order.in_place and jobs:  # before those that wait
-                self._jobs[order.worker] = {order.trial: order, **jobs}
-            else:
-                jobs[order.trial] = order
+            self._hands[order.worker].take(order)
             if self._opening.carries_checkpoints and order.start and not order.in_place:
-                self._send_checkpoint(rank, order)
+                self._copies.want(rank, order.trial, order.start)
             self._post.put(rank, assignment_of(order, self._configurations))
         else:
             self._post.put(rank, order)
@@ -197,25 +196,26 @@ class MpiWorkers:
             mail = self._mail.decode(message.body)
             if mail.edition != self._world.edition:
                 return
-            said: list[Said] = []
             for letter in mail.letters:
                 match letter:
                     case Closed():
                         self._open_to_orders.discard(rank)
                     case Unable(reason=reason):
                         self._do_without(rank, reason)
+                    case Alone(worker=worker, trial=trial):
+                        self._hands[worker].begin_alone(trial)
+                    case _ if self._is_expected(letter):
+                        for event in self._reception.take_all([letter], self._moment):
+                            self._note(rank, event)
+                            events.append(event)
                     case _:
-                        said.append(letter)
-            expected = [letter for letter in said if self._is_expected(letter)]
-            for event in self._reception.take_all(expected, self._moment):
-                self._note(rank, event)
-                events.append(event)
+                        pass
 
     def _is_expected(self, letter: Said) -> bool:
         """Whether the end of a job is that of one that was given to this worker, and not given back since."""
         match letter:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                return letter.trial in self._jobs.get(letter.worker, ())
+                return letter.trial in self._hands.get(letter.worker, ())
             case _:
                 return True
 
@@ -225,35 +225,33 @@ class MpiWorkers:
             case WorkerJoined(worker=worker):
                 self._worker_at[rank] = worker
                 self._rank_of[worker] = rank
-                self._jobs[worker] = {}
+                self._hands[worker] = Hand()
+            case PlacesChanged(worker=worker, together=together):
+                self._hands[worker].trains_together |= together
             case WorkerLost(worker=worker):
-                self._jobs.pop(worker, None)
+                self._hands.pop(worker, None)
                 self._rank_of.pop(worker, None)
                 self._worker_at.pop(rank, None)
             case TrialReleased():
                 self._note_copy(rank, event)
             case JobFinished() | JobPaused():
-                self._jobs[event.worker].pop(event.trial, None)
+                self._hands[event.worker].end(event.trial)
                 self._note_copy(rank, event)
             case JobFailed() | TrialWithdrawn():
-                self._jobs[event.worker].pop(event.trial, None)
+                self._hands[event.worker].end(event.trial)
             case _:
                 pass
 
     def _note_copy(self, rank: int, event: JobFinished | JobPaused | TrialReleased) -> None:
         if event.checkpoint is not None and self._opening.carries_checkpoints:
-            self._copies[event.trial, event.resource] = {rank}
+            self._copies.saved(rank, event.trial, event.resource)
 
-    def _send_checkpoint(self, rank: int, order: Train) -> None:
-        """Send a trial's checkpoint to a rank that does not have it."""
-        ranks = self._copies.setdefault((order.trial, order.start), set())
-        if rank not in ranks:
-            ranks.add(rank)
-            self._post.put(rank, self._courier.parcels(f"{FOLDER}/{order.trial}.{order.start}"))
+    def _send_checkpoint(self, rank: int, trial: TrialId, resource: int) -> None:
+        self._post.put(rank, self._courier.parcels(f"{FOLDER}/{trial}.{resource}"))
 
     def _delete(self, order: Discard) -> None:
         self._checkpoints.discard(order.trial, order.resource)
-        for rank in sorted(self._copies.pop((order.trial, order.resource), ())):
+        for rank in self._copies.delete(order.trial, order.resource):
             if rank in self._open_to_orders:
                 self._post.put(rank, order)
 
@@ -281,7 +279,7 @@ class MpiWorkers:
         if worker is None:
             return
         del self._rank_of[worker]
-        job = next(iter(self._jobs.pop(worker).values()), None)
+        job = self._hands.pop(worker).to_blame
         is_to_blame = job is not None and not self._opening.is_isolated
         events.append(
             WorkerLost(

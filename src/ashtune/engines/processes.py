@@ -6,19 +6,19 @@ relays for one of them (``rank.py``). Those that die are replaced.
 
 import select
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from ashtune.engines.frames import FrameWriter
+from ashtune.engines.hand import Hand
 from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
 from ashtune.errors import ObjectiveError
 from ashtune.events import PlacesChanged, ProgramCompiled, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup
+from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Progress, Setup
 
 FAILED_STARTS_ALLOWED = 2
 ROLL_CALL_SECONDS = 0.2
@@ -59,10 +59,9 @@ class Processes:
         self._poll = select.poll()
         self._by_file: dict[int, WorkerProcess] = {}
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
-        self._jobs: dict[WorkerId, deque[Assignment]] = {}  # the first has begun, the others wait
+        self._hands: dict[WorkerId, Hand[Assignment]] = {}
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
-        self._together: set[WorkerId] = set()  # those that train several jobs side by side
-        self._suspects: set[TrialId] = set()  # in the hands of one of those when it died
+        self._suspects: set[TrialId] = set()  # trained together with others by a worker that died
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
         self.trouble: ObjectiveError | None = None
@@ -99,10 +98,7 @@ class Processes:
         if isinstance(message, Assignment):
             if message.trial in self._suspects:
                 message = msgspec.structs.replace(message, alone=True)
-            if message.in_place:  # before those that wait
-                self._jobs[worker].appendleft(message)
-            else:
-                self._jobs[worker].append(message)
+            self._hands[worker].take(message)
             self._since.setdefault(worker, self._moment)
         elif isinstance(message, Release):
             self._saving[worker] = self._moment
@@ -141,7 +137,7 @@ class Processes:
         process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", environment)
         self._by_worker[worker] = process
         self._by_file[process.file] = process
-        self._jobs[worker] = deque()
+        self._hands[worker] = Hand()
         self._poll.register(process.file, select.POLLIN)
         process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
 
@@ -174,23 +170,22 @@ class Processes:
                 self._saving.pop(process.worker, None)
                 self._begin_next(process.worker)
             case PlacesChanged(together=together):
-                if together:
-                    self._together.add(process.worker)
+                self._hands[process.worker].trains_together |= together
+            case Alone(trial=trial):
+                self._hands[process.worker].begin_alone(trial)
             case Broken(failure=failure):
                 self._end_job(process.worker, failure.trial if failure else None)
             case _:
                 self._end_job(process.worker, message.trial)
 
     def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
-        jobs = self._jobs[worker]
-        if (job := next((job for job in jobs if job.trial == trial), None)) is not None:
-            jobs.remove(job)
-            self._suspects.discard(job.trial)
+        if self._hands[worker].end(trial) and trial is not None:
+            self._suspects.discard(trial)
         self._begin_next(worker)
 
     def _begin_next(self, worker: WorkerId) -> None:
         """The time of the job that has waited longest begins now, if there is one."""
-        if self._jobs[worker]:
+        if self._hands[worker]:
             self._since[worker] = self._moment
         else:
             self._since.pop(worker, None)
@@ -217,27 +212,17 @@ class Processes:
                 lost += self._strike_off(process, reason, is_fatal=is_training)
         return lost
 
-    def _begun(self, jobs: deque[Assignment], *, together: bool) -> Assignment | None:
-        """Return the job that a dead worker was at. Among several trained together it is not known which is to blame,
-        so that none is, and each of them is alone from now on.
-        """
-        if together and len(jobs) > 1:
-            self._suspects |= {job.trial for job in jobs}
-            return next((job for job in jobs if job.alone), None)
-        return jobs[0] if jobs else None
-
     def _strike_off(self, process: WorkerProcess, reason: str = "", *, is_fatal: bool = False) -> list[Said]:
-        """A worker is gone; another takes its place. A job that it had not begun is not to blame."""
+        """A worker is gone; another takes its place. Jobs that it trained together are trained alone from now on."""
         worker = process.worker
         self._poll.unregister(process.file)
         del self._by_file[process.file], self._by_worker[worker]
         how = process.end()
-        jobs = self._jobs.pop(worker)
+        hand = self._hands.pop(worker)
         self._since.pop(worker, None)
-        job = self._begun(jobs, together=worker in self._together)
-        self._together.discard(worker)
-        if self._saving.pop(worker, None) is not None:
-            job = None
+        if hand.trains_together and len(hand) > 1:
+            self._suspects.update(hand)
+        job = None if self._saving.pop(worker, None) is not None else hand.to_blame
         said: list[Said] = [
             WorkerLost(
                 time=0,

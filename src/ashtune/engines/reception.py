@@ -7,7 +7,7 @@ from ashtune.engines.haste import Haste
 from ashtune.engines.processes import Said
 from ashtune.errors import AshtuneError, ObjectiveError
 from ashtune.events import Event, JobFinished, stamped
-from ashtune.training.messages import Broken, Progress
+from ashtune.training.messages import Alone, Broken, Progress
 
 
 class Reception:
@@ -43,12 +43,14 @@ class Reception:
         elif kind is Progress:
             self._progress.append(message)  # type: ignore[arg-type] # its type was just looked at
             return None
+        elif kind is Alone:
+            return None  # who has the worker's jobs has noted it
         elif isinstance(message, Broken):
             if message.failure is None or not self._has_a_result:
                 self.trouble = self.trouble or self._broken(message)
                 return None
             return stamped(message.failure, moment)
-        return stamped(message, moment)  # type: ignore[arg-type] # the two that are no events are gone
+        return stamped(message, moment)  # type: ignore[arg-type] # those that are no events are gone
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""

@@ -17,7 +17,7 @@ from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.desk import Dismissed, Tray
-from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
+from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Progress, Setup, ToWorker
 from ashtune.training.objective import Bench, Objective, bench_of
 
 
@@ -97,7 +97,7 @@ class ThreadWorkers:
                     raise AssertionError(message.reason)
                 if isinstance(message, Progress):
                     self._progress.append(message)
-                else:
+                elif not isinstance(message, Alone):
                     events.append(stamped(message, self.now()))
                 message = self._said.get_nowait()
         except queue.Empty:

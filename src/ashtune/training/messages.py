@@ -2,7 +2,7 @@
 
 To a worker go :class:`Setup` once, then :class:`Assignment`, and the orders
 :class:`~ashtune.orders.Release` and :class:`~ashtune.orders.Pause`. Back come events as they go
-into the journal, and two things that do not: :class:`Progress` and :class:`Broken`.
+into the journal, and three things that do not: :class:`Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 import msgspec
@@ -67,6 +67,13 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
     metrics: dict[str, float | None]
 
 
+class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
+    """A worker that trains several together trains this one alone now: it is to blame if that ends badly."""
+
+    worker: WorkerId
+    trial: TrialId
+
+
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
     """It seems that no trial can succeed: the function cannot be loaded, or does not report the metric.
 
@@ -81,4 +88,4 @@ class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
 
 ToWorker = Setup | Assignment | Release | Pause
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
-FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Broken
+FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken

@@ -29,7 +29,7 @@ from ashtune.training.fused.programs import Programs
 from ashtune.training.fused.protocol import Backend, Program
 from ashtune.training.fused.recipe import State, Static
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Assignment, Setup, ToWorker
+from ashtune.training.messages import Alone, Assignment, Setup, ToWorker
 from ashtune.training.outcomes import Outcomes
 from ashtune.training.packing import next_pack
 from ashtune.training.reports import Reports
@@ -183,6 +183,8 @@ class FusedBench:
         lanes = pack[: program.lanes]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
+        if len(lanes) == 1:
+            self._desk.send(Alone(self._setup.worker, first.job.trial))
         try:
             with self._profiler:
                 self._train_lanes(lanes, program)

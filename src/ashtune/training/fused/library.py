@@ -6,23 +6,23 @@ worker. Here a finished program is written down whole.
 Rule 1: only within a session: its workers all have the same training function, so a program cannot be stale. The driver
 empties the folder before it starts them.
 Rule 2: files are pickles. They are loaded by the session's own workers only, as checkpoints are.
-Rule 3: what goes wrong with files costs time, never a program: it is compiled here then.
+Rule 3: who compiles a program has its file locked, so that nobody waits for one that has died.
+Rule 4: what goes wrong with files costs time, never a program: it is compiled here then.
 """
 
+import fcntl
 import hashlib
 import os
 import pickle
 import platform
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 FOLDER = "programs"
-CLAIM_SECONDS = 60.0
-"""Who has not delivered after so long is taken to be dead."""
 LOOK_SECONDS = 0.02
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 """JAX's name of what it reports when it finds a program in its cache on disk."""
@@ -41,39 +41,30 @@ class Library:
     def compiled(self, key: object, compile_it: Callable[[], Any]) -> Any:
         """Return a program: from another worker, if one has it or is at it, else compiled here and left for others."""
         file = self._file(key)
-        while (found := _load(file)) is None and not self._claim(file):
+        while (found := _load(file)) is None:
+            with _claimed(_claim_of(file)) as is_mine:
+                if is_mine:
+                    return _load(file) or self._compile(file, compile_it)
             time.sleep(LOOK_SECONDS)
-        if found is None:
-            before = _hits()[0]
-            found = compile_it()
-            if _hits()[0] == before:  # what JAX had on disk cannot be written down whole
-                self._keep(file, found)
-            else:
-                file.with_suffix(".claim").unlink(missing_ok=True)  # others find it there too
         return found
 
     def is_at_another(self, key: object) -> bool:
         """Whether another worker is compiling a program at this moment."""
         file = self._file(key)
-        return not file.exists() and _is_fresh(file.with_suffix(".claim"))
+        if file.exists() or not _claim_of(file).exists():
+            return False
+        with _claimed(_claim_of(file)) as is_mine:
+            return not is_mine
 
     def _file(self, key: object) -> Path:
         return self._folder / hashlib.sha256(f"{key!r} {_machine()}".encode()).hexdigest()[:32]
 
-    def _claim(self, file: Path) -> bool:
-        """Say that this worker compiles it; False if another has said so."""
-        claim = file.with_suffix(".claim")
-        if _is_fresh(claim):
-            return False
-        try:
-            self._folder.mkdir(exist_ok=True)
-            claim.unlink(missing_ok=True)
-            os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return False
-        except OSError:  # no folder that can be written: nothing is shared
-            return True
-        return True
+    def _compile(self, file: Path, compile_it: Callable[[], Any]) -> Any:
+        before = _hits()[0]
+        found = compile_it()
+        if _hits()[0] == before:  # what JAX had on disk cannot be written down whole; others find it there too
+            self._keep(file, found)
+        return found
 
     def _keep(self, file: Path, program: Any) -> None:
         from jax.experimental import serialize_executable
@@ -101,16 +92,37 @@ def _load(file: Path) -> Any:
         return serialize_executable.deserialize_and_load(*pickle.loads(written))
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it can be compiled
         with suppress(OSError):
-            file.with_suffix(".claim").unlink(missing_ok=True)
             file.unlink()
         return None
 
 
-def _is_fresh(claim: Path) -> bool:
+def _claim_of(file: Path) -> Path:
+    return file.with_suffix(".claim")
+
+
+@contextmanager
+def _claimed(claim: Path) -> Iterator[bool]:
+    """Claim a program for this worker; yield whether no other has. The claim ends here, or with this process."""
     try:
-        return time.time() - claim.stat().st_mtime < CLAIM_SECONDS
-    except OSError:
+        claim.parent.mkdir(exist_ok=True)
+        opened = os.open(claim, os.O_RDWR | os.O_CREAT)
+    except OSError:  # no folder that can be written: nothing is shared
+        yield True
+        return
+    try:
+        yield _locked(opened)
+    finally:
+        os.close(opened)
+
+
+def _locked(opened: int) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    except OSError:  # a file system without locks: everyone compiles
+        return True
+    return True
 
 
 @cache

@@ -1,0 +1,70 @@
+"""What one worker has in hand, and which of it is to blame should the worker die.
+
+Rule 1: jobs are done in the order in which they came, but for one that goes on in place, which comes before those that
+wait. So the first has begun and is to blame.
+Rule 2: of several that are trained together it is not known which: none is to blame, but for one that the worker said
+to train alone.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from ashtune.jobs import TrialId
+
+
+class Given(Protocol):
+    """A job as it was given to a worker."""
+
+    @property
+    def trial(self) -> TrialId:
+        """Whose job it is."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the worker goes on with a trial that it holds."""
+
+
+J = TypeVar("J", bound=Given)
+
+
+class Hand(Generic[J]):
+    """The jobs that a worker has."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[TrialId, J] = {}
+        self._alone: TrialId | None = None
+        self.trains_together = False
+        """Whether the worker trains several jobs side by side."""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[TrialId]:
+        return iter(self._jobs)
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._jobs
+
+    def take(self, job: J) -> None:
+        """The worker is given a job."""
+        if job.in_place and self._jobs:
+            self._jobs = {job.trial: job, **self._jobs}
+        else:
+            self._jobs[job.trial] = job
+
+    def begin_alone(self, trial: TrialId) -> None:
+        """The worker says that it trains this one alone now."""
+        self._alone = trial
+
+    def end(self, trial: TrialId | None) -> bool:
+        """A job has ended; return whether it was in this hand."""
+        if trial == self._alone:
+            self._alone = None
+        return trial is not None and self._jobs.pop(trial, None) is not None
+
+    @property
+    def to_blame(self) -> J | None:
+        """The job to blame if the worker dies now."""
+        if self.trains_together and len(self._jobs) > 1:
+            return None if self._alone is None else self._jobs.get(self._alone)
+        return next(iter(self._jobs.values()), None)
