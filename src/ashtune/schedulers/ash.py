@@ -46,7 +46,7 @@ class Ash:
         if number < len(self._rungs):
             rung = self._rungs[number]
             rung.add((loss, job.trial))
-            self._prospects.is_stale = True
+            self._prospects.arrived_in(number)
             if number > self._highest and rung.candidates:
                 self._highest = number
 
@@ -66,7 +66,7 @@ class Ash:
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
         self._budget.withdraw(replace=replace)
-        self._prospects.is_stale = True
+        self._prospects.look_at_all()
         if job.rung > 0:
             for rung in self._rungs[: job.rung]:
                 rung.remove(job.trial)

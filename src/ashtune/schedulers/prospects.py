@@ -24,7 +24,7 @@ from ashtune.schedulers.rung import Rung
 class _Level:
     """What is known of one rung: its reachable trials (negated, worst first) of the ``seen`` results looked at."""
 
-    __slots__ = ("beyond", "kept", "out_of", "reachable", "rung", "seen")
+    __slots__ = ("arrivals_above", "beyond", "kept", "out_of", "reachable", "rung", "seen")
 
     def __init__(self, rung: Rung, kept: int, out_of: int) -> None:
         self.rung = rung
@@ -32,6 +32,7 @@ class _Level:
         self.seen = 0
         self.beyond = 0  # trials promoted that are beyond the quota now
         self.reachable: list[tuple[float, int]] = []
+        self.arrivals_above = -1  # how many can ever arrive in the next rung, as last counted
 
 
 class Prospects:
@@ -44,23 +45,34 @@ class Prospects:
 
     def reset(self) -> None:
         """Count anew; what was named before is named again if it still applies."""
-        self.is_stale = True
         kept = [fraction.as_integer_ratio() for fraction in self._ladder.kept]
         self._levels = [_Level(rung, *ratio) for rung, ratio in zip(self._rungs, kept, strict=True)]
+        self.look_at_all()
+
+    def look_at_all(self) -> None:
+        """The next sweep looks at all rungs."""
+        self._lowest, self._highest = 0, len(self._levels) - 1
+
+    def arrived_in(self, number: int) -> None:
+        """A result arrived in a rung; the next sweep looks at it, and at those above as far as that changes them."""
+        self._lowest = min(self._lowest, number)
+        self._highest = max(self._highest, number)
 
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that lost their prospects since the last sweep.
 
-        ``most_results`` is the most that can ever arrive in the lowest rung. Whoever owns the rungs sets ``is_stale``
-        with each result; without one nothing is looked at.
+        ``most_results`` is the most that can ever arrive in the lowest rung; it changes with :meth:`look_at_all` only.
         """
-        if not self.is_stale:
-            return []
-        self.is_stale = False
         hopeless: list[TrialId] = []
+        number, highest, levels = self._lowest, self._highest, self._levels
+        if number > highest:
+            return hopeless
+        self._lowest, self._highest = len(levels), -1
         is_bounded = most_results < math.inf
-        arrivals = int(most_results) if is_bounded else 0
-        for level in self._levels:
+        arrivals = 0
+        if is_bounded:
+            arrivals = levels[number - 1].arrivals_above if number else int(most_results)
+        for level in levels[number:]:
             rung, reachable = level.rung, level.reachable
             arrived = len(rung.arrived)
             if arrived > level.seen:
@@ -79,4 +91,8 @@ class Prospects:
                     else:
                         hopeless.append(trial)
                 arrivals += len(reachable) + level.beyond - arrived
+                if number >= highest and arrivals == level.arrivals_above:
+                    break  # nothing is new further up
+                level.arrivals_above = arrivals
+            number += 1
         return hopeless

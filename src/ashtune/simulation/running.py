@@ -1,8 +1,8 @@
 """A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from ashtune import __version__
 from ashtune.engines.loop import Drive, Ledger
@@ -96,20 +96,27 @@ class _NoJournal:
         """Nothing is written."""
 
 
+_Seen = TypeVar("_Seen")
+
+
+def _to_all(callees: Sequence[Callable[[_Seen], None]]) -> Callable[[_Seen], None]:
+    """Return one function that calls several; of one that one itself: it is called for each event."""
+    if len(callees) == 1:
+        return callees[0]
+
+    def call_all(seen: _Seen) -> None:
+        for callee in callees:
+            callee(seen)
+
+    return call_all
+
+
 class _Watcher:
     """Shows a study to several folds."""
 
     def __init__(self, folds: Sequence[Seen]) -> None:
-        self._saw = [fold.saw for fold in folds]
-        self._gave = [fold.gave for fold in folds]
-
-    def saw(self, event: Event) -> None:
-        for saw in self._saw:
-            saw(event)
-
-    def gave(self, order: Order) -> None:
-        for gave in self._gave:
-            gave(order)
+        self.saw = _to_all([fold.saw for fold in folds])
+        self.gave = _to_all([fold.gave for fold in folds])
 
     def heard(self, progress: Progress) -> None:
         """Simulated workers report at rungs only."""
