@@ -45,6 +45,15 @@ def test_the_first_program_has_one_lane() -> None:
     assert [sizes.choose(lanes, 1) for lanes in (1, 3, 20)] == [1, 1, 1]
 
 
+def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -> None:
+    sizes = Sizes(16)
+    assert sizes.choose(3, 1, {4, 16}.__contains__) == 4, "the fewest, as no number is filled"
+    assert sizes.choose(5, 1, {1, 4, 16}.__contains__) == 4
+    sizes.trained(1, 1.0e-3)
+    assert sizes.choose(16, 1) == 1
+    assert sizes.choose(16, 1, {16}.__contains__) == 16
+
+
 FASTER = {1: 1.0e-3, 2: 1.6e-3, 4: 2.6e-3, 8: 4.6e-3, 16: 8.5e-3}
 SLOWER = {size: 1.3e-3 * size if size > 1 else 1e-3 for size in FASTER}
 
@@ -67,6 +76,16 @@ def test_little_work_compiles_one_program_and_no_more() -> None:
     sizes = Sizes(16)
     spent, _ = run(sizes, [(chance, 1) for chance in (4, 1, 2, 16, 3)], FASTER, 1.0)
     assert spent == 1.0
+
+
+def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
+    """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what all 16 do."""
+    sizes = Sizes(16, compile_seconds=0.1)
+    sizes.trained(1, 1.0e-3)
+    turns = 1
+    while sizes.choose(16, 1) == 1:
+        turns += 1
+    assert turns == pytest.approx(0.1 / (1.0e-3 * (1 - 0.8**3)), abs=1)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -18,6 +18,7 @@ from ashtune.training.fused.recipe import Static
 class ToyProgram:
     compile_seconds = 0.0
     is_at_another = False
+    is_there = False
 
     def __init__(self, calls: list[tuple[Static, int, int, int]], static: Static, lanes: int) -> None:
         self.lanes = lanes

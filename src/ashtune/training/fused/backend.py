@@ -7,7 +7,7 @@ from typing import Any
 
 from ashtune.training.fused.beginning import Beginning
 from ashtune.training.fused.library import Library
-from ashtune.training.fused.program import LanesProgram
+from ashtune.training.fused.program import LanesProgram, on_device
 from ashtune.training.fused.recipe import Recipe, State, Static
 from ashtune.training.fused.sizing import fitting
 
@@ -32,6 +32,7 @@ class JaxBackend:
         self._seed = seed
         self._library = None if study is None else Library(study)
         self._beginnings: dict[Static, Beginning] = {}
+        self._data = on_device((recipe.train, recipe.validation))
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Return the static part of a configuration, which names its program, and the numbers of its lane."""
@@ -50,7 +51,13 @@ class JaxBackend:
         if static not in self._beginnings:
             self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
         return LanesProgram(
-            self._recipe, static, lanes, self._seed, beginning=self._beginnings[static], library=self._library
+            self._recipe,
+            static,
+            lanes,
+            self._seed,
+            beginning=self._beginnings[static],
+            data=self._data,
+            library=self._library,
         )
 
     def bytes_of(self, state: State) -> int:

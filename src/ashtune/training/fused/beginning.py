@@ -12,8 +12,7 @@ from ashtune.training.fused.library import Library, compiled
 from ashtune.training.fused.recipe import Recipe, State, Static
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    import jax
 
 CHEAPLY = {"xla_backend_optimization_level": 0}
 """Initial states are made once, so compiling what makes them should cost little."""
@@ -89,15 +88,16 @@ class Orders:
         self._rows = rows
         self.stretch = lru_cache(maxsize=_STRETCHES_KEPT)(self._stretch)
 
-    def _stretch(self, start: int, stop: int) -> "npt.NDArray[np.int32]":
+    def _stretch(self, start: int, stop: int) -> "jax.Array":
         """Return (rows, examples): in row 0 the order of the first epoch after ``start``, and so on up to ``stop``."""
+        import jax.numpy as jnp
         import numpy as np
 
         found = np.zeros((self._rows, self._examples), np.int32)
         for row, epoch in enumerate(range(start, stop)):
             sequence = np.random.SeedSequence(self._seed, spawn_key=(epoch,))
             found[row] = np.random.Generator(np.random.PCG64(sequence)).permutation(self._examples)
-        return found
+        return jnp.asarray(found)
 
 
 def _scalars(lane: Mapping[str, float]) -> dict[str, Any]:

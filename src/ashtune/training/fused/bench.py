@@ -183,7 +183,7 @@ class FusedBench:
         lanes = pack[: program.lanes]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
-        if len(lanes) == 1:
+        if first.alone:
             self._desk.send(Alone(self._setup.worker, first.job.trial))
         try:
             with self._profiler:

@@ -48,6 +48,10 @@ class Library:
             time.sleep(LOOK_SECONDS)
         return found
 
+    def has(self, key: object) -> bool:
+        """Whether a worker has left a program here."""
+        return self._file(key).exists()
+
     def is_at_another(self, key: object) -> bool:
         """Whether another worker is compiling a program at this moment."""
         file = self._file(key)

@@ -48,7 +48,8 @@ class Programs:
 
     def choose(self, static: Static, lanes: int, epochs: int) -> Program:
         """Return the program for a pack of so many lanes and epochs; it may have fewer lanes."""
-        return self._of(static, self._sizes[static].choose(lanes, epochs))
+        size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there)
+        return self._of(static, size)
 
     def epoch_seconds(self, static: Static, lanes: int) -> float | None:
         """Return what an epoch of all lanes of a program takes; None if that was never seen."""

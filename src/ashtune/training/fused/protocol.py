@@ -17,6 +17,10 @@ class Program(Protocol):
     def is_at_another(self) -> bool:
         """Whether another worker compiles it at this moment."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether another worker has compiled it, so that it costs hardly anything here."""
+
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of lanes as one, padded; None for all of them begins anew."""
 

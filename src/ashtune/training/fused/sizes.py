@@ -5,12 +5,13 @@ a pack is trained with the numbers that are there, some lanes idle or in several
 have saved is added up. Once that is what compiling takes, it is compiled: for at most twice the cost of who had known
 before (Karlin et al., Algorithmica 1988, on renting skis). What a number takes is measured on the study's own epochs;
 of those that are not there yet it is guessed from the nearest that is. The first has one lane: the upper rungs, which
-have as many epochs as the lower ones, have few trials of a shape.
+have as many epochs as the lower ones, have few trials of a shape. What another worker has bought is there for all.
 
 Rule: a shape for which lanes are no faster than one after another is trained one after another, as measured.
 """
 
 import math
+from collections.abc import Callable
 
 GAIN = 0.8
 """What twice as many lanes are guessed to need for each, of what half of them does: as on four shapes of the demo's
@@ -47,22 +48,32 @@ class Sizes:
         """The number of lanes of the first program."""
         return self._all[0]
 
-    def choose(self, lanes: int, epochs: int) -> int:
+    def choose(self, lanes: int, epochs: int, is_there: Callable[[int], bool] = lambda _: False) -> int:
         """Return how many lanes the program should have for a pack of so many and so many epochs.
 
         If that is less than the pack has, the rest is trained after it.
+
+        Args:
+            lanes: Of the pack.
+            epochs: Of the pack.
+            is_there: Whether the program of a number need not be compiled, as another worker has.
         """
         if len(self._all) == 1:
             return self.most
         if self.is_new:
-            return self.first
+            return self._first_of(lanes, [size for size in self._all if is_there(size)])
         there = min(self._epoch_seconds, key=lambda size: self._cost(size, lanes))
         wanted = min(self._all, key=lambda size: self._cost(size, lanes))
-        if wanted in self._epoch_seconds:
+        if wanted in self._epoch_seconds or is_there(wanted):
             return wanted
-        gain = epochs * (self._cost(there, lanes) - self._cost(wanted, lanes))
+        share = min(1.0, there / lanes)  # of the pack that is trained now; for the rest this is asked again
+        gain = epochs * (self._cost(there, lanes) - self._cost(wanted, lanes)) * share
         self._saved[wanted] = self._saved.get(wanted, 0.0) + gain
         return wanted if self._saved[wanted] >= self._compile_seconds else there
+
+    def _first_of(self, lanes: int, there: list[int]) -> int:
+        """Return the largest number that so many lanes fill, of those that are there, else the smallest of them."""
+        return max((size for size in there if size <= lanes), default=min(there, default=self.first))
 
     def compiled(self, seconds: float) -> None:
         """A program was compiled, in so many seconds."""

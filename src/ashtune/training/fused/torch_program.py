@@ -51,6 +51,11 @@ class TorchLanesProgram:
         return False
 
     @property
+    def is_there(self) -> bool:
+        """Whether another worker has compiled it: what there is to do before the first epoch each does by itself."""
+        return False
+
+    @property
     def bytes(self) -> int:
         """Bytes that training works on: parameters, gradients, the optimizer's, buffers, activations and a batch."""
         return self._shape.bytes_with(self.lanes)
