@@ -1,5 +1,6 @@
 """Training functions on their way to the workers: pickled by value, once a study."""
 
+import inspect
 import os
 import pickle
 from collections.abc import Callable
@@ -58,5 +59,5 @@ def name_of(objective: Callable[..., Any]) -> str:
 
 
 def _file_of(objective: Callable[..., Any]) -> str:
-    code = getattr(objective, "__code__", None)
+    code = getattr(inspect.unwrap(objective), "__code__", None)
     return os.path.abspath(code.co_filename) if code and os.path.exists(code.co_filename) else ""

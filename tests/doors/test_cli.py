@@ -26,6 +26,26 @@ TRAIN = """
 
     not_a_function = 5
 """
+FUSED_TRAIN = """\
+import ashtune
+import numpy as np
+import steps
+
+space = {"x": (0.0, 1.0)}
+
+
+def step(state, batch, config):
+    return state + config["x"], {}
+
+
+def evaluate(state, data):
+    return {"score": state}
+
+
+train = ashtune.fused(
+    steps.init, step, evaluate, train=np.ones(8), validation=np.ones(2), batch_size=4
+)
+"""
 RUN = ["--metric", "score", "--mode", "max", "--trials", "8", "--max-resource", "4", "--workers", "2"]
 
 
@@ -186,6 +206,18 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
         (package / "with_neighbour.py").read_text().replace('trial["x"] *', 'neighbour.FACTOR * trial["x"] *')
     )
     ran = ashtune(home, "run", "package/with_neighbour.py:train", *RUN, "--directory", "s", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
+    assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
+
+
+def test_a_fused_study_too_resumes_from_anywhere_though_its_file_imports_a_neighbour(home: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    package = home / "package"
+    package.mkdir()
+    (package / "steps.py").write_text("def init(key, config):\n    return 0.0 * config['x']\n")
+    (package / "fused_train.py").write_text(FUSED_TRAIN)
+    ran = ashtune(home, "run", "package/fused_train.py:train", *RUN, "--directory", "s", "--quiet")
     assert ran.returncode == 0, ran.stderr
     resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr

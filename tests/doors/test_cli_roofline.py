@@ -222,3 +222,70 @@ def test_by_hand_no_numerical_library_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+FUSED = """
+    import numpy as np
+    import ashtune
+
+    print("a module that talks")
+
+
+    def objective():
+        x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+        return ashtune.fused(
+            init=lambda key, config: np.zeros(config["width"], np.float32),
+            step=lambda w, batch, config: (w - config["rate"] * (batch * (batch * w - batch)).mean(0), {}),
+            evaluate=lambda w, data: {"loss": ((data * w - data) ** 2).mean()},
+            train=x, validation=x, batch_size=16, static=["width"],
+        )
+
+
+    def tune(function, directory):
+        space = {"rate": (0.01, 1.0), "width": [8]}
+        return ashtune.tune(
+            function, space, metric="loss", mode="min", trials=4, max_resource=2, workers=1, quiet=True,
+            directory=directory,
+        )
+"""
+
+
+@pytest.fixture
+def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    (tmp_path / "talks.py").write_text(textwrap.dedent(FUSED))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "talks", raising=False)
+    import talks  # type: ignore[import-not-found]
+
+    return talks
+
+
+def test_a_fused_study_s_network_is_placed_alone_and_as_lanes_and_kept(
+    ashtune: Ashtune, unmeasured: None, tune: Any, tmp_path: Path
+) -> None:
+    tune.tune(tune.objective(), tmp_path / "s")
+    status, out, err = ashtune("--study", str(tmp_path / "s"))
+    assert status == 0, err
+    assert "one model alone (width=8)" in out
+    found = kept(tmp_path / "s")
+    assert found is not None
+    assert found.sizing is not None
+    assert [placement.step.cores for placement in found.placements] == [1] * len(found.placements)
+    assert 1 in found.sizing.seconds
+    assert f"{found.sizing.lanes} lane" in out
+
+
+def test_a_study_of_a_plain_function_has_no_lanes(ashtune: Ashtune, idle: None, tune: Any, tmp_path: Path) -> None:
+    tune.tune(lambda trial: trial.report(loss=1.0), tmp_path / "s")
+    status, _, err = ashtune("--study", str(tmp_path / "s"))
+    assert status == 2
+    assert "does not tune a function made by ashtune.fused" in err
+    assert "give a step by --step" in err
+
+
+def test_a_study_and_a_step_are_too_much(ashtune: Ashtune, idle: None) -> None:
+    status, _, err = ashtune("--study", "runs/s", *STEP)
+    assert status == 2
+    assert "--study runs/s has steps of its own" in err

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ashtune.errors import SettingsError
@@ -14,11 +15,13 @@ from ashtune.reports.roofline import (
     machine_lines,
     placement_rows,
     roofline_figure,
+    roofline_figures,
     roofline_words,
     roofs_table,
 )
 from ashtune.reports.roofline_words import percent_text, rate_text, reasons, time_text
 from ashtune.reports.text import as_text
+from ashtune.training.fused.sizing import Sizing
 from ashtune.training.roofline import Cache, Placement, Roof, Roofs, Step, place
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
@@ -30,6 +33,11 @@ LAPTOP = Roofs(
     caches=[Cache(level=1, size=32 * 1024, count=2), Cache(level=2, size=2**20, count=1)],
     blas="a library",
     array_bytes=2**25,
+)
+
+
+DRY_RUN = Sizing(
+    lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003}, bytes_a_lane=50_000, cache_bytes=1_000_000, compile_seconds=1.0
 )
 
 
@@ -205,3 +213,20 @@ def test_a_roofline_cannot_be_kept_where_there_is_no_directory(tmp_path: Path) -
 )  # fmt: skip
 def test_figures_are_short_and_have_no_exponent(said: str, text: str) -> None:
     assert said == text
+
+
+def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None:
+    alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
+    found = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
+    assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
+    assert any(sentence.startswith("8 lanes: a lane's epoch takes 3 ms") for sentence in roofline_words(found))
+    assert list(roofline_figures(found)) == ["roofline", "lanes"]
+    assert list(roofline_figures(Placed(machine=LAPTOP, placements=[alone]))) == ["roofline"]
+    keep(found, tmp_path)
+    assert kept(tmp_path) == found
+
+
+def test_lanes_that_were_not_tried_are_no_roofline(tmp_path: Path) -> None:
+    keep(Placed(machine=LAPTOP, sizing=msgspec.structs.replace(DRY_RUN, lanes=16)), tmp_path)
+    with pytest.raises(SettingsError, match="chose lanes that were not tried"):
+        kept(tmp_path)

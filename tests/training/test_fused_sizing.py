@@ -82,6 +82,8 @@ def test_the_words_and_the_figure_say_what_was_measured() -> None:
     said = lanes_words(sizing)
     assert said.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
     assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in said
-    assert list(lanes_figure(sizing).data[0].x) == [1, 4, 8]
+    drawn, chosen = lanes_figure(sizing).data
+    assert list(drawn.x) == [1, 4, 8]
+    assert (chosen.x, chosen.y) == ((8,), (3.0,))
     alone = Sizing(lanes=1, seconds={1: 0.006, 2: 0.007}, bytes_a_lane=1, cache_bytes=1, compile_seconds=1.0)
     assert lanes_words(alone).startswith("1 lane: no number of lanes that was tried is clearly faster")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ashtune.reports.roofline import Placed
+    from ashtune.training.fused.epochs import Epochs
     from ashtune.training.roofline import Roofs, Step
 
 _GIGA = 1e9
@@ -30,10 +31,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "        return lambda x: model(x).sum().backward(), batch\n"
         "\n"
         "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its FlopCounterMode, for which\n"
-        "elementwise operations count 0; their bytes are those of parameters, inputs and gradients, each once."
+        "elementwise operations count 0; their bytes are those of parameters, inputs and gradients, each once.\n"
+        "\n"
+        "--study places the network of a study with fused training (ashtune.fused): an epoch of one model alone and\n"
+        "of as many as lanes of a program as a dry run finds best, in some twenty seconds. It runs the training\n"
+        "function kept in DIR, which is a pickle: only for studies whose origin you trust."
     )
     step = parser.add_argument_group("the step")
     step.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
+    step.add_argument("--study", metavar="DIR", help="a study's network, alone and as lanes; kept in DIR")
     step.add_argument("--flops", type=float, metavar="N", help="floating-point operations of a step")
     step.add_argument("--bytes", type=float, metavar="N", help="bytes that it reads and writes")
     step.add_argument("--seconds", type=float, metavar="S", help="what it takes")
@@ -53,18 +59,24 @@ def main(given: argparse.Namespace) -> int:
 
     _check(given)
     step = _step(given)
+    epochs = study_epochs(Path(given.study)) if given.study else None
     machine = _machine(given)
-    if step is None and given.peak is None:
+    if step is None and epochs is None and given.peak is None:
         step = demo_step()
-    placed = Placed(machine=machine, placements=[] if step is None else [place(step, machine.for_step(step))])
+    steps = epochs.steps if epochs is not None else [] if step is None else [step]
+    placed = Placed(
+        machine=machine,
+        placements=[place(step, machine.for_step(step)) for step in steps],
+        sizing=None if epochs is None else epochs.sizing,
+    )
     if given.json:
         show_json(placed, sys.stdout)
     else:
         _show(placed)
     if given.html:
         _write(Path(given.html), placed)
-    if given.keep:
-        keep(placed, Path(given.keep))
+    if given.keep or given.study:
+        keep(placed, Path(given.keep or given.study))
     return 0
 
 
@@ -84,6 +96,27 @@ def demo_step() -> "Step":
     from ashtune.training.roofline import Step
 
     return msgspec.json.decode(child("ashtune.demo.counting", environment=environment(1)), type=Step)
+
+
+def study_epochs(directory: Path) -> "Epochs":
+    """Count and time epochs of a study's best network on one core, in a process of its own."""
+    import msgspec
+
+    from ashtune.studies import Study
+    from ashtune.training.fused.epochs import Epochs
+    from ashtune.training.machine import child
+
+    best = Study.load(directory).best
+    sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
+    said = child(
+        "ashtune.cli.epochs",
+        directory.resolve(),
+        msgspec.json.encode(best.config).decode(),
+        environment=environment(1),
+        refusal=f"--study {directory}: its network cannot be placed",
+        remedy="give a step by --step",
+    )
+    return msgspec.json.decode(said, type=Epochs)
 
 
 def environment(threads: int) -> Mapping[str, str]:
@@ -116,6 +149,8 @@ def _check(given: argparse.Namespace) -> None:
         raise SettingsError(f"--seconds {given.seconds:g} of which step? give its --flops and --bytes too")
     if given.step is not None and given.flops is not None:
         raise SettingsError(f"--step {given.step} and --flops {given.flops:g} are two steps; give one of them")
+    if given.study is not None and (given.step is not None or given.flops is not None):
+        raise SettingsError(f"--study {given.study} has steps of its own; give no other by --step or --flops")
 
 
 def _step(given: argparse.Namespace) -> "Step | None":
@@ -159,6 +194,7 @@ def _machine(given: argparse.Namespace) -> "Roofs":
 def _show(placed: "Placed") -> None:
     from ashtune.cli.showing import say
     from ashtune.facts import processor
+    from ashtune.reports.lanes import lanes_words
     from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
     from ashtune.reports.roofline_words import reasons
     from ashtune.reports.text import show
@@ -169,15 +205,17 @@ def _show(placed: "Placed") -> None:
     for placement in placed.placements:
         rows = [f"{name.ljust(_WIDTH)}{value}" for name, value in placement_rows(placement).items()]
         say("", *rows, "", *reasons(placement, placed.machine.caches))
+    if placed.sizing is not None:
+        say("", lanes_words(placed.sizing))
 
 
 def _write(file: Path, placed: "Placed") -> None:
     from ashtune import __version__
     from ashtune.facts import facts
     from ashtune.reports import html
-    from ashtune.reports.roofline import placement_rows, roofline_figure, roofline_words, roofs_table
+    from ashtune.reports.roofline import placement_rows, roofline_figures, roofline_words, roofs_table
 
-    roofs = [html.figures(roofline=roofline_figure(placed)), html.table(roofs_table(placed.machine))]
+    roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]
     steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
     sections = [
         html.Section("roofs", "Roofs", roofs),

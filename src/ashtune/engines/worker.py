@@ -6,7 +6,6 @@ imported again: the training function comes by cloudpickle. It lives as long as 
 
 import faulthandler
 import os
-import pickle
 import select
 import signal
 import sys
@@ -23,7 +22,7 @@ from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.objective import Objective, bench_of
+from ashtune.training.objective import bench_of, load
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -74,7 +73,7 @@ def serve(desk: Desk) -> None:
         raise Dismissed
     sys.path[:] = setup.path
     try:
-        objective, file = _load(Path(setup.objective))
+        objective, file = load(Path(setup.objective))
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
         desk.send(Broken(setup.worker, reason, traceback.format_exc()))
@@ -98,17 +97,6 @@ def serve(desk: Desk) -> None:
                 raise Dismissed
             case _:
                 assert_never(message)
-
-
-def _load(path: Path) -> tuple[Objective, str]:
-    """Return the training function and the file it stands in, whose folder is searched for modules."""
-    file, pickled = pickle.loads(path.read_bytes())
-    folder = os.path.dirname(file)
-    if folder and folder not in sys.path:
-        sys.path.append(folder)
-    sys.argv = [file]  # not the worker's own arguments
-    objective: Objective = pickle.loads(pickled)
-    return objective, file
 
 
 def _stop_as_usual() -> None:

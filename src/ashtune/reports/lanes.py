@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ashtune.reports.figures import bytes_text, number_text, plural
-from ashtune.reports.plots import BLUE, blank, go
+from ashtune.reports.plots import BLUE, GREEN, blank, go
 from ashtune.training.fused.sizing import Sizing
 
 if TYPE_CHECKING:
@@ -39,9 +39,20 @@ def lanes_figure(sizing: Sizing) -> "Figure":
             hovertemplate="%{x} lanes: %{y:.3g} ms<extra></extra>",
         )
     )
+    figure.add_trace(
+        go().Scatter(
+            x=[sizing.lanes],
+            y=[1000 * sizing.seconds[sizing.lanes]],
+            mode="markers+text",
+            marker={"color": GREEN, "size": 11},
+            text=["chosen"],
+            textposition="bottom center",
+            hoverinfo="skip",
+        )
+    )
+    figure.update_layout(showlegend=False)
     figure.update_xaxes(type="log", tickvals=tried)
     figure.update_yaxes(rangemode="tozero")
-    figure.add_vline(x=sizing.lanes, line={"dash": "dot"}, annotation_text="chosen")
     return figure
 
 

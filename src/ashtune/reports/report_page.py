@@ -20,7 +20,7 @@ from ashtune.reports.folding import Fold
 from ashtune.reports.importance import importance, importance_figure
 from ashtune.reports.profile import Profile, profile_figure, profile_table, profile_words
 from ashtune.reports.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
-from ashtune.reports.roofline import Placed, roofline_figure, roofline_words
+from ashtune.reports.roofline import Placed, roofline_figures, roofline_words
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.rungs_figure import rungs_figure
 from ashtune.reports.summary import Outcome
@@ -222,7 +222,7 @@ def _audit(made_of: Material) -> list[html.Block]:
 def _roofline(made_of: Material) -> list[html.Block]:
     if made_of.placed is None:
         return _missing(made_of, f"Not measured; `ashtune roofline --keep {made_of.about.directory}` adds it.")
-    return [html.figures(roofline=roofline_figure(made_of.placed)), html.words(*roofline_words(made_of.placed))]
+    return [html.figures(**roofline_figures(made_of.placed)), html.words(*roofline_words(made_of.placed))]
 
 
 def _profile(made_of: Material) -> list[html.Block]:

@@ -11,7 +11,9 @@ from ashtune.errors import SettingsError
 from ashtune.reports import plots
 from ashtune.reports.axes import label, significant
 from ashtune.reports.figures import bytes_text, number_text
+from ashtune.reports.lanes import lanes_figure, lanes_words
 from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
+from ashtune.training.fused.sizing import Sizing
 from ashtune.training.roofline import Cache, Placement, Roof, Roofs, place
 
 if TYPE_CHECKING:
@@ -30,10 +32,11 @@ _POINTS = (plots.RED, plots.GREEN, plots.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps under the roofs of a machine."""
+    """Steps under the roofs of a machine; ``sizing`` says how many lanes were tried, if there are any."""
 
     machine: Roofs
     placements: Sequence[Placement] = ()
+    sizing: Sizing | None = None
 
 
 def keep(placed: Placed, directory: Path) -> None:
@@ -63,8 +66,11 @@ def kept(directory: Path) -> Placed | None:
         raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
     if not found.machine.roofs:
         raise SettingsError(f"{path} has no roof; remove it, or keep another there")
+    if found.sizing is not None and not {1, found.sizing.lanes} <= found.sizing.seconds.keys():
+        raise SettingsError(f"{path} chose lanes that were not tried; remove it, or keep another there")
     # Only what was measured is taken from a file that may come from someone else; the rest follows from it.
-    return Placed(machine=found.machine, placements=[place(old.step, old.roof) for old in found.placements])
+    placements = [place(old.step, old.roof) for old in found.placements]
+    return Placed(machine=found.machine, placements=placements, sizing=found.sizing)
 
 
 def roofline_words(placed: Placed) -> list[str]:
@@ -76,7 +82,15 @@ def roofline_words(placed: Placed) -> list[str]:
             f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
         )
         said += reasons(placement, placed.machine.caches)
+    if placed.sizing is not None:
+        said.append(lanes_words(placed.sizing))
     return said + machine_lines(placed.machine)
+
+
+def roofline_figures(placed: Placed) -> "dict[str, Figure]":
+    """Return the roofline and, if there are lanes, what each number of them took."""
+    lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
+    return {"roofline": roofline_figure(placed), **lanes}
 
 
 def roofs_table(machine: Roofs) -> "Table":
@@ -124,11 +138,11 @@ def placement_rows(placement: Placement) -> dict[str, str]:
         "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
         "bound": f"{placement.bound}-bound: {side(placement)}",
         "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of peak, "
-        f"{time_text(placement.least_seconds)} a step",
+        f"{time_text(placement.least_seconds)} {step.each}",
     }
     if step.seconds is not None and placement.achieved is not None and placement.share_of_attainable is not None:
         share = percent_text(placement.share_of_attainable)
-        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} a step"
+        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} {step.each}"
     return rows
 
 
@@ -145,8 +159,9 @@ def roofline_figure(placed: Placed) -> "Figure":
     for roof in placed.machine.roofs:
         _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
     for number, placement in enumerate(placed.placements):
-        is_right = placement.intensity > math.sqrt(low * high)
-        _draw_step(figure, placement, _POINTS[number % len(_POINTS)], "left" if is_right else "right")
+        side = "left" if placement.intensity > math.sqrt(low * high) else "right"
+        where = f"{'top' if number % 2 else 'bottom'} {side}"  # beside each other, near ones too
+        _draw_step(figure, placement, _POINTS[number % len(_POINTS)], where)
     speeds = [speed for trace in figure.data for speed in trace.y]
     _scale(figure.update_xaxes, low, high)
     _scale(figure.update_yaxes, min(speeds) / 2, max(speeds) * 2)
@@ -178,7 +193,7 @@ def _draw_roof(figure: "Figure", roof: Roof, low: float, high: float, *, is_all:
     )
 
 
-def _draw_step(figure: "Figure", placement: Placement, color: str, side: str) -> None:
+def _draw_step(figure: "Figure", placement: Placement, color: str, where: str) -> None:
     name, roof = label(placement.step.name, 60), placement.attainable / _GIGA
     speed = roof if placement.achieved is None else placement.achieved / _GIGA
     share = placement.share_of_attainable
@@ -194,7 +209,7 @@ def _draw_step(figure: "Figure", placement: Placement, color: str, side: str) ->
         mode="markers+text",
         name=name,
         text=[f"{number_text(speed, 3)} Gflop/s<br>{below}"],
-        textposition=f"bottom {side}",
+        textposition=where,
         marker={"size": 11, "color": color, "symbol": "circle-open" if placement.achieved is None else "circle"},
         hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
     )

@@ -63,16 +63,22 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
         raise SettingsError(_elsewhere(name))
     jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
     compiled = jitted.lower(*arguments).compile()
-    said = compiled.cost_analysis()
-    costs: Any = (said[0] if said else {}) if isinstance(said, Sequence) else said or {}  # a list before jax 0.4.36
+    flops, bytes_moved = compiled_costs(compiled)
     return Step(
         name=name,
-        flops=costs.get("flops", 0.0),
-        bytes_moved=costs.get("bytes accessed", 0.0),
+        flops=flops,
+        bytes_moved=bytes_moved,
         seconds=fastest(lambda: jax.block_until_ready(compiled(*arguments))),
         source=BY_XLA,
         dtype=_dtype(jax.tree.leaves(arguments)),
     )
+
+
+def compiled_costs(compiled: Any) -> tuple[float, float]:
+    """Return operations and bytes of a compiled JAX function, as XLA counts them; 0 where it says nothing."""
+    said = compiled.cost_analysis()
+    costs: Any = (said[0] if said else {}) if isinstance(said, Sequence) else said or {}  # a list before jax 0.4.36
+    return costs.get("flops", 0.0), costs.get("bytes accessed", 0.0)
 
 
 def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:

@@ -74,23 +74,31 @@ def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, r
     )
 
 
+ROOFS_REFUSAL = "this machine cannot be measured"
 ROOFS_REMEDY = "give its roofs by --peak and --bandwidth"
 
 
-def child(module: str, *arguments: object, environment: Mapping[str, str], remedy: str = ROOFS_REMEDY) -> str:
+def child(
+    module: str,
+    *arguments: object,
+    environment: Mapping[str, str],
+    refusal: str = ROOFS_REFUSAL,
+    remedy: str = ROOFS_REMEDY,
+) -> str:
     """Run a module in a process of its own and return what it prints.
 
     Args:
         module: Its name.
         arguments: On its command line.
         environment: Its variables.
-        remedy: What a user can do if it fails.
+        refusal: What cannot be done if it fails.
+        remedy: What a user can do then.
 
     Raises:
         SettingsError: If it fails, with the last line it said.
     """
     with _started(module, *arguments, environment=environment) as process:
-        return _result(process, remedy)
+        return _result(process, refusal, remedy)
 
 
 def array_bytes(found: Sequence[Cache], *, everywhere: bool) -> int:
@@ -167,11 +175,11 @@ def _started(module: str, *arguments: object, environment: Mapping[str, str]) ->
             process.kill()  # it has ended, unless something else went wrong
 
 
-def _result(process: "subprocess.Popen[str]", remedy: str = ROOFS_REMEDY) -> str:
+def _result(process: "subprocess.Popen[str]", refusal: str = ROOFS_REFUSAL, remedy: str = ROOFS_REMEDY) -> str:
     said, complained = process.communicate(timeout=_TIMEOUT)
     if process.returncode != 0:
         last = (complained.strip().splitlines() or [f"status {process.returncode}"])[-1]
-        raise SettingsError(f"this machine cannot be measured ({last}); {remedy}")
+        raise SettingsError(f"{refusal} ({last}); {remedy}")
     return said
 
 

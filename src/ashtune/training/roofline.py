@@ -104,6 +104,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         cores: How many cores it may use; None for all.
         calls: How many calls into a library it is made of, if that is known.
         overhead_seconds: What the same calls take on next to no data, if that was measured.
+        each: What it is one of, with its article, as ``"a step"`` or ``"an epoch"``.
 
     Raises:
         SettingsError: If a figure is not a finite number above 0.
@@ -118,6 +119,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cores: int | None = None
     calls: int | None = None
     overhead_seconds: float | None = None
+    each: str = "a step"
 
     def __post_init__(self) -> None:
         check_above_zero(f"the number of operations of {self.name}", self.flops, "flop")

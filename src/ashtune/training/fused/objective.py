@@ -23,6 +23,7 @@ from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.messages import Setup
 
 if TYPE_CHECKING:
+    from ashtune.training.fused.epochs import Epochs
     from ashtune.training.trial import Trial
 
 
@@ -30,16 +31,21 @@ class FusedObjective:
     """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone.
 
     Args:
-        name: The study's.
+        function: The user's, after which the study is called, and in whose file's folder modules are looked for.
         recipe: How configurations are parted into programs and lanes.
         backend: The study's directory, None outside of a study -> what makes the programs.
         lanes: Programs have so many; None for as many as is fastest.
     """
 
     def __init__(
-        self, name: str, recipe: Batched, backend: Callable[[Path | None], Backend], lanes: int | None
+        self,
+        function: Callable[..., Any],
+        recipe: Batched,
+        backend: Callable[[Path | None], Backend],
+        lanes: int | None,
     ) -> None:
-        self.__name__ = name
+        self.__name__ = str(getattr(function, "__name__", "fused"))
+        self.__wrapped__ = function
         self._recipe = recipe
         self._make_backend = backend
         self._lanes = lanes
@@ -80,10 +86,17 @@ class JaxObjective(FusedObjective):
     """One made of pure functions of JAX; see :func:`fused`."""
 
     def __init__(self, recipe: Recipe, seed: int, lanes: int | None = None) -> None:
-        name = str(getattr(recipe.step, "__name__", "fused"))
-        super().__init__(name, recipe, partial(JaxBackend, recipe, seed), lanes)
+        super().__init__(recipe.step, recipe, partial(JaxBackend, recipe, seed), lanes)
         self._jax_recipe = recipe
         self._seed = seed
+
+    def epochs(self, config: Mapping[str, Any]) -> "Epochs":
+        """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
+        from ashtune.training.fused.epochs import count_epochs
+
+        prepare_jax()
+        static, numbers = self._jax_recipe.parted(config)
+        return count_epochs(self._jax_recipe, static, numbers, seed=self._seed)
 
     def sizing(self, config: Mapping[str, Any]) -> Sizing:
         """Return how many trials of this configuration's shapes one program should train side by side, and why.

@@ -102,8 +102,7 @@ def fused_torch(
         recipe.check_batch_size()
     except ObjectiveError as error:
         raise SettingsError(str(error)) from None
-    name = str(getattr(module, "__name__", "fused_torch"))
-    return FusedObjective(name, recipe, partial(_backend, recipe, seed, lanes is not None), lanes)
+    return FusedObjective(module, recipe, partial(_backend, recipe, seed, lanes is not None), lanes)
 
 
 def _backend(recipe: TorchRecipe, seed: int, is_fixed: bool, study: Path | None) -> TorchBackend:

@@ -1,0 +1,30 @@
+"""Epochs of a study's network, counted and timed in a process of its own, with the threads that this is given.
+
+    python -m ashtune.cli.epochs DIR CONFIGURATION    prints them as JSON; CONFIGURATION is JSON too
+
+It runs the study's training function, which is a pickle.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ashtune.objectives import NAME
+from ashtune.training.objective import load
+
+
+def main(directory: str, configuration: str) -> None:
+    """Print the epochs."""
+    with contextlib.redirect_stdout(sys.stderr):  # whatever the user's modules print
+        objective, _ = load(Path(directory, NAME))
+        epochs = getattr(objective, "epochs", None)
+        if epochs is None:
+            sys.exit(f"{directory} does not tune a function made by ashtune.fused")
+        found = epochs(msgspec.json.decode(configuration))
+    sys.stdout.write(msgspec.json.encode(found).decode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
