@@ -17,6 +17,7 @@ from ashtune.events import (
     JobFinished,
     JobPaused,
     PlacesChanged,
+    ProgramCompiled,
     SessionStarted,
     TrialReleased,
     TrialStarted,
@@ -76,7 +77,7 @@ def rows(work: Work) -> list[tuple[int, int, int, str, float, float, float, floa
             int(work.lane[i]),
             int(work.trial[i]),
             int(work.rung[i]),
-            ("trains", "saves")[work.kind[i]],
+            ("trains", "saves", "compiles")[work.kind[i]],
             *(round(float(x[i]), 9) for x in (work.barrier, work.driver, work.begin, work.end)),
         )
         for i in range(len(work.lane))
@@ -123,7 +124,7 @@ def test_a_worker_does_one_thing_after_another_and_its_stay_is_parted_without_a_
         np.testing.assert_allclose(ends_before[-1] + work.tail[lane], work.left[lane], atol=1e-9)
     shares = time_shares(timeline)
     assert shares.presence == pytest.approx((work.left - work.joined).sum(), abs=1e-8)
-    parts = (shares.training, shares.saving, shares.driver, shares.barrier, shares.tail)
+    parts = (shares.training, shares.saving, shares.compiling, shares.driver, shares.barrier, shares.tail)
     if shares.presence > 0:
         assert sum(map(shares.share, parts)) == pytest.approx(1, abs=1e-9)
     assert sum(worker.presence for worker in worker_times(timeline)) == pytest.approx(shares.presence, abs=1e-8)
@@ -299,6 +300,36 @@ def test_results_that_come_all_at_once_were_trained_one_after_another() -> None:
         assert work.seconds.tolist() == pytest.approx([0.5] + [0.05] * 15)
         assert work.end.tolist() == pytest.approx([0.5] + [0.8 + 0.05 * number for number in range(15)])
         assert time_shares(timeline).driver == pytest.approx(0.25)
+
+
+def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
+    """Two trials trained together after their program was compiled; their results come at once."""
+    timeline = timeline_of(
+        [
+            BEGAN,
+            WorkerJoined(1.0, W),
+            train(W, A),
+            train(W, B),
+            ProgramCompiled(4.0, worker=W, seconds=2.5, lanes=2, shape={"width": 8}),
+            finished(5.0, W, A, 0, 0.5),
+            finished(5.0, W, B, 0, 0.5),
+        ]
+    )
+    assert rows(timeline.work()) == [
+        (0, -1, 0, "compiles", 0.0, 0.5, 1.5, 4.0),
+        (0, 0, 0, "trains", 0.0, 0.0, 4.0, 4.5),
+        (0, 1, 0, "trains", 0.0, 0.0, 4.5, 5.0),
+    ]
+    shares = time_shares(timeline)
+    assert (shares.compiling, shares.training, shares.driver, shares.presence) == (2.5, 1.0, 0.5, 4.0)
+    assert sum(rung.training for rung in rung_times(timeline)) == 1.0
+    (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
+    assert line.split()[-2:] == ["62", "%"]
+    assert [trace.name for trace in timeline_figure(timeline).data] == ["to epoch 1", "compiling"]
+    assert "compiling programs" in [trace.name for trace in utilisation_figure(timeline).data]
+    plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
+    assert "compiling" not in as_text(time_shares_table(plain))
+    assert "compiling programs" not in [trace.name for trace in utilisation_figure(plain).data]
 
 
 def test_a_job_never_begins_before_its_order_nor_before_the_last_one_ended() -> None:

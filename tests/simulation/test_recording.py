@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from ashtune.engines.simulated import SimulatedWorkers
@@ -11,8 +12,10 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    ProgramCompiled,
     SessionStarted,
     TrialReleased,
+    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -165,3 +168,13 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
     simulate(Ash(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60
     assert first == second
+
+
+def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
+    found = recorder()
+    found.saw(TrialStarted(0.5, TrialId(0), {}))
+    found.saw(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.saw(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
+    (trace,) = found.traces().trials
+    assert trace.jobs[0, 1].wait == pytest.approx(2.5)
+    assert trace.clock == [1.0]

@@ -1,8 +1,9 @@
 """The timeline: who trained what when, and what each worker waited for, as a fold over a study.
 
-A worker's stay is parted without a rest into training, saving (letting go of a trial and saving it),
-waiting for the driver (an order was there, or came at once, and had yet to reach the worker), waiting at
-a barrier (the study had nothing for this worker, and later had) and the idle tail (it had nothing more).
+A worker's stay is parted without a rest into training, saving (letting go of a trial and saving it), compiling
+programs (or waiting for another worker that does), waiting for the driver (an order was there, or came at
+once, and had yet to reach the worker), waiting at a barrier (the study had nothing for this worker, and later
+had) and the idle tail (it had nothing more).
 
 Rule 1: O(log n) an event, and about 50 bytes a job.
 Rule 2: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its
@@ -39,9 +40,12 @@ from ashtune.ladder import Ladder
 from ashtune.orders import Order, Release, Train
 from ashtune.reports.timeline_crew import Hand, Places
 from ashtune.reports.timeline_rows import (
+    COMPILED,
+    COMPILING,
     CUT_OFF,
     FAILED,
     LOST,
+    NO_TRIAL,
     PAUSED,
     RESULT,
     SAVED,
@@ -125,7 +129,9 @@ class Timeline:
                 self._lose(event)
             case SessionStarted():
                 self._start_session(before)
-            case PlacesChanged() | ProgramCompiled() | StopRequested():
+            case ProgramCompiled():
+                self._compiled(event)
+            case PlacesChanged() | StopRequested():
                 pass
             case _:
                 assert_never(event)
@@ -166,6 +172,12 @@ class Timeline:
         if hand is not None:
             hand.holds = hand.releasing = None
             self._add(hand, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=hand.free)
+
+    def _compiled(self, event: ProgramCompiled) -> None:
+        """A worker compiled a program; what it trained with it is still to be heard of."""
+        hand = self._hands.get(event.worker)
+        if hand is not None:
+            self._add(hand, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=hand.free)
 
     def _add(
         self, hand: Hand, trial: TrialId, what: tuple[int, int, int], *, seconds: float, ordered: float | None

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.reports.figures import plural, seconds_text
-from ashtune.reports.plots import BLUE, GREY, blank, rung_colors
+from ashtune.reports.plots import BLUE, GREY, PURPLE, blank, rung_colors
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import ENDINGS, RESULT, SAVING, TRAINING, Work
+from ashtune.reports.timeline_rows import COMPILING, ENDINGS, RESULT, SAVING, TRAINING, Work
 from ashtune.reports.timeline_times import seconds_within
 from ashtune.reports.timeline_view import running_time, unit_of_time
 
@@ -40,7 +40,11 @@ def timeline_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
         (f"to {unit} {resource:,}", color, (work.kind == TRAINING) & (work.rung == rung))
         for rung, (resource, color) in enumerate(zip(timeline.ladder.rungs, colors, strict=True))
     ]
-    for name, color, chosen in [*kinds, ("saving", GREY, work.kind == SAVING)]:
+    for name, color, chosen in [
+        *kinds,
+        ("saving", GREY, work.kind == SAVING),
+        ("compiling", PURPLE, work.kind == COMPILING),
+    ]:
         if not chosen.any():
             continue
         figure.add_bar(
@@ -120,7 +124,7 @@ def _group_names(places: int, together: int) -> list[str]:
 def _hover_texts(work: Work, chosen: Any, name: str, unit: str) -> list[str]:
     found = []
     for row in chosen.nonzero()[0].tolist():
-        what = [f"trial {work.trial[row]}, {name}"]
+        what = [name if work.kind[row] == COMPILING else f"trial {work.trial[row]}, {name}"]
         if work.kind[row] == TRAINING:
             if work.epochs[row]:
                 what.append(plural(int(work.epochs[row]), unit))

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-TRAINING, SAVING = 0, 1
-ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved")
-RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED = range(7)
+TRAINING, SAVING, COMPILING = range(3)
+ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
+RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
+NO_TRIAL = TrialId(-1)
+"""Whose row it is where a worker compiled a program."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ import msgspec
 
 from ashtune.jobs import WorkerId
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import CUT_OFF, LOST, SAVING, TRAINING, Work
+from ashtune.reports.timeline_rows import COMPILING, CUT_OFF, LOST, SAVING, TRAINING, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 
     training: float
     saving: float
+    compiling: float
     driver: float
     barrier: float
     tail: float
@@ -38,7 +39,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def presence(self) -> float:
         """Seconds that workers were there, all of them together."""
-        return self.training + self.saving + self.driver + self.barrier + self.tail
+        return self.training + self.saving + self.compiling + self.driver + self.barrier + self.tail
 
     def share(self, seconds: float) -> float:
         """Return a share of the presence; 0 if there is none."""
@@ -49,7 +50,7 @@ class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
     ``driver`` are the waits before these jobs and before saving what they had trained. Over all rungs,
-    with the barrier, the tail and the absence, they are a single worker's wall time.
+    with compiling, the barrier, the tail and the absence, they are a single worker's wall time.
     """
 
     rung: int
@@ -82,6 +83,7 @@ def time_shares(timeline: Timeline) -> TimeShares:
     return TimeShares(
         training=float(work.seconds[work.kind == TRAINING].sum()),
         saving=float(work.seconds[work.kind == SAVING].sum()),
+        compiling=float(work.seconds[work.kind == COMPILING].sum()),
         driver=float(work.driver.sum()),
         barrier=float(work.barrier.sum()),
         tail=float(work.tail.sum()),

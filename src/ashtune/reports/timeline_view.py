@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 STATES = {
     "training": "training",
     "saving": "letting go and saving",
+    "compiling": "compiling programs",
     "driver": "waiting for the driver",
     "barrier": "waiting at a barrier",
     "tail": "idle tail",
@@ -27,6 +28,8 @@ def time_shares_table(timeline: Timeline) -> "Table":
     table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
     for name, words in STATES.items():
         seconds = getattr(shares, name)
+        if name == "compiling" and not seconds:
+            continue  # of no concern where nothing is compiled
         table.add_row(words, _short_text(seconds), share_text(shares.share(seconds)))
     return table
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank
+from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import TRAINING, Work
+from ashtune.reports.timeline_rows import COMPILING, SAVING, TRAINING, Work
 from ashtune.reports.timeline_times import seconds_within
 from ashtune.reports.timeline_view import STATES, running_time, unit_of_time
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 STRETCHES = 160
-COLORS = {"training": BLUE, "saving": GREEN, "driver": ORANGE, "barrier": RED, "tail": GREY}
+COLORS = {
+    "training": BLUE, "saving": GREEN, "compiling": PURPLE, "driver": ORANGE, "barrier": RED, "tail": GREY,
+}  # fmt: skip
 
 
 def utilisation_figure(timeline: Timeline) -> "Figure":
@@ -34,6 +36,8 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
     edges = np.linspace(first, now, STRETCHES + 1)
     presence = seconds_within(work.joined, work.left, edges)
     for name, (begin, end) in _states(work).items():
+        if name == "compiling" and not len(begin):
+            continue
         seconds = seconds_within(begin, end, edges)
         share = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0)
         figure.add_bar(
@@ -49,10 +53,10 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
 
 def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
     """Return when each stretch of each state began and ended."""
-    trains, ordered = work.kind == TRAINING, work.begin - work.driver
+    ordered = work.begin - work.driver
+    kinds = {"training": TRAINING, "saving": SAVING, "compiling": COMPILING}
     return {
-        "training": (work.begin[trains], work.end[trains]),
-        "saving": (work.begin[~trains], work.end[~trains]),
+        **{name: (work.begin[work.kind == kind], work.end[work.kind == kind]) for name, kind in kinds.items()},
         "driver": (ordered, work.begin),
         "barrier": (ordered - work.barrier, ordered),
         "tail": (work.left - work.tail, work.left),

@@ -10,7 +10,7 @@ Rule 5: what lies between two reports lies between their values; before the firs
 
 import math
 from array import array
-from collections import deque
+from collections import defaultdict, deque
 from statistics import fmean, median
 
 from ashtune.errors import StudyError
@@ -32,7 +32,7 @@ from ashtune.ladder import Ladder
 from ashtune.orders import Order, Release
 from ashtune.reports.reasons import Deaths
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import FAILED, LOST, PAUSED, RESULT, SAVING, Work
+from ashtune.reports.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
 from ashtune.reports.timeline_times import time_shares
 from ashtune.simulation.told import ToldJob, ToldTrial, later_rate
 from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
@@ -116,7 +116,7 @@ class Recorder:
         shares = time_shares(timeline)
         timing = Timing(
             starts=tuple(sorted(self._starts)[: max(1, shares.places)]),
-            handover=shares.driver / len(jobs),
+            handover=(shares.driver + shares.compiling) / len(jobs),
             save=fmean(self._saves) if self._saves else 0.0,
             warmup=warmup,
         )
@@ -134,15 +134,20 @@ class Recorder:
     def _take_waits(self, work: Work) -> None:
         """Note what passed around each job, to the microsecond: a replay of the same study is then the same study.
 
-        A trial's rows follow each other as its jobs did.
+        A trial's rows follow each other as its jobs did. What a worker compiled before a job is part of its wait.
         """
         import numpy as np
 
         waiting = [deque(trial.jobs) for trial in self._told]
         order = np.argsort(work.end, kind="stable")
-        columns = (work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
+        columns = (work.lane, work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
         rows = zip(*(column[order].tolist() for column in columns), strict=True)
-        for trial, rung, kind, ending, driver, seconds in rows:
+        compiling: dict[int, float] = defaultdict(float)
+        for lane, trial, rung, kind, ending, waited, seconds in rows:
+            if kind == COMPILING:
+                compiling[lane] += waited + seconds
+                continue
+            driver = waited + compiling.pop(lane, 0.0)
             if trial >= len(waiting):
                 continue  # given out, and never heard of
             if kind == SAVING:
