@@ -2,9 +2,9 @@
 
 The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
 number that a dry run takes (``sizing()``) and the one that a study comes to for full packs, of 1, 4, 16 ... up to what
-fits the second cache ("learnt"). Operations are those of the matrix products, 6 m k n a layer and step (4 for the
-first, whose input has no gradient); "BLAS" is numpy's product of the same shapes in float32, one after another,
-in the same run. Then the trials of a study as lanes against the same trials trained alone: by trial the largest
+fits the second cache ("learnt"). Operations are those of the matrix products of an epoch, all of whose time is measured: 6 m k n a
+layer and step (4 for the first, whose input has no gradient), 2 m k n a layer of the evaluation; "BLAS" is numpy's
+product of the same shapes in float32, one after another, in the same run. Then the trials of a study as lanes against the same trials trained alone: by trial the largest
 relative difference of loss and accuracy at any epoch, and how many promotions they would change. Trials at the edge of
 divergence amplify the rounding of one epoch in the next, without end: in float64 too. "fixed" is alone in a program of
 as many lanes (``lanes=`` of a study), the others empty.
@@ -67,6 +67,11 @@ def products(width: int, depth: int, batch: int) -> list[tuple[int, int, int]]:
     return found
 
 
+def forward(width: int, depth: int, images: int) -> list[tuple[int, int, int]]:
+    """Return (m, k, n) of the matrix products of an evaluation."""
+    return [(images, below, above) for below, above in pairwise([64, *[width] * depth, 10])]
+
+
 def blas_seconds(shapes: list[tuple[int, int, int]]) -> float:
     """Return what numpy takes for these products, one after another."""
     chance = np.random.default_rng(0)
@@ -96,11 +101,10 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     seconds = fastest_of(runs, TURN_SECONDS)  # type: ignore[arg-type]
     best = min(seconds, key=lambda count: seconds[count])
     learnt = min(sizes, key=lambda count: seconds[count])
-    shapes = products(width, depth, batch)
-    flops = 2 * sum(m * k * n for m, k, n in shapes)
-    blas = flops / blas_seconds(shapes)
-    steps = 1200 / batch
-    chosen = flops * steps / seconds[sizing.lanes]
+    parts = [(1200 / batch, products(width, depth, batch)), (1, forward(width, depth, 597))]
+    flops = sum(times * 2 * m * k * n for times, shapes in parts for m, k, n in shapes)
+    blas = flops / sum(times * blas_seconds(shapes) for times, shapes in parts)
+    chosen = flops / seconds[sizing.lanes]
     return [
         f"{width} x {depth}, {batch}",
         sizing.lanes,
