@@ -2,12 +2,13 @@
 
 The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
 number that a dry run takes (``sizing()``) and the one that a study comes to for full packs, of 1, 4, 16 ... up to what
-fits the second cache ("learnt"). Operations are those of the matrix products of an epoch, all of whose time is measured: 6 m k n a
-layer and step (4 for the first, whose input has no gradient), 2 m k n a layer of the evaluation; "BLAS" is numpy's
-product of the same shapes in float32, one after another, in the same run. Then the trials of a study as lanes against the same trials trained alone: by trial the largest
-relative difference of loss and accuracy at any epoch, and how many promotions they would change. Trials at the edge of
-divergence amplify the rounding of one epoch in the next, without end: in float64 too. "fixed" is alone in a program of
-as many lanes (``lanes=`` of a study), the others empty.
+fits the second cache ("learnt"). Operations are those of the matrix products of an epoch, all of whose time is
+measured: 6 m k n a layer and step (4 for the first, whose input has no gradient), 2 m k n a layer of the evaluation;
+"BLAS" is numpy's product of the same shapes in float32, one after another, in the same run. Then the trials of a study
+as lanes against the same trials trained alone: by trial the largest relative difference of loss and accuracy at any
+epoch, and how many promotions they would change. Trials at the edge of divergence amplify the rounding of one epoch in
+the next, without end: in float64 too. "fixed" is alone in a program of as many lanes (``lanes=`` of a study), the
+others empty.
 
 Claims: >= 60 % of BLAS at the chosen number; it and the learnt one are within 10 % of the best; 1e-9 in float64.
 

@@ -155,9 +155,9 @@ class PlacesChanged(_Fact, frozen=True):
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program of so many ``lanes``, or waited for another that did; no job counts that time.
+    """A worker compiled a program of so many ``lanes``, or waited for another that did, and loaded it.
 
-    ``shape`` names the static hyperparameters.
+    No job counts that time. ``shape`` names the static hyperparameters.
     """
 
     worker: WorkerId

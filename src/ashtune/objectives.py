@@ -3,6 +3,7 @@
 import inspect
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,5 +60,9 @@ def name_of(objective: Callable[..., Any]) -> str:
 
 
 def _file_of(objective: Callable[..., Any]) -> str:
-    code = getattr(inspect.unwrap(objective), "__code__", None)
-    return os.path.abspath(code.co_filename) if code and os.path.exists(code.co_filename) else ""
+    function = inspect.unwrap(objective)
+    if isinstance(function, type):
+        file = getattr(sys.modules.get(function.__module__), "__file__", None) or ""
+    else:
+        file = getattr(getattr(function, "__code__", None), "co_filename", "")
+    return os.path.abspath(file) if os.path.exists(file) else ""

@@ -46,6 +46,30 @@ train = ashtune.fused(
     steps.init, step, evaluate, train=np.ones(8), validation=np.ones(2), batch_size=4
 )
 """
+TORCH_TRAIN = """\
+import ashtune
+import neighbour
+import numpy as np
+import torch
+
+space = {"learning_rate": (0.0, 1.0)}
+
+
+class Net(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.layer = neighbour.Layer()
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+data = (np.ones((8, 1), np.float32),)
+train = ashtune.fused_torch(
+    Net, train=data, validation=data, batch_size=4, loss=lambda outputs: outputs.mean(),
+    evaluate=lambda outputs: {"score": outputs.mean()},
+)
+"""
 RUN = ["--metric", "score", "--mode", "max", "--trials", "8", "--max-resource", "4", "--workers", "2"]
 
 
@@ -211,12 +235,18 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
 
 
-def test_a_fused_study_too_resumes_from_anywhere_though_its_file_imports_a_neighbour(home: Path) -> None:
-    pytest.importorskip("jax", reason="JAX is not installed")
+@pytest.mark.parametrize(("library", "text"), [("jax", FUSED_TRAIN), ("torch", TORCH_TRAIN)])
+def test_a_fused_study_too_resumes_from_anywhere_though_its_file_imports_a_neighbour(
+    home: Path, library: str, text: str
+) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
     package = home / "package"
     package.mkdir()
+    (package / "neighbour.py").write_text(
+        "import torch\n\n\nclass Layer(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(1, 1)\n"
+    )
     (package / "steps.py").write_text("def init(key, config):\n    return 0.0 * config['x']\n")
-    (package / "fused_train.py").write_text(FUSED_TRAIN)
+    (package / "fused_train.py").write_text(text)
     ran = ashtune(home, "run", "package/fused_train.py:train", *RUN, "--directory", "s", "--quiet")
     assert ran.returncode == 0, ran.stderr
     resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")

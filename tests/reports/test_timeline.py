@@ -322,6 +322,10 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     ]
     shares = time_shares(timeline)
     assert (shares.compiling, shares.training, shares.driver, shares.presence) == (2.5, 1.0, 0.5, 4.0)
+    waited = [BEGAN, WorkerJoined(1.0, W), WorkerJoined(1.0, V), train(V, B), finished(100.0, V, B, 0, 99.0)]
+    compiled = [train(W, A), ProgramCompiled(104.0, worker=W, seconds=2.0, lanes=1, shape={})]
+    late = time_shares(timeline_of([*waited, *compiled, finished(105.0, W, A, 0, 1.0)]))
+    assert (late.barrier, late.compiling, late.driver) == (99.0, 2.0, 2.0), "what came before the order is a barrier"
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
     (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
     assert line.split()[-2:] == ["62", "%"]

@@ -178,3 +178,16 @@ def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
     (trace,) = found.traces().trials
     assert trace.jobs[0, 1].wait == pytest.approx(2.5)
     assert trace.clock == [1.0]
+
+
+def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
+    found = recorder()
+    found.saw(TrialStarted(0.5, TrialId(0), {}))
+    found.saw(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
+    found.saw(TrialStarted(1.5, TrialId(1), {}))
+    found.saw(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.saw(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
+    found.saw(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
+    first, second = found.traces().trials
+    assert first.releases == {1: pytest.approx(0.5)}
+    assert second.jobs[0, 1].wait == pytest.approx(2.5)

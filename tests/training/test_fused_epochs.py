@@ -19,7 +19,7 @@ def recipe() -> Recipe:
     import jax.numpy as jnp
 
     def step(weights: Any, batch: Any, config: Mapping[str, Any]) -> Any:
-        return weights - config["rate"] * (batch.T @ (batch @ weights)), {}
+        return weights - config["rate"].astype(weights.dtype) * (batch.T @ (batch @ weights)), {}
 
     return Recipe(
         init=lambda key, config: jnp.ones((WIDTH, WIDTH)),

@@ -49,6 +49,7 @@ def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -
     sizes = Sizes(16)
     assert sizes.choose(3, 1, {4, 16}.__contains__) == 4, "the fewest, as no number is filled"
     assert sizes.choose(5, 1, {1, 4, 16}.__contains__) == 4
+    assert sizes.choose(3, 1, {16}.__contains__) == 1, "most of its lanes would be empty"
     sizes.trained(1, 1.0e-3)
     assert sizes.choose(16, 1) == 1
     assert sizes.choose(16, 1, {16}.__contains__) == 16

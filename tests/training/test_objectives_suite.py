@@ -27,7 +27,7 @@ FUNCTIONS = """
     import sys
     import ashtune
 
-    PAUSE = float(os.environ.get("PAUSE", "0"))  # so that there is time to kill
+    PAUSE = float(os.environ.get("PAUSE", "0"))  # about so many seconds an epoch takes, so that there is time to kill
     space = {"learning_rate": (0.01, 0.3), "width": [2, 3]}
 
 
@@ -61,12 +61,18 @@ FUNCTIONS = """
         return ashtune.fused(
             init=lambda key, config: (jnp.zeros(()), jnp.float32(config["width"])),
             step=step,
-            evaluate=lambda state, data: {"loss": ((data * state[0] - state[1] * data) ** 2).mean()},
-            train=x, validation=x, batch_size=16, static=["width"], **more,
+            evaluate=lambda state, data: {
+                "loss": ((data[0] * state[0] - state[1] * data[0]) ** 2).mean(),
+                "idle": jnp.sin(data[1] + state[0]).sum(),
+            },
+            train=x, validation=(x[None], np.zeros((1, 1 + int(PAUSE * 2e8)), np.float32)), batch_size=16,
+            static=["width"], **more,
         )
 
 
     def fused_torch():
+        import time
+
         import numpy as np
         import torch
 
@@ -82,10 +88,14 @@ FUNCTIONS = """
         def squares(outputs):
             return (outputs ** 2).mean()
 
+        def evaluate(outputs):
+            time.sleep(4 * PAUSE)  # several are evaluated together
+            return {"loss": squares(outputs)}
+
         x = np.linspace(-1, 1, 16, dtype=np.float32)
         return ashtune.fused_torch(
             Slope, train=(x,), validation=(x,), batch_size=16, static=["width"],
-            loss=squares, evaluate=lambda outputs: {"loss": squares(outputs)},
+            loss=squares, evaluate=evaluate,
         )
 
 

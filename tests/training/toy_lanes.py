@@ -19,6 +19,7 @@ class ToyProgram:
     compile_seconds = 0.0
     is_at_another = False
     is_there = False
+    is_built_here = True
 
     def __init__(self, calls: list[tuple[Static, int, int, int]], static: Static, lanes: int) -> None:
         self.lanes = lanes

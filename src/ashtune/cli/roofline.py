@@ -39,7 +39,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     step = parser.add_argument_group("the step")
     step.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
-    step.add_argument("--study", metavar="DIR", help="a study's network, alone and as lanes; kept in DIR")
+    step.add_argument(
+        "--study", metavar="DIR", help="a study's network, alone and as lanes; kept in DIR unless --keep names another"
+    )
     step.add_argument("--flops", type=float, metavar="N", help="floating-point operations of a step")
     step.add_argument("--bytes", type=float, metavar="N", help="bytes that it reads and writes")
     step.add_argument("--seconds", type=float, metavar="S", help="what it takes")

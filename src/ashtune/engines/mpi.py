@@ -16,7 +16,6 @@ import msgspec
 from ashtune.engines.assigning import assignment_of
 from ashtune.engines.copies import Copies
 from ashtune.engines.courier import Courier
-from ashtune.engines.hand import Hand
 from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
 from ashtune.engines.patience import Patience, Rhythm
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
@@ -24,6 +23,7 @@ from ashtune.engines.processes import Said
 from ashtune.engines.reception import Reception
 from ashtune.engines.vigil import Vigil
 from ashtune.engines.wastebasket import Wastebasket
+from ashtune.engines.workload import Workload
 from ashtune.engines.world import World
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import (
@@ -89,7 +89,8 @@ class MpiWorkers:
         self._next_roll_call = began
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
-        self._hands: dict[WorkerId, Hand[Train]] = {}
+        self._workloads: dict[WorkerId, Workload[Train]] = {}
+        self._suspects: set[TrialId] = set()  # trained together with others by a worker that died
         self._copies = Copies(self._send_checkpoint)
         self._ranks = world.ranks[:workers]
         if not self._ranks:
@@ -140,10 +141,13 @@ class MpiWorkers:
         if isinstance(order, Train):
             if self._waste:
                 self._waste.empty_of(order.trial)
-            self._hands[order.worker].take(order)
+            self._workloads[order.worker].take(order)
             if self._opening.carries_checkpoints and order.start and not order.in_place:
                 self._copies.want(rank, order.trial, order.start)
-            self._post.put(rank, assignment_of(order, self._configurations))
+            assignment = assignment_of(order, self._configurations)
+            if order.trial in self._suspects:
+                assignment = msgspec.structs.replace(assignment, alone=True)
+            self._post.put(rank, assignment)
         else:
             self._post.put(rank, order)
 
@@ -203,7 +207,7 @@ class MpiWorkers:
                     case Unable(reason=reason):
                         self._do_without(rank, reason)
                     case Alone(worker=worker, trial=trial):
-                        self._hands[worker].begin_alone(trial)
+                        self._workloads[worker].begin_alone(trial)
                     case _ if self._is_expected(letter):
                         for event in self._reception.take_all([letter], self._moment):
                             self._note(rank, event)
@@ -215,7 +219,7 @@ class MpiWorkers:
         """Whether the end of a job is that of one that was given to this worker, and not given back since."""
         match letter:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                return letter.trial in self._hands.get(letter.worker, ())
+                return letter.trial in self._workloads.get(letter.worker, ())
             case _:
                 return True
 
@@ -225,22 +229,27 @@ class MpiWorkers:
             case WorkerJoined(worker=worker):
                 self._worker_at[rank] = worker
                 self._rank_of[worker] = rank
-                self._hands[worker] = Hand()
+                self._workloads[worker] = Workload()
             case PlacesChanged(worker=worker, together=together):
-                self._hands[worker].trains_together |= together
+                self._workloads[worker].trains_together |= together
             case WorkerLost(worker=worker):
-                self._hands.pop(worker, None)
+                if (workload := self._workloads.pop(worker, None)) is not None:
+                    self._suspects.update(workload.suspects)
                 self._rank_of.pop(worker, None)
                 self._worker_at.pop(rank, None)
             case TrialReleased():
                 self._note_copy(rank, event)
             case JobFinished() | JobPaused():
-                self._hands[event.worker].end(event.trial)
+                self._end_job(event.worker, event.trial)
                 self._note_copy(rank, event)
             case JobFailed() | TrialWithdrawn():
-                self._hands[event.worker].end(event.trial)
+                self._end_job(event.worker, event.trial)
             case _:
                 pass
+
+    def _end_job(self, worker: WorkerId, trial: TrialId) -> None:
+        self._workloads[worker].end(trial)
+        self._suspects.discard(trial)
 
     def _note_copy(self, rank: int, event: JobFinished | JobPaused | TrialReleased) -> None:
         if event.checkpoint is not None and self._opening.carries_checkpoints:
@@ -279,7 +288,9 @@ class MpiWorkers:
         if worker is None:
             return
         del self._rank_of[worker]
-        job = self._hands.pop(worker).to_blame
+        workload = self._workloads.pop(worker)
+        self._suspects.update(workload.suspects)
+        job = workload.to_blame
         is_to_blame = job is not None and not self._opening.is_isolated
         events.append(
             WorkerLost(

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from ashtune.engines.frames import FrameWriter
-from ashtune.engines.hand import Hand
 from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
+from ashtune.engines.workload import Workload
 from ashtune.errors import ObjectiveError
 from ashtune.events import PlacesChanged, ProgramCompiled, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId, WorkerId
@@ -59,7 +59,7 @@ class Processes:
         self._poll = select.poll()
         self._by_file: dict[int, WorkerProcess] = {}
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
-        self._hands: dict[WorkerId, Hand[Assignment]] = {}
+        self._workloads: dict[WorkerId, Workload[Assignment]] = {}
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
         self._suspects: set[TrialId] = set()  # trained together with others by a worker that died
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
@@ -98,7 +98,7 @@ class Processes:
         if isinstance(message, Assignment):
             if message.trial in self._suspects:
                 message = msgspec.structs.replace(message, alone=True)
-            self._hands[worker].take(message)
+            self._workloads[worker].take(message)
             self._since.setdefault(worker, self._moment)
         elif isinstance(message, Release):
             self._saving[worker] = self._moment
@@ -137,7 +137,7 @@ class Processes:
         process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", environment)
         self._by_worker[worker] = process
         self._by_file[process.file] = process
-        self._hands[worker] = Hand()
+        self._workloads[worker] = Workload()
         self._poll.register(process.file, select.POLLIN)
         process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
 
@@ -170,22 +170,22 @@ class Processes:
                 self._saving.pop(process.worker, None)
                 self._begin_next(process.worker)
             case PlacesChanged(together=together):
-                self._hands[process.worker].trains_together |= together
+                self._workloads[process.worker].trains_together |= together
             case Alone(trial=trial):
-                self._hands[process.worker].begin_alone(trial)
+                self._workloads[process.worker].begin_alone(trial)
             case Broken(failure=failure):
                 self._end_job(process.worker, failure.trial if failure else None)
             case _:
                 self._end_job(process.worker, message.trial)
 
     def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
-        if self._hands[worker].end(trial) and trial is not None:
+        if self._workloads[worker].end(trial) and trial is not None:
             self._suspects.discard(trial)
         self._begin_next(worker)
 
     def _begin_next(self, worker: WorkerId) -> None:
         """The time of the job that has waited longest begins now, if there is one."""
-        if self._hands[worker]:
+        if self._workloads[worker]:
             self._since[worker] = self._moment
         else:
             self._since.pop(worker, None)
@@ -218,11 +218,10 @@ class Processes:
         self._poll.unregister(process.file)
         del self._by_file[process.file], self._by_worker[worker]
         how = process.end()
-        hand = self._hands.pop(worker)
+        workload = self._workloads.pop(worker)
         self._since.pop(worker, None)
-        if hand.trains_together and len(hand) > 1:
-            self._suspects.update(hand)
-        job = None if self._saving.pop(worker, None) is not None else hand.to_blame
+        self._suspects.update(workload.suspects)
+        job = None if self._saving.pop(worker, None) is not None else workload.to_blame
         said: list[Said] = [
             WorkerLost(
                 time=0,

@@ -177,7 +177,8 @@ class Timeline:
         """A worker compiled a program; what it trained with it is still to be heard of."""
         hand = self._hands.get(event.worker)
         if hand is not None:
-            self._add(hand, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=hand.free)
+            ordered = next((given for given, _ in hand.ordered.values()), None)
+            self._add(hand, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
 
     def _add(
         self, hand: Hand, trial: TrialId, what: tuple[int, int, int], *, seconds: float, ordered: float | None

@@ -143,11 +143,10 @@ class Recorder:
         columns = (work.lane, work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
         rows = zip(*(column[order].tolist() for column in columns), strict=True)
         compiling: dict[int, float] = defaultdict(float)
-        for lane, trial, rung, kind, ending, waited, seconds in rows:
+        for lane, trial, rung, kind, ending, driver, seconds in rows:
             if kind == COMPILING:
-                compiling[lane] += waited + seconds
+                compiling[lane] += driver + seconds
                 continue
-            driver = waited + compiling.pop(lane, 0.0)
             if trial >= len(waiting):
                 continue  # given out, and never heard of
             if kind == SAVING:
@@ -156,7 +155,7 @@ class Recorder:
                 job = waiting[trial].popleft()
                 if ending == LOST:
                     job.seconds = seconds
-                job.wait = max(0.0, driver + seconds - job.seconds)
+                job.wait = max(0.0, compiling.pop(lane, 0.0) + driver + seconds - job.seconds)
 
     def _of(self, trial: TrialId) -> ToldTrial:
         while trial >= len(self._told):

@@ -70,7 +70,7 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
         bytes_moved=bytes_moved,
         seconds=fastest(lambda: jax.block_until_ready(compiled(*arguments))),
         source=BY_XLA,
-        dtype=_dtype(jax.tree.leaves(arguments)),
+        dtype=dtype_of(jax.tree.leaves(arguments)),
     )
 
 
@@ -118,7 +118,7 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         bytes_moved=traffic.bytes_moved,
         seconds=fastest(run),
         source=BY_TORCH,
-        dtype=_dtype(traffic.tensors),
+        dtype=dtype_of(traffic.tensors),
         cores=torch.get_num_threads(),
     )
 
@@ -169,7 +169,7 @@ def _counted(function: Callable[..., Any], arguments: Sequence[Any], name: str) 
     )
 
 
-def _dtype(arrays: Sequence[Any]) -> str:
+def dtype_of(arrays: Sequence[Any]) -> str:
     """Return the type of number of the first array of floating point, as numpy calls it."""
     names = [str(getattr(array, "dtype", "")).removeprefix("torch.") for array in arrays]
     return next((name for name in names if "float" in name), "float32")

@@ -216,7 +216,7 @@ class FusedBench:
             state, found = program.train(state, numbers, trained, stop)
             seconds = time.perf_counter() - began - (program.compile_seconds - before)
             if program.compile_seconds > told:
-                self._tell_compiled(static, program.lanes, program.compile_seconds - told)
+                self._tell_compiled(static, program, program.compile_seconds - told)
                 told = program.compile_seconds
             programs.trained(static, program.lanes, seconds / (stop - trained))
             self._report(lanes, found, trained, seconds)
@@ -234,10 +234,13 @@ class FusedBench:
                 else:
                     lane.writer.abandon()
 
-    def _tell_compiled(self, static: Static, lanes: int, seconds: float) -> None:
-        self._programs.compiled(static, seconds)
+    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
+        if program.is_built_here:  # what loading takes is not the price of another
+            self._programs.compiled(static, seconds)
         worker = self._setup.worker
-        self._desk.send(ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(static)))
+        self._desk.send(
+            ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=program.lanes, shape=dict(static))
+        )
 
     def _keep_state(self, lane: Lane, state: State, trained: int) -> None:
         lane.state, lane.trained, lane.is_saved = state, trained, False

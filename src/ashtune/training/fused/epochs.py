@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from ashtune.training.counting import compiled_costs
+from ashtune.training.counting import compiled_costs, dtype_of
 from ashtune.training.fused.beginning import Beginning
-from ashtune.training.fused.program import on_device
-from ashtune.training.fused.recipe import Recipe, State, Static
+from ashtune.training.fused.program import lane_arrays, on_device
+from ashtune.training.fused.recipe import Data, Recipe, State, Static
 from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.roofline import Step
 
@@ -38,8 +38,9 @@ def count_epochs(recipe: Recipe, static: Static, numbers: Mapping[str, float], s
         numbers: The others.
         seed: As that of the study.
     """
-    sizing = choose_lanes(recipe, static, numbers, seed=seed)
-    counter = _Counter(recipe, static, numbers, seed)
+    data = on_device((recipe.train, recipe.validation))
+    sizing = choose_lanes(recipe, static, numbers, seed=seed, data=data)
+    counter = _Counter(recipe, static, numbers, seed, data)
     return Epochs(
         steps=[counter.epoch(lanes, sizing.seconds[lanes] * lanes) for lanes in sorted({1, sizing.lanes})],
         sizing=sizing,
@@ -47,13 +48,15 @@ def count_epochs(recipe: Recipe, static: Static, numbers: Mapping[str, float], s
 
 
 class _Counter:
-    def __init__(self, recipe: Recipe, static: Static, numbers: Mapping[str, float], seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, static: Static, numbers: Mapping[str, float], seed: int, data: tuple[Data, Data]
+    ) -> None:
         self._recipe = recipe
         self._static = dict(static)
         self._numbers = numbers
         self._beginning = Beginning(recipe, static, seed)
         self._batch = recipe.examples_a_batch(static)
-        self._train, self._validation = on_device((recipe.train, recipe.validation))
+        self._train, self._validation = data
 
     def epoch(self, lanes: int, seconds: float) -> Step:
         """Return an epoch of so many lanes that takes so many seconds."""
@@ -70,7 +73,7 @@ class _Counter:
             bytes_moved=sum(times * moved for times, _, moved in costs),
             seconds=seconds,
             source=SOURCE,
-            dtype=_dtype(states),
+            dtype=dtype_of(jax.tree.leaves(states)),
             cores=1,
             each="an epoch",
         )
@@ -78,23 +81,20 @@ class _Counter:
     def _step(self, states: State, size: int) -> tuple[float, float]:
         import jax
 
+        lanes = len(jax.tree.leaves(states)[0])
         batch = jax.tree.map(lambda array: array[:size], self._train)
-        config = {**self._static, **self._numbers}
-        return _costs(lambda state, batch: self._recipe.step(state, batch, config), states, batch)
+        step = jax.vmap(
+            lambda state, batch, lane: self._recipe.step(state, batch, {**self._static, **lane}), in_axes=(0, None, 0)
+        )
+        return _costs(step, states, batch, lane_arrays([self._numbers] * lanes))
 
     def _evaluation(self, states: State, _: int) -> tuple[float, float]:
-        return _costs(self._recipe.evaluate, states, self._validation)
+        import jax
+
+        return _costs(jax.vmap(self._recipe.evaluate, in_axes=(0, None)), states, self._validation)
 
 
-def _costs(function: Callable[..., Any], states: State, shared: Any) -> tuple[float, float]:
-    """Return operations and bytes of a function over lanes that share an argument."""
+def _costs(function: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
     import jax
 
-    return compiled_costs(jax.jit(jax.vmap(function, in_axes=(0, None))).lower(states, shared).compile())
-
-
-def _dtype(states: State) -> str:
-    import jax
-
-    names = [str(leaf.dtype) for leaf in jax.tree.leaves(states)]
-    return next((name for name in names if "float" in name), "float32")
+    return compiled_costs(jax.jit(function).lower(*arguments).compile())

@@ -12,6 +12,7 @@ class Program(Protocol):
 
     lanes: int
     compile_seconds: float
+    is_built_here: bool
 
     @property
     def is_at_another(self) -> bool:

@@ -13,8 +13,8 @@ from time import perf_counter
 import msgspec
 
 from ashtune.training.caches import caches
-from ashtune.training.fused.program import LanesProgram
-from ashtune.training.fused.recipe import Recipe, Static
+from ashtune.training.fused.program import LanesProgram, on_device
+from ashtune.training.fused.recipe import Data, Recipe, Static
 
 MOST_LANES = 256
 TURNS = 8
@@ -39,7 +39,13 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_lanes(
-    recipe: Recipe, static: Static, lane: Mapping[str, float], *, cache_bytes: int | None = None, seed: int = 0
+    recipe: Recipe,
+    static: Static,
+    lane: Mapping[str, float],
+    *,
+    cache_bytes: int | None = None,
+    seed: int = 0,
+    data: tuple[Data, Data] | None = None,
 ) -> Sizing:
     """Return how many lanes a program should have. Compiles a handful of programs.
 
@@ -49,9 +55,11 @@ def choose_lanes(
         lane: The numbers of a typical lane: all that are tried train the same.
         cache_bytes: Of a core's second cache; this machine's by default.
         seed: As that of the study, so that its programs are found in JAX's cache.
+        data: The recipe's where JAX computes, if they are there already.
     """
     cache = cache_bytes or _second_cache()
-    programs = {lanes: LanesProgram(recipe, static, lanes, seed) for lanes in (1, 2)}
+    data = on_device((recipe.train, recipe.validation)) if data is None else data
+    programs = {lanes: LanesProgram(recipe, static, lanes, seed, data=data) for lanes in (1, 2)}
     runs = {lanes: _run(program, lane) for lanes, program in programs.items()}
     bytes_a_lane = max(1, programs[2].bytes - programs[1].bytes)
     tried = around(max(1, cache // bytes_a_lane))
@@ -59,7 +67,7 @@ def choose_lanes(
     while tried:
         for lanes in tried:
             if lanes not in programs:
-                programs[lanes] = LanesProgram(recipe, static, lanes, seed)
+                programs[lanes] = LanesProgram(recipe, static, lanes, seed, data=data)
                 runs[lanes] = _run(programs[lanes], lane)
         seconds = fastest_of(runs, TURN_SECONDS)
         tried = beyond(seconds)

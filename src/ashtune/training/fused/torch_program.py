@@ -41,6 +41,7 @@ class TorchLanesProgram:
     ) -> None:
         self.lanes = lanes
         self.compile_seconds = 0.0
+        self.is_built_here = True
         self._optimizer = recipe.optimizer
         self._seed = seed
         self._shape = shape or TorchShape(recipe, static, seed)

@@ -27,7 +27,7 @@ class Given(Protocol):
 J = TypeVar("J", bound=Given)
 
 
-class Hand(Generic[J]):
+class Workload(Generic[J]):
     """The jobs that a worker has."""
 
     def __init__(self) -> None:
@@ -57,14 +57,19 @@ class Hand(Generic[J]):
         self._alone = trial
 
     def end(self, trial: TrialId | None) -> bool:
-        """A job has ended; return whether it was in this hand."""
+        """A job has ended; return whether it was among them."""
         if trial == self._alone:
             self._alone = None
         return trial is not None and self._jobs.pop(trial, None) is not None
 
     @property
+    def suspects(self) -> tuple[TrialId, ...]:
+        """The trials that have to be trained alone from now on if the worker dies now: one of them may be to blame."""
+        return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
+
+    @property
     def to_blame(self) -> J | None:
         """The job to blame if the worker dies now."""
-        if self.trains_together and len(self._jobs) > 1:
+        if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
