@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune.engines.workload import Workload
+from ashtune.engines.workload import Workload, Workloads
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Train
 
@@ -53,3 +53,18 @@ def test_one_that_is_trained_alone_is_to_blame_as_long_as_it_is_trained(ends: in
     workload.begin_alone(TrialId(2))
     workload.end(TrialId(ends))
     assert blamed(workload) == (2 if ends == 0 else None)
+
+
+def test_trials_trained_together_by_a_worker_that_died_are_alone_until_they_have_ended() -> None:
+    first, second = WorkerId(0), WorkerId(1)
+    workloads = Workloads[Train]()
+    for worker in (first, second):
+        workloads.join(worker)
+        workloads[worker].trains_together = True
+    assert [workloads.give(first, job(trial)) for trial in (3, 4)] == [False, False]
+    assert blamed(workloads.lose(first)) is None
+    assert not workloads.has(first, TrialId(3))
+    assert blamed(workloads.lose(first)) is None, "it was gone before"
+    assert [workloads.give(second, job(trial)) for trial in (3, 4, 5)] == [True, True, False]
+    workloads.end(second, TrialId(3))
+    assert [workloads.give(second, job(trial)) for trial in (3, 4)] == [False, True]

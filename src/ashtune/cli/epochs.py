@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 
 from ashtune.objectives import NAME
-from ashtune.training.objective import load
+from ashtune.training.loading import load_objective
 
 
 def main(directory: str, configuration: str) -> None:
     """Print the epochs."""
     with contextlib.redirect_stdout(sys.stderr):  # whatever the user's modules print
-        objective, _ = load(Path(directory, NAME))
+        objective, _ = load_objective(Path(directory, NAME))
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
             sys.exit(f"{directory} does not tune a function made by ashtune.fused")

@@ -63,9 +63,12 @@ def main(given: argparse.Namespace) -> int:
     step = _step(given)
     epochs = study_epochs(Path(given.study)) if given.study else None
     machine = _machine(given)
-    if step is None and epochs is None and given.peak is None:
-        step = demo_step()
-    steps = epochs.steps if epochs is not None else [] if step is None else [step]
+    if epochs is not None:
+        steps = epochs.steps
+    elif step is not None:
+        steps = [step]
+    else:
+        steps = [demo_step()] if given.peak is None else []
     placed = Placed(
         machine=machine,
         placements=[place(step, machine.for_step(step)) for step in steps],

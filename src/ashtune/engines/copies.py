@@ -1,19 +1,25 @@
 """Which ranks have a copy of which checkpoint, where no directory is shared."""
 
-from collections.abc import Callable
+from collections.abc import Container
 
+from ashtune.engines.courier import Courier
+from ashtune.engines.post import Post
 from ashtune.jobs import TrialId
+from ashtune.orders import Discard
+from ashtune.study.checkpoints import FOLDER
 
 
 class Copies:
-    """Sends a checkpoint to a rank once.
+    """Sends each rank the checkpoints that it needs, once, and has all copies deleted.
 
     Args:
-        send: Sends the checkpoint of a trial at a resource to a rank.
+        post: Carries them.
+        courier: Of the study's directory, where the driver has its own.
     """
 
-    def __init__(self, send: Callable[[int, TrialId, int], None]) -> None:
-        self._send = send
+    def __init__(self, post: Post, courier: Courier) -> None:
+        self._post = post
+        self._courier = courier
         self._ranks: dict[tuple[TrialId, int], set[int]] = {}
 
     def saved(self, rank: int, trial: TrialId, resource: int) -> None:
@@ -25,8 +31,10 @@ class Copies:
         ranks = self._ranks.setdefault((trial, resource), set())
         if rank not in ranks:
             ranks.add(rank)
-            self._send(rank, trial, resource)
+            self._post.put(rank, self._courier.parcels(f"{FOLDER}/{trial}.{resource}"))
 
-    def delete(self, trial: TrialId, resource: int) -> list[int]:
-        """Forget a checkpoint; return the ranks that have it."""
-        return sorted(self._ranks.pop((trial, resource), ()))
+    def delete(self, order: Discard, present: Container[int]) -> None:
+        """Have a checkpoint deleted by the ranks that have it and are there."""
+        for rank in sorted(self._ranks.pop((order.trial, order.resource), ())):
+            if rank in present:
+                self._post.put(rank, order)

@@ -23,7 +23,7 @@ from ashtune.engines.processes import Said
 from ashtune.engines.reception import Reception
 from ashtune.engines.vigil import Vigil
 from ashtune.engines.wastebasket import Wastebasket
-from ashtune.engines.workload import Workload
+from ashtune.engines.workload import Workloads
 from ashtune.engines.world import World
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import (
@@ -37,9 +37,9 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Order, Train
-from ashtune.study.checkpoints import FOLDER, Checkpoints
+from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Alone, Progress
 
@@ -89,9 +89,8 @@ class MpiWorkers:
         self._next_roll_call = began
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
-        self._workloads: dict[WorkerId, Workload[Train]] = {}
-        self._suspects: set[TrialId] = set()  # trained together with others by a worker that died
-        self._copies = Copies(self._send_checkpoint)
+        self._workloads = Workloads[Train]()
+        self._copies = Copies(world.post, self._courier)
         self._ranks = world.ranks[:workers]
         if not self._ranks:
             raise self._deserted()
@@ -141,11 +140,11 @@ class MpiWorkers:
         if isinstance(order, Train):
             if self._waste:
                 self._waste.empty_of(order.trial)
-            self._workloads[order.worker].take(order)
+            is_suspect = self._workloads.give(order.worker, order)
             if self._opening.carries_checkpoints and order.start and not order.in_place:
                 self._copies.want(rank, order.trial, order.start)
             assignment = assignment_of(order, self._configurations)
-            if order.trial in self._suspects:
+            if is_suspect:
                 assignment = msgspec.structs.replace(assignment, alone=True)
             self._post.put(rank, assignment)
         else:
@@ -219,7 +218,7 @@ class MpiWorkers:
         """Whether the end of a job is that of one that was given to this worker, and not given back since."""
         match letter:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                return letter.trial in self._workloads.get(letter.worker, ())
+                return self._workloads.has(letter.worker, letter.trial)
             case _:
                 return True
 
@@ -229,40 +228,30 @@ class MpiWorkers:
             case WorkerJoined(worker=worker):
                 self._worker_at[rank] = worker
                 self._rank_of[worker] = rank
-                self._workloads[worker] = Workload()
+                self._workloads.join(worker)
             case PlacesChanged(worker=worker, together=together):
                 self._workloads[worker].trains_together |= together
             case WorkerLost(worker=worker):
-                if (workload := self._workloads.pop(worker, None)) is not None:
-                    self._suspects.update(workload.suspects)
+                self._workloads.lose(worker)
                 self._rank_of.pop(worker, None)
                 self._worker_at.pop(rank, None)
             case TrialReleased():
                 self._note_copy(rank, event)
             case JobFinished() | JobPaused():
-                self._end_job(event.worker, event.trial)
+                self._workloads.end(event.worker, event.trial)
                 self._note_copy(rank, event)
             case JobFailed() | TrialWithdrawn():
-                self._end_job(event.worker, event.trial)
+                self._workloads.end(event.worker, event.trial)
             case _:
                 pass
-
-    def _end_job(self, worker: WorkerId, trial: TrialId) -> None:
-        self._workloads[worker].end(trial)
-        self._suspects.discard(trial)
 
     def _note_copy(self, rank: int, event: JobFinished | JobPaused | TrialReleased) -> None:
         if event.checkpoint is not None and self._opening.carries_checkpoints:
             self._copies.saved(rank, event.trial, event.resource)
 
-    def _send_checkpoint(self, rank: int, trial: TrialId, resource: int) -> None:
-        self._post.put(rank, self._courier.parcels(f"{FOLDER}/{trial}.{resource}"))
-
     def _delete(self, order: Discard) -> None:
         self._checkpoints.discard(order.trial, order.resource)
-        for rank in self._copies.delete(order.trial, order.resource):
-            if rank in self._open_to_orders:
-                self._post.put(rank, order)
+        self._copies.delete(order, self._open_to_orders)
 
     def _call_the_roll(self, events: list[Event]) -> None:
         """Give up the ranks that MPI says are dead, or that have been silent for too long."""
@@ -288,9 +277,7 @@ class MpiWorkers:
         if worker is None:
             return
         del self._rank_of[worker]
-        workload = self._workloads.pop(worker)
-        self._suspects.update(workload.suspects)
-        job = workload.to_blame
+        job = self._workloads.lose(worker).to_blame
         is_to_blame = job is not None and not self._opening.is_isolated
         events.append(
             WorkerLost(

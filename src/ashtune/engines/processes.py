@@ -13,7 +13,7 @@ import msgspec
 
 from ashtune.engines.frames import FrameWriter
 from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
-from ashtune.engines.workload import Workload
+from ashtune.engines.workload import Workloads
 from ashtune.errors import ObjectiveError
 from ashtune.events import PlacesChanged, ProgramCompiled, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId, WorkerId
@@ -59,9 +59,8 @@ class Processes:
         self._poll = select.poll()
         self._by_file: dict[int, WorkerProcess] = {}
         self._by_worker: dict[WorkerId, WorkerProcess] = {}
-        self._workloads: dict[WorkerId, Workload[Assignment]] = {}
+        self._workloads = Workloads[Assignment]()
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
-        self._suspects: set[TrialId] = set()  # trained together with others by a worker that died
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
         self.trouble: ObjectiveError | None = None
@@ -96,9 +95,8 @@ class Processes:
         if process is None:
             return
         if isinstance(message, Assignment):
-            if message.trial in self._suspects:
+            if self._workloads.give(worker, message):
                 message = msgspec.structs.replace(message, alone=True)
-            self._workloads[worker].take(message)
             self._since.setdefault(worker, self._moment)
         elif isinstance(message, Release):
             self._saving[worker] = self._moment
@@ -137,7 +135,7 @@ class Processes:
         process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", environment)
         self._by_worker[worker] = process
         self._by_file[process.file] = process
-        self._workloads[worker] = Workload()
+        self._workloads.join(worker)
         self._poll.register(process.file, select.POLLIN)
         process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
 
@@ -179,8 +177,7 @@ class Processes:
                 self._end_job(process.worker, message.trial)
 
     def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
-        if self._workloads[worker].end(trial) and trial is not None:
-            self._suspects.discard(trial)
+        self._workloads.end(worker, trial)
         self._begin_next(worker)
 
     def _begin_next(self, worker: WorkerId) -> None:
@@ -218,9 +215,8 @@ class Processes:
         self._poll.unregister(process.file)
         del self._by_file[process.file], self._by_worker[worker]
         how = process.end()
-        workload = self._workloads.pop(worker)
+        workload = self._workloads.lose(worker)
         self._since.pop(worker, None)
-        self._suspects.update(workload.suspects)
         job = None if self._saving.pop(worker, None) is not None else workload.to_blame
         said: list[Said] = [
             WorkerLost(

@@ -21,8 +21,9 @@ from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk, Dismissed, Tray
+from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.objective import bench_of, load
+from ashtune.training.objective import bench_of
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -73,7 +74,7 @@ def serve(desk: Desk) -> None:
         raise Dismissed
     sys.path[:] = setup.path
     try:
-        objective, file = load(Path(setup.objective))
+        objective, file = load_objective(Path(setup.objective))
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
         desk.send(Broken(setup.worker, reason, traceback.format_exc()))

@@ -1,4 +1,4 @@
-"""What one worker has in hand, and which of it is to blame should the worker die.
+"""What workers have in hand, and which of it is to blame should one of them die.
 
 Rule 1: jobs are done in the order in which they came, but for one that goes on in place, which comes before those that
 wait. So the first has begun and is to blame.
@@ -9,7 +9,7 @@ to train alone.
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from ashtune.jobs import TrialId
+from ashtune.jobs import TrialId, WorkerId
 
 
 class Given(Protocol):
@@ -73,3 +73,38 @@ class Workload(Generic[J]):
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
+
+
+class Workloads(Generic[J]):
+    """The workloads of workers, and the trials that are under suspicion since one of those died."""
+
+    def __init__(self) -> None:
+        self._of: dict[WorkerId, Workload[J]] = {}
+        self._suspects: set[TrialId] = set()
+
+    def __getitem__(self, worker: WorkerId) -> Workload[J]:
+        return self._of[worker]
+
+    def join(self, worker: WorkerId) -> None:
+        """A worker is there, with nothing to do."""
+        self._of[worker] = Workload()
+
+    def give(self, worker: WorkerId, job: J) -> bool:
+        """A worker is given a job; return whether it has to train it alone."""
+        self._of[worker].take(job)
+        return job.trial in self._suspects
+
+    def has(self, worker: WorkerId, trial: TrialId) -> bool:
+        """Whether a worker that is there has a job of a trial."""
+        return trial in self._of.get(worker, ())
+
+    def end(self, worker: WorkerId, trial: TrialId | None) -> None:
+        """A worker's job has ended, if it had one of this trial: the trial is not under suspicion any more."""
+        if self._of[worker].end(trial) and trial is not None:
+            self._suspects.discard(trial)
+
+    def lose(self, worker: WorkerId) -> Workload[J]:
+        """A worker is gone; return what it had in hand, nothing if it was gone before."""
+        workload = self._of.pop(worker, None) or Workload()
+        self._suspects.update(workload.suspects)
+        return workload

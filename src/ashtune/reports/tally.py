@@ -225,10 +225,7 @@ class Tally:
             self.tried += 1
         elif not event.start:
             self.retrained += 1
-        if event.checkpoint is not None:
-            self.saves += 1
-        if event.problem:
-            self.saving_problems.add(event.problem, trial, number)
+        self._saved(event, number)
         loss = self.goal.loss(event.metrics)
         if loss < rung.best_loss or (rung.best is not None and loss == rung.best_loss and trial < rung.best.trial):
             rung.best_loss = loss
@@ -236,18 +233,16 @@ class Tally:
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
-        if event.checkpoint is not None:
-            self.saves += 1
-        if event.problem:
-            self.saving_problems.add(event.problem, event.trial)
+        self._saved(event)
         self._attendance.released(event, self.now)
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
+        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
+        self._reach(event.trial, event.rung)
+        self.rungs[event.rung].seconds += event.seconds
         match event:
             case JobFailed(trial=trial, rung=rung):
-                self._attendance.ended(event.worker, trial, event.seconds, self.now)
-                self.rungs[rung].seconds += event.seconds
                 self._fail(trial, rung, event.reason, event.traceback)
             case JobPaused():
                 self._paused(event)
@@ -255,16 +250,16 @@ class Tally:
                 self._withdraw(event)
 
     def _paused(self, event: JobPaused) -> None:
-        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
-        self._reach(event.trial, event.rung)
         self.broken_off += 1
-        rung = self.rungs[event.rung]
-        rung.seconds += event.seconds
-        rung.epochs += event.resource - event.start
+        self.rungs[event.rung].epochs += event.resource - event.start
+        self._saved(event, event.rung)
+
+    def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
+        """Note what became of saving a trial."""
         if event.checkpoint is not None:
             self.saves += 1
         if event.problem:
-            self.saving_problems.add(event.problem, event.trial, event.rung)
+            self.saving_problems.add(event.problem, event.trial, rung)
 
     def _fail(self, trial: TrialId, number: int, reason: str, traceback: str) -> None:
         self._reach(trial, number)
@@ -274,11 +269,7 @@ class Tally:
         self.failures.add(reason, trial, number, traceback)
 
     def _withdraw(self, event: TrialWithdrawn) -> None:
-        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
-        self._reach(event.trial, event.rung)
-        rung = self.rungs[event.rung]
-        rung.seconds += event.seconds
-        rung.withdrawn += 1
+        self.rungs[event.rung].withdrawn += 1
         self.withdrawn += 1
         if self._arrived[event.trial] >= 0:
             self.tried -= 1

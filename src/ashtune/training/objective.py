@@ -3,8 +3,6 @@
 Rule: an exception of the user's is a message, never the worker's end.
 """
 
-import pickle
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,20 +20,6 @@ from ashtune.training.reports import Reports
 from ashtune.training.trial import Trial
 
 Objective = Callable[[Trial], Any]
-
-
-def load(path: Path) -> tuple[Objective, str]:
-    """Return a study's training function and the file it stands in, whose folder is searched for modules.
-
-    The file is a pickle: what it holds is executed.
-    """
-    file, pickled = pickle.loads(path.read_bytes())
-    folder = str(Path(file).parent) if file else ""
-    if folder and folder not in sys.path:
-        sys.path.append(folder)
-    sys.argv = [file]  # not this process's own arguments
-    objective: Objective = pickle.loads(pickled)
-    return objective, file
 
 
 class Bench(Protocol):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 GAIN = 0.8
 """What twice as many lanes are guessed to need for each, of what half of them does: as on four shapes of the demo's
 network (0.78, 0.62, 0.58 and 0.53 with 2, 4, 8 and 16 lanes, ``benchmarks/fused_lanes.py``)."""
-FEW = 4
+WIDEST = 4
 """Up to so many times the lanes that there are, a program that is there is taken before one is compiled."""
 DOUBLINGS = 3
 """After so many nothing more is guessed to be gained."""
@@ -75,7 +75,7 @@ class Sizes:
 
     def _first_of(self, lanes: int, there: list[int]) -> int:
         """Return the largest number that so many lanes fill, of those that are there; or one with a few empty lanes."""
-        wide = min((size for size in there if size <= FEW * lanes), default=self.first)
+        wide = min((size for size in there if size <= WIDEST * lanes), default=self.first)
         return max((size for size in there if size <= lanes), default=wide)
 
     def compiled(self, seconds: float) -> None:
