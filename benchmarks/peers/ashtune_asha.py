@@ -19,13 +19,15 @@ from ashtune.demo import lanes
 from ashtune.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from reports import WORKERS, Options, measure, note
-from training import CHOICES, INTERVALS, MAX_EPOCHS, Model, load
+from space import CHOICES, INTERVALS, MAX_EPOCHS
 
 CACHE = Path(tempfile.gettempdir(), "ashtune-peers-cache")
 
 
 def train(trial: ashtune.Trial) -> None:
     """Train a configuration to its rungs, as any user of PyTorch would write it."""
+    from training import Model, load  # the fused study does without PyTorch
+
     model = Model(trial.config, load())
     if (state := trial.restore()) is not None:
         model.load(state)

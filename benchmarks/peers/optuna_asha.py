@@ -14,7 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from reports import WORKERS, Options, measure, report
-from training import CHOICES, INTERVALS, MAX_EPOCHS, Model, load, sample
+from space import CHOICES, INTERVALS, MAX_EPOCHS, sample
+from training import Model, load
 
 
 class Listed(optuna.samplers.BaseSampler):

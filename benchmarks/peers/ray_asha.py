@@ -17,7 +17,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import BasicVariantGenerator
 
 from reports import WORKERS, Options, measure, report
-from training import CHOICES, INTERVALS, MAX_EPOCHS, Model, load, sample
+from space import CHOICES, INTERVALS, MAX_EPOCHS, sample
+from training import Model, load
 
 
 class Digits(tune.Trainable):

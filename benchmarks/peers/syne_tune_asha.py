@@ -17,7 +17,7 @@ from syne_tune.optimizer.baselines import ASHA
 from syne_tune.optimizer.scheduler import TrialSuggestion
 
 from reports import WORKERS, Options, measure
-from training import CHOICES, INTERVALS, MAX_EPOCHS, sample
+from space import CHOICES, INTERVALS, MAX_EPOCHS, sample
 
 FAST = {"sleep_time": 0.01, "save_tuner": False}
 

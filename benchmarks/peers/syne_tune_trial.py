@@ -7,7 +7,8 @@ from syne_tune import Reporter
 from syne_tune.constants import ST_CHECKPOINT_DIR
 
 from reports import report
-from training import CHOICES, INTERVALS, MAX_EPOCHS, Model, load
+from space import CHOICES, INTERVALS, MAX_EPOCHS
+from training import Model, load
 
 
 def main() -> None:

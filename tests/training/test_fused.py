@@ -14,7 +14,8 @@ import pytest
 
 import ashtune
 from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
-from ashtune.training.fused.program import MOST_EPOCHS, LanesProgram, Trained
+from ashtune.training.fused.computation import MOST_EPOCHS
+from ashtune.training.fused.program import LanesProgram, Trained
 from ashtune.training.fused.recipe import Recipe
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
@@ -95,6 +96,36 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothi
     before = program.compile_seconds
     program.train(state, LANES[2:4], 7, MOST_EPOCHS + 7)
     assert program.compile_seconds == before > 0
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone_and_nearly_what_they_are_side_by_side(
+    is_quick: bool,
+) -> None:
+    program = LanesProgram(RECIPE, STATIC, 8, in_turn=True, is_quick=is_quick)
+    wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
+    state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
+    _, then = program.train(state, wild, 4, 20)
+    losses = np.concatenate([first.metrics["loss"], then.metrics["loss"]])
+    (beside,) = trained(LANES, [0, 20])
+    np.testing.assert_allclose(np.delete(losses[:, :7], 2, axis=1), beside.metrics["loss"], rtol=1e-9)
+    assert not then.finite[-1, 2]
+    assert np.delete(then.finite[:, :7], 2, axis=1).all()
+    alone = LanesProgram(RECIPE, STATIC, 1, in_turn=True, is_quick=is_quick)
+    for place, numbers in enumerate(wild):
+        _, found = alone.train(alone.fresh([numbers]), [numbers], 0, 20)
+        np.testing.assert_array_equal(found.metrics["loss"][:, 0], losses[:, place])
+
+
+def test_places_that_have_no_turn_are_not_trained() -> None:
+    program = LanesProgram(RECIPE, STATIC, 8, in_turn=True)
+    before = program.fresh([LANES[0]] * 8)
+    after, found = program.train(before, LANES[:3], 0, 5)
+    assert found.metrics["loss"][:, :3].all()
+    assert not found.metrics["loss"][:, 3:].any()
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        np.testing.assert_array_equal(old[3:], new[3:])
+        assert (old[:3] != new[:3]).any(axis=tuple(range(1, old.ndim))).all()
 
 
 def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_notice() -> None:

@@ -63,8 +63,17 @@ def off(trial: int, *, keep: bool = True) -> Release:
 class Room:
     """A bench with its desk."""
 
-    def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, most: int = 4) -> None:
-        self.desk, self.backend = Desk(), ToyBackend(most)
+    def __init__(
+        self,
+        study: Path,
+        lanes: int | None = 4,
+        places: int = 0,
+        *,
+        most: int = 4,
+        turns: int = 1,
+        is_quick: bool = False,
+    ) -> None:
+        self.desk, self.backend = Desk(), ToyBackend(most, turns, is_quick)
         setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
         self.bench = FusedBench(self.backend, setup, Tray(self.desk), lanes=lanes)
 
@@ -166,8 +175,8 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
     """The first call is of one epoch, as nothing is known of its time."""
     real = room.backend.program
 
-    def program(static: Any, lanes: int) -> Any:
-        found = real(static, lanes)
+    def program(static: Any, size: int, turns: int) -> Any:
+        found = real(static, size, turns)
         train = found.train
 
         def meddled(state: Any, numbers: Any, start: int, stop: int) -> Any:
@@ -203,3 +212,17 @@ def test_a_new_study_says_that_it_is_over(room: Room) -> None:
 def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Room) -> None:
     room.run(job(0), answers=[job(1), off(0), off(1)])
     assert [call[1] for call in room.backend.calls if call[2] == 0] == [1, 1]
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_in_turn_the_first_call_trains_one_to_see_how_long_it_takes_and_the_next_all_that_fit(
+    tmp_path: Path, is_quick: bool
+) -> None:
+    room = Room(tmp_path, lanes=None, most=8, turns=8, is_quick=is_quick)
+    room.run(job(0), *[job(trial) for trial in range(1, 6)], answers=[off(trial) for trial in range(6)])
+    assert [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls] == [
+        (1, 0, 1),  # nothing is known of its time, so a call is one epoch
+        (1, 1, 4),
+        (5, 0, 4),
+    ]
+    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [trial / 10 for trial in range(6)]

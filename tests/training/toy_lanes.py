@@ -21,8 +21,8 @@ class ToyProgram:
     is_there = False
     is_built_here = True
 
-    def __init__(self, calls: list[tuple[Static, int, int, int]], static: Static, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, calls: list[tuple[Static, int, int, int]], static: Static, lanes: int, size: int) -> None:
+        self.lanes, self.size = lanes, size
         self._calls = calls
         self._static = static
 
@@ -56,7 +56,9 @@ class ToyProgram:
 class ToyBackend:
     compile_seconds = 1.0
 
-    def __init__(self, most: int = 4) -> None:
+    def __init__(self, most: int = 4, most_turns: int = 1, is_quick: bool = False) -> None:
+        self.most_turns = most_turns
+        self.is_quick = is_quick
         self.calls: list[tuple[Static, int, int, int]] = []
         self._most = most
 
@@ -67,8 +69,8 @@ class ToyBackend:
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         return self._most
 
-    def program(self, static: Static, lanes: int) -> ToyProgram:
-        return ToyProgram(self.calls, static, lanes)
+    def program(self, static: Static, size: int, turns: int = 1) -> ToyProgram:
+        return ToyProgram(self.calls, static, size if size > 1 else turns, size)
 
     def bytes_of(self, state: Any) -> int:
         return int(state.nbytes)

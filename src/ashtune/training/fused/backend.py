@@ -9,6 +9,7 @@ from ashtune.training.fused.beginning import Beginning
 from ashtune.training.fused.library import Library
 from ashtune.training.fused.program import LanesProgram, on_device
 from ashtune.training.fused.recipe import Recipe, State, Static
+from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import fitting
 
 THREADS_VARIABLE = "PJRT_NPROC"
@@ -25,6 +26,7 @@ class JaxBackend:
     """
 
     compile_seconds = 1.0
+    most_turns = 16  # then what a call costs beside training is lost among them
 
     def __init__(self, recipe: Recipe, seed: int, study: Path | None) -> None:
         prepare_jax()
@@ -38,6 +40,13 @@ class JaxBackend:
         """Return the static part of a configuration, which names its program, and the numbers of its lane."""
         return self._recipe.parted(configuration)
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a program for one lane can be compiled more quickly: on the CPU."""
+        import jax
+
+        return bool(jax.default_backend() == "cpu")
+
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return how many lanes' states fit the second cache, as a power of two; nothing is compiled."""
         import jax
@@ -46,15 +55,20 @@ class JaxBackend:
         shapes = jax.eval_shape(lambda: init(jax.random.key(self._seed), {**dict(static), **numbers}))
         return fitting(self.bytes_of(shapes))
 
-    def program(self, static: Static, lanes: int) -> LanesProgram:
-        """Return the program of a shape."""
+    def program(self, static: Static, size: int, turns: int = 1) -> LanesProgram:
+        """Return the program of a shape for so many lanes side by side, or for one and up to so many in turn.
+
+        A size of :data:`~ashtune.training.fused.sizes.QUICK` is one that is quickly compiled, for one lane in turn.
+        """
         if static not in self._beginnings:
             self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
         return LanesProgram(
             self._recipe,
             static,
-            lanes,
+            turns if size in (QUICK, 1) else size,
             self._seed,
+            in_turn=size in (QUICK, 1),
+            is_quick=size == QUICK,
             beginning=self._beginnings[static],
             data=self._data,
             library=self._library,

@@ -22,12 +22,14 @@ from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.fused.computation import MOST_EPOCHS
 from ashtune.training.fused.lane import Clock, Lane
 from ashtune.training.fused.memory import Kept
-from ashtune.training.fused.program import MOST_EPOCHS, Trained, not_finite
+from ashtune.training.fused.program import Trained, not_finite
 from ashtune.training.fused.programs import Programs
 from ashtune.training.fused.protocol import Backend, Program
 from ashtune.training.fused.recipe import State, Static
+from ashtune.training.fused.sizes import side_by_side, turns_of
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Alone, Assignment, Setup, ToWorker
 from ashtune.training.outcomes import Outcomes
@@ -159,7 +161,7 @@ class FusedBench:
         """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
         if lane.trained:
             epochs = lane.job.target - lane.trained
-            seconds = epochs * (self._programs.epoch_seconds(lane.static, 1) or 0.0)
+            seconds = epochs * self._programs.alone_seconds(lane.static)
             lane.due = time.monotonic() + max(PATIENCE_SECONDS, seconds)
         self._waiting[lane.job.trial] = lane
 
@@ -180,7 +182,7 @@ class FusedBench:
         """Train a pack up to its rung; send what comes of it."""
         first = pack[0]
         program = self._programs.choose(first.static, len(pack), first.job.target - first.trained)
-        lanes = pack[: program.lanes]
+        lanes = pack[: self._in_a_call(program, first.static)]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
         if first.alone:
@@ -202,15 +204,23 @@ class FusedBench:
         finally:
             self._training.clear()
 
+    def _in_a_call(self, program: Program, static: Static) -> int:
+        """Return how many lanes a call should train: in turn no more than take about as long as a call may."""
+        if program.size == program.lanes:
+            return program.lanes
+        known = self._programs.epoch_seconds(static, program.size)
+        return 1 if known is None else max(1, min(program.lanes, int(CALL_SECONDS / known)))
+
     def _train_lanes(self, lanes: Sequence[Lane], program: Program) -> None:
-        static, programs = lanes[0].static, self._programs
+        static, programs, size = lanes[0].static, self._programs, program.size
+        turns = turns_of(size, len(lanes))
         told = program.compile_seconds
         numbers = [lane.numbers for lane in lanes]
         state = program.together([lane.state for lane in lanes], numbers)
         trained, target = lanes[0].trained, lanes[0].job.target
         while trained < target and any(lane.is_training for lane in lanes):
-            known = programs.epoch_seconds(static, program.lanes)
-            epochs = 1 if known is None else max(1, min(MOST_EPOCHS, int(CALL_SECONDS / known)))
+            known = programs.epoch_seconds(static, size)
+            epochs = 1 if known is None else max(1, min(MOST_EPOCHS, int(CALL_SECONDS / (known * turns))))
             stop = min(target, trained + epochs)
             began, before = time.perf_counter(), program.compile_seconds
             state, found = program.train(state, numbers, trained, stop)
@@ -218,7 +228,7 @@ class FusedBench:
             if program.compile_seconds > told:
                 self._tell_compiled(static, program, program.compile_seconds - told)
                 told = program.compile_seconds
-            programs.trained(static, program.lanes, seconds / (stop - trained))
+            programs.trained(static, size, seconds / ((stop - trained) * turns))
             self._report(lanes, found, trained, seconds)
             trained = stop
             self._take_all()
@@ -236,10 +246,12 @@ class FusedBench:
 
     def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
         if program.is_built_here:  # what loading takes is not the price of another
-            self._programs.compiled(static, seconds)
+            self._programs.compiled(static, program.size, seconds)
         worker = self._setup.worker
         self._desk.send(
-            ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=program.lanes, shape=dict(static))
+            ProgramCompiled(
+                0, worker=worker, seconds=round(seconds, 6), lanes=side_by_side(program.size), shape=dict(static)
+            )
         )
 
     def _keep_state(self, lane: Lane, state: State, trained: int) -> None:

@@ -1,4 +1,4 @@
-"""One compiled program for all trials of the same shapes: lanes of it are trained side by side.
+"""One compiled program for all trials of the same shapes: lanes of it are trained side by side, or in turn.
 
 Rule 1: every trial sees the same batches in the same order at the same epoch: the order depends on the epoch alone. So
 lanes share each batch's read, and a trial's result does not depend on its companions.
@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ashtune.errors import ObjectiveError
 from ashtune.training.fused.beginning import Beginning, Orders
+from ashtune.training.fused.computation import FINITE, MOST_EPOCHS, Computation
 from ashtune.training.fused.library import Library, compiled
 from ashtune.training.fused.recipe import Data, Recipe, State, Static, stacked
+from ashtune.training.fused.sizes import QUICK
 
-MOST_EPOCHS = 64
-"""Epochs a call trains at most: so many rows of metrics are kept for it."""
-FINITE = "finite"
+QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+"""On the CPU: compiling takes 0.6 of the time, an epoch 1.05 to 1.2 times as long (the demo's network, jaxlib 0.10)."""
 Lane = TypeVar("Lane")
 
 
@@ -42,14 +42,17 @@ class LanesProgram:
     Args:
         recipe: What is trained.
         static: The static hyperparameters.
-        lanes: How many are trained side by side.
+        lanes: How many a call trains at most.
         seed: Of initial states and of the batches' order.
+        in_turn: Whether they are trained one after another, in place of side by side.
+        is_quick: Whether compiling matters more than training.
         beginning: Makes the initial states; programs of a shape share one.
         data: The recipe's training and validation data where JAX computes; programs share them.
         library: Where compiled programs are shared, if they are.
 
     ``compile_seconds`` is what tracing and compiling took so far, apart from training, or waiting for another worker
-    that did, and loading; ``is_built_here`` says that it was this one.
+    that did, and loading; ``is_built_here`` says that it was this one. ``size`` is how many are side by side,
+    or :data:`~ashtune.training.fused.sizes.QUICK`.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class LanesProgram:
         lanes: int,
         seed: int = 0,
         *,
+        in_turn: bool = False,
+        is_quick: bool = False,
         beginning: Beginning | None = None,
         data: tuple[Data, Data] | None = None,
         library: Library | None = None,
@@ -66,13 +71,15 @@ class LanesProgram:
         self._recipe = recipe
         self._beginning = beginning or Beginning(recipe, static, seed)
         self._static = dict(static)
-        self._batch = recipe.examples_a_batch(static)
-        self._examples = _examples(recipe.train)
-        self._orders = Orders(self._examples, seed, MOST_EPOCHS)
+        self._computation = Computation(recipe, static)
+        self._orders = Orders(self._computation.examples, seed, MOST_EPOCHS)
         self._library = library
         self._data = on_device((recipe.train, recipe.validation)) if data is None else data
         self._compiled: Any = None
+        self._in_turn = in_turn
+        self._options = QUICKLY if is_quick else {}
         self.lanes = lanes
+        self.size = QUICK if is_quick else 1 if in_turn else lanes
         self.compile_seconds = 0.0
         self.is_built_here = False
 
@@ -90,7 +97,7 @@ class LanesProgram:
     def _key(self) -> object:
         import jax
 
-        return tuple(self._static.items()), self.lanes, jax.config.jax_enable_x64
+        return tuple(self._static.items()), self.lanes, self._in_turn, self.size, jax.config.jax_enable_x64
 
     @property
     def bytes(self) -> int:
@@ -131,13 +138,13 @@ class LanesProgram:
 
         Args:
             state: Of the lanes, stacked along the first axis; it is kept as it is.
-            lanes: Their numbers; the first once more for those that are missing.
+            lanes: Their numbers; for those that are missing the first once more, or if in turn nothing.
             start: Epochs they are trained already.
             stop: Epochs they are trained then.
         """
         import numpy as np
 
-        stretch = (start, stop, self._orders.stretch(start, stop))
+        stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
         arguments = (state, lane_arrays(padded(lanes, self.lanes)), stretch, self._data)
         if self._compiled is None:
             self._compile(arguments)
@@ -155,65 +162,15 @@ class LanesProgram:
         import jax
 
         self.is_built_here = True
-        return jax.jit(self._run).lower(*arguments).compile()
-
-    def _run(self, state: State, numbers: Any, stretch: tuple[Any, Any, Any], data: tuple[Data, Data]) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        start, stop, orders = stretch
-
-        one_epoch = jax.jit(self._epoch_and_row)  # traced once, though it is looked at twice
-
-        def epoch(number: Any, carried: Any) -> Any:
-            states, rows = carried
-            states, row = one_epoch(states, numbers, orders[number - start], data)
-            return states, {name: rows[name].at[number - start].set(row[name]) for name in rows}
-
-        _, shapes = jax.eval_shape(one_epoch, state, numbers, orders[0], data)
-        rows = {name: jnp.zeros((MOST_EPOCHS, *found.shape), found.dtype) for name, found in shapes.items()}
-        return jax.lax.fori_loop(start, stop, epoch, (state, rows))
-
-    def _epoch_and_row(
-        self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]
-    ) -> tuple[State, dict[str, Any]]:
-        """Train all lanes for an epoch; return their states and what they report."""
-        import jax
-
-        train, validation = data
-        states, during = self._epoch(state, numbers, order, train)
-        after = jax.vmap(self._recipe.evaluate, in_axes=(0, None))(states, validation)
-        return states, {**during, **after, FINITE: _finite(states)}
-
-    def _epoch(self, states: State, numbers: Any, order: Any, train: Data) -> tuple[State, dict[str, Any]]:
-        """Take a step of all lanes for each batch of an epoch; the last batch may be smaller."""
-        import jax
-        import jax.numpy as jnp
-
-        whole, rest = divmod(self._examples, self._batch)
-
-        def step(states: State, places: Any) -> tuple[State, Any]:
-            batch = jax.tree.map(lambda array: array[places], train)
-            one = jax.vmap(lambda state, lane: self._recipe.step(state, batch, {**self._static, **lane}))
-            stepped: tuple[State, Any] = one(states, numbers)
-            return stepped
-
-        sums: dict[str, Any] = {}
-        if whole:
-            states, found = jax.lax.scan(step, states, order[: whole * self._batch].reshape(whole, self._batch))
-            sums = {name: values.sum(axis=0) for name, values in found.items()}
-        if rest:
-            states, found = step(states, order[whole * self._batch :])
-            sums = {name: sums.get(name, 0.0) + values for name, values in found.items()}
-        steps = jnp.asarray(whole + bool(rest))
-        return states, {name: total / steps for name, total in sums.items()}
+        run = self._computation.in_turn if self._in_turn else self._computation.side_by_side
+        return jax.jit(run).lower(*arguments).compile(compiler_options=self._options)
 
 
 def on_device(data: Data) -> Data:
     """Return data where JAX computes, so that no call has to move them there."""
     import jax
 
-    return jax.tree.map(jax.numpy.asarray, data)
+    return jax.tree.map(jax.device_put, data)  # jax.numpy.asarray would compile something for each shape
 
 
 def padded(lanes: Sequence[Lane], count: int) -> list[Lane]:
@@ -234,27 +191,3 @@ def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
     number = np.float64 if jax.config.jax_enable_x64 else np.float32
     return {name: np.array(values, number) for name, values in stacked(lanes).items()}
-
-
-def _finite(states: State) -> Any:
-    """Return for each lane whether all its numbers are finite."""
-    import jax
-    import jax.numpy as jnp
-
-    leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    # Only a finite number times zero is zero. A sum of all of a type is quickly compiled (0.03 s, a flag for each
-    # leaf 0.19 s); a maximum would be too, but leaves out what is no number.
-    flags = []
-    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
-        rows = [leaf.reshape(leaf.shape[0], -1) for leaf in leaves if leaf.dtype == dtype]
-        flags.append((jnp.concatenate(rows, axis=1) * 0).sum(axis=1) == 0)
-    return jnp.stack(flags).all(axis=0)
-
-
-def _examples(data: Data) -> int:
-    import jax
-
-    sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
-    if len(sizes) != 1:
-        raise ObjectiveError(f"the training data has {sorted(sizes)} examples; give arrays with as many each")
-    return sizes.pop()

@@ -33,7 +33,11 @@ class Programs:
         if static not in self._sizes:
             most = self._lanes or self._backend.most_lanes(static, numbers)
             self._sizes[static] = Sizes(
-                most, is_fixed=self._lanes is not None, compile_seconds=self._backend.compile_seconds
+                most,
+                turns=min(self._backend.most_turns, most),
+                is_fixed=self._lanes is not None,
+                is_quick=self._backend.is_quick,
+                compile_seconds=self._backend.compile_seconds,
             )
         return self._sizes[static].most
 
@@ -51,19 +55,23 @@ class Programs:
         size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there)
         return self._of(static, size)
 
-    def epoch_seconds(self, static: Static, lanes: int) -> float | None:
-        """Return what an epoch of all lanes of a program takes; None if that was never seen."""
-        return self._sizes[static].epoch_seconds(lanes)
+    def alone_seconds(self, static: Static) -> float:
+        """Return what an epoch of one lane takes at most, as far as that was seen."""
+        return self._sizes[static].alone_seconds
 
-    def trained(self, static: Static, lanes: int, epoch_seconds: float) -> None:
-        """An epoch of all lanes of a program took so long."""
-        self._sizes[static].trained(lanes, epoch_seconds)
+    def epoch_seconds(self, static: Static, size: int) -> float | None:
+        """Return what an epoch of the lanes that a program trains side by side takes; None if that was never seen."""
+        return self._sizes[static].epoch_seconds(size)
 
-    def compiled(self, static: Static, seconds: float) -> None:
+    def trained(self, static: Static, size: int, epoch_seconds: float) -> None:
+        """An epoch of the lanes that a program trains side by side took so long."""
+        self._sizes[static].trained(size, epoch_seconds)
+
+    def compiled(self, static: Static, size: int, seconds: float) -> None:
         """Compiling a program of a shape took so long."""
-        self._sizes[static].compiled(seconds)
+        self._sizes[static].compiled(size, seconds)
 
-    def _of(self, static: Static, lanes: int) -> Program:
-        if (static, lanes) not in self._programs:
-            self._programs[static, lanes] = self._backend.program(static, lanes)
-        return self._programs[static, lanes]
+    def _of(self, static: Static, size: int) -> Program:
+        if (static, size) not in self._programs:
+            self._programs[static, size] = self._backend.program(static, size, self._sizes[static].turns)
+        return self._programs[static, size]

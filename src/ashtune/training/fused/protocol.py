@@ -8,9 +8,13 @@ from ashtune.training.fused.recipe import State, Static
 
 
 class Program(Protocol):
-    """Trains the lanes of one shape; see :class:`~ashtune.training.fused.program.LanesProgram`."""
+    """Trains the lanes of one shape; see :class:`~ashtune.training.fused.program.LanesProgram`.
+
+    A call trains ``lanes`` at most, ``size`` of them side by side, as in :mod:`ashtune.training.fused.sizes`.
+    """
 
     lanes: int
+    size: int
     compile_seconds: float
     is_built_here: bool
 
@@ -35,10 +39,16 @@ class Program(Protocol):
 class Backend(Protocol):
     """Makes programs of what the user gave.
 
-    ``compile_seconds`` is what a program is taken to cost before the first was made.
+    ``compile_seconds`` is what a program is taken to cost before the first was made; ``most_turns`` how many lanes a
+    call can train one after another; ``is_quick`` whether a program for one lane can be compiled more quickly.
     """
 
     compile_seconds: float
+    most_turns: int
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a program for one lane can be compiled more quickly, to be slower then."""
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Return the static part of a configuration, which names its program, and the numbers of its lane."""
@@ -46,8 +56,11 @@ class Backend(Protocol):
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return up to how many lanes of a shape are worth trying on this machine."""
 
-    def program(self, static: Static, lanes: int) -> Program:
-        """Return the program of a shape."""
+    def program(self, static: Static, size: int, turns: int = 1) -> Program:
+        """Return the program of a shape for so many lanes side by side, or for one and up to so many in turn.
+
+        A size of :data:`~ashtune.training.fused.sizes.QUICK` is one that is quickly compiled, for one lane in turn.
+        """
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

@@ -23,6 +23,8 @@ class TorchBackend:
     """
 
     compile_seconds = 0.05
+    most_turns = 1
+    is_quick = False
 
     def __init__(self, recipe: TorchRecipe, seed: int) -> None:
         prepare_torch()
@@ -42,11 +44,11 @@ class TorchBackend:
         """
         return fitting(self.bytes_of(self.program(static, 1).fresh([numbers])))
 
-    def program(self, static: Static, lanes: int) -> TorchLanesProgram:
-        """Return the program of a shape."""
+    def program(self, static: Static, size: int, turns: int = 1) -> TorchLanesProgram:
+        """Return the program of a shape for so many lanes side by side; without a compiler turns save nothing."""
         if static not in self._shapes:
             self._shapes[static] = TorchShape(self._recipe, static, self._seed)
-        return TorchLanesProgram(self._recipe, static, lanes, self._seed, self._shapes[static])
+        return TorchLanesProgram(self._recipe, static, size, self._seed, self._shapes[static])
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

@@ -39,7 +39,7 @@ class TorchLanesProgram:
     def __init__(
         self, recipe: TorchRecipe, static: Static, lanes: int, seed: int = 0, shape: TorchShape | None = None
     ) -> None:
-        self.lanes = lanes
+        self.lanes = self.size = lanes
         self.compile_seconds = 0.0
         self.is_built_here = True
         self._optimizer = recipe.optimizer
