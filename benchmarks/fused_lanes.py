@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PJRT_NPROC", "1")
 
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -92,8 +93,9 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     found = recipe(np.float32)
     config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width, "depth": depth, "batch_size": batch}  # fmt: skip  # noqa: E501
     static, lane = found.parted(config)
-    sizing = choose_lanes(found, static, lane)
-    sizes = powers(JaxBackend(found, 0, None).most_lanes(static, lane))
+    backend = JaxBackend(found, 0, None)
+    sizing = choose_lanes(partial(backend.beside, static), lane)
+    sizes = powers(backend.most_lanes(static, lane))
     runs = {}
     for count in SWEEP:
         program, numbers = LanesProgram(found, static, count), [lane] * count

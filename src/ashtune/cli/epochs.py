@@ -21,7 +21,7 @@ def main(directory: str, configuration: str) -> None:
         objective, _ = load_objective(Path(directory, NAME))
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
-            sys.exit(f"{directory} does not tune a function made by ashtune.fused")
+            sys.exit(f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch")
         found = epochs(msgspec.json.decode(configuration))
     sys.stdout.write(msgspec.json.encode(found).decode())
 

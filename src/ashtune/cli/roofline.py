@@ -33,9 +33,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its FlopCounterMode, for which\n"
         "elementwise operations count 0; their bytes are those of parameters, inputs and gradients, each once.\n"
         "\n"
-        "--study places the network of a study with fused training (ashtune.fused): an epoch of one model alone and\n"
-        "of as many as lanes of a program as a dry run finds best, in some twenty seconds. It runs the training\n"
-        "function kept in DIR, which is a pickle: only for studies whose origin you trust."
+        "--study places the network of a study with fused training (ashtune.fused, fused_torch): an epoch of one\n"
+        "model alone and of as many as lanes of a program as a dry run finds best, in some twenty seconds. It runs\n"
+        "the training function kept in DIR, which is a pickle: only for studies whose origin you trust."
     )
     step = parser.add_argument_group("the step")
     step.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.training.fused.beginning import Beginning
+from ashtune.training.fused.costs import epoch_costs
+from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.library import Library
 from ashtune.training.fused.program import LanesProgram, on_device
 from ashtune.training.fused.recipe import Recipe, State, Static
@@ -60,25 +62,41 @@ class JaxBackend:
 
         A size of :data:`~ashtune.training.fused.sizes.QUICK` is one that is quickly compiled, for one lane in turn.
         """
-        if static not in self._beginnings:
-            self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
-        return LanesProgram(
-            self._recipe,
-            static,
-            turns if size in (QUICK, 1) else size,
-            self._seed,
-            in_turn=size in (QUICK, 1),
-            is_quick=size == QUICK,
-            beginning=self._beginnings[static],
-            data=self._data,
-            library=self._library,
-        )
+        in_turn = size in (QUICK, 1)
+        return self._program(static, turns if in_turn else size, in_turn=in_turn, is_quick=size == QUICK)
+
+    def beside(self, static: Static, lanes: int) -> LanesProgram:
+        """Return the program that trains so many lanes side by side, be it one."""
+        return self._program(static, lanes)
+
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Costs:
+        """Return operations and bytes of an epoch of so many lanes."""
+        given = [numbers] * lanes
+        return epoch_costs(self._recipe, static, given, self._beginning(static).states(given), self._data)
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""
         import jax
 
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+    def _program(self, static: Static, lanes: int, *, in_turn: bool = False, is_quick: bool = False) -> LanesProgram:
+        return LanesProgram(
+            self._recipe,
+            static,
+            lanes,
+            self._seed,
+            in_turn=in_turn,
+            is_quick=is_quick,
+            beginning=self._beginning(static),
+            data=self._data,
+            library=self._library,
+        )
+
+    def _beginning(self, static: Static) -> Beginning:
+        if static not in self._beginnings:
+            self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
+        return self._beginnings[static]
 
 
 def prepare_jax() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ashtune.errors import SettingsError
 from ashtune.training.desk import Tray
-from ashtune.training.fused.backend import JaxBackend, prepare_jax
+from ashtune.training.fused.backend import JaxBackend
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.program import not_finite
 from ashtune.training.fused.protocol import Backend
@@ -77,35 +77,25 @@ class FusedObjective:
             trial.report(**found.report(0, 0))
         trial.save(program.apart(state, 0))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to the workers; programs are made where they run."""
-        return {**vars(self), "_backend": None}
-
-
-class JaxObjective(FusedObjective):
-    """One made of pure functions of JAX; see :func:`fused`."""
-
-    def __init__(self, recipe: Recipe, seed: int, lanes: int | None = None) -> None:
-        super().__init__(recipe.step, recipe, partial(JaxBackend, recipe, seed), lanes)
-        self._jax_recipe = recipe
-        self._seed = seed
-
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
         """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
         from ashtune.training.fused.epochs import count_epochs
 
-        prepare_jax()
-        static, numbers = self._jax_recipe.parted(config)
-        return count_epochs(self._jax_recipe, static, numbers, seed=self._seed)
+        backend = self._make_backend(None)
+        return count_epochs(backend, *backend.parted(config))
 
     def sizing(self, config: Mapping[str, Any]) -> Sizing:
         """Return how many trials of this configuration's shapes one program should train side by side, and why.
 
-        It compiles and times a handful of programs: some ten seconds.
+        It makes and times a handful of programs: some ten seconds with JAX, which compiles them.
         """
-        prepare_jax()
-        static, numbers = self._jax_recipe.parted(config)
-        return choose_lanes(self._jax_recipe, static, numbers, seed=self._seed)
+        backend = self._make_backend(None)
+        static, numbers = backend.parted(config)
+        return choose_lanes(partial(backend.beside, static), numbers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to the workers; programs are made where they run."""
+        return {**vars(self), "_backend": None}
 
 
 def fused(
@@ -119,7 +109,7 @@ def fused(
     static: Sequence[str] = (),
     seed: int = 0,
     lanes: int | None = None,
-) -> JaxObjective:
+) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of pure functions of JAX.
 
     All epochs up to a rung run as one compiled program, and trials with the same static hyperparameters that are
@@ -173,4 +163,4 @@ def fused(
         static=tuple(static),
     )
     recipe.check_batch_size()
-    return JaxObjective(recipe, seed, lanes)
+    return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed), lanes)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ashtune.training.fused.epochs import Countable
 from ashtune.training.fused.program import Trained
 from ashtune.training.fused.recipe import State, Static
 
@@ -36,7 +37,7 @@ class Program(Protocol):
         """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program has."""
 
 
-class Backend(Protocol):
+class Backend(Countable, Protocol):
     """Makes programs of what the user gave.
 
     ``compile_seconds`` is what a program is taken to cost before the first was made; ``most_turns`` how many lanes a

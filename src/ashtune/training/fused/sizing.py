@@ -7,14 +7,14 @@ sizes around there decides. A shape for which lanes are no faster than one by on
 Rule: measured on the user's own step and data, in the process that will train; nothing is assumed of a machine.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import msgspec
 
 from ashtune.training.caches import caches
-from ashtune.training.fused.program import LanesProgram, on_device
-from ashtune.training.fused.recipe import Data, Recipe, Static
+from ashtune.training.fused.recipe import State
 
 MOST_LANES = 256
 TURNS = 8
@@ -38,28 +38,35 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     compile_seconds: float
 
 
+class Measurable(Protocol):
+    """A program that trains lanes side by side; see :class:`~ashtune.training.fused.program.LanesProgram`."""
+
+    lanes: int
+    compile_seconds: float
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of memory that training works on."""
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each."""
+
+    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> object:
+        """Train all lanes from one epoch to another."""
+
+
 def choose_lanes(
-    recipe: Recipe,
-    static: Static,
-    lane: Mapping[str, float],
-    *,
-    cache_bytes: int | None = None,
-    seed: int = 0,
-    data: tuple[Data, Data] | None = None,
+    beside: Callable[[int], Measurable], lane: Mapping[str, float], *, cache_bytes: int | None = None
 ) -> Sizing:
-    """Return how many lanes a program should have. Compiles a handful of programs.
+    """Return how many lanes a program should have. Makes a handful of programs.
 
     Args:
-        recipe: What is trained.
-        static: The static hyperparameters.
+        beside: Number of lanes -> a program that trains them side by side.
         lane: The numbers of a typical lane: all that are tried train the same.
         cache_bytes: Of a core's second cache; this machine's by default.
-        seed: As that of the study, so that its programs are found in JAX's cache.
-        data: The recipe's where JAX computes, if they are there already.
     """
     cache = cache_bytes or _second_cache()
-    data = on_device((recipe.train, recipe.validation)) if data is None else data
-    programs = {lanes: LanesProgram(recipe, static, lanes, seed, data=data) for lanes in (1, 2)}
+    programs = {lanes: beside(lanes) for lanes in (1, 2)}
     runs = {lanes: _run(program, lane) for lanes, program in programs.items()}
     bytes_a_lane = max(1, programs[2].bytes - programs[1].bytes)
     tried = around(max(1, cache // bytes_a_lane))
@@ -67,7 +74,7 @@ def choose_lanes(
     while tried:
         for lanes in tried:
             if lanes not in programs:
-                programs[lanes] = LanesProgram(recipe, static, lanes, seed, data=data)
+                programs[lanes] = beside(lanes)
                 runs[lanes] = _run(programs[lanes], lane)
         seconds = fastest_of(runs, TURN_SECONDS)
         tried = beyond(seconds)
@@ -125,13 +132,14 @@ def fastest_of(runs: Mapping[int, Callable[[], None]], turn_seconds: float) -> d
     return best
 
 
-def _run(program: LanesProgram, lane: Mapping[str, float]) -> Callable[[], None]:
+def _run(program: Measurable, lane: Mapping[str, float]) -> Callable[[], None]:
     """Return a function that trains all lanes for an epoch; the first one is trained here, to compile."""
     lanes = [lane] * program.lanes
-    state, _ = program.train(program.fresh(lanes), lanes, 0, 1)
+    state = program.fresh(lanes)
+    program.train(state, lanes, 0, 1)
 
     def run() -> None:
-        program.train(state, lanes, 1, 2)
+        program.train(state, lanes, 0, 1)
 
     return run
 

@@ -1,0 +1,60 @@
+"""Operations and bytes of an epoch in PyTorch, beside counts by hand, and how many lanes are chosen."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune.training.fused import sizing
+from ashtune.training.fused.torch_backend import TorchBackend
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+EXAMPLES, INPUTS, WIDTH, CLASSES, BATCH = 50, 6, 5, 3, 16
+CONFIG = {"learning_rate": 0.1, "momentum": 0.5, "width": WIDTH}
+WEIGHTS = INPUTS * WIDTH + WIDTH + WIDTH * CLASSES + CLASSES
+
+
+def objective(batch_size: int = BATCH) -> Any:
+    x = np.random.default_rng(0).normal(size=(EXAMPLES, INPUTS)).astype(np.float32)
+    data = (x, x[:, :CLASSES].argmax(axis=1))
+    return ashtune.fused_torch(
+        lambda config: torch.nn.Sequential(
+            torch.nn.Linear(INPUTS, config["width"]), torch.nn.ReLU(), torch.nn.Linear(config["width"], CLASSES)
+        ),
+        train=data, validation=data, batch_size=batch_size, static=["width"],
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def few_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "MOST_LANES", 4)
+    monkeypatch.setattr(sizing, "TURN_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int) -> None:
+    backend: TorchBackend = objective()._make_backend(None)
+    costs = backend.costs((("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes)
+    step = 2 * (2 * INPUTS * WIDTH + 3 * WIDTH * CLASSES)  # an example: forward, of the weights, of what lies below
+    assert costs.flops == lanes * EXAMPLES * (step + 2 * WIDTH * (INPUTS + CLASSES))
+    assert costs.dtype == "float32"
+
+
+def test_the_weights_are_read_and_written_in_every_step() -> None:
+    def moved(batch_size: int, lanes: int) -> float:
+        backend: TorchBackend = objective(batch_size)._make_backend(None)
+        return float(backend.costs((("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes).bytes_moved)
+
+    few, many = moved(25, 8), moved(10, 8)  # two steps, five steps
+    read_and_written = 2 * 2 * 4 * WEIGHTS  # and the momentum beside them
+    assert 1.0 <= (many - few) / 3 / (8 * read_and_written) < 1.3, "a few numbers of the optimizer come to it"
+
+
+def test_a_number_of_lanes_is_chosen_and_both_are_placed() -> None:
+    found = objective().epochs(CONFIG)
+    assert {1, 2, 4} == found.sizing.seconds.keys()
+    assert found.steps[0].name == "one model alone (width=5)"
+    assert len(found.steps) == (1 if found.sizing.lanes == 1 else 2)
+    assert all(step.each == "an epoch" and step.cores == 1 for step in found.steps)
+    assert objective().sizing(CONFIG).bytes_a_lane == found.sizing.bytes_a_lane > 4 * WEIGHTS
