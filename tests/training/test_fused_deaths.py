@@ -1,5 +1,6 @@
 """Workers that die with several trials in hand: the one to blame fails, and no other."""
 
+import os
 import time
 from collections import Counter
 from contextlib import AbstractContextManager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import FAMILY, PYTHON, mpiexec
 from toy_lanes import ToyBackend
 
 import ashtune
@@ -41,14 +43,36 @@ def tuned(study: Path, enqueue: list[dict[str, Any]], **more: Any) -> ashtune.St
     )  # fmt: skip
 
 
+def tuned_with(study: Path, killers: list[int]) -> ashtune.Study:
+    return tuned(study, [{"kills": int(trial in killers)} for trial in range(16)])
+
+
+def assert_only_these_fail(study: Path, killers: list[int]) -> None:
+    """Each of them was to blame twice, when it was trained alone, and no other even once."""
+    table = ashtune.Study.load(study).trials_dataframe()
+    assert sorted(table.number[table.status == "failed"]) == killers
+    assert "trained to the top" in set(table.status)
+    lost = [event for _, event in read_events(study / NAME) if isinstance(event, WorkerLost)]
+    if 0 not in killers:  # the first may come before the worker has another
+        assert any(event.trial is None for event in lost), "none died with several in hand"
+    assert Counter(event.trial for event in lost if event.trial is not None) == dict.fromkeys(killers, 2)
+
+
 @pytest.mark.parametrize("killers", [[3], [0], [2, 9, 15]])
 def test_only_who_kills_when_alone_fails(tmp_path: Path, killers: list[int]) -> None:
-    study = tuned(tmp_path / "s", [{"kills": int(trial in killers)} for trial in range(16)])
-    table = study.trials_dataframe()
-    assert sorted(table.number[table.status == "failed"]) == killers
-    lost = [event for _, event in read_events(tmp_path / "s" / NAME) if isinstance(event, WorkerLost)]
-    blamed = Counter(event.trial for event in lost if event.trial is not None)
-    assert blamed == dict.fromkeys(killers, 2), "each of them twice, and no other even once"
+    tuned_with(tmp_path / "s", killers)
+    assert_only_these_fail(tmp_path / "s", killers)
+
+
+@pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+@pytest.mark.parametrize("killers", [[3], [2, 9, 15]])
+def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path, killers: list[int]) -> None:
+    script = f"from test_fused_deaths import Path, tuned_with; tuned_with(Path({str(tmp_path / 's')!r}), {killers})"
+    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "mpi")]
+    (tmp_path / "script.py").write_text(script)
+    ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"), variables={"PYTHONPATH": os.pathsep.join(folders)})
+    assert ended.status == 0, str(ended)
+    assert_only_these_fail(tmp_path / "s", killers)
 
 
 def test_a_pack_that_takes_too_long_is_trained_one_by_one(tmp_path: Path) -> None:
