@@ -20,11 +20,10 @@ import msgspec
 from ashtune.events import PlacesChanged, ProgramCompiled
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
-from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.fused.computation import MOST_EPOCHS
 from ashtune.training.fused.lane import Clock, Lane
-from ashtune.training.fused.memory import Kept
+from ashtune.training.fused.leaving import Leaving
 from ashtune.training.fused.program import Trained, not_finite
 from ashtune.training.fused.programs import Programs
 from ashtune.training.fused.protocol import Backend, Program
@@ -40,8 +39,6 @@ CALL_SECONDS = 0.25
 """About how long a call of a program takes: between two of them the driver is heard."""
 PATIENCE_SECONDS = 0.1
 """For so long fuller packs may go before a promoted trial."""
-KEPT_BYTES = 64_000_000
-"""Of states of trials let go of that are kept in memory; all are on disk too."""
 
 
 class FusedBench:
@@ -73,11 +70,10 @@ class FusedBench:
         self._programs = Programs(backend, lanes)
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(desk, file)
-        self._checkpoints = Checkpoints(Path(setup.study))
+        self._leaving = Leaving(Path(setup.study), setup.worker, self._outcomes, backend.bytes_of)
         self._waiting: dict[TrialId, Lane] = {}
         self._training: dict[TrialId, Lane] = {}
         self._held: dict[TrialId, Lane] = {}
-        self._kept = Kept(KEPT_BYTES)
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
@@ -103,7 +99,7 @@ class FusedBench:
             case Assignment():
                 self._begin(message)
             case Release():
-                self._let_go(self._held.pop(message.trial), message)
+                self._leaving.let_go(self._held.pop(message.trial), message)
             case Pause():
                 self._pause(message.trial)
             case Setup():
@@ -114,7 +110,7 @@ class FusedBench:
     def _begin(self, assignment: Assignment) -> None:
         """Take up a trial: where it was left, or from the beginning."""
         setup, trial = self._setup, assignment.trial
-        writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker)
+        writer = self._leaving.writer(trial, assignment.start)
         clock = Clock()
         job = RunningJob(
             assignment,
@@ -131,7 +127,7 @@ class FusedBench:
             static, numbers = self._backend.parted(configuration)
             self._ask_for_places(self._programs.meet(static, numbers))
             began = time.perf_counter()
-            state = self._left(trial, job.start, writer)
+            state = self._leaving.left(trial, job.start, writer)
             clock.seconds += time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001 - whatever reading it raises is this trial's failure
             self._outcomes.failed(job, error, writer)
@@ -164,13 +160,6 @@ class FusedBench:
             seconds = epochs * self._programs.alone_seconds(lane.static)
             lane.due = time.monotonic() + max(PATIENCE_SECONDS, seconds)
         self._waiting[lane.job.trial] = lane
-
-    def _left(self, trial: TrialId, start: int, writer: CheckpointWriter) -> State | None:
-        """Return a trial's state as it was left: from memory if this worker did it, else from disk."""
-        if not start:
-            return None
-        kept = self._kept.take(trial, start)
-        return writer.restore() if kept is None else kept
 
     def _ready(self) -> list[Lane]:
         """Return the lanes that wait, but for those of a first program that another worker compiles, if others wait."""
@@ -235,7 +224,7 @@ class FusedBench:
             for place, lane in enumerate(lanes):
                 if lane.is_training and lane.is_to_pause and trained < target:
                     self._keep_state(lane, program.apart(state, place), trained)
-                    self._break_off(lane)
+                    self._leaving.break_off(lane)
         for place, lane in enumerate(lanes):
             if lane.is_training:
                 self._keep_state(lane, program.apart(state, place), trained)
@@ -273,34 +262,9 @@ class FusedBench:
                 self._outcomes.failed(lane.job, error, lane.writer)
                 lane.job.phase = "failed"
 
-    def _let_go(self, lane: Lane, answer: Release) -> None:
-        """Save a trial if it may be wanted again, and forget it."""
-        lane.job.hear(answer)
-        self._save(lane)
-        if answer.keep and not lane.writer.problem:
-            self._kept.put(lane.job.trial, lane.trained, lane.state, self._backend.bytes_of(lane.state))
-
     def _pause(self, trial: TrialId) -> None:
         """Break a trial off: now if it waits, at the end of this call if it is trained; else it has ended by itself."""
         if (lane := self._waiting.pop(trial, None)) is not None:
-            self._break_off(lane)
+            self._leaving.break_off(lane)
         elif (lane := self._training.get(trial)) is not None:
             lane.is_to_pause = True
-
-    def _break_off(self, lane: Lane) -> None:
-        lane.job.phase = "pausing"
-        lane.job.epoch = lane.trained
-        self._save(lane)
-
-    def _save(self, lane: Lane) -> None:
-        """Save a trial's state unless it is on disk, and tell the driver."""
-        began = time.perf_counter()
-        try:
-            if lane.job.is_kept and not lane.is_saved:
-                lane.writer.save(lane.state)
-            lane.clock.seconds += time.perf_counter() - began
-            self._outcomes.ended(lane.job, lane.writer)
-        except BaseException as error:  # noqa: BLE001 - a state may be anything
-            self._outcomes.failed(lane.job, error, lane.writer)
-        finally:
-            lane.writer.abandon()
