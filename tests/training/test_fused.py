@@ -253,6 +253,21 @@ def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
     assert losses == whole.losses
 
 
+@pytest.mark.parametrize("lanes", [None, 1, 4])
+def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
+    tmp_path: Path, cache: Path, lanes: int | None
+) -> None:
+    """By itself only as long as no other program has paid: that is far off here."""
+    found = reports(study := tuned(tmp_path / "s", objective(lanes=lanes), trials=40))
+    function, table = objective(lanes=lanes), study.trials_dataframe()
+    with jax.enable_x64(False):  # as in the workers
+        for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
+            alone = BrokenOff(max(resource for trial, resource in found if trial == number))
+            alone.config = {"rate": rate, "momentum": momentum, "width": width}
+            function(alone)
+            assert alone.losses == [found[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
+
+
 def test_with_a_fixed_number_of_lanes_reports_depend_on_nothing_else_to_the_last_bit(
     tmp_path: Path, cache: Path
 ) -> None:

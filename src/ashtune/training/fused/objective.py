@@ -19,6 +19,7 @@ from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.program import not_finite
 from ashtune.training.fused.protocol import Backend
 from ashtune.training.fused.recipe import Batched, Data, Recipe, State, check_lanes
+from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.messages import Setup
 
@@ -64,11 +65,11 @@ class FusedObjective:
         return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
-        """Train a trial to its rungs, in a program of one lane."""
+        """Train a trial to its rungs, by itself in the program with which a study begins."""
         if self._backend is None:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.parted(trial.config)
-        program = self._backend.program(static, 1)
+        program = self._backend.program(static, self._lanes or (QUICK if self._backend.is_quick else 1))
         state = program.together([trial.restore()], [numbers])
         for epoch in trial.epochs():
             state, found = program.train(state, [numbers], epoch - 1, epoch)
