@@ -113,5 +113,5 @@ def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list
         case kind:
             raise SettingsError(f"search={kind!r} is unknown; give one of {', '.join(SEARCHES)}")
     if search.get("grouped"):
-        found = Grouped(found, tuple(search["grouped"]))
+        found = Grouped(found, tuple(search["grouped"]), search.get("grouped_for"))
     return Enqueued(enqueued, found) if enqueued else found

@@ -145,7 +145,7 @@ class PlacesChanged(_Fact, frozen=True):
     """A worker takes so many jobs at a time from now on, if they are up to a rung; they wait at it.
 
     One is the rule. More are for jobs so short that waiting for the next one would take longer, or, ``together``, for
-    jobs that the worker trains side by side, up to any rung.
+    jobs that the worker trains together, up to any rung.
     """
 
     worker: WorkerId

@@ -113,7 +113,7 @@ def tune(
     enqueued = [parsed.check(configuration) for configuration in enqueue]
     recipe: dict[str, Any] = {"kind": search} if grid_points is None else {"kind": search, "points": grid_points}
     if grouped_by := getattr(objective, "grouped_by", ()):
-        recipe["grouped"] = list(grouped_by)
+        recipe |= {"grouped": list(grouped_by), "grouped_for": trials if isinstance(trials, int) else None}
     found = search_named(recipe, parsed, check_whole("seed", seed, at_least=0), enqueued)
     limits = limits_of(trials, time_limit, total_resource, target)
     if found.size is None and limits == Limits():

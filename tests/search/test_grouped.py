@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ashtune.search import GridSearch, Grouped, RandomSearch, Space
-from ashtune.search.grouped import BLOCK, RUN
+from ashtune.search.grouped import BLOCK, LONGEST_RUN
 
 SPACE = Space.parse({"rate": (0.0, 1.0), "width": [16, 32, 64], "names": [["a", "b"], ["c"]]})
 KIND = ("width", "names")
@@ -32,8 +32,18 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
 
 def test_they_come_in_runs_of_one_kind() -> None:
     runs = [(name, len(list(found))) for name, found in groupby(map(kind, first(BLOCK)))]
-    assert len(runs) < BLOCK / RUN + 2 * 6
-    assert sum(length >= RUN for _, length in runs) > 20
+    assert len(runs) < BLOCK / LONGEST_RUN + 2 * 6
+    assert sum(length == LONGEST_RUN for _, length in runs) > 20
+
+
+def test_a_study_of_few_trials_has_shorter_runs_so_that_it_tries_every_kind() -> None:
+    for trials, kinds in ((30, 3), (200, 3), (256, 12)):
+        space = Space.parse({"rate": (0.0, 1.0), "width": list(range(kinds))})
+        for seed in range(10):
+            search = Grouped(RandomSearch(space, seed), ("width",), trials)
+            tried = Counter(search.configuration(trial)["width"] for trial in range(trials))
+            assert len(tried) == kinds
+            assert max(tried.values()) < 3 * trials / kinds
 
 
 def test_any_trial_can_be_asked_for_by_itself() -> None:

@@ -14,9 +14,12 @@ import pytest
 
 import ashtune
 from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune.training.fused.backend import JaxBackend
 from ashtune.training.fused.computation import MOST_EPOCHS
+from ashtune.training.fused.options import QUICKLY, compile_with
 from ashtune.training.fused.program import LanesProgram, Trained
 from ashtune.training.fused.recipe import Recipe
+from ashtune.training.fused.sizes import QUICK
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 EXAMPLES, FEATURES = 50, 3
@@ -142,6 +145,44 @@ def test_an_epoch_s_training_metrics_are_the_mean_over_its_steps() -> None:
     program = LanesProgram(RECIPE, (("width", 4), ("batch", 25)), 1)
     weights = jax.tree.map(lambda leaf: leaf[0], program.fresh([{"rate": 0.0, "momentum": 0.0}])["weights"])
     np.testing.assert_allclose(found.metrics["training"][:, 0], float(loss(weights, *RECIPE.train)), rtol=1e-9)
+
+
+def test_programs_of_a_shape_that_are_made_differently_are_not_taken_for_each_other() -> None:
+    backend = JaxBackend(RECIPE, 0, None)
+    made = [backend.program(STATIC, QUICK, 16), backend.program(STATIC, 1, 16), backend.program(STATIC, 1, 4)]
+    made += [backend.program(STATIC, 16), backend.beside(STATIC, 1), backend.beside(STATIC, 4)]
+    assert [(program.lanes, program.size) for program in made] == [
+        (16, QUICK),
+        (16, 1),
+        (4, 1),
+        (16, 16),
+        (1, 1),
+        (4, 4),
+    ]
+    assert len({program._key for program in made}) == len(made)
+
+
+def test_only_the_quickly_compiled_program_is_compiled_with_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Mapping[str, Any]] = []
+
+    def compile_and_note(lowered: Any, options: Mapping[str, Any]) -> Any:
+        used.append(options)
+        return compile_with(lowered, options)
+
+    monkeypatch.setattr("ashtune.training.fused.program.compile_with", compile_and_note)
+    backend = JaxBackend(RECIPE, 0, None)
+    assert backend.is_quick
+    for size in (QUICK, 1, 4):
+        program = backend.program(STATIC, size, 2)
+        program.train(program.fresh([LANES[0]] * program.lanes), LANES[:1], 0, 1)
+    assert used == [QUICKLY, {}, {}]
+
+
+def test_options_that_xla_does_not_know_are_left_out_and_other_errors_are_not() -> None:
+    lowered = jax.jit(lambda x: x + 1).lower(1.0)
+    assert compile_with(lowered, {"xla_of_the_future": True})(1.0) == 2.0
+    with pytest.raises(Exception, match="xla_backend_optimization_level"):
+        compile_with(lowered, {"xla_backend_optimization_level": "much"})
 
 
 def test_a_configuration_is_parted_into_its_program_and_its_lane() -> None:

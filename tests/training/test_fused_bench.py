@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from toy_lanes import ToyBackend
+from toy_lanes import ToyBackend, ToyClock
 
-from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, TrialReleased
+from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.fused.bench import FusedBench
+from ashtune.training.fused.sizes import QUICK
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 
 ME = WorkerId(7)
@@ -63,17 +64,8 @@ def off(trial: int, *, keep: bool = True) -> Release:
 class Room:
     """A bench with its desk."""
 
-    def __init__(
-        self,
-        study: Path,
-        lanes: int | None = 4,
-        places: int = 0,
-        *,
-        most: int = 4,
-        turns: int = 1,
-        is_quick: bool = False,
-    ) -> None:
-        self.desk, self.backend = Desk(), ToyBackend(most, turns, is_quick)
+    def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, *, most: int = 4, **more: Any) -> None:
+        self.desk, self.backend = Desk(), ToyBackend(most, **more)
         setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
         self.bench = FusedBench(self.backend, setup, Tray(self.desk), lanes=lanes)
 
@@ -214,15 +206,63 @@ def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Ro
     assert [call[1] for call in room.backend.calls if call[2] == 0] == [1, 1]
 
 
-@pytest.mark.parametrize("is_quick", [False, True])
-def test_in_turn_the_first_call_trains_one_to_see_how_long_it_takes_and_the_next_all_that_fit(
-    tmp_path: Path, is_quick: bool
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
+    """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
+    found = ToyClock({QUICK: 0.098, 1: 0.0098, 4: 0.0392}, {QUICK: 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
+    monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", found)
+    return found
+
+
+def calls(room: Room) -> list[tuple[int, int, int]]:
+    return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
+
+
+def test_in_turn_the_first_call_is_of_one_epoch_and_each_later_one_of_what_takes_a_quarter_of_a_second(
+    tmp_path: Path, clock: ToyClock
 ) -> None:
-    room = Room(tmp_path, lanes=None, most=8, turns=8, is_quick=is_quick)
-    room.run(job(0), *[job(trial) for trial in range(1, 6)], answers=[off(trial) for trial in range(6)])
-    assert [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls] == [
-        (1, 0, 1),  # nothing is known of its time, so a call is one epoch
-        (1, 1, 4),
-        (5, 0, 4),
-    ]
-    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [trial / 10 for trial in range(6)]
+    room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
+    jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
+    room.run(*jobs, answers=[off(trial) for trial in range(6)])
+    assert calls(room) == [(1, 0, 1), (1, 1, 4), (4, 0, 4), (1, 0, 25), (1, 25, 50), (1, 50, 75), (1, 75, 100)]
+    assert {found.metrics["score"] for found in room.desk.of(JobFinished)} == {trial / 10 for trial in range(6)}
+    seconds = {found.trial: found.seconds for found in room.desk.of(JobFinished)}
+    assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx([0.98] + [0.0392] * 5, abs=1e-3)
+    (compiled,) = room.desk.of(ProgramCompiled)
+    assert (compiled.lanes, compiled.seconds) == (1, 1.5)
+
+
+def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_and_goes_on_where_it_was(
+    tmp_path: Path, clock: ToyClock
+) -> None:
+    """Making initial states is no part of a program's price: one second, which ten epochs take."""
+    room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
+    room.run(job(0, target=64), answers=[off(0)])
+    epochs = dict.fromkeys((QUICK, 1), 0)
+    for size, (_, start, stop) in zip(room.backend.sizes, calls(room), strict=True):
+        epochs[size] += stop - start
+    assert 8 <= epochs[QUICK] <= 12
+    assert epochs[QUICK] + epochs[1] == 64
+    (found,) = room.desk.of(JobFinished)
+    assert found.metrics["trained"] == 64
+    assert [message.lanes for message in room.desk.of(ProgramCompiled)] == [1, 1]
+
+
+def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock: ToyClock) -> None:
+    room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
+    jobs = [job(trial, target=30, nan_at=2 if trial == 2 else 99) for trial in range(4)]
+    room.run(*jobs, answers=[off(trial) for trial in (0, 1, 3)])
+    assert calls(room) == [(1, 0, 1), (1, 1, 26), (1, 26, 30), (3, 0, 8), (2, 8, 20), (2, 20, 30)]
+    assert [found.trial for found in room.desk.of(JobFailed)] == [2]
+    assert [found.metrics["trained"] for found in room.desk.of(JobFinished)] == [30, 30, 30]
+    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [0.0, 0.1, 0.3]
+
+
+def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clock: ToyClock) -> None:
+    room = Room(tmp_path, lanes=4, clock=clock)
+    room.run(
+        *[job(trial, target=10, nan_at=2 if trial == 2 else 99) for trial in range(4)],
+        answers=[off(trial) for trial in (0, 1, 3)],
+    )
+    assert calls(room) == [(4, 0, 1), (4, 1, 7), (4, 7, 10)]
+    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [0.0, 0.1, 0.3]

@@ -10,6 +10,7 @@ import pytest
 
 from ashtune.errors import InvalidConfiguration, ObjectiveError
 from ashtune.training.fused.program import Trained
+from ashtune.training.fused.torch_called import Called
 from ashtune.training.fused.torch_optimizers import numbers_of, rule
 from ashtune.training.fused.torch_program import TorchLanesProgram
 from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
@@ -198,6 +199,28 @@ def test_each_lane_is_at_every_epoch_what_a_plain_loop_of_torch_makes_of_it(
         for name, values in plain.state_dict().items():
             found = {**state["parameters"], **state["buffers"]}[name][lane]
             np.testing.assert_allclose(found, values, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("module", [perceptron, normalised, convolved, dropping])
+def test_one_lane_is_trained_by_pytorch_itself_to_what_torch_func_would_give(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = recipe(module)
+    _, (plain,) = trained(given, LANES["sgd"][:1], [0, 9])
+    monkeypatch.setattr(Called, "slopes_of_one", Called.slopes)
+    _, (by_func,) = trained(given, LANES["sgd"][:1], [0, 9])
+    for name in plain.metrics:
+        np.testing.assert_allclose(plain.metrics[name], by_func.metrics[name], rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_what_draws_otherwise_as_lanes_is_trained_as_one_of_them_when_it_is_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(Called, "slopes_of_one")
+    trained(recipe(lambda config: Attentive()), LANES["sgd"][:1], [0, 2])
+    with pytest.raises(AttributeError):
+        trained(recipe(perceptron), LANES["sgd"][:1], [0, 2])
 
 
 @pytest.mark.parametrize("module", [perceptron, convolved])

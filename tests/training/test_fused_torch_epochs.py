@@ -41,6 +41,18 @@ def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int)
     assert costs.dtype == "float32"
 
 
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_lanes_of_a_convolution_are_convolutions_of_one_group_each(lanes: int) -> None:
+    x = np.random.default_rng(0).normal(size=(12, 2, 5, 5)).astype(np.float32)
+    data = (x, np.arange(12) % 4)
+    function: Any = ashtune.fused_torch(
+        lambda config: torch.nn.Sequential(torch.nn.Conv2d(2, 4, 5, bias=False), torch.nn.Flatten()),
+        train=data, validation=data, batch_size=6,
+    )  # fmt: skip
+    product = 2 * 12 * 4 * 2 * 5 * 5  # one place of the filter; its weights' slopes as many, the input has none
+    assert function._make_backend(None).costs((), {"learning_rate": 0.1}, lanes).flops == lanes * 3 * product
+
+
 def test_the_weights_are_read_and_written_in_every_step() -> None:
     def moved(batch_size: int, lanes: int) -> float:
         backend: TorchBackend = objective(batch_size)._make_backend(None)

@@ -163,7 +163,7 @@ def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
         assert "\n" not in str(raised.value)
 
     refused(r"static=\['width'\]", static="width")
-    refused("lanes=0 is not a whole number of at least 1", lanes=0)
+    refused("lanes=0 is not a whole number from 1 to 4,096", lanes=0)
     refused("seed=0.5 is not a whole number", seed=0.5)
     refused("loss='mse' cannot be called", loss="mse")
     refused("optimizer='lion' is none; there are sgd, adam", optimizer="lion")

@@ -158,7 +158,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
 
 def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(kind: str, tune: Any, tmp_path: Path) -> None:
     study = tune(kind, tmp_path / "s", total_resource=300)
-    assert study.loaded.tally.epochs < 400
+    assert study.loaded.tally.epochs < 700, "what is in hand is trained to the end of its call, the others are not"
     ashtune.Study.load(tmp_path / "s").resume(total_resource=10**6, workers=2, quiet=True)
     assert_whole(tmp_path / "s")
 

@@ -13,20 +13,41 @@ import numpy as np
 
 from ashtune.training.fused.program import Trained
 from ashtune.training.fused.recipe import Static
+from ashtune.training.fused.sizes import turns_of
+
+
+class ToyClock:
+    """Time that goes on only while something is compiled or trained.
+
+    Args:
+        seconds: What an epoch takes of the lanes that a size trains side by side, by size.
+        compiling: What compiling a program of a size takes, by size.
+        beginning: What compiling initial states takes.
+    """
+
+    def __init__(self, seconds: Mapping[int, float], compiling: Mapping[int, float], beginning: float) -> None:
+        self.seconds, self.compiling, self.beginning = seconds, compiling, beginning
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class ToyProgram:
-    compile_seconds = 0.0
     is_at_another = False
     is_there = False
     is_built_here = True
 
-    def __init__(self, calls: list[tuple[Static, int, int, int]], static: Static, lanes: int, size: int) -> None:
+    def __init__(self, backend: "ToyBackend", static: Static, lanes: int, size: int) -> None:
         self.lanes, self.size = lanes, size
-        self._calls = calls
+        self.compile_seconds = self.build_seconds = 0.0
+        self._backend = backend
         self._static = static
 
     def together(self, states: Sequence[Any], lanes: Sequence[Mapping[str, float]]) -> Any:
+        if states[0] is None and (clock := self._backend.clock) and not self.compile_seconds:
+            clock.now += clock.beginning
+            self.compile_seconds += clock.beginning
         rows = [
             np.array([[0.0, lane["x"]]]) if state is None else state for state, lane in zip(states, lanes, strict=True)
         ]
@@ -37,7 +58,9 @@ class ToyProgram:
 
     def train(self, state: Any, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[Any, Trained]:
         assert len(lanes) <= self.lanes == len(state)
-        self._calls.append((self._static, len(lanes), start, stop))
+        self._backend.calls.append((self._static, len(lanes), start, stop))
+        self._backend.sizes.append(self.size)
+        self._pass(len(lanes), stop - start)
         if any(lane.get("raises") for lane in lanes):
             raise ValueError("a step that cannot be taken")
         if any(lane.get("kills") for lane in lanes):
@@ -52,12 +75,27 @@ class ToyProgram:
         metrics = {name: state[:, 1] + 0 * trained, "trained": trained}
         return np.stack([state[:, 0] + stop - start, state[:, 1]], axis=1), Trained(metrics, finite)
 
+    def _pass(self, lanes: int, epochs: int) -> None:
+        clock = self._backend.clock
+        if clock is None:
+            return
+        if not self.build_seconds:
+            self.build_seconds = clock.compiling[self.size]
+            self.compile_seconds += self.build_seconds
+            clock.now += self.build_seconds
+        clock.now += epochs * turns_of(self.size, lanes) * clock.seconds[self.size]
+
 
 class ToyBackend:
     compile_seconds = 1.0
+    gain = 0.9
 
-    def __init__(self, most: int = 4, most_turns: int = 1, is_quick: bool = False) -> None:
+    def __init__(
+        self, most: int = 4, most_turns: int = 1, is_quick: bool = False, clock: ToyClock | None = None
+    ) -> None:
         self.most_turns = most_turns
+        self.clock = clock
+        self.sizes: list[int] = []
         self.is_quick = is_quick
         self.calls: list[tuple[Static, int, int, int]] = []
         self._most = most
@@ -70,7 +108,7 @@ class ToyBackend:
         return self._most
 
     def program(self, static: Static, size: int, turns: int = 1) -> ToyProgram:
-        return ToyProgram(self.calls, static, size if size > 1 else turns, size)
+        return ToyProgram(self, static, size if size > 1 else turns, size)
 
     def bytes_of(self, state: Any) -> int:
         return int(state.nbytes)

@@ -63,6 +63,8 @@ class Processes:
         self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
         self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
+        self._in_vain = 0  # workers that died with several jobs in hand since a job has ended
+        self._places = len(environments)
         self.trouble: ObjectiveError | None = None
         """Why no more workers are started, once several have died before their first job."""
         self._moment = self._next_roll_call = time.monotonic()
@@ -178,6 +180,7 @@ class Processes:
 
     def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
         self._workloads.end(worker, trial)
+        self._in_vain = 0
         self._begin_next(worker)
 
     def _begin_next(self, worker: WorkerId) -> None:
@@ -229,10 +232,12 @@ class Processes:
                 last_words=process.last_words() if job else "",
             )
         ]
-        if not process.has_joined:
-            self._failed_starts += 1
+        self._failed_starts += not process.has_joined
+        self._in_vain += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
             self.trouble = ObjectiveError(f"workers end before their first job ({how}); see {process.log}")
+        elif self._in_vain > FAILED_STARTS_ALLOWED + 2 * self._places:
+            self.trouble = ObjectiveError(f"workers end before any job does ({how}); see {process.log}")
         else:
             self._hire(process.environment)
         return said

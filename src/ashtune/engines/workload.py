@@ -34,7 +34,7 @@ class Workload(Generic[J]):
         self._jobs: dict[TrialId, J] = {}
         self._alone: TrialId | None = None
         self.trains_together = False
-        """Whether the worker trains several jobs side by side."""
+        """Whether the worker trains several jobs together."""
 
     def __len__(self) -> int:
         return len(self._jobs)

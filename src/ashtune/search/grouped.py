@@ -4,9 +4,10 @@ A fused program trains trials as lanes only if they share its static hyperparame
 drawn some way ahead and given out in runs that share theirs.
 
 Rule 1: nothing is drawn that would not have been, and nothing is left out: only the order changes, within a block.
-Rule 2: which run comes next is decided by the first configuration that has not had its turn, not by what suits: so that
+Rule 2: the fewer trials a study has for each kind, the shorter a run is, so that it has some of all.
+Rule 3: which run comes next is decided by the first configuration that has not had its turn, not by what suits: so that
 a study that ends in the middle of a block has had each kind about as often as it was drawn.
-Rule 3: the order is part of the file format, as the draws are.
+Rule 4: the order is part of the file format, as the draws are.
 """
 
 from functools import lru_cache
@@ -14,7 +15,9 @@ from functools import lru_cache
 from ashtune.search.protocol import Search, refuse_outside
 
 BLOCK = 1024
-RUN = 32
+LONGEST_RUN = 32
+RUNS_OF_A_KIND = 4
+"""At least so many each kind has, if it is drawn as often as the others."""
 _BLOCKS_KEPT = 4
 
 
@@ -24,11 +27,13 @@ class Grouped:
     Args:
         search: Where they come from.
         names: The hyperparameters that those of a run share.
+        trials: Of the study as it began, if that was known: of few trials runs are shorter, so that it has all kinds.
     """
 
-    def __init__(self, search: Search, names: tuple[str, ...]) -> None:
+    def __init__(self, search: Search, names: tuple[str, ...], trials: int | None = None) -> None:
         self._search = search
         self._names = names
+        self._trials = trials
         self._order = lru_cache(maxsize=_BLOCKS_KEPT)(self._ordered)
 
     @property
@@ -52,11 +57,13 @@ class Grouped:
             configuration = self._search.configuration(number)
             key = key_of[number] = tuple(_hashable(configuration.get(name)) for name in self._names)
             waiting.setdefault(key, []).append(number)
+        few = BLOCK if self._trials is None else min(BLOCK, self._trials)
+        longest = max(1, min(LONGEST_RUN, few // (RUNS_OF_A_KIND * max(1, len(waiting)))))
         order: list[int] = []
         done: set[int] = set()
         for number, key in key_of.items():
             if number not in done:
-                run, waiting[key] = waiting[key][:RUN], waiting[key][RUN:]
+                run, waiting[key] = waiting[key][:longest], waiting[key][longest:]
                 order += run
                 done.update(run)
         return order

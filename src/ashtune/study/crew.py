@@ -41,7 +41,7 @@ class Assigned(msgspec.Struct, frozen=True, gc=False):
 class Offer(msgspec.Struct, gc=False):
     """What a worker offers, ``places`` for jobs up to ``rung``, and the jobs it has, ``short`` ones and others.
 
-    ``together``: it trains them side by side, so none waits for another and all count as short.
+    ``together``: it trains them in one go, so none waits for another and all count as short.
     """
 
     places: int

@@ -1,4 +1,4 @@
-"""Which of the jobs that wait at a worker are trained side by side, as lanes of one program.
+"""Which of the jobs that wait at a worker are trained together, as lanes of one program.
 
 Rule 1: a pack is of one group: the same program, the same stretch of epochs.
 Rule 2: promotions first, the highest rung before the others: but not until they have waited for a moment, in which

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.training.fused.beginning import Beginning
+from ashtune.training.fused.called import begun
 from ashtune.training.fused.costs import epoch_costs
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.library import Library
@@ -44,17 +45,24 @@ class JaxBackend:
 
     @property
     def is_quick(self) -> bool:
-        """Whether a program for one lane can be compiled more quickly: on the CPU."""
-        import jax
+        """Whether a program for one lane can be compiled more quickly."""
+        return _is_on_cpu()
 
-        return bool(jax.default_backend() == "cpu")
+    @property
+    def gain(self) -> float:
+        """What twice as many lanes are guessed to need for each, of what half of them does.
+
+        Of the demo's twelve shapes 16 side by side need 0.68 to 1.09 of what one after another do, 0.90 in the mean. A
+        GPU has room for many: a guess.
+        """
+        return 0.95 if _is_on_cpu() else 0.6
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return how many lanes' states fit the second cache, as a power of two; nothing is compiled."""
         import jax
 
-        init = self._recipe.init
-        shapes = jax.eval_shape(lambda: init(jax.random.key(self._seed), {**dict(static), **numbers}))
+        init, key = self._recipe.init, jax.random.key(self._seed)
+        shapes = jax.eval_shape(lambda traced: begun(init, key, {**dict(static), **traced}), dict(numbers))
         return fitting(self.bytes_of(shapes))
 
     def program(self, static: Static, size: int, turns: int = 1) -> LanesProgram:
@@ -97,6 +105,12 @@ class JaxBackend:
         if static not in self._beginnings:
             self._beginnings[static] = Beginning(self._recipe, static, self._seed, self._library)
         return self._beginnings[static]
+
+
+def _is_on_cpu() -> bool:
+    import jax
+
+    return bool(jax.default_backend() == "cpu")
 
 
 def prepare_jax() -> None:

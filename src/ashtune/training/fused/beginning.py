@@ -8,14 +8,14 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ashtune.training.fused.called import begun
 from ashtune.training.fused.library import Library, compiled
+from ashtune.training.fused.options import CHEAPLY, compile_with
 from ashtune.training.fused.recipe import Recipe, State, Static
 
 if TYPE_CHECKING:
     import jax
 
-CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Initial states are made once, so compiling what makes them should cost little: 0.14 s, with the first alone 0.29."""
 _STRETCHES_KEPT = 8
 
 
@@ -62,7 +62,7 @@ class Beginning:
         began = perf_counter()
         traced = jax.jit(self._init).trace(dict(lane))
         key = ("beginning", tuple(self._static.items()), jax.config.jax_enable_x64)
-        self._compiled = compiled(self._library, key, lambda: traced.lower().compile(compiler_options=CHEAPLY))
+        self._compiled = compiled(self._library, key, lambda: compile_with(traced.lower(), CHEAPLY))
         if not _reads_its_arguments(traced.jaxpr.jaxpr):
             self._only = jax.tree.map(np.asarray, self._compiled(dict(lane)))
         self._compile_seconds += perf_counter() - began
@@ -70,7 +70,7 @@ class Beginning:
     def _init(self, numbers: Mapping[str, Any]) -> State:
         import jax
 
-        return self._recipe.init(jax.random.key(self._seed), {**self._static, **numbers})
+        return begun(self._recipe.init, jax.random.key(self._seed), {**self._static, **numbers})
 
 
 class Orders:

@@ -1,4 +1,4 @@
-"""The bench of a worker that trains several trials side by side, as lanes of compiled programs.
+"""The bench of a worker that trains several trials together, as lanes of compiled programs.
 
 It asks the driver for places, trains what waits at it pack by pack, and sends the results of a pack together. While it
 trains the next pack the driver answers; only with nothing to train does it wait.
@@ -21,13 +21,13 @@ from ashtune.events import PlacesChanged, ProgramCompiled
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
 from ashtune.training.desk import Dismissed, Tray
-from ashtune.training.fused.computation import MOST_EPOCHS
 from ashtune.training.fused.lane import Clock, Lane
 from ashtune.training.fused.leaving import Leaving
+from ashtune.training.fused.pack import Pack
 from ashtune.training.fused.program import Trained, not_finite
 from ashtune.training.fused.programs import Programs
 from ashtune.training.fused.protocol import Backend, Program
-from ashtune.training.fused.recipe import State, Static
+from ashtune.training.fused.recipe import Static
 from ashtune.training.fused.sizes import side_by_side, turns_of
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Alone, Assignment, Setup, ToWorker
@@ -35,8 +35,6 @@ from ashtune.training.outcomes import Outcomes
 from ashtune.training.packing import next_pack
 from ashtune.training.reports import Reports
 
-CALL_SECONDS = 0.25
-"""About how long a call of a program takes: between two of them the driver is heard."""
 PATIENCE_SECONDS = 0.1
 """For so long fuller packs may go before a promoted trial."""
 
@@ -167,18 +165,19 @@ class FusedBench:
         absent = {static for static in {lane.static for lane in waiting} if self._programs.is_at_another(static)}
         return [lane for lane in waiting if lane.static not in absent] or waiting
 
-    def _train(self, pack: Sequence[Lane]) -> None:
-        """Train a pack up to its rung; send what comes of it."""
-        first = pack[0]
-        program = self._programs.choose(first.static, len(pack), first.job.target - first.trained)
-        lanes = pack[: self._in_a_call(program, first.static)]
+    def _train(self, waiting: Sequence[Lane]) -> None:
+        """Train the first of these lanes up to their rung; send what comes of it."""
+        first, programs = waiting[0], self._programs
+        epochs = first.job.target - first.trained
+        program = programs.choose(first.static, len(waiting), epochs)
+        lanes = waiting[: programs.call(first.static, program.size, len(waiting), epochs).lanes]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
         if first.alone:
             self._desk.send(Alone(self._setup.worker, first.job.trial))
         try:
             with self._profiler:
-                self._train_lanes(lanes, program)
+                self._train_pack(Pack(lanes, program))
         except Dismissed:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is these trials' failure
@@ -193,58 +192,47 @@ class FusedBench:
         finally:
             self._training.clear()
 
-    def _in_a_call(self, program: Program, static: Static) -> int:
-        """Return how many lanes a call should train: in turn no more than take about as long as a call may."""
-        if program.size == program.lanes:
-            return program.lanes
-        known = self._programs.epoch_seconds(static, program.size)
-        return 1 if known is None else max(1, min(program.lanes, int(CALL_SECONDS / known)))
-
-    def _train_lanes(self, lanes: Sequence[Lane], program: Program) -> None:
-        static, programs, size = lanes[0].static, self._programs, program.size
-        turns = turns_of(size, len(lanes))
-        told = program.compile_seconds
-        numbers = [lane.numbers for lane in lanes]
-        state = program.together([lane.state for lane in lanes], numbers)
-        trained, target = lanes[0].trained, lanes[0].job.target
-        while trained < target and any(lane.is_training for lane in lanes):
-            known = programs.epoch_seconds(static, size)
-            epochs = 1 if known is None else max(1, min(MOST_EPOCHS, int(CALL_SECONDS / (known * turns))))
-            stop = min(target, trained + epochs)
-            began, before = time.perf_counter(), program.compile_seconds
-            state, found = program.train(state, numbers, trained, stop)
-            seconds = time.perf_counter() - began - (program.compile_seconds - before)
-            if program.compile_seconds > told:
-                self._tell_compiled(static, program, program.compile_seconds - told)
-                told = program.compile_seconds
-            programs.trained(static, size, seconds / ((stop - trained) * turns))
-            self._report(lanes, found, trained, seconds)
-            trained = stop
+    def _train_pack(self, pack: Pack) -> None:
+        static = pack.lanes[0].static
+        while going := pack.going:
+            self._call(pack, static)
             self._take_all()
-            for place, lane in enumerate(lanes):
-                if lane.is_training and lane.is_to_pause and trained < target:
-                    self._keep_state(lane, program.apart(state, place), trained)
+            for lane in going:
+                if lane.is_training and lane.is_to_pause and pack.trained < pack.target:
+                    pack.put_back(lane)
                     self._leaving.break_off(lane)
-        for place, lane in enumerate(lanes):
+            if going := pack.going:
+                pack.go_on(self._programs.choose(static, len(going), pack.target - pack.trained))
+        for lane in pack.lanes:
             if lane.is_training:
-                self._keep_state(lane, program.apart(state, place), trained)
+                pack.put_back(lane)
                 if lane.job.tell():
                     self._held[lane.job.trial] = lane
                 else:
                     lane.writer.abandon()
 
-    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
-        if program.is_built_here:  # what loading takes is not the price of another
-            self._programs.compiled(static, program.size, seconds)
-        worker = self._setup.worker
-        self._desk.send(
-            ProgramCompiled(
-                0, worker=worker, seconds=round(seconds, 6), lanes=side_by_side(program.size), shape=dict(static)
-            )
-        )
+    def _call(self, pack: Pack, static: Static) -> None:
+        """Train a pack for about as long as a call should take, and report what it did."""
+        programs, program, start = self._programs, pack.program, pack.trained
+        call = programs.call(static, program.size, len(pack.lanes), pack.target - start)
+        found, seconds = pack.train(call.epochs)
+        self._tell_compiled(static, program, pack.take_compile_seconds())
+        programs.trained(static, program.size, seconds / len(found.finite) / turns_of(program.size, len(pack.lanes)))
+        self._report(pack.lanes, found, start, seconds)
 
-    def _keep_state(self, lane: Lane, state: State, trained: int) -> None:
-        lane.state, lane.trained, lane.is_saved = state, trained, False
+    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
+        if not seconds:
+            return
+        if program.is_built_here:  # what loading takes is not the price of another
+            self._programs.compiled(static, program.size, program.build_seconds)
+        told = ProgramCompiled(
+            0,
+            worker=self._setup.worker,
+            seconds=round(seconds, 6),
+            lanes=side_by_side(program.size),
+            shape=dict(static),
+        )
+        self._desk.send(told)
 
     def _report(self, lanes: Sequence[Lane], found: Trained, start: int, seconds: float) -> None:
         """Report each lane's epochs of a call; one that is not finite any more fails."""

@@ -7,8 +7,8 @@ Rule 2: either way is made of the same epoch of one lane.
 from collections.abc import Mapping
 from typing import Any
 
-from ashtune.errors import ObjectiveError
-from ashtune.training.fused.recipe import Data, Recipe, State, Static
+from ashtune.training.fused.called import evaluated, stepped
+from ashtune.training.fused.recipe import Data, Recipe, State, Static, examples_of
 
 MOST_EPOCHS = 64
 """Epochs a call trains at most: so many rows of metrics are kept for it."""
@@ -28,7 +28,7 @@ class Computation:
         self._recipe = recipe
         self._static = dict(static)
         self._batch = recipe.examples_a_batch(static)
-        self.examples = _examples(recipe.train)
+        self.examples = examples_of(recipe.train)
 
     def side_by_side(
         self, states: State, numbers: Any, stretch: tuple[Any, Any, Any, Any], data: tuple[Data, Data]
@@ -77,7 +77,7 @@ class Computation:
         """Train one lane for an epoch; return its state and what it reports."""
         train, validation = data
         state, during = self._steps(state, numbers, order, train)
-        return state, {**during, **self._recipe.evaluate(state, validation), FINITE: _is_finite(state)}
+        return state, {**during, **evaluated(self._recipe.evaluate, state, validation), FINITE: _is_finite(state)}
 
     def _steps(self, state: State, numbers: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
         """Take a step for each batch of an epoch; the last batch may be smaller."""
@@ -88,8 +88,7 @@ class Computation:
         whole, rest = divmod(self.examples, self._batch)
 
         def step(state: State, places: Any) -> tuple[State, Row]:
-            state, found = self._recipe.step(state, jax.tree.map(lambda array: array[places], train), config)
-            return state, dict(found)
+            return stepped(self._recipe.step, state, jax.tree.map(lambda array: array[places], train), config)
 
         sums: Row = {}
         if whole:
@@ -127,12 +126,3 @@ def _is_finite(state: State) -> Any:
         rows = [leaf.ravel() for leaf in leaves if leaf.dtype == dtype]
         flags.append((jnp.concatenate(rows) * 0).sum() == 0)
     return jnp.stack(flags).all()
-
-
-def _examples(data: Data) -> int:
-    import jax
-
-    sizes = {len(leaf) for leaf in jax.tree.leaves(data)}
-    if len(sizes) != 1:
-        raise ObjectiveError(f"the training data has {sorted(sizes)} examples; give arrays with as many each")
-    return sizes.pop()

@@ -4,7 +4,7 @@ Rule: they are XLA's for the compiled step and evaluation, times their number in
 asked: of a loop XLA counts the body once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ashtune.training.counting import compiled_costs, dtype_of
@@ -18,7 +18,9 @@ SOURCE = (
 )
 
 
-def epoch_costs(recipe: Recipe, static: Static, numbers: Any, states: State, data: tuple[Data, Data]) -> Costs:
+def epoch_costs(
+    recipe: Recipe, static: Static, numbers: Sequence[Mapping[str, float]], states: State, data: tuple[Data, Data]
+) -> Costs:
     """Return what an epoch costs.
 
     Args:

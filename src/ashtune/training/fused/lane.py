@@ -1,4 +1,4 @@
-"""One trial at a worker that trains several side by side."""
+"""One trial at a worker that trains several together."""
 
 import math
 from collections.abc import Hashable, Mapping

@@ -1,4 +1,4 @@
-"""Training functions whose trials a study trains side by side, as lanes of one program; made of pure functions of JAX.
+"""Training functions whose trials a study trains together, as lanes of one program; made of pure functions of JAX.
 
 Rule 1: compiled programs are kept, in memory by their static hyperparameters, and on disk by JAX's own cache, which
 workers and studies share.
@@ -18,7 +18,7 @@ from ashtune.training.fused.backend import JaxBackend
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.program import not_finite
 from ashtune.training.fused.protocol import Backend
-from ashtune.training.fused.recipe import Batched, Data, Recipe, State, check_lanes
+from ashtune.training.fused.recipe import Batched, Data, Recipe, State, check_lanes, examples_of
 from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.messages import Setup
@@ -114,8 +114,9 @@ def fused(
     """Return a training function for :func:`~ashtune.tune`, made of pure functions of JAX.
 
     All epochs up to a rung run as one compiled program, and trials with the same static hyperparameters that are
-    trained to the same rung run as lanes of it, side by side. Every trial sees the same batches in the same order at
-    the same epoch and begins with the same key, so its result does not depend on its companions.
+    trained to the same rung run as lanes of it, in one call: one after another, or side by side where that is faster.
+    Every trial sees the same batches in the same order at the same epoch and begins with the same key, so its result
+    does not depend on its companions.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
@@ -128,12 +129,13 @@ def fused(
         static: Hyperparameters that change shapes or the program (widths, depths, names). They reach the functions as
             they are; all others as traced numbers, so that no other value of theirs compiles anything.
         seed: Of initial states and of the batches' order.
-        lanes: Programs have this many, some of them empty if there are too few trials: results are then the same to
-            the last bit whatever trials are trained together. By default as many as fit the second cache, and fewer
-            where that is faster, as measured while the study runs: results may then differ in the last digits.
+        lanes: Programs train this many side by side, some of them empty if there are too few trials: results are then
+            the same to the last bit whatever trials are trained together. By default what is fastest, as measured
+            while the study runs, up to as many as fit the second cache: results may then differ in the last digits.
 
     Raises:
-        SettingsError: If JAX is not installed, or ``static`` is a single text, or ``lanes`` is below 1.
+        SettingsError: If JAX is not installed, or ``static`` is a single text, or ``lanes`` is no number of them.
+        ObjectiveError: If ``train`` is not arrays of as many examples each, or no batch has ``batch_size``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -163,5 +165,6 @@ def fused(
         batch_size=batch_size,
         static=tuple(static),
     )
+    examples_of(recipe.train)
     recipe.check_batch_size()
     return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed), lanes)

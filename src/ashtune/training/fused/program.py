@@ -17,11 +17,10 @@ import msgspec
 from ashtune.training.fused.beginning import Beginning, Orders
 from ashtune.training.fused.computation import FINITE, MOST_EPOCHS, Computation
 from ashtune.training.fused.library import Library, compiled
+from ashtune.training.fused.options import QUICKLY, compile_with
 from ashtune.training.fused.recipe import Data, Recipe, State, Static, stacked
 from ashtune.training.fused.sizes import QUICK
 
-QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""On the CPU: compiling takes 0.6 of the time, an epoch 1.05 to 1.2 times as long (the demo's network, jaxlib 0.10)."""
 Lane = TypeVar("Lane")
 
 
@@ -51,7 +50,8 @@ class LanesProgram:
         library: Where compiled programs are shared, if they are.
 
     ``compile_seconds`` is what tracing and compiling took so far, apart from training, or waiting for another worker
-    that did, and loading; ``is_built_here`` says that it was this one. ``size`` is how many are side by side,
+    that did, and loading; ``build_seconds`` what the program alone took of it, without what makes initial states;
+    ``is_built_here`` says that it was this worker. ``size`` is how many are side by side,
     or :data:`~ashtune.training.fused.sizes.QUICK`.
     """
 
@@ -77,10 +77,11 @@ class LanesProgram:
         self._data = on_device((recipe.train, recipe.validation)) if data is None else data
         self._compiled: Any = None
         self._in_turn = in_turn
-        self._options = QUICKLY if is_quick else {}
+        self._options: Mapping[str, int | bool] = QUICKLY if is_quick else {}
         self.lanes = lanes
         self.size = QUICK if is_quick else 1 if in_turn else lanes
         self.compile_seconds = 0.0
+        self.build_seconds = 0.0
         self.is_built_here = False
 
     @property
@@ -156,14 +157,15 @@ class LanesProgram:
     def _compile(self, arguments: Any) -> None:
         began = perf_counter()
         self._compiled = compiled(self._library, self._key, lambda: self._built(arguments))
-        self.compile_seconds += perf_counter() - began
+        self.build_seconds = perf_counter() - began
+        self.compile_seconds += self.build_seconds
 
     def _built(self, arguments: Any) -> Any:
         import jax
 
         self.is_built_here = True
         run = self._computation.in_turn if self._in_turn else self._computation.side_by_side
-        return jax.jit(run).lower(*arguments).compile(compiler_options=self._options)
+        return compile_with(jax.jit(run).lower(*arguments), self._options)
 
 
 def on_device(data: Data) -> Data:

@@ -1,13 +1,13 @@
-"""A worker's programs: how many lanes the next pack has, and the program for it.
+"""A worker's programs: which of them the next call is of, and what it trains.
 
-Which numbers of lanes pay is learnt shape by shape while the study runs: :mod:`ashtune.training.fused.sizes`.
+Which pay is learnt shape by shape while the study runs: :mod:`ashtune.training.fused.sizes`.
 """
 
 from collections.abc import Mapping
 
 from ashtune.training.fused.protocol import Backend, Program
 from ashtune.training.fused.recipe import Static
-from ashtune.training.fused.sizes import Sizes
+from ashtune.training.fused.sizes import Call, Sizes
 
 
 class Programs:
@@ -35,6 +35,7 @@ class Programs:
             self._sizes[static] = Sizes(
                 most,
                 turns=min(self._backend.most_turns, most),
+                gain=self._backend.gain,
                 is_fixed=self._lanes is not None,
                 is_quick=self._backend.is_quick,
                 compile_seconds=self._backend.compile_seconds,
@@ -51,7 +52,7 @@ class Programs:
         return sizes.is_new and self._of(static, sizes.first).is_at_another
 
     def choose(self, static: Static, lanes: int, epochs: int) -> Program:
-        """Return the program for a pack of so many lanes and epochs; it may have fewer lanes."""
+        """Return the program whose next call should train of so many lanes and epochs what it can."""
         size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there)
         return self._of(static, size)
 
@@ -59,9 +60,9 @@ class Programs:
         """Return what an epoch of one lane takes at most, as far as that was seen."""
         return self._sizes[static].alone_seconds
 
-    def epoch_seconds(self, static: Static, size: int) -> float | None:
-        """Return what an epoch of the lanes that a program trains side by side takes; None if that was never seen."""
-        return self._sizes[static].epoch_seconds(size)
+    def call(self, static: Static, size: int, lanes: int, epochs: int) -> Call:
+        """Return what the next call of a program should train of so many lanes and epochs."""
+        return self._sizes[static].call(size, lanes, epochs)
 
     def trained(self, static: Static, size: int, epoch_seconds: float) -> None:
         """An epoch of the lanes that a program trains side by side took so long."""

@@ -17,6 +17,7 @@ class Program(Protocol):
     lanes: int
     size: int
     compile_seconds: float
+    build_seconds: float
     is_built_here: bool
 
     @property
@@ -41,11 +42,15 @@ class Backend(Countable, Protocol):
     """Makes programs of what the user gave.
 
     ``compile_seconds`` is what a program is taken to cost before the first was made; ``most_turns`` how many lanes a
-    call can train one after another; ``is_quick`` whether a program for one lane can be compiled more quickly.
+    call can train one after another.
     """
 
     compile_seconds: float
     most_turns: int
+
+    @property
+    def gain(self) -> float:
+        """What twice as many lanes are guessed to need for each, of what half of them does."""
 
     @property
     def is_quick(self) -> bool:

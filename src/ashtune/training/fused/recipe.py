@@ -9,6 +9,8 @@ import msgspec
 
 from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
 
+MOST_FIXED = 4096
+"""Of lanes that may be asked for."""
 State = Any
 """A pytree of arrays: parameters, optimizer state, whatever a step changes."""
 Data = Any
@@ -61,7 +63,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")
             lane[name] = float(value)
-        return tuple((name, configuration[name]) for name in self.static), lane
+        return tuple((name, _frozen(configuration[name])) for name in self.static), lane
 
     def examples_a_batch(self, static: Static) -> int:
         """Return the batch size of a program.
@@ -77,6 +79,11 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
         return size
+
+
+def _frozen(value: Any) -> Any:
+    """Return a list as a tuple, which can name a program; JSON has made lists of the tuples of a space."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 class Recipe(Batched, frozen=True, kw_only=True):
@@ -113,7 +120,28 @@ def check_lanes(static: Sequence[str], lanes: int | None) -> None:
     """
     if isinstance(static, str):
         raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
-    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
+    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MOST_FIXED):
         raise SettingsError(
-            f"lanes={lanes!r} is not a whole number of at least 1; leave it out for as many as is fastest"
+            f"lanes={lanes!r} is not a whole number from 1 to {MOST_FIXED:,}; leave it out for as many as is fastest"
         )
+
+
+def examples_of(data: Data) -> int:
+    """Return how many examples there are.
+
+    Raises:
+        ObjectiveError: If there is none, or arrays differ in it, or there is anything but arrays.
+    """
+    import jax
+
+    shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(data)}
+    if not shapes or () in shapes:
+        raise ObjectiveError("train has a number where arrays are asked for, (examples, ...) each; give numpy's arrays")
+    sizes = sorted({shape[0] for shape in shapes})
+    if len(sizes) != 1:
+        raise ObjectiveError(
+            f"train has arrays of {', '.join(map(str, sizes))} examples; give arrays with as many each"
+        )
+    if not sizes[0]:
+        raise ObjectiveError("train has no examples; give at least 1")
+    return int(sizes[0])

@@ -57,6 +57,20 @@ class Called:
         slopes, (_, buffers) = self._slopes(parameters, buffers, batch)
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
 
+    def slopes_of_one(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the same for one lane, without ``torch.func``, whose calls take several times as long.
+
+        It is as good as long as random numbers, if any are drawn, do not come out otherwise.
+        """
+        import torch
+
+        self.module.train()
+        own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
+        loss, after = self.loss(own, {name: buffer[0] for name, buffer in buffers.items()}, batch)
+        slopes = torch.autograd.grad(loss, list(own.values()))
+        named = {name: slope[None] for name, slope in zip(own, slopes, strict=True)}
+        return named, {name: buffer.detach()[None] for name, buffer in after.items()}
+
     def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
         """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
         import torch

@@ -1,6 +1,8 @@
 """Operations and bytes of an epoch of lanes in PyTorch.
 
-Rule: they are counted in one step and one evaluation, and taken times their number in an epoch.
+Rule 1: they are counted in one step and one evaluation, and taken times their number in an epoch.
+Rule 2: operations are those of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each
+group of it for every other, and lanes of a convolution are groups of one.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,32 +52,43 @@ def epoch_costs(optimizer: str, shape: TorchShape, numbers: Mapping[str, float],
         numbers: The optimizer's, of each lane.
         lanes: How many.
     """
-    state = shape.states(lanes)
-    moves = rule(optimizer)(numbers_of(optimizer, [numbers] * lanes), state["parameters"])
+    one, all_lanes = _Parts(optimizer, shape, numbers, 1), _Parts(optimizer, shape, numbers, lanes)
     whole, rest = divmod(len(shape.train[0]), shape.batch_size)
-
-    def step(size: int) -> None:
-        batch = tuple(array[:size] for array in shape.train)
-        slopes, _ = shape.called.slopes(state["parameters"], state["buffers"], batch)
-        moves.step(state["parameters"], slopes, state["optimizer"])
-
-    def evaluate(_: int) -> None:
-        shape.called.scores(state["parameters"], state["buffers"], shape.validation)
-
-    parts = [
-        (times, _counted(part, size))
-        for times, part, size in ((whole, step, shape.batch_size), (1, step, rest), (1, evaluate, 1))
-        if times * size
-    ]
+    times = [(whole, shape.batch_size), (1, rest)]
+    flops = sum(often * _flops(one.step, size) for often, size in times if often * size) + _flops(one.evaluate)
+    moved = sum(often * _bytes(all_lanes.step, size) for often, size in times if often * size)
     return Costs(
-        flops=sum(times * flops for times, (flops, _) in parts),
-        bytes_moved=sum(times * moved for times, (_, moved) in parts),
-        dtype=dtype_of(list(leaves(state["parameters"]))),
+        flops=lanes * flops,
+        bytes_moved=moved + _bytes(all_lanes.evaluate),
+        dtype=dtype_of(list(leaves(one.state["parameters"]))),
         source=SOURCE,
     )
 
 
-def _counted(part: Callable[[int], None], size: int) -> tuple[float, float]:
-    with _Products() as products, Traffic() as traffic:
-        part(size)
-    return products.flops, float(traffic.bytes_moved)
+class _Parts:
+    """What an epoch of so many lanes consists of."""
+
+    def __init__(self, optimizer: str, shape: TorchShape, numbers: Mapping[str, float], lanes: int) -> None:
+        self.state = shape.states(lanes)
+        self._shape = shape
+        self._optimizer = rule(optimizer)(numbers_of(optimizer, [numbers] * lanes), self.state["parameters"])
+
+    def step(self, examples: int) -> None:
+        batch = tuple(array[:examples] for array in self._shape.train)
+        slopes, _ = self._shape.called.slopes(self.state["parameters"], self.state["buffers"], batch)
+        self._optimizer.step(self.state["parameters"], slopes, self.state["optimizer"])
+
+    def evaluate(self) -> None:
+        self._shape.called.scores(self.state["parameters"], self.state["buffers"], self._shape.validation)
+
+
+def _flops(part: Callable[..., None], *arguments: int) -> float:
+    with _Products() as products:
+        part(*arguments)
+    return float(products.flops)
+
+
+def _bytes(part: Callable[..., None], *arguments: int) -> float:
+    with Traffic() as traffic:
+        part(*arguments)
+    return float(traffic.bytes_moved)

@@ -58,8 +58,9 @@ def fused_torch(
         seed: Of initial weights, of the batches' order and of what modules draw.
         lanes: Programs have this many, some of them empty if there are too few trials: results then differ with the
             trials that are trained together in no digit, for layers of products, ReLU and tanh. (The ends of arrays
-            are rounded otherwise by PyTorch in GELU and SiLU.) By default as many as fit the second cache, and fewer
-            where that is faster: results may then differ in the last digits.
+            are rounded otherwise by PyTorch in GELU and SiLU.) By default as many as
+            are fastest, as measured while the study runs, up to four times as many as fit the second cache: results may
+            then differ in the last digits.
 
     Raises:
         SettingsError: If PyTorch is not installed, or an argument cannot be used.

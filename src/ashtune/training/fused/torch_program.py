@@ -40,7 +40,7 @@ class TorchLanesProgram:
         self, recipe: TorchRecipe, static: Static, lanes: int, seed: int = 0, shape: TorchShape | None = None
     ) -> None:
         self.lanes = self.size = lanes
-        self.compile_seconds = 0.0
+        self.compile_seconds = self.build_seconds = 0.0
         self.is_built_here = True
         self._optimizer = recipe.optimizer
         self._seed = seed
@@ -100,6 +100,8 @@ class TorchLanesProgram:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
         """
         shape, state = self._shape, copied(state)
+        is_plain = self.lanes == 1 and not shape.proven.draws_otherwise
+        slopes_of = shape.called.slopes_of_one if is_plain else shape.called.slopes
         lanes = padded(lanes, len(next(leaves(state))))
         optimizer = rule(self._optimizer)(numbers_of(self._optimizer, lanes), state["parameters"])
         rows: dict[str, list[Any]] = {name: [] for name in shape.proven.metrics}
@@ -108,7 +110,7 @@ class TorchLanesProgram:
             with own_randomness(self._seed, epoch, _DRAWS):
                 for places in self._order(epoch).split(shape.batch_size):
                     batch = tuple(array[places] for array in shape.train)
-                    slopes, buffers = shape.called.slopes(state["parameters"], state["buffers"], batch)
+                    slopes, buffers = slopes_of(state["parameters"], state["buffers"], batch)
                     optimizer.step(state["parameters"], slopes, state["optimizer"])
                     state["buffers"] = buffers
                 metrics, state["buffers"] = shape.called.scores(state["parameters"], state["buffers"], shape.validation)

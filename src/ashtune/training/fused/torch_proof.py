@@ -24,7 +24,8 @@ _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """What the proof found: metrics, parameters that the loss does not reach, and what a lane keeps for its gradient.
+    """What the proof found: metrics, parameters that the loss does not reach, what a lane keeps for its gradient, and
+    whether other random numbers are drawn as lanes than without.
 
     PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
     """
@@ -32,6 +33,7 @@ class Proven(msgspec.Struct, frozen=True):
     metrics: tuple[str, ...]
     unreached: tuple[str, ...]
     activation_bytes: int
+    draws_otherwise: bool
 
 
 class Proof:
@@ -52,6 +54,7 @@ class Proof:
         self._seed = mixed(seed)
         self._unreached = set(parameters)
         self._activation_bytes = 0
+        self._draws_otherwise = False
 
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
         """Prove training on batches and evaluation on validation data, or raise ObjectiveError."""
@@ -61,7 +64,7 @@ class Proof:
         self._tolerance = max(self._tolerance, _JUMP)
         self._called.module.eval()
         metrics = self._compare(self._score_alone, self._called.scores, validation, "the validation data")
-        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes)
+        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes, self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
         """Compare a function of one lane with the same of lanes; return what it gives for the first."""
@@ -77,7 +80,9 @@ class Proof:
         for lane in range(2):
             self._refuse_unlike(again[lane], plain[lane], "when called again; let it draw by torch only")
             self._refuse_unlike(both[lane], single[lane], "beside another lane; train it without lanes")
-            if not draws:  # another layout in memory draws other numbers, as good as these
+            if draws:  # another layout in memory draws other numbers, as good as these
+                self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
+            else:
                 self._refuse_unlike(single[lane], plain[lane], "under torch.func.vmap; train it without lanes")
         return plain[0][0]
 
@@ -111,10 +116,17 @@ class Proof:
         ]
 
     def _refuse_unlike(self, found: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
+        name = self._unlike(found, expected)
+        if name is not None:
+            raise ObjectiveError(f"{name!r} comes out otherwise {how}")
+
+    def _unlike(self, found: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
+        """Return the name of something that came out otherwise, if there is any."""
         for ours, theirs in zip(found, expected, strict=True):
             for name in theirs:
                 if not _is_alike(ours[name], theirs, name, self._tolerance):
-                    raise ObjectiveError(f"{name!r} comes out otherwise {how}")
+                    return name
+        return None
 
     def _slopes_alone(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
         import torch

@@ -1,0 +1,155 @@
+"""What a user of fused training may get wrong: one line says what, and what would do."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune.errors import ObjectiveError, SettingsError
+
+pytest.importorskip("jax", reason="JAX is not installed")
+X = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+SPACE = {"rate": (0.01, 0.5), "width": [2, 3]}
+
+
+def init(key: Any, config: Mapping[str, Any]) -> Any:
+    import jax.numpy as jnp
+
+    return {"w": jnp.zeros((1, config["width"]))}
+
+
+def step(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
+    return {"w": state["w"] - config["rate"] * (batch.T @ (batch @ state["w"] - batch))}, {}
+
+
+def evaluate(state: Any, data: Any) -> Any:
+    return {"loss": ((data @ state["w"] - data) ** 2).mean()}
+
+
+def objective(**more: Any) -> Any:
+    given = {"train": X, "validation": X, "batch_size": 5, "static": ["width"], **more}
+    functions = {"init": init, "step": step, "evaluate": evaluate}
+    return ashtune.fused(**{**functions, **given})
+
+
+class Once:
+    """A trial of two epochs."""
+
+    def __init__(self, **config: Any) -> None:
+        self.config = {"rate": 0.1, "width": 2, **config}
+
+    def restore(self) -> None:
+        return None
+
+    def epochs(self) -> Any:
+        return iter((1, 2))
+
+    def report(self, **metrics: float) -> None: ...
+
+    def save(self, state: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ((X, X[:-3]), "train has arrays of 17, 20 examples; give arrays with as many each"),
+        (X[:0], "train has no examples; give at least 1"),
+        ([1.0, 2.0], "train has a number where arrays are asked for"),
+        ((), "train has a number where arrays are asked for"),
+    ],
+)
+def test_data_that_are_no_examples_are_refused_before_a_study_begins(train: Any, said: str) -> None:
+    with pytest.raises(ObjectiveError, match=said):
+        objective(train=train)
+
+
+def test_too_many_lanes_are_refused() -> None:
+    with pytest.raises(SettingsError, match="lanes=100000 is not a whole number from 1 to 4,096"):
+        objective(lanes=100_000)
+
+
+def steps(given: Callable[..., Any]) -> dict[str, Any]:
+    return {"step": lambda state, batch, config: given(state["w"], config)}
+
+
+def evaluates(given: Callable[..., Any]) -> dict[str, Any]:
+    return {"evaluate": lambda state, data: given(state["w"])}
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "only the state": (steps(lambda w, config: {"w": w}), r"step gives a dict; give \(state, metrics\)"),
+    "another structure": (steps(lambda w, config: ([w], {})), "step gives a state of another structure"),
+    "another shape": (
+        steps(lambda w, config: ({"w": w[:, :1]}, {})),
+        r"state\['w'\] as float32\[1, 1\]; it was float32\[1, 2\], and has to stay that",
+    ),
+    "another type": (steps(lambda w, config: ({"w": w.astype("int32")}, {})), r"state\['w'\] as int32\[1, 2\]"),
+    "a step's metric of several": (steps(lambda w, config: ({"w": w}, {"a": w})), "step gives a as an array of shape"),
+    "by a number": (
+        steps(lambda w, config: ({"w": w}, {} if config["rate"] > 1 else {"a": 1.0})),
+        "step needs the value of what is traced",
+    ),
+    "not in the space": (
+        steps(lambda w, config: ({"w": w}, {"a": config["momentum"]})),
+        "step asks for 'momentum'; the hyperparameters are width, rate",
+    ),
+    "a metric of several": (
+        evaluates(lambda w: {"loss": w}),
+        r"evaluate gives loss as an array of shape \(1, 2\); give a scalar",
+    ),
+    "no metrics": (evaluates(lambda w: w.sum()), "give a dict of scalars by the names of metrics"),
+    "not static": ({"static": []}, r"init needs the value of what is traced .* named in static=\[...\]"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_cannot_be_trained_is_refused_in_one_line(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    changed, said = MISTAKES[mistake]
+    with pytest.raises(ObjectiveError, match=said):
+        objective(**changed)(Once())
+
+
+def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def begin(key: Any, config: Mapping[str, Any]) -> Any:
+        import jax.numpy as jnp
+
+        return {"w": jnp.zeros((1, sum(config["layers"])))}
+
+    study = ashtune.tune(
+        objective(init=begin, static=["layers"]), {"rate": (0.01, 0.5), "layers": [(1, 1), (1, 2)]},
+        metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True, directory=tmp_path / "s",
+    )  # fmt: skip
+    assert study.loaded.tally.failures.total == 0
+
+
+def test_workers_that_die_before_they_train_anything_end_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever takes a worker down outside of training: none of its trials is to blame, and none is ever trained."""
+    from ashtune.training.fused.objective import FusedObjective
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    class Broken(FusedObjective):
+        def bench(self, *given: Any, **more: Any) -> Any:
+            import os
+
+            found = super().bench(*given, **more)
+            found._ready = lambda: os._exit(3)  # type: ignore[method-assign]
+            return found
+
+    broken = objective()
+    broken.__class__ = Broken
+    with pytest.raises(ObjectiveError, match="workers end before any job does"):
+        ashtune.tune(
+            broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=2, quiet=True,
+            directory=tmp_path / "s",
+        )  # fmt: skip
