@@ -248,6 +248,20 @@ def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_an
     assert [message.lanes for message in room.desk.of(ProgramCompiled)] == [1, 1]
 
 
+def test_what_one_shape_has_shown_of_the_quickly_compiled_program_holds_for_the_next(
+    tmp_path: Path, clock: ToyClock
+) -> None:
+    """Another costs a second. The quickly compiled one takes twice as long an epoch."""
+    clock.seconds = {QUICK: 0.02, 1: 0.01}
+    room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
+    room.run(job(0, target=99), job(1, target=300, kind="b"), answers=[off(0), off(1)])
+    epochs = {(kind, size): 0 for kind in (None, "b") for size in (QUICK, 1)}
+    for size, (static, _, start, stop) in zip(room.backend.sizes, room.backend.calls, strict=True):
+        epochs[static[0][1], size] += stop - start
+    assert 40 <= epochs[None, QUICK] <= 60, "all of a second is lost"
+    assert 90 <= epochs["b", QUICK] <= 110, "half of it is"
+
+
 def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock: ToyClock) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
     jobs = [job(trial, target=30, nan_at=2 if trial == 2 else 99) for trial in range(4)]

@@ -153,6 +153,21 @@ def test_a_shape_begins_with_the_quickly_compiled_program_and_leaves_it_after_as
     assert sizes.alone_seconds == 1.0e-3
 
 
+def test_what_another_shape_has_shown_says_how_long_the_quickly_compiled_program_is_kept() -> None:
+    other, sizes = Sizes(1, is_quick=True), Sizes(1, is_quick=True, compile_seconds=0.1)
+    other.trained(QUICK, 1.25e-3)
+    assert other.quick_lost is None
+    other.trained(1, 1.0e-3)
+    assert other.quick_lost == pytest.approx(0.2)
+    sizes.trained(QUICK, 1.0e-3)
+    epochs = 0
+    while sizes.choose(1, 1, quick_lost=0.2) == QUICK:
+        epochs += 1
+    assert epochs == pytest.approx(0.1 / 1.0e-3 / 0.2, abs=2)
+    other.trained(QUICK, 0.5e-3)
+    assert other.quick_lost == 0.0, "it is the faster one"
+
+
 def test_the_quickly_compiled_program_says_nothing_of_what_larger_ones_take() -> None:
     sizes = Sizes(16, turns=16, is_quick=True, compile_seconds=0.1)
     sizes.trained(QUICK, 9.0e-3)

@@ -64,9 +64,9 @@ class Library:
         return self._folder / hashlib.sha256(f"{key!r} {_machine()}".encode()).hexdigest()[:32]
 
     def _compile(self, file: Path, compile_it: Callable[[], Any]) -> Any:
-        before = _hits()[0]
+        before = cache_hits()
         found = compile_it()
-        if _hits()[0] == before:  # what JAX had on disk cannot be written down whole; others find it there too
+        if cache_hits() == before:  # what JAX had on disk cannot be written down whole; others find it there too
             self._keep(file, found)
         return found
 
@@ -129,9 +129,14 @@ def _locked(opened: int) -> bool:
     return True
 
 
+def cache_hits() -> int:
+    """Return how often JAX has found a program on disk since this was first asked."""
+    return _hits()[0]
+
+
 @cache
 def _hits() -> list[int]:
-    """Return a list of one number: how often JAX has found a program on disk since this was first asked."""
+    """Return a list of one number, which a listener counts up."""
     import jax
 
     count = [0]

@@ -16,7 +16,7 @@ import msgspec
 
 from ashtune.training.fused.beginning import Beginning, Orders
 from ashtune.training.fused.computation import FINITE, MOST_EPOCHS, Computation
-from ashtune.training.fused.library import Library, compiled
+from ashtune.training.fused.library import Library, cache_hits, compiled
 from ashtune.training.fused.options import QUICKLY, compile_with
 from ashtune.training.fused.recipe import Data, Recipe, State, Static, stacked
 from ashtune.training.fused.sizes import QUICK
@@ -50,9 +50,9 @@ class LanesProgram:
         library: Where compiled programs are shared, if they are.
 
     ``compile_seconds`` is what tracing and compiling took so far, apart from training, or waiting for another worker
-    that did, and loading; ``build_seconds`` what the program alone took of it, without what makes initial states;
-    ``is_built_here`` says that it was this worker. ``size`` is how many are side by side,
-    or :data:`~ashtune.training.fused.sizes.QUICK`.
+    that did, or loading; ``build_seconds`` what the program alone took of it, without what makes initial states;
+    ``is_built_here`` says that it was this worker, which did not find it on disk. ``size`` is how many are side by
+    side, or :data:`~ashtune.training.fused.sizes.QUICK`.
     """
 
     def __init__(
@@ -163,9 +163,11 @@ class LanesProgram:
     def _built(self, arguments: Any) -> Any:
         import jax
 
-        self.is_built_here = True
+        before = cache_hits()
         run = self._computation.in_turn if self._in_turn else self._computation.side_by_side
-        return compile_with(jax.jit(run).lower(*arguments), self._options)
+        found = compile_with(jax.jit(run).lower(*arguments), self._options)
+        self.is_built_here = cache_hits() == before
+        return found
 
 
 def on_device(data: Data) -> Data:

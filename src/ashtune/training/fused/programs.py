@@ -23,6 +23,7 @@ class Programs:
         self._lanes = lanes
         self._sizes: dict[Static, Sizes] = {}
         self._programs: dict[tuple[Static, int], Program] = {}
+        self._quick_lost = 1.0  # as the last shape that has shown it
 
     def meet(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return the most lanes that a shape may have; of a shape not seen before they are worked out.
@@ -53,7 +54,7 @@ class Programs:
 
     def choose(self, static: Static, lanes: int, epochs: int) -> Program:
         """Return the program whose next call should train of so many lanes and epochs what it can."""
-        size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there)
+        size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there, self._quick_lost)
         return self._of(static, size)
 
     def alone_seconds(self, static: Static) -> float:
@@ -66,7 +67,10 @@ class Programs:
 
     def trained(self, static: Static, size: int, epoch_seconds: float) -> None:
         """An epoch of the lanes that a program trains side by side took so long."""
-        self._sizes[static].trained(size, epoch_seconds)
+        sizes = self._sizes[static]
+        sizes.trained(size, epoch_seconds)
+        if sizes.quick_lost is not None:
+            self._quick_lost = sizes.quick_lost
 
     def compiled(self, static: Static, size: int, seconds: float) -> None:
         """Compiling a program of a shape took so long."""

@@ -7,7 +7,8 @@ Another program has to be compiled, which takes as long as hundreds of epochs of
 with those that are there, in several turns or some lanes empty, and what another one would have saved is added up. Once
 that is what compiling takes, it is compiled: for about twice the cost of who had known before (Karlin et al.,
 Algorithmica 1988, on renting skis), as far as what it would have saved was guessed right. How much slower the quickly
-compiled one is cannot be guessed (1.1 times for a perceptron, 1.5 for a convolution): all of its time counts as lost.
+compiled one is cannot be guessed (1.1 times for a perceptron, 1.5 for a convolution): all of its time counts as lost,
+until another shape has shown what it is.
 What a program takes is measured on the study's own epochs; what a size would take that is not there yet is guessed from
 the nearest that is. What another worker has bought is there for all.
 
@@ -101,13 +102,26 @@ class Sizes:
             lanes = max(1, min(lanes, int(CALL_SECONDS / known)))
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, int(CALL_SECONDS / (known * turns_of(size, lanes))))))
 
-    def choose(self, lanes: int, epochs: int, is_there: Callable[[int], bool] = lambda _: False) -> int:
+    @property
+    def quick_lost(self) -> float | None:
+        """The share of its time that the quickly compiled program loses against that of size 1; None if not known."""
+        quick, one = (self._epoch_seconds.get(size) for size in (QUICK, 1))
+        return None if quick is None or one is None else max(0.0, 1 - one / quick)
+
+    def choose(
+        self,
+        lanes: int,
+        epochs: int,
+        is_there: Callable[[int], bool] = lambda _: False,
+        quick_lost: float = 1.0,
+    ) -> int:
         """Return the size of the program whose next call should train of so many lanes and epochs what it can.
 
         Args:
             lanes: Of the pack.
             epochs: Of the pack.
             is_there: Whether the program of a size need not be compiled, as another worker has.
+            quick_lost: The share of its time that the quickly compiled program is taken to lose.
         """
         if len(self._full) == 1 and not self._has_quick:
             return self.most
@@ -115,7 +129,7 @@ class Sizes:
             quick = [QUICK] if self._has_quick and is_there(QUICK) else []
             return self._first_of(lanes, [*quick, *filter(is_there, self._full)])
         if self._epoch_seconds.keys() == {QUICK}:
-            return self._after_the_quick(lanes, epochs, list(filter(is_there, self._full)))
+            return self._after_the_quick(lanes, epochs, list(filter(is_there, self._full)), quick_lost)
         there = min(self._epoch_seconds, key=lambda size: self._cost(size, lanes))
         wanted = min([there, *self._full], key=lambda size: self._cost(size, lanes))  # of equal ones what is there
         if wanted in self._epoch_seconds or is_there(wanted):
@@ -124,12 +138,12 @@ class Sizes:
         saved = call.epochs * (self._cost(there, lanes) - self._cost(wanted, lanes)) * call.lanes / lanes
         return wanted if self._rent(wanted, saved) else there
 
-    def _after_the_quick(self, lanes: int, epochs: int, there: list[int]) -> int:
+    def _after_the_quick(self, lanes: int, epochs: int, there: list[int], lost: float) -> int:
         """Return what follows the quickly compiled program: what another worker has, or that of size 1 in its time."""
         if there:
             return self._first_of(lanes, there)
         call = self.call(QUICK, lanes, epochs)
-        return 1 if self._rent(1, call.epochs * call.lanes * self._epoch_seconds[QUICK]) else QUICK
+        return 1 if self._rent(1, lost * call.epochs * call.lanes * self._epoch_seconds[QUICK]) else QUICK
 
     def _rent(self, size: int, saved: float) -> bool:
         """Count what a size that is not there would have saved; return whether it would have paid."""
