@@ -94,7 +94,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "not in the space": (
         steps(lambda w, config: ({"w": w}, {"a": config["momentum"]})),
-        "step asks for 'momentum'; the hyperparameters are width, rate",
+        "step asks for 'momentum', which is not there; the hyperparameters are width, rate",
+    ),
+    "a state that lacks something": (
+        {"step": lambda state, batch, config: (state["bias"], {})},
+        "step asks for 'bias', which is not there",
     ),
     "a metric of several": (
         evaluates(lambda w: {"loss": w}),

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ashtune.training.fused.beginning import Beginning
+from ashtune.training.fused.beginning import Beginning, Orders
 from ashtune.training.fused.called import begun
+from ashtune.training.fused.computation import MOST_EPOCHS
 from ashtune.training.fused.costs import epoch_costs
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.library import Library
 from ashtune.training.fused.program import LanesProgram, on_device
-from ashtune.training.fused.recipe import Recipe, State, Static
+from ashtune.training.fused.recipe import Recipe, State, Static, examples_of
 from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import fitting
 
@@ -37,6 +38,7 @@ class JaxBackend:
         self._seed = seed
         self._library = None if study is None else Library(study)
         self._beginnings: dict[Static, Beginning] = {}
+        self._orders = Orders(examples_of(recipe.train), seed, MOST_EPOCHS)
         self._data = on_device((recipe.train, recipe.validation))
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
@@ -97,6 +99,7 @@ class JaxBackend:
             in_turn=in_turn,
             is_quick=is_quick,
             beginning=self._beginning(static),
+            orders=self._orders,
             data=self._data,
             library=self._library,
         )

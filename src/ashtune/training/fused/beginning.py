@@ -15,8 +15,9 @@ from ashtune.training.fused.recipe import Recipe, State, Static
 
 if TYPE_CHECKING:
     import jax
+    import numpy as np
 
-_STRETCHES_KEPT = 8
+_STRETCHES_KEPT, _EPOCHS_KEPT = 8, 64
 
 
 class Beginning:
@@ -87,6 +88,7 @@ class Orders:
         self._seed = seed
         self._rows = rows
         self.stretch = lru_cache(maxsize=_STRETCHES_KEPT)(self._stretch)
+        self._order = lru_cache(maxsize=_EPOCHS_KEPT)(self._drawn)  # calls begin and end anywhere, at the same epochs
 
     def _stretch(self, start: int, stop: int) -> "jax.Array":
         """Return (rows, examples): in row 0 the order of the first epoch after ``start``, and so on up to ``stop``."""
@@ -95,9 +97,14 @@ class Orders:
 
         found = np.zeros((self._rows, self._examples), np.int32)
         for row, epoch in enumerate(range(start, stop)):
-            sequence = np.random.SeedSequence(self._seed, spawn_key=(epoch,))
-            found[row] = np.random.Generator(np.random.PCG64(sequence)).permutation(self._examples)
+            found[row] = self._order(epoch)
         return jax.device_put(found)
+
+    def _drawn(self, epoch: int) -> "np.ndarray":
+        import numpy as np
+
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(epoch,))
+        return np.random.Generator(np.random.PCG64(sequence)).permutation(self._examples)
 
 
 def _reads_its_arguments(jaxpr: Any) -> bool:

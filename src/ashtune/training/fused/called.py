@@ -1,14 +1,11 @@
 """The user's functions of JAX as they are traced: what they give that cannot be trained is refused in one line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ashtune.errors import ObjectiveError
 from ashtune.training.fused.recipe import Data, State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def begun(init: Callable[..., State], key: Any, config: Mapping[str, Any]) -> State:
@@ -67,17 +64,19 @@ def _scalars(function: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _said(function: str, config: Mapping[str, Any]) -> "Iterator[None]":
+def _said(function: str, config: Mapping[str, Any]) -> Iterator[None]:
     """Say in one line what JAX says of a number that is traced, and of one that is not there."""
     import jax
 
     try:
         yield
     except KeyError as error:
-        (name,) = error.args or ("",)
+        name = error.args[0] if error.args else ""
         if name in config or not config:
             raise
-        raise ObjectiveError(f"{function} asks for {name!r}; the hyperparameters are {', '.join(config)}") from error
+        raise ObjectiveError(
+            f"{function} asks for {name!r}, which is not there; the hyperparameters are {', '.join(config)}"
+        ) from error
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         said = str(error).partition("\n")[0]
         if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in said:

@@ -10,7 +10,7 @@ from typing import Any
 from ashtune.training.counting import compiled_costs, dtype_of
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.program import lane_arrays
-from ashtune.training.fused.recipe import Data, Recipe, State, Static
+from ashtune.training.fused.recipe import Data, Recipe, State, Static, examples_of
 
 SOURCE = (
     "XLA's cost analysis of the compiled step and evaluation, times their number in an epoch; its bytes are each fused "
@@ -35,7 +35,7 @@ def epoch_costs(
     train, validation = data
     config = dict(static)
     batch = recipe.examples_a_batch(static)
-    whole, rest = divmod(len(jax.tree.leaves(train)[0]), batch)
+    whole, rest = divmod(examples_of(train), batch)
 
     def step(state: State, batch: Any, lane: Mapping[str, Any]) -> Any:
         return recipe.step(state, batch, {**config, **lane})

@@ -46,6 +46,7 @@ class LanesProgram:
         in_turn: Whether they are trained one after another, in place of side by side.
         is_quick: Whether compiling matters more than training.
         beginning: Makes the initial states; programs of a shape share one.
+        orders: Of the examples; programs of a recipe share them.
         data: The recipe's training and validation data where JAX computes; programs share them.
         library: Where compiled programs are shared, if they are.
 
@@ -65,14 +66,14 @@ class LanesProgram:
         in_turn: bool = False,
         is_quick: bool = False,
         beginning: Beginning | None = None,
+        orders: Orders | None = None,
         data: tuple[Data, Data] | None = None,
         library: Library | None = None,
     ) -> None:
-        self._recipe = recipe
         self._beginning = beginning or Beginning(recipe, static, seed)
         self._static = dict(static)
         self._computation = Computation(recipe, static)
-        self._orders = Orders(self._computation.examples, seed, MOST_EPOCHS)
+        self._orders = orders or Orders(self._computation.examples, seed, MOST_EPOCHS)
         self._library = library
         self._data = on_device((recipe.train, recipe.validation)) if data is None else data
         self._compiled: Any = None

@@ -51,7 +51,9 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name in self.static:
             if name not in configuration:
-                raise ObjectiveError(f"static={name!r} is no hyperparameter; there are {', '.join(configuration)}")
+                raise ObjectiveError(
+                    f"static={name!r} is no hyperparameter; there are {', '.join(configuration) or 'none'}"
+                )
         lane: dict[str, float] = {}
         for name, value in configuration.items():
             if name in self.static:
