@@ -16,7 +16,7 @@ from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import GridSearch
 from ashtune.search.grouped import Grouped
-from ashtune.search.protocol import Search
+from ashtune.search.protocol import Indexed, Search
 from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
 from ashtune.study.controller import Controller
@@ -104,7 +104,7 @@ def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list
         SettingsError: If there is none of that kind.
         SpaceError: If the space does not suit it, as a continuous parameter without grid points.
     """
-    found: Search
+    found: Indexed
     match search["kind"]:
         case "random":
             found = RandomSearch(space, seed)

@@ -72,7 +72,7 @@ def tune(
             (synchronous successive halving) or "full" (no early stop).
         search: "random" or "grid".
         grid_points: Points on continuous parameters of a grid: for all, or by name.
-        enqueue: Configurations to try first.
+        enqueue: Configurations to try first; the search of a finite space does not give them again.
         seed: Decides the configurations drawn.
         time_limit: Seconds after which running trials are paused and the study can be resumed.
         total_resource: Epochs, all trials together, after which it stops.

@@ -7,7 +7,7 @@ import pytest
 from spaces import conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import Enqueued, GridSearch, RandomSearch, Space
+from ashtune.search import Enqueued, GridSearch, Grouped, RandomSearch, Space
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})
 GOOD = {"lr": 0.5, "n": 3, "c": "a", "k": 9}
@@ -82,11 +82,26 @@ def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() 
     assert both.configuration(1)["c"] == [1, 2]
 
 
-def test_the_sizes_of_enqueued_and_search_add_up() -> None:
+def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
     grid = GridSearch(Space.parse({"a": (1, 6)}))
-    both = Enqueued([{"a": 2}], grid)
-    assert both.size == 7
-    assert both.configuration(6) == grid.configuration(5)
-    for trial in (-1, 7):
+    both = Enqueued([{"a": 2}, {"a": 5}], grid)
+    assert both.size == 6
+    assert [both.configuration(trial)["a"] for trial in range(6)] == [2, 5, 1, 3, 4, 6]
+    for trial in (-1, 6):
         with pytest.raises(IndexError, match=f"trial {trial}"):
             both.configuration(trial)
+
+
+def test_enqueued_configurations_that_a_grid_does_not_have_come_on_top_of_it() -> None:
+    both = Enqueued([{"a": 0.3}, {"a": 0.5}], GridSearch(Space.parse({"a": (0.0, 1.0)}), 3))
+    assert [both.configuration(trial)["a"] for trial in range(both.size)] == [0.3, 0.5, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["grid", "random", "grouped"])
+@pytest.mark.parametrize("space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"])
+def test_every_configuration_of_a_finite_search_is_found_at_its_trial(space: Space, kind: str) -> None:
+    search = RandomSearch(space, 1) if kind == "random" else GridSearch(space, 3)
+    if kind == "grouped":
+        search = Grouped(search, (space.names[-1],))
+    if search.size is not None:
+        assert [search.find(search.configuration(trial)) for trial in range(search.size)] == list(range(search.size))

@@ -1,31 +1,45 @@
 """Configurations that the user wants tried first, before a search takes over."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from ashtune.search.plain import fresh
-from ashtune.search.protocol import Search, refuse_outside
+from ashtune.search.protocol import Indexed, refuse_outside
 
 
 class Enqueued:
     """Give some configurations first, then those of a search.
 
+    A search that ends does not give them again: a finite space is tried once.
+
     Args:
-        first: Configurations as :meth:`Space.check` returns them. The search may give them again.
-        then: The search whose trial 0 follows the last of them.
+        first: Configurations as :meth:`Space.check` returns them.
+        then: The search whose trials follow the last of them.
     """
 
-    def __init__(self, first: Sequence[dict[str, object]], then: Search) -> None:
+    def __init__(self, first: Sequence[dict[str, object]], then: Indexed) -> None:
         self._first = [fresh(configuration) for configuration in first]
         self._then = then
 
     @property
     def size(self) -> int | None:
         """The number of trials, both together; None when the search never ends."""
-        return None if self._then.size is None else len(self._first) + self._then.size
+        if self._then.size is None:
+            return None
+        return len(self._first) + self._then.size - len(self._left_out)
 
     def configuration(self, trial: int) -> dict[str, object]:
         """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
         refuse_outside(trial, self.size)
         if trial < len(self._first):
             return fresh(self._first[trial])
-        return self._then.configuration(trial - len(self._first))
+        number = trial - len(self._first)
+        for left_out in self._left_out:
+            number += left_out <= number
+        return self._then.configuration(number)
+
+    @cached_property
+    def _left_out(self) -> list[int]:
+        """Those of the search's trials that were given first, ascending."""
+        found = (self._then.find(configuration) for configuration in self._first)
+        return sorted({number for number in found if number is not None})

@@ -1,5 +1,6 @@
 """Grid search: every combination of evenly spaced values, in order."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from ashtune.errors import SpaceError
@@ -59,6 +60,14 @@ class GridSearch:
         """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
         refuse_outside(trial, self.size)
         return self._lattice.configuration(trial if self._members is None else self._members[trial])
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        point = self._lattice.point(configuration)
+        if point is None or self._members is None:
+            return point
+        trial = bisect_left(self._members, point)
+        return trial if self._members[trial : trial + 1] == [point] else None
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:

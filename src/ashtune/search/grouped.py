@@ -10,9 +10,10 @@ a study that ends in the middle of a block has had each kind about as often as i
 Rule 4: the order is part of the file format, as the draws are.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
-from ashtune.search.protocol import Search, refuse_outside
+from ashtune.search.protocol import Indexed, refuse_outside
 
 BLOCK = 1024
 LONGEST_RUN = 32
@@ -30,7 +31,7 @@ class Grouped:
         trials: Of the study as it began, if that was known: of few trials runs are shorter, so that it has all kinds.
     """
 
-    def __init__(self, search: Search, names: tuple[str, ...], trials: int | None = None) -> None:
+    def __init__(self, search: Indexed, names: tuple[str, ...], trials: int | None = None) -> None:
         self._search = search
         self._names = names
         self._trials = trials
@@ -46,6 +47,14 @@ class Grouped:
         refuse_outside(trial, self.size)
         block, place = divmod(trial, BLOCK)
         return self._search.configuration(self._order(block)[place])
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        number = self._search.find(configuration)
+        if number is None:
+            return None
+        block = number // BLOCK
+        return block * BLOCK + self._order(block).index(number)
 
     def _ordered(self, block: int) -> list[int]:
         """Return the numbers of a block's configurations in the order in which they are given out."""

@@ -57,6 +57,18 @@ class Lattice:
                 del configuration[name]
         return fresh(configuration)
 
+    def point(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the point of a configuration, the inverse of :meth:`configuration`; None if it is not here."""
+        point = 0
+        for name, axis in self._axes.items():
+            point *= len(axis)
+            if name in configuration:
+                try:
+                    point += axis.index(configuration[name])
+                except ValueError:
+                    return None
+        return point
+
     def members(self) -> "Points":
         """Return the points that are valid, distinct configurations, ascending. O(volume)."""
         import numpy as np

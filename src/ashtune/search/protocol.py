@@ -1,5 +1,6 @@
 """What every search offers."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -27,6 +28,13 @@ class Search(Protocol):
         Raises:
             IndexError: If ``trial`` is not in ``range(size)``.
         """
+
+
+class Indexed(Search, Protocol):
+    """A search that can be asked the other way round."""
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration of the space; None if none has, or the search never ends."""
 
 
 def refuse_outside(trial: int, size: int | None) -> None:

@@ -8,6 +8,7 @@ Rule: the streams are part of the file format. A change of the block's length, o
 of the order of the draws changes what a resumed study does next.
 """
 
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,16 @@ class RandomSearch:
             return self._lattice.configuration(int(self._order[trial]))
         block, row = divmod(trial, BLOCK)
         return fresh(self._block(block)[row])
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        import numpy as np
+
+        point = None if self._lattice is None else self._lattice.point(configuration)
+        if point is None:
+            return None
+        trials: list[int] = np.flatnonzero(self._order == point).tolist()
+        return trials[0] if trials else None
 
     def _generator(self, block: int) -> "np.random.RandomState":
         import numpy as np

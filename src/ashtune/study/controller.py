@@ -60,7 +60,8 @@ class Controller:
         self._goal = goal
         self._configurations = math.inf if configurations is None else configurations
         self._crew = Crew()
-        self._started = 0
+        self._allowed = 0.0  # trials that the scheduler may start, replacements aside
+        self._replaced = 0
         self._withdrawn_in_a_row = 0
         self._resource_allowed = math.inf
         self._target_loss = -math.inf
@@ -186,7 +187,10 @@ class Controller:
         return self.shelf.remove(job.trial)
 
     def _withdraw(self, job: Job) -> list[Order]:
-        self._scheduler.withdraw(job, replace=self._started < self._configurations)
+        # Every trial that is allowed is promised a configuration, started or not: another needs one more.
+        replace = self._allowed + self._replaced < self._configurations
+        self._replaced += replace
+        self._scheduler.withdraw(job, replace=replace)
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
             self._stop_at(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
@@ -194,7 +198,9 @@ class Controller:
 
     def _start_session(self, event: SessionStarted) -> None:
         self._crew.dismiss_all()
-        self._scheduler.extend(event.trials)
+        most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
+        self._allowed = most if event.trials is None else min(event.trials, most)
+        self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
         self.stopping = ""
@@ -274,8 +280,6 @@ class Controller:
         worker = self._crew.take(job, None if saved is None else saved.worker)
         if worker is None:
             return None
-        if trial >= self._started:
-            self._started = trial + 1
         return Train(worker, trial, job.rung, 0 if saved is None else saved.resource, self._rungs[job.rung])
 
     def _go_on(self, holding: Holding, job: Job) -> Train:

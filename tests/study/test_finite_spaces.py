@@ -1,0 +1,236 @@
+"""A finite space is tried once, whatever is withdrawn: no configuration twice, none too many, and the study ends."""
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.building import search_named
+from ashtune.errors import SettingsError
+from ashtune.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialWithdrawn,
+    WorkerJoined,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order, Pause, Train
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.search import Search, Space
+from ashtune.study.configurations import Configurations
+from ashtune.study.controller import Controller
+
+GOAL = Goal("loss", "min")
+LADDER = Ladder(1, 4, 2)
+SPACE = Space.parse({"a": [1, 2, 3, 4], "b": ["x", "y"]})
+ENQUEUED = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
+SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
+    "ash": Ash,
+    "stopping": StoppingAsh,
+    "sh": SuccessiveHalving,
+    "full": FullTraining,
+}
+Fate = Callable[[dict[str, Any], int], str]
+"""What becomes of a job, by its configuration and rung: "done", "failed" or "withdrawn"."""
+
+
+def search_of(kind: str, enqueued: list[dict[str, Any]], *, grouped: bool = False) -> Search:
+    recipe: dict[str, Any] = {"kind": kind}
+    if grouped:
+        recipe["grouped"] = ["b"]
+    return search_named(recipe, SPACE, 3, enqueued)
+
+
+class FiniteStudy:
+    """The controller and the search, with workers that do as told one event at a time."""
+
+    def __init__(self, scheduler: str, search: Search, fate: Fate, choose: random.Random) -> None:
+        self.search = search
+        self.controller = Controller(SCHEDULERS[scheduler](LADDER, 0), GOAL, configurations=search.size)
+        self.configurations = Configurations(search)
+        self.climbs = scheduler != "full"  # which trains to the top at once
+        self.fate = fate
+        self.choose = choose
+        self.running: dict[TrialId, Train] = {}
+        self.withdrawn: list[TrialId] = []
+        self.results: set[TrialId] = set()
+        self.tried: list[dict[str, Any]] = []
+        self.worker = 0
+
+    def session(self, *, trials: int, workers: int, stop_after: float = float("inf")) -> None:
+        """Run until the study is complete, or stopped after so many jobs."""
+        size = self.search.size
+        assert size is not None
+        self._take(SessionStarted(0.0, 0.0, "", "", 0, trials=min(trials, size)))
+        for _ in range(workers):
+            self._take(WorkerJoined(0.0, WorkerId(self.worker)))
+            self.worker += 1
+        for done in itertools.count():
+            if not self.controller.is_open:
+                break
+            if done >= stop_after and not self.controller.stopping:
+                self._take(StopRequested(0.0, "Ctrl-C"))
+            elif self.running:
+                self._end(self.running.pop(self.choose.choice(sorted(self.running))))
+            else:
+                raise AssertionError("nothing runs and the study does not end")
+            assert done < 500, "the study does not end"
+
+    def _end(self, order: Train) -> None:
+        job = {"time": 0.0, "worker": order.worker, "trial": order.trial, "rung": order.rung, "seconds": 1.0}
+        if self.controller.stopping:
+            self._take(JobPaused(**job, resource=order.start, start=order.start))
+            return
+        rung = order.rung if self.climbs else 0
+        match self.fate(self.configurations[order.trial], rung):
+            case "withdrawn":
+                self.withdrawn.append(order.trial)
+                self._take(TrialWithdrawn(**job))
+            case "failed":
+                self._take(JobFailed(**job, reason="no"))
+            case _:
+                self.results.add(order.trial)
+                loss = float(self.choose.random())
+                self._take(JobFinished(**job, resource=order.target, start=order.start, metrics={"loss": loss}))
+
+    def _take(self, event: Any) -> None:
+        for order in self.controller.handle(event):
+            self._carry_out(order)
+
+    def _carry_out(self, order: Order) -> None:
+        if isinstance(order, Train):
+            if order.trial not in self.configurations:
+                self.tried.append(self.configurations.draw(order.trial))
+            self.running[order.trial] = order
+        else:
+            assert isinstance(order, Pause), order
+
+
+def oracle(search: Search, trials: int, fate: Fate) -> int:
+    """How many configurations are tried with one worker and every trial withdrawn before it is trained, or never.
+
+    A trial that is withdrawn makes room for another as long as there is one.
+    """
+    tried = counted = 0
+    while counted < trials and tried < (search.size or 0):
+        counted += fate(search.configuration(tried), 0) != "withdrawn"
+        tried += 1
+    return tried
+
+
+def seldom(configuration: dict[str, Any], rung: int) -> str:
+    return "withdrawn" if configuration["a"] == 3 and rung == 0 else "done"
+
+
+def half(configuration: dict[str, Any], rung: int) -> str:
+    return "withdrawn" if configuration["b"] == "x" and rung == 0 else "done"
+
+
+def always(configuration: dict[str, Any], rung: int) -> str:
+    return "withdrawn"
+
+
+def first_and_failing(configuration: dict[str, Any], rung: int) -> str:
+    return "withdrawn" if configuration["a"] == 1 else "failed"
+
+
+def above_the_first_rung(configuration: dict[str, Any], rung: int) -> str:
+    return "withdrawn" if rung == 1 and configuration["b"] == "y" else "done"
+
+
+FATES = [seldom, half, always, first_and_failing, above_the_first_rung]
+
+
+def check(study: FiniteStudy) -> None:
+    """No configuration was tried twice, and numbers are within the search."""
+    texts = [str(sorted(configuration.items())) for configuration in study.tried]
+    assert len(set(texts)) == len(texts), "a configuration was tried twice"
+    assert study.controller.is_complete
+
+
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
+@pytest.mark.parametrize("enqueued", [[], ENQUEUED], ids=["", "enqueued"])
+@pytest.mark.parametrize("kind", ["random", "grid"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_configuration_of_a_finite_space_is_tried_once(
+    scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
+) -> None:
+    for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):
+        study = FiniteStudy(scheduler, search_of(kind, enqueued), fate, random.Random(workers))
+        study.session(trials=trials, workers=workers)
+        check(study)
+        if trials >= 8:
+            assert len(study.tried) == 8
+        if fate is not above_the_first_rung:
+            assert len(study.tried) == oracle(study.search, trials, fate)
+
+
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
+@pytest.mark.parametrize("kind", ["random", "grid"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_study_resumed_with_more_trials_than_there_are_configurations_tries_them_all(
+    scheduler: str, kind: str, fate: Fate
+) -> None:
+    for workers, stop_after in itertools.product((1, 3), (0, 2, float("inf"))):
+        study = FiniteStudy(scheduler, search_of(kind, []), fate, random.Random(7))
+        study.session(trials=3, workers=workers, stop_after=stop_after)
+        try:
+            study.session(trials=100, workers=workers)
+        except SettingsError:
+            assert scheduler == "sh"  # its first rung had closed, which it says
+            continue
+        check(study)
+        assert len(study.tried) == 8
+
+
+FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
+
+
+@given(
+    scheduler=st.sampled_from(sorted(SCHEDULERS)),
+    kind=st.sampled_from(["random", "grid"]),
+    grouped=st.booleans(),
+    enqueued=st.sampled_from([[], ENQUEUED, ENQUEUED[:1]]),
+    fates=st.lists(st.lists(FATE_WORDS, min_size=3, max_size=3), min_size=8, max_size=8),
+    sessions=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there(  # noqa: PLR0917 - as drawn
+    scheduler: str, kind: str, grouped: bool, enqueued: list, fates: list, sessions: list, seed: int
+) -> None:
+    configurations = [{"a": a, "b": b} for a in (1, 2, 3, 4) for b in ("x", "y")]
+
+    def fate(configuration: dict[str, Any], rung: int) -> str:
+        return fates[configurations.index(configuration)][rung]
+
+    study = FiniteStudy(scheduler, search_of(kind, enqueued, grouped=grouped), fate, random.Random(seed))
+    most = 0
+    for number, (trials, workers, stop_after) in enumerate(sessions):
+        is_last = number == len(sessions) - 1
+        try:
+            study.session(trials=trials, workers=workers, stop_after=float("inf") if is_last else stop_after)
+        except SettingsError:
+            assert scheduler == "sh"
+            return
+        most = max(most, min(trials, 8))
+    check(study)
+    withdrawn = len(study.withdrawn)
+    assert len(study.tried) <= min(most + withdrawn, 8)
+    last = min(sessions[-1][0], 8)
+    # Whoever is withdrawn is replaced as long as there is another, whichever session it was in.
+    if scheduler != "sh":
+        assert len(study.tried) >= min(last + withdrawn, 8)
+    if last == 8:
+        assert len(study.tried) == 8
