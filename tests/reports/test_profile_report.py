@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from ashtune.errors import StudyError
@@ -22,7 +21,7 @@ from ashtune.reports.profile import (
 from ashtune.reports.text import as_text
 from ashtune.reports.worked import Worked
 from ashtune.study.journal import NAME as JOURNAL
-from ashtune.study.journal import Settings
+from ashtune.study.journal import Settings, create
 from ashtune.training.profiles import Function, Stack, WorkerProfile, write_profile
 
 SETTINGS = Settings(
@@ -124,7 +123,7 @@ def test_the_share_accounted_for_is_of_training_and_saving() -> None:
 
 
 def test_calls_counted_in_one_session_are_not_mixed_with_stacks_sampled_in_another(tmp_path: Path) -> None:
-    (tmp_path / JOURNAL).write_bytes(msgspec.json.encode(SETTINGS) + b"\n")
+    create(tmp_path / JOURNAL, SETTINGS)
     write_profile(tmp_path, sampled(Stack([0], 9.0), frames=[frame("train")]))
     write_profile(tmp_path, counted(1, SLOW))
     profile = profile_of(tmp_path)

@@ -1,9 +1,14 @@
 """One append-only file: what is written is read back, and what is torn is dropped or named."""
 
+import errno
 import json
 import math
+import os
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from houses import House, settings
 
@@ -11,7 +16,8 @@ from ashtune.errors import JournalError, StudyError
 from ashtune.events import JobFinished, StopRequested, TrialStarted
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.study import journal as journals
-from ashtune.study.journal import Journal, differences, read_events, read_settings, whole_bytes
+from ashtune.study.disk import Disk
+from ashtune.study.journal import FORMAT, Journal, differences, read_events, read_settings
 from ashtune.study.lock import StudyLock
 
 EVENTS = [
@@ -52,10 +58,68 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
     for cut in range(start_of_last, len(whole)):
         path.write_bytes(whole[:cut])
         assert [event for _, event in read_events(path)] == EVENTS[:2]
-        assert whole_bytes(path) == start_of_last
-    with Journal(path) as journal:
-        journal.add(EVENTS[2])
-    assert path.read_bytes() == whole
+        with Journal(path) as journal:
+            journal.add(EVENTS[2])
+        assert path.read_bytes() == whole
+
+
+def checked(path: Path, line: bytes) -> bytes:
+    """Return a line as the journal would end it."""
+    body, before = line[:-1], path.read_bytes().splitlines()
+    check = zlib.crc32(body, zlib.crc32(b"".join(line[:-18] for line in before)))
+    return body + b',"crc":"%08x"}\n' % check
+
+
+def damaged(path: Path, damage: Callable[[list[bytes]], list[bytes]]) -> None:
+    path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
+
+
+def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    for kept in range(len(EVENTS)):
+        damaged(path, lambda lines, kept=kept: lines[: 1 + kept])  # type: ignore[misc]
+        assert [event for _, event in read_events(path)] == EVENTS[:kept]
+        with Journal(path) as journal:
+            for event in EVENTS[kept:]:
+                journal.add(event)
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("damage", "at"),
+    [
+        pytest.param(lambda lines: lines[:1] + lines[2:], 2, id="lost"),
+        pytest.param(lambda lines: [*lines[:2], lines[1], *lines[2:]], 3, id="doubled"),
+        pytest.param(lambda lines: [lines[0], lines[2], lines[1], lines[3]], 2, id="moved"),
+        pytest.param(lambda lines: [*lines[:2], lines[2].replace(b"1.5", b"9.5"), lines[3]], 3, id="altered"),
+        pytest.param(lambda lines: [*lines[:2], lines[2].replace(b"}\n", b" }\n"), lines[3]], 3, id="spaced"),
+        pytest.param(lambda lines: [*lines[:3], lines[3][:-20] + b"}\n"], 4, id="without a check"),
+        pytest.param(lambda lines: [*lines[:2], b"\n", *lines[2:]], 3, id="empty"),
+        pytest.param(lambda lines: [lines[0].replace(b'"seed":0', b'"seed":1'), *lines[1:]], 1, id="first altered"),
+        pytest.param(lambda lines: [lines[1], *lines[1:]], 1, id="first lost"),
+    ],
+)
+def test_lines_lost_doubled_moved_or_altered_are_an_error_that_names_the_line(
+    damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path)
+    damaged(path, damage)
+    with pytest.raises(JournalError, match=rf"journal\.jsonl line {at}: ") as error:
+        list(read_events(path))
+    if at > 1:
+        assert f"head -n {at - 1}" in str(error.value)
+
+
+def test_a_line_of_another_study_of_the_same_words_is_found_out(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    journals.create(other / journals.NAME, msgspec.structs.replace(settings(), seed=1))
+    (other / journals.NAME).write_bytes((other / journals.NAME).read_bytes() + b"".join(lines[1:]))
+    with pytest.raises(JournalError, match="line 2"):
+        list(read_events(other / journals.NAME))
 
 
 def test_a_torn_line_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
@@ -70,16 +134,19 @@ def test_a_torn_line_in_the_middle_is_an_error_that_names_the_line(tmp_path: Pat
 def test_a_journal_of_an_unknown_event_is_refused_and_not_skipped(tmp_path: Path) -> None:
     path = written(tmp_path)
     with path.open("ab") as file:
-        file.write(b'{"event":"exploded","time":1.0}\n')
+        file.write(checked(path, b'{"event":"exploded","time":1.0}'))
     with pytest.raises(JournalError, match="line 5"):
         list(read_events(path))
 
 
 def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_it(tmp_path: Path) -> None:
     path = written(tmp_path)
-    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":99', 1))
-    with pytest.raises(JournalError, match="format=99"):
-        read_settings(path)
+    whole = path.read_bytes()
+    for number in (1, 99):
+        path.write_bytes(whole.replace(b'"format":%d' % FORMAT, b'"format":%d' % number, 1))
+        for read in (read_settings, lambda path: list(read_events(path))):
+            with pytest.raises(JournalError, match=rf"format={number}, this ashtune reads {FORMAT}; use ashtune 0"):
+                read(path)
 
 
 def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
@@ -88,15 +155,70 @@ def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
-    import msgspec
-
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
 
 
-def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
-    import os
+class FullDisk(Disk):
+    """A disk with room for some bytes, which notes what was synced."""
 
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.synced: list[int] = []
+
+    def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        size = min(len(data), self.room)
+        self.room -= size
+        return super().write(file, bytes(data[:size]))
+
+    def sync(self, file: int) -> None:
+        super().sync(file)
+        self.synced.append(self.size(file))
+
+
+def test_a_full_disk_tears_a_line_which_the_next_flush_completes(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\n") + 1])
+    disk = FullDisk(room=20)
+    with Journal(path, disk=disk, syncs_itself=False) as journal:
+        journal.add(EVENTS[0])
+        with pytest.raises(JournalError, match="No space left on device"):
+            journal.flush()
+        assert list(read_events(path)) == []
+        disk.room = 1_000
+        journal.add(EVENTS[1])
+        journal.flush()
+        journal.add(EVENTS[2])
+    assert path.read_bytes() == whole
+
+
+def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
+    path, disk = written(tmp_path), FullDisk(room=10_000)
+    with Journal(path, disk=disk, syncs_itself=False) as journal:
+        journal.add(EVENTS[2])
+        journal.sync()
+        assert disk.synced == []
+        journal.flush()
+        journal.sync()
+        journal.sync()
+        assert disk.synced == [path.stat().st_size]
+        journal.add(EVENTS[2])
+    assert disk.synced[-1] == path.stat().st_size
+    assert len(disk.synced) == 2
+
+
+def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    path.with_suffix(".new").symlink_to(tmp_path / "elsewhere")
+    journals.create(path, settings())
+    assert read_settings(path).name == "test"
+    assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
     with StudyLock(tmp_path), pytest.raises(StudyError, match=f"process {os.getpid()} on"):
         StudyLock(tmp_path)
     StudyLock(tmp_path).release()

@@ -8,6 +8,7 @@ Rule 2: files and folders are made for their owner alone: what they hold is exec
 """
 
 import os
+import stat
 from contextlib import suppress
 
 FOR_THE_OWNER = 0o600
@@ -32,6 +33,14 @@ class Disk:
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
         """Write a part of ``data``; return how many bytes."""
         return os.write(file, data)
+
+    def seek(self, file: int, position: int) -> None:
+        """Have the next read begin at a byte."""
+        os.lseek(file, position, os.SEEK_SET)
+
+    def is_file(self, file: int) -> bool:
+        """Say whether it is a file and no folder, pipe or device; open it with ``O_NONBLOCK`` to ask."""
+        return stat.S_ISREG(os.fstat(file).st_mode)
 
     def size(self, file: int) -> int:
         """Return the size of a file in bytes."""

@@ -6,24 +6,37 @@ Rule 1: an event is written before it is acted on, so a killed driver loses noth
 Rule 2: a torn last line, which only a kill in the middle of a write leaves, is dropped; a line
 that cannot be read anywhere else is an error that names it.
 Rule 3: reading executes nothing: the lines are data, decoded into the known types.
+Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines so far, each without its
+own check and the end of the line. A line that is altered, lost, doubled or moved breaks the chain there.
+Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written.
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from ashtune.errors import JournalError
 from ashtune.events import Event
 from ashtune.jobs import Goal
+from ashtune.study.disk import DISK, Disk
 
 NAME = "journal.jsonl"
-FORMAT = 1
+FORMAT = 2
 SYNC_SECONDS = 1.0
 MOST_SHOWN = 60
+MOST_LINE_BYTES = 1 << 24
+"""A line of this length takes about 300 MB of memory to read."""
+BLOCK = 1 << 18
+
+_CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
+_CHECK_BYTES = 18
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,28 +65,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _events = msgspec.json.Decoder(Event)
 _settings = msgspec.json.Decoder(Settings)
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError)
 
 
-def read_settings(path: Path) -> Settings:
+class _Written(msgspec.Struct):
+    """What every format's first line says."""
+
+    format: int
+    ashtune: str
+
+
+_format = msgspec.json.Decoder(_Written)
+
+
+def read_settings(path: Path, disk: Disk = DISK) -> Settings:
     """Return the first line of a journal.
 
     Raises:
         JournalError: If there is no journal, or its first line is not one.
     """
-    try:
-        with path.open("rb") as file:
-            line = file.readline()
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}; give the directory of a study") from None
-    try:
-        settings = _settings.decode(line)
-    except msgspec.MsgspecError as error:
-        raise JournalError(f"{path} line 1: not the first line of a study's journal ({error})") from None
-    if settings.format != FORMAT:
-        raise JournalError(
-            f"{path} line 1: format={settings.format}, this ashtune reads {FORMAT}; use ashtune {settings.ashtune}"
-        )
-    return settings
+    with _opened(path, disk) as file:
+        return _settings_of(next(_lines(path, disk, file), b""), path)
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
@@ -91,72 +103,140 @@ def _short(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
-def read_events(path: Path) -> Iterator[tuple[int, Event]]:
+def read_events(path: Path, disk: Disk = DISK) -> Iterator[tuple[int, Event]]:
     """Yield (line number, event) for every event of a journal, the first at line 2.
 
     Raises:
-        JournalError: If a line other than a torn last one cannot be read.
+        JournalError: If a line other than a torn last one cannot be read, or does not follow the line before it.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with _opened(path, disk) as file:
+        check = 0
+        for number, line in enumerate(_lines(path, disk, file), start=1):
             if number == 1:
+                _settings_of(line, path)
+            body = line[:-_CHECK_BYTES]
+            check = crc32(body, check)
+            if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
+                raise _unreadable(path, number, "a line here was altered, lost, doubled or moved")
+            if number > 1:
+                try:
+                    event = _events.decode(line)
+                except _UNDECODABLE as error:
+                    raise _unreadable(path, number, _in_a_line(error)) from None
+                yield number, event
+
+
+def _settings_of(line: bytes, path: Path) -> Settings:
+    try:
+        written = _format.decode(line)
+        if written.format == FORMAT:
+            return _settings.decode(line)
+    except _UNDECODABLE as error:
+        raise JournalError(
+            f"{path} line 1: not the first line of a study's journal ({_in_a_line(error)}); "
+            "give the directory of a study"
+        ) from None
+    raise JournalError(
+        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {written.ashtune}"
+    )
+
+
+def _unreadable(path: Path, number: int, what: str) -> JournalError:
+    if number == 1:
+        return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
+    return JournalError(
+        f"{path} line {number}: {what}; the lines before it are whole: keep them "
+        f"(head -n {number - 1}) to go on from there"
+    )
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what a decoder says, without what a terminal would obey."""
+    text = str(error) or type(error).__name__
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
+    return shown + "..." * (len(text) > 2 * MOST_SHOWN)
+
+
+@contextmanager
+def _opened(path: Path, disk: Disk) -> Iterator[int]:
+    """Open a journal for reading. Nothing but a file is waited for or read."""
+    try:
+        file = disk.open(str(path), os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}; give the directory of a study") from None
+    try:
+        if not disk.is_file(file):
+            raise JournalError(f"{path}: not a file; give the directory of a study")
+        yield file
+    finally:
+        disk.close(file)
+
+
+def _lines(path: Path, disk: Disk, file: int) -> Iterator[bytes]:
+    """Yield the whole lines of a file, without their ends."""
+    rest, number = b"", 1
+    while block := _read(path, disk, file):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if len(line) > MOST_LINE_BYTES:
+                break
+            yield line
+            number += 1
+        else:
+            if len(rest) <= MOST_LINE_BYTES:
                 continue
-            if not line.endswith(b"\n"):
-                return
-            try:
-                event = _events.decode(line)
-            except msgspec.MsgspecError as error:
-                raise JournalError(
-                    f"{path} line {number}: {error}; the lines before it are whole: keep them "
-                    f"(head -n {number - 1}) to go on from there"
-                ) from None
-            yield number, event
+        raise _unreadable(path, number, f"longer than {MOST_LINE_BYTES:,} bytes")
 
 
-def whole_bytes(path: Path) -> int:
-    """Return the length of a journal up to its last whole line, in bytes."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        end, block = size, 1 << 16
-        while end > 0:
-            begin = max(0, end - block)
-            file.seek(begin)
-            found = file.read(end - begin).rfind(b"\n")
-            if found >= 0:
-                return begin + found + 1
-            end = begin
-    return 0
+def _read(path: Path, disk: Disk, file: int) -> bytes:
+    try:
+        return disk.read(file, BLOCK)
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}; take the file from a copy") from None
 
 
 class Journal:
-    """The writing end. Use it as a context manager; a thread of its own syncs it once a second.
+    """The writing end. Use it as a context manager.
 
     Args:
         path: An existing journal; a torn last line is cut off.
+        disk: The disk that it lies on.
+        syncs_itself: Whether a thread calls :meth:`sync` once a second; otherwise someone else does.
 
     Raises:
         JournalError: From any method, when the disk refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:
         self._path = path
+        self._disk = disk
         self._buffer = bytearray()
-        self._encoder = msgspec.json.Encoder()
+        self._encode = msgspec.json.Encoder().encode
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-            os.ftruncate(self._file, whole_bytes(path))
+            self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND | os.O_NONBLOCK)
         except OSError as error:
             raise self._refused(error) from None
+        try:
+            self._check = self._cut_torn_line()
+        except OSError as error:
+            disk.close(self._file)
+            raise self._refused(error) from None
+        except JournalError:
+            disk.close(self._file)
+            raise
         self._is_unsynced = False
         self._sync_error: OSError | None = None
         self._closing = threading.Event()
-        self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
-        self._syncer.start()
+        self._syncer: threading.Thread | None = None
+        if syncs_itself:
+            self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
+            self._syncer.start()
 
     def add(self, event: Event) -> None:
         """Write an event to the buffer; :meth:`flush` hands it to the file."""
-        self._encoder.encode_into(event, self._buffer, -1)
-        self._buffer += b"\n"
+        body = self._encode(event)[:-1]
+        self._check = crc32(body, self._check)
+        self._buffer += b'%b,"crc":"%08x"}\n' % (body, self._check)
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death."""
@@ -165,36 +245,68 @@ class Journal:
         if not self._buffer:
             return
         try:
-            written = os.write(self._file, self._buffer)
+            written = self._disk.write(self._file, self._buffer)
             while written < len(self._buffer):
                 del self._buffer[:written]
-                written = os.write(self._file, self._buffer)
+                written = self._disk.write(self._file, self._buffer)
         except OSError as error:
             raise self._refused(error) from None
         self._buffer.clear()
         self._is_unsynced = True
 
+    def sync(self) -> None:
+        """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`."""
+        if self._is_unsynced and self._sync_error is None:
+            self._is_unsynced = False
+            try:
+                self._disk.sync(self._file)
+            except OSError as error:
+                self._sync_error = error
+
     def close(self) -> None:
         """Flush, sync to the disk, and close."""
         self._closing.set()
-        self._syncer.join()
+        if self._syncer is not None:
+            self._syncer.join()
         try:
             self.flush()
-            os.fsync(self._file)
+            self._disk.sync(self._file)
         except OSError as error:
             raise self._refused(error) from None
         finally:
-            os.close(self._file)
+            self._disk.close(self._file)
 
     def _keep_synced(self) -> None:
-        while not self._closing.wait(SYNC_SECONDS):
-            if self._is_unsynced:
-                self._is_unsynced = False
-                try:
-                    os.fsync(self._file)
-                except OSError as error:
-                    self._sync_error = error
-                    return
+        while not self._closing.wait(SYNC_SECONDS) and self._sync_error is None:
+            self.sync()
+
+    def _cut_torn_line(self) -> int:
+        """Cut off what follows the last whole line, and return that line's check value."""
+        disk, file = self._disk, self._file
+        if not disk.is_file(file):
+            raise JournalError(f"{self._path}: not a file; give the directory of a study")
+        size = end = disk.size(file)
+        tail = b""
+        while (found := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
+            begin = max(0, end - BLOCK)
+            tail, end = self._read_at(begin, end - begin) + tail, begin
+        whole = end + found + 1
+        check = _CHECK.fullmatch(self._read_at(max(0, whole - 1 - _CHECK_BYTES), _CHECK_BYTES))
+        if found < 0 or check is None:
+            raise JournalError(
+                f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
+            )
+        if whole < size:
+            disk.truncate(file, whole)
+        return int(check[1], 16)
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        self._disk.seek(self._file, position)
+        parts = []
+        while size > 0 and (part := self._disk.read(self._file, size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
     def _refused(self, error: OSError) -> JournalError:
         return JournalError(
@@ -209,18 +321,26 @@ class Journal:
         self.close()
 
 
-def create(path: Path, settings: Settings) -> None:
+def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
     """Write the first line of a new journal, whole or not at all.
 
     Raises:
         JournalError: If the disk refuses.
     """
-    temporary = path.with_suffix(".new")
+    temporary = str(path.with_suffix(".new"))
+    body = msgspec.json.encode(settings)[:-1]
+    line = memoryview(b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
     try:
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(settings) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)  # left by a driver that was killed here
+        file = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            while line:
+                line = line[disk.write(file, line) :]
+            disk.sync(file)
+        finally:
+            disk.close(file)
+        disk.rename(temporary, str(path))
+        disk.sync_folder(str(path.parent))
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}; choose a directory that can be written") from None

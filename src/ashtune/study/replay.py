@@ -10,16 +10,18 @@ from pathlib import Path
 from ashtune.errors import JournalError
 from ashtune.events import Event
 from ashtune.study.controller import Controller
+from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import read_events
 
 
-def replay(path: Path, controller: Controller, seen: Callable[[Event], None]) -> float:
+def replay(path: Path, controller: Controller, seen: Callable[[Event], None], disk: Disk = DISK) -> float:
     """Take all events of a journal through a new controller.
 
     Args:
         path: The journal.
         controller: One that has seen no event yet.
         seen: Called with every event, for whoever else keeps a record.
+        disk: The disk that the journal lies on.
 
     Returns:
         The time of the last event, in seconds since the study began; 0 if there is none.
@@ -28,7 +30,7 @@ def replay(path: Path, controller: Controller, seen: Callable[[Event], None]) ->
         JournalError: If a line cannot be read, or does not follow from those before it.
     """
     time = 0.0
-    for line, event in read_events(path):
+    for line, event in read_events(path, disk):
         try:
             controller.handle(event)
         except JournalError as error:
