@@ -5,22 +5,63 @@ that is full, tears writes, or loses what was not synced.
 
 Rule 1: no call follows a symbolic link in the last part of a path; the folder ``checkpoints`` may be one.
 Rule 2: files and folders are made for their owner alone: what they hold is executed by ``resume``.
+Rule 3: only regular files are opened. A pipe or a device in a file's place is refused, not waited for.
 """
 
+import errno
+import fcntl
+import io
 import os
 import stat
 from contextlib import suppress
+from typing import NamedTuple
 
 FOR_THE_OWNER = 0o600
 FOLDER_FOR_THE_OWNER = 0o700
+BUFFER_BYTES = 1 << 17
+READ_BYTES = 1 << 24
+
+
+class Status(NamedTuple):
+    """What stands at a path: the kind of file with its permissions, its size in bytes, and when it was changed."""
+
+    mode: int
+    size: int
+    changed_ns: int
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.mode)
 
 
 class Disk:
-    """The disk of this machine. Paths are strings; every method raises OSError when the disk refuses."""
+    """The disk of this machine. Paths are strings; every method raises OSError when the disk refuses.
 
-    def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER) -> int:
-        """Open a file and return its descriptor."""
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    ``at`` is the descriptor of the folder in which a path begins. A walk from descriptor to descriptor stays where it
+    is, whatever is renamed meanwhile.
+    """
+
+    def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
+        """Open a regular file, or with ``O_DIRECTORY`` a folder, and return its descriptor."""
+        file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=at)
+        kind = os.fstat(file).st_mode
+        if not (stat.S_ISDIR(kind) if flags & os.O_DIRECTORY else stat.S_ISREG(kind)):
+            os.close(file)
+            if stat.S_ISDIR(kind):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return file
 
     def close(self, file: int) -> None:
         """Close a file."""
@@ -29,6 +70,10 @@ class Disk:
     def read(self, file: int, size: int) -> bytes:
         """Read at most ``size`` bytes; nothing at the end of the file."""
         return os.read(file, size)
+
+    def read_at(self, file: int, size: int, offset: int) -> bytes:
+        """Read at most ``size`` bytes from ``offset`` on, without moving on."""
+        return os.pread(file, size, offset)
 
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
         """Write a part of ``data``; return how many bytes."""
@@ -54,6 +99,10 @@ class Disk:
         """Have what was written survive a power loss."""
         os.fsync(file)
 
+    def lock(self, file: int) -> None:
+        """Lock a file for this process until it is closed; BlockingIOError if another process holds it."""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def sync_folder(self, path: str) -> None:
         """Have the names in a folder survive a power loss. Where folders cannot be synced nothing happens."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -67,21 +116,72 @@ class Disk:
         """Give a file or folder another name."""
         os.rename(path, final)
 
-    def unlink(self, path: str) -> None:
+    def unlink(self, path: str, *, at: int | None = None) -> None:
         """Delete a file, or a link itself."""
-        os.unlink(path)
+        os.unlink(path, dir_fd=at)
 
     def make_folder(self, path: str) -> None:
         """Make a folder."""
         os.mkdir(path, FOLDER_FOR_THE_OWNER)
 
-    def remove_folder(self, path: str) -> None:
-        """Delete an empty folder."""
-        os.rmdir(path)
+    def make_writable(self, folder: int) -> None:
+        """Let the owner write in an open folder."""
+        os.fchmod(folder, FOLDER_FOR_THE_OWNER)
 
-    def names(self, folder: str) -> list[str]:
+    def remove_folder(self, path: str, *, at: int | None = None) -> None:
+        """Delete an empty folder."""
+        os.rmdir(path, dir_fd=at)
+
+    def names(self, folder: str | int) -> list[str]:
         """Return the names in a folder, sorted."""
         return sorted(os.listdir(folder))
+
+    def status(self, path: str, *, at: int | None = None) -> Status:
+        """Return what stands at a path; of a link, the link itself."""
+        found = os.stat(path, dir_fd=at, follow_symlinks=False)
+        return Status(found.st_mode, found.st_size, found.st_mtime_ns)
+
+    def make_link(self, target: str, path: str) -> None:
+        """Make a symbolic link at ``path`` that says ``target``."""
+        os.symlink(target, path)
+
+    def read_link(self, path: str) -> str:
+        """Return what a symbolic link says."""
+        return os.readlink(path)
+
+
+class OpenFile(io.RawIOBase):
+    """A file of a :class:`Disk` as Python's own are, to be put into a ``BufferedReader`` or ``BufferedWriter``."""
+
+    def __init__(self, disk: Disk, path: str, flags: int) -> None:
+        super().__init__()
+        self._disk = disk
+        self._writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
+        self.descriptor = disk.open(path, flags)
+
+    def readable(self) -> bool:
+        """Whether it is open for reading."""
+        return not self._writes
+
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._writes
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed: any buffer
+        """Read into a buffer; return how many bytes."""
+        data = self._disk.read(self.descriptor, min(len(buffer), READ_BYTES))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data: "memoryview | bytearray | bytes") -> int:  # type: ignore[override]  # typeshed: any buffer
+        """Write a part of the data; return how many bytes."""
+        return self._disk.write(self.descriptor, data)
+
+    def close(self) -> None:
+        """Close it."""
+        if not self.closed:
+            super().close()
+            self._disk.close(self.descriptor)
 
 
 DISK = Disk()
