@@ -120,6 +120,7 @@ class SimulatedDisk(Disk):
         self._number_of_calls = 0
         self._due: list[str] = []
         self._clock = 0
+        self._most_used = 0  # files that were deleted may still be in it
         self._root = Node(stat.S_IFDIR | FOLDER_FOR_THE_OWNER)
         self._pending: list[Renaming] = []
         self._opened: dict[int, Opened] = {}
@@ -184,7 +185,9 @@ class SimulatedDisk(Disk):
             piece = piece[: self.random.randrange(1, len(piece))]
         if self.bytes_in_all is not None and piece:
             growth = max(0, offset + len(piece) - len(opened.node.content))
-            room = self.bytes_in_all - self.bytes_used()
+            if growth > self.bytes_in_all - self._most_used:
+                self._most_used = self.bytes_used()
+            room = self.bytes_in_all - self._most_used
             if growth > room:
                 self.injected[f"{NO_SPACE} at write"] += 1
                 piece = piece[: max(0, len(piece) - (growth - max(0, room)))]
@@ -406,12 +409,14 @@ class SimulatedDisk(Disk):
     def _write(self, node: Node, offset: int, data: bytes) -> None:
         if not data:
             return
+        self._most_used += max(0, offset + len(data) - len(node.content))
         apply(node.content, (offset, data))
         node.unsynced.append((offset, data))
         node.lost = without(node.lost, offset, offset + len(data))
         self._touch(node)
 
     def _cut(self, node: Node, size: int) -> None:
+        self._most_used += max(0, size - len(node.content))
         apply(node.content, size)
         node.unsynced.append(size)
         node.lost = [(offset, min(length, size - offset)) for offset, length in node.lost if offset < size]
