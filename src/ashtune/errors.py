@@ -29,6 +29,17 @@ class StudyError(AshtuneError):
     """A study directory cannot be used: held by another driver, of another study, missing."""
 
 
+class NoResultError(StudyError):
+    """A study has ended and no trial of it has a result; what happened is kept in ``directory``."""
+
+    def __init__(self, message: str, directory: str) -> None:
+        super().__init__(message)
+        self.directory = directory
+
+    def __reduce__(self) -> tuple[type["NoResultError"], tuple[str, str]]:
+        return type(self), (str(self), self.directory)
+
+
 class JournalError(StudyError):
     """A journal cannot be read or written, or its replay differs from what it says."""
 

@@ -28,6 +28,7 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
+    ``max_failures``: it stops when so many of its trials have failed before any had a result.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`.
     """
 
@@ -38,6 +39,7 @@ class SessionStarted(_Fact, frozen=True):
     trials: int | None = None
     total_resource: int | None = None
     target: float | None = None
+    max_failures: int | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
 
 

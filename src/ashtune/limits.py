@@ -10,18 +10,27 @@ from ashtune.errors import SettingsError
 
 CHECKPOINTS = ("files", "messages")
 PROFILES = ("flat", "flame")
+MAX_FAILURES = 20
+"""Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """When a session ends. What is None stays as the study had it before.
 
-    ``time_limit`` is in seconds of this session, ``total_resource`` in epochs of the whole study.
+    ``time_limit`` is in seconds of this session, ``total_resource`` in epochs of the whole study. ``max_failures``
+    are those of a session's first trials, before any has a result.
     """
 
     trials: int | None = None
     time_limit: float | None = None
     total_resource: int | None = None
     target: float | None = None
+    max_failures: int | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether a study that goes well will end because of them."""
+        return not (self.trials is self.time_limit is self.total_resource is self.target is None)
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +46,13 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = ""
 
 
-def limits_of(trials: int | None, time_limit: float | None, total_resource: int | None, target: float | None) -> Limits:
+def limits_of(
+    trials: int | None,
+    time_limit: float | None,
+    total_resource: int | None,
+    target: float | None,
+    max_failures: int | None = None,
+) -> Limits:
     """Return the limits, or refuse one.
 
     Raises:
@@ -48,6 +63,7 @@ def limits_of(trials: int | None, time_limit: float | None, total_resource: int 
         time_limit=None if time_limit is None else check_number("time_limit", time_limit),
         total_resource=None if total_resource is None else check_whole("total_resource", total_resource),
         target=None if target is None else check_number("target", target, above=-math.inf),
+        max_failures=None if max_failures is None else check_whole("max_failures", max_failures),
     )
 
 

@@ -17,11 +17,13 @@ from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.engines.loop import Drive
 from ashtune.engines.stop import StopSwitch
 from ashtune.engines.world import World
+from ashtune.errors import NoResultError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
 from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
 from ashtune.reports.about import About
+from ashtune.reports.figures import plural, shortened
 from ashtune.reports.flame import write_flame_graph
 from ashtune.reports.live import display_for
 from ashtune.reports.summary import Outcome, summary
@@ -32,6 +34,8 @@ from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.replay import replay
+
+REASON_CHARACTERS = 200
 
 
 class Session:
@@ -68,6 +72,7 @@ class Session:
         """Drive the study to its end, or until it is stopped.
 
         Raises:
+            NoResultError: If the study has ended and no trial has a result.
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
             SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
                 study, which is kept and can be resumed.
@@ -75,13 +80,15 @@ class Session:
         self._replay()
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
+            self._refuse_to_end_with_nothing()
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.
         self._controller.handle(session)
         stop = self._drive(session) if self._controller.is_open else StopSwitch()
-        if self._tally.best is None and self._tally.failures.total and not self._means.quiet:
-            reason = self._tally.failures.groups()[0].reason
-            sys.stderr.write(f"all {self._tally.failures.total:,} trials failed; the first: {reason}\n")
+        if not stop.signals:
+            self._refuse_to_end_with_nothing()
+        if self._tally.best is None and self._tally.failures.total:
+            sys.stderr.write(f"no trial has a result yet; {self._failures()}\n")
         is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
         if not self._controller.is_complete and not self._means.quiet:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
@@ -89,6 +96,30 @@ class Session:
             self._obey(stop.signals[0])
         if is_cut_short:
             self._exit(batch.TRY_AGAIN)
+
+    def _refuse_to_end_with_nothing(self) -> None:
+        """Raise an error if the study has ended by itself, and nothing but failures came of it."""
+        tally, controller = self._tally, self._controller
+        if tally.best is not None or not (controller.is_complete or controller.gave_up):
+            return
+        how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
+        what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown} FILE:FUNCTION`"
+        raise NoResultError(
+            f"{self._shown} {how} without a result: {self._failures()}; `ashtune report {self._shown}` shows where; "
+            f"mend that, then {what_next}",
+            self._shown,
+        )
+
+    def _failures(self) -> str:
+        """Return in words how many trials came to nothing, and why most of them did."""
+        reasons = max((self._tally.failures, self._tally.withdrawals), key=lambda found: found.total)
+        if not reasons.total:
+            return "no trial reported"
+        what = "failed" if reasons is self._tally.failures else "withdrawn"
+        most = reasons.groups()[0]
+        of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+        reason = shortened(most.reason, REASON_CHARACTERS) or "no reason given"
+        return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
 
     def _obey(self, number: int) -> None:
         """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
@@ -141,6 +172,7 @@ class Session:
             trials=trials,
             total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
             target=before.target if limits.target is None else limits.target,
+            max_failures=before.max_failures if limits.max_failures is None else limits.max_failures,
             facts=facts(),
         )
 

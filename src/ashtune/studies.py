@@ -222,6 +222,7 @@ class Study:
         time_limit: float | None = None,
         total_resource: int | None = None,
         target: float | None = None,
+        max_failures: int | None = None,
         trial_timeout: float | None = None,
         workers: int | None = None,
         threads: int | None = None,
@@ -242,6 +243,7 @@ class Study:
             time_limit: Seconds after which running trials are paused again.
             total_resource: Epochs of the whole study after which it stops.
             target: Value of the metric at which it stops.
+            max_failures: If so many trials of this session fail before any has a result, the study stops again.
             trial_timeout: Seconds that one job may take.
             workers: Processes, all cores by default; under MPI the most ranks to use. Whatever it had before.
             threads: BLAS threads of each.
@@ -256,6 +258,7 @@ class Study:
 
         Raises:
             AshtuneError: In one line, for whatever cannot be used.
+            NoResultError: If the study ended without a result of any trial; what happened is kept.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
         from ashtune.engines.entrance import enter
@@ -267,7 +270,7 @@ class Study:
                 f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
                 "`ashtune simulate`, and other options"
             )
-        limits = limits_of(trials, time_limit, total_resource, target)
+        limits = limits_of(trials, time_limit, total_resource, target, max_failures)
         means = means_of(
             workers=workers,
             threads=threads,

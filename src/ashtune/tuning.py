@@ -11,7 +11,7 @@ from ashtune.engines.entrance import enter
 from ashtune.errors import SettingsError, StudyError
 from ashtune.jobs import Goal, Mode
 from ashtune.ladder import Ladder, Reduction
-from ashtune.limits import Limits, check_whole, limits_of, means_of
+from ashtune.limits import MAX_FAILURES, check_whole, limits_of, means_of
 from ashtune.search.space import Space
 from ashtune.session import Session
 from ashtune.studies import Study
@@ -39,6 +39,7 @@ def tune(
     time_limit: float | None = None,
     total_resource: int | None = None,
     target: float | None = None,
+    max_failures: int = MAX_FAILURES,
     trial_timeout: float | None = None,
     checkpoint_limit: int | None = None,
     workers: int | None = None,
@@ -77,6 +78,8 @@ def tune(
         time_limit: Seconds after which running trials are paused and the study can be resumed.
         total_resource: Epochs, all trials together, after which it stops.
         target: Value of the metric at which it stops.
+        max_failures: If so many trials of a session fail before any has a result, the study stops and this raises
+            :class:`~ashtune.errors.NoResultError`.
         trial_timeout: Seconds that one job, from one rung to the next, may take.
         checkpoint_limit: Most bytes of checkpoints; the least promising go first.
         workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
@@ -96,6 +99,7 @@ def tune(
 
     Raises:
         AshtuneError: In one line, for whatever cannot be used.
+        NoResultError: If the study ended without a result of any trial; what happened is kept.
         KeyboardInterrupt: After Ctrl-C, when everything is kept.
 
     Example:
@@ -115,8 +119,8 @@ def tune(
     if grouped_by := getattr(objective, "grouped_by", ()):
         recipe |= {"grouped": list(grouped_by), "grouped_for": trials if isinstance(trials, int) else None}
     found = search_named(recipe, parsed, check_whole("seed", seed, at_least=0), enqueued)
-    limits = limits_of(trials, time_limit, total_resource, target)
-    if found.size is None and limits == Limits():
+    limits = limits_of(trials, time_limit, total_resource, target, max_failures)
+    if found.size is None and not limits.ends:
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
     scheduler_named(scheduler)  # a wrong name is refused before anything is created
     if scheduler == "sh" and trials is None and found.size is None:

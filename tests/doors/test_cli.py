@@ -201,6 +201,24 @@ def test_a_study_in_which_everything_failed_has_status_1_and_says_why(home: Path
     done = ashtune(home, "run", "bad.py:train", *RUN)
     assert done.returncode == 1
     assert "ValueError: no good" in done.stdout
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("ashtune: ")]
+    assert "failed with ValueError: no good" in line
+
+
+def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(home: Path) -> None:
+    (home / "bad.py").write_text("space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n")
+    run = ["run", "bad.py:train", *RUN, "--trials", "500", "--directory", "s", "--quiet"]
+    done = ashtune(home, *run, "--max-failures", "4", "--json")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "ashtune: s stopped as all of the session's first 4 trials failed without a result" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["trials"]["failed"] < 10
+    again = ashtune(home, "resume", "s", "--quiet")
+    assert again.returncode == 1
+    assert "first 4 trials" in again.stderr
+    mended = ashtune(home, "resume", "s", "train.py:train", "--quiet", "--trials", "20")
+    assert mended.returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux")

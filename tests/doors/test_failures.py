@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import ObjectiveError
+from ashtune.errors import NoResultError, ObjectiveError
 from ashtune.events import JobFailed, JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
@@ -123,10 +123,13 @@ def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> N
 
 
 def test_every_trial_failing_ends_the_study_and_there_is_no_best(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        _raises, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=5, max_resource=4, directory=tmp_path / "s",
-        quiet=True,
-    )  # fmt: skip
+    with pytest.raises(NoResultError, match=r"ended without a result: 5 trials failed"):
+        ashtune.tune(
+            _raises, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=5, max_resource=4,
+            directory=tmp_path / "s", quiet=True,
+        )  # fmt: skip
+    study = ashtune.Study.load(tmp_path / "s")
+    assert study.outcome.is_complete
     with pytest.raises(ashtune.AshtuneError, match=r"no trial of .* has a result"):
         _ = study.best
 

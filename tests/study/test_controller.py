@@ -507,3 +507,38 @@ def test_time_never_enters_a_decision() -> None:
         return found
 
     assert all(a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])]))
+
+
+def failing(office: Office, trials: range) -> None:
+    for trial in trials:
+        office.controller.handle(
+            JobFailed(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no")
+        )
+
+
+def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
+    office = Office(Ash(Ladder(1, 1), 0), trials=50)
+    office.session(trials=50, max_failures=3)
+    office.controller.handle(WorkerJoined(0, WorkerId(0)))
+    failing(office, range(2))
+    assert not office.controller.stopping
+    failing(office, range(2, 3))
+    assert office.controller.stopping == "all of the session's first 3 trials failed"
+    assert office.controller.gave_up
+    assert not office.controller.is_open
+    office.session(trials=50, max_failures=3)
+    assert not office.controller.gave_up
+    office.controller.handle(WorkerJoined(0, WorkerId(0)))
+    failing(office, range(3, 5))
+    office.report(0, 5, 0, 0.5, held=False)
+    failing(office, range(6, 20))
+    assert not office.controller.stopping
+
+
+def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
+    office = Office(trials=50)
+    office.session(trials=50, max_failures=2)
+    office.controller.handle(WorkerJoined(0, WorkerId(0)))
+    office.report(0, 0, 0, math.nan, held=False)
+    office.report(0, 1, 0, None, held=False)
+    assert office.controller.gave_up

@@ -98,12 +98,17 @@ def add_rungs(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return group
 
 
-def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add the options that end a study."""
+def add_limits(parser: argparse.ArgumentParser, *, max_failures: int | None) -> None:
+    """Add the options that end a study; ``max_failures`` is the default of that one, None for as before."""
     group = parser.add_argument_group("ending")
     group.add_argument("--time-limit", type=seconds, metavar="TIME", help="pause after this time, as 90s, 15m, 2h")
     group.add_argument("--total-resource", type=int, metavar="EPOCHS", help="stop after so many epochs in all")
     group.add_argument("--target", type=float, metavar="VALUE", help="stop when the metric reaches this value")
+    usual = "as before" if max_failures is None else max_failures
+    group.add_argument(
+        "--max-failures", type=int, default=max_failures, metavar="N",
+        help=f"stop when the first N trials have all failed ({usual})",
+    )  # fmt: skip
 
 
 def add_means(parser: argparse.ArgumentParser) -> None:

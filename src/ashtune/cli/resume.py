@@ -20,7 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="the training function, if it has changed; by default as it was when the study began",
     )
     parser.add_argument("--trials", type=int, metavar="N", help="configurations to try in all (as before)")
-    options.add_limits(parser)
+    options.add_limits(parser, max_failures=None)
     options.add_means(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -29,15 +29,17 @@ def main(given: argparse.Namespace) -> int:
     """Continue, and print what was found."""
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
-    from ashtune.cli.showing import show_profile, show_study
+    from ashtune.cli.showing import show_profile, show_study, what_was_found
     from ashtune.studies import Study
 
-    study = Study.load(given.directory).resume(
+    study = what_was_found(
+        Study.load(given.directory).resume,
         objective=load_function(given.objective) if given.objective else None,
         trials=given.trials,
         time_limit=given.time_limit,
         total_resource=given.total_resource,
         target=given.target,
+        max_failures=given.max_failures,
         **options.means(given),
     )
     status = show_study(study, as_json=given.json, stream=sys.stdout)

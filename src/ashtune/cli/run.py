@@ -7,6 +7,7 @@ import sys
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.limits import MAX_FAILURES
 
     parser.add_argument("objective", metavar="FILE:FUNCTION", help="the training function, as train.py:train")
     parser.add_argument(
@@ -23,7 +24,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--search", default="random", metavar="NAME", help="random (default) or grid")
     search.add_argument("--grid-points", type=int, metavar="N", help="points on each continuous parameter of a grid")
     search.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
-    options.add_limits(parser)
+    options.add_limits(parser, max_failures=MAX_FAILURES)
     options.add_means(parser)
     parser.add_argument("--directory", metavar="DIR", help="where the study is kept (a new one under runs)")
     parser.add_argument(
@@ -36,11 +37,12 @@ def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
     from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
-    from ashtune.cli.showing import show_profile, show_study
+    from ashtune.cli.showing import show_profile, show_study, what_was_found
     from ashtune.tuning import tune
 
     objective = load_function(given.objective)
-    study = tune(
+    study = what_was_found(
+        tune,
         objective,
         load_space(given.space, given.objective),
         metric=given.metric,
@@ -57,6 +59,7 @@ def main(given: argparse.Namespace) -> int:
         time_limit=given.time_limit,
         total_resource=given.total_resource,
         target=given.target,
+        max_failures=given.max_failures,
         checkpoint_limit=given.checkpoint_limit,
         directory=given.directory,
         **options.means(given),

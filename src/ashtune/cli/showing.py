@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ashtune.studies import Study
 
 
@@ -17,6 +19,18 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
     else:
         study.report(stream)
     return 0 if study.loaded.tally.best is not None else 1
+
+
+def what_was_found(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
+    """Return the study that a function trains; of one that ended without a result say so, and go on to show it."""
+    from ashtune.errors import NoResultError
+    from ashtune.studies import Study
+
+    try:
+        return train(*arguments, **options)
+    except NoResultError as error:
+        sys.stderr.write(f"ashtune: {error}\n")
+        return Study.load(error.directory)
 
 
 def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:

@@ -63,6 +63,9 @@ class Controller:
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
         self._replaced = 0
         self._withdrawn_in_a_row = 0
+        self._failures_at_first = 0  # of this session, before its first result
+        self._has_result = False  # this session
+        self._failures_allowed = math.inf
         self._resource_allowed = math.inf
         self._target_loss = -math.inf
         self._best_loss = math.inf
@@ -70,6 +73,8 @@ class Controller:
         self.shelf = Shelf(checkpoint_limit)
         self.total_resource = 0
         self.stopping = ""
+        self.gave_up = False
+        """Whether it stops because nothing but failures, or invalid configurations, came of its trials."""
 
     @property
     def is_open(self) -> bool:
@@ -134,6 +139,10 @@ class Controller:
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
         self._best_loss = min(loss, self._best_loss)
+        if loss < math.inf:
+            self._has_result = True
+        else:
+            self._count_failure()
         self._stop_at_limits()
         if event.held:
             return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss, assigned.is_short))
@@ -184,7 +193,15 @@ class Controller:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
         self._scheduler.record(job, math.inf)
         self._withdrawn_in_a_row = 0
+        self._count_failure()
         return self.shelf.remove(job.trial)
+
+    def _count_failure(self) -> None:
+        """A session that begins with failures only would go on like that."""
+        if not self._has_result:
+            self._failures_at_first += 1
+            if self._failures_at_first >= self._failures_allowed:
+                self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Order]:
         # Every trial that is allowed is promised a configuration, started or not: another needs one more.
@@ -193,7 +210,7 @@ class Controller:
         self._scheduler.withdraw(job, replace=replace)
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
-            self._stop_at(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
+            self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
         return self.shelf.remove(job.trial)
 
     def _start_session(self, event: SessionStarted) -> None:
@@ -203,7 +220,11 @@ class Controller:
         self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
+        self._failures_at_first = 0
+        self._has_result = False
+        self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self.stopping = ""
+        self.gave_up = False
         self._stop_at_limits()
 
     def _stop_at_limits(self) -> None:
@@ -214,6 +235,10 @@ class Controller:
 
     def _stop_at(self, reason: str) -> None:
         self.stopping = self.stopping or reason
+
+    def _give_up(self, reason: str) -> None:
+        self.gave_up = self.gave_up or not self.stopping
+        self._stop_at(reason)
 
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
         """The worker ended its job in some way and is free."""

@@ -1,0 +1,118 @@
+"""A study in which everything fails ends early, says why in one line, and can be mended and resumed."""
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import NoResultError, StudyError
+from ashtune.events import JobFailed, SessionStarted, TrialStarted
+from ashtune.limits import MAX_FAILURES
+from ashtune.study.journal import NAME, read_events
+
+SPACE = {"x": (0.0, 1.0)}
+
+
+def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
+    given = {"metric": "loss", "mode": "min", "trials": 200, "max_resource": 4, "workers": 2, "quiet": True}
+    return ashtune.tune(train, SPACE, directory=directory, **(given | options))
+
+
+def fails(trial: Any) -> None:
+    raise ValueError("no such file")
+
+
+def is_nan(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(loss=math.nan)
+
+
+def is_invalid(trial: Any) -> None:
+    raise ashtune.InvalidConfiguration("too wide")
+
+
+def works(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(loss=trial["x"])
+
+
+def begun(directory: Path) -> int:
+    return sum(isinstance(event, TrialStarted) for _, event in read_events(directory / NAME))
+
+
+@pytest.mark.parametrize(("train", "why"), [(fails, "with ValueError: no such file"), (is_nan, "loss is not finite")])
+def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(train: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(NoResultError) as refusal:
+        tuned(train, tmp_path)
+    message = str(refusal.value)
+    assert f"stopped as all of the session's first {MAX_FAILURES} trials failed without a result" in message
+    assert why in message
+    assert "\n" not in message
+    assert MAX_FAILURES <= begun(tmp_path) <= MAX_FAILURES + 2
+    assert isinstance(refusal.value, StudyError)
+    assert pickle.loads(pickle.dumps(refusal.value)).directory == str(tmp_path)
+
+
+def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Path) -> None:
+    with pytest.raises(NoResultError):
+        tuned(fails, tmp_path, max_failures=3)
+    study = tuned(works, tmp_path, trials=40)
+    assert study.outcome.is_complete
+    assert study.best.metrics["loss"] < 0.5
+    assert begun(tmp_path) == 40
+
+
+def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
+    def fails_later(trial: Any) -> None:
+        if trial.number:
+            raise ValueError("later")
+        works(trial)
+
+    study = tuned(fails_later, tmp_path, trials=30, max_failures=5, workers=1)
+    assert study.outcome.is_complete
+    assert sum(isinstance(event, JobFailed) for _, event in read_events(tmp_path / NAME)) == 29
+
+
+def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_results(tmp_path: Path) -> None:
+    tuned(works, tmp_path, trials=10)
+    study = tuned(fails, tmp_path, trials=200)
+    assert "first 20 trials failed" in study.outcome.stopped
+    assert study.best
+    assert begun(tmp_path) < 40
+
+
+def test_max_failures_stays_as_it_was_when_a_study_is_resumed(tmp_path: Path) -> None:
+    with pytest.raises(NoResultError):
+        tuned(fails, tmp_path, max_failures=3)
+    with pytest.raises(NoResultError):
+        ashtune.Study.load(tmp_path).resume(quiet=True)
+    with pytest.raises(NoResultError):
+        ashtune.Study.load(tmp_path).resume(quiet=True, max_failures=7)
+    sessions = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, SessionStarted)]
+    assert [session.max_failures for session in sessions] == [3, 3, 7]
+
+
+def test_a_finite_space_of_invalid_configurations_ends_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(NoResultError, match=r"4 trials withdrawn with too wide"):
+        ashtune.tune(
+            is_invalid, {"a": [1, 2, 3, 4]}, metric="loss", mode="min", max_resource=4, directory=tmp_path, quiet=True
+        )
+    with pytest.raises(NoResultError, match="ended without a result"):  # and says so again
+        ashtune.tune(
+            is_invalid, {"a": [1, 2, 3, 4]}, metric="loss", mode="min", max_resource=4, directory=tmp_path, quiet=True
+        )
+
+
+def test_a_time_limit_before_the_first_result_is_no_error(tmp_path: Path) -> None:
+    def waits(trial: Any) -> None:
+        import time
+
+        for _ in trial.epochs():
+            time.sleep(0.05)
+            trial.report(loss=1.0)
+
+    study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6, rungs=None)
+    assert "time limit" in study.outcome.stopped
