@@ -18,7 +18,7 @@ def whole_page() -> str:
     found.add_column(EVIL, footer=EVIL)
     found.add_row(EVIL)
     blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(found)]
-    blocks.append(html.figures(one=figure))
+    blocks += [html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
     return html.page(EVIL, [html.words(EVIL)], [html.Section("s", EVIL, blocks)], footer=EVIL)
 
 
@@ -55,3 +55,11 @@ def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     assert "<th>to epoch</th><th>time</th>" in block
     assert "<td>1</td><td>2 s</td>" in block
     assert "<th>in all</th><th>3 s</th>" in block
+
+
+def test_a_line_in_bold_stays_bold_in_the_page() -> None:
+    found = Table()
+    found.add_column("workers")
+    found.add_row("1")
+    found.add_row("2", style="bold")
+    assert '<tr><td>1</td></tr><tr class="bold"><td>2</td></tr>' in html.table(found).html

@@ -126,7 +126,7 @@ def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
 
 @pytest.mark.parametrize(
     ("at_second", "rung"),
-    [(50, 1), (49, 0)],  # three hyperparameters vary: 24 would be enough for them, but 50 it must be
+    [(20, 1), (19, 0)],  # three hyperparameters vary: 12 would be enough for them, but 20 it must be
 )
 def test_it_speaks_of_the_highest_rung_with_enough_trials(at_second: int, rung: int) -> None:
     results = results_of(of_rate, 80, lambda trial: 2 if trial < 10 else 1 if trial < at_second else 0)
@@ -144,8 +144,42 @@ def test_more_hyperparameters_need_more_trials() -> None:
         return {name: chance.random() for name in names}
 
     record = Space.parse(dict.fromkeys(names, (0.0, 1.0))).to_record()
-    assert importance(results_of(noise, 100, lambda t: int(t < 79)), wide, record).rung == 0
-    assert importance(results_of(noise, 100, lambda t: int(t < 80)), wide, record).rung == 1
+    assert importance(results_of(noise, 100, lambda t: int(t < 39)), wide, record).rung == 0
+    assert importance(results_of(noise, 100, lambda t: int(t < 40)), wide, record).rung == 1
+
+
+def test_where_a_rungs_survivors_are_too_much_alike_to_tell_the_next_lower_rung_speaks() -> None:
+    results = Results(LOSS)
+    for trial in range(80):
+        for rung, loss in enumerate([of_rate(trial), noise(trial)] if trial < 30 else [of_rate(trial)]):
+            results.saw(
+                JobFinished(
+                    1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
+                )
+            )
+    found = importance(results, configuration, RECORD)
+    assert (found.rung, found.trials, found.is_meaningful) == (0, 80, True)
+    assert found.weights[0].name == "rate"
+
+
+def test_where_no_rung_has_enough_trials_it_is_the_best_filled_one() -> None:
+    results = results_of(of_rate, 19, lambda trial: int(trial < 9))
+    found = importance(results, configuration, RECORD)
+    assert (found.rung, found.total) == (0, 19)
+
+
+def test_no_more_than_three_rungs_are_tried() -> None:
+    results = results_of(of_rate, 40)
+    for rung in (1, 2, 3):
+        for trial in range(40):
+            metrics = {"loss": random.Random(1000 * rung + trial).random()}
+            results.saw(
+                JobFinished(
+                    1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics=metrics, seconds=1
+                )
+            )
+    found = importance(results, configuration, RECORD)
+    assert (found.rung, found.is_meaningful) == (3, False)
 
 
 @pytest.mark.parametrize(

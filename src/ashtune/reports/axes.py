@@ -1,4 +1,11 @@
-"""What several figures need around their traces: remarks, ranges that one bad value cannot spoil, short numbers."""
+"""What several figures need around their traces: axes of the metric, remarks, short numbers.
+
+Rule 1: one bad value does not spoil an axis. What is far worse than most lies outside of it, and the figure says so.
+Rule 2: an axis of losses is logarithmic where the good ones would be one line otherwise, and its title says so:
+all values are above 0, the worst is ``DECADE`` times the best, and the best tenth takes a twentieth of a linear axis
+at most. The three numbers were chosen on studies of two networks on handwritten digits, and hold for a linear
+classifier and a quadratic function too.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.jobs import Mode
-from ashtune.reports.figures import shortened
+from ashtune.jobs import Goal, Mode
+from ashtune.reports.figures import number_text, shortened
 from ashtune.reports.plots import blank
 
 if TYPE_CHECKING:
@@ -17,17 +24,84 @@ if TYPE_CHECKING:
 
 FAR = 30.0
 """Values more than so many times farther from the best than the middle one are left out of an axis."""
+DECADE = 10.0
+THIN = 0.05
+BEST_SHARE = 0.1
+BEYOND_LOG = 1000.0
+"""On a logarithmic axis, values more than so many times the middle one are left out."""
 LINE = 56
 """Characters in a line of small print."""
 _AIR = 0.06
+_MANY = 300.0
+_TICKS = 12
 
 
 class View(msgspec.Struct, frozen=True):
-    """The part of an axis to show, and how many of the values lie outside of it."""
+    """The part of an axis to show, and how many of the values lie outside of it.
+
+    ``is_log``: the axis is logarithmic; ``low`` and ``high`` are values all the same.
+    """
 
     low: float
     high: float
     beyond: int
+    is_log: bool = False
+
+    def on_axis(self, value: float) -> float:
+        """Return where a value stands: at the end of the axis if it lies outside of it."""
+        inside = min(max(value, self.low), self.high)
+        return math.log10(inside) if self.is_log else inside
+
+
+def metric_view(values: Sequence[float], mode: Mode) -> View | None:
+    """Return what to show of the metric's axis, and whether it is logarithmic (rule 2).
+
+    Args:
+        values: Finite ones.
+        mode: Which way is better.
+
+    Returns:
+        The range, or None where the values are all the same or there are none.
+    """
+    ordered = sorted(values)
+    if mode == "min" and ordered and ordered[0] > 0:
+        limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
+        shown = [value for value in ordered if value <= limit]
+        low, high = shown[0], shown[-1]
+        good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
+        if high >= DECADE * low and good - low <= THIN * (high - low):
+            air = (high / low) ** _AIR
+            return View(low / air, high * air, len(ordered) - len(shown), is_log=True)
+    return view(values, mode)
+
+
+def metric_axis(figure: "Figure", seen: View | None, goal: Goal) -> str:
+    """Name a figure's y axis by the metric and let it show what is to be seen; return what a reader must know."""
+    name = label(goal.metric)
+    if seen is None:
+        figure.update_yaxes(title={"text": name})
+        return ""
+    if seen.is_log:
+        ticks = log_ticks(seen.low, seen.high)
+        figure.update_yaxes(
+            type="log",
+            title={"text": f"{name} (logarithmic)"},
+            range=[math.log10(seen.low), math.log10(seen.high)],
+            tickvals=ticks,
+            ticktext=[number_text(tick) for tick in ticks],
+        )
+    else:
+        figure.update_yaxes(title={"text": name}, range=[seen.low, seen.high])
+    return "outside of the view; a double click shows all" if seen.beyond else ""
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten between two numbers; over many of these only the powers."""
+    steps = (1, 2, 5) if high / low < _MANY else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [significant(step * 10.0**power) for power in powers for step in steps]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside[:: 1 + len(inside) // _TICKS]
 
 
 def view(values: Sequence[float], mode: Mode) -> View | None:

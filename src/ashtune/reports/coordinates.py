@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.jobs import Goal, TrialId
-from ashtune.reports.axes import label, nothing, significant, small, view
+from ashtune.reports.axes import View, label, log_ticks, metric_view, nothing, significant, small
 from ashtune.reports.figures import number_text, plural, shortened
 from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
 from ashtune.reports.results import Results
@@ -71,8 +71,10 @@ def coordinates_figure(
         resources = [f"{rung.resource:,}" for rung in results.rungs]
         rungs = [float(rung) for rung, _, _ in standings]
         axes.append(_choices_axis(f"{unit}s", rungs, resources[: standings[0][0] + 1], shown))
-    axis, beyond = _result_axis([results.goal.value(loss) for _, loss, _ in standings], results.goal)
-    axes.append(axis)
+    values = [results.goal.value(loss) for _, loss, _ in standings]
+    seen = metric_view(values, results.goal.mode)
+    axes.append(_result_axis(values, seen, results.goal))
+    beyond = seen.beyond if seen else 0
     figure = blank(height=460)
     figure.update_layout(margin={"l": 48, "r": 16, "t": 72, "b": 84})
     figure.add_trace(go().Parcoords(dimensions=axes, line=_colors([places[trial] for trial in shown], len(ranked))))
@@ -82,6 +84,7 @@ def coordinates_figure(
         _how_many(len(shown), len(ranked)),
         f"{len(kept)} of {plural(len(table), 'hyperparameter')}" if len(kept) < len(table) else "",
         f"{plural(beyond, 'result')} worse than the axis shows stand at its end" if beyond else "",
+        f"the axis of {shortened(results.goal.metric, 30)} is logarithmic" if seen and seen.is_log else "",
     )
     figure.add_annotation(
         text=note, showarrow=False, xref="paper", yref="paper", x=0, y=-0.1, yanchor="top", align="left"
@@ -145,13 +148,19 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return powers if len(powers) > 1 else [low, high]
 
 
-def _result_axis(values: Sequence[float], goal: Goal) -> tuple[dict[str, Any], int]:
-    """Return the axis of the metric, and how many results are so bad that they stand at its end instead."""
-    seen = view(values, goal.mode)
+def _result_axis(values: Sequence[float], seen: View | None, goal: Goal) -> dict[str, Any]:
+    """Return the axis of the metric. Results that are far worse than most stand at its end."""
+    axis: dict[str, Any] = {"label": label(goal.metric, 18), "tickformat": ".4~g"}
     if seen is not None:
-        values = [min(max(value, seen.low), seen.high) for value in values]
-    axis = {"label": label(goal.metric, 18), "values": [significant(value) for value in values], "tickformat": ".4~g"}
-    return axis, seen.beyond if seen else 0
+        values = [seen.on_axis(value) for value in values]
+    if seen is not None and seen.is_log:
+        ticks = log_ticks(seen.low, seen.high)
+        axis |= {
+            "label": f"{label(goal.metric, 12)} (log)",
+            "tickvals": [math.log10(tick) for tick in ticks],
+            "ticktext": [number_text(tick) for tick in ticks],
+        }
+    return axis | {"values": [significant(value) for value in values]}
 
 
 def _colors(places: Sequence[int], total: int) -> dict[str, Any]:

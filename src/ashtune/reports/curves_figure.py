@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ashtune.reports.axes import label, nothing, remark, significant, view
+from ashtune.reports.axes import metric_axis, metric_view, nothing, remark, significant
 from ashtune.reports.curves import Curve, Curves
 from ashtune.reports.figures import number_text, plural
 from ashtune.reports.plots import GREY, blank, go, rung_colors
@@ -38,7 +38,7 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str = "epoch") -> "Fi
     if not shown:
         return nothing("no trial has reported a finite result")
     goal, best = curves.goal, shown[-1]
-    figure = blank(x=unit, y=label(goal.metric), height=420)
+    figure = blank(x=unit, height=420)
     first, last = min(curve.resources[0] for curve in shown), max(curve.resources[-1] for curve in shown)
     if last > WIDE * first > 0:
         figure.update_xaxes(type="log", tickvals=[rung.resource for rung in curves.results.rungs if rung.resource])
@@ -50,15 +50,14 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str = "epoch") -> "Fi
             _draw(figure, group, most, name, colors[rung])
     if best.rung >= 0:
         _draw_best(figure, best, most, number_text(goal.value(best.loss)), colors[best.rung])
-    seen = view([value for curve in shown for value in curve.values if math.isfinite(value)], goal.mode)
-    if seen is not None:
-        figure.update_yaxes(range=[seen.low, seen.high])
-    empty, beyond = len(kept) - len(shown), seen.beyond if seen else 0
+    seen = metric_view([value for curve in shown for value in curve.values if math.isfinite(value)], goal.mode)
+    outside = metric_axis(figure, seen, goal)
+    empty = len(kept) - len(shown)
     remark(
         figure,
         f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample" if len(kept) < curves.total else "",
         f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
-        f"{plural(beyond, 'value')} outside of the view; a double click shows all" if beyond else "",
+        f"{plural(seen.beyond, 'value')} {outside}" if seen and outside else "",
     )
     return figure
 

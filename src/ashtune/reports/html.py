@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -41,19 +41,27 @@ def words(*sentences: str, style: str = "") -> Block:
     return Block("".join(f"<p{mark}>{escape(sentence)}</p>" for sentence in sentences if sentence))
 
 
-def figures(**named: "Figure") -> Block:
-    """Return figures, two beside each other where there is room for more than one."""
+def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") -> Block:
+    """Return figures, two beside each other where there is room, or three of small ones ("panels")."""
     places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
-    html = f'<div class="pair">{places}</div>' if len(named) > 1 else places
+    html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
     return Block(html, {f"figure-{name}": figure for name, figure in named.items()})
 
 
+def legend(colors: Mapping[str, str]) -> Block:
+    """Return what the colours of the figures below mean, where they all share one legend."""
+    inner = "".join(
+        f'<span><i style="background:{escape(color)}"></i>{escape(name)}</span>' for name, color in colors.items()
+    )
+    return Block(f'<p class="legend">{inner}</p>' if inner else "")
+
+
 def table(found: "Table") -> Block:
-    """Return one of the terminal's tables, with its header and footer."""
+    """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
     columns = found.columns
     header = "".join(f"<th>{escape(_plain(column.header))}</th>" for column in columns)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
-    body = "".join(_row(row) for row in rows)
+    body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, found.rows, strict=True))
     footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""
     return Block(
         f'<div class="table"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody>'
@@ -137,8 +145,9 @@ def _resource(name: str) -> str:
     return files("ashtune.reports").joinpath(name).read_text(encoding="utf-8")
 
 
-def _row(cells: Sequence[str], cell: str = "td") -> str:
-    return "<tr>" + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in cells) + "</tr>"
+def _row(cells: Sequence[str], cell: str = "td", *, is_bold: bool = False) -> str:
+    opening = '<tr class="bold">' if is_bold else "<tr>"
+    return opening + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in cells) + "</tr>"
 
 
 def _plain(cell: object) -> str:

@@ -5,8 +5,10 @@ fifth, one hyperparameter after another is shuffled among the trials. What the p
 the hyperparameter's importance. Source: Breiman, *Random Forests*, Machine Learning 45, 2001, section 10.
 It is measured on held-out trials because a forest finds noise important on those that it learned from.
 
-Rule 1: like is compared with like: the results at one rung. It is the highest with at least 8 trials for
-each hyperparameter and 50 in all, else the lowest: those at high rungs are few, and alike as survivors are.
+Rule 1: like is compared with like: the results at one rung. It is the highest rung that can tell: with at least
+4 trials for each hyperparameter and 20 in all, and of which a forest learns anything. Survivors are often too much
+alike for that, so the next lower rungs are tried too, three rungs at most. Where no rung has so many trials, it is
+the one with the most.
 Rule 2: what is predicted is a trial's rank. A loss of 1e9 is no more than last, and so is a failure.
 Rule 3: where the forest predicts nothing, importance means nothing, and every view says so.
 """
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     from plotly.graph_objects import Figure
 
-TRIALS_EACH = 8
-TRIALS_AT_LEAST = 50
+TRIALS_EACH = 4
 FEWEST = 20
 """Fewer trials say nothing at all."""
+TRIES = 3
 MOST = 2000
 MEANINGLESS = 0.1
 """Below this R2 the forest predicts next to nothing."""
@@ -93,20 +95,29 @@ def importance(
         SpaceError: If the record of the space cannot be read.
     """
     rungs = [rung.by_trial() for rung in results.rungs]
-    lowest = next((number for number, losses in enumerate(rungs) if losses), None)
-    if lowest is None:
+    fullest = max(range(len(rungs)), key=lambda number: len(rungs[number]), default=None)
+    if fullest is None or not rungs[fullest]:
         return Importance()
-    columns = _varying(numbers(space, configuration, sampled(list(rungs[lowest]), most)))
-    enough = max(TRIALS_AT_LEAST, TRIALS_EACH * len(columns))
-    rung = next((n for n in reversed(range(len(rungs))) if len(rungs[n]) >= enough), lowest)
-    trials = sampled(sorted(rungs[rung]), most)
-    columns = _varying(numbers(space, configuration, trials))
-    losses = [rungs[rung][trial] for trial in trials]
-    found = Importance(rung=rung, resource=results.rungs[rung].resource, trials=len(trials), total=len(rungs[rung]))
-    if len(trials) < FEWEST or not columns or len(set(losses)) == 1:
-        return found
+    columns = _varying(numbers(space, configuration, sampled(list(rungs[fullest]), most)))
+    enough = max(FEWEST, TRIALS_EACH * len(columns))
+    high = [number for number in reversed(range(len(rungs))) if len(rungs[number]) >= enough] or [fullest]
+    tried: list[Importance] = []
+    for rung in high[:TRIES]:
+        trials = sampled(sorted(rungs[rung]), most)
+        base = Importance(rung=rung, resource=results.rungs[rung].resource, trials=len(trials), total=len(rungs[rung]))
+        varying = _varying(numbers(space, configuration, trials))
+        tried.append(_measured_at(base, varying, [rungs[rung][trial] for trial in trials]))
+        if tried[-1].is_meaningful:
+            return tried[-1]
+    return next((found for found in tried if found.weights), tried[0])
+
+
+def _measured_at(base: Importance, columns: Sequence[Numbers], losses: Sequence[float]) -> Importance:
+    """Return what mattered at one rung, if anything can be said."""
+    if len(losses) < FEWEST or not columns or len(set(losses)) == 1:
+        return base
     r2, weights = _measured(columns, losses)
-    return msgspec.structs.replace(found, r2=r2, weights=weights)
+    return msgspec.structs.replace(base, r2=r2, weights=weights)
 
 
 def importance_figure(found: Importance, *, unit: str = "epoch") -> "Figure":

@@ -13,7 +13,7 @@ import msgspec
 from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
 from ashtune.jobs import Goal, TrialId
 from ashtune.orders import Order
-from ashtune.reports.axes import label, nothing, remark, significant, view
+from ashtune.reports.axes import metric_axis, metric_view, nothing, remark, significant
 from ashtune.reports.figures import number_text, plural
 from ashtune.reports.plots import BLUE, ORANGE, blank, go
 from ashtune.reports.sampling import thinned
@@ -115,7 +115,7 @@ def _figure(best: BestSoFar, x: str, place: Callable[[Step], float], end: float,
     lines = [(highest, f"trained to {unit} {highest[-1].resource:,}", ORANGE), (best.steps, "at any rung", BLUE)]
     if all(step.rung == highest[-1].rung for step in best.steps):
         del lines[0]  # it is the same line
-    figure = blank(x=x, y=label(best.goal.metric))
+    figure = blank(x=x)
     for steps, name, color in lines:
         figure.add_trace(_line(steps, best.goal, place, end, {"name": name, "line": {"color": color, "width": 2.5}}))
     is_log = _is_early(best.steps, place, end)
@@ -126,13 +126,11 @@ def _figure(best: BestSoFar, x: str, place: Callable[[Step], float], end: float,
     for number, (step, color) in enumerate(finals.values()):
         is_last = number == len(finals) - 1
         figure.add_trace(_mark(step, best.goal, place(step), color, is_late=place(step) > half, is_better_side=is_last))
-    seen = view([best.goal.value(step.loss) for steps, _, _ in lines for step in steps], best.goal.mode)
-    if seen is not None:
-        figure.update_yaxes(range=[seen.low, seen.high])
-    beyond = seen.beyond if seen else 0
+    seen = metric_view([best.goal.value(step.loss) for steps, _, _ in lines for step in steps], best.goal.mode)
+    outside = metric_axis(figure, seen, best.goal)
     remark(
         figure,
-        f"{plural(beyond, 'early step')} outside of the view; a double click shows all" if beyond else "",
+        f"{plural(seen.beyond, 'early step')} {outside}" if seen and outside else "",
         *(f"{STEPS_SHOWN:,} of {len(steps):,} steps {name}" for steps, name, _ in lines if len(steps) > STEPS_SHOWN),
     )
     return figure

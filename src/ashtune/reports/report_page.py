@@ -23,6 +23,7 @@ from ashtune.reports.progress import BestSoFar, best_over_epochs_figure, best_ov
 from ashtune.reports.roofline import Placed, roofline_figures, roofline_words
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.rungs_figure import rungs_figure
+from ashtune.reports.slices import Slices
 from ashtune.reports.summary import Outcome
 from ashtune.reports.tally import Tally
 from ashtune.reports.timeline import Timeline
@@ -194,16 +195,20 @@ def _curves(made_of: Material) -> list[html.Block]:
 def _hyperparameters(made_of: Material) -> list[html.Block]:
     found, unit = made_of.folds, made_of.about.unit
     of = (found.curves.results, found.trials.configuration, made_of.settings.space)
+    names: list[str] = []
     try:
         measured = importance(*of)
     except SettingsError as error:
-        return [
-            html.figures(coordinates=coordinates_figure(*of, unit=unit)),
-            html.words(f"Importance is left out: {error}.", style="quiet"),
-        ]
-    names = [weight.name for weight in measured.weights]
+        first = html.words(f"Importance is left out: {error}.", style="quiet")
+    else:
+        first = html.figures(importance=importance_figure(measured, unit=unit))
+        names = [weight.name for weight in measured.weights]
+    slices = Slices(*of, important=names, rungs=len(found.tally.ladder.rungs), unit=unit)
     return [
-        html.figures(importance=importance_figure(measured, unit=unit)),
+        first,
+        html.legend(slices.colors()),
+        html.figures(layout="panels", **slices.figures()),
+        html.words(*slices.words(), style="quiet"),
         html.figures(coordinates=coordinates_figure(*of, important=names, unit=unit)),
     ]
 

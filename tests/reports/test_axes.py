@@ -1,0 +1,93 @@
+"""Axes of the metric: which are logarithmic, and what one bad value does to them."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune.jobs import Goal
+from ashtune.reports.axes import log_ticks, metric_axis, metric_view
+from ashtune.reports.plots import blank
+
+LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
+DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade
+
+
+def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
+    seen = metric_view(DECAYING, "min")
+    assert seen is not None and seen.is_log
+    assert seen.beyond == 0
+    figure = blank()
+    assert metric_axis(figure, seen, LOSS) == ""
+    axis = figure.layout.yaxis
+    assert (axis.type, axis.title.text) == ("log", "loss (logarithmic)")
+    low, high = axis.range
+    assert low < math.log10(min(DECAYING)) < math.log10(max(DECAYING)) < high
+    assert list(axis.ticktext) == ["0.0001", "0.001", "0.01", "0.1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "mode"),
+    [
+        ([*DECAYING, 0.0], "min"),  # nothing is there for a value of 0
+        ([-value for value in DECAYING], "min"),
+        (DECAYING, "max"),  # the good ones are far apart as it is
+        ([0.2 + place / 40 for place in range(40)], "min"),
+        ([0.01 + place / 40 for place in range(40)], "min"),  # two decades, but the good ones are no line
+        ([100 + value for value in DECAYING], "min"),  # a logarithm would part nothing
+        ([1e9, 0.5, 0.4, 0.35], "min"),
+        ([0.5], "min"),
+        ([0.5, 0.5], "min"),
+        ([], "min"),
+    ],
+)
+def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(values: list[float], mode: str) -> None:
+    seen = metric_view(values, mode)  # type: ignore[arg-type]  # parametrize knows no literals
+    figure = blank()
+    metric_axis(figure, seen, LOSS)
+    assert not (seen and seen.is_log)
+    assert figure.layout.yaxis.type != "log"
+    assert "logarithmic" not in figure.layout.yaxis.title.text
+
+
+def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_told() -> None:
+    seen = metric_view([*DECAYING, 1e30], "min")
+    assert seen is not None and seen.is_log
+    assert seen.high < 2
+    assert seen.beyond == 1
+    assert "outside of the view" in metric_axis(blank(), seen, LOSS)
+    assert seen.on_axis(1e30) == pytest.approx(math.log10(seen.high))
+
+
+def test_an_accuracy_has_the_linear_axis_it_had() -> None:
+    figure = blank()
+    metric_axis(figure, metric_view([0.5, 0.9, 0.95], "max"), ACCURACY)
+    assert figure.layout.yaxis.title.text == "accuracy"
+    low, high = figure.layout.yaxis.range
+    assert low < 0.5
+    assert high > 0.95
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30), st.sampled_from(["min", "max"]))
+def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
+    seen = metric_view(values, mode)  # type: ignore[arg-type]
+    if seen is None:
+        return
+    best = min(values) if mode == "min" else max(values)
+    assert seen.low <= best <= seen.high
+    assert math.isfinite(seen.on_axis(best))
+    assert 0 <= seen.beyond < len(values)
+    metric_axis(blank(), seen, LOSS)
+
+
+@given(st.floats(1e-300, 1e300), st.floats(1.01, 1e200))
+def test_ticks_of_a_logarithmic_axis_are_few_and_lie_within_it(low: float, factor: float) -> None:
+    high = min(low * factor, 1e300)
+    if high <= low:
+        return
+    ticks = log_ticks(low, high)
+    assert len(ticks) <= 13
+    assert all(low <= tick <= high for tick in ticks)
+    if high / low > 5:
+        assert ticks

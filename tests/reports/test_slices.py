@@ -1,0 +1,113 @@
+"""Slices: a panel for each hyperparameter, with the trials at their values and results."""
+
+import math
+from typing import Any
+
+import pytest
+from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
+from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
+from test_coordinates import SPACE, THREE, results_of
+
+from ashtune.events import JobFailed
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.reports.plots import rung_colors
+from ashtune.reports.results import Results
+from ashtune.reports.slices import PANELS, POINTS, SPREAD, Slices
+from ashtune.search.space import Space
+
+
+def slices_of(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Slices:
+    return Slices(results, configurations.__getitem__, Space.parse(space).to_record(), **options)
+
+
+def names_of(slices: Slices) -> list[str]:
+    return [figure.layout.xaxis.title.text for figure in slices.figures().values()]
+
+
+def test_each_trial_stands_at_its_value_and_its_result_in_the_colour_of_its_rung() -> None:
+    slices = slices_of(results_of([0.3, 0.2, 0.1], [1, 0, 0]), THREE, SPACE, rungs=3)
+    assert names_of(slices) == ["rate (logarithmic)", "momentum", "act"], "k is the same everywhere"
+    rate, momentum, act = slices.figures().values()
+    low, high = rate.data
+    assert (list(low.x), list(low.y)) == ([1e-2, 0.1], [0.1, 0.2])
+    assert (list(high.x), list(high.y)) == ([1e-3], [0.3])
+    assert [trace.marker.color for trace in rate.data] == list(rung_colors(3)[:2])
+    assert slices.colors() == {"to epoch 1": rung_colors(3)[0], "to epoch 3": rung_colors(3)[1]}
+    assert rate.layout.xaxis.type == "log"
+    assert momentum.layout.xaxis.type != "log"
+    assert list(act.layout.xaxis.ticktext) == ["relu", "tanh", "gelu"]
+    assert list(act.data[1].x) == pytest.approx([1], abs=SPREAD)
+    assert {figure.layout.yaxis.range for figure in (rate, momentum, act)} == {rate.layout.yaxis.range}
+
+
+def test_the_most_important_come_first_and_only_so_many_are_shown_which_is_said() -> None:
+    names = [f"h{number:02}" for number in range(20)]
+    configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
+    space = dict.fromkeys(names, (0.0, 1.0))
+    slices = slices_of(results_of([0.1, 0.2, 0.3]), configurations, space, important=["h19", "gone", "h15"])
+    assert names_of(slices) == ["h19", "h15", *names[: PANELS - 2]]
+    assert f"{PANELS} of 20 hyperparameters are shown." in slices.words()
+
+
+def test_an_inactive_hyperparameter_has_no_point() -> None:
+    space = ConfigurationSpace({"optimizer": ["sgd", "adam"]})
+    space.add(Float("momentum", (0.0, 1.0)))
+    space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
+    configurations = [
+        {"optimizer": "adam"},
+        {"optimizer": "sgd", "momentum": 0.25},
+        {"optimizer": "sgd", "momentum": 0.75},
+    ]
+    slices = slices_of(results_of([0.1, 0.2, 0.3]), configurations, space)
+    panels = dict(zip(names_of(slices), slices.figures().values(), strict=True))
+    assert list(panels["momentum"].data[0].x) == [0.25, 0.75]
+    assert len(panels["optimizer"].data[0].x) == 3
+
+
+def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
+    results = results_of([0.1, 0.2, math.nan, 0.15])
+    results.saw(JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
+    slices = slices_of(results, [{"x": trial / 10} for trial in range(5)], {"x": (0.0, 1.0)})
+    (figure,) = slices.figures().values()
+    points, crosses = figure.data
+    assert list(points.x) == [0.0, 0.3, 0.1]
+    assert list(crosses.x) == [0.2, 0.4]
+    assert list(crosses.y) == pytest.approx([figure.layout.yaxis.range[1]] * 2, rel=1e-5)
+    assert crosses.marker.symbol == "x-thin"
+    assert "Crosses are 2 trials without a finite result." in slices.words()
+
+
+def test_losses_over_decades_make_every_panel_logarithmic_and_the_words_say_so() -> None:
+    configurations = [{"x": trial / 40, "y": 1 - trial / 40} for trial in range(40)]
+    slices = slices_of(
+        results_of([10.0 ** (-trial / 10) for trial in range(40)]), configurations, {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    )
+    assert {figure.layout.yaxis.type for figure in slices.figures().values()} == {"log"}
+    assert "The axis of loss is logarithmic." in slices.words()
+
+
+def test_choices_are_text_and_no_markup() -> None:
+    results = results_of([0.1, 0.2])
+    slices = slices_of(results, [{"x": "<i>a"}, {"x": "c"}], {"x": ["<i>a", "c"]})
+    (figure,) = slices.figures().values()
+    assert list(figure.layout.xaxis.ticktext) == ["&lt;i&gt;a", "c"]
+    assert "<i>" not in figure.to_json().replace("\\u003c", "<")
+
+
+def test_a_study_without_a_finite_result_has_no_panel_and_says_nothing() -> None:
+    slices = slices_of(results_of([math.inf]), [{"x": 0.1}], {"x": (0.0, 1.0)})
+    assert not slices.figures()
+    assert not slices.words()
+    assert not slices.colors()
+
+
+def test_of_100_000_trials_a_fixed_few_are_shown_and_how_many_is_said() -> None:
+    results = Results(LOSS)
+    for event in crowd():
+        results.saw(event)
+    slices = Slices(results, crowd_configuration, Space.parse(CROWD_SPACE).to_record())
+    figures = slices.figures()
+    points = sum(len(trace.x) for figure in figures.values() for trace in figure.data)
+    assert points == POINTS * len(figures)
+    assert sum(len(figure.to_json()) for figure in figures.values()) < 200_000
+    assert slices.words()[0].startswith(f"{POINTS:,} of {MANY:,} trials: the best and a sample")
