@@ -40,6 +40,10 @@ class NoResultError(StudyError):
         return type(self), (str(self), self.directory)
 
 
+class EngineError(AshtuneError):
+    """A worker, or the way to it, does not do what the protocol says."""
+
+
 class JournalError(StudyError):
     """A journal cannot be read or written, or its replay differs from what it says."""
 

@@ -49,10 +49,18 @@ def test_the_signals_are_those_received_oldest_first() -> None:
 
 def test_the_grace_begins_with_the_first_reason_and_no_later_signal_prolongs_it() -> None:
     stop = after(SIGUSR1)
-    assert not stop.is_impatient(100)
+    assert not any(stop.is_impatient(100 + turn / 2) for turn in range(30))
     stop.signals.append(SIGTERM)
-    assert not stop.is_impatient(130)
+    assert not any(stop.is_impatient(115 + turn / 2) for turn in range(31))
     assert stop.is_impatient(130.5)
+
+
+def test_time_in_which_the_driver_itself_was_suspended_is_no_part_of_the_grace() -> None:
+    stop = after(SIGUSR1)
+    assert not stop.is_impatient(100)
+    assert not stop.is_impatient(5_000), "it was suspended"
+    assert not any(stop.is_impatient(5_000 + turn / 2) for turn in range(58))
+    assert any(stop.is_impatient(5_029 + turn / 2) for turn in range(4))
 
 
 def test_the_time_limit_is_a_reason_to_stop_without_any_signal() -> None:

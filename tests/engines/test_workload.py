@@ -3,6 +3,7 @@
 import pytest
 
 from ashtune.engines.workload import Workload, Workloads
+from ashtune.events import JobFailed
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Train
 
@@ -63,8 +64,10 @@ def test_trials_trained_together_by_a_worker_that_died_are_alone_until_they_have
         workloads[worker].trains_together = True
     assert [workloads.give(first, job(trial)) for trial in (3, 4)] == [False, False]
     assert blamed(workloads.lose(first)) is None
-    assert not workloads.has(first, TrialId(3))
+    assert first not in workloads
     assert blamed(workloads.lose(first)) is None, "it was gone before"
     assert [workloads.give(second, job(trial)) for trial in (3, 4, 5)] == [True, True, False]
-    workloads.end(second, TrialId(3))
+    workloads.note(
+        second, JobFailed(time=0, worker=second, trial=TrialId(3), rung=0, seconds=0.0, reason="it does not matter")
+    )
     assert [workloads.give(second, job(trial)) for trial in (3, 4)] == [False, True]

@@ -6,7 +6,11 @@ from typing import Any
 
 import msgspec
 
+from ashtune.errors import EngineError
+
 READ_BYTES = 1 << 16
+MOST_BYTES = 1 << 26
+"""The longest message. A length beyond it is not believed: nobody waits for what will never come."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -17,16 +21,21 @@ class FrameWriter:
         self._encoder = msgspec.msgpack.Encoder()
 
     def frame(self, message: Any) -> bytes:
-        """Return a message as one frame."""
+        """Return a message as one frame.
+
+        Raises:
+            EngineError: If it is longer than a message can be.
+        """
         body = self._encoder.encode(message)
+        if len(body) > MOST_BYTES:
+            raise EngineError(f"a message of {len(body):,} bytes, where {MOST_BYTES:,} are the most; report less")
         return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:
-    """Cuts what arrives on a file descriptor into message bodies."""
+    """Cuts what arrives into message bodies."""
 
-    def __init__(self, file: int) -> None:
-        self._file = file
+    def __init__(self) -> None:
         self._rest = b""
 
     @property
@@ -34,28 +43,40 @@ class FrameReader:
         """Whether a message has come in part."""
         return bool(self._rest)
 
-    def read(self) -> list[bytes]:
-        """Read once, blocking if nothing is there; return the bodies that are complete.
+    def take(self, arrived: bytes) -> list[bytes]:
+        """Take in what has arrived; return the bodies that are complete.
 
         Raises:
-            EOFError: If the other end is closed.
+            EngineError: If a message is longer than any can be.
         """
-        try:
-            arrived = os.read(self._file, READ_BYTES)
-        except ConnectionError:
-            arrived = b""
-        if not arrived:
-            raise EOFError
         data = self._rest + arrived if self._rest else arrived
         bodies, at, size = [], 0, len(data)
         while size - at >= _LENGTH.size:
-            end = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+            length = _LENGTH.unpack_from(data, at)[0]
+            if length > MOST_BYTES:
+                raise EngineError(f"a message of {length:,} bytes, where {MOST_BYTES:,} are the most")
+            end = at + _LENGTH.size + length
             if end > size:
                 break
             bodies.append(data[at + _LENGTH.size : end])
             at = end
         self._rest = data[at:]
         return bodies
+
+
+def read_some(file: int) -> bytes:
+    """Read once from a file descriptor, blocking if nothing is there.
+
+    Raises:
+        EOFError: If the other end is closed.
+    """
+    try:
+        arrived = os.read(file, READ_BYTES)
+    except ConnectionError:
+        arrived = b""
+    if not arrived:
+        raise EOFError
+    return arrived
 
 
 def write_all(file: int, data: bytes) -> None:

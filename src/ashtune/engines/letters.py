@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ashtune.engines.processes import Said
+from ashtune.engines.workload import Said
 from ashtune.orders import Discard, Pause, Release
 from ashtune.training.messages import Assignment, Setup
 

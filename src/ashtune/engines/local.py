@@ -1,11 +1,11 @@
 """Local workers: one process a core, each at the end of a socket."""
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 from ashtune.engines.assigning import assignment_of
+from ashtune.engines.process import Host
 from ashtune.engines.processes import Processes
 from ashtune.engines.reception import Reception
 from ashtune.engines.wastebasket import Wastebasket
@@ -14,6 +14,7 @@ from ashtune.events import Event
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
+from ashtune.study.disk import DISK, Disk
 from ashtune.training.messages import Progress, Setup
 
 
@@ -26,6 +27,8 @@ class LocalWorkers:
         environments: For each worker, what its environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
         began: The time at the start of this session, in seconds since the study began.
+        host: The machine.
+        disk: Where the checkpoints are.
 
     Raises:
         StudyError: If no process can be started, also later, when one that died has to be replaced.
@@ -39,13 +42,16 @@ class LocalWorkers:
         environments: Sequence[Mapping[str, str]],
         trial_timeout: float | None = None,
         began: float = 0.0,
+        host: Host | None = None,
+        disk: Disk = DISK,
     ) -> None:
         study = Path(setup.study)
         self._logs = study / "logs"
         self._configurations = configurations
         checkpoints = Checkpoints(study)
         self._waste = Wastebasket(lambda order: checkpoints.discard(order.trial, order.resource))
-        self._clock_offset = began - time.monotonic()
+        self._host = host or Host()
+        self._clock_offset = began - self._host.now()
         self._reception = Reception(self._logs)
         try:
             self._processes = Processes(
@@ -54,6 +60,7 @@ class LocalWorkers:
                 numbers=count(setup.worker),
                 environments=environments,
                 trial_timeout=trial_timeout,
+                host=self._host,
             )
         except OSError as error:
             raise self._refused(error) from None
@@ -65,7 +72,7 @@ class LocalWorkers:
 
     def now(self) -> float:
         """Return the seconds since the study began."""
-        return round(time.monotonic() + self._clock_offset, 6)
+        return round(self._host.now() + self._clock_offset, 6)
 
     def wait(self, until: float) -> Sequence[Event]:
         """Block until a worker has said something, or until the given time."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
+from ashtune.errors import EngineError, JournalError
 from ashtune.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.orders import Order, Train
 from ashtune.study.configurations import Configurations
@@ -88,6 +89,7 @@ class Drive:
 
         Raises:
             JournalError: When the disk refuses; everything journaled so far is kept.
+            EngineError: When an event cannot follow from those before it.
             ObjectiveError: When no trial can succeed.
         """
         workers = self._workers
@@ -116,12 +118,16 @@ class Drive:
 
     def _take(self, events: Sequence[Event]) -> None:
         journal, saw, gave = self._journal, self._watcher.saw, self._watcher.gave
-        for event in events:
-            journal.add(event)
-        journal.flush()
         orders: list[Order] = []
+        try:
+            for event in events:
+                orders += self._controller.handle(event)
+                journal.add(event)  # not before: what the controller refuses would be refused by every replay
+        except JournalError as error:
+            raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
+        finally:
+            journal.flush()  # what is in the file survives this driver, and is there before anything follows from it
         for event in events:
-            orders += self._controller.handle(event)
             saw(event)
         carry_out, configurations = self._workers.carry_out, self._configurations
         for order in orders:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ashtune.engines.courier import Courier
-from ashtune.engines.processes import Said
+from ashtune.engines.workload import Said
 from ashtune.engines.world import DRIVER, World
 from ashtune.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
 from ashtune.study.checkpoints import FOLDER

@@ -19,21 +19,17 @@ from ashtune.engines.courier import Courier
 from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
 from ashtune.engines.patience import Patience, Rhythm
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
-from ashtune.engines.processes import Said
 from ashtune.engines.reception import Reception
 from ashtune.engines.vigil import Vigil
 from ashtune.engines.wastebasket import Wastebasket
-from ashtune.engines.workload import Workloads
+from ashtune.engines.workload import Said, Workloads
 from ashtune.engines.world import World
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import (
     Event,
-    JobFailed,
     JobFinished,
     JobPaused,
-    PlacesChanged,
     TrialReleased,
-    TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
 )
@@ -41,7 +37,7 @@ from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.training.messages import Alone, Progress
+from ashtune.training.messages import Broken, Progress
 
 LONGEST_SLEEP = 0.01
 ROLL_CALL_SECONDS = 0.5
@@ -90,10 +86,12 @@ class MpiWorkers:
         self._worker_at: dict[int, WorkerId] = {}
         self._rank_of: dict[WorkerId, int] = {}
         self._workloads = Workloads[Train]()
+        self._joined: set[WorkerId] = set()
         self._copies = Copies(world.post, self._courier)
         self._ranks = world.ranks[:workers]
         if not self._ranks:
             raise self._deserted()
+        self._place_of = {rank: place for place, rank in enumerate(self._ranks)}
         self._open_to_orders = set(self._ranks)
         self._unable: set[int] = set()
         self._vigil = Vigil(self._ranks, world.silence_allowed, time.monotonic())
@@ -148,6 +146,7 @@ class MpiWorkers:
                 assignment = msgspec.structs.replace(assignment, alone=True)
             self._post.put(rank, assignment)
         else:
+            self._workloads[order.worker].obey(order)
             self._post.put(rank, order)
 
     def progress(self) -> Sequence[Progress]:
@@ -196,7 +195,11 @@ class MpiWorkers:
         if message.kind == PARCEL:
             self._courier.take(self._parcel(message.body))
         elif message.kind == MAIL:
-            mail = self._mail.decode(message.body)
+            try:
+                mail = self._mail.decode(message.body)
+            except msgspec.MsgspecError as error:
+                self._lose(rank, f"it sent what does not fit: {error}", events)
+                return
             if mail.edition != self._world.edition:
                 return
             for letter in mail.letters:
@@ -205,43 +208,42 @@ class MpiWorkers:
                         self._open_to_orders.discard(rank)
                     case Unable(reason=reason):
                         self._do_without(rank, reason)
-                    case Alone(worker=worker, trial=trial):
-                        self._workloads[worker].begin_alone(trial)
-                    case _ if self._is_expected(letter):
-                        for event in self._reception.take_all([letter], self._moment):
-                            self._note(rank, event)
-                            events.append(event)
                     case _:
-                        pass
+                        if complaint := self._complaint(rank, letter):
+                            self._lose(rank, f"it sent what does not fit: {complaint}", events)
+                            return
+                        self._note(rank, letter)
+                        events += self._reception.take_all([letter], self._moment)
 
-    def _is_expected(self, letter: Said) -> bool:
-        """Whether the end of a job is that of one that was given to this worker, and not given back since."""
-        match letter:
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                return self._workloads.has(letter.worker, letter.trial)
-            case _:
-                return True
+    def _complaint(self, rank: int, said: Said) -> str:
+        """Say why a message cannot be one of this rank's worker; nothing if it can."""
+        worker = self._worker_at.get(rank)
+        if isinstance(said, WorkerJoined) and worker is None:
+            first, step = self._opening.setup.worker, len(self._ranks)
+            is_its_own = said.worker >= first and (said.worker - first) % step == self._place_of[rank]
+            return "" if is_its_own and said.worker not in self._joined else f"worker {said.worker} joins"
+        if said.worker != worker:
+            is_before_joining = worker is None and isinstance(said, Broken | WorkerLost)
+            return "" if is_before_joining else f"it speaks as worker {said.worker}"
+        return self._workloads[worker].complaint(said)
 
-    def _note(self, rank: int, event: Event) -> None:
-        """Note what an event says about its rank."""
-        match event:
-            case WorkerJoined(worker=worker):
+    def _note(self, rank: int, said: Said) -> None:
+        """Note what a message says about its rank."""
+        worker = said.worker
+        if worker in self._workloads:
+            self._workloads.note(worker, said)
+        match said:
+            case WorkerJoined():
+                self._joined.add(worker)
                 self._worker_at[rank] = worker
                 self._rank_of[worker] = rank
                 self._workloads.join(worker)
-            case PlacesChanged(worker=worker, together=together):
-                self._workloads[worker].trains_together |= together
-            case WorkerLost(worker=worker):
+            case WorkerLost():
                 self._workloads.lose(worker)
                 self._rank_of.pop(worker, None)
                 self._worker_at.pop(rank, None)
-            case TrialReleased():
-                self._note_copy(rank, event)
-            case JobFinished() | JobPaused():
-                self._workloads.end(event.worker, event.trial)
-                self._note_copy(rank, event)
-            case JobFailed() | TrialWithdrawn():
-                self._workloads.end(event.worker, event.trial)
+            case JobFinished() | JobPaused() | TrialReleased():
+                self._note_copy(rank, said)
             case _:
                 pass
 

@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ashtune.engines.frames import FrameReader, write_all
+from ashtune.engines.frames import read_some
 from ashtune.jobs import WorkerId
 
 DISMISS_SECONDS = 2.0
 LAST_WORDS_BYTES = 1 << 16
+SEND_AGAIN_SECONDS = 0.05
+STOPPED_STATES = ("T", "t")
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -35,8 +38,6 @@ class WorkerProcess:
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
         self.worker = worker
         self.log = log
-        self.environment = environment
-        self.has_joined = False
         self._socket, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
         inherited = os.environ.get("PYTHONPATH")
@@ -51,8 +52,9 @@ class WorkerProcess:
                 start_new_session=True,
                 env={**without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
+        self._socket.setblocking(False)
+        self._unsent = bytearray()
         self.file = self._socket.fileno()
-        self.reader = FrameReader(self.file)
 
     @property
     def is_dead(self) -> bool:
@@ -71,10 +73,37 @@ class WorkerProcess:
         """The process's number."""
         return self._process.pid
 
-    def send(self, frame: bytes) -> None:
-        """Send a frame; a worker that is gone is noticed when it is read from."""
-        with suppress(ConnectionError):
-            write_all(self.file, frame)
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is suspended, as by SIGSTOP; only Linux tells."""
+        return _state(self.pid) in STOPPED_STATES
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame after what is left of those before it; return whether the worker has taken all.
+
+        One that is suspended takes nothing after a while, and the driver must not wait for it. One that is gone is
+        noticed when it is read from.
+        """
+        self._unsent += frame
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self.file, self._unsent)]
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            self._unsent.clear()
+        return True
+
+    def read(self) -> bytes:
+        """Read what it has said.
+
+        Raises:
+            EOFError: If the connection is closed.
+        """
+        try:
+            return read_some(self.file)
+        except BlockingIOError:
+            return b""
 
     def kill(self) -> None:
         """End it and whatever it started, at once."""
@@ -106,6 +135,58 @@ class WorkerProcess:
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+
+class Host:
+    """This machine, as far as worker processes are concerned: it starts them, waits for them, and has a clock."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._by_file: dict[int, WorkerProcess] = {}
+        self._slow: set[WorkerProcess] = set()  # those that have not taken all that was sent to them
+
+    def now(self) -> float:
+        """Return the time in seconds, from some moment in the past."""
+        return time.monotonic()
+
+    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
+        """Start a worker; its output goes to a file of its own among the logs.
+
+        Raises:
+            OSError: If that is not possible.
+        """
+        logs.mkdir(exist_ok=True)
+        process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
+        self._by_file[process.file] = process
+        self._poll.register(process.file, select.POLLIN)
+        return process
+
+    def forget(self, process: WorkerProcess) -> None:
+        """Wait for a worker no longer."""
+        self._poll.unregister(process.file)
+        del self._by_file[process.file]
+        self._slow.discard(process)
+
+    def send(self, process: WorkerProcess, frame: bytes) -> None:
+        """Send a frame to a worker, as much of it as it takes now; the rest follows from :meth:`ready`."""
+        if not process.send(frame):
+            self._slow.add(process)
+
+    def ready(self, seconds: float) -> list[WorkerProcess]:
+        """Wait for some seconds at most; return the workers that have said something, or have gone."""
+        if self._slow:
+            self._slow = {process for process in self._slow if not process.send(b"")}
+            seconds = min(seconds, SEND_AGAIN_SECONDS)
+        return [self._by_file[file] for file, _ in self._poll.poll(seconds * 1000)]
+
+
+def _state(pid: int) -> str:
+    """Return the letter that Linux has for the state of a process, nothing where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - several times a second
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 def without_launcher() -> dict[str, str]:

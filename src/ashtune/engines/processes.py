@@ -4,27 +4,57 @@ Whoever holds them passes messages on: the driver itself (``local.py``), or a ra
 relays for one of them (``rank.py``). Those that die are replaced.
 """
 
-import select
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from ashtune.engines.frames import FrameWriter
-from ashtune.engines.process import DISMISS_SECONDS, WorkerProcess
-from ashtune.engines.workload import Workloads
-from ashtune.errors import ObjectiveError
-from ashtune.events import PlacesChanged, ProgramCompiled, TrialReleased, WorkerJoined, WorkerLost
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.engines.awake import AwakeClock
+from ashtune.engines.frames import FrameReader, FrameWriter
+from ashtune.engines.process import DISMISS_SECONDS, Host, WorkerProcess
+from ashtune.engines.workload import Said, Workload, Workloads
+from ashtune.errors import EngineError, ObjectiveError
+from ashtune.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Progress, Setup
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup
 
 FAILED_STARTS_ALLOWED = 2
 ROLL_CALL_SECONDS = 0.2
+MESSAGE_SECONDS = 10.0
+"""How long a message may take from its first byte to its last one."""
 
-Said = FromWorker | WorkerLost
-"""What comes from workers, and what is said of one that cannot speak any more."""
+
+class Worker:
+    """One worker: its process, what has come from it, and since when it has been at what.
+
+    Times are seconds in which this process ran; ``None``: it is not at that.
+    """
+
+    def __init__(self, process: WorkerProcess, environment: Mapping[str, str]) -> None:
+        self.number = process.worker
+        self.process = process
+        self.environment = environment
+        self.reader = FrameReader()
+        self.has_joined = False
+        self.training_since: float | None = None
+        self.saving_since: float | None = None
+        self.message_since: float | None = None
+
+    def was_stopped(self, seconds: float) -> None:
+        """It was suspended for so long: that time does not count."""
+        for name in ("training_since", "saving_since", "message_since"):
+            since = getattr(self, name)
+            if since is not None:
+                setattr(self, name, since + seconds)
 
 
 class Processes:
@@ -36,6 +66,8 @@ class Processes:
         numbers: The numbers of the workers, one after another; none comes twice.
         environments: For each place, what its worker's environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+
+        host: The machine.
 
     Raises:
         OSError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
@@ -49,27 +81,25 @@ class Processes:
         numbers: Iterator[int],
         environments: Sequence[Mapping[str, str]],
         trial_timeout: float | None = None,
+        host: Host | None = None,
     ) -> None:
         self._setup = setup
         self._logs = logs
         self._numbers = numbers
         self._timeout = trial_timeout
+        self._host = host or Host()
         self._writer = FrameWriter()
         self._decoder = msgspec.msgpack.Decoder(FromWorker)
-        self._poll = select.poll()
-        self._by_file: dict[int, WorkerProcess] = {}
-        self._by_worker: dict[WorkerId, WorkerProcess] = {}
+        self._workers: dict[WorkerId, Worker] = {}
         self._workloads = Workloads[Assignment]()
-        self._since: dict[WorkerId, float] = {}  # since when a worker has been at its first job
-        self._saving: dict[WorkerId, float] = {}  # since when a worker has been letting go of a trial
         self._failed_starts = 0
         self._in_vain = 0  # workers that died with several jobs in hand since a job has ended
         self._places = len(environments)
         self.trouble: ObjectiveError | None = None
         """Why no more workers are started, once several have died before their first job."""
-        self._moment = self._next_roll_call = time.monotonic()
+        self._awake = AwakeClock(self._host.now())
+        self._last_roll_call = 0.0
         try:
-            logs.mkdir(exist_ok=True)
             for environment in environments:
                 self._hire(environment)
         except OSError:
@@ -79,165 +109,182 @@ class Processes:
     @property
     def are_busy(self) -> bool:
         """Whether any of them has a job or is saving."""
-        return bool(self._since or self._saving)
+        return any(w.training_since is not None or w.saving_since is not None for w in self._workers.values())
 
     @property
     def have_news(self) -> bool:
         """Whether any of them has said something that was not read yet."""
-        return bool(self._poll.poll(0))
+        return bool(self._host.ready(0))
 
     @property
     def pids(self) -> list[int]:
         """The processes' numbers."""
-        return [process.pid for process in self._by_worker.values()]
+        return [worker.process.pid for worker in self._workers.values()]
 
-    def send(self, worker: WorkerId, message: Assignment | Release | Pause) -> None:
+    def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
         """Send a message to a worker. One that died a moment ago gets none: what comes next says so."""
-        process = self._by_worker.get(worker)
-        if process is None:
+        worker = self._workers.get(number)
+        if worker is None:
             return
         if isinstance(message, Assignment):
-            if self._workloads.give(worker, message):
+            if self._workloads.give(number, message):
                 message = msgspec.structs.replace(message, alone=True)
-            self._since.setdefault(worker, self._moment)
-        elif isinstance(message, Release):
-            self._saving[worker] = self._moment
-        process.send(self._writer.frame(message))
+            if worker.training_since is None:
+                worker.training_since = self._awake.seconds
+        else:
+            self._workloads[number].obey(message)
+            if isinstance(message, Release):
+                worker.saving_since = self._awake.seconds
+        self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[Said]:
         """Wait until a worker has said something, for some seconds at most; return it oldest first."""
-        ready = self._poll.poll(seconds * 1000)
-        self._moment = time.monotonic()
+        ready = self._host.ready(seconds)
+        self._awake.look(self._host.now(), slept=seconds)
         said: list[Said] = []
-        # Looked up before any is struck off: the worker that takes its place may get the same file number.
-        for process in [self._by_file[file] for file, _ in ready]:
-            said += self._listen(process)
-        if self._moment >= self._next_roll_call:
-            self._next_roll_call = self._moment + ROLL_CALL_SECONDS
-            for process in [process for process in self._by_worker.values() if process.is_dead]:
-                said += self._bury(process)
-        if self._timeout is not None:
-            said += self._overdue(self._timeout)
+        for process in ready:
+            if (worker := self._workers.get(process.worker)) is not None:
+                said += self._listen(worker)
+        since = self._awake.seconds - self._last_roll_call
+        if since >= ROLL_CALL_SECONDS:
+            self._last_roll_call = self._awake.seconds
+            said += self._call_the_roll(since)
         return said
 
     def close(self) -> None:
         """Dismiss the idle, kill the busy, leave no process behind."""
-        for process in self._by_worker.values():
-            process.hang_up()
-            if process.worker in self._since or not process.has_joined:
-                process.kill()
-        deadline = time.monotonic() + DISMISS_SECONDS
-        for process in self._by_worker.values():
-            process.end(max(0.0, deadline - time.monotonic()))
-        self._by_file.clear()
-        self._by_worker.clear()
+        for worker in self._workers.values():
+            worker.process.hang_up()
+            if worker.training_since is not None or not worker.has_joined:
+                worker.process.kill()
+        deadline = self._host.now() + DISMISS_SECONDS
+        for worker in self._workers.values():
+            worker.process.end(max(0.0, deadline - self._host.now()))
+        self._workers.clear()
 
     def _hire(self, environment: Mapping[str, str]) -> None:
-        worker = WorkerId(next(self._numbers))
-        process = WorkerProcess(worker, self._logs / f"worker-{worker}.log", environment)
-        self._by_worker[worker] = process
-        self._by_file[process.file] = process
-        self._workloads.join(worker)
-        self._poll.register(process.file, select.POLLIN)
-        process.send(self._writer.frame(msgspec.structs.replace(self._setup, worker=worker)))
+        number = WorkerId(next(self._numbers))
+        process = self._host.start(number, self._logs, environment)
+        self._workers[number] = Worker(process, environment)
+        self._workloads.join(number)
+        self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
-    def _listen(self, process: WorkerProcess) -> list[Said]:
-        """Read what a worker has said."""
-        try:
-            bodies = process.reader.read()
-        except EOFError:
-            return self._strike_off(process)
+    def _listen(self, worker: Worker) -> list[Said]:
+        """Read what a worker has said. One that says what does not fit is lost."""
         said: list[Said] = []
-        for body in bodies:
-            try:
+        try:
+            for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
-            except msgspec.MsgspecError as error:
-                process.kill()
-                return said + self._strike_off(process, f"sent what cannot be read: {error}")
-            said.append(message)
-            self._note(process, message)
+                if complaint := self._complaint(worker, message):
+                    raise EngineError(complaint)
+                said.append(message)
+                self._note(worker, message)
+        except EOFError:
+            return said + self._strike_off(worker)
+        except (EngineError, msgspec.MsgspecError) as error:
+            worker.process.kill()
+            return said + self._strike_off(worker, f"sent what does not fit: {error}")
+        if bodies or not worker.reader.is_in_a_message:
+            worker.message_since = None
+        if worker.reader.is_in_a_message and worker.message_since is None:
+            worker.message_since = self._awake.seconds
         return said
 
-    def _note(self, process: WorkerProcess, message: FromWorker) -> None:
+    def _complaint(self, worker: Worker, message: FromWorker) -> str:
+        """Say why a message cannot be this worker's; nothing if it can."""
+        if message.worker != worker.number:
+            return f"it speaks as worker {message.worker}"
+        if isinstance(message, WorkerJoined) and not worker.has_joined:
+            return ""
+        if not worker.has_joined and not isinstance(message, Broken):
+            return "it speaks before it has joined"
+        return self._workloads[worker.number].complaint(message)
+
+    def _note(self, worker: Worker, message: FromWorker) -> None:
         """Note what a message says about its worker."""
+        self._workloads.note(worker.number, message)
         match message:
-            case Progress() | ProgramCompiled():
-                pass
             case WorkerJoined():
-                process.has_joined = True
+                worker.has_joined = True
                 self._failed_starts = 0
             case TrialReleased():
-                self._saving.pop(process.worker, None)
-                self._begin_next(process.worker)
-            case PlacesChanged(together=together):
-                self._workloads[process.worker].trains_together |= together
-            case Alone(trial=trial):
-                self._workloads[process.worker].begin_alone(trial)
-            case Broken(failure=failure):
-                self._end_job(process.worker, failure.trial if failure else None)
+                worker.saving_since = None
+                self._begin_next(worker)
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
+                self._in_vain = 0
+                self._begin_next(worker)
             case _:
-                self._end_job(process.worker, message.trial)
+                pass
 
-    def _end_job(self, worker: WorkerId, trial: TrialId | None) -> None:
-        self._workloads.end(worker, trial)
-        self._in_vain = 0
-        self._begin_next(worker)
-
-    def _begin_next(self, worker: WorkerId) -> None:
+    def _begin_next(self, worker: Worker) -> None:
         """The time of the job that has waited longest begins now, if there is one."""
-        if self._workloads[worker]:
-            self._since[worker] = self._moment
-        else:
-            self._since.pop(worker, None)
+        worker.training_since = self._awake.seconds if self._workloads[worker.number] else None
 
-    def _bury(self, process: WorkerProcess) -> list[Said]:
-        """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
+    def _call_the_roll(self, seconds: float) -> list[Said]:
+        """Look after all workers: who has died, who is suspended, who takes too long."""
         said: list[Said] = []
-        while process.worker in self._by_worker and process.has_more:
-            said += self._listen(process)
-        if process.worker in self._by_worker:
-            said += self._strike_off(process)
+        for worker in list(self._workers.values()):
+            if worker.process.is_dead:
+                said += self._bury(worker)
+                continue
+            is_timed = self._timeout is not None and (worker.training_since, worker.saving_since) != (None, None)
+            if (is_timed or worker.message_since is not None) and worker.process.is_stopped:
+                worker.was_stopped(seconds)
+            said += self._overdue(worker)
         return said
 
-    def _overdue(self, timeout: float) -> list[Said]:
-        """Kill the workers that take too long for their job, or for letting go of a trial."""
-        since = self._since | self._saving
-        lost: list[Said] = []
-        for worker in [worker for worker, moment in since.items() if self._moment > moment + timeout]:
-            process = self._by_worker[worker]
-            if not process.reader.is_in_a_message:
-                process.kill()
-                is_training = worker not in self._saving
-                reason = f"over its trial_timeout of {timeout:g} s" + ("" if is_training else " while saving")
-                lost += self._strike_off(process, reason, is_fatal=is_training)
-        return lost
+    def _bury(self, worker: Worker) -> list[Said]:
+        """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
+        said: list[Said] = []
+        while worker.number in self._workers and worker.process.has_more:
+            said += self._listen(worker)
+        if worker.number in self._workers:
+            said += self._strike_off(worker)
+        return said
 
-    def _strike_off(self, process: WorkerProcess, reason: str = "", *, is_fatal: bool = False) -> list[Said]:
+    def _overdue(self, worker: Worker) -> list[Said]:
+        """Kill a worker that takes too long: for its job, for letting go of a trial, for a message."""
+        now = self._awake.seconds
+        if worker.message_since is not None:
+            if now <= worker.message_since + MESSAGE_SECONDS:
+                return []  # its result may be under way
+            worker.process.kill()
+            return self._strike_off(worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s")
+        if self._timeout is None:
+            return []
+        is_saving = worker.saving_since is not None and now > worker.saving_since + self._timeout
+        is_training = worker.training_since is not None and now > worker.training_since + self._timeout
+        if not (is_saving or is_training):
+            return []
+        worker.process.kill()
+        is_fatal = worker.saving_since is None
+        reason = f"over its trial_timeout of {self._timeout:g} s" + ("" if is_fatal else " while saving")
+        return self._strike_off(worker, reason, is_fatal=is_fatal)
+
+    def _strike_off(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[Said]:
         """A worker is gone; another takes its place. Jobs that it trained together are trained alone from now on."""
-        worker = process.worker
-        self._poll.unregister(process.file)
-        del self._by_file[process.file], self._by_worker[worker]
-        how = process.end()
-        workload = self._workloads.lose(worker)
-        self._since.pop(worker, None)
-        job = None if self._saving.pop(worker, None) is not None else workload.to_blame
+        self._host.forget(worker.process)
+        del self._workers[worker.number]
+        how = worker.process.end()
+        workload: Workload[Assignment] = self._workloads.lose(worker.number)
+        job = None if worker.saving_since is not None else workload.to_blame
         said: list[Said] = [
             WorkerLost(
                 time=0,
-                worker=worker,
+                worker=worker.number,
                 reason=reason or how,
                 trial=job.trial if job else None,
                 rung=job.rung if job else 0,
-                is_fatal=is_fatal,
-                last_words=process.last_words() if job else "",
+                is_fatal=is_fatal and job is not None,
+                last_words=worker.process.last_words() if job else "",
             )
         ]
-        self._failed_starts += not process.has_joined
+        self._failed_starts += not worker.has_joined
         self._in_vain += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
-            self.trouble = ObjectiveError(f"workers end before their first job ({how}); see {process.log}")
+            self.trouble = ObjectiveError(f"workers end before their first job ({how}); see {worker.process.log}")
         elif self._in_vain > FAILED_STARTS_ALLOWED + 2 * self._places:
-            self.trouble = ObjectiveError(f"workers end before any job does ({how}); see {process.log}")
+            self.trouble = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
         else:
-            self._hire(process.environment)
+            self._hire(worker.environment)
         return said

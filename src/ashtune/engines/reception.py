@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ashtune.engines.haste import Haste
-from ashtune.engines.processes import Said
+from ashtune.engines.workload import Said
 from ashtune.errors import AshtuneError, ObjectiveError
 from ashtune.events import Event, JobFinished, stamped
 from ashtune.training.messages import Alone, Broken, Progress

@@ -12,7 +12,8 @@ from typing import assert_never
 from ashtune.engines.inbox import Inbox
 from ashtune.engines.letters import Closing, Leaving, Opening
 from ashtune.engines.luggage import Luggage
-from ashtune.engines.processes import Processes, Said
+from ashtune.engines.processes import Processes
+from ashtune.engines.workload import Said
 from ashtune.engines.world import DRIVER, World
 from ashtune.orders import Discard, Pause, Release
 from ashtune.study.checkpoints import Checkpoints

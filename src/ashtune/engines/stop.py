@@ -6,6 +6,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from ashtune.engines.awake import AwakeClock
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -37,7 +39,7 @@ class StopSwitch:
         self._at_deadline = at_deadline
         self._grace = grace
         self.signals: list[int] = []
-        self._stopping_since = math.inf
+        self._awake: AwakeClock | None = None
         self._has_stopped = False
         self._before: dict[int, Any] = {}
 
@@ -52,9 +54,13 @@ class StopSwitch:
         return reason
 
     def is_impatient(self, now: float) -> bool:
-        """Whether running trials have been waited for long enough; the first question starts the clock."""
-        self._stopping_since = min(self._stopping_since, now)
-        return self.signals.count(signal.SIGINT) > 1 or now > self._stopping_since + self._grace
+        """Whether running trials have been waited for long enough.
+
+        The first question starts the clock, which counts the time in which this process runs: it is asked several times
+        a second.
+        """
+        self._awake = self._awake or AwakeClock(now)
+        return self.signals.count(signal.SIGINT) > 1 or self._awake.look(now) > self._grace
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

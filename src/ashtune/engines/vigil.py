@@ -6,7 +6,7 @@ system's preemption, does not wake up to find all its ranks missing.
 
 from collections.abc import Iterable
 
-MOST_AT_ONCE = 1.0
+from ashtune.engines.awake import AwakeClock
 
 
 class Vigil:
@@ -20,14 +20,13 @@ class Vigil:
 
     def __init__(self, ranks: Iterable[int], limit: float, now: float) -> None:
         self._limit = limit
-        self._now = now
-        self._listened = 0.0
+        self._clock = AwakeClock(now)
         self._heard = dict.fromkeys(ranks, 0.0)
 
     def heard(self, rank: int) -> None:
         """A rank has said something."""
         if rank in self._heard:
-            self._heard[rank] = self._listened
+            self._heard[rank] = self._clock.seconds
 
     def forget(self, rank: int) -> None:
         """Do not listen to a rank any more."""
@@ -35,6 +34,5 @@ class Vigil:
 
     def silent(self, now: float) -> list[int]:
         """Return the ranks that have been silent for too long. To be called at least once a second."""
-        self._listened += min(now - self._now, MOST_AT_ONCE)
-        self._now = now
-        return [rank for rank, heard in self._heard.items() if self._listened - heard > self._limit]
+        listened = self._clock.look(now)
+        return [rank for rank, heard in self._heard.items() if listened - heard > self._limit]

@@ -16,7 +16,7 @@ from typing import assert_never
 
 import msgspec
 
-from ashtune.engines.frames import FrameReader, FrameWriter, write_all
+from ashtune.engines.frames import FrameReader, FrameWriter, read_some, write_all
 from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
@@ -33,7 +33,7 @@ class StreamDesk:
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._reader = FrameReader(file)
+        self._reader = FrameReader()
         self._writer = FrameWriter()
         self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
         self._inbox: deque[bytes] = deque()
@@ -58,7 +58,7 @@ class StreamDesk:
 
     def _fill(self) -> None:
         try:
-            self._inbox.extend(self._reader.read())
+            self._inbox.extend(self._reader.take(read_some(self._file)))
         except EOFError:
             raise Dismissed from None
 

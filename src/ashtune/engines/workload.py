@@ -1,15 +1,40 @@
-"""What workers have in hand, and which of it is to blame should one of them die.
+"""What workers have in hand: whether what they say fits it, and which of it is to blame should one of them die.
 
 Rule 1: jobs are done in the order in which they came, but for one that goes on in place, which comes before those that
 wait. So the first has begun and is to blame.
 Rule 2: of several that are trained together it is not known which: none is to blame, but for one that the worker said
 to train alone.
+Rule 3: nothing that a worker says is believed before it was compared with what the worker was given. What the journal
+holds has passed here.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
+from ashtune.events import (
+    Curve,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune.jobs import TrialId, WorkerId
+from ashtune.orders import Pause, Release
+from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent, Progress
+
+MOST_PLACES = 1 << 20
+MOST_BYTES = 1 << 60
+
+Said = FromWorker | WorkerLost
+"""What comes from workers, and what is said of one that cannot speak any more."""
 
 
 class Given(Protocol):
@@ -20,6 +45,18 @@ class Given(Protocol):
         """Whose job it is."""
 
     @property
+    def rung(self) -> int:
+        """The rung up to which it is trained."""
+
+    @property
+    def start(self) -> int:
+        """The resource of the checkpoint that it resumes from, or that the worker holds; 0: from the beginning."""
+
+    @property
+    def target(self) -> int:
+        """The resource of the rung."""
+
+    @property
     def in_place(self) -> bool:
         """Whether the worker goes on with a trial that it holds."""
 
@@ -28,10 +65,13 @@ J = TypeVar("J", bound=Given)
 
 
 class Workload(Generic[J]):
-    """The jobs that a worker has."""
+    """The jobs that a worker has, and the trials that it holds or lets go of."""
 
     def __init__(self) -> None:
         self._jobs: dict[TrialId, J] = {}
+        self._held: dict[TrialId, J] = {}  # their results are told; the worker waits to hear what comes next
+        self._releasing: dict[TrialId, J] = {}
+        self._pausing: set[TrialId] = set()
         self._alone: TrialId | None = None
         self.trains_together = False
         """Whether the worker trains several jobs together."""
@@ -45,22 +85,45 @@ class Workload(Generic[J]):
     def __contains__(self, trial: object) -> bool:
         return trial in self._jobs
 
+    @property
+    def is_releasing(self) -> bool:
+        """Whether the worker lets go of a trial."""
+        return bool(self._releasing)
+
     def take(self, job: J) -> None:
         """The worker is given a job."""
+        self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
         else:
             self._jobs[job.trial] = job
 
+    def obey(self, order: Release | Pause) -> None:
+        """The worker is told to let go of a trial that it holds, or to break off a job."""
+        if isinstance(order, Pause):
+            self._pausing.add(order.trial)
+        elif (job := self._held.pop(order.trial, None)) is not None:
+            self._releasing[order.trial] = job
+
     def begin_alone(self, trial: TrialId) -> None:
         """The worker says that it trains this one alone now."""
         self._alone = trial
 
-    def end(self, trial: TrialId | None) -> bool:
-        """A job has ended; return whether it was among them."""
+    def end(self, trial: TrialId | None, *, held: bool = False) -> bool:
+        """A job has ended, ``held`` if the worker waits with its trial; return whether it was among them."""
         if trial == self._alone:
             self._alone = None
-        return trial is not None and self._jobs.pop(trial, None) is not None
+        job = None if trial is None else self._jobs.pop(trial, None)
+        if job is None:
+            return False
+        self._pausing.discard(job.trial)
+        if held:
+            self._held[job.trial] = job
+        return True
+
+    def let_go(self, trial: TrialId) -> None:
+        """The worker has let go of a trial."""
+        self._releasing.pop(trial, None)
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
@@ -74,6 +137,58 @@ class Workload(Generic[J]):
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
 
+    def complaint(self, message: Said) -> str:
+        """Say why a message does not fit what the worker was given; nothing if it fits."""
+        match message:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                return self._of_an_end(message)
+            case TrialReleased():
+                return self._of_a_release(message)
+            case Broken(failure=failure):
+                return "" if failure is None else self._of_an_end(failure)
+            case ProgramCompiled():
+                return _of_a_program(message)
+            case WorkerJoined():
+                return "it joins a second time"
+            case PlacesChanged(places=places):
+                complaint = "" if 1 <= places <= MOST_PLACES else f"it offers {places} places"
+            case Progress(trial=trial) | Alone(trial=trial) | WorkerLost(trial=trial):
+                is_known = trial is None or trial in self._jobs
+                complaint = "" if is_known else f"it speaks of trial {trial}, which it does not have"
+        return complaint
+
+    def _of_an_end(self, event: JobFinished | JobPaused | JobFailed | TrialWithdrawn) -> str:
+        job = self._jobs.get(event.trial)
+        if job is None:
+            return f"{_kind(event)} of trial {event.trial}, which it does not train"
+        if event.rung != job.rung:
+            return f"{_kind(event)} of trial {event.trial} at rung {event.rung} and not {job.rung}"
+        complaint = _of_seconds(event)
+        if isinstance(event, JobFinished | JobPaused):
+            complaint = complaint or self._of_a_stretch(event, job)
+        return complaint
+
+    def _of_a_stretch(self, event: JobFinished | JobPaused, job: J) -> str:
+        is_a_result = isinstance(event, JobFinished)
+        if not is_a_result and event.trial not in self._pausing:
+            return f"a pause of trial {event.trial}, which nobody asked for"
+        if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
+            return (
+                f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
+                f"and not from {job.start} to {job.target}"
+            )
+        if isinstance(event, JobFinished) and not event.metrics:
+            return f"a result of trial {event.trial} without a metric"
+        return _of_a_checkpoint(event) or _of_a_curve(event.curve, job.target)
+
+    def _of_a_release(self, event: TrialReleased) -> str:
+        job = self._releasing.get(event.trial)
+        if job is None:
+            return f"it lets go of trial {event.trial}, which it was not told to"
+        if not 0 < event.resource <= job.target:
+            return f"it lets go of trial {event.trial} at {event.resource} and not {job.target}"
+        return _of_seconds(event) or _of_a_checkpoint(event)
+
 
 class Workloads(Generic[J]):
     """The workloads of workers, and the trials that are under suspicion since one of those died."""
@@ -85,6 +200,9 @@ class Workloads(Generic[J]):
     def __getitem__(self, worker: WorkerId) -> Workload[J]:
         return self._of[worker]
 
+    def __contains__(self, worker: object) -> bool:
+        return worker in self._of
+
     def join(self, worker: WorkerId) -> None:
         """A worker is there, with nothing to do."""
         self._of[worker] = Workload()
@@ -94,17 +212,64 @@ class Workloads(Generic[J]):
         self._of[worker].take(job)
         return job.trial in self._suspects
 
-    def has(self, worker: WorkerId, trial: TrialId) -> bool:
-        """Whether a worker that is there has a job of a trial."""
-        return trial in self._of.get(worker, ())
-
-    def end(self, worker: WorkerId, trial: TrialId | None) -> None:
-        """A worker's job has ended, if it had one of this trial: the trial is not under suspicion any more."""
-        if self._of[worker].end(trial) and trial is not None:
-            self._suspects.discard(trial)
+    def note(self, worker: WorkerId, message: Said) -> None:
+        """Note what a message that fits says of a worker that is there."""
+        workload = self._of[worker]
+        match message:
+            case JobFinished(trial=trial, held=held):
+                self._end(workload, trial, held=held)
+            case JobPaused(trial=trial) | JobFailed(trial=trial) | TrialWithdrawn(trial=trial):
+                self._end(workload, trial)
+            case Broken(failure=failure):
+                self._end(workload, failure.trial if failure else None)
+            case TrialReleased(trial=trial):
+                workload.let_go(trial)
+            case PlacesChanged(together=together):
+                workload.trains_together |= together
+            case Alone(trial=trial):
+                workload.begin_alone(trial)
+            case Progress() | ProgramCompiled() | WorkerJoined() | WorkerLost():
+                pass
 
     def lose(self, worker: WorkerId) -> Workload[J]:
         """A worker is gone; return what it had in hand, nothing if it was gone before."""
         workload = self._of.pop(worker, None) or Workload()
         self._suspects.update(workload.suspects)
         return workload
+
+    def _end(self, workload: Workload[J], trial: TrialId | None, *, held: bool = False) -> None:
+        """A job has ended, if the worker had one of this trial: the trial is not under suspicion any more."""
+        if workload.end(trial, held=held) and trial is not None:
+            self._suspects.discard(trial)
+
+
+def _kind(event: JobEvent) -> str:
+    return {
+        JobFinished: "a result",
+        JobPaused: "a pause",
+        JobFailed: "a failure",
+        TrialWithdrawn: "a withdrawal",
+        TrialReleased: "a release",
+    }[type(event)]
+
+
+def _of_seconds(event: JobEvent | ProgramCompiled) -> str:
+    return "" if 0 <= event.seconds < math.inf else f"it took {event.seconds} seconds"
+
+
+def _of_a_checkpoint(event: JobFinished | JobPaused | TrialReleased) -> str:
+    is_a_size = event.checkpoint is None or 0 <= event.checkpoint <= MOST_BYTES
+    return "" if is_a_size else f"a checkpoint of {event.checkpoint} bytes"
+
+
+def _of_a_curve(curve: Curve, target: int) -> str:
+    outside = next((at for at, _ in curve if not 0 <= at <= target), None)
+    return "" if outside is None else f"a report at {outside}, where {target} is the end"
+
+
+def _of_a_program(event: ProgramCompiled) -> str:
+    try:
+        msgspec.json.encode(event.shape)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return f"a program whose shape cannot be written: {error}"
+    return _of_seconds(event) or ("" if event.lanes >= 1 else f"a program of {event.lanes} lanes")

@@ -1,0 +1,30 @@
+"""Time in which this process ran.
+
+A driver that was suspended, by Ctrl-Z, a batch system, a frozen container or the lid of a laptop, has heard nobody in
+that time. It must count against nobody.
+"""
+
+LONGEST_TURN = 1.0
+
+
+class AwakeClock:
+    """Seconds in which this process ran, as far as it can tell: it looks at the clock at least once a second.
+
+    Args:
+        now: The time, by a clock of the caller's.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self.seconds = 0.0
+
+    def look(self, now: float, *, slept: float = 0.0) -> float:
+        """Return the seconds so far.
+
+        Args:
+            now: The time.
+            slept: How long the caller has slept on purpose, at most, since it looked last.
+        """
+        self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
+        self._now = now
+        return self.seconds

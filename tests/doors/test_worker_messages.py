@@ -1,0 +1,156 @@
+"""What a worker says is compared with what it was given: a worker that says anything else is lost, not the study."""
+
+import os
+import struct
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import ashtune
+from ashtune.engines import processes
+from ashtune.events import Event, JobFailed, JobFinished, TrialReleased, WorkerLost
+from ashtune.study.journal import read_events
+from ashtune.training.messages import Progress
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's connection is looked up in /proc")
+SPOILT = 3
+
+
+def connection() -> int:
+    """Return the file descriptor that leads to the driver."""
+    files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    sockets = [int(file.name) for file in files if file.exists() and str(file.readlink()).startswith("socket:")]
+    (file,) = sockets
+    return file
+
+
+def say(data: bytes) -> None:
+    os.write(connection(), data)
+
+
+def message(event: Any) -> bytes:
+    body = msgspec.msgpack.encode(event)
+    return struct.pack("<I", len(body)) + body
+
+
+def finished(of: Any, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "time": 0, "worker": int(os.environ["WORKER"]), "trial": of.number, "rung": 0, "resource": of.target,
+        "metrics": {"loss": 0.5}, "seconds": 0.1, "held": False,
+    }  # fmt: skip
+    return message(JobFinished(**fields | changes))
+
+
+def released(trial: Any) -> bytes:
+    return message(TrialReleased(time=0, worker=int(os.environ["WORKER"]), trial=trial.number, resource=1, seconds=0.0))
+
+
+def failed(trial: Any) -> bytes:
+    return message(
+        JobFailed(time=0, worker=int(os.environ["WORKER"]), trial=trial.number, rung=0, seconds=0.0, reason="no")
+    )
+
+
+SPEECHES: dict[str, tuple[Any, str]] = {
+    "the result of another trial": (lambda t: finished(t, trial=t.number + 40), "a result of trial 43, which"),
+    "the result of another rung": (lambda t: finished(t, rung=1), "at rung 1 and not 0"),
+    "more than it was to train": (lambda t: finished(t, resource=t.target + 1), "from 0 to 2 and not from 0 to 1"),
+    "a start that it has not had": (lambda t: finished(t, start=-1), "from -1 to 1"),
+    "a result twice": (lambda t: finished(t) + finished(t), "a result of trial 3, which it does not train"),
+    "a failure after its result": (lambda t: finished(t, held=True) + failed(t), "a failure of trial 3, which"),
+    "a release that nobody asked for": (released, "lets go of trial 3, which it was not told to"),
+    "a result without a metric": (lambda t: finished(t, metrics={}), "without a metric"),
+    "a time that is none": (lambda t: finished(t, seconds=float("nan")), "it took nan seconds"),
+    "a negative size": (lambda t: finished(t, checkpoint=-1), "a checkpoint of -1 bytes"),
+    "a report beyond the end": (lambda t: finished(t, curve=[(10**9, {"loss": 1.0})]), "a report at 1000000000"),
+    "another worker's name": (lambda t: finished(t, worker=77), "it speaks as worker 77"),
+    "progress of a trial that it does not have": (
+        lambda t: message(Progress(int(os.environ["WORKER"]), t.number + 1, 1, {})), "trial 4, which it does not have"
+    ),
+    "what is no message": (lambda _: struct.pack("<I", 5) + b"hello", "sent what does not fit"),
+    "a length of 4 GiB": (lambda _: b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
+}  # fmt: skip
+
+
+def train(trial: Any, speech: Any) -> None:
+    """Train; trial 3 says something on its own the first time that it is trained, in the middle of its job."""
+    os.environ["WORKER"] = Path("/proc/self/fd/1").readlink().stem.removeprefix("worker-")
+    for _ in trial.epochs():
+        mark = Path(os.environ["MARK"])
+        if trial.number == SPOILT and not mark.exists():
+            mark.touch()
+            say(speech(trial))
+        trial.report(loss=abs(trial["x"] - 0.5))
+
+
+def events_of(directory: Path) -> list[Event]:
+    return [event for _, event in read_events(directory / "journal.jsonl")]
+
+
+def assert_each_result_is_there_once(directory: Path) -> list[Event]:
+    events = events_of(directory)
+    results = Counter((event.trial, event.rung) for event in events if isinstance(event, JobFinished))
+    assert set(results.values()) == {1}
+    assert {trial for trial, rung in results if rung == 0} == set(range(8))
+    return events
+
+
+@pytest.mark.parametrize("name", SPEECHES)
+def test_a_worker_that_says_what_does_not_fit_is_lost_and_the_study_is_not(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    speech, complaint = SPEECHES[name]
+    options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 4, "workers": 2, "quiet": True}
+    ashtune.tune(
+        lambda trial: train(trial, speech), {"x": (0.0, 1.0)}, trials=8, directory=tmp_path / "study", **options
+    )
+    events = assert_each_result_is_there_once(tmp_path / "study")
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert complaint in lost.reason
+    resumed = ashtune.Study.load(tmp_path / "study").resume(trials=9, workers=1, quiet=True)
+    assert len(resumed.trials_dataframe()) == 9, "the study goes on"
+
+
+def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MESSAGE_SECONDS", 0.5)
+    mark = tmp_path / "mark"
+
+    def half(trial: Any) -> None:
+        for _ in trial.epochs():
+            if trial.number == SPOILT and not mark.exists():
+                mark.touch()
+                say(struct.pack("<I", 100) + b"and then nothing")
+                subprocess.run(["sleep", "60"], check=False)
+            trial.report(loss=trial["x"])
+
+    ashtune.tune(
+        half, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2, quiet=True,
+        directory=tmp_path / "study",
+    )  # fmt: skip
+    events = assert_each_result_is_there_once(tmp_path / "study")
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert "sent a part of a message and nothing more" in lost.reason
+
+
+def test_time_in_which_a_worker_was_stopped_does_not_count_as_its_training(tmp_path: Path) -> None:
+    def stops(trial: Any) -> None:
+        for _ in trial.epochs():
+            if trial.number == SPOILT and trial.start == 0:
+                waker = f"sleep 3; kill -CONT {os.getpid()}"
+                subprocess.Popen(["sh", "-c", waker], start_new_session=True)
+                os.kill(os.getpid(), 19)
+            trial.report(loss=trial["x"])
+
+    study = ashtune.tune(
+        stops, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2, quiet=True,
+        trial_timeout=1.5, directory=tmp_path / "study",
+    )  # fmt: skip
+    events = assert_each_result_is_there_once(tmp_path / "study")
+    assert not [event for event in events if isinstance(event, WorkerLost | JobFailed)]
+    assert study.loaded.tally.failures.total == 0
