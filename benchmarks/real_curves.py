@@ -99,6 +99,10 @@ class OneEpoch:
         """Raise the number of trials."""
         self._budget.extend(trials)
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Refuse it: no benchmark asks."""
+        raise NotImplementedError
+
     def hopeless(self) -> list[TrialId]:
         """Return nothing: every trial may be finished some time."""
         return []

@@ -21,6 +21,7 @@ from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Settings
+from ashtune.study.ladders import first_ladder
 
 SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
     "ash": Ash,
@@ -59,9 +60,14 @@ def new_settings(
     )
 
 
-def build_scheduler(settings: Settings) -> Scheduler:
-    """Return the scheduler of a study, with no trial allowed yet: its first session says how many."""
-    return scheduler_named(settings.scheduler)(Ladder.from_record((settings.rungs, settings.kept)), 0)
+def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Scheduler:
+    """Return the scheduler of a study, with no trial allowed yet: its first session says how many.
+
+    Args:
+        settings: What the study is.
+        ladder: Its rungs; those it began with by default.
+    """
+    return scheduler_named(settings.scheduler)(first_ladder(settings) if ladder is None else ladder, 0)
 
 
 def build_controller(settings: Settings, configurations: int | None) -> Controller:

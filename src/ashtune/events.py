@@ -29,7 +29,8 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
     ``max_failures``: it stops when so many of its trials have failed before any had a result.
-    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`.
+    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`. ``rungs`` and ``kept``
+    are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     """
 
     unix_time: float
@@ -41,6 +42,8 @@ class SessionStarted(_Fact, frozen=True):
     target: float | None = None
     max_failures: int | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
+    rungs: tuple[int, ...] = ()
+    kept: tuple[tuple[int, int], ...] = ()
 
 
 class WorkerJoined(_Fact, frozen=True):

@@ -87,6 +87,34 @@ class Ladder:
         ladder.rungs, ladder.kept = rungs, kept
         return ladder
 
+    def lengthened(self, max_resource: int) -> "Ladder":
+        """Return the same rungs with more above them, up to ``max_resource``.
+
+        Each is the factor of the last step above the one below it; twice it, if there is one rung only.
+
+        Raises:
+            LadderError: If ``max_resource`` is below the top rung, which stays.
+
+        Example:
+            >>> Ladder(1, 100, 3).lengthened(1000).rungs
+            (1, 3, 9, 27, 81, 100, 300, 900, 1000)
+        """
+        _check_resource("max_resource", max_resource)
+        last = self.rungs[-1]
+        if max_resource < last:
+            raise LadderError(
+                f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give {last} or more"
+            )
+        if max_resource == last:
+            return self
+        factor = 1 / self.kept[-1] if self.kept else Fraction(2)
+        above = Ladder(last, max_resource, factor)
+        return Ladder._of(self.rungs + above.rungs[1:], self.kept + above.kept)
+
+    def is_start_of(self, other: "Ladder") -> bool:
+        """Say whether another ladder has these rungs first, and perhaps more above them."""
+        return self.rungs == other.rungs[: len(self.rungs)] and self.kept == other.kept[: len(self.kept)]
+
     @classmethod
     def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
         """Return the ladder that :meth:`to_record` wrote down."""

@@ -33,6 +33,7 @@ from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
+from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay
 
 REASON_CHARACTERS = 200
@@ -46,12 +47,15 @@ class Session:
         limits: When to end.
         means: What to run on.
         world: The ranks of an MPI launch; None if this process is alone.
+        ladder: The rungs from now on, if there are to be more above.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
     """
 
-    def __init__(self, directory: Path, limits: Limits, means: Means, world: World | None) -> None:
+    def __init__(
+        self, directory: Path, limits: Limits, means: Means, world: World | None, ladder: Ladder | None = None
+    ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
         self._limits = limits
@@ -63,7 +67,9 @@ class Session:
         self._search_size = search.size
         self._configurations = Configurations(search)
         self._controller = build_controller(settings, search.size)
-        self._tally = Tally(Ladder.from_record((settings.rungs, settings.kept)), settings.goal)
+        self._ladder_before = ladder_in_force(directory / journals.NAME)
+        self._ladder = ladder or self._ladder_before
+        self._tally = Tally(self._ladder, settings.goal)
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0
         self._last_time = 0.0
@@ -90,6 +96,8 @@ class Session:
         if self._tally.best is None and self._tally.failures.total:
             sys.stderr.write(f"no trial has a result yet; {self._failures()}\n")
         is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
+        if session.rungs and self._controller.is_complete and not self._means.quiet:
+            self._say_if_nobody_went_on()
         if not self._controller.is_complete and not self._means.quiet:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
@@ -142,6 +150,17 @@ class Session:
         else:
             sys.stderr.write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n")
 
+    def _say_if_nobody_went_on(self) -> None:
+        """Say why nothing was trained to the rungs that this session added, if so."""
+        number, rungs = self._ladder_before.top, self._tally.rungs
+        if any(rung.trained for rung in rungs[number + 1 :]):
+            return
+        finished, kept = rungs[number].trained, self._ladder.kept[number]
+        sys.stderr.write(
+            f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
+            f"best {kept} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
+        )
+
     def _replay(self) -> None:
         self._last_time = replay(self._directory / journals.NAME, self._controller, self._note)
 
@@ -163,6 +182,7 @@ class Session:
         if self._search_size is not None:
             trials = min(trials or self._search_size, self._search_size)
         unix_time = time.time()
+        rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
         return SessionStarted(
             time=round(max(self._last_time, unix_time - self._settings.created), 6),
             unix_time=unix_time,
@@ -174,11 +194,13 @@ class Session:
             target=before.target if limits.target is None else limits.target,
             max_failures=before.max_failures if limits.max_failures is None else limits.max_failures,
             facts=facts(),
+            rungs=rungs,
+            kept=kept,
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
         before = self._last_session
-        if before is None or before.trials is None or session.trials is None:
+        if before is None or before.trials is None or session.trials is None or session.rungs:
             return False
         return session.trials <= before.trials
 
@@ -235,7 +257,7 @@ class Session:
             name=settings.name,
             scheduler=settings.scheduler,
             directory=self._shown,
-            expected=build_scheduler(settings).expected,
+            expected=build_scheduler(settings, self._ladder).expected,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.shelf.total_bytes,
             workers=workers,

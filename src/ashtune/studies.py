@@ -19,6 +19,7 @@ from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.study.journal import NAME, Settings, read_settings
+from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class Study:
     def loaded(self) -> Loaded:
         """The journal, read once; of a study that still runs, as it was at that moment."""
         return load(self.directory)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """The rungs, those included that were added above later."""
+        return ladder_in_force(self.directory / NAME)
 
     @property
     def best(self) -> Best:
@@ -119,7 +125,7 @@ class Study:
             name=self.settings.name,
             scheduler=self.settings.scheduler,
             directory=str(self.directory),
-            expected=build_scheduler(self.settings).expected,
+            expected=build_scheduler(self.settings, self.ladder).expected,
             configuration=self._configuration,
             is_simulated=self.settings.simulated,
         )
@@ -169,7 +175,7 @@ class Study:
         from ashtune.reports.report_page import Folds, Material, report_page
         from ashtune.reports.roofline import kept
 
-        folds = Folds(self.settings, Ladder.from_record((self.settings.rungs, self.settings.kept)))
+        folds = Folds(self.settings, self.ladder)
         outcome = self.shown_to(folds.all)
         page = report_page(
             Material(
@@ -209,8 +215,7 @@ class Study:
         from ashtune.reports.timeline import Timeline
         from ashtune.simulation.recording import Recorder
 
-        ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
-        recorder, timeline = Recorder(self.settings.goal, ladder), Timeline(ladder)
+        recorder, timeline = Recorder(self.settings.goal, self.ladder), Timeline(self.ladder)
         outcome = self.shown_to([recorder, timeline])
         return recorder.traces(self.settings.scheduler, timeline, is_whole=outcome.is_complete)
 
@@ -219,6 +224,7 @@ class Study:
         objective: Callable[..., Any] | None = None,
         *,
         trials: int | None = None,
+        max_resource: int | None = None,
         time_limit: float | None = None,
         total_resource: int | None = None,
         target: float | None = None,
@@ -240,6 +246,8 @@ class Study:
         Args:
             objective: The training function if it has changed; by default as it was.
             trials: Configurations to try in all, if more than before.
+            max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
+                those that finished at the old top rung go on.
             time_limit: Seconds after which running trials are paused again.
             total_resource: Epochs of the whole study after which it stops.
             target: Value of the metric at which it stops.
@@ -283,9 +291,12 @@ class Study:
         )
         pickled = None if objective is None else objectives.packed(objective)
         with StudyLock(self.directory):
+            ladder = ladder_in_force(self.directory / NAME)
+            if max_resource is not None:
+                ladder = ladder.lengthened(max_resource)
             if pickled is not None:
                 objectives.keep(self.directory, pickled)
-            Session(self.directory, limits, means, world).run()
+            Session(self.directory, limits, means, world, ladder).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

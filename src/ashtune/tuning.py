@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ashtune import objectives
 from ashtune.building import new_settings, scheduler_named, search_named
 from ashtune.engines.entrance import enter
@@ -17,6 +19,7 @@ from ashtune.session import Session
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.journal import Settings
+from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 
 
@@ -57,7 +60,8 @@ def tune(
     exit status 0 when rank 0's script has ended, so what follows this call runs on rank 0 only.
 
     A directory that holds the same study already is continued: a script that is started again, as
-    after a crash or by a batch system, goes on where it was.
+    after a crash or by a batch system, goes on where it was. With a higher ``max_resource`` than before
+    there are more rungs above, and the best of those that finished go on.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
@@ -154,8 +158,8 @@ def tune(
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     with StudyLock(path):
-        _open_or_create(path, settings, pickled)
-        Session(path, limits, means, world).run()
+        longer = _open_or_create(path, settings, pickled)
+        Session(path, limits, means, world, longer).run()
     return Study.load(path)
 
 
@@ -199,11 +203,16 @@ def _place(directory: str | Path | None, name: str) -> Path:
     return path
 
 
-def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> None:
-    """Make a directory a study's, or make sure that it is this study's already."""
+def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> Ladder | None:
+    """Make a directory a study's, or make sure that it is this study's already; return how high it is to go then."""
     journal = path / journals.NAME
+    ladder = None
     if journal.exists():
-        differences = journals.differences(journals.read_settings(journal), settings)
+        there = journals.read_settings(journal)
+        ladder = continued(first_ladder(there), ladder_in_force(journal), first_ladder(settings))
+        if ladder is not None:  # it may go higher than before
+            settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
+        differences = journals.differences(there, settings)
         if differences:
             raise StudyError(
                 f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
@@ -212,3 +221,4 @@ def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> None:
     objectives.keep(path, pickled)
     if not journal.exists():
         journals.create(journal, settings)
+    return ladder

@@ -46,9 +46,20 @@ class ReplacesEveryWithdrawal(Ash):
         super().withdraw(job, replace=True)
 
 
-@pytest.mark.parametrize(
-    "broken", [CountsFromTheRoundedUpQuota, NamesTheBestHopeless, ForgetsFailures, ReplacesEveryWithdrawal]
-)
+class ForgetsWhoFinished(Ash):
+    """Leaves those who reached the old top rung out when there are more rungs above."""
+
+    def lengthen(self, ladder: Ladder) -> None:
+        self._finished = []
+        super().lengthen(ladder)
+
+
+BROKEN = [
+    CountsFromTheRoundedUpQuota, NamesTheBestHopeless, ForgetsFailures, ReplacesEveryWithdrawal, ForgetsWhoFinished
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[Ash]) -> None:
     with pytest.raises(AssertionError):
         check_scheduler(broken, oracles.ash, ladders=[Ladder(1, 4, 2)], options=UNSHRUNK)

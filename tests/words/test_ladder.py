@@ -112,3 +112,33 @@ def test_a_refusal_names_the_value_on_one_line(build: Callable[[], Ladder], valu
     assert value in message
     assert "give" in message or "sort" in message
     assert "\n" not in message
+
+
+@given(low=st.integers(1, 20), more=st.integers(0, 300), factor=st.sampled_from([2, 3, 1.5]), times=st.integers(1, 30))
+def test_a_lengthened_ladder_keeps_its_rungs_and_has_the_new_top(
+    low: int, more: int, factor: float, times: int
+) -> None:
+    ladder = Ladder(low, low + more, factor)
+    longer = ladder.lengthened(times * (low + more))
+    assert ladder.is_start_of(longer)
+    assert longer.rungs[-1] == times * (low + more)
+    assert list(longer.rungs) == sorted(set(longer.rungs))
+    assert len(longer.kept) == longer.top
+
+
+def test_a_ladder_of_powers_lengthened_is_the_ladder_made_at_once() -> None:
+    assert Ladder(1, 64, 2).lengthened(256) == Ladder(1, 256, 2)
+    assert Ladder(1, 9, 3).lengthened(81) == Ladder(1, 81, 3)
+
+
+def test_one_rung_is_doubled_and_the_last_step_of_given_rungs_goes_on() -> None:
+    assert Ladder(7, 7).lengthened(28).rungs == (7, 14, 28)
+    assert Ladder.explicit([1, 5, 20]).lengthened(80) == Ladder.explicit([1, 5, 20, 80])
+
+
+def test_no_rung_is_taken_away() -> None:
+    with pytest.raises(LadderError, match="max_resource=32 is below the top rung, 64"):
+        Ladder(1, 64, 2).lengthened(32)
+    assert not Ladder(1, 64, 2).is_start_of(Ladder(1, 32, 2))
+    assert not Ladder(1, 10, 2).is_start_of(Ladder(1, 16, 2))
+    assert not Ladder.explicit([1, 2, 4]).is_start_of(Ladder(1, 64, 4))

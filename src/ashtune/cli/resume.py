@@ -20,6 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="the training function, if it has changed; by default as it was when the study began",
     )
     parser.add_argument("--trials", type=int, metavar="N", help="configurations to try in all (as before)")
+    parser.add_argument("--max-resource", type=int, metavar="EPOCHS", help="more rungs above, up to this one")
     options.add_limits(parser, max_failures=None)
     options.add_means(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -36,6 +37,7 @@ def main(given: argparse.Namespace) -> int:
         Study.load(given.directory).resume,
         objective=load_function(given.objective) if given.objective else None,
         trials=given.trials,
+        max_resource=given.max_resource,
         time_limit=given.time_limit,
         total_resource=given.total_resource,
         target=given.target,

@@ -61,7 +61,8 @@ class Audit:
         self.ladder = ladder
         self.scheduler = scheduler
         self._goal = goal
-        self._rungs = [_Rung(kept, scheduler) for kept in (*ladder.kept, Fraction(0))]
+        fractions = (Fraction(1),) * ladder.top if scheduler == "full" else ladder.kept
+        self._rungs = [_Rung(kept, scheduler) for kept in (*fractions, Fraction(0))]
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._deaths = Deaths()
         self._records: list[RungAudit] | None = None
@@ -101,9 +102,9 @@ class Audit:
     def _reach(self, trial: TrialId, number: int) -> None:
         """A trial is on its way to a rung, so the one before it has promoted it."""
         first = number if self.scheduler == "full" else 0
-        if number > self._reached.setdefault(trial, first):
+        if number > (before := self._reached.setdefault(trial, first)):
             self._reached[trial] = number
-            self._rungs[number - 1].promote(trial)
+            self._rungs[before if self.scheduler == "full" else number - 1].promote(trial)
 
     def _fail(self, trial: TrialId, number: int) -> None:
         self._reach(trial, number)

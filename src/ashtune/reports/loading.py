@@ -10,6 +10,7 @@ from ashtune.ladder import Ladder
 from ashtune.reports.tally import Tally
 from ashtune.reports.trials import Trials
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
+from ashtune.study.ladders import ladder_in_force
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ def load(path: Path) -> Loaded:
     """
     journal = path if path.is_file() else path / NAME
     settings = read_settings(journal)
-    ladder = Ladder.from_record((settings.rungs, settings.kept))
+    ladder = ladder_in_force(journal)
     tally, trials = Tally(ladder, settings.goal), Trials(ladder)
     for event in events_of(journal):
         tally.saw(event)

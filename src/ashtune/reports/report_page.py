@@ -266,7 +266,7 @@ def _facts(made_of: Material) -> dict[str, str]:
         "directory": made_of.about.directory,
         "began": began,
         "scheduler": settings.scheduler,
-        "rungs": ", ".join(f"{resource:,}" for resource in settings.rungs),
+        "rungs": ", ".join(f"{resource:,}" for resource in tally.ladder.rungs),
         "search": str(settings.search["kind"]),
         "seed": str(settings.seed),
         "metric": f"{settings.goal.metric} ({settings.goal.mode})",

@@ -27,6 +27,7 @@ class Ash:
         self.ladder = ladder
         self._rungs = [Rung(kept) for kept in ladder.kept]
         self._highest = -1  # the highest rung that may hold a promotable trial
+        self._finished: list[tuple[float, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._prospects = Prospects(ladder, self._rungs)
 
@@ -49,6 +50,8 @@ class Ash:
             self._prospects.arrived_in(number)
             if number > self._highest and rung.candidates:
                 self._highest = number
+        else:
+            self._finished.append((loss, job.trial))
 
     def take_back(self, job: Job, loss: float) -> None:
         """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
@@ -78,10 +81,22 @@ class Ash:
         self._budget.extend(trials)
         self._prospects.reset()
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above."""
+        if ladder == self.ladder:
+            return
+        self._rungs += [Rung(kept) for kept in ladder.kept[self.ladder.top :]]
+        for entry in self._finished:
+            self._rungs[self.ladder.top].add(entry)
+        self._finished = []
+        self.ladder = ladder
+        self._highest = len(self._rungs) - 1
+        self._prospects = Prospects(ladder, self._rungs)
+
     def hopeless(self) -> list[TrialId]:
         """Return the paused trials whose rank is beyond the quota of all trials still to come.
 
-        Amortised O(log n) a result. Raising the number of trials, or withdrawing a trial that has
+        Amortised O(log n) a result. Raising the number of trials, more rungs, or withdrawing a trial that has
         results, may bring such a trial back, and starts the naming afresh.
         """
         return self._prospects.sweep(self._budget.most_results)

@@ -1,5 +1,8 @@
 """Full training: every trial to ``max_resource``, no early stop. The yardstick for halving."""
 
+import math
+from collections import deque
+
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
@@ -16,14 +19,20 @@ class FullTraining:
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
         self._budget = Budget(trials)
+        self._finished: list[TrialId] = []
+        self._to_go_on: deque[TrialId] = deque()  # trained to what was the top rung before
 
     def next_job(self) -> Job | None:
-        """Return a new trial, to be trained to ``max_resource``."""
+        """Return a trial to be trained to ``max_resource``: one whose training ended below it, else a new one."""
+        if self._to_go_on:
+            return Job(self._to_go_on.popleft(), self.ladder.top)
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
     def record(self, job: Job, loss: float) -> None:
-        """Nothing follows from a result."""
+        """Nothing follows from a result at the top rung; a job that was given before there were more goes on."""
+        if loss < math.inf:
+            (self._finished if job.rung == self.ladder.top else self._to_go_on).append(job.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Let a new trial replace it."""
@@ -32,6 +41,14 @@ class FullTraining:
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Train what is trained already to the new top rung, in the order in which the results came."""
+        if ladder == self.ladder:
+            return
+        self.ladder = ladder
+        self._to_go_on.extend(self._finished)
+        self._finished = []
 
     def hopeless(self) -> list[TrialId]:
         """Return nothing: every trained model is a result."""

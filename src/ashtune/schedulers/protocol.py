@@ -27,10 +27,17 @@ class Scheduler(Protocol):
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials that may be started (None: without end)."""
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above; the trials that finished at the old top rung are as any other.
+
+        Whoever has a result there counts in the next promotions from it, as if there had been a rung above from the
+        beginning.
+        """
+
     def hopeless(self) -> list[TrialId]:
         """Return the trials that can never be given out again, each named once.
 
-        Another number of trials, or the withdrawal of a trial that has results, may change that: then
+        Another number of trials, more rungs, or the withdrawal of a trial that has results may change that: then
         such a trial may be given after all, and is named again if it ends once more.
         """
 

@@ -95,6 +95,11 @@ class SuccessiveHalving:
         self._budget.extend(trials)
         self._close_if_done()
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above: what was the top rung closes like any other."""
+        self.ladder = ladder
+        self._close_if_done()
+
     def hopeless(self) -> list[TrialId]:
         """Return the trials that a closed rung left behind."""
         left, self._left_behind = self._left_behind, []

@@ -75,6 +75,13 @@ class BracketedHalving:
         self._budget.extend(trials)
         self._tell_the_brackets()
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above, in all brackets: none of them is done any more."""
+        self.ladder = ladder
+        for bracket in self._brackets:
+            bracket.lengthen(ladder)
+        self._oldest = 0
+
     def hopeless(self) -> list[TrialId]:
         """Return the trials that closed rungs left behind."""
         left, self._left_behind = self._left_behind, []

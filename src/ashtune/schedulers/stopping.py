@@ -30,6 +30,7 @@ class StoppingAsh:
         self._rungs = [Rung(kept) for kept in ladder.kept]
         self._going_on: deque[Job] = deque()
         self._stopped: list[TrialId] = []
+        self._finished: list[tuple[Job, float]] = []  # the results of the top rung, as they came
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
@@ -42,6 +43,7 @@ class StoppingAsh:
     def record(self, job: Job, loss: float) -> None:
         """Take in a result and decide at once. O(log n)."""
         if job.rung == self.ladder.top:
+            self._finished.append((job, loss))
             return
         rung = self._rungs[job.rung]
         entry = (loss, job.trial)
@@ -60,6 +62,19 @@ class StoppingAsh:
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above; who goes on from the old top is decided as by their reports.
+
+        They are taken in the order in which they came: each with those before it, its own included.
+        """
+        if ladder == self.ladder:
+            return
+        self._rungs += [Rung(kept) for kept in ladder.kept[self.ladder.top :]]
+        self.ladder = ladder
+        finished, self._finished = self._finished, []
+        for job, loss in finished:
+            self.record(job, loss)
 
     def hopeless(self) -> list[TrialId]:
         """Return the trials that were stopped."""

@@ -26,6 +26,7 @@ from ashtune.events import (
     WorkerLost,
 )
 from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Release, Train
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.crew import Assigned, Crew, Holding
@@ -214,7 +215,10 @@ class Controller:
         return self.shelf.remove(job.trial)
 
     def _start_session(self, event: SessionStarted) -> None:
+        ladder = next_ladder(self._scheduler.ladder, event)
         self._crew.dismiss_all()
+        self._scheduler.lengthen(ladder)
+        self._rungs = ladder.rungs
         most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
         self._allowed = most if event.trials is None else min(event.trials, most)
         self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
@@ -311,3 +315,17 @@ class Controller:
         """Let a worker go on with the trial that it holds."""
         self._crew.go_on(job, holding)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)
+
+
+def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
+    """Return the ladder from the start of a session on.
+
+    Raises:
+        JournalError: If it does not have the rungs there were, with others above.
+    """
+    if not session.rungs:
+        return before
+    after = Ladder.from_record((session.rungs, session.kept))
+    if not before.is_start_of(after):
+        raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
+    return after

@@ -45,10 +45,16 @@ class Extended(msgspec.Struct, frozen=True):
     trials: int | None
 
 
-Fact = Given | Recorded | Withdrawn | Extended
+class Lengthened(msgspec.Struct, frozen=True):
+    """The ladder got more rungs above."""
+
+    ladder: Ladder
+
+
+Fact = Given | Recorded | Withdrawn | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
-"""From the ladder, the number of trials at first and all that happened to the next job."""
+"""From the ladder and the number of trials at first, and all that happened, to the next job."""
 
 
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
@@ -59,7 +65,7 @@ def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
 
 def promotable(ladder: Ladder, history: History) -> list[Job]:
     """Return all promotions that Algorithm 2 allows now: the top rung first, in it the best first."""
-    given = _given(history)
+    given, ladder = _given(history), _ladder(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
         for loss, trial in _within_quota(ladder, history, rung):
@@ -71,12 +77,27 @@ def promotable(ladder: Ladder, history: History) -> list[Job]:
 def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the oldest trial that goes on and is not yet given, else a new one."""
     given = _given(history)
-    for moment, fact in enumerate(history, start=1):
-        if isinstance(fact, Recorded) and fact.job.rung < ladder.top:
-            goes_on = Job(fact.job.trial, fact.job.rung + 1)
-            if goes_on not in given and _goes_on(ladder, history[:moment], fact):
+    for moment in range(1, len(history) + 1):
+        higher = _ladder(ladder, history[:moment])
+        for report, result in _below_the_top(ladder, history[:moment]):
+            goes_on = Job(result.job.trial, result.job.rung + 1)
+            if goes_on not in given and _goes_on(higher, history[:report], result):
                 return goes_on
     return _newborn(trials, history, rung=0)
+
+
+def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, Recorded]]:
+    """Return the results that the last fact of a history brings below the top rung, with the moments of their reports.
+
+    That is the fact itself, if it is one; or, where the ladder got longer, all those of what was its top rung.
+    """
+    fact, before = history[-1], _ladder(ladder, history[:-1])
+    if isinstance(fact, Recorded) and fact.job.rung < before.top:
+        return [(len(history), fact)]
+    if isinstance(fact, Lengthened) and before.top < fact.ladder.top:
+        results = [(moment, past) for moment, past in enumerate(history, start=1) if isinstance(past, Recorded)]
+        return [(moment, result) for moment, result in results if result.job.rung == before.top]
+    return []
 
 
 def _goes_on(ladder: Ladder, history: History, fact: Recorded) -> bool:
@@ -92,8 +113,9 @@ def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     entered: list[TrialId] = []
     for moment in range(1, len(history) + 1):
         past = history[:moment]
-        if rung < ladder.top and _is_closed(trials, past, rung, entered):
-            entered = [trial for loss, trial in _within_quota(ladder, past, rung) if loss < math.inf]
+        now = _ladder(ladder, past)
+        if rung < now.top and _is_closed(trials, past, rung, entered):
+            entered = [trial for loss, trial in _within_quota(now, past, rung) if loss < math.inf]
             rung += 1
     if rung == 0:
         return _newborn(trials, history, rung=0)
@@ -122,11 +144,14 @@ def sh_brackets(models: int, ladder: Ladder, trials: int | None, history: Histor
     brackets: list[list[Fact]] = []
     home: dict[TrialId, list[Fact]] = {}
     for moment, fact in enumerate(history, start=1):
-        if not isinstance(fact, Extended):
+        if isinstance(fact, Lengthened):
+            for bracket in brackets:
+                bracket.append(fact)
+        elif not isinstance(fact, Extended):
             if fact.job.trial not in home:
                 with_room = [bracket for bracket in brackets if _can_start(ladder, models, bracket)]
                 if not with_room:
-                    brackets.append([])
+                    brackets.append([Lengthened(_ladder(ladder, history[:moment]))])
                 home[fact.job.trial] = with_room[0] if with_room else brackets[-1]
             home[fact.job.trial].append(fact)
         may_start = _newborn(trials, history[:moment], rung=0) is not None
@@ -145,8 +170,14 @@ def _can_start(ladder: Ladder, models: int, bracket: History) -> bool:
 
 
 def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return a new trial, for the top rung."""
-    return _newborn(trials, history, rung=ladder.top)
+    """Return the oldest trial whose training ended below the top rung, else a new one: for the top rung."""
+    now = _ladder(ladder, history)
+    for moment in range(1, len(history) + 1):
+        for _, result in _below_the_top(ladder, history[:moment]):
+            went_on = any(job.trial == result.job.trial and job.rung > result.job.rung for job in _given(history))
+            if result.loss < math.inf and not went_on:
+                return Job(result.job.trial, now.top)
+    return _newborn(trials, history, rung=now.top)
 
 
 def broken_promotions(ladder: Ladder, history: History) -> list[str]:
@@ -157,6 +188,7 @@ def broken_promotions(ladder: Ladder, history: History) -> list[str]:
     again, because its worker was lost, is no new promotion.
     """
     wrong = []
+    ladder = _ladder(ladder, history)
     for moment, fact in enumerate(history):
         if not isinstance(fact, Given) or fact.job.rung == 0:
             continue
@@ -205,6 +237,12 @@ def _ranked(history: History, rung: int) -> list[tuple[float, TrialId]]:
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, Recorded) and fact.job.rung == rung]
     return sorted((fact.loss, fact.job.trial) for fact in arrived if fact.job.trial not in gone)
+
+
+def _ladder(ladder: Ladder, history: History) -> Ladder:
+    """Return the ladder as it was lengthened last."""
+    ladders = [fact.ladder for fact in history if isinstance(fact, Lengthened)]
+    return ladders[-1] if ladders else ladder
 
 
 def _within_quota(ladder: Ladder, history: History, rung: int) -> list[tuple[float, TrialId]]:

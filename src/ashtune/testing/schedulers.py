@@ -3,7 +3,7 @@
 Hypothesis picks who asks, who reports, fails, is lost or is withdrawn, and shrinks what it breaks.
 
 Rule: a trial named by ``hopeless`` is never given again, and is named once, until the number of
-trials is changed or a trial that has results is withdrawn; either may bring it within the quota.
+trials is changed, the ladder gets longer or a trial that has results is withdrawn; any may bring it within the quota.
 
 Example:
     >>> from ashtune.schedulers.ash import Ash
@@ -30,7 +30,7 @@ from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.testing.oracles import Extended, Fact, Given, Oracle, Recorded, Withdrawn
+from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, Recorded, Withdrawn
 
 Make = Callable[[Ladder, int | None], Scheduler]
 
@@ -57,6 +57,7 @@ _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
 _PICKS = st.integers(0, 99)
 _WORST = 1e9
 _JOBS_TO_THE_END = 200
+_MOST_LADDERS = 3
 
 
 def check_scheduler(
@@ -102,6 +103,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     @initialize(data=st.data())
     def a_study_begins(self, data: st.DataObject) -> None:
         self.ladder = data.draw(st.sampled_from(self.ladders))
+        self.tops = {self.ladder.top}
         self.trials = data.draw(st.sampled_from(self.budgets))
         self.scheduler = type(self).make(self.ladder, self.trials)
 
@@ -164,6 +166,17 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.history.append(Extended(trials))
         self.hopeless.clear()
 
+    @precondition(lambda self: len(self.tops) < _MOST_LADDERS)
+    @rule(times=st.integers(1, 9))
+    def the_ladder_gets_more_rungs(self, times: int) -> None:
+        before = self.scheduler.ladder
+        ladder = before.lengthened(times * before.rungs[-1])
+        self.scheduler.lengthen(ladder)
+        assert self.scheduler.ladder == ladder, f"the ladder is still {self.scheduler.ladder}, and not {ladder}"
+        self.history.append(Lengthened(ladder))
+        self.tops.add(ladder.top)
+        self.hopeless.clear()
+
     @rule()
     def checkpoints_are_freed(self) -> None:
         for trial in self.scheduler.hopeless():
@@ -222,7 +235,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                 case Given(job):
                     earlier = [job_before for job_before in seen if job_before.trial == job.trial]
                     if earlier:
-                        assert job.rung == earlier[-1].rung + 1, f"{job} follows {earlier}"
+                        before = earlier[-1].rung  # one that finished goes on as far as the scheduler likes
+                        follows = job.rung > before if before in self.tops else job.rung == before + 1
+                        assert follows, f"{job} follows {earlier}"
                         assert losses.get(earlier[-1], math.inf) < math.inf, f"{job} follows no finite result"
                     else:
                         number = len({job_before.trial for job_before in seen})

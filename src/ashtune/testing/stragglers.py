@@ -132,6 +132,11 @@ class Patient:
         """Leave it to the one that decides."""
         self._inner.extend(trials)
 
+    def lengthen(self, ladder: Ladder) -> None:
+        """Leave it to the one that decides."""
+        self._inner.lengthen(ladder)
+        self.ladder = ladder
+
     def hopeless(self) -> list[TrialId]:
         """Ask the one that decides."""
         return self._inner.hopeless()

@@ -1,0 +1,193 @@
+"""``max_resource`` raised later: more rungs above, and the best of those that finished go on."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import JournalError, LadderError, SettingsError, StudyError
+from ashtune.events import JobFinished, SessionStarted
+from ashtune.jobs import Job
+from ashtune.ladder import Ladder
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.oracles import Recorded, promotable, unexplained_results
+
+SCHEDULERS = ["ash", "stopping", "sh", "full"]
+
+
+def train(trial: Any) -> None:
+    trained = trial.restore() or 0
+    for epoch in trial.epochs():
+        trained += 1
+        assert trained == epoch
+        trial.report(score=trial["x"] * epoch)
+    trial.save(trained)
+
+
+def tuned(directory: Path, **options: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {
+        "metric": "score",
+        "mode": "max",
+        "trials": 16,
+        "max_resource": 4,
+        "workers": 2,
+        "directory": directory / "study",
+        "quiet": True,
+    }
+    return ashtune.tune(train, {"x": (0.0, 1.0)}, **(settings | options))
+
+
+def finished(study: ashtune.Study) -> list[JobFinished]:
+    return [event for _, event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
+
+
+def results(study: ashtune.Study) -> list[Recorded]:
+    goal = study.settings.goal
+    return [Recorded(Job(event.trial, event.rung), goal.loss(event.metrics)) for event in finished(study)]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str, tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler=scheduler)
+    before = finished(study)
+    after = study.resume(max_resource=16, workers=2, quiet=True)
+    assert after.outcome.is_complete
+    assert after.ladder == Ladder(1, 16, 2)
+    assert finished(after)[: len(before)] == before
+    later = finished(after)[len(before) :]
+    assert after.best.resource == 16
+    assert {event.resource for event in later} == ({16} if scheduler == "full" else {8, 16})
+    assert all(event.start > 0 for event in later)  # each from its checkpoint
+
+
+@pytest.mark.parametrize("scheduler", ["ash", "sh"])
+def test_who_goes_on_is_what_the_rule_says_of_the_whole_history(scheduler: str, tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler=scheduler).resume(max_resource=8, quiet=True)
+    study = study.resume(max_resource=32, workers=2, quiet=True)
+    rule = results(study)
+    assert unexplained_results(Ladder(1, 32, 2), rule) == []
+    given = {result.job for result in rule}
+    assert [job for job in promotable(Ladder(1, 32, 2), rule) if job not in given] == []
+
+
+def test_a_synchronous_study_on_one_worker_is_the_one_made_at_once(tmp_path: Path) -> None:
+    at_once = tuned(tmp_path / "1", scheduler="sh", workers=1, max_resource=16)
+    in_parts = tuned(tmp_path / "2", scheduler="sh", workers=1).resume(max_resource=16, workers=1, quiet=True)
+    assert [(e.trial, e.rung, e.metrics) for e in finished(at_once)] == [
+        (e.trial, e.rung, e.metrics) for e in finished(in_parts)
+    ]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_more_trials_and_more_rungs_may_be_asked_for_together_where_more_trials_may_be(
+    scheduler: str, tmp_path: Path
+) -> None:
+    study = tuned(tmp_path, scheduler=scheduler)
+    if scheduler == "sh":
+        with pytest.raises(SettingsError, match="comes too late"):
+            study.resume(trials=32, max_resource=8, quiet=True)
+        assert ashtune.Study.load(study.directory).ladder == Ladder(1, 4, 2)
+        return
+    after = study.resume(trials=32, max_resource=8, workers=2, quiet=True)
+    assert {event.trial for event in finished(after)} == set(range(32))
+    assert after.best.resource == 8
+
+
+def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Path) -> None:
+    tuned(tmp_path)
+    study = tuned(tmp_path, max_resource=16)
+    assert study.best.resource == 16
+    sessions = len([event for _, event in read_events(study.directory / NAME) if isinstance(event, SessionStarted)])
+    assert sessions == 2
+    for max_resource in (16, 8, 4):  # what it was once is no other study
+        again = tuned(tmp_path, max_resource=max_resource)
+        assert again.ladder == Ladder(1, 16, 2)
+        assert finished(again) == finished(study)
+
+
+def test_rungs_that_were_given_one_by_one_get_more_above(tmp_path: Path) -> None:
+    tuned(tmp_path, max_resource=None, rungs=[1, 3])
+    study = tuned(tmp_path, max_resource=None, rungs=[1, 3, 5, 9])
+    assert study.ladder == Ladder.explicit([1, 3, 5, 9])
+    assert study.outcome.is_complete
+
+
+def test_the_rest_of_a_ladder_that_did_not_come_out_even_stays(tmp_path: Path) -> None:
+    tuned(tmp_path, max_resource=5)
+    for _ in range(2):
+        study = tuned(tmp_path, max_resource=16)
+        assert study.ladder.rungs == (1, 2, 4, 5, 10, 16)
+
+
+@pytest.mark.parametrize("other", [{"max_resource": 2}, {"reduction_factor": 4, "max_resource": 16}])
+def test_other_rungs_below_are_another_study(other: dict[str, Any], tmp_path: Path) -> None:
+    tuned(tmp_path)
+    with pytest.raises(StudyError, match=r"holds another study, where (rungs|kept) = "):
+        tuned(tmp_path, **other)
+
+
+def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    journal = (study.directory / NAME).read_bytes()
+    with pytest.raises(LadderError, match=r"^max_resource=2 is below the top rung, 4: rungs stay; give 4 or more$"):
+        study.resume(max_resource=2, quiet=True)
+    assert (study.directory / NAME).read_bytes() == journal
+
+
+def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path) -> None:
+    stopped = tuned(tmp_path, scheduler="full").resume(max_resource=16, total_resource=100, workers=2, quiet=True)
+    assert not stopped.outcome.is_complete
+    study = stopped.resume(total_resource=10_000, workers=2, quiet=True)
+    assert study.outcome.is_complete
+    assert study.ladder == Ladder(1, 16, 2)
+    assert sorted(event.trial for event in finished(study) if event.resource == 16) == list(range(16))
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str, tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler=scheduler).resume(max_resource=16, workers=2, quiet=True)
+    assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
+    assert study.traces().recorded.ladder == study.ladder
+    table = study.trials_dataframe()
+    assert set(table[table.rung == 4].status) == {"trained to the top"}
+    assert "trained to the top" not in set(table[table.rung < 4].status)
+    study.report_html(tmp_path / "study.html")
+    page = (tmp_path / "study.html").read_text()
+    assert "1, 2, 4, 8, 16" in page
+    assert "never were among the best" not in page
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, tmp_path: Path) -> None:
+    stopped = tuned(tmp_path, scheduler=scheduler, total_resource=16)
+    assert not stopped.outcome.is_complete
+    study = stopped.resume(max_resource=16, total_resource=10_000, workers=2, quiet=True)
+    assert study.outcome.is_complete
+    assert study.best.resource == 16
+    assert {event.trial for event in finished(study)} == set(range(16))
+
+
+def test_where_nobody_may_go_on_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tuned(tmp_path, trials=4, scheduler="sh")
+    study.resume(max_resource=16, workers=2)
+    said = capsys.readouterr().err
+    assert "nothing goes on from 4: 1 trial came that far, of which the best 1/2 may go on" in said
+
+
+def test_the_command_adds_rungs(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    command = [sys.executable, "-m", "ashtune", "resume", str(study.directory), "--max-resource", "8", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert ashtune.Study.load(study.directory).best.resource == 8
+
+
+def test_a_journal_in_which_a_rung_disappears_is_refused(tmp_path: Path) -> None:
+    study = tuned(tmp_path).resume(max_resource=16, workers=2, quiet=True)
+    journal = study.directory / NAME
+    journal.write_text(journal.read_text().replace('"rungs":[1,2,4,8,16]', '"rungs":[1,3,4,8,16]'))
+    with pytest.raises(JournalError, match="rungs may only be added above"):
+        study.resume(quiet=True)
