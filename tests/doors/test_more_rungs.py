@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import JournalError, LadderError, SettingsError, StudyError
+from ashtune.errors import LadderError, SettingsError, StudyError
 from ashtune.events import JobFinished, SessionStarted
 from ashtune.jobs import Job
 from ashtune.ladder import Ladder
@@ -183,11 +183,3 @@ def test_the_command_adds_rungs(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(study.directory).best.resource == 8
-
-
-def test_a_journal_in_which_a_rung_disappears_is_refused(tmp_path: Path) -> None:
-    study = tuned(tmp_path).resume(max_resource=16, workers=2, quiet=True)
-    journal = study.directory / NAME
-    journal.write_text(journal.read_text().replace('"rungs":[1,2,4,8,16]', '"rungs":[1,3,4,8,16]'))
-    with pytest.raises(JournalError, match="rungs may only be added above"):
-        study.resume(quiet=True)

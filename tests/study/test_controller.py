@@ -542,3 +542,20 @@ def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     office.report(0, 0, 0, math.nan, held=False)
     office.report(0, 1, 0, None, held=False)
     assert office.controller.gave_up
+
+
+def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
+    office = Office(Ash(Ladder(1, 2, 2), 0), trials=4)
+    for trial, rung, loss in [(0, 0, 0.4), (1, 0, 0.3), (1, 1, 0.3), (2, 0, 0.2), (2, 1, 0.2), (3, 0, 0.5)]:
+        office.report(0, trial, rung, loss, held=False)
+    assert office.controller.is_complete
+    rungs, kept = Ladder(1, 4, 2).to_record()
+    office.session(trials=4, rungs=rungs, kept=kept)
+    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(2), 2, 0, 4)]
+
+
+@pytest.mark.parametrize("other", [Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4)])
+def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
+    rungs, kept = other.to_record()
+    with pytest.raises(JournalError, match="rungs may only be added above"):
+        Office().session(trials=8, rungs=rungs, kept=kept)
