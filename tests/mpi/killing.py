@@ -20,8 +20,8 @@ from ashtune.testing.oracles import Recorded, unexplained_results
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")
-# With a file named "wait" beside it, trial 5 stops in its first epoch until it is killed, once: who it is, and who
-# started it, is then in "caught".
+# With a file named "wait" beside it, trial 5 stops in its first epoch until it is killed, once: who it is, is then in
+# "caught".
 TRAIN = """
     import os
     import time
@@ -36,7 +36,7 @@ TRAIN = """
             time.sleep(0.005)
             if trial.number == 5 and (HERE / "wait").exists():
                 (HERE / "wait").unlink()
-                (HERE / "catching").write_text(f"{os.getpid()} {os.getppid()}")
+                (HERE / "catching").write_text(str(os.getpid()))
                 (HERE / "catching").rename(HERE / "caught")
                 time.sleep(600)
             trained.append(epoch)
@@ -79,10 +79,10 @@ class Tuned:
         (self._folder / "wait").touch()
 
     def caught(self, launch: Launch) -> tuple[int, int]:
-        """Wait for the trial that waits; return the process that trains it and the one that started that: the rank."""
+        """Wait for the trial that waits; return the process that trains it and the rank that it belongs to."""
         until(launch, (self._folder / "caught").exists)
-        child, parent = (self._folder / "caught").read_text().split()
-        return int(child), int(parent)
+        child = int((self._folder / "caught").read_text())
+        return child, rank_of(launch, child)
 
     def events(self) -> list[Event]:
         """What is in the journal by now."""
@@ -120,6 +120,15 @@ def ranks(launch: Launch) -> dict[int, int]:
         if words.startswith(f"{PYTHON} -m ashtune ") and (rank := _rank_of(pid)) is not None:
             found[pid] = rank
     return {rank: pid for pid, rank in found.items() if _parent_of(pid) not in found}
+
+
+def rank_of(launch: Launch, worker: int) -> int:
+    """The process that is the rank of a worker's process: one of those above it."""
+    there, above = set(ranks(launch).values()), _parent_of(worker)
+    while above not in there:
+        assert above, f"process {worker} is of no rank"
+        above = _parent_of(above)
+    return above
 
 
 def kill(launch: Launch, victims: Iterable[int]) -> None:

@@ -6,13 +6,15 @@ Here the launcher ends the whole job when a rank dies; where one can go on, see 
 import random
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from killing import Tuned, kill, ranks, until
-from launching import FAMILY, mpiexec, mpiexec_launched
+from killing import Tuned, kill, rank_of, ranks, until
+from launching import FAMILY, PYTHON, mpiexec, mpiexec_launched
+from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 import ashtune
 from ashtune.events import JobFinished, SessionStarted, WorkerJoined
@@ -96,3 +98,24 @@ def test_a_worker_that_a_rank_started_costs_one_job_and_the_launch_goes_on(tmp_p
     assert joined[lost.worker] == child
     assert len(joined) == 3, "the rank has not started another"
     tuned.assert_is_whole()
+
+
+@pytest.mark.parametrize("victim", ["its worker", "its rank", "the driver rank"])
+def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, victim: str) -> None:
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    command = (PYTHON, "-m", "ashtune", "run", f"{tmp_path / 'train.py'}:train", "--metric", "score", "--mode", "max")
+    size = ("--trials", "4", "--max-resource", "2", "--directory", str(tmp_path / "study"), "--quiet")
+    with mpiexec_launched(3, *command, *size) as launch:
+        until(launch, lambda: bool(started(tmp_path)))
+        found = started(tmp_path)
+        (worker,) = found.pop("the worker")
+        assert sorted(found) == sorted(KINDS)
+        pids = [pid for several in found.values() for pid in several]
+        assert are_running(pids) == pids
+        rank = rank_of(launch, worker)
+        kill(launch, [{"its worker": worker, "its rank": rank, "the driver rank": ranks(launch)[0]}[victim]])
+        wait_until_gone([worker, *pids])
+        (tmp_path / "go on").touch()
+        ended = launch.wait(LIMIT)
+    assert (ended.status == 0) == (victim == "its worker"), str(ended)
+    assert ended.left_behind == ()

@@ -1,4 +1,4 @@
-"""One local worker process, as the driver holds it."""
+"""One local worker process with its guardian, as the driver holds it."""
 
 import os
 import select
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ashtune.engines import guardian
 from ashtune.engines.frames import read_some
 from ashtune.jobs import WorkerId
 
@@ -29,6 +30,8 @@ LAUNCHER_VARIABLES = (
 class WorkerProcess:
     """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
 
+    On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
+
     Args:
         worker: Its number.
         log: File that takes its stdout and stderr.
@@ -44,7 +47,7 @@ class WorkerProcess:
         path = os.pathsep.join([inherited, root] if inherited else [root])
         with log.open("ab") as output, theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ashtune.engines.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-m", "ashtune.engines.guardian", str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -54,6 +57,8 @@ class WorkerProcess:
             )
         self._socket.setblocking(False)
         self._unsent = bytearray()
+        self.worker_pid = 0
+        """The number of the worker itself, once it has joined and said so."""
         self.file = self._socket.fileno()
 
     @property
@@ -70,13 +75,13 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The number of the child process."""
         return self._process.pid
 
     @property
     def is_stopped(self) -> bool:
         """Whether it is suspended, as by SIGSTOP; only Linux tells."""
-        return _state(self.pid) in STOPPED_STATES
+        return _state(self.worker_pid or self.pid) in STOPPED_STATES
 
     def send(self, frame: bytes) -> bool:
         """Send a frame after what is left of those before it; return whether the worker has taken all.
@@ -107,8 +112,12 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and whatever it started, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if guardian.is_available():
+            self._process.send_signal(guardian.end_signal())
+            self._process.send_signal(signal.SIGCONT)  # it may have been stopped with all of the session
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
         """Close the connection: an idle worker leaves by itself."""
@@ -120,12 +129,20 @@ class WorkerProcess:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            code = self._process.wait()
-        self.kill()  # what the training function may have started
+            code = self._killed()
+        self.kill()  # what the training function may have started, where no guardian has done it
         self._socket.close()
         if code < 0:
             return f"killed by {_signal_name(-code)}"
         return f"left with exit status {code}"
+
+    def _killed(self) -> int:
+        """Return the exit status of a process that was killed."""
+        try:
+            return self._process.wait(guardian.END_SECONDS + DISMISS_SECONDS)
+        except subprocess.TimeoutExpired:  # a guardian that cannot run, as where a debugger holds it
+            self._process.kill()
+            return self._process.wait()
 
     def last_words(self, lines: int = 40) -> str:
         """Return the end of its log."""

@@ -204,8 +204,9 @@ class Processes:
         """Note what a message says about its worker."""
         self._workloads.note(worker.number, message)
         match message:
-            case WorkerJoined():
+            case WorkerJoined(pid=pid):
                 worker.has_joined = True
+                worker.process.worker_pid = pid
                 self._failed_starts = 0
             case TrialReleased():
                 worker.saving_since = None

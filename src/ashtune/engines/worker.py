@@ -1,7 +1,7 @@
 """The worker: one process, one loop, any transport.
 
-Started as ``python -m ashtune.engines.worker FILE_DESCRIPTOR``, so that the user's script is not
-imported again: the training function comes by cloudpickle. It lives as long as its driver.
+It is started as a program of its own (see ``guardian.py``), so that the user's script is not imported again: the
+training function comes by cloudpickle. It lives as long as its driver.
 """
 
 import faulthandler
@@ -106,10 +106,14 @@ def _stop_as_usual() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def main() -> None:
-    """Serve the driver: the command line names the file descriptor that leads to it, and its process."""
-    file, driver = int(sys.argv[1]), int(sys.argv[2])
-    die_with_parent(driver)
+def main(file: int, parent: int) -> None:
+    """Serve the driver.
+
+    Args:
+        file: The file descriptor that leads to it.
+        parent: The process whose end is this one's: the worker's guardian, or the driver where there is none.
+    """
+    die_with_parent(parent)
     os.set_inheritable(file, False)
     for number in STOPPING:
         signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
@@ -123,7 +127,3 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # no waiting for threads of the user's
-
-
-if __name__ == "__main__":
-    main()

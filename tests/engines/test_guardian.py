@@ -1,0 +1,124 @@
+"""What a training function has started is gone when its worker or the driver is, however that ended."""
+
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from killing import until
+from launching import PYTHON, Launch, launched
+from starting import KINDS, TRAIN, are_running, started, wait_until_gone
+
+from ashtune.events import JobFailed, JobFinished, WorkerLost
+from ashtune.study.journal import NAME, read_events
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guardians and /proc are Linux's")
+
+
+@contextmanager
+def a_study_that_has_started_all(folder: Path, *options: str) -> Iterator[tuple[Launch, list[int], int]]:
+    """A study whose first trial has started processes of every kind: the launch, those processes, and their worker."""
+    (folder / "train.py").write_text(textwrap.dedent(TRAIN))
+    command = (PYTHON, "-m", "ashtune", "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max")
+    size = ("--trials", "4", "--max-resource", "2", "--workers", "2", "--directory", str(folder / "study"), "--quiet")
+    with launched(*command, *size, *options) as launch:
+        until(launch, lambda: bool(started(folder)))
+        found = started(folder)
+        (worker,) = found.pop("the worker")
+        assert sorted(found) == sorted(KINDS)
+        pids = [pid for several in found.values() for pid in several]
+        assert are_running(pids) == pids
+        assert set(pids) <= set(launch.processes()), "the mark in their environment does not find them"
+        yield launch, pids, worker
+
+
+def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, _, _):
+        launch.process.kill()
+        ended = launch.wait()
+    assert ended.status == -signal.SIGKILL
+    assert ended.left_behind == ()
+
+
+def test_nothing_is_left_of_a_study_whose_driver_was_killed_while_its_workers_were_stopped(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
+        for pid in [worker, *pids]:
+            os.kill(pid, signal.SIGSTOP)
+        launch.process.kill()
+        ended = launch.wait()
+    assert ended.left_behind == ()
+
+
+def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
+        os.kill(worker, signal.SIGKILL)
+        wait_until_gone(pids)
+        (tmp_path / "go on").touch()
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    assert ended.left_behind == ()
+    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert (lost.trial, lost.reason) == (0, "killed by SIGKILL")
+    assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
+
+
+def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "1.5") as (launch, pids, _):
+        wait_until_gone(pids, limit=30)
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    assert ended.left_behind == ()
+    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    assert [event.trial for event in events if isinstance(event, WorkerLost) and event.is_fatal] == [0]
+    assert [event for event in events if isinstance(event, JobFailed)] == []
+
+
+def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_ends(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
+        (tmp_path / "go on").touch()
+        ended = launch.wait(grace=0.0)
+    assert are_running(pids) == []
+    assert ended.status == 0, str(ended)
+    assert ended.left_behind == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_after_a_signal_that_every_process_gets(tmp_path: Path, number: int) -> None:
+    """As a batch system sends it, or ``kill`` with all numbers that ``ps`` shows."""
+    with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
+        for pid in launch.processes():
+            if pid != launch.process.pid and pid not in pids:
+                os.kill(pid, number)
+        os.kill(launch.process.pid, number)
+        (tmp_path / "go on").touch()
+        ended = launch.wait()
+    assert ended.status == (130 if number == signal.SIGINT else -number), str(ended)
+    assert ended.left_behind == ()
+
+
+def test_a_worker_whose_guardian_is_killed_ends_too_and_the_study_goes_on(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, _, worker):
+        guardian = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+        assert guardian != launch.process.pid
+        os.kill(guardian, signal.SIGKILL)
+        wait_until_gone([worker])
+        (tmp_path / "go on").touch()
+        assert launch.process.wait(60) == 0
+
+
+def test_a_workers_end_by_a_signal_is_told_as_that_signal(tmp_path: Path) -> None:
+    with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
+        os.kill(worker, signal.SIGSEGV)
+        wait_until_gone(pids)
+        (tmp_path / "go on").touch()
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert lost.reason == "killed by SIGSEGV"
+    assert "Segmentation fault" in lost.last_words
