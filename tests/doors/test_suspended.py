@@ -1,0 +1,71 @@
+"""A study that is suspended for longer than ``trial_timeout`` and continued: real SIGSTOP and SIGCONT."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from killing import until
+from launching import PYTHON, Launch, launched
+
+from ashtune.events import JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune.study.journal import NAME, read_events
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which worker is suspended")
+
+TIMEOUT, SUSPENDED = 2.0, 5.0
+TRAIN = """
+    import time
+
+    space = {"x": (0.0, 1.0)}
+
+    def train(trial):
+        for epoch in trial.epochs():
+            time.sleep(0.1)
+            trial.report(score=trial["x"] * epoch)
+        trial.save(epoch)
+"""
+
+
+def driver(launch: Launch) -> list[int]:
+    return [launch.process.pid]
+
+
+def everything(launch: Launch) -> list[int]:
+    return list(launch.processes())
+
+
+def workers(launch: Launch) -> list[int]:
+    return [pid for pid in launch.processes() if pid != launch.process.pid and os.getsid(pid) == pid]
+
+
+@pytest.mark.parametrize("who", [everything, driver, workers])
+def test_no_trial_of_a_study_that_was_suspended_fails(tmp_path: Path, who: Callable[[Launch], list[int]]) -> None:
+    file, study = tmp_path / "train.py", tmp_path / "study"
+    file.write_text(textwrap.dedent(TRAIN))
+    command = (PYTHON, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max", "--workers", "2")
+    size = ("--trials", "24", "--max-resource", "4", "--directory", str(study), "--trial-timeout", f"{TIMEOUT:g}")
+    with launched(*command, *size, "--quiet") as launch:
+        until(launch, lambda: any(isinstance(event, JobFinished) for event in events(study)))
+        suspended = who(launch)
+        for pid in suspended:
+            os.kill(pid, signal.SIGSTOP)
+        with suppress(subprocess.TimeoutExpired):
+            launch.process.wait(SUSPENDED)
+        for pid in suspended:
+            os.kill(pid, signal.SIGCONT)
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    found = events(study)
+    assert [event for event in found if isinstance(event, JobFailed | WorkerLost)] == []
+    assert sum(isinstance(event, WorkerJoined) for event in found) == 2
+    assert {event.trial for event in found if isinstance(event, JobFinished)} == set(range(24))
+
+
+def events(study: Path) -> list[object]:
+    return [event for _, event in read_events(study / NAME)] if (study / NAME).exists() else []
