@@ -281,10 +281,19 @@ class SimulatedDisk(Disk):
         node = self._new("make_folder", path, stat.S_IFDIR | (FOLDER_FOR_THE_OWNER & ~UMASK))
         self._give_names((folder, name, node))
 
-    def make_writable(self, folder: int) -> None:
+    def make_writable(self, path: str, *, at: int | None = None) -> None:
         self._called("make_writable")
-        node = self._of(folder).node
+        folder, name = self._parent(path, at)
+        node = folder if name == "" else folder.names.get(name)
+        if node is None:
+            raise error(errno.ENOENT, path)
+        if not node.is_folder:
+            raise error(errno.ENOTDIR, path)
         node.mode = stat.S_IFMT(node.mode) | FOLDER_FOR_THE_OWNER
+
+    def set_changed(self, file: int, changed_ns: int) -> None:
+        self._called("set_changed")
+        self._of(file).node.changed_ns = changed_ns
 
     def remove_folder(self, path: str, *, at: int | None = None) -> None:
         self._called("remove_folder")

@@ -51,7 +51,7 @@ calls = st.one_of(
     st.tuples(st.just("unlink"), paths, st.one_of(st.none(), files)),
     st.tuples(st.just("make_folder"), paths),
     st.tuples(st.just("make_folder"), paths),
-    st.tuples(st.just("make_writable"), files),
+    st.tuples(st.just("make_writable"), paths, st.one_of(st.none(), files)),
     st.tuples(st.just("remove_folder"), paths, st.one_of(st.none(), files)),
     st.tuples(st.just("names"), paths),
     st.tuples(st.just("names_of"), files),

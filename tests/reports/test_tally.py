@@ -317,4 +317,4 @@ def test_a_trial_trained_straight_to_the_top_has_not_begun_again() -> None:
 
 def test_a_checkpoint_that_could_not_be_written_is_noted() -> None:
     [note] = after(finished(0, 0.5, problem="checkpoint not saved: No space left on device")).notes()
-    assert note == "saving failed 1 x: checkpoint not saved: No space left on device (first: trial 0)"
+    assert note == "checkpoint not saved: No space left on device (1 x, first: trial 0)"

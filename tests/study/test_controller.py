@@ -96,7 +96,7 @@ def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another
     assert orders == [Release(WorkerId(0), TrialId(1)), Train(WorkerId(0), TrialId(2), 0, 0, 1)]
     assert office.release(0, 0, 1) == []
     orders = office.report(0, 2, 0, 0.9)
-    assert Train(WorkerId(0), TrialId(0), 1, 1, 2) in orders
+    assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
 
 
 def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
@@ -152,7 +152,7 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
     office = Office(trials=100, checkpoint_limit=15)
     office.report(0, 0, 0, 0.1, held=False, checkpoint=10)
     orders = office.report(0, 1, 0, 0.5, held=False, checkpoint=10)
-    assert Train(WorkerId(0), TrialId(0), 1, 1, 2) in orders
+    assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
     orders = office.report(0, 0, 1, 0.1, start=1, held=False, checkpoint=10)
     assert Discard(TrialId(0), 1) in orders  # replaced by its own next checkpoint, and not before
 
@@ -212,7 +212,7 @@ def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
         JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
     )
     office.session(trials=8)
-    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(0), 0, 3, 4)]
+    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)]
 
 
 def test_reaching_the_target_stops_the_study_and_says_so() -> None:
@@ -298,7 +298,7 @@ def test_a_trial_whose_worker_is_busy_is_resumed_by_another_at_once() -> None:
     office = Office(Ash(Ladder(1, 4, 2), 0), workers=2)
     office.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
     orders = office.report(1, 1, 0, 0.5, held=False, checkpoint=10)
-    assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2)]
+    assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2, size=10)]
 
 
 def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:

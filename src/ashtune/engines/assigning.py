@@ -12,4 +12,6 @@ NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 def assignment_of(order: Train, configurations: Configurations) -> Assignment:
     """Return the message for an order to train; one that goes on in place knows its configuration."""
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
-    return Assignment(order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration)
+    return Assignment(
+        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration, size=order.size
+    )

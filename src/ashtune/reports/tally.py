@@ -189,7 +189,7 @@ class Tally:
                 "saved, went beyond checkpoint_limit, or was given up before trials were added"
             )
         for group in self.saving_problems.groups():
-            yield f"saving failed {group.count:,} x: {group.reason} (first: trial {group.trial})"
+            yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
 
     def _start(self, trial: TrialId) -> None:
         self.started += 1

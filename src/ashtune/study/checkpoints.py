@@ -1,15 +1,27 @@
 """Checkpoints on disk: ``checkpoints/<trial>.<resource>``, written under another name, then renamed.
 
-One is a file (what :meth:`CheckpointWriter.save` pickled) or, where the user keeps files of their own, a
-folder. A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill at
-any moment leaves the one that the journal names.
+One is a file (what :meth:`CheckpointWriter.save` pickled, with a check value behind it) or, where the user keeps files
+of their own, a folder. A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill
+at any moment leaves the one that the journal names.
+
+Rule 1: a checkpoint that is not as it was written (size, check value) counts as none: its trial begins again.
+Rule 2: only names of our own form are deleted, and no link is followed. ``checkpoints`` itself may be a link to a
+folder elsewhere; the study then has a folder of its own in that one.
+Rule 3: a disk that refuses never fails a trial.
 
 Security: what ``save`` writes is a pickle. Loading one executes what it says, so only the driver's own
 workers do, and only when a study is run or resumed.
 """
 
+import io
 import os
+import re
 import shutil
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +29,32 @@ from typing import Any
 
 from ashtune.errors import StudyError
 from ashtune.jobs import TrialId
+from ashtune.study.disk import BUFFER_BYTES, DISK, Disk, OpenFile, Status
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
+OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
+"""Names in the folder that are of our own form: checkpoints, unfinished ones, and those that are on their way."""
+OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
+END = struct.Struct("<8sI")
+"""What follows a pickle: a mark, and the CRC-32 of all before it."""
+MARK = b"ashtune1"
+SYNC_SECONDS = 1.0
+"""A pickle that took longer to train is synced: losing it would cost more than the journal loses by a power loss."""
+PIECE_BYTES = 1 << 20
 
 
 class Checkpoints:
-    """The checkpoint folder of a study."""
+    """The checkpoint folder of a study.
 
-    def __init__(self, study: Path) -> None:
+    Args:
+        study: The study's directory.
+        disk: Where it is.
+    """
+
+    def __init__(self, study: Path, disk: Disk = DISK) -> None:
+        self.disk = disk
+        self._study = study
         self.folder = str(study / FOLDER)
 
     def of(self, trial: TrialId, resource: int) -> str:
@@ -34,14 +63,56 @@ class Checkpoints:
 
     def discard(self, trial: TrialId, resource: int) -> None:
         """Delete the checkpoint of a trial at a resource."""
-        _delete(self.of(trial, resource))
+        delete(self.disk, self.of(trial, resource))
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete whatever a killed driver left behind: all but the ``wanted`` trial -> resource."""
+        """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource.
+
+        Raises:
+            StudyError: If the folder cannot be used.
+        """
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
-        for name in _names(self.folder):
-            if name not in keep:
-                _delete(f"{self.folder}/{name}")
+        try:
+            if self.disk.status(self.folder).is_link:
+                self._move_in(keep)
+            names = self.disk.names(self.folder)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            raise StudyError(
+                f"{self.folder} is not a folder; move it away, the study makes its folder of checkpoints there"
+            ) from None
+        except OSError as error:
+            raise StudyError(
+                f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder that can be read, or "
+                "move it away to train without the checkpoints"
+            ) from None
+        for name in names:
+            if OURS.fullmatch(name) and name not in keep:
+                delete(self.disk, f"{self.folder}/{name}")
+
+    def _move_in(self, keep: set[str]) -> None:
+        """Have the link lead to a folder of this study's own: several studies may share the one it leads to."""
+        disk, folder = self.disk, self.folder
+        target = disk.read_link(folder)
+        if OWN_FOLDER.fullmatch(os.path.basename(target)):
+            return
+        try:
+            disk.names(folder)
+        except FileNotFoundError:
+            raise StudyError(
+                f"{folder} leads to {target}, which is not there; make that folder, or remove the link"
+            ) from None
+        own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
+        disk.make_folder(f"{folder}/{own}")
+        for name in keep:  # of a folder that was moved there, as checkpoints became too many
+            with suppress(OSError):
+                disk.rename(f"{folder}/{name}", f"{folder}/{own}/{name}")
+        disk.sync_folder(folder)
+        with suppress(FileNotFoundError):
+            disk.unlink(f"{folder}.new")
+        disk.make_link(f"{target.rstrip('/')}/{own}", f"{folder}.new")
+        disk.rename(f"{folder}.new", folder)
 
 
 class CheckpointWriter:
@@ -52,34 +123,62 @@ class CheckpointWriter:
         trial: The trial.
         start: The resource it resumes at; 0 for a new one.
         worker: Who writes. A worker given up for lost may still be at the same trial, on another machine.
+        size: The bytes that the journal says it has; None if they are not known.
+        clock: In seconds.
     """
 
-    def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int, *, worker: int = 0) -> None:
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        trial: TrialId,
+        start: int,
+        *,
+        worker: int = 0,
+        size: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._checkpoints = checkpoints
+        self._disk = checkpoints.disk
         self._unfinished = f"{checkpoints.folder}/{trial}.by-{worker}"
         self._trial = trial
+        self._clock = clock
+        self._began = clock()
+        self._not_read = self._not_saved = ""
         self._earlier = checkpoints.of(trial, start) if start else ""
-        if self._earlier and not os.path.exists(self._earlier):
+        if self._earlier and (flaw := flaw_of(self._disk, self._earlier, size)):
+            self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
             self._earlier = ""
-        self.problem = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
+        self._is_earlier_moved = False
+        self._elsewhere = ""
 
     @property
     def exists(self) -> bool:
         """Whether there is an earlier checkpoint to resume from."""
         return bool(self._earlier)
 
+    @property
+    def problem(self) -> str:
+        """What went wrong in reading or saving; nothing if all is well."""
+        return "; ".join(filter(None, (self._not_read, self._not_saved)))
+
     def restore(self) -> Any:
         """Return the object that was saved, or None if there is none."""
-        if self._earlier and not os.path.exists(self._earlier):
-            raise StudyError(f"{self._earlier} has gone since this job began; its trial cannot be resumed")
-        path = f"{self._earlier}/{SAVED}" if os.path.isdir(self._earlier) else self._earlier
-        if not os.path.isfile(path):
+        if not self._earlier:
             return None
+        folder = self._unfinished_folder if self._is_earlier_moved else self._earlier
+        try:
+            is_folder = self._disk.status(folder).is_folder
+        except OSError:
+            raise StudyError(f"{self._earlier} has gone since this job began; its trial cannot be resumed") from None
         import cloudpickle
 
-        with open(path, "rb") as file:
+        try:
+            opened = OpenFile(self._disk, f"{folder}/{SAVED}" if is_folder else folder, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        with io.BufferedReader(opened, BUFFER_BYTES) as file:
             return cloudpickle.load(file)
 
     def save(self, state: object) -> None:
@@ -92,29 +191,61 @@ class CheckpointWriter:
 
         self._has_begun, self._has_saved = True, False
         try:
-            with self._open_for_writing() as file:
-                cloudpickle.dump(state, file)
+            with io.BufferedWriter(self._open_for_writing(), BUFFER_BYTES) as file:
+                checked = Checked(file)
+                cloudpickle.dump(state, checked)
+                file.write(END.pack(MARK, checked.crc))
             self._has_saved = True
         except OSError as error:
-            self.problem = f"checkpoint not saved: {error.strerror}"
+            self._note(error)
 
-    def _open_for_writing(self) -> Any:
+    def _open_for_writing(self) -> OpenFile:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         try:
-            return open(self._unfinished_file, "wb")
+            return OpenFile(self._disk, self._unfinished_file, flags)
         except FileNotFoundError:
-            os.makedirs(self._checkpoints.folder, exist_ok=True)
-            return open(self._unfinished_file, "wb")
+            self._make_folders()
+            return OpenFile(self._disk, self._unfinished_file, flags)
+
+    def _make_folders(self) -> None:
+        with suppress(FileExistsError):
+            self._disk.make_folder(self._checkpoints.folder)
+            self._disk.sync_folder(os.path.dirname(self._checkpoints.folder))
 
     def directory(self) -> Path:
-        """Return a folder for the user's own files; it holds those of the earlier checkpoint."""
+        """Return a folder for the user's own files; it holds those of the earlier checkpoint.
+
+        Where there is no room for a copy of them the earlier checkpoint itself is given out; where there is none for
+        a folder, one in the machine's folder for temporary files, whose files are not kept.
+        """
         if self._at_opening is None:
-            _delete(self._unfinished_folder)  # left by a worker that was killed
-            if os.path.isdir(self._earlier):
-                shutil.copytree(self._earlier, self._unfinished_folder, ignore=shutil.ignore_patterns(SAVED))
-            else:
-                os.makedirs(self._unfinished_folder)
-            self._at_opening = _contents(self._unfinished_folder)
-        return Path(self._unfinished_folder)
+            delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
+            try:
+                self._fill_folder()
+            except OSError as error:
+                self._note(error)
+                self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
+            self._at_opening = self._contents()
+        return Path(self._elsewhere or self._unfinished_folder)
+
+    def _fill_folder(self) -> None:
+        folder = self._unfinished_folder
+        try:
+            if self._earlier and self._disk.status(self._earlier).is_folder:
+                copy_folder(self._disk, self._earlier, folder, leave_out=SAVED)
+                return
+        except OSError:
+            delete(self._disk, folder)
+            self._disk.rename(self._earlier, folder)
+            self._is_earlier_moved = True
+            return
+        self._make_folders()
+        self._disk.make_folder(folder)
+
+    def _contents(self) -> dict[str, tuple[int, int]]:
+        if self._elsewhere:
+            return {}
+        return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, self._unfinished_folder)}
 
     def commit(self, resource: int) -> int | None:
         """Make what was written the trial's checkpoint at ``resource``.
@@ -123,39 +254,65 @@ class CheckpointWriter:
             Its size in bytes, or None if nothing was written: files that were only read are not
             a checkpoint of the training that came after.
         """
-        if self.problem:
+        if self._not_saved:
             return None
         try:
             return self._commit(self._checkpoints.of(self._trial, resource))
         except OSError as error:
-            self.problem = f"checkpoint not saved: {error.strerror}"
+            self._note(error)
             return None
 
     def _commit(self, final: str) -> int | None:
+        disk = self._disk
         if self._at_opening is None:
             if not self._has_saved:
                 return None
-            size = os.path.getsize(self._unfinished_file)
-            _rename(self._unfinished_file, final)
+            is_synced = self._clock() - self._began >= SYNC_SECONDS
+            if is_synced:
+                sync_file(disk, self._unfinished_file)
+            size = disk.status(self._unfinished_file).size
+            _rename(disk, self._unfinished_file, final)
         else:
             if self._has_saved:
-                os.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
-            contents = _contents(self._unfinished_folder)
+                disk.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
+            contents = self._contents()
             if contents == self._at_opening:
                 return None
+            sync_tree(disk, self._unfinished_folder)  # nothing else could tell that the user's files are whole
+            is_synced = True
             size = sum(length for length, _ in contents.values())
-            _rename(self._unfinished_folder, final)
+            _rename(disk, self._unfinished_folder, final)
+        if is_synced:
+            disk.sync_folder(self._checkpoints.folder)
         self._has_begun, self._has_saved, self._at_opening = False, False, None
+        self._is_earlier_moved = False
+        self._began = self._clock()
         return size
 
     def abandon(self) -> None:
         """Throw away what was written since the last commit."""
         if self._at_opening is not None:
-            _delete(self._unfinished_folder)
-            self._at_opening = None
+            if self._elsewhere:
+                shutil.rmtree(self._elsewhere, ignore_errors=True)
+                self._elsewhere = ""
+            elif self._is_earlier_moved and self._is_unchanged():
+                with suppress(OSError):
+                    self._disk.rename(self._unfinished_folder, self._earlier)
+            else:
+                delete(self._disk, self._unfinished_folder)
+            self._at_opening, self._is_earlier_moved = None, False
         if self._has_begun:
-            _delete(self._unfinished_file)
+            delete(self._disk, self._unfinished_file)
             self._has_begun = self._has_saved = False
+
+    def _is_unchanged(self) -> bool:
+        try:
+            return self._contents() == self._at_opening
+        except OSError:
+            return False
+
+    def _note(self, error: OSError) -> None:
+        self._not_saved = f"checkpoint not saved: {error.strerror}"
 
     @cached_property
     def _unfinished_file(self) -> str:
@@ -170,40 +327,158 @@ class CheckpointWriter:
 # cost it more than the writing itself, so here paths are strings.
 
 
-def _rename(path: str, final: str) -> None:
-    try:
-        os.rename(path, final)
-    except OSError:  # one is there already, which the journal does not know of
-        _delete(final)
-        os.rename(path, final)
+class Checked:
+    """A file to be pickled into, whose check value grows with it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.crc = 0
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``; return how many bytes."""
+        self.crc = zlib.crc32(data, self.crc)
+        return int(self._file.write(data))
 
 
-def _names(folder: str) -> list[str]:
-    """Return what is in a folder; nothing if there is none."""
+def flaw_of(disk: Disk, path: str, size: int | None) -> str:
+    """Return why a checkpoint is not as it was written, nothing if it is.
+
+    Args:
+        disk: Where it is.
+        path: The file or folder.
+        size: The bytes it had; None if they are not known.
+    """
     try:
-        return sorted(os.listdir(folder))
+        status = disk.status(path)
+        pickled = path
+        found = status.size
+        if status.is_folder:
+            pickled = ""
+            found = 0
+            for inside, one in walk(disk, path):
+                found += one.size
+                if inside == f"{path}/{SAVED}":
+                    pickled = inside
+        elif not status.is_file:
+            return "it is not a file"
+        if size is not None and found != size:
+            return (
+                f"{found:,} of {size:,} bytes are there" if found < size else f"{found:,} bytes where {size:,} belong"
+            )
+        if pickled and not _is_whole(disk, pickled):
+            return "it is not what was written"
     except FileNotFoundError:
-        return []
+        return "it is not there"
+    except OSError as error:
+        return str(error.strerror)
+    return ""
 
 
-def _contents(folder: str) -> dict[str, tuple[int, int]]:
-    """Return the size and time of change of every file in a folder, at any depth."""
-    found: dict[str, tuple[int, int]] = {}
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            found |= _contents(entry.path)
+def _is_whole(disk: Disk, path: str) -> bool:
+    """Say whether the check value behind a pickle is right."""
+    file = disk.open(path, os.O_RDONLY)
+    try:
+        left = disk.size(file) - END.size
+        if left < 0:
+            return False
+        crc = 0
+        while left > 0:
+            piece = disk.read(file, min(left, PIECE_BYTES))
+            if not piece:
+                return False
+            crc = zlib.crc32(piece, crc)
+            left -= len(piece)
+        return disk.read(file, END.size + 1) == END.pack(MARK, crc)
+    finally:
+        disk.close(file)
+
+
+def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
+    """Yield the path and status of all but the folders in a folder, at any depth; no link is followed."""
+    for name in disk.names(folder):
+        path = f"{folder}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            yield from walk(disk, path)
         else:
-            stat = entry.stat()
-            found[entry.path] = (stat.st_size, stat.st_mtime_ns)
-    return found
+            yield path, status
 
 
-def _delete(path: str) -> None:
-    """Delete a file or a folder with all that is in it; what is gone already is no matter."""
+def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
+    """Copy a folder and all that is in it. Links are copied as links; pipes, sockets and devices are left out."""
+    disk.make_folder(final)
+    for name in disk.names(source):
+        if name == leave_out:
+            continue
+        path, copy = f"{source}/{name}", f"{final}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            copy_folder(disk, path, copy)
+        elif status.is_link:
+            disk.make_link(disk.read_link(path), copy)
+        elif status.is_file:
+            _copy_file(disk, path, copy, status.changed_ns)
+
+
+def _copy_file(disk: Disk, path: str, copy: str, changed_ns: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with OpenFile(disk, path, os.O_RDONLY) as source, OpenFile(disk, copy, flags) as file:
+        while piece := disk.read(source.descriptor, PIECE_BYTES):
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) :]
+        disk.set_changed(file.descriptor, changed_ns)
+
+
+def sync_file(disk: Disk, path: str) -> None:
+    """Have a file survive a power loss."""
+    file = disk.open(path, os.O_RDONLY)
+    try:
+        disk.sync(file)
+    finally:
+        disk.close(file)
+
+
+def sync_tree(disk: Disk, folder: str) -> None:
+    """Have a folder and all that is in it survive a power loss."""
+    for name in disk.names(folder):
+        path = f"{folder}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            sync_tree(disk, path)
+        elif status.is_file:
+            sync_file(disk, path)
+    disk.sync_folder(folder)
+
+
+def delete(disk: Disk, path: str) -> None:
+    """Delete a file, a link, or a folder with all that is in it; what is gone already is no matter."""
     with suppress(OSError):  # what cannot be deleted now is swept when the study is opened again
+        _delete(disk, path, None)
+
+
+def _delete(disk: Disk, path: str, at: int | None) -> None:
+    try:
+        disk.unlink(path, at=at)
+    except (IsADirectoryError, PermissionError) as error:  # a folder, in the words of Linux and of macOS
+        status = disk.status(path, at=at)
+        if not status.is_folder:
+            raise error from None
+        if status.mode & 0o700 != 0o700:
+            disk.make_writable(path, at=at)
+        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # not if it has become a link meanwhile
         try:
-            os.unlink(path)
-        except (IsADirectoryError, PermissionError):  # a folder, in the words of Linux and of macOS
-            for name in _names(path):
-                _delete(f"{path}/{name}")
-            os.rmdir(path)
+            for name in disk.names(folder):
+                with suppress(OSError):
+                    _delete(disk, name, folder)
+        finally:
+            disk.close(folder)
+        disk.remove_folder(path, at=at)
+
+
+def _rename(disk: Disk, path: str, final: str) -> None:
+    try:
+        disk.rename(path, final)
+    except OSError:  # one is there already, which the journal does not know of
+        delete(disk, final)
+        disk.rename(path, final)

@@ -309,7 +309,10 @@ class Controller:
         worker = self._crew.take(job, None if saved is None else saved.worker)
         if worker is None:
             return None
-        return Train(worker, trial, job.rung, 0 if saved is None else saved.resource, self._rungs[job.rung])
+        target = self._rungs[job.rung]
+        if saved is None:
+            return Train(worker, trial, job.rung, 0, target)
+        return Train(worker, trial, job.rung, saved.resource, target, size=saved.size)
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         """Let a worker go on with the trial that it holds."""

@@ -13,11 +13,13 @@ import fcntl
 import io
 import os
 import stat
+import sys
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FOR_THE_OWNER = 0o600
 FOLDER_FOR_THE_OWNER = 0o700
+LINUX = sys.platform == "linux"
 BUFFER_BYTES = 1 << 17
 READ_BYTES = 1 << 24
 
@@ -124,9 +126,21 @@ class Disk:
         """Make a folder."""
         os.mkdir(path, FOLDER_FOR_THE_OWNER)
 
-    def make_writable(self, folder: int) -> None:
-        """Let the owner write in an open folder."""
-        os.fchmod(folder, FOLDER_FOR_THE_OWNER)
+    def make_writable(self, path: str, *, at: int | None = None) -> None:
+        """Let the owner read and write in a folder."""
+        if not LINUX:
+            os.chmod(path, FOLDER_FOR_THE_OWNER, dir_fd=at, follow_symlinks=False)
+            return
+        # There chmod follows links; a descriptor that only says where it is follows none.
+        folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+        try:
+            os.chmod(f"/proc/self/fd/{folder}", FOLDER_FOR_THE_OWNER)
+        finally:
+            os.close(folder)
+
+    def set_changed(self, file: int, changed_ns: int) -> None:
+        """Say when a file was changed."""
+        os.utime(file, ns=(changed_ns, changed_ns))
 
     def remove_folder(self, path: str, *, at: int | None = None) -> None:
         """Delete an empty folder."""
@@ -167,13 +181,13 @@ class OpenFile(io.RawIOBase):
         """Whether it is open for writing."""
         return self._writes
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed: any buffer
+    def readinto(self, buffer: Any) -> int:
         """Read into a buffer; return how many bytes."""
         data = self._disk.read(self.descriptor, min(len(buffer), READ_BYTES))
         buffer[: len(data)] = data
         return len(data)
 
-    def write(self, data: "memoryview | bytearray | bytes") -> int:  # type: ignore[override]  # typeshed: any buffer
+    def write(self, data: Any) -> int:
         """Write a part of the data; return how many bytes."""
         return self._disk.write(self.descriptor, data)
 
@@ -182,6 +196,26 @@ class OpenFile(io.RawIOBase):
         if not self.closed:
             super().close()
             self._disk.close(self.descriptor)
+
+
+def read_all(disk: Disk, path: str) -> bytes:
+    """Return what is in a file."""
+    with io.BufferedReader(OpenFile(disk, path, os.O_RDONLY), BUFFER_BYTES) as file:
+        return file.read()
+
+
+def write_new(disk: Disk, path: str, data: bytes) -> None:
+    """Have a file hold ``data``, whole or not at all, also after a power loss."""
+    temporary = f"{path}.new"
+    with suppress(FileNotFoundError):
+        disk.unlink(temporary)  # left by a process that was killed, or a link
+    with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+        disk.sync(file.descriptor)
+    disk.rename(temporary, path)
+    disk.sync_folder(os.path.dirname(path) or ".")
 
 
 DISK = Disk()

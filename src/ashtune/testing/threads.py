@@ -111,7 +111,14 @@ class ThreadWorkers:
             configuration = msgspec.Raw(self._configurations.encoded(order.trial))
             self._desks[order.worker].inbox.put(
                 Assignment(
-                    order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration
+                    order.worker,
+                    order.trial,
+                    order.rung,
+                    order.start,
+                    order.target,
+                    order.in_place,
+                    configuration,
+                    size=order.size,
                 )
             )
         else:

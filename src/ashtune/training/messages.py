@@ -44,6 +44,8 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 class Assignment(msgspec.Struct, frozen=True, tag=True):
     """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already.
 
+    ``size``: the bytes of the checkpoint of resource ``start``, None if there is none.
+
     ``alone``: it was in the hands of a worker that died with several at a time; no other is to suffer should it be
     to blame.
     """
@@ -56,6 +58,7 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     in_place: bool
     configuration: msgspec.Raw
     alone: bool = False
+    size: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):

@@ -66,7 +66,9 @@ class Workbench:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        writer = CheckpointWriter(self._checkpoints, assignment.trial, assignment.start, worker=self._setup.worker)
+        writer = CheckpointWriter(
+            self._checkpoints, assignment.trial, assignment.start, worker=self._setup.worker, size=assignment.size
+        )
         start = assignment.start if writer.exists else 0
         reports = Reports(self._setup.goal)
         setup = self._setup

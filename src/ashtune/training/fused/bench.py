@@ -108,7 +108,7 @@ class FusedBench:
     def _begin(self, assignment: Assignment) -> None:
         """Take up a trial: where it was left, or from the beginning."""
         setup, trial = self._setup, assignment.trial
-        writer = self._leaving.writer(trial, assignment.start)
+        writer = self._leaving.writer(trial, assignment.start, assignment.size)
         clock = Clock()
         job = RunningJob(
             assignment,

@@ -33,9 +33,9 @@ class Leaving:
         self._bytes_of = bytes_of
         self._kept = Kept(KEPT_BYTES)
 
-    def writer(self, trial: TrialId, start: int) -> CheckpointWriter:
-        """Return what reads and writes a trial's checkpoints."""
-        return CheckpointWriter(self._checkpoints, trial, start, worker=self._worker)
+    def writer(self, trial: TrialId, start: int, size: int | None) -> CheckpointWriter:
+        """Return what reads and writes a trial's checkpoints; ``size``: the bytes of that at ``start``."""
+        return CheckpointWriter(self._checkpoints, trial, start, worker=self._worker, size=size)
 
     def left(self, trial: TrialId, start: int, writer: CheckpointWriter) -> State | None:
         """Return a trial's state as it was left: from memory if this worker did it, else from disk; None if new."""

@@ -1,0 +1,404 @@
+"""Checkpoints: whole or none, deleted within the study only, and never a reason for a trial to fail."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
+
+from ashtune.errors import StudyError
+from ashtune.jobs import TrialId
+from ashtune.study.checkpoints import Checkpoints, CheckpointWriter, copy_folder, delete
+from ashtune.study.disk import DISK, Disk
+
+TRIAL = TrialId(5)
+
+
+def writer(study: Path, start: int = 0, *, size: int | None = None, worker: int = 1) -> CheckpointWriter:
+    return CheckpointWriter(Checkpoints(study), TRIAL, start, worker=worker, size=size)
+
+
+def saved(study: Path, state: object, resource: int = 2) -> int:
+    one = writer(study)
+    one.save(state)
+    size = one.commit(resource)
+    assert size
+    return size
+
+
+def as_nobody(action: Callable[[], None], *places: Path) -> None:
+    """Do it without the rights of root."""
+    if os.geteuid() != 0:
+        action()
+        return
+    for place in places:
+        for one in (place, *place.rglob("*")):
+            os.chown(one, 65_534, 65_534, follow_symlinks=False)
+    before = os.umask(0o022)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(65_534)
+            os.setuid(65_534)
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    os.umask(before)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A folder that another user can reach."""
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(place.stat().st_mode | 0o011)
+    return tmp_path
+
+
+# Deleting
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o500, 0o000])
+def test_what_a_link_in_a_checkpoint_leads_to_stays(open_path: Path, mode: int) -> None:
+    outside = open_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    folder = open_path / "study" / "checkpoints" / "5.2"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "weights").write_text("x")
+    (folder / "data").symlink_to(outside)
+    (folder / "deep" / "file").symlink_to(outside / "precious")
+    (folder / "deep").chmod(mode)
+    folder.chmod(mode)
+
+    as_nobody(lambda: Checkpoints(open_path / "study").discard(TRIAL, 2), open_path / "study")
+    assert not folder.exists()
+    assert (outside / "precious").read_text() == "x"
+    assert stat.S_IMODE(outside.stat().st_mode) != mode
+
+
+def test_a_checkpoint_that_is_itself_a_link_is_unlinked(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (tmp_path / "study" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "study" / "checkpoints" / "5.2").symlink_to(outside)
+    Checkpoints(tmp_path / "study").discard(TRIAL, 2)
+    assert list((tmp_path / "study" / "checkpoints").iterdir()) == []
+    assert (outside / "precious").exists()
+
+
+class Swapping(Disk):
+    """Puts a link in a folder's place once the folder was looked at."""
+
+    def __init__(self, folder: Path, outside: Path) -> None:
+        self.folder, self.outside = folder, outside
+
+    def open(self, path: str, flags: int, mode: int = 0o600, *, at: int | None = None) -> int:
+        if path == self.folder.name and not self.folder.is_symlink():
+            self.folder.rename(self.folder.with_name("moved"))
+            self.folder.symlink_to(self.outside)
+        return super().open(path, flags, mode, at=at)
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_deleted_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    inner = tmp_path / "5.2" / "inner"
+    inner.mkdir(parents=True)
+    delete(Swapping(inner, outside), str(tmp_path / "5.2"))
+    assert (outside / "precious").exists()
+
+
+def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    ours = ["5.2", "7.16", "5.by-3.unfinished", "5.4.arriving"]
+    others = ["notes.txt", "5", "5.2.bak", "data.5", "model-5.2", "5.2 ", "-5.2", "\u0665.2"]
+    for name in (*ours, *others, "6.4"):
+        (folder / name).write_text("x")
+    (folder / "5.by-3.unfinished.d").mkdir()
+    Checkpoints(tmp_path).sweep({TrialId(6): 4})
+    assert sorted(entry.name for entry in folder.iterdir()) == sorted([*others, "6.4"])
+
+
+# A scratch folder
+
+
+def test_two_studies_that_link_to_one_scratch_folder_keep_apart_and_leave_what_else_is_there(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "3.1").write_text("somebody's")
+    studies = [tmp_path / "one" / "study", tmp_path / "two" / "study"]
+    for study in studies:
+        study.mkdir(parents=True)
+        (study / "checkpoints").symlink_to(scratch)
+        Checkpoints(study).sweep({})
+        saved(study, f"of {study}")
+    for study in studies:
+        Checkpoints(study).sweep({TRIAL: 2})
+        assert writer(study, 2).restore() == f"of {study}"
+    Checkpoints(studies[0]).sweep({})
+    assert writer(studies[1], 2).exists
+    assert (scratch / "3.1").read_text() == "somebody's"
+    assert len(list(scratch.iterdir())) == 3
+
+
+def test_checkpoints_that_were_moved_to_scratch_and_linked_are_found(tmp_path: Path) -> None:
+    study, scratch = tmp_path / "study", tmp_path / "scratch"
+    study.mkdir()
+    scratch.mkdir()
+    size = saved(study, "weights")
+    (study / "checkpoints").rename(scratch / "checkpoints")
+    (study / "checkpoints").symlink_to("../scratch/checkpoints")
+    Checkpoints(study).sweep({TRIAL: 2})
+    assert writer(study, 2, size=size).restore() == "weights"
+    link = (study / "checkpoints").readlink()
+    Checkpoints(study).sweep({TRIAL: 2})
+    assert (study / "checkpoints").readlink() == link
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
+def test_what_stands_in_the_place_of_the_folder_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "checkpoints"
+    if kind == "file":
+        place.write_text("x")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        (tmp_path / "a file").write_text("x")
+        place.symlink_to({"dangling link": "nowhere", "link to a file": "a file", "loop": "checkpoints"}[kind])
+    with pytest.raises(StudyError, match=r"checkpoints") as refusal:
+        Checkpoints(tmp_path).sweep({})
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_in_one_line(open_path: Path) -> None:
+    (open_path / "checkpoints").mkdir()
+    (open_path / "checkpoints").chmod(0)
+
+    def refused() -> None:
+        with pytest.raises(StudyError, match="Permission denied"):
+            Checkpoints(open_path).sweep({})
+
+    as_nobody(refused, open_path)
+
+
+# Copying
+
+
+def test_a_copy_holds_links_as_links_and_no_pipes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "weights").write_bytes(b"w" * 3_000_000)
+    os.utime(source / "deep" / "weights", ns=(5, 7))
+    (source / "last").symlink_to("deep/weights")
+    (source / "all").symlink_to("/etc")
+    os.mkfifo(source / "pipe")
+    copy_folder(DISK, str(source), str(tmp_path / "copy"))
+    copy = tmp_path / "copy"
+    assert sorted(entry.name for entry in copy.iterdir()) == ["all", "deep", "last"]
+    assert (copy / "all").readlink() == Path("/etc")
+    assert (copy / "last").read_bytes() == b"w" * 3_000_000
+    assert (copy / "deep" / "weights").stat().st_mtime_ns == 7
+
+
+# Whole or none
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "longer", "zeros", "one bit", "gone", "folder", "link"])
+def test_a_file_that_is_not_what_was_written_counts_as_none_and_is_named(tmp_path: Path, kind: str) -> None:
+    size = saved(tmp_path, {"weights": b"w" * 10_000})
+    path = tmp_path / "checkpoints" / "5.2"
+    content = path.read_bytes()
+    path.unlink()
+    match kind:
+        case "cut":
+            path.write_bytes(content[:-1])
+        case "empty":
+            path.write_bytes(b"")
+        case "longer":
+            path.write_bytes(content + b"x")
+        case "zeros":
+            path.write_bytes(content[:4096] + bytes(4096) + content[8192:])
+        case "one bit":
+            path.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+        case "folder":
+            path.mkdir()
+        case "link":
+            (tmp_path / "elsewhere").write_bytes(content)
+            path.symlink_to(tmp_path / "elsewhere")
+    one = writer(tmp_path, 2, size=size)
+    assert not one.exists
+    assert one.restore() is None
+    assert one.problem.startswith("checkpoint not read: ")
+    assert one.problem.endswith("; trained again from the start")
+    one.save("anew")
+    assert one.commit(2), "what is trained again is saved"
+    assert writer(tmp_path, 2).restore() == "anew"
+
+
+@pytest.mark.parametrize("kind", ["a file cut", "a file gone", "the pickle altered"])
+def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, kind: str) -> None:
+    one = writer(tmp_path)
+    (one.directory() / "weights").write_bytes(b"w" * 100)
+    one.save("more")
+    size = one.commit(2)
+    folder = tmp_path / "checkpoints" / "5.2"
+    assert writer(tmp_path, 2, size=size).restore() == "more"
+    match kind:
+        case "a file cut":
+            (folder / "weights").write_bytes(b"w" * 99)
+        case "a file gone":
+            (folder / "weights").unlink()
+        case _:
+            path = folder / "saved.pickle"
+            path.write_bytes(bytes(path.stat().st_size))
+    again = writer(tmp_path, 2, size=size)
+    assert not again.exists
+    assert again.problem
+    assert list(again.directory().iterdir()) == []
+    again.abandon()
+
+
+def test_what_raises_as_it_is_unpickled_is_the_users_to_see(tmp_path: Path) -> None:
+    saved(tmp_path, Breaks())
+    one = writer(tmp_path, 2)
+    assert one.exists
+    with pytest.raises(ImportError, match="no such module any more"):
+        one.restore()
+
+
+class Breaks:
+    def __reduce__(self) -> object:
+        return _broken, ()
+
+
+def _broken() -> None:
+    raise ImportError("no such module any more")
+
+
+# A disk that fails
+
+
+def on(disk: Disk, start: int = 0, *, size: int | None = None, seconds: float = 0.0) -> CheckpointWriter:
+    """A writer whose clock has gone on by so many seconds whenever it is looked at."""
+    time = iter(range(1_000_000))
+    checkpoints = Checkpoints(Path("/"), disk)
+    return CheckpointWriter(checkpoints, TRIAL, start, worker=1, size=size, clock=lambda: next(time) * seconds)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32), st.booleans(), st.binary(max_size=5_000))
+def test_after_a_power_loss_a_checkpoint_is_whole_or_none(seed: int, is_long: bool, state: bytes) -> None:
+    disk = SimulatedDisk(Random(seed))
+    one = on(disk, seconds=2.0 if is_long else 0.0)
+    one.save(state)
+    size = one.commit(2)
+    disk.power_loss()
+    again = on(disk, 2, size=size)
+    if is_long:
+        assert again.exists, "what took long is synced"
+    assert again.restore() == (state if again.exists else None)
+    assert bool(again.problem) == (not again.exists)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32), st.floats(0, 0.3))
+def test_no_fault_of_the_disk_is_raised_by_saving_and_what_is_committed_is_whole(seed: int, rate: float) -> None:
+    faults = dict.fromkeys((NO_SPACE, NO_INODE, SYNC_ERROR, SHORT_WRITE, READ_ERROR), rate)
+    disk = SimulatedDisk(Random(seed), rates=faults)
+    one = on(disk, seconds=1.0)
+    for state in (b"a" * 300_000, b"b" * 10):
+        one.save(state)
+    size = one.commit(2)
+    one.abandon()
+    assert (size is None) == bool(one.problem)
+    disk.rates.clear()
+    left = [path for path, content in disk.tree().items() if content is not None]
+    assert left == ([] if size is None else ["/checkpoints/5.2"])
+    if size is not None:
+        assert on(disk, 2, size=size).restore() == b"b" * 10
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32), st.floats(0, 1))
+def test_a_checkpoint_that_cannot_be_read_counts_as_none(seed: int, rate: float) -> None:
+    disk = SimulatedDisk(Random(seed))
+    one = on(disk)
+    one.save("state")
+    size = one.commit(2)
+    disk.rates[READ_ERROR] = rate
+    again = on(disk, 2, size=size)
+    assert again.exists or again.problem == "checkpoint not read: Input/output error; trained again from the start"
+
+
+def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> None:
+    for seconds, syncs in ((0.0, 0), (0.999, 0), (1.0, 1)):
+        disk = SimulatedDisk(Random(0))
+        disk.make_folder("/checkpoints")
+        one = on(disk, seconds=seconds)
+        one.save("state")
+        assert one.commit(2)
+        assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
+
+
+def test_a_folder_is_given_out_itself_where_there_is_no_room_for_a_copy_and_comes_back_unchanged(
+    tmp_path: Path,
+) -> None:
+    one = writer(tmp_path)
+    (one.directory() / "weights").write_bytes(b"w" * 100)
+    size = one.commit(2)
+
+    class Full(Disk):
+        def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
+            raise OSError(28, "No space left on device")
+
+    again = CheckpointWriter(Checkpoints(tmp_path, Full()), TRIAL, 2, worker=2, size=size)
+    assert again.exists
+    assert (again.directory() / "weights").read_bytes() == b"w" * 100
+    assert again.commit(4) is None
+    again.abandon()
+    assert writer(tmp_path, 2, size=size).exists
+    third = CheckpointWriter(Checkpoints(tmp_path, Full()), TRIAL, 2, worker=2, size=size)
+    (third.directory() / "weights").write_bytes(b"v" * 100)
+    assert third.commit(4) == 100
+    assert (tmp_path / "checkpoints" / "5.4" / "weights").read_bytes() == b"v" * 100
+
+
+def test_where_no_folder_can_be_made_training_has_one_elsewhere_and_is_told_that_nothing_is_kept(
+    tmp_path: Path,
+) -> None:
+    class Full(Disk):
+        def make_folder(self, path: str) -> None:
+            raise OSError(28, "No space left on device")
+
+    one = CheckpointWriter(Checkpoints(tmp_path, Full()), TRIAL, 0, worker=2)
+    folder = one.directory()
+    (folder / "weights").write_bytes(b"w")
+    assert one.commit(2) is None
+    assert one.problem == "checkpoint not saved: No space left on device"
+    one.abandon()
+    assert not folder.exists()
+
+
+def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        saved(tmp_path, "state")
+        one = writer(tmp_path, worker=2)
+        one.directory()
+    finally:
+        os.umask(before)
+    for entry in tmp_path.rglob("*"):
+        assert stat.S_IMODE(entry.stat().st_mode) & 0o077 == 0, entry
+    one.abandon()
