@@ -1,5 +1,6 @@
 """Training functions on their way to the workers: pickled by value, once a study."""
 
+import errno
 import inspect
 import os
 import pickle
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.errors import ObjectiveError, StudyError
+from ashtune.study.disk import DISK, Disk, write_new
 
 NAME = "objective.pickle"
 
@@ -36,22 +38,33 @@ def packed(objective: Callable[..., Any]) -> bytes:
         ) from None
 
 
-def keep(study: Path, pickled: bytes) -> None:
+def keep(study: Path, pickled: bytes, disk: Disk = DISK) -> None:
     """Put the training function into the study's directory, where its workers find it.
 
     Raises:
         StudyError: If the disk refuses.
     """
     path = study / NAME
-    temporary = path.with_suffix(".new")
     try:
-        with temporary.open("wb") as file:
-            file.write(pickled)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        write_new(disk, str(path), pickled)
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; make room or give another directory") from None
+
+
+def check(study: Path, disk: Disk = DISK) -> None:
+    """Make sure that the training function is there to be read.
+
+    Raises:
+        StudyError: If it is not.
+    """
+    path = study / NAME
+    try:
+        disk.close(disk.open(str(path), os.O_RDONLY))
+    except OSError as error:
+        reason = "a symbolic link, which is not followed" if error.errno == errno.ELOOP else error.strerror
+        raise StudyError(
+            f"{path}: {reason}; give the training function again: `ashtune resume {study} train.py:train`"
+        ) from None
 
 
 def name_of(objective: Callable[..., Any]) -> str:

@@ -294,7 +294,9 @@ class Study:
             ladder = ladder_in_force(self.directory / NAME)
             if max_resource is not None:
                 ladder = ladder.lengthened(max_resource)
-            if pickled is not None:
+            if pickled is None:
+                objectives.check(self.directory)
+            else:
                 objectives.keep(self.directory, pickled)
             Session(self.directory, limits, means, world, ladder).run()
         return Study.load(self.directory)

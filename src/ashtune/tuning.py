@@ -18,6 +18,7 @@ from ashtune.search.space import Space
 from ashtune.session import Session
 from ashtune.studies import Study
 from ashtune.study import journal as journals
+from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
@@ -154,7 +155,7 @@ def tune(
     )
     path = _place(directory, name)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     with StudyLock(path):

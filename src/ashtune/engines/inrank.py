@@ -15,6 +15,7 @@ from ashtune.engines.worker import serve
 from ashtune.engines.world import DRIVER, Pulse, World
 from ashtune.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.disk import append_to, folder_of_a_study
 from ashtune.training.desk import Dismissed
 from ashtune.training.messages import FromWorker, ToWorker
 
@@ -84,8 +85,7 @@ class RankDesk:
 
 def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]) -> None:
     """Take part in one study as a worker."""
-    logs = directory / "logs"
-    logs.mkdir(exist_ok=True)
+    logs = folder_of_a_study(directory / "logs")
     before = dict(os.environ)
     os.environ.update(environment)
     pulse = Pulse(world, [DRIVER])
@@ -118,7 +118,7 @@ class OutputTo:
     def __enter__(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        with self._log.open("ab") as file:
+        with append_to(self._log) as file:
             for stream in (1, 2):
                 self._kept.append((stream, os.dup(stream)))
                 os.dup2(file.fileno(), stream)

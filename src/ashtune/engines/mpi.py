@@ -37,6 +37,7 @@ from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
+from ashtune.study.disk import folder_of_a_study
 from ashtune.training.messages import Broken, Progress
 
 LONGEST_SLEEP = 0.01
@@ -95,7 +96,7 @@ class MpiWorkers:
         self._open_to_orders = set(self._ranks)
         self._unable: set[int] = set()
         self._vigil = Vigil(self._ranks, world.silence_allowed, time.monotonic())
-        (study / "logs").mkdir(exist_ok=True)
+        folder_of_a_study(study / "logs")
         self._open()
 
     def now(self) -> float:

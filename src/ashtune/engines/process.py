@@ -14,6 +14,7 @@ from pathlib import Path
 from ashtune.engines import guardian
 from ashtune.engines.frames import read_some
 from ashtune.jobs import WorkerId
+from ashtune.study.disk import append_to, folder_of_a_study
 
 DISMISS_SECONDS = 2.0
 LAST_WORDS_BYTES = 1 << 16
@@ -45,7 +46,7 @@ class WorkerProcess:
         root = str(Path(__file__).parents[2])
         inherited = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([inherited, root] if inherited else [root])
-        with log.open("ab") as output, theirs:
+        with append_to(log) as output, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ashtune.engines.guardian", str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
@@ -172,7 +173,7 @@ class Host:
         Raises:
             OSError: If that is not possible.
         """
-        logs.mkdir(exist_ok=True)
+        folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
         self._by_file[process.file] = process
         self._poll.register(process.file, select.POLLIN)

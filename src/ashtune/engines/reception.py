@@ -7,6 +7,7 @@ from ashtune.engines.haste import Haste
 from ashtune.engines.workload import Said
 from ashtune.errors import AshtuneError, ObjectiveError
 from ashtune.events import Event, JobFinished, stamped
+from ashtune.study.disk import append_to
 from ashtune.training.messages import Alone, Broken, Progress
 
 
@@ -61,6 +62,6 @@ class Reception:
         if not message.traceback:
             return ObjectiveError(message.reason)
         log = self._logs / f"worker-{message.worker}.log"
-        with log.open("a") as file:
-            file.write(message.traceback)
+        with append_to(log) as file:
+            file.write(message.traceback.encode("utf-8", "replace"))
         return ObjectiveError(f"{message.reason}; the traceback is in {log}")

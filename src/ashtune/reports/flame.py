@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ashtune.errors import StudyError
+from ashtune.study.disk import DISK, write_new
 from ashtune.training.profiles import FOLDER, WorkerProfile, read_profiles
 
 NAME = f"{FOLDER}/flame.html"
@@ -29,7 +30,7 @@ def write_flame_graph(study: Path) -> Path | None:
         return None
     path = study / NAME
     try:
-        path.write_text(flame_graph(profiles), encoding="utf-8")
+        write_new(DISK, str(path), flame_graph(profiles).encode())
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; make room; what was found so far is kept") from None
     return path

@@ -13,6 +13,7 @@ from ashtune.reports.axes import label, significant
 from ashtune.reports.figures import bytes_text, number_text
 from ashtune.reports.lanes import lanes_figure, lanes_words
 from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
+from ashtune.study.disk import DISK, write_new
 from ashtune.training.fused.sizing import Sizing
 from ashtune.training.roofline import Cache, Placement, Roof, Roofs, place
 
@@ -46,7 +47,7 @@ def keep(placed: Placed, directory: Path) -> None:
         SettingsError: If it cannot be written there.
     """
     try:
-        (directory / KEPT).write_bytes(msgspec.json.encode(placed))
+        write_new(DISK, str(directory / KEPT), msgspec.json.encode(placed))
     except OSError as error:
         raise SettingsError(f"{directory}: {error.strerror}; give --keep the directory of a study") from None
 

@@ -11,6 +11,7 @@ from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.search.space import Space
 from ashtune.study import journal as journals
+from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 from ashtune.study.journal import Journal
 
 
@@ -38,7 +39,7 @@ def new_journal(
         simulated=True,
     )
     try:
-        directory.mkdir(parents=True)
+        directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
     except OSError as error:
         raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
     journals.create(directory / journals.NAME, settings)

@@ -15,7 +15,8 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 FOR_THE_OWNER = 0o600
 FOLDER_FOR_THE_OWNER = 0o700
@@ -198,24 +199,39 @@ class OpenFile(io.RawIOBase):
             self._disk.close(self.descriptor)
 
 
-def read_all(disk: Disk, path: str) -> bytes:
-    """Return what is in a file."""
-    with io.BufferedReader(OpenFile(disk, path, os.O_RDONLY), BUFFER_BYTES) as file:
-        return file.read()
+def write_new(disk: Disk, path: str, data: bytes, *, mark: str = "new", is_synced: bool = True) -> None:
+    """Have a file hold ``data``, whole or not at all.
 
-
-def write_new(disk: Disk, path: str, data: bytes) -> None:
-    """Have a file hold ``data``, whole or not at all, also after a power loss."""
-    temporary = f"{path}.new"
+    Args:
+        disk: Where it is.
+        path: The file.
+        data: What it is to hold.
+        mark: What tells the name it has at first from that of another process that writes the same file.
+        is_synced: Whether that holds after a power loss too.
+    """
+    temporary = f"{path}.{mark}"
     with suppress(FileNotFoundError):
         disk.unlink(temporary)  # left by a process that was killed, or a link
     with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
         left = memoryview(data)
         while left:
             left = left[file.write(left) :]
-        disk.sync(file.descriptor)
+        if is_synced:
+            disk.sync(file.descriptor)
     disk.rename(temporary, path)
-    disk.sync_folder(os.path.dirname(path) or ".")
+    if is_synced:
+        disk.sync_folder(os.path.dirname(path) or ".")
+
+
+def append_to(path: Path) -> BinaryIO:
+    """Open a file of a study to be appended to, as what a worker prints is."""
+    return os.fdopen(DISK.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
+
+
+def folder_of_a_study(path: Path) -> Path:
+    """Make a folder of a study unless it is there, and return it."""
+    path.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
+    return path
 
 
 DISK = Disk()

@@ -1,47 +1,66 @@
 """One driver at a time on a study: a lock of the operating system, gone with the driver that held it."""
 
-import fcntl
+import errno
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 from ashtune.errors import StudyError
+from ashtune.study.disk import DISK, Disk
 
 NAME = "driver.lock"
+WORDS = {
+    errno.ELOOP: "a symbolic link, which is not followed; remove it",
+    errno.EISDIR: "a folder stands in the lock's place; remove it",
+    errno.EINVAL: "not a regular file; remove it",
+    errno.ENXIO: "not a regular file; remove it",
+}
 
 
 class StudyLock:
     """Hold a study's directory for this process, from construction to :meth:`release`.
 
+    Args:
+        directory: The study's directory.
+        disk: Where it is.
+
     Raises:
         StudyError: If another driver holds it; the message names that driver.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         path = directory / NAME
+        self._disk = disk
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}; choose a directory that can be written") from None
+            advice = WORDS.get(error.errno or 0, f"{error.strerror}; choose a directory that can be written")
+            raise StudyError(f"{path}: {advice}") from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            disk.lock(self._file)
         except BlockingIOError:
-            holder = os.read(self._file, 256).decode(errors="replace").strip() or "another process"
-            os.close(self._file)
+            holder = self._holder() or "another process"
+            disk.close(self._file)
             raise StudyError(
                 f"{directory} is being driven by {holder}; wait for it to end, stop it, or give another directory"
             ) from None
         except OSError as error:
-            os.close(self._file)
+            disk.close(self._file)
             raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
         with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
-            os.ftruncate(self._file, 0)
-            os.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            disk.truncate(self._file, 0)
+            disk.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    def _holder(self) -> str:
+        with suppress(OSError):
+            text = self._disk.read(self._file, 256).decode(errors="replace")
+            return "".join(letter for letter in text if letter.isprintable()).strip()
+        return ""
 
     def release(self) -> None:
         """Give the study free."""
-        os.close(self._file)
+        self._disk.close(self._file)
 
     def __enter__(self) -> "StudyLock":
         return self

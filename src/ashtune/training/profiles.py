@@ -11,6 +11,7 @@ import msgspec
 
 from ashtune.errors import StudyError
 from ashtune.jobs import WorkerId
+from ashtune.study.disk import DISK, folder_of_a_study, write_new
 
 FOLDER = "profile"
 
@@ -67,14 +68,8 @@ def write_profile(study: Path, profile: WorkerProfile) -> None:
         OSError: If the disk refuses.
     """
     path = study / path_of(profile.worker)
-    temporary = path.with_suffix(".new")
-    data = msgspec.json.encode(profile)
-    try:
-        temporary.write_bytes(data)
-    except FileNotFoundError:
-        path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(data)
-    temporary.rename(path)
+    folder_of_a_study(path.parent)
+    write_new(DISK, str(path), msgspec.json.encode(profile), is_synced=False)
 
 
 def read_profiles(study: Path) -> Iterator[WorkerProfile]:

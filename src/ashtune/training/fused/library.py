@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ashtune.study.disk import DISK, folder_of_a_study, write_new
+
 FOLDER = "programs"
 LOOK_SECONDS = 0.02
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
@@ -73,10 +75,9 @@ class Library:
     def _keep(self, file: Path, program: Any) -> None:
         from jax.experimental import serialize_executable
 
-        part = file.with_suffix(f".{os.getpid()}")
         with suppress(Exception):  # some programs cannot be written down, some disks refuse
-            part.write_bytes(pickle.dumps(serialize_executable.serialize(program)))
-            part.rename(file)
+            data = pickle.dumps(serialize_executable.serialize(program))
+            write_new(DISK, str(file), data, mark=str(os.getpid()), is_synced=False)
 
 
 def compiled(library: Library | None, key: object, compile_it: Callable[[], Any]) -> Any:
@@ -108,8 +109,8 @@ def _claim_of(file: Path) -> Path:
 def _claimed(claim: Path) -> Iterator[bool]:
     """Claim a program for this worker; yield whether no other has. The claim ends here, or with this process."""
     try:
-        claim.parent.mkdir(exist_ok=True)
-        opened = os.open(claim, os.O_RDWR | os.O_CREAT)
+        folder_of_a_study(claim.parent)
+        opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
     except OSError:  # no folder that can be written: nothing is shared
         yield True
         return

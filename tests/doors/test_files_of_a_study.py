@@ -1,0 +1,100 @@
+"""The files of a study: made for their owner alone, and refused in one line where something else stands."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import StudyError
+from ashtune.study.lock import StudyLock
+
+
+def trains(trial: Any) -> None:
+    print("a line for the log")
+    trained = trial.restore() or 0
+    assert trained == trial.start
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+    trial.save(trial.target)
+
+
+def tuned(directory: Path, **options: Any) -> ashtune.Study:
+    return ashtune.tune(
+        trains, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=2, workers=1,
+        directory=directory, quiet=True, **options,
+    )  # fmt: skip
+
+
+def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        tuned(tmp_path / "s", profile=True)
+    finally:
+        os.umask(before)
+    found = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
+    assert {Path("s/journal.jsonl"), Path("s/objective.pickle"), Path("s/driver.lock"), Path("s/logs/worker-0.log"),
+            Path("s/profile/worker-0.json")} <= set(found)  # fmt: skip
+    assert any(path.parent == Path("s/checkpoints") for path in found)
+    assert {str(path): oct(stat.S_IMODE(mode)) for path, mode in found.items() if mode & 0o077} == {}
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "device"])
+def test_a_lock_that_is_no_regular_file_is_refused_in_one_line_and_nothing_is_written(
+    tmp_path: Path, kind: str
+) -> None:
+    place, elsewhere = tmp_path / "driver.lock", tmp_path / "elsewhere"
+    match kind:
+        case "link":
+            elsewhere.write_text("precious")
+            place.symlink_to(elsewhere)
+        case "dangling link":
+            place.symlink_to(elsewhere)
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+        case _:
+            if os.geteuid() != 0:
+                pytest.skip("only root can make a device")
+            os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    with pytest.raises(StudyError, match=r"driver\.lock: .*remove it") as refusal:
+        StudyLock(tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert not elsewhere.exists() or elsewhere.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "link", "pipe", "folder"])
+def test_a_training_function_that_is_no_regular_file_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    tuned(tmp_path / "s")
+    place = tmp_path / "s" / "objective.pickle"
+    place.rename(tmp_path / "elsewhere")
+    match kind:
+        case "link":
+            place.symlink_to(tmp_path / "elsewhere")
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+    with pytest.raises(StudyError, match=r"objective\.pickle: .*give the training function again") as refusal:
+        ashtune.Study.load(tmp_path / "s").resume(trials=8, quiet=True, workers=1)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "checkpoints").write_text("x")
+    with pytest.raises(StudyError, match="checkpoints is not a folder; move it away"):
+        tuned(tmp_path / "s")
+
+
+def test_a_checkpoint_that_is_cut_is_trained_again_and_the_study_says_so(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", total_resource=2)
+    for path in (tmp_path / "s" / "checkpoints").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    study.resume(total_resource=1_000, quiet=True, workers=1)
+    notes = list(ashtune.Study.load(tmp_path / "s").loaded.tally.notes())
+    assert any("checkpoint not read: " in note and "trained again from the start" in note for note in notes), notes
+    assert not ashtune.Study.load(tmp_path / "s").loaded.tally.failures.total
