@@ -7,13 +7,19 @@ received the event; a worker leaves it at 0.
 Rule: a field is never renamed or reused; a journal written today must be read for years.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from ashtune.jobs import TrialId, WorkerId
 
-Curve = list[tuple[int, dict[str, float | None]]]
+_Trial = Annotated[TrialId, msgspec.Meta(ge=0, lt=1 << 31)]
+_Worker = Annotated[WorkerId, msgspec.Meta(ge=0, lt=1 << 31)]
+_Rung = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+
+Curve = list[tuple[_Whole, dict[str, float | None]]]
 """Reports before the last one of a job: (resource, metrics)."""
 
 
@@ -22,7 +28,7 @@ def _tag(name: str) -> str:
 
 
 class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
-    time: float
+    time: _Seconds
 
 
 class SessionStarted(_Fact, frozen=True):
@@ -33,14 +39,14 @@ class SessionStarted(_Fact, frozen=True):
     are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     """
 
-    unix_time: float
+    unix_time: _Seconds
     version: str
     host: str
-    pid: int
-    trials: int | None = None
-    total_resource: int | None = None
+    pid: _Whole
+    trials: _Whole | None = None
+    total_resource: _Whole | None = None
     target: float | None = None
-    max_failures: int | None = None
+    max_failures: _Whole | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     rungs: tuple[int, ...] = ()
     kept: tuple[tuple[int, int], ...] = ()
@@ -49,15 +55,15 @@ class SessionStarted(_Fact, frozen=True):
 class WorkerJoined(_Fact, frozen=True):
     """A worker is ready for its first job."""
 
-    worker: WorkerId
-    pid: int = 0
+    worker: _Worker
+    pid: _Whole = 0
     host: str = ""
 
 
 class TrialStarted(_Fact, frozen=True):
     """A configuration was drawn for a new trial."""
 
-    trial: TrialId
+    trial: _Trial
     configuration: dict[str, Any]
 
 
@@ -69,16 +75,16 @@ class JobFinished(_Fact, frozen=True, kw_only=True):
     is free, and ``checkpoint`` is the size in bytes of what was saved, if any.
     """
 
-    worker: WorkerId
-    trial: TrialId
-    rung: int
-    resource: int
-    start: int = 0
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    resource: _Whole
+    start: _Whole = 0
     metrics: dict[str, float | None]
-    seconds: float
+    seconds: _Seconds
     curve: Curve = msgspec.field(default_factory=list)
     held: bool = False
-    checkpoint: int | None = None
+    checkpoint: _Whole | None = None
     problem: str = ""
 
 
@@ -88,35 +94,35 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
     ``problem`` is why saving failed, if it did; the trial's result stands all the same.
     """
 
-    worker: WorkerId
-    trial: TrialId
-    resource: int
-    seconds: float
-    checkpoint: int | None = None
+    worker: _Worker
+    trial: _Trial
+    resource: _Whole
+    seconds: _Seconds
+    checkpoint: _Whole | None = None
     problem: str = ""
 
 
 class JobPaused(_Fact, frozen=True, kw_only=True):
     """A job was broken off between two epochs, at ``resource``, because the study is stopping."""
 
-    worker: WorkerId
-    trial: TrialId
-    rung: int
-    resource: int
-    start: int = 0
-    seconds: float
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    resource: _Whole
+    start: _Whole = 0
+    seconds: _Seconds
     curve: Curve = msgspec.field(default_factory=list)
-    checkpoint: int | None = None
+    checkpoint: _Whole | None = None
     problem: str = ""
 
 
 class JobFailed(_Fact, frozen=True, kw_only=True):
     """The training function raised, gave no result, or ran over its time: the trial fails."""
 
-    worker: WorkerId
-    trial: TrialId
-    rung: int
-    seconds: float
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    seconds: _Seconds
     reason: str
     traceback: str = ""
 
@@ -124,10 +130,10 @@ class JobFailed(_Fact, frozen=True, kw_only=True):
 class TrialWithdrawn(_Fact, frozen=True, kw_only=True):
     """The training function refused its configuration; another takes its place."""
 
-    worker: WorkerId
-    trial: TrialId
-    rung: int
-    seconds: float
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    seconds: _Seconds
     reason: str = ""
 
 
@@ -138,10 +144,10 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     ``last_words`` is the end of what the worker printed.
     """
 
-    worker: WorkerId
+    worker: _Worker
     reason: str
-    trial: TrialId | None = None
-    rung: int = 0
+    trial: _Trial | None = None
+    rung: _Rung = 0
     is_fatal: bool = False
     last_words: str = ""
 
@@ -153,9 +159,9 @@ class PlacesChanged(_Fact, frozen=True):
     jobs that the worker trains together, up to any rung.
     """
 
-    worker: WorkerId
-    places: int
-    rung: int = 0
+    worker: _Worker
+    places: _Whole
+    rung: _Rung = 0
     together: bool = False
 
 
@@ -165,9 +171,9 @@ class ProgramCompiled(_Fact, frozen=True, kw_only=True):
     No job counts that time. ``shape`` names the static hyperparameters.
     """
 
-    worker: WorkerId
-    seconds: float
-    lanes: int
+    worker: _Worker
+    seconds: _Seconds
+    lanes: _Whole
     shape: dict[str, Any]
 
 

@@ -20,6 +20,9 @@ Reduction = int | float | Fraction
 
 LEAST_FACTOR = Fraction(1001, 1000)
 """Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
+MOST_RUNGS = 1_000
+MOST_RESOURCE = 1 << 53
+"""Beyond it programs that read JSON do not tell whole numbers apart."""
 
 
 class Ladder:
@@ -31,7 +34,8 @@ class Ladder:
         reduction_factor: Above 1; of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
 
     Raises:
-        LadderError: If the resources are not whole numbers in that order, or the factor is not above 1.
+        LadderError: If the resources are not whole numbers in that order, the factor is not above 1, or there would be
+            more than 1,000 rungs.
 
     Example:
         >>> Ladder(1, 243, 3).rungs
@@ -59,6 +63,7 @@ class Ladder:
             resource *= factor
         if max_resource > rungs[-1]:
             rungs.append(max_resource)
+        _check_height(rungs)
         self.rungs = tuple(rungs)
         self.kept = (1 / factor,) * (len(rungs) - 1)
 
@@ -70,10 +75,11 @@ class Ladder:
         every rung costs about the same, as it does with a constant reduction factor.
 
         Raises:
-            LadderError: If there is no rung, or they are not whole numbers that increase.
+            LadderError: If there is no rung, there are too many, or they are not whole numbers that increase.
         """
         if not rungs:
             raise LadderError("rungs=[] has no rung; give at least one resource, as in rungs=[1, 5, 20]")
+        _check_height(rungs)
         for number, resource in enumerate(rungs):
             _check_resource(f"rungs[{number}]", resource)
         for low, high in pairwise(rungs):
@@ -93,7 +99,7 @@ class Ladder:
         Each is the factor of the last step above the one below it; twice it, if there is one rung only.
 
         Raises:
-            LadderError: If ``max_resource`` is below the top rung, which stays.
+            LadderError: If ``max_resource`` is below the top rung, which stays, or it would take too many rungs.
 
         Example:
             >>> Ladder(1, 100, 3).lengthened(1000).rungs
@@ -109,6 +115,7 @@ class Ladder:
             return self
         factor = 1 / self.kept[-1] if self.kept else Fraction(2)
         above = Ladder(last, max_resource, factor)
+        _check_height(self.rungs + above.rungs[1:])
         return Ladder._of(self.rungs + above.rungs[1:], self.kept + above.kept)
 
     def is_start_of(self, other: "Ladder") -> bool:
@@ -117,8 +124,21 @@ class Ladder:
 
     @classmethod
     def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
-        """Return the ladder that :meth:`to_record` wrote down."""
+        """Return the ladder that :meth:`to_record` wrote down.
+
+        Raises:
+            LadderError: If it is no such record.
+        """
         rungs, kept = record
+        if not 1 <= len(rungs) <= MOST_RUNGS:
+            raise LadderError(f"{len(rungs):,} rungs; there are 1 to {MOST_RUNGS:,}")
+        if not 1 <= rungs[0] <= rungs[-1] <= MOST_RESOURCE or any(low >= high for low, high in pairwise(rungs)):
+            raise LadderError(f"rungs do not increase from at least 1 to at most {MOST_RESOURCE}")
+        if len(kept) != len(rungs) - 1:
+            raise LadderError(f"{len(kept):,} fractions are kept of {len(rungs):,} rungs; one fewer is needed")
+        for part, whole in kept:
+            if not 0 < part < whole:
+                raise LadderError(f"the fraction {part}/{whole} is kept of a rung; it lies between 0 and 1")
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -150,6 +170,13 @@ class Ladder:
 
     def __repr__(self) -> str:
         return f"Ladder{self.rungs}"
+
+
+def _check_height(rungs: Sequence[int]) -> None:
+    if len(rungs) > MOST_RUNGS:
+        raise LadderError(
+            f"{len(rungs):,} rungs are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
+        )
 
 
 def _check_resource(name: str, resource: int) -> None:

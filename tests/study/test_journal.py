@@ -13,21 +13,23 @@ import pytest
 from houses import House, settings
 
 from ashtune.errors import JournalError, StudyError
-from ashtune.events import JobFinished, StopRequested, TrialStarted
+from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
 from ashtune.study.journal import FORMAT, Journal, differences, read_events, read_settings
 from ashtune.study.lock import StudyLock
 
-EVENTS = [
+STARTED: list[Event] = [
+    SessionStarted(0.0, 0.0, "0", "here", 1, trials=2),
+    WorkerJoined(0.05, WorkerId(0)),
     TrialStarted(0.1, TrialId(0), {"x": 0.5, "name": "a\nb"}),
-    JobFinished(
-        time=0.25, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"score": 1.5, "other": None},
-        seconds=0.1, curve=[(1, {"score": 1.0})], held=True,
-    ),
-    StopRequested(0.5, "Ctrl-C received"),
-]  # fmt: skip
+]
+RESULT = JobFinished(
+    time=0.25, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"score": 1.5, "other": None},
+    seconds=0.1, curve=[(1, {"score": 1.0})], held=True,
+)  # fmt: skip
+EVENTS = [*STARTED, RESULT, StopRequested(0.5, "Ctrl-C received")]
 
 
 def written(tmp_path: Path) -> Path:
@@ -41,14 +43,14 @@ def written(tmp_path: Path) -> Path:
 
 def test_what_was_written_is_read_back_with_its_line_numbers(tmp_path: Path) -> None:
     path = written(tmp_path)
-    assert list(read_events(path)) == [(2, EVENTS[0]), (3, EVENTS[1]), (4, EVENTS[2])]
+    assert list(read_events(path)) == list(enumerate(EVENTS, start=2))
     assert differences(read_settings(path), settings()) == []
 
 
 def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).read_text().splitlines()]
     assert lines[0]["goal"] == {"metric": "score", "mode": "max"}
-    assert [line["event"] for line in lines[1:]] == ["trial_started", "job_finished", "stop_requested"]
+    assert [line["event"] for line in lines[3:]] == ["trial_started", "job_finished", "stop_requested"]
 
 
 def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_written(tmp_path: Path) -> None:
@@ -57,9 +59,9 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
     start_of_last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for cut in range(start_of_last, len(whole)):
         path.write_bytes(whole[:cut])
-        assert [event for _, event in read_events(path)] == EVENTS[:2]
+        assert [event for _, event in read_events(path)] == EVENTS[:-1]
         with Journal(path) as journal:
-            journal.add(EVENTS[2])
+            journal.add(EVENTS[-1])
         assert path.read_bytes() == whole
 
 
@@ -91,10 +93,10 @@ def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path
     [
         pytest.param(lambda lines: lines[:1] + lines[2:], 2, id="lost"),
         pytest.param(lambda lines: [*lines[:2], lines[1], *lines[2:]], 3, id="doubled"),
-        pytest.param(lambda lines: [lines[0], lines[2], lines[1], lines[3]], 2, id="moved"),
-        pytest.param(lambda lines: [*lines[:2], lines[2].replace(b"1.5", b"9.5"), lines[3]], 3, id="altered"),
-        pytest.param(lambda lines: [*lines[:2], lines[2].replace(b"}\n", b" }\n"), lines[3]], 3, id="spaced"),
-        pytest.param(lambda lines: [*lines[:3], lines[3][:-20] + b"}\n"], 4, id="without a check"),
+        pytest.param(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2, id="moved"),
+        pytest.param(lambda lines: [*lines[:4], lines[4].replace(b"1.5", b"9.5"), lines[5]], 5, id="altered"),
+        pytest.param(lambda lines: [*lines[:4], lines[4].replace(b"}\n", b" }\n"), lines[5]], 5, id="spaced"),
+        pytest.param(lambda lines: [*lines[:5], lines[5][:-20] + b"}\n"], 6, id="without a check"),
         pytest.param(lambda lines: [*lines[:2], b"\n", *lines[2:]], 3, id="empty"),
         pytest.param(lambda lines: [lines[0].replace(b'"seed":0', b'"seed":1'), *lines[1:]], 1, id="first altered"),
         pytest.param(lambda lines: [lines[1], *lines[1:]], 1, id="first lost"),
@@ -135,7 +137,7 @@ def test_a_journal_of_an_unknown_event_is_refused_and_not_skipped(tmp_path: Path
     path = written(tmp_path)
     with path.open("ab") as file:
         file.write(checked(path, b'{"event":"exploded","time":1.0}'))
-    with pytest.raises(JournalError, match="line 5"):
+    with pytest.raises(JournalError, match="line 7: Invalid value 'exploded'"):
         list(read_events(path))
 
 
@@ -157,6 +159,32 @@ def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
 def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
+
+
+def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "MOST_LINE_BYTES", 2_000)
+    path = tmp_path / journals.NAME
+    journals.create(path, settings())
+    curve: list[tuple[int, dict[str, float | None]]] = [(number % 8 + 1, {"score": 0.5}) for number in range(1_000)]
+    with Journal(path) as journal:
+        for event in STARTED:
+            journal.add(event)
+        journal.add(msgspec.structs.replace(RESULT, curve=curve, rung=3, resource=8))
+    *_, (_, event) = read_events(path)
+    assert isinstance(event, JobFinished)
+    assert event.metrics == RESULT.metrics
+    assert 25 < len(event.curve) < 100
+    assert max(map(len, path.read_bytes().splitlines())) <= 2_000
+
+
+def test_an_event_that_no_line_can_hold_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    monkeypatch.setattr(journals, "MOST_LINE_BYTES", 2_000)
+    with Journal(path) as journal, pytest.raises(JournalError, match="longer than a line may be"):
+        journal.add(StopRequested(1.0, "x" * 2_000))
+    assert [event for _, event in read_events(path)] == EVENTS
 
 
 class FullDisk(Disk):
@@ -191,21 +219,22 @@ def test_a_full_disk_tears_a_line_which_the_next_flush_completes(tmp_path: Path)
         disk.room = 1_000
         journal.add(EVENTS[1])
         journal.flush()
-        journal.add(EVENTS[2])
+        for event in EVENTS[2:]:
+            journal.add(event)
     assert path.read_bytes() == whole
 
 
 def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
-        journal.add(EVENTS[2])
+        journal.add(EVENTS[-1])
         journal.sync()
         assert disk.synced == []
         journal.flush()
         journal.sync()
         journal.sync()
         assert disk.synced == [path.stat().st_size]
-        journal.add(EVENTS[2])
+        journal.add(EVENTS[-1])
     assert disk.synced[-1] == path.stat().st_size
     assert len(disk.synced) == 2
 

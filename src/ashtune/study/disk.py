@@ -82,14 +82,6 @@ class Disk:
         """Write a part of ``data``; return how many bytes."""
         return os.write(file, data)
 
-    def seek(self, file: int, position: int) -> None:
-        """Have the next read begin at a byte."""
-        os.lseek(file, position, os.SEEK_SET)
-
-    def is_file(self, file: int) -> bool:
-        """Say whether it is a file and no folder, pipe or device; open it with ``O_NONBLOCK`` to ask."""
-        return stat.S_ISREG(os.fstat(file).st_mode)
-
     def size(self, file: int) -> int:
         """Return the size of a file in bytes."""
         return os.fstat(file).st_size
@@ -163,6 +155,26 @@ class Disk:
     def read_link(self, path: str) -> str:
         """Return what a symbolic link says."""
         return os.readlink(path)
+
+
+def read_whole(path: str, most: int, disk: Disk | None = None) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        OSError: If it is no regular file or has more than ``most`` bytes, or the disk refuses.
+    """
+    disk = DISK if disk is None else disk
+    file = disk.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while part := disk.read(file, READ_BYTES):
+            parts.append(part)
+            most -= len(part)
+            if most < 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return b"".join(parts)
+    finally:
+        disk.close(file)
 
 
 class OpenFile(io.RawIOBase):

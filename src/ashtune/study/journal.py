@@ -11,20 +11,23 @@ own check and the end of the line. A line that is altered, lost, doubled or move
 Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written.
 """
 
+import errno
 import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
 
-from ashtune.errors import JournalError
-from ashtune.events import Event
+from ashtune.errors import JournalError, LadderError
+from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
 from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.study.course import Course, names_of
 from ashtune.study.disk import DISK, Disk
 
 NAME = "journal.jsonl"
@@ -50,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     ashtune: str
-    created: float
+    created: Annotated[float, msgspec.Meta(ge=0, le=1e18)]
     name: str
     goal: Goal
     scheduler: str
@@ -59,8 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     space: dict[str, Any]
     search: dict[str, Any]
     enqueued: list[dict[str, Any]] = []
-    seed: int
-    checkpoint_limit: int | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     simulated: bool = False
 
 
@@ -73,7 +76,7 @@ class _Written(msgspec.Struct):
     """What every format's first line says."""
 
     format: int
-    ashtune: str
+    ashtune: str = "another version"
 
 
 _format = msgspec.json.Decoder(_Written)
@@ -110,40 +113,53 @@ def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator
     Args:
         path: The journal.
         disk: The disk that it lies on.
-        only: Give no lines but those that hold these bytes, which is many times faster than decoding all.
+        only: Give no lines but those that hold these bytes, which is many times faster than decoding all. Of these
+            only sessions are asked then whether they follow.
 
     Raises:
         JournalError: If a line other than a torn last one cannot be read, or does not follow the line before it.
     """
     with _opened(path, disk) as file:
-        check = 0
-        for number, line in enumerate(_lines(path, disk, file), start=1):
-            if number == 1:
-                _settings_of(line, path)
-            body = line[:-_CHECK_BYTES]
-            check = crc32(body, check)
-            if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
-                raise _unreadable(path, number, "a line here was altered, lost, doubled or moved")
-            if number > 1 and only in line:
-                try:
-                    event = _events.decode(line)
-                except _UNDECODABLE as error:
-                    raise _unreadable(path, number, _in_a_line(error)) from None
-                yield number, event
+        lines = _lines(path, disk, file)
+        line = next(lines, b"")
+        settings = _settings_of(line, path)
+        course = Course(Ladder.from_record((settings.rungs, settings.kept)), names_of(settings.space))
+        check = crc32(line[:-_CHECK_BYTES])
+        for number, line in enumerate(lines, start=2):
+            check = _followed(line, check, path, number)
+            if only not in line:
+                continue
+            try:
+                event = _events.decode(line)
+                if not only or type(event) is SessionStarted:
+                    course.take(event)
+            except (*_UNDECODABLE, JournalError, LadderError) as error:
+                raise _unreadable(path, number, _shown(error)) from None
+            yield number, event
+
+
+def _followed(line: bytes, check: int, path: Path, number: int) -> int:
+    """Return the check value of a line, if it follows the check value of the line before it."""
+    check = crc32(line[:-_CHECK_BYTES], check)
+    if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
+        raise _unreadable(path, number, "a line here was altered, lost, doubled or moved")
+    return check
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:
     try:
         written = _format.decode(line)
         if written.format == FORMAT:
-            return _settings.decode(line)
-    except _UNDECODABLE as error:
+            settings = _settings.decode(line)
+            Ladder.from_record((settings.rungs, settings.kept))
+            _followed(line, 0, path, 1)
+            return settings
+    except (*_UNDECODABLE, LadderError) as error:
         raise JournalError(
-            f"{path} line 1: not the first line of a study's journal ({_in_a_line(error)}); "
-            "give the directory of a study"
+            f"{path} line 1: not the first line of a study's journal ({_shown(error)}); give the directory of a study"
         ) from None
     raise JournalError(
-        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {written.ashtune}"
+        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {_shown(written.ashtune)}"
     )
 
 
@@ -156,26 +172,30 @@ def _unreadable(path: Path, number: int, what: str) -> JournalError:
     )
 
 
-def _in_a_line(error: Exception) -> str:
-    """Return what a decoder says, without what a terminal would obey."""
-    text = str(error) or type(error).__name__
+def _shown(what: object) -> str:
+    """Return a text that came from a file on one line, without what a terminal would obey, and not too long."""
+    text = str(what) or type(what).__name__
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
     return shown + "..." * (len(text) > 2 * MOST_SHOWN)
 
 
 @contextmanager
 def _opened(path: Path, disk: Disk) -> Iterator[int]:
-    """Open a journal for reading. Nothing but a file is waited for or read."""
+    """Open a journal for reading. Nothing but a file is read."""
     try:
-        file = disk.open(str(path), os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}; give the directory of a study") from None
+        file = disk.open(str(path), os.O_RDONLY)
+    except (OSError, ValueError) as error:  # a ValueError for a NUL in the path
+        raise JournalError(f"{path}: {_why(error)}; give the directory of a study") from None
     try:
-        if not disk.is_file(file):
-            raise JournalError(f"{path}: not a file; give the directory of a study")
         yield file
     finally:
         disk.close(file)
+
+
+def _why(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)
 
 
 def _lines(path: Path, disk: Disk, file: int) -> Iterator[bytes]:
@@ -219,7 +239,7 @@ class Journal:
         self._buffer = bytearray()
         self._encode = msgspec.json.Encoder().encode
         try:
-            self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND | os.O_NONBLOCK)
+            self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise self._refused(error) from None
         try:
@@ -239,8 +259,14 @@ class Journal:
             self._syncer.start()
 
     def add(self, event: Event) -> None:
-        """Write an event to the buffer; :meth:`flush` hands it to the file."""
+        """Write an event to the buffer; :meth:`flush` hands it to the file.
+
+        Of a curve that would make a line longer than can be read, every second report is left out, or more of them.
+        """
         body = self._encode(event)[:-1]
+        while len(body) > MOST_LINE_BYTES - _CHECK_BYTES:
+            event = self._with_half_the_curve(event, len(body))
+            body = self._encode(event)[:-1]
         self._check = crc32(body, self._check)
         self._buffer += b'%b,"crc":"%08x"}\n' % (body, self._check)
 
@@ -286,11 +312,17 @@ class Journal:
         while not self._closing.wait(SYNC_SECONDS) and self._sync_error is None:
             self.sync()
 
+    def _with_half_the_curve(self, event: Event, size: int) -> Event:
+        if not isinstance(event, JobFinished | JobPaused) or len(event.curve) < 2:
+            raise JournalError(
+                f"{self._path}: an event of {size:,} bytes is longer than a line may be, {MOST_LINE_BYTES:,}; "
+                "report fewer metrics"
+            )
+        return msgspec.structs.replace(event, curve=event.curve[1::2])
+
     def _cut_torn_line(self) -> int:
         """Cut off what follows the last whole line, and return that line's check value."""
         disk, file = self._disk, self._file
-        if not disk.is_file(file):
-            raise JournalError(f"{self._path}: not a file; give the directory of a study")
         size = end = disk.size(file)
         tail = b""
         while (found := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
@@ -307,16 +339,16 @@ class Journal:
         return int(check[1], 16)
 
     def _read_at(self, position: int, size: int) -> bytes:
-        self._disk.seek(self._file, position)
         parts = []
-        while size > 0 and (part := self._disk.read(self._file, size)):
+        while size > 0 and (part := self._disk.read_at(self._file, size, position)):
             parts.append(part)
+            position += len(part)
             size -= len(part)
         return b"".join(parts)
 
     def _refused(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path}: {error.strerror}; what is written so far is kept: make room, then "
+            f"{self._path}: {_why(error)}; what is written so far is kept: make room, then "
             f"`ashtune resume {self._path.parent}`"
         )
 
