@@ -1,23 +1,24 @@
 """A study on disk, as its user holds it."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
-
-import msgspec
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ashtune import objectives
+from ashtune.best import Best, trial_number
 from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.errors import JournalError, StudyError
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.limits import limits_of, means_of
+from ashtune.limits import check_whole, limits_of, means_of
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
+from ashtune.reports.results import Results
 from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.search.space import Space
 from ashtune.study.journal import NAME, Settings, read_settings
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
@@ -25,20 +26,11 @@ from ashtune.study.lock import StudyLock
 if TYPE_CHECKING:
     import pandas
 
+    from ashtune.again import Trained
     from ashtune.orders import Order
     from ashtune.reports.folding import Fold
     from ashtune.reports.profile import Profile
     from ashtune.simulation.traces import Traces
-
-
-class Best(msgspec.Struct, frozen=True):
-    """The best trial: its number, configuration and metrics, and how far it was trained."""
-
-    trial: int
-    config: dict[str, Any]
-    metrics: dict[str, float | None]
-    rung: int
-    resource: int
 
 
 class Study:
@@ -134,11 +126,79 @@ class Study:
         """Return the configuration of a trial; the journal is read when the first is asked for."""
         return self.loaded.trials.configuration(trial)
 
+    def top(self, count: int) -> list[Best]:
+        """Return the best trials, the best first, each by its result at its highest rung.
+
+        Those at a higher rung come first, since they were better before: the order of the report.
+
+        Args:
+            count: How many, at most.
+        """
+        check_whole("count", count)
+        records = (self.loaded.trials[trial] for _, _, trial in self._standings[:count])
+        return [
+            Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
+            for record in records
+        ]
+
+    @cached_property
+    def _standings(self) -> list[tuple[int, float, TrialId]]:
+        results = Results(self.settings.goal)
+        for event in events_of(self.directory / NAME):
+            results.saw(event)
+        return results.standings()
+
     def _best(self, found: Found | None) -> Best:
         if found is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
         config = self.loaded.trials.configuration(found.trial)
-        return Best(found.trial, config, found.metrics, found.rung, found.resource)
+        return Best(found.trial, config, found.metrics, found.rung, found.resource, self.directory)
+
+    def train(
+        self,
+        what: Best | int | Mapping[str, Any],
+        resource: int,
+        *,
+        objective: Callable[..., Any] | None = None,
+        directory: str | Path | None = None,
+    ) -> "Trained":
+        """Train a configuration once more, outside of the study and in this process; the study stays as it is.
+
+        This loads the study's training function, which is a pickle, unless another is given: train only from studies
+        whose origin you trust.
+
+        Args:
+            what: One of the best, the number of a trial, or a configuration. A trial has the same ``trial.seed`` as it
+                had in the study.
+            resource: How far, from the beginning; or from where ``directory`` left it.
+            objective: Another training function, as one that trains on all data; by default the study's.
+            directory: Where what is saved goes, to be taken up by the next call; by default it is given back in
+                memory only, and files in ``trial.checkpoint_dir`` are lost.
+
+        Returns:
+            What it reported last, all it reported, and the model it saved.
+
+        Raises:
+            AshtuneError: In one line, for whatever cannot be used.
+            Exception: What the training function raises.
+        """
+        from ashtune.again import Wanted, function_of, train_again
+
+        check_whole("resource", resource)
+        number = trial_number(what)
+        if number is None and not isinstance(what, Mapping):
+            raise StudyError(f"{what!r} is no trial and no configuration; give study.best, a number, or a dict")
+        if number is None:
+            configuration = Space.from_record(self.settings.space).check(cast("Mapping[str, Any]", what))
+            number = TrialId(len(self.loaded.trials))
+        elif 0 <= number < len(self.loaded.trials):
+            configuration = self._configuration(number)
+        else:
+            raise StudyError(f"trial {number} is not there; {self.directory} has {len(self.loaded.trials)} trials")
+        place = None if directory is None else Path(directory)
+        function = function_of(self.directory) if objective is None else objective
+        wanted = Wanted(trial=number, configuration=configuration, resource=resource)
+        return train_again(function, self.settings, wanted, place)
 
     def trials_dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics.

@@ -1,0 +1,222 @@
+"""The best trials and their models, and the training function once more."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune.errors import AshtuneError, SettingsError, SpaceError, StudyError
+from ashtune.events import JobFinished
+from ashtune.study.journal import NAME, read_events
+
+SPACE = {"x": (0.0, 1.0), "kind": ["<b>", "plain"]}
+
+
+def train(trial: Any) -> None:
+    epochs = trial.restore() or []
+    for epoch in trial.epochs():
+        epochs.append(epoch)
+        trial.report(score=trial["x"] * epoch, seed=trial.seed)
+    trial.save(epochs)
+
+
+def saves_nothing(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+
+
+def keeps_files(trial: Any) -> None:
+    file = trial.checkpoint_dir / "epochs.txt"
+    done = int(file.read_text()) if file.exists() else 0
+    for epoch in trial.epochs():
+        done = epoch
+        trial.report(score=trial["x"] * epoch)
+    file.write_text(str(done))
+
+
+def tuned(directory: Path, objective: Any = train, **options: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {
+        "metric": "score",
+        "mode": "max",
+        "trials": 16,
+        "max_resource": 4,
+        "workers": 2,
+        "directory": directory / "study",
+        "quiet": True,
+    }
+    return ashtune.tune(objective, SPACE, **(settings | options))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return tuned(tmp_path_factory.mktemp("best"))
+
+
+def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.Study) -> None:
+    last: dict[int, tuple[int, float]] = {}
+    for _, event in read_events(study.directory / NAME):
+        if isinstance(event, JobFinished):
+            last[event.trial] = (event.rung, event.metrics["score"] or -math.inf)
+    ranked = sorted(last, key=lambda trial: (-last[trial][0], -last[trial][1]))
+    top = study.top(5)
+    assert [best.trial for best in top] == ranked[:5]
+    assert top[0] == study.best
+    assert [(best.rung, best.metrics["score"]) for best in top] == [last[best.trial] for best in top]
+    assert all(best.config["x"] * best.resource == best.metrics["score"] for best in top)
+    assert len(study.top(100)) == 16
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, True, "5"])
+def test_a_count_that_is_none_is_refused(study: ashtune.Study, count: Any) -> None:
+    with pytest.raises(SettingsError, match="count="):
+        study.top(count)
+
+
+def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -> None:
+    best = study.best
+    line = str(best)
+    assert line == repr(best)
+    assert line.startswith(f"trial {best.trial} at 4: score=")
+    assert "\n" not in line
+    assert f"kind={best.config['kind']}" in line
+    escaped = str(best.config["kind"]).replace("<", "&lt;").replace(">", "&gt;")
+    assert f"<td>kind</td><td>{escaped}</td>" in best._repr_html_()
+
+
+def test_the_model_of_the_best_is_what_was_saved_last(study: ashtune.Study) -> None:
+    assert study.best.load() == [1, 2, 3, 4]
+    assert study.best.checkpoint.name == f"{study.best.trial}.4"
+
+
+def test_files_of_ones_own_are_a_folder(tmp_path: Path) -> None:
+    study = tuned(tmp_path, keeps_files)
+    assert (study.best.load() / "epochs.txt").read_text() == "4"
+
+
+def test_a_model_that_was_never_saved_is_said_so(tmp_path: Path) -> None:
+    study = tuned(tmp_path, saves_nothing, trials=4)
+    with pytest.raises(StudyError, match=r"trial \d+ has no checkpoint of 4: the training function saves nothing"):
+        study.best.load()
+
+
+def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: ashtune.Study) -> None:
+    last = study.top(16)[-1]
+    with pytest.raises(StudyError, match=rf"trial {last.trial} has no checkpoint of 1: no promotion can reach it"):
+        last.load()
+
+
+def test_a_model_beyond_the_limit_is_said_to_be(tmp_path: Path) -> None:
+    study = tuned(tmp_path, checkpoint_limit=1, trials=8)
+    with pytest.raises(StudyError, match="checkpoint_limit=1 left no room") as caught:
+        study.best.load()
+    assert f"train it again with study.train({study.best.trial}, 4)" in str(caught.value)
+
+
+def test_an_older_checkpoint_is_not_taken_for_the_model(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    study.best.checkpoint.rename(study.best.checkpoint.with_suffix(".2"))
+    with pytest.raises(StudyError, match=r"no checkpoint of 4 \(there is one of 2\)"):
+        study.best.load()
+
+
+def test_a_checkpoint_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    study = tuned(tmp_path)
+    study.best.checkpoint.write_bytes(b"\x80\x04nonsense")
+    with pytest.raises(StudyError, match=r"cannot be loaded \(") as caught:
+        study.best.load()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_best_is_trained_longer_and_the_study_stays_as_it_is(study: ashtune.Study) -> None:
+    before = {path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()}
+    again = study.train(study.best, 10)
+    assert again.resource == 10
+    assert [resource for resource, _ in again.curve] == list(range(1, 11))
+    assert again.metrics == again.curve[-1][1]
+    assert again.metrics["score"] == study.best.config["x"] * 10
+    assert again.metrics["seed"] == study.best.metrics["seed"]
+    assert again.model == list(range(1, 11))
+    assert {path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()} == before
+
+
+def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Study) -> None:
+    assert study.train(3, 2).trial == 3
+    again = study.train({"x": 0.25, "kind": "plain"}, 3)
+    assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)
+
+
+def test_a_directory_is_taken_up_again(study: ashtune.Study, tmp_path: Path) -> None:
+    study.train(0, 3, directory=tmp_path)
+    again = study.train(0, 5, directory=tmp_path)
+    assert [resource for resource, _ in again.curve] == [4, 5]
+    assert again.model == [1, 2, 3, 4, 5]
+    with pytest.raises(StudyError, match="holds trial 0 trained to 5 already"):
+        study.train(0, 5, directory=tmp_path)
+
+
+def test_another_function_is_trained_with_the_same_configuration(study: ashtune.Study) -> None:
+    def on_all_data(trial: Any) -> None:
+        trial.report(score=trial["x"] + 100, process=os.getpid())
+
+    again = study.train(study.best, 7, objective=on_all_data)
+    assert again.metrics == {"score": study.best.config["x"] + 100, "process": os.getpid()}
+    assert again.model is None
+
+
+def test_a_fused_objective_is_trained_alone(tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax")
+
+    def init(key: Any, config: Any) -> Any:
+        return jax.random.normal(key, (3,))
+
+    def step(weights: Any, batch: Any, config: Any) -> Any:
+        return weights - config["rate"] * weights, {}
+
+    def evaluate(weights: Any, data: Any) -> dict[str, Any]:
+        return {"loss": (weights**2).sum()}
+
+    data = (np.ones((8, 3)), np.ones(8))
+    objective = ashtune.fused(init, step, evaluate, train=data, validation=data, batch_size=4)
+    study = ashtune.tune(
+        objective, {"rate": (0.01, 0.5)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1,
+        directory=tmp_path / "study", quiet=True,
+    )  # fmt: skip
+    again = study.train(study.best, 8)
+    assert dict(again.curve)[4]["loss"] == pytest.approx(study.best.metrics["loss"])
+    assert float((again.model**2).sum()) == pytest.approx(again.metrics["loss"])
+    assert study.best.load().shape == again.model.shape == (1, 3)
+
+
+def test_what_the_function_raises_comes_out_as_it_is(study: ashtune.Study) -> None:
+    def breaks(trial: Any) -> None:
+        raise ZeroDivisionError(trial.number)
+
+    with pytest.raises(ZeroDivisionError, match="5"):
+        study.train(5, 1, objective=breaks)
+
+
+def test_a_result_that_is_not_finite_is_one_line(study: ashtune.Study) -> None:
+    with pytest.raises(StudyError, match="came to nothing: score is not finite"):
+        study.train(5, 1, objective=lambda trial: trial.report(score=math.nan))
+
+
+@pytest.mark.parametrize(
+    ("what", "resource", "error", "says"),
+    [
+        (99, 4, StudyError, "trial 99 is not there"),
+        (-1, 4, StudyError, "trial -1 is not there"),
+        ("best", 4, StudyError, "'best' is no trial and no configuration"),
+        (True, 4, StudyError, "True is no trial"),
+        (0, 0, SettingsError, "resource=0"),
+        ({"x": 2.0, "kind": "plain"}, 4, SpaceError, "x"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    study: ashtune.Study, what: Any, resource: int, error: type[AshtuneError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        study.train(what, resource)
