@@ -45,7 +45,22 @@ def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
     assert "were never trained" in done.stdout
     page = (study / "w.html").read_text()
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    assert [line["name"] for line in json.loads(data)["figure-whatif"]["data"]] == ["ash 1/2", "full"]
+    assert [line["name"] for line in json.loads(data)["figure-whatif"]["data"]] == ["ash 1/2", "full", "recorded"]
+
+
+def test_in_the_page_what_the_study_really_did_is_in_bold_beside_the_predictions(study: Path) -> None:
+    done = ashtune(study, "whatif", "s", "--workers", "1,2", "--scheduler", "ash,full", "--html", "w.html")
+    assert done.returncode == 0, done.stderr
+    page = (study / "w.html").read_text()
+    (line,) = re.findall('<tr class="bold">(.*?)</tr>', page)
+    assert line.startswith("<td>2</td>")
+    assert "<th>efficiency</th>" in page
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    ash, full, recorded = json.loads(data)["figure-whatif"]["data"]
+    assert (ash["name"], full["name"]) == ("<b>ash 1/2</b>", "full")
+    assert ash["line"]["width"] > full["line"]["width"]
+    assert recorded["x"] == [2]
+    assert recorded["y"] == [pytest.approx(load(study / "s").tally.wall_seconds)]
 
 
 def test_whatif_of_a_real_study_executes_nothing_of_it(home: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from plotly.graph_objects import Figure
     from rich.table import Table
 
     from ashtune.ladder import Ladder
@@ -76,7 +77,9 @@ def main(given: argparse.Namespace) -> int:
     else:
         _say(_title(study, oracle), _table(given, study, found), words)
     if given.html:
-        _write(Path(given.html), _title(study, oracle), _table(given, study, found), found, words)
+        _write(
+            Path(given.html), _title(study, oracle), _table(given, study, found), _figure(study, oracle, found), words
+        )
     return 0 if found else 1
 
 
@@ -255,18 +258,22 @@ def _title(study: "Study", oracle: "Oracle") -> str:
     )
 
 
-def _write(
-    file: Path, title: str, table: "Table | None", found: "Sequence[Prediction]", words: "Sequence[str]"
-) -> None:
+def _figure(study: "Study", oracle: "Oracle", found: "Sequence[Prediction]") -> "Figure":
+    """Return the predictions beside what the study really took."""
+    from ashtune.reports.whatif import Recorded, whatif_figure
+
+    workers = oracle.traces.recorded.workers if oracle.traces.recorded else 0
+    return whatif_figure(found, Recorded(workers, study.loaded.tally.wall_seconds))
+
+
+def _write(file: Path, title: str, table: "Table | None", figure: "Figure", words: "Sequence[str]") -> None:
     from ashtune import __version__
     from ashtune.reports import html
-    from ashtune.reports.whatif import whatif_figure
 
     sections = [html.Section("words", "In words", [html.words(*words)])]
     if table is not None:
-        figure = html.figures(whatif=whatif_figure(found))
         sections = [
-            html.Section("figure", "Wall time by number of workers", [figure]),
+            html.Section("figure", "Wall time by number of workers", [html.figures(whatif=figure)]),
             html.Section("table", "Predictions", [html.table(table)]),
             *sections,
         ]

@@ -59,7 +59,8 @@ def legend(colors: Mapping[str, str]) -> Block:
 def table(found: "Table") -> Block:
     """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
     columns = found.columns
-    header = "".join(f"<th>{escape(_plain(column.header))}</th>" for column in columns)
+    titles = [_plain(column.header).replace("-\n", "") for column in columns]  # a page needs no hyphens
+    header = "".join(f"<th>{escape(title)}</th>" for title in titles)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
     body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, found.rows, strict=True))
     footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
-from ashtune.reports.plots import CATEGORIES, blank, go
+from ashtune.reports.plots import CATEGORIES, GREY, RED, blank, go
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -127,14 +127,27 @@ def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     return said
 
 
-def whatif_figure(predictions: Sequence[Prediction]) -> "Figure":
-    """Return wall time by number of workers, a line for each scheduler and reduction factor."""
+class Recorded(msgspec.Struct, frozen=True):
+    """What the study really took, on how many workers."""
+
+    workers: int
+    wall_seconds: float
+
+
+def whatif_figure(predictions: Sequence[Prediction], recorded: Recorded | None = None) -> "Figure":
+    """Return wall time by number of workers, a line for each scheduler and reduction factor; that of the study in bold.
+
+    Args:
+        predictions: Of any order.
+        recorded: What the study really took: it is marked.
+    """
     figure = blank(x="workers", y="wall time", height=420)
     figure.update_xaxes(type="log", tickvals=sorted({one.workers for one in predictions}))
     figure.update_yaxes(type="log")
     for number, series in enumerate(_series(predictions).values()):
         color = CATEGORIES[number % len(CATEGORIES)]
         walls = [one.wall_seconds for one in series]
+        is_recorded = any(one.is_as_recorded for one in series)
         figure.add_trace(
             go().Scatter(
                 x=[one.workers for one in series],
@@ -149,17 +162,44 @@ def whatif_figure(predictions: Sequence[Prediction]) -> "Figure":
                 customdata=[
                     [seconds_text(one.wall_seconds.likely), one.speed_up, share_text(one.efficiency)] for one in series
                 ],
-                name=who(series[0]),
+                name=f"<b>{who(series[0])}</b>" if is_recorded else who(series[0]),
                 mode="lines+markers",
-                line={"color": color, "dash": "solid" if number < len(CATEGORIES) else "dot"},
+                line={
+                    "color": color,
+                    "dash": "solid" if number < len(CATEGORIES) else "dot",
+                    "width": 4.5 if is_recorded else 2,
+                },
+                marker={"size": 9 if is_recorded else 6},
                 hovertemplate="%{x} workers: %{customdata[0]}, %{customdata[1]:.3g} times as fast as one, efficiency %{customdata[2]}<extra>%{fullData.name}</extra>",  # noqa: E501
             )
         )
     top = max((one.wall_seconds.high for one in predictions), default=1.0)
     low = min((one.wall_seconds.low for one in predictions), default=1.0)
+    if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
+        _mark(figure, recorded)
+        top, low = max(top, recorded.wall_seconds), min(low, recorded.wall_seconds)
     ticks = [at for at in _TICKS if low / 3 <= at <= 3 * top]
     figure.update_yaxes(tickvals=ticks, ticktext=[seconds_text(at) for at in ticks])
     return figure
+
+
+def _mark(figure: "Figure", recorded: Recorded) -> None:
+    """Draw what the study really did, over all lines."""
+    said = f"recorded: {plural(recorded.workers, 'worker')}, {seconds_text(recorded.wall_seconds)}"
+    figure.add_trace(
+        go().Scatter(
+            x=[recorded.workers],
+            y=[recorded.wall_seconds],
+            mode="markers+text",
+            name="recorded",
+            text=[f"<b>{said}</b>"],
+            textposition="top right",
+            marker={"symbol": "diamond", "size": 13, "color": GREY, "line": {"width": 2, "color": RED}},
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
 
 
 def who(one: Prediction) -> str:
