@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ashtune.orders import Order
     from ashtune.reports.folding import Fold
     from ashtune.reports.profile import Profile
+    from ashtune.reports.timeline import Timeline
     from ashtune.simulation.traces import Traces
 
 
@@ -84,6 +85,14 @@ class Study:
     def outcome(self) -> Outcome:
         """Whether the study is complete, or why it stopped."""
         return self.shown_to([])
+
+    @cached_property
+    def _replayed(self) -> "tuple[Outcome, Timeline]":
+        """How it ended, and who did what when."""
+        from ashtune.reports.timeline import Timeline
+
+        timeline = Timeline(self.loaded.ladder)
+        return self.shown_to([timeline]), timeline
 
     def shown_to(self, folds: "Sequence[Fold]") -> Outcome:
         """Let folds see all that happened, as the loop showed it: every event, then the orders that followed.
@@ -222,7 +231,8 @@ class Study:
         """Print what was found and where the time went: to stdout, or another stream."""
         from ashtune.reports.text import show
 
-        show(summary(self.loaded.tally, self.about, self.outcome), sys.stdout if stream is None else stream)
+        outcome, timeline = self._replayed
+        show(summary(self.loaded.tally, self.about, outcome, timeline), sys.stdout if stream is None else stream)
 
     def report_html(self, file: str | Path) -> None:
         """Write the report as one page that needs nothing else: figures, tables and what they say.
@@ -251,7 +261,7 @@ class Study:
 
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""
-        return report_data(self.loaded.tally, self.about, self.outcome)
+        return report_data(self.loaded.tally, self.about, *self._replayed)
 
     def profile(self) -> "Profile":
         """Return where the training time went by function, all workers merged, if the study was profiled.

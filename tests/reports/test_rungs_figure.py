@@ -15,7 +15,9 @@ def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:
     for kind, what in study:
         (timeline.saw if kind == "event" else timeline.gave)(what)  # type: ignore[operator]
     figure, shares = rungs_figure(timeline), time_shares(timeline)
-    assert [bar.name for bar in figure.data] == ["training", "letting go and saving", "waiting for the driver"]
-    assert [sum(bar.y) for bar in figure.data] == pytest.approx([shares.training, shares.saving, shares.driver])
+    names = ["training", "training that failed", "letting go and saving", "waiting for the driver"]
+    assert [bar.name for bar in figure.data] == names
+    seconds = [shares.training, shares.failed, shares.saving, shares.driver]
+    assert [sum(bar.y) for bar in figure.data] == pytest.approx(seconds)
     assert list(figure.data[0].x) == ["1", "3", "9", "27"]
     assert min(figure.data[0].y) > 0

@@ -124,11 +124,19 @@ def test_a_worker_does_one_thing_after_another_and_its_stay_is_parted_without_a_
         np.testing.assert_allclose(ends_before[-1] + work.tail[lane], work.left[lane], atol=1e-9)
     shares = time_shares(timeline)
     assert shares.presence == pytest.approx((work.left - work.joined).sum(), abs=1e-8)
-    parts = (shares.training, shares.saving, shares.compiling, shares.driver, shares.barrier, shares.tail)
+    parts = (
+        shares.training,
+        shares.failed,
+        shares.saving,
+        shares.compiling,
+        shares.driver,
+        shares.barrier,
+        shares.tail,
+    )
     if shares.presence > 0:
         assert sum(map(shares.share, parts)) == pytest.approx(1, abs=1e-9)
     assert sum(worker.presence for worker in worker_times(timeline)) == pytest.approx(shares.presence, abs=1e-8)
-    assert sum(worker.training for worker in worker_times(timeline)) == pytest.approx(shares.training, abs=1e-8)
+    assert sum(worker.training for worker in worker_times(timeline)) == pytest.approx(shares.trained, abs=1e-8)
 
 
 @settings(max_examples=150)
@@ -138,7 +146,7 @@ def test_a_single_workers_rungs_barrier_tail_and_absence_are_the_wall_time(
 ) -> None:
     timeline = timeline_of(cut(study, share, with_orders=with_orders), study.ladder)
     shares = time_shares(timeline)
-    rungs = sum(rung.training + rung.saving + rung.driver for rung in rung_times(timeline))
+    rungs = sum(rung.trained + rung.saving + rung.driver for rung in rung_times(timeline))
     assert rungs + shares.barrier + shares.tail + shares.absence == pytest.approx(shares.wall, abs=1e-8)
     if with_orders:
         assert shares.barrier <= STAMP  # there is nobody to wait for
@@ -152,6 +160,7 @@ def test_with_orders_every_second_is_that_of_a_recount(study: MadeUpStudy, share
     recount = Recount(steps)
     jobs = max(1, len(steps))
     assert shares.training == pytest.approx(recount.training, abs=STAMP * jobs)
+    assert shares.failed == pytest.approx(recount.failed, abs=STAMP * jobs)
     assert shares.saving == pytest.approx(recount.saving, abs=STAMP * jobs)
     assert shares.barrier == pytest.approx(recount.barrier, abs=STAMP * jobs)
     assert shares.tail == pytest.approx(recount.tail, abs=STAMP * jobs)
@@ -162,7 +171,7 @@ class Recount:
     """What the pretending workers did: they hear an order at once, and are idle between work and order."""
 
     def __init__(self, steps: list[Event | Order]) -> None:
-        self.training = self.saving = self.barrier = self.tail = self.paused_unseen = 0.0
+        self.training = self.failed = self.saving = self.barrier = self.tail = self.paused_unseen = 0.0
         self.busy_since: dict[WorkerId, float] = {}  # of those that train or save
         self.idle_since: dict[WorkerId, float] = {}
         self.owed: dict[WorkerId, Train] = {}  # jobs that begin once the worker has saved
@@ -191,7 +200,7 @@ class Recount:
                 self.busy_since[worker] = self.now
                 self.idle_since.pop(worker)
             case JobFinished(worker=worker) | JobFailed(worker=worker) | TrialWithdrawn(worker=worker):
-                self.training += self.now - self.busy_since.pop(worker)
+                self.trained(self.now - self.busy_since.pop(worker), in_vain=not isinstance(step, JobFinished))
                 self.idle_since[worker] = self.now
             case JobPaused(worker=worker, seconds=seconds):  # these say less than the time since their order
                 assume(worker not in self.is_saving)  # no worker breaks off a job that it has not begun
@@ -207,21 +216,57 @@ class Recount:
                 else:
                     self.idle_since[worker] = self.now
             case WorkerLost(worker=worker):
-                self.leave(worker)
+                self.leave(worker, is_lost=True)
             case _:
                 pass
 
-    def leave(self, worker: WorkerId) -> None:
+    def trained(self, seconds: float, *, in_vain: bool) -> None:
+        if in_vain:
+            self.failed += seconds
+        else:
+            self.training += seconds
+
+    def leave(self, worker: WorkerId, *, is_lost: bool = False) -> None:
         self.tail += self.now - self.idle_since.pop(worker, self.now)
         spent = self.now - self.busy_since.pop(worker, self.now)
         self.saving += spent * (worker in self.is_saving)
-        self.training += spent * (worker not in self.is_saving)
+        self.trained(spent * (worker not in self.is_saving), in_vain=is_lost)
         self.is_saving.discard(worker)
         self.owed.pop(worker, None)
 
     def all_leave(self) -> None:
         for worker in [*self.idle_since, *self.busy_since]:
             self.leave(worker)
+
+
+@settings(max_examples=100)
+@given(
+    workers=st.integers(1, 5), trials=st.integers(1, 40), seed=st.integers(0, 1000), trouble=st.sampled_from([0.1, 0.6])
+)
+def test_whatever_fails_every_second_of_every_place_is_counted_once(
+    workers: int, trials: int, seed: int, trouble: float
+) -> None:
+    study = MadeUpStudy(LADDER, trials, workers, seed=seed, trouble=trouble)
+    steps = [what for _, what in study]
+    assume(sum(isinstance(step, WorkerJoined) for step in steps) >= workers)
+    shares = time_shares(timeline_of(steps))
+    parts = (
+        shares.training,
+        shares.failed,
+        shares.saving,
+        shares.compiling,
+        shares.driver,
+        shares.barrier,
+        shares.tail,
+    )
+    late = workers - shares.places  # places that nobody ever took are unknown
+    assert math.fsum(parts) + shares.absence + late * shares.wall == pytest.approx(workers * shares.wall, abs=1e-6)
+    lost = {step.worker for step in steps if isinstance(step, WorkerLost)}
+    failed = [step for step in steps if isinstance(step, JobFailed | TrialWithdrawn)]
+    if not lost:
+        assert shares.failed == pytest.approx(sum(step.seconds for step in failed), abs=STAMP * len(steps))
+        finished = sum(step.seconds for step in steps if isinstance(step, JobFinished | JobPaused))
+        assert shares.training == pytest.approx(finished, abs=STAMP * len(steps))
 
 
 @settings(max_examples=100)
@@ -234,6 +279,7 @@ def test_without_orders_work_is_the_same_and_the_barrier_the_most_that_it_can_be
     assert not known.guessed
     if not any(isinstance(step, WorkerLost | JobPaused) for step in steps):
         assert other.training == pytest.approx(one.training, abs=STAMP * len(steps))
+        assert other.failed == pytest.approx(one.failed, abs=STAMP * len(steps))
         assert other.saving == pytest.approx(one.saving, abs=STAMP * len(steps))
         assert other.barrier >= one.barrier - STAMP * len(steps)
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
@@ -389,7 +435,8 @@ def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs()
     assert work.place.tolist() == [0, 0, 0]
     shares = time_shares(timeline)
     assert (shares.absence, shares.tail, shares.wall) == (4.0, 0.0, 11.5)
-    assert sum(rung.training for rung in rung_times(timeline)) + shares.absence == shares.wall
+    assert (shares.training, shares.failed) == (5.5, 2.0)
+    assert sum(rung.trained for rung in rung_times(timeline)) + shares.absence == shares.wall
     pauseless = work.without_pauses()
     assert pauseless.joined.tolist() == [1.0, 4.0, 8.5]
     assert pauseless.end[-1] == timeline.wall_seconds
@@ -487,15 +534,18 @@ def test_the_utilisation_figure_stacks_up_to_everyone_who_is_there() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.2, stop_after=30)
     timeline = timeline_of(what for _, what in study)
     figure = utilisation_figure(timeline)
-    assert [trace.name for trace in figure.data][:2] == ["training", "letting go and saving"]
+    assert [trace.name for trace in figure.data][:3] == [
+        "training",
+        "training that failed",
+        "letting go and saving",
+    ]
     sums = np.sum([trace.y for trace in figure.data], axis=0)
     assert sums == pytest.approx(np.where(sums > 0.5, 1.0, 0.0), abs=1e-6)
     trained = timeline.work().without_pauses()
     weights = seconds_within(trained.joined, trained.left, np.linspace(0.1, timeline.wall_seconds, len(sums) + 1))
     whole = time_shares(timeline)
-    assert (np.array(figure.data[0].y) * weights).sum() / weights.sum() == pytest.approx(
-        whole.share(whole.training), abs=1e-6
-    )
+    for trace, seconds in zip(figure.data, (whole.training, whole.failed), strict=False):
+        assert (np.array(trace.y) * weights).sum() / weights.sum() == pytest.approx(whole.share(seconds), abs=1e-6)
 
 
 def test_kinds_and_endings_are_told_apart_in_the_rows() -> None:

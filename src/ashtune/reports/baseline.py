@@ -85,7 +85,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     """
     shares, best = time_shares(timeline), tally.best
     costs = [
-        RungCost(times.resource, rung.trained, rung.epochs, times.training + times.saving + times.driver)
+        RungCost(times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver)
         for times, rung in zip(rung_times(timeline), tally.rungs, strict=True)
     ]
     return Run(

@@ -28,6 +28,7 @@ from ashtune.reports.summary import Outcome
 from ashtune.reports.tally import Tally
 from ashtune.reports.timeline import Timeline
 from ashtune.reports.timeline_figure import timeline_figure
+from ashtune.reports.timeline_times import rung_times, time_shares
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
 from ashtune.reports.trials import Trials
 from ashtune.reports.utilisation import utilisation_figure
@@ -108,13 +109,14 @@ def _cards(made_of: Material) -> html.Block:
     tally, unit = made_of.folds.tally, made_of.about.unit
     best, goal = tally.best, made_of.settings.goal
     full = tally.tried * tally.ladder.rungs[-1]
+    shares = time_shares(made_of.folds.timeline)
     named = {
         f"best {goal.metric}": number_text(best.metrics.get(goal.metric), 5) if best else "none",
         "trials": f"{tally.tried:,}",
         f"{unit}s trained": f"{tally.epochs:,}",
         f"fewer {unit}s than training all to the top": f"{full / tally.epochs:.1f} x" if tally.epochs else "-",
         "wall time": seconds_text(tally.wall_seconds),
-        "workers' time spent training": share_text(tally.utilisation) if tally.utilisation is not None else "-",
+        "workers' time spent training": share_text(shares.utilisation) if shares.presence > 0 else "-",
     }
     return html.cards(named)
 
@@ -166,12 +168,13 @@ def _progress(made_of: Material) -> list[html.Block]:
 def _rungs(made_of: Material) -> list[html.Block]:
     tally, about = made_of.folds.tally, made_of.about
     trials = tally.session.trials if tally.session else None
-    records = rung_records(tally, list(about.expected(trials)) if trials else None)
+    timeline = made_of.folds.timeline
+    records = rung_records(tally, list(about.expected(trials)) if trials else None, rung_times(timeline))
     return [
-        html.words(f"{time_line(tally, unit=about.unit)}."),
-        html.figures(rungs=rungs_figure(made_of.folds.timeline, unit=about.unit)),
+        html.words(f"{time_line(tally, time_shares(timeline), unit=about.unit)}."),
+        html.figures(rungs=rungs_figure(timeline, unit=about.unit)),
         html.table(rung_table(records, unit=about.unit)),
-        html.table(rung_times_table(made_of.folds.timeline, unit=about.unit)),
+        html.table(rung_times_table(timeline, unit=about.unit)),
     ]
 
 

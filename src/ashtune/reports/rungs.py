@@ -7,6 +7,8 @@ import msgspec
 
 from ashtune.reports.figures import plural, seconds_text, share_text
 from ashtune.reports.tally import Tally
+from ashtune.reports.timeline_times import RungTimes, TimeShares
+from ashtune.reports.timeline_view import in_vain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,14 +33,19 @@ class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
 
-def rung_records(tally: Tally, expected: Sequence[int] | None = None) -> list[RungRecord]:
+def rung_records(
+    tally: Tally, expected: Sequence[int] | None = None, times: "Sequence[RungTimes] | None" = None
+) -> list[RungRecord]:
     """Return a record for each rung, the lowest first.
 
     Args:
         tally: The study.
         expected: How many trials should be trained to each rung: ``scheduler.expected(trials)``.
+        times: The workers' time by rung, which knows what was lost with a worker too; by default what results and
+            failures say that they took.
     """
-    total = tally.training_seconds
+    trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
+    total = sum(trained)
     return [
         RungRecord(
             rung=number,
@@ -49,10 +56,10 @@ def rung_records(tally: Tally, expected: Sequence[int] | None = None) -> list[Ru
             failed=rung.failed,
             withdrawn=rung.withdrawn,
             epochs=rung.epochs,
-            seconds=rung.seconds,
-            share=rung.seconds / total if total > 0 else 0.0,
+            seconds=seconds,
+            share=seconds / total if total > 0 else 0.0,
         )
-        for number, rung in enumerate(tally.rungs)
+        for number, (rung, seconds) in enumerate(zip(tally.rungs, trained, strict=True))
     ]
 
 
@@ -85,13 +92,14 @@ def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table"
     return table
 
 
-def time_line(tally: Tally, *, unit: str = "epoch") -> str:
-    """Say where the time went, on one line."""
+def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str = "epoch") -> str:
+    """Say where the time went, on one line; how busy the workers were only where ``shares`` tells it."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
-    if tally.utilisation is not None:
-        parts.append(f"workers trained {share_text(tally.utilisation)} of the time they were there")
-    if tally.saving_seconds >= 0.005:
-        parts.append(f"saving took {seconds_text(tally.saving_seconds)}")
+    if shares is not None and shares.presence > 0:
+        parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{in_vain(shares)}")
+    saving = tally.saving_seconds if shares is None else shares.saving
+    if saving >= 0.005:
+        parts.append(f"saving took {seconds_text(saving)}")
     if tally.compile_seconds:
         parts.append(f"compiling took {seconds_text(tally.compile_seconds)}")
     return "; ".join(parts)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rungs_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
-    """Return a bar for each rung, stacked of training, saving and waiting for the driver.
+    """Return a bar for each rung, stacked of training, what of it failed, saving and waiting for the driver.
 
     Args:
         timeline: The fold.
@@ -21,7 +21,9 @@ def rungs_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
     """
     records = rung_times(timeline)
     figure = blank(x=f"trained to {unit}", y="seconds of all workers", barmode="stack")
-    for state in ("training", "saving", "driver"):
+    for state in ("training", "failed", "saving", "driver"):
+        if state == "failed" and not any(record.failed for record in records):
+            continue
         figure.add_trace(
             go().Bar(
                 x=[f"{record.resource:,}" for record in records],

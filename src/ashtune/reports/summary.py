@@ -3,7 +3,7 @@
 It is in plain ASCII but for what comes from the user, and the same with colours and without.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +14,8 @@ from ashtune.reports.figures import number_text, plural, value_text
 from ashtune.reports.reasons import Reasons
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.tally import Tally
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_times import RungTimes, TimeShares, rung_times, time_shares
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -39,24 +41,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
 
-def summary(tally: Tally, about: About, outcome: Outcome) -> "Group":
+def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | None = None) -> "Group":
     """Return the summary of a study as something rich can draw.
 
     Args:
         tally: The study's counts.
         about: The study.
         outcome: How it ended.
+        timeline: Of the same study, with its orders: it knows how busy the workers were.
     """
     from rich.console import Group
     from rich.padding import Padding
 
     expected = _expected(tally, about)
-    table = rung_table(rung_records(tally, expected), unit=about.unit)
+    shares, times = _times(timeline)
+    table = rung_table(rung_records(tally, expected, times), unit=about.unit)
     parts: list[RenderableType] = [*_head(tally, about, outcome), *_best(tally, about)]
     parts += [
         _line("time by rung", HEADING),
         Padding(table, (0, 0, 0, len(INDENT))),
-        _line(time_line(tally, unit=about.unit)),
+        _line(time_line(tally, shares, unit=about.unit)),
     ]
     parts.append(_line(""))
     for reasons, what, style in (
@@ -75,9 +79,10 @@ def summary(tally: Tally, about: About, outcome: Outcome) -> "Group":
     return Group(*parts)
 
 
-def report_data(tally: Tally, about: About, outcome: Outcome) -> dict[str, Any]:
+def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | None = None) -> dict[str, Any]:
     """Return what the summary says as a dict that JSON can hold."""
     expected = _expected(tally, about)
+    shares, times = _times(timeline)
     return {
         "name": about.name,
         "scheduler": about.scheduler,
@@ -89,7 +94,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome) -> dict[str, Any]:
         "stopped": outcome.stopped or None,
         "best": _best_data(tally.best, about),
         "best_at_any_rung": _best_data(tally.best_at_any_rung, about),
-        "rungs": msgspec.to_builtins(rung_records(tally, expected)),
+        "rungs": msgspec.to_builtins(rung_records(tally, expected, times)),
         "trials": {
             "allowed": tally.session.trials if tally.session else None,
             "started": tally.started,
@@ -103,17 +108,22 @@ def report_data(tally: Tally, about: About, outcome: Outcome) -> dict[str, Any]:
         "epochs": tally.epochs,
         "sessions": tally.sessions,
         "wall_seconds": tally.wall_seconds,
-        "training_seconds": tally.training_seconds,
-        "saving_seconds": tally.saving_seconds,
+        "training_seconds": tally.training_seconds if shares is None else shares.trained,
+        "failed_seconds": None if shares is None else shares.failed,
+        "saving_seconds": tally.saving_seconds if shares is None else shares.saving,
         "compile_seconds": tally.compile_seconds,
         "worker_seconds": tally.presence,
-        "utilisation": tally.utilisation,
+        "utilisation": shares.utilisation if shares is not None and shares.presence > 0 else None,
         "checkpoint_bytes": about.checkpoint_bytes(),
         "failures": _reasons_data(tally.failures),
         "withdrawals": _reasons_data(tally.withdrawals),
         "lost_workers": _reasons_data(tally.lost_workers),
         "notes": list(tally.notes()),
     }
+
+
+def _times(timeline: Timeline | None) -> tuple[TimeShares | None, Sequence[RungTimes] | None]:
+    return (None, None) if timeline is None else (time_shares(timeline), rung_times(timeline))
 
 
 def _expected(tally: Tally, about: About) -> list[int] | None:

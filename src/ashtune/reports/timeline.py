@@ -2,8 +2,8 @@
 
 A worker's stay is parted without a rest into training, saving (letting go of a trial and saving it), compiling
 programs (or waiting for another worker that does), waiting for the driver (an order was there, or came at
-once, and had yet to reach the worker), waiting at a barrier (the study had nothing for this worker, and later
-had) and the idle tail (it had nothing more).
+once, and had yet to reach the worker), waiting for other trials (the study had nothing for this worker, and
+later had: here the barrier, whatever the scheduler) and the idle tail (it had nothing more).
 
 Rule 1: O(log n) an event, and about 50 bytes a job.
 Rule 2: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
+IN_VAIN = (FAILED, WITHDRAWN, LOST)
+"""Endings of jobs that came to nothing: what they took is told apart from training."""
 NO_TRIAL = TrialId(-1)
 """Whose row it is where a worker compiled a program."""
 

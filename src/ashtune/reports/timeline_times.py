@@ -6,7 +6,7 @@ import msgspec
 
 from ashtune.jobs import WorkerId
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import COMPILING, CUT_OFF, LOST, SAVING, TRAINING, Work
+from ashtune.reports.timeline_rows import COMPILING, CUT_OFF, IN_VAIN, LOST, SAVING, TRAINING, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by what they did; together they are ``presence``.
 
+    ``failed`` is what jobs took that came to nothing: that failed, were withdrawn or lost with their worker.
     ``absence`` is not part of it: how long places stood empty, as at the start. ``wall`` is how long
     the study ran, all its sessions together. ``places`` is how many workers there were at a time: one that
     comes after a lost one, or in a later session, takes its place. ``guessed``: waits that may have been for the driver
@@ -25,6 +26,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     training: float
+    failed: float
     saving: float
     compiling: float
     driver: float
@@ -39,7 +41,17 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def presence(self) -> float:
         """Seconds that workers were there, all of them together."""
-        return self.training + self.saving + self.compiling + self.driver + self.barrier + self.tail
+        return self.trained + self.saving + self.compiling + self.driver + self.barrier + self.tail
+
+    @property
+    def trained(self) -> float:
+        """Seconds that workers trained, whatever came of it."""
+        return self.training + self.failed
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the workers' presence in which they trained, whatever came of it."""
+        return self.share(self.trained)
 
     def share(self, seconds: float) -> float:
         """Return a share of the presence; 0 if there is none."""
@@ -49,15 +61,22 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
-    ``driver`` are the waits before these jobs and before saving what they had trained. Over all rungs,
+    ``failed`` is what those took that came to nothing, beside ``training``. ``driver`` are the waits before these
+    jobs and before saving what they had trained. Over all rungs,
     with compiling, the barrier, the tail and the absence, they are a single worker's wall time.
     """
 
     rung: int
     resource: int
     training: float
+    failed: float
     saving: float
     driver: float
+
+    @property
+    def trained(self) -> float:
+        """Seconds trained, whatever came of it."""
+        return self.training + self.failed
 
 
 class WorkerTimes(msgspec.Struct, frozen=True):
@@ -80,8 +99,10 @@ class Latency(msgspec.Struct, frozen=True):
 def time_shares(timeline: Timeline) -> TimeShares:
     """Return where the workers' time went."""
     work = timeline.work()
+    training, failed = training_rows(work)
     return TimeShares(
-        training=float(work.seconds[work.kind == TRAINING].sum()),
+        training=float(work.seconds[training].sum()),
+        failed=float(work.seconds[failed].sum()),
         saving=float(work.seconds[work.kind == SAVING].sum()),
         compiling=float(work.seconds[work.kind == COMPILING].sum()),
         driver=float(work.driver.sum()),
@@ -105,10 +126,10 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
     def by_rung(seconds: "Floats") -> list[float]:
         return [float(x) for x in np.bincount(work.rung, weights=seconds, minlength=len(rungs))]
 
-    training = by_rung(work.seconds * (work.kind == TRAINING))
+    training, failed = (by_rung(work.seconds * chosen) for chosen in training_rows(work))
     saving = by_rung(work.seconds * (work.kind == SAVING))
     driver = by_rung(work.driver)
-    return [RungTimes(k, rung, training[k], saving[k], driver[k]) for k, rung in enumerate(rungs)]
+    return [RungTimes(k, rung, training[k], failed[k], saving[k], driver[k]) for k, rung in enumerate(rungs)]
 
 
 def worker_times(timeline: Timeline) -> list[WorkerTimes]:
@@ -151,6 +172,14 @@ def _waits(work: Work) -> "Floats":
     waits = work.driver + np.where(saved, work.driver[before], 0.0)
     found: Floats = waits[follows & is_known & (work.barrier == 0)]
     return found
+
+
+def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
+    """Return which rows are training that came to something, and which is training in vain."""
+    import numpy as np
+
+    trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)
+    return trains & ~is_in_vain, trains & is_in_vain
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":

@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING
 
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import decision_latency, rung_times, time_shares, worker_times
+from ashtune.reports.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 STATES = {
     "training": "training",
+    "failed": "training that failed",
     "saving": "letting go and saving",
     "compiling": "compiling programs",
     "driver": "waiting for the driver",
-    "barrier": "waiting at a barrier",
+    "barrier": "waiting for other trials",
     "tail": "idle tail",
 }
 
@@ -28,22 +29,24 @@ def time_shares_table(timeline: Timeline) -> "Table":
     table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
     for name, words in STATES.items():
         seconds = getattr(shares, name)
-        if name == "compiling" and not seconds:
-            continue  # of no concern where nothing is compiled
+        if name in ("compiling", "failed") and not seconds:
+            continue  # of no concern where nothing is compiled, or fails
         table.add_row(words, _short_text(seconds), share_text(shares.share(seconds)))
     return table
 
 
 def rung_times_table(timeline: Timeline, *, unit: str = "epoch") -> "Table":
-    """Return the workers' time by rung: training, saving and waiting for the driver."""
+    """Return the workers' time by rung: training, what of it failed, saving and waiting for the driver."""
     records = rung_times(timeline)
+    columns = {"training": "training", "that failed": "failed", "saving": "saving", "waiting for the driver": "driver"}
+    if not any(record.failed for record in records):
+        del columns["that failed"]
     table = _table()
     table.add_column(f"to {unit}", "in all", justify="right")
-    for title, name in (("training", "training"), ("saving", "saving"), ("waiting for the driver", "driver")):
+    for title, name in columns.items():
         table.add_column(title, _short_text(sum(getattr(r, name) for r in records)), justify="right")
     for record in records:
-        seconds = (record.training, record.saving, record.driver)
-        table.add_row(f"{record.resource:,}", *map(_short_text, seconds))
+        table.add_row(f"{record.resource:,}", *(_short_text(getattr(record, name)) for name in columns.values()))
     return table
 
 
@@ -53,8 +56,8 @@ def time_findings(timeline: Timeline) -> list[str]:
     if shares.presence <= 0:
         return ["no worker was there for any time"]
     found = [
-        f"workers trained {share_text(shares.share(shares.training))} of the {seconds_text(shares.presence)} that "
-        f"they were there; the study ran for {seconds_text(shares.wall)}"
+        f"workers trained {share_text(shares.utilisation)} of the {seconds_text(shares.presence)} that "
+        f"they were there{in_vain(shares)}; the study ran for {seconds_text(shares.wall)}"
     ]
     busy = [worker for worker in worker_times(timeline) if worker.presence > 0]
     if len(busy) > 1:
@@ -72,9 +75,15 @@ def time_findings(timeline: Timeline) -> list[str]:
         found.append(f"places stood empty for {seconds_text(shares.absence)}, as until workers had started")
     if shares.guessed:
         found.append(
-            f"the study's orders are not known: for {plural(shares.guessed, 'wait')} the barrier is the most it can be"
+            f"the study's orders are not known: {plural(shares.guessed, 'wait')} may have been for the driver, though "
+            "all of it counts as waiting for other trials"
         )
     return found
+
+
+def in_vain(shares: TimeShares) -> str:
+    """Say how much of the workers' presence went into jobs that failed, in brackets; nothing where none did."""
+    return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
 def running_time(unit: str, sessions: int) -> str:

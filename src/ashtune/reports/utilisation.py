@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank
 from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import COMPILING, SAVING, TRAINING, Work
-from ashtune.reports.timeline_times import seconds_within
+from ashtune.reports.timeline_rows import COMPILING, SAVING, Work
+from ashtune.reports.timeline_times import seconds_within, training_rows
 from ashtune.reports.timeline_view import STATES, running_time, unit_of_time
 
 if TYPE_CHECKING:
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 STRETCHES = 160
+FAILED_TRAINING = "#7a2e3a"
+"""Darker than any colour of a wait."""
 COLORS = {
-    "training": BLUE, "saving": GREEN, "compiling": PURPLE, "driver": ORANGE, "barrier": RED, "tail": GREY,
+    "training": BLUE, "failed": FAILED_TRAINING, "saving": GREEN, "compiling": PURPLE, "driver": ORANGE,
+    "barrier": RED, "tail": GREY,
 }  # fmt: skip
 
 
@@ -36,7 +39,7 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
     edges = np.linspace(first, now, STRETCHES + 1)
     presence = seconds_within(work.joined, work.left, edges)
     for name, (begin, end) in _states(work).items():
-        if name == "compiling" and not len(begin):
+        if name in ("compiling", "failed") and not len(begin):
             continue
         seconds = seconds_within(begin, end, edges)
         share = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0)
@@ -54,9 +57,12 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
 def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
     """Return when each stretch of each state began and ended."""
     ordered = work.begin - work.driver
-    kinds = {"training": TRAINING, "saving": SAVING, "compiling": COMPILING}
+    training, failed = training_rows(work)
+    kinds = {
+        "training": training, "failed": failed, "saving": work.kind == SAVING, "compiling": work.kind == COMPILING,
+    }  # fmt: skip
     return {
-        **{name: (work.begin[work.kind == kind], work.end[work.kind == kind]) for name, kind in kinds.items()},
+        **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},
         "driver": (ordered, work.begin),
         "barrier": (ordered - work.barrier, ordered),
         "tail": (work.left - work.tail, work.left),
