@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
+from ashtune.events import ProgramCompiled
+from ashtune.jobs import WorkerId
 from ashtune.ladder import Ladder
 from ashtune.reports.plan import plan, plan_view
-from ashtune.reports.rungs import rung_records, rung_table
+from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.tally import Tally
 from ashtune.reports.text import as_text
 from ashtune.schedulers.full import FullTraining
@@ -81,3 +83,11 @@ def test_a_plan_never_costs_more_than_all_to_the_top(trials: int, top: int, fact
     ladder = Ladder(1, top, factor)
     planned = plan("ash", ladder, trials, ladder.expected(trials))
     assert trials <= planned.epochs <= planned.epochs_to_the_top
+
+
+def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:
+    tally = Tally(Ladder(1, 4), ACCURACY)
+    assert "lane" not in time_line(tally)
+    for lanes in (8, 1, 8):
+        tally.saw(ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8}))
+    assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(tally)

@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,9 +16,10 @@ from houses import House, settings
 from ashtune.errors import JournalError, StudyError
 from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
 from ashtune.jobs import TrialId, WorkerId
+from ashtune.search.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
-from ashtune.study.journal import FORMAT, Journal, differences, read_events, read_settings
+from ashtune.study.journal import FORMAT, Journal, Settings, differences, read_events, read_settings
 from ashtune.study.lock import StudyLock
 
 STARTED: list[Event] = [
@@ -159,6 +161,26 @@ def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
 def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"width": [16, 32, 65]}, "space.width.choices = [16, 32, 64] and not [16, 32, 65]"),
+        ({"rate": (1e-4, 0.5)}, "space.rate.upper = 1.0 and not 0.5"),
+        ({"kind": ["a"]}, "space.names = ['rate', 'width'] and not ['rate', 'width', 'kind']"),
+        ({"width": (1, 64)}, "space.width.type = 'categorical' and not 'uniform_int'"),
+    ],
+)
+def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(
+    change: dict[str, Any], said: str
+) -> None:
+    def of(space: dict[str, Any]) -> Settings:
+        record = msgspec.json.decode(msgspec.json.encode(Space.parse(space).to_record()))
+        return msgspec.structs.replace(settings(), space=record)
+
+    space = {"rate": (1e-4, 1.0), "width": [16, 32, 64]}
+    assert differences(of(space), of({**space, **change}))[0] == said
 
 
 def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(

@@ -101,5 +101,6 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str = "
     if saving >= 0.005:
         parts.append(f"saving took {seconds_text(saving)}")
     if tally.compile_seconds:
-        parts.append(f"compiling took {seconds_text(tally.compile_seconds)}")
+        of = [f"{plural(lanes, 'lane')} ({count:,} x)" for lanes, count in sorted(tally.programs.items())]
+        parts.append(f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}")
     return "; ".join(parts)

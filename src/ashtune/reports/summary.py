@@ -112,6 +112,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
         "failed_seconds": None if shares is None else shares.failed,
         "saving_seconds": tally.saving_seconds if shares is None else shares.saving,
         "compile_seconds": tally.compile_seconds,
+        "programs_by_lanes": {str(lanes): count for lanes, count in sorted(tally.programs.items())},
         "worker_seconds": tally.presence,
         "utilisation": shares.utilisation if shares is not None and shares.presence > 0 else None,
         "checkpoint_bytes": about.checkpoint_bytes(),

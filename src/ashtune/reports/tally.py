@@ -7,6 +7,7 @@ Only what is under way (what runs where, and promotions whose result is still ou
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
@@ -61,6 +62,8 @@ class Tally:
         self.broken_off = 0
         self.saving_seconds = 0.0
         self.compile_seconds = 0.0
+        self.programs: Counter[int] = Counter()
+        """Programs compiled (fused studies), by their number of lanes."""
         self.saves = 0
         self.retrained = 0
         """Promoted trials that had to train again from the start, as nothing of them was saved."""
@@ -94,8 +97,9 @@ class Tally:
                 self._lose(event)
             case StopRequested(reason=reason):
                 self.stopping = self.stopping or reason
-            case ProgramCompiled(seconds=seconds):
+            case ProgramCompiled(seconds=seconds, lanes=lanes):
                 self.compile_seconds += seconds
+                self.programs[lanes] += 1
             case PlacesChanged():
                 pass
             case SessionStarted():

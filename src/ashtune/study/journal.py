@@ -96,10 +96,43 @@ def differences(there: Settings, here: Settings) -> list[str]:
     """Return in words where two studies differ, names and dates aside; nothing if they are the same."""
     same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # tuples read back as the file has them
     return [
-        f"{field} = {_short(getattr(there, field))} and not {_short(getattr(same, field))}"
+        _difference(field, getattr(there, field), getattr(same, field))
         for field in Settings.__struct_fields__
         if field not in ("format", "ashtune", "created", "name") and getattr(there, field) != getattr(same, field)
     ]
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    """Name where two values differ, as far inside of them as they are too long to be shown whole."""
+    is_long = max(len(repr(there)), len(repr(here))) > MOST_SHOWN
+    both = _parts(there), _parts(here)
+    if is_long and both[0] and both[1]:
+        for part in [*both[0], *(part for part in both[1] if part not in both[0])]:
+            one, other = (parts.get(part, _NOTHING) for parts in both)
+            if one != other:
+                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one, other)
+    return f"{name} = {_short(there)} and not {_short(here)}"
+
+
+def _parts(value: object) -> dict[str, Any]:
+    """Return what a value of a record is made of, by name: of a list by the names in it, else by place."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list | tuple):
+        return {}
+    return {
+        str(part["name"] if isinstance(part, dict) and "name" in part else at): part for at, part in enumerate(value)
+    }
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_NOTHING = _Nothing()
+_WRAPPERS = ("space", "hyperparameters")
+"""Names in the record of a space that say nothing to its user."""
 
 
 def _short(value: object) -> str:
