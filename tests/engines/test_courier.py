@@ -1,13 +1,15 @@
 """Files of a study arrive as they left, and nowhere else."""
 
+import os
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_disk import SimulatedDisk
 
-from ashtune.engines import courier as couriers
-from ashtune.engines.courier import PIECE_BYTES, Courier
+from ashtune.engines.courier import FROM_THE_DRIVER, PIECE_BYTES, Courier, ParcelError
 from ashtune.engines.letters import Parcel
 from ashtune.errors import StudyError
 
@@ -22,8 +24,9 @@ def both(tmp_path: Path) -> tuple[Path, Path]:
 
 def carry(here: Path, there: Path, path: str) -> int:
     parcels = list(Courier(here).parcels(path))
+    receiver = Courier(there)
     for parcel in parcels:
-        Courier(there).take(parcel)
+        receiver.take(parcel)
     return len(parcels)
 
 
@@ -66,53 +69,138 @@ def test_what_is_not_there_is_not_sent(tmp_path: Path) -> None:
 
 def test_a_file_that_arrived_in_part_is_not_there_under_its_name(both: tuple[Path, Path]) -> None:
     _, there = both
-    Courier(there).take(Parcel("checkpoints/3.8", b"half"))
+    Courier(there).take(Parcel("checkpoints/3.8", b"half", is_first=True))
     assert not (there / "checkpoints" / "3.8").exists()
 
 
 def test_a_second_attempt_does_not_continue_the_half_of_the_first(both: tuple[Path, Path]) -> None:
     here, there = both
-    (here / "weights").write_bytes(b"whole")
-    Courier(there).take(Parcel("weights", b"half of an earlier attempt", is_first=True))
-    carry(here, there, "weights")
-    assert (there / "weights").read_bytes() == b"whole"
+    (here / "checkpoints").mkdir()
+    (here / "checkpoints" / "3.8").write_bytes(b"whole")
+    Courier(there).take(Parcel("checkpoints/3.8", b"half of an earlier attempt", is_first=True))
+    carry(here, there, "checkpoints/3.8")
+    assert (there / "checkpoints" / "3.8").read_bytes() == b"whole"
 
 
-@given(parts=st.lists(st.sampled_from(["..", "a", "b"]), min_size=1, max_size=4), is_absolute=st.booleans())
-def test_nothing_is_written_outside(
-    tmp_path_factory: pytest.TempPathFactory, parts: list[str], *, is_absolute: bool
-) -> None:
+def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Path, Path]) -> None:
+    here, there = both
+    folder = here / "checkpoints" / "3.8"
+    folder.mkdir(parents=True)
+    (folder / "epoch-8").write_bytes(b"weights")
+    (folder / "last").symlink_to("epoch-8")
+    (folder / "system").symlink_to("/etc")
+    os.mkfifo(folder / "pipe")
+    carry(here, there, "checkpoints/3.8")
+    arrived = there / "checkpoints" / "3.8"
+    assert sorted(entry.name for entry in arrived.iterdir()) == ["epoch-8", "last", "system"]
+    assert (arrived / "last").readlink() == Path("epoch-8")
+    assert (arrived / "last").read_bytes() == b"weights"
+    assert (arrived / "system").readlink() == Path("/etc")
+
+
+def test_a_checkpoint_that_is_a_link_is_not_sent(both: tuple[Path, Path]) -> None:
+    here, _ = both
+    (here / "checkpoints").mkdir()
+    (here / "secret").write_text("x")
+    (here / "checkpoints" / "3.8").symlink_to("../secret")
+    assert list(Courier(here).parcels("checkpoints/3.8")) == []
+
+
+def test_nothing_is_written_through_a_link_that_arrived_before(both: tuple[Path, Path]) -> None:
+    outside, there = both
+    courier = Courier(there)
+    courier.take(Parcel("checkpoints/3.8", str(outside).encode(), "link", is_first=True, is_link=True))
+    courier.take(Parcel("checkpoints/3.8", b"x", "link/file"))
+    courier.take(Parcel("checkpoints/3.8", b"x", "link", is_last=True))
+    assert list(outside.iterdir()) == []
+    assert courier.why_given_up("checkpoints/3.8")
+    assert list((there / "checkpoints").iterdir()) == []
+
+
+NONSENSE = [
+    Parcel("journal.jsonl", b"x", is_first=True, is_last=True),
+    Parcel("journal.jsonl", b"x", appended=True),
+    Parcel("objective.pickle", b"x", is_first=True, is_last=True),
+    Parcel("driver.lock", b"x", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x", "../3.4", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x", "/etc/passwd", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x", "a//b", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x", "a\0b", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x" * (PIECE_BYTES + 1), is_first=True, is_last=True),
+    Parcel("checkpoints/3.8", b"x"),
+    Parcel("checkpoints/3.8", b"x", is_last=True),
+    Parcel("checkpoints/3.8", b"/etc", is_first=True, is_last=True, is_link=True),
+    Parcel("checkpoints/../journal.jsonl", b"x", is_first=True, is_last=True),
+    Parcel("/checkpoints/3.8", b"x", is_first=True, is_last=True),
+    Parcel("checkpoints/3.8\n", b"x", is_first=True, is_last=True),
+    Parcel("logs/worker-1.log/x", b"x", appended=True),
+    Parcel("", b"x", is_first=True, is_last=True),
+]
+
+
+@pytest.mark.parametrize("parcel", NONSENSE)
+def test_a_piece_that_makes_no_sense_is_refused_in_one_line(both: tuple[Path, Path], parcel: Parcel) -> None:
+    _, there = both
+    with pytest.raises(ParcelError) as refusal:
+        Courier(there).take(parcel)
+    assert "\n" not in str(refusal.value)
+    assert list(there.rglob("*")) == []
+
+
+def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(both: tuple[Path, Path]) -> None:
+    courier = Courier(both[1], FROM_THE_DRIVER)
+    courier.take(Parcel("objective.pickle", b"x", is_first=True, is_last=True))
+    courier.take(Parcel("checkpoints/3.8", b"x", is_first=True, is_last=True))
+    with pytest.raises(ParcelError):
+        courier.take(Parcel("logs/worker-1.log", b"x", appended=True))
+
+
+@given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
+def test_nothing_is_written_outside(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     there = tmp_path_factory.mktemp("there")
-    path = ("/" if is_absolute else "") + "/".join(parts)
-    parcel = Parcel(path, b"x", is_first=True, is_last=True)
-    if is_absolute or ".." in parts:
-        with pytest.raises(StudyError, match="not inside the study"):
+    inside = "/".join(parts)
+    parcel = Parcel("checkpoints/3.8", b"x", inside, is_first=True, is_last=True)
+    if set(parts) <= {"a", "b"}:
+        Courier(there).take(parcel)
+        assert (there / "checkpoints" / "3.8" / inside).read_bytes() == b"x"
+    elif inside:
+        with pytest.raises(ParcelError, match="not inside"):
             Courier(there).take(parcel)
         assert list(there.iterdir()) == []
-    else:
-        Courier(there).take(parcel)
-        assert (there / path).read_bytes() == b"x"
 
 
 def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
     here, there = both
-    log = here / "log"
+    name = "logs/worker-3.log"
+    log = here / name
+    log.parent.mkdir()
     log.write_bytes(b"one ")
-    seen = Courier(here).growth("log", 0)
-    for parcel in Courier(here).grown("log", seen):
+    seen = Courier(here).growth(name, 0)
+    for parcel in Courier(here).grown(name, seen):
         Courier(there).take(parcel)
     log.write_bytes(b"one two")
-    for parcel in Courier(here).grown("log", Courier(here).growth("log", len(seen))):
+    for parcel in Courier(here).grown(name, Courier(here).growth(name, len(seen))):
         Courier(there).take(parcel)
-    assert (there / "log").read_bytes() == b"one two"
-    assert Courier(here).growth("log", 7) == b""
+    assert (there / name).read_bytes() == b"one two"
+    assert Courier(here).growth(name, 7) == b""
     assert Courier(here).growth("no such log", 0) == b""
 
 
-def test_a_full_disk_is_said_in_one_line(both: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_checkpoint_for_which_there_is_no_room_is_given_up_and_the_next_one_arrives() -> None:
+    disk = SimulatedDisk(Random(0), bytes_in_all=10)
+    courier = Courier(Path("/"), disk=disk)
+    courier.take(Parcel("checkpoints/3.8", b"x" * 6, is_first=True))
+    courier.take(Parcel("checkpoints/3.8", b"x" * 6))
+    courier.take(Parcel("checkpoints/3.8", b"x" * 6, is_last=True))
+    assert courier.why_given_up("checkpoints/3.8") == "No space left on device"
+    assert disk.tree() == {"/checkpoints": None}
+    courier.take(Parcel("checkpoints/3.8", b"x" * 6, is_first=True, is_last=True))
+    assert courier.why_given_up("checkpoints/3.8") == ""
+    assert disk.tree()["/checkpoints/3.8"] == b"x" * 6
+    courier.take(Parcel("logs/worker-0.log", b"x" * 6, appended=True))  # a log that is cut ends no study
 
-    monkeypatch.setattr(couriers.Courier, "_append", staticmethod(refuse))
+
+def test_no_room_for_the_training_function_is_said_in_one_line() -> None:
+    courier = Courier(Path("/"), FROM_THE_DRIVER, SimulatedDisk(Random(0), bytes_in_all=1))
     with pytest.raises(StudyError, match="No space left on device; make room"):
-        Courier(both[1]).take(Parcel("weights", b"x", is_first=True, is_last=True))
+        courier.take(Parcel("objective.pickle", b"xx", is_first=True, is_last=True))

@@ -1,15 +1,32 @@
-"""Files of a study on their way between two directories, in pieces."""
+"""Files of a study on their way between two directories, in pieces.
 
-import shutil
+Rule 1: only the files that a study has are taken, and nothing is put outside of it.
+Rule 2: a checkpoint for which there is no room is given up, as any that cannot be written; its trial begins again.
+"""
+
+import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ashtune.engines.letters import Parcel
 from ashtune.errors import StudyError
+from ashtune.study.checkpoints import FOLDER, delete, sync_tree, walk
+from ashtune.study.disk import DISK, Disk, OpenFile
 
 PIECE_BYTES = 1 << 20
 ARRIVING = ".arriving"
+CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
+FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
+FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
+NEEDED = "objective.pickle"
+"""Without it nothing can be trained; all else can be done without."""
+
+
+class ParcelError(StudyError):
+    """A piece of a file arrived that makes no sense."""
 
 
 class Courier:
@@ -17,32 +34,35 @@ class Courier:
 
     Args:
         directory: The study's directory, or what stands for it on this machine.
+        takes: The names of the files that it takes.
+        disk: Where the directory is.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
+        self._directory = str(directory)
+        self._takes = takes
+        self._disk = disk
+        self._coming: set[str] = set()
+        self._given_up: dict[str, str] = {}
 
     def parcels(self, path: str) -> Iterator[Parcel]:
         """Yield the parcels of a file or folder, read as they are asked for; none if it is not there.
 
-        Whoever trains on without it begins the trial anew, as with any checkpoint that is gone.
+        Whoever trains on without it begins the trial anew, as with any checkpoint that is gone or not whole.
         """
         held: Parcel | None = None
-        for inside, data in self._pieces(path):
+        for inside, data, is_link in self._pieces(path):
             if held is not None:
                 yield held
-            held = Parcel(path, data, inside, is_first=held is None)
+            held = Parcel(path, data, inside, is_first=held is None, is_link=is_link)
         if held is not None:
-            yield Parcel(path, held.data, held.inside, held.is_first, is_last=True)
+            yield Parcel(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
 
     def growth(self, path: str, seen: int) -> bytes:
         """Return what a file has gained since it was ``seen`` bytes long; nothing if there is none."""
-        try:
-            with (self._directory / path).open("rb") as file:
-                file.seek(seen)
-                return file.read(PIECE_BYTES)
-        except FileNotFoundError:
-            return b""
+        with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
+            return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
+        return b""
 
     @staticmethod
     def grown(path: str, data: bytes) -> Iterator[Parcel]:
@@ -50,51 +70,101 @@ class Courier:
         yield Parcel(path, data, appended=True)
 
     def take(self, parcel: Parcel) -> None:
-        """Put a piece where it belongs.
+        """Put a piece where it belongs. What the disk refuses is given up: see :meth:`why_given_up`.
 
         Raises:
-            StudyError: If it names a place outside, or the disk refuses.
+            ParcelError: If it makes no sense: the name of a file that is not taken, a piece that is too large, or
+                one of a file whose beginning has not come.
+            StudyError: If the disk refuses what nothing can be trained without.
         """
-        for name in (parcel.path, parcel.inside):
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise StudyError(f"a file named {name!r} arrived, which is not inside the study; refused")
-        final = self._directory / parcel.path
-        whole = final if parcel.appended else final.with_name(final.name + ARRIVING)
-        place = whole / parcel.inside if parcel.inside else whole
+        path = parcel.path
+        self._refuse_nonsense(parcel)
+        if parcel.is_first:
+            self._coming.add(path)
+            self._given_up.pop(path, None)
+        if path in self._given_up:
+            return
+        whole = f"{self._directory}/{path}" if parcel.appended else f"{self._directory}/{path}{ARRIVING}"
         try:
             if parcel.is_first:
-                _delete(whole)
-            try:
-                self._append(place, parcel.data)
-            except FileNotFoundError:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._append(place, parcel.data)
+                delete(self._disk, whole)
+            self._put(parcel, whole)
             if parcel.is_last:
-                _delete(final)
-                whole.rename(final)
+                self._coming.discard(path)
+                self._have(whole, f"{self._directory}/{path}")
         except OSError as error:
-            raise StudyError(f"{place}: {error.strerror}; make room; what was found so far is kept") from None
+            if path == NEEDED:
+                raise StudyError(f"{whole}: {error.strerror}; make room; what was found so far is kept") from None
+            if not parcel.appended:
+                delete(self._disk, whole)
+                self._given_up[path] = str(error.strerror)
 
-    def _pieces(self, path: str) -> Iterator[tuple[str, bytes]]:
-        """Yield (file inside, piece) of a folder, or ("", piece) of a file."""
-        found = self._directory / path
-        files = sorted(entry for entry in found.rglob("*") if entry.is_file()) if found.is_dir() else [found]
-        with suppress(FileNotFoundError):
-            for place in files:
-                inside = "" if place == found else place.relative_to(found).as_posix()
-                with place.open("rb") as file:
-                    yield inside, file.read(PIECE_BYTES)
-                    while data := file.read(PIECE_BYTES):
-                        yield inside, data
+    def why_given_up(self, path: str) -> str:
+        """Return why the file that came last under a name is not here; nothing if it is."""
+        return self._given_up.get(path, "")
 
-    @staticmethod
-    def _append(place: Path, data: bytes) -> None:
-        with place.open("ab") as file:
-            file.write(data)
+    def _refuse_nonsense(self, parcel: Parcel) -> None:
+        path, inside = parcel.path, parcel.inside
+        if not self._takes.fullmatch(path):
+            raise ParcelError(f"a file named {path[:200]!r} arrived, which is none of those that are sent; refused")
+        parts = inside.split("/") if inside else []
+        if "\0" in inside or any(part in ("", ".", "..") for part in parts):
+            raise ParcelError(f"a file named {inside[:200]!r} arrived, which is not inside {path}; refused")
+        if len(parcel.data) > PIECE_BYTES:
+            raise ParcelError(
+                f"a piece of {len(parcel.data):,} bytes of {path} arrived; they have at most 1 MB; refused"
+            )
+        if not (parcel.appended or parcel.is_first or path in self._coming):
+            raise ParcelError(f"a piece of {path} arrived whose beginning did not; refused")
+        if parcel.is_link and not inside:
+            raise ParcelError(f"{path} arrived as a link; refused")
 
+    def _put(self, parcel: Parcel, whole: str) -> None:
+        """Write a piece into the file that it belongs to, through no link that arrived before it."""
+        disk = self._disk
+        self._have_folder(whole.rpartition("/")[0])
+        place = whole
+        for part in parcel.inside.split("/") if parcel.inside else ():
+            self._have_folder(place)
+            place = f"{place}/{part}"
+        if parcel.is_link:
+            disk.make_link(parcel.data.decode("utf-8", "surrogateescape"), place)
+            return
+        with OpenFile(disk, place, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+            left = memoryview(parcel.data)
+            while left:
+                left = left[file.write(left) :]
 
-def _delete(place: Path) -> None:
-    try:
-        place.unlink(missing_ok=True)
-    except (IsADirectoryError, PermissionError):  # a folder, in the words of Linux and of macOS
-        shutil.rmtree(place)
+    def _have_folder(self, place: str) -> None:
+        try:
+            self._disk.make_folder(place)
+        except FileExistsError:
+            if place not in (self._directory, f"{self._directory}/{FOLDER}") and not self._disk.status(place).is_folder:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
+
+    def _have(self, whole: str, final: str) -> None:
+        """Give what has come its name. A folder's files cannot be checked later, so they are synced."""
+        if self._disk.status(whole).is_folder:
+            sync_tree(self._disk, whole)
+        delete(self._disk, final)
+        self._disk.rename(whole, final)
+
+    def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
+        """Yield (file inside, piece, whether it is what a link says) of a folder, or ("", piece, False) of a file."""
+        found, disk = f"{self._directory}/{path}", self._disk
+        with suppress(OSError):  # what is cut by that is not used: its size is not the journal's
+            if not disk.status(found).is_folder:
+                yield from (("", piece, False) for piece in self._read(found))
+                return
+            for place, status in walk(disk, found):
+                inside = place[len(found) + 1 :]
+                if status.is_link:
+                    yield inside, disk.read_link(place).encode("utf-8", "surrogateescape"), True
+                elif status.is_file:
+                    yield from ((inside, piece, False) for piece in self._read(place))
+
+    def _read(self, place: str) -> Iterator[bytes]:
+        with OpenFile(self._disk, place, os.O_RDONLY) as file:
+            yield self._disk.read(file.descriptor, PIECE_BYTES)
+            while data := self._disk.read(file.descriptor, PIECE_BYTES):
+                yield data

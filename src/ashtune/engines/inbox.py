@@ -1,8 +1,10 @@
 """Where the driver's messages to a rank come in."""
 
+from pathlib import Path
+
 import msgspec
 
-from ashtune.engines.courier import Courier
+from ashtune.engines.courier import FROM_THE_DRIVER, Courier
 from ashtune.engines.letters import Closing, Leaving, Mail, Opening, ToRank
 from ashtune.engines.lodging import Lodging
 from ashtune.engines.patience import Patience
@@ -30,6 +32,7 @@ class Inbox:
         self._parcel = parcel_decoder()
         self._patience = Patience(LONGEST_SLEEP)
         self._letters: list[ToRank] = []
+        self._courier: tuple[Path, Courier] | None = None
 
     def look(self) -> list[ToRank]:
         """Return what has come."""
@@ -43,9 +46,16 @@ class Inbox:
             if kind == MAIL:
                 letters += self._mail.decode(body).letters
             elif kind == PARCEL:
-                Courier(self._lodging.folder()).take(self._parcel(body))
+                self._files().take(self._parcel(body))
         self._watch.look()
         return letters
+
+    def _files(self) -> Courier:
+        """Return what puts files into the folder that this rank has for the study."""
+        folder = self._lodging.folder()
+        if self._courier is None or self._courier[0] != folder:
+            self._courier = (folder, Courier(folder, FROM_THE_DRIVER))
+        return self._courier[1]
 
     def wait(self) -> list[ToRank]:
         """Wait until something has come; meanwhile send what a slow driver could not take at once."""

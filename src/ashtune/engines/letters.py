@@ -67,7 +67,8 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True):
     """A piece of a file or folder of the study: ``path`` is relative to its directory.
 
     In a folder, ``inside`` names the file. Pieces come in order; the first one of a file or folder begins
-    it anew, the last one completes it. A file that only grows, as a log, is ``appended`` to.
+    it anew, the last one completes it. A file that only grows, as a log, is ``appended`` to. Of a link, the data are
+    what it says.
     """
 
     path: str
@@ -76,3 +77,4 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True):
     is_first: bool = False
     is_last: bool = False
     appended: bool = False
+    is_link: bool = False

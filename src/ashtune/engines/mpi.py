@@ -15,7 +15,7 @@ import msgspec
 
 from ashtune.engines.assigning import assignment_of
 from ashtune.engines.copies import Copies
-from ashtune.engines.courier import Courier
+from ashtune.engines.courier import Courier, ParcelError
 from ashtune.engines.letters import Closed, Closing, FromRank, Leaving, Mail, Opening, Unable
 from ashtune.engines.patience import Patience, Rhythm
 from ashtune.engines.post import MAIL, PARCEL, Arrived, parcel_decoder
@@ -35,7 +35,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Order, Train
-from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
 from ashtune.training.messages import Broken, Progress
@@ -194,7 +194,10 @@ class MpiWorkers:
         if rank not in self._open_to_orders:
             return  # given up for lost
         if message.kind == PARCEL:
-            self._courier.take(self._parcel(message.body))
+            try:
+                self._courier.take(self._parcel(message.body))
+            except (msgspec.MsgspecError, ParcelError) as error:
+                self._lose(rank, f"it sent what does not fit: {error}", events)
         elif message.kind == MAIL:
             try:
                 mail = self._mail.decode(message.body)
@@ -213,8 +216,9 @@ class MpiWorkers:
                         if complaint := self._complaint(rank, letter):
                             self._lose(rank, f"it sent what does not fit: {complaint}", events)
                             return
-                        self._note(rank, letter)
-                        events += self._reception.take_all([letter], self._moment)
+                        said = self._as_arrived(letter)
+                        self._note(rank, said)
+                        events += self._reception.take_all([said], self._moment)
 
     def _complaint(self, rank: int, said: Said) -> str:
         """Say why a message cannot be one of this rank's worker; nothing if it can."""
@@ -227,6 +231,16 @@ class MpiWorkers:
             is_before_joining = worker is None and isinstance(said, Broken | WorkerLost)
             return "" if is_before_joining else f"it speaks as worker {said.worker}"
         return self._workloads[worker].complaint(said)
+
+    def _as_arrived(self, said: Said) -> Said:
+        """Return what a rank said, without a checkpoint that could not be kept here."""
+        match said:
+            case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
+                if why := self._courier.why_given_up(f"{FOLDER}/{said.trial}.{said.resource}"):
+                    return msgspec.structs.replace(said, checkpoint=None, problem=f"checkpoint not saved: {why}")
+            case _:
+                pass
+        return said
 
     def _note(self, rank: int, said: Said) -> None:
         """Note what a message says about its rank."""

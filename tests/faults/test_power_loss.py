@@ -1,0 +1,20 @@
+"""A power loss takes nothing that was durable, and the study goes on: on a real file system, and with copied files."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from power_loss import NoDevice, lose_power
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("device", [True, False], ids=["loop device", "copied files"])
+def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(tmp_path: Path, *, device: bool) -> None:
+    try:
+        seen = lose_power(2, 7, tmp_path, device=device)
+    except NoDevice as why:
+        pytest.skip(f"no file system on a loop device can be mounted here: {why}")
+    assert seen["power losses"] == 2
+    assert seen["went on from a checkpoint"]
