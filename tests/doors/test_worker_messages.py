@@ -138,6 +138,38 @@ def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch:
     assert "sent a part of a message and nothing more" in lost.reason
 
 
+class Late:
+    """Something in a training function that takes a minute to load, the first time."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        if not self.mark.exists():
+            self.mark.touch()
+            subprocess.run(["sleep", "60"], check=False)
+
+
+def test_a_worker_that_never_starts_is_lost_and_another_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "START_SECONDS", 3.0)
+    late = Late(tmp_path / "mark")
+
+    def loads_late(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(loss=trial["x"] if late.mark.exists() else 0.0)
+
+    ashtune.tune(
+        loads_late, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True,
+        directory=tmp_path / "study",
+    )  # fmt: skip
+    events = assert_each_result_is_there_once(tmp_path / "study")
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert lost.reason == "did not start within 3 s"
+
+
 def test_time_in_which_a_worker_was_stopped_does_not_count_as_its_training(tmp_path: Path) -> None:
     def stops(trial: Any) -> None:
         for _ in trial.epochs():

@@ -31,6 +31,8 @@ FAILED_STARTS_ALLOWED = 2
 ROLL_CALL_SECONDS = 0.2
 MESSAGE_SECONDS = 10.0
 """How long a message may take from its first byte to its last one."""
+START_SECONDS = 600.0
+"""How long a worker may take to load the training function, as ranks may to find each other."""
 
 
 class Worker:
@@ -39,19 +41,20 @@ class Worker:
     Times are seconds in which this process ran; ``None``: it is not at that.
     """
 
-    def __init__(self, process: WorkerProcess, environment: Mapping[str, str]) -> None:
+    def __init__(self, process: WorkerProcess, environment: Mapping[str, str], now: float) -> None:
         self.number = process.worker
         self.process = process
         self.environment = environment
         self.reader = FrameReader()
         self.has_joined = False
+        self.starting_since: float | None = now
         self.training_since: float | None = None
         self.saving_since: float | None = None
         self.message_since: float | None = None
 
     def was_stopped(self, seconds: float) -> None:
         """It was suspended for so long: that time does not count."""
-        for name in ("training_since", "saving_since", "message_since"):
+        for name in ("starting_since", "training_since", "saving_since", "message_since"):
             since = getattr(self, name)
             if since is not None:
                 setattr(self, name, since + seconds)
@@ -165,7 +168,7 @@ class Processes:
     def _hire(self, environment: Mapping[str, str]) -> None:
         number = WorkerId(next(self._numbers))
         process = self._host.start(number, self._logs, environment)
-        self._workers[number] = Worker(process, environment)
+        self._workers[number] = Worker(process, environment, self._awake.seconds)
         self._workloads.join(number)
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
@@ -205,7 +208,7 @@ class Processes:
         self._workloads.note(worker.number, message)
         match message:
             case WorkerJoined(pid=pid):
-                worker.has_joined = True
+                worker.has_joined, worker.starting_since = True, None
                 worker.process.worker_pid = pid
                 self._failed_starts = 0
             case TrialReleased():
@@ -244,13 +247,16 @@ class Processes:
         return said
 
     def _overdue(self, worker: Worker) -> list[Said]:
-        """Kill a worker that takes too long: for its job, for letting go of a trial, for a message."""
+        """Kill a worker that takes too long: to start, for its job, for letting go of a trial, for a message."""
         now = self._awake.seconds
         if worker.message_since is not None:
             if now <= worker.message_since + MESSAGE_SECONDS:
                 return []  # its result may be under way
             worker.process.kill()
             return self._strike_off(worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s")
+        if worker.starting_since is not None and now > worker.starting_since + START_SECONDS:
+            worker.process.kill()
+            return self._strike_off(worker, f"did not start within {START_SECONDS:g} s")
         if self._timeout is None:
             return []
         is_saving = worker.saving_since is not None and now > worker.saving_since + self._timeout
