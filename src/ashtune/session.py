@@ -9,12 +9,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
+
+import msgspec
 
 from ashtune import __version__, batch
 from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.engines.loop import Drive
+from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.engines.world import World
 from ashtune.errors import NoResultError
@@ -33,10 +37,28 @@ from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
+from ashtune.study.disk import DISK, Disk
+from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay
 
 REASON_CHARACTERS = 200
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a session needs of the world around it. The tests put a simulated world in its place.
+
+    ``unix_time`` is in seconds since 1970, ``facts`` what the session is made with; ``hire`` opens the workers.
+    """
+
+    disk: Disk = DISK
+    unix_time: Callable[[], float] = time.time
+    facts: Callable[[], dict[str, str]] = facts
+    open_journal: Callable[[Path], Journal] = Journal
+    hire: Callable[..., Workers] = hire
+
+
+THIS_MACHINE = Surroundings()
 
 
 class Session:
@@ -48,26 +70,35 @@ class Session:
         means: What to run on.
         world: The ranks of an MPI launch; None if this process is alone.
         ladder: The rungs from now on, if there are to be more above.
+        surroundings: Disk, clock and workers.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
     """
 
     def __init__(
-        self, directory: Path, limits: Limits, means: Means, world: World | None, ladder: Ladder | None = None
+        self,
+        directory: Path,
+        limits: Limits,
+        means: Means,
+        world: World | None,
+        ladder: Ladder | None = None,
+        *,
+        surroundings: Surroundings = THIS_MACHINE,
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
         self._limits = limits
         self._means = means
         self._world = world
-        self._settings = journals.read_settings(directory / journals.NAME)
+        self._surroundings = surroundings
+        self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
         search = build_search(settings)
         self._search_size = search.size
         self._configurations = Configurations(search)
         self._controller = build_controller(settings, search.size)
-        self._ladder_before = ladder_in_force(directory / journals.NAME)
+        self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
         self._last_session: SessionStarted | None = None
@@ -162,7 +193,7 @@ class Session:
         )
 
     def _replay(self) -> None:
-        self._last_time = replay(self._directory / journals.NAME, self._controller, self._note)
+        self._last_time = replay(self._directory / journals.NAME, self._controller, self._note, self._surroundings.disk)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -181,7 +212,7 @@ class Session:
         trials = before.trials if limits.trials is None else limits.trials
         if self._search_size is not None:
             trials = min(trials or self._search_size, self._search_size)
-        unix_time = time.time()
+        unix_time = self._surroundings.unix_time()
         rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
         return SessionStarted(
             time=round(max(self._last_time, unix_time - self._settings.created), 6),
@@ -193,7 +224,7 @@ class Session:
             total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
             target=before.target if limits.target is None else limits.target,
             max_failures=before.max_failures if limits.max_failures is None else limits.max_failures,
-            facts=facts(),
+            facts=self._surroundings.facts(),
             rungs=rungs,
             kept=kept,
         )
@@ -206,14 +237,14 @@ class Session:
 
     def _drive(self, session: SessionStarted) -> StopSwitch:
         """Run the session; return what may have stopped it."""
-        means, settings = self._means, self._settings
-        Checkpoints(self._directory).sweep(self._controller.shelf.resources())
+        means, settings, surroundings = self._means, self._settings, self._surroundings
+        Checkpoints(self._directory, surroundings.disk).sweep(self._controller.shelf.resources())
         count = head_count(means, self._world, session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
         display = display_for(self._tally, self._about(count, deadline), quiet=means.quiet)
-        with stop, journals.Journal(self._directory / journals.NAME) as journal, display:
-            workers = hire(
+        with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display:
+            workers = surroundings.hire(
                 self._directory,
                 settings,
                 self._configurations,
@@ -244,7 +275,7 @@ class Session:
     def _stop_switch(self, now: float) -> StopSwitch:
         """Return what stops the session at the time limit given, or before the batch system does."""
         given = math.inf if self._limits.time_limit is None else self._limits.time_limit
-        unix_now = time.time()
+        unix_now = self._surroundings.unix_time()
         limit = batch.time_limit(os.environ, unix_now)
         left = batch.time_left(os.environ, unix_now)
         if limit is None or left is None or limit >= given:

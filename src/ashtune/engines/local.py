@@ -48,7 +48,7 @@ class LocalWorkers:
         study = Path(setup.study)
         self._logs = study / "logs"
         self._configurations = configurations
-        checkpoints = Checkpoints(study)
+        checkpoints = Checkpoints(study, disk)
         self._waste = Wastebasket(lambda order: checkpoints.discard(order.trial, order.resource))
         self._host = host or Host()
         self._clock_offset = began - self._host.now()

@@ -3,6 +3,7 @@
 Rule: an exception of the user's is a message, never the worker's end.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 
 from ashtune.errors import ObjectiveError
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune.study.disk import DISK, Disk
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
@@ -46,6 +48,8 @@ class Workbench:
         desk: The connection to the driver.
         file: Where the training function stands, for its tracebacks.
         profiler: Entered while the training function runs and what it has saved is put in its place.
+        disk: Where the checkpoints are.
+        clock: In seconds.
     """
 
     def __init__(
@@ -56,18 +60,26 @@ class Workbench:
         *,
         file: str = "",
         profiler: AbstractContextManager[None] | None = None,
+        disk: Disk = DISK,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._objective = objective
+        self._clock = clock
         self._outcomes = Outcomes(desk, file)
         self._setup = setup
         self._desk = desk
         self._profiler = profiler or nullcontext()
-        self._checkpoints = Checkpoints(Path(setup.study))
+        self._checkpoints = Checkpoints(Path(setup.study), disk)
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
         writer = CheckpointWriter(
-            self._checkpoints, assignment.trial, assignment.start, worker=self._setup.worker, size=assignment.size
+            self._checkpoints,
+            assignment.trial,
+            assignment.start,
+            worker=self._setup.worker,
+            size=assignment.size,
+            clock=self._clock,
         )
         start = assignment.start if writer.exists else 0
         reports = Reports(self._setup.goal)
@@ -80,6 +92,7 @@ class Workbench:
             start=start,
             study_seed=setup.seed,
             progress_seconds=setup.progress_seconds,
+            clock=self._clock,
         )
         config = msgspec.msgpack.decode(assignment.configuration)
         try:
