@@ -267,6 +267,7 @@ class Session:
             try:
                 drive.run(session)
             finally:
+                journal.sync()  # before the last checkpoints are deleted, which follows from it
                 workers.close()
         if means.profile == "flame":
             write_flame_graph(self._directory)

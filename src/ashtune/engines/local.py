@@ -49,7 +49,7 @@ class LocalWorkers:
         self._logs = study / "logs"
         self._configurations = configurations
         checkpoints = Checkpoints(study, disk)
-        self._waste = Wastebasket(lambda order: checkpoints.discard(order.trial, order.resource))
+        self._waste = Wastebasket(lambda order: checkpoints.discard(order.trial, order.resource), self.now)
         self._host = host or Host()
         self._clock_offset = began - self._host.now()
         self._reception = Reception(self._logs)
@@ -79,7 +79,7 @@ class LocalWorkers:
         if self._reception.trouble is not None:
             raise self._reception.trouble
         seconds = until - self.now()
-        while self._waste and not self._processes.have_news:
+        while self._waste.is_due and not self._processes.have_news:
             self._waste.empty_one()
             seconds = until - self.now()
         try:
@@ -94,7 +94,7 @@ class LocalWorkers:
         if isinstance(order, Discard):
             self._waste.add(order)
         elif isinstance(order, Train):
-            if self._waste:
+            if not order.start:
                 self._waste.empty_of(order.trial)
             self._processes.send(order.worker, assignment_of(order, self._configurations))
         else:

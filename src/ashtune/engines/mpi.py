@@ -79,7 +79,7 @@ class MpiWorkers:
         self._clock_offset = began - time.monotonic()
         self._moment = began
         self._reception = Reception(study / "logs")
-        self._waste = Wastebasket(self._delete)
+        self._waste = Wastebasket(self._delete, self.now)
         self._mail = msgspec.msgpack.Decoder(Mail[FromRank])
         self._parcel = parcel_decoder()
         self._rhythm = Rhythm(LONGEST_SLEEP)
@@ -122,7 +122,7 @@ class MpiWorkers:
                 return events
             if now >= until or self._reception.trouble is not None:
                 return events
-            if self._waste:
+            if self._waste.is_due:
                 self._waste.empty_one()
             elif not arrived:
                 self._rhythm.rest(until - now)
@@ -137,7 +137,7 @@ class MpiWorkers:
         if rank is None:
             return  # it died a moment ago, and the event says so
         if isinstance(order, Train):
-            if self._waste:
+            if not order.start:
                 self._waste.empty_of(order.trial)
             is_suspect = self._workloads.give(order.worker, order)
             if self._opening.carries_checkpoints and order.start and not order.in_place:
