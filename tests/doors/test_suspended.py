@@ -16,7 +16,10 @@ from launching import PYTHON, Launch, launched
 from ashtune.events import JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which worker is suspended")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which worker is suspended"),
+    pytest.mark.timeout(600),
+]
 
 TIMEOUT, SUSPENDED = 2.0, 5.0
 TRAIN = """

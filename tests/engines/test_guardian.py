@@ -16,7 +16,10 @@ from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 from ashtune.events import JobFailed, JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guardians and /proc are Linux's")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="guardians and /proc are Linux's"),
+    pytest.mark.timeout(600),
+]
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
 
 def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path, "--trial-timeout", "1.5") as (launch, pids, _):
-        wait_until_gone(pids, limit=30)
+        wait_until_gone(pids)
         ended = launch.wait()
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()

@@ -141,7 +141,7 @@ def kill(launch: Launch, victims: Iterable[int]) -> None:
         file.unlink(missing_ok=True)
 
 
-def until(launch: Launch, is_so: Callable[[], bool], limit: float = 30.0) -> None:
+def until(launch: Launch, is_so: Callable[[], bool], limit: float = 120.0) -> None:
     """Wait until something is so, while the launch runs."""
     give_up = time.monotonic() + limit
     while not is_so():

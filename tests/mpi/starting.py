@@ -90,7 +90,7 @@ def are_running(pids: Iterable[int]) -> list[int]:
     return running
 
 
-def wait_until_gone(pids: Iterable[int], limit: float = 10.0) -> None:
+def wait_until_gone(pids: Iterable[int], limit: float = 60.0) -> None:
     """Wait until none of them runs; they are given some seconds on a busy machine."""
     give_up = time.monotonic() + limit
     while left := are_running(pids):

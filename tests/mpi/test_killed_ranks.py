@@ -22,12 +22,12 @@ from ashtune.events import JobFinished, SessionStarted, WorkerJoined
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
     pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(1200),
 ]
 
 KILLS = 10
 SEED = 20
-LIMIT = 20.0
+LIMIT = 120.0
 
 Victims = Callable[[Mapping[int, int], random.Random], list[int]]
 VICTIMS: dict[str, Victims] = {

@@ -112,4 +112,4 @@ class Hosts:
             return launch.wait(limit)
 
     def _call(self, script: str, *words: str) -> None:
-        subprocess.run([HERE / script, *words], env=clean_environment(), check=True, timeout=60)
+        subprocess.run([HERE / script, *words], env=clean_environment(), check=True, timeout=LIMIT)

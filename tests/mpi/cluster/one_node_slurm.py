@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from launching import clean_environment
+from launching import LIMIT, clean_environment
 
 HERE = Path(__file__).parent
 COMMANDS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol", "scancel", "sinfo")
@@ -45,17 +45,17 @@ class Slurm:
 
     def up(self) -> None:
         """Start it; it takes about a second."""
-        subprocess.run([HERE / "slurm_up.sh", self.folder], env=clean_environment(), check=True, timeout=60)
+        subprocess.run([HERE / "slurm_up.sh", self.folder], env=clean_environment(), check=True, timeout=LIMIT)
 
     def down(self) -> None:
         """Kill it, its jobs, and whatever they left."""
-        subprocess.run([HERE / "slurm_down.sh", self.folder], env=clean_environment(), check=True, timeout=60)
+        subprocess.run([HERE / "slurm_down.sh", self.folder], env=clean_environment(), check=True, timeout=LIMIT)
 
     def ask(self, *command: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
         """What one of SLURM's commands prints; it must succeed."""
         environment = {**clean_environment(), **self.variables, **(variables or {})}
         done = subprocess.run(
-            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False
         )
         assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -70,7 +70,7 @@ class Slurm:
         """Kill all jobs and wait until they are gone."""
         self.ask("scancel", "--full", "--signal=KILL", "--user=root")
         self.ask("scancel", "--user=root")
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + LIMIT
         while self.ask("squeue", "--noheader"):
             assert time.monotonic() < give_up, self.ask("squeue")
             time.sleep(0.05)
@@ -100,7 +100,7 @@ class Job:
         """Move the end of the running job; what it was told of its end, SLURM_JOB_END_TIME, stays."""
         self.slurm.ask("scontrol", "update", f"JobId={self.number}", f"EndTime=now+{seconds}")
 
-    def wait(self, limit: float = 60.0) -> str:
+    def wait(self, limit: float = LIMIT) -> str:
         """Wait, at most ``limit`` seconds, until the job is over; return its state."""
         give_up = time.monotonic() + limit
         while (state := self.fact("JobState")) not in OVER:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from launching import FAMILY, PYTHON, Ended
+from launching import FAMILY, LIMIT, PYTHON, Ended
 from namespace_hosts import Hosts
 
 from ashtune.events import (
@@ -207,8 +207,8 @@ def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(home: Hosts, mor
 
 
 def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Hosts) -> None:
-    write_function(home, TRAIN, SECONDS=0.3)
-    ended = ashtune(home, 4, *RUN, *SIZE, *MESSAGES, "--time-limit", "4", per_host=2)
+    write_function(home, TRAIN, SECONDS=1.0)  # a minute for three workers, who join soon
+    ended = ashtune(home, 4, *RUN, *SIZE, *MESSAGES, "--time-limit", "20", per_host=2)
     assert ended.status == 0, ended
     before = events(home)
     assert [event.reason for event in before if isinstance(event, StopRequested)] == ["time limit reached"]
@@ -235,7 +235,7 @@ def test_a_checkpoint_under_way_does_not_keep_a_study_that_is_ended_at_once(home
     write_function(home, LARGE)
     words = (ASHTUNE, *RUN, *MESSAGES, "--trials", "2", "--max-resource", "2")
     with home.mpiexec_launched(3, *words, **how(home)) as launch:
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + LIMIT
         while "0.1.arriving" not in listed(home, "h0", f"{STUDY}/checkpoints"):
             assert time.monotonic() < give_up, launch.stderr
         (driver,) = [pid for pid in launch.processes() if is_rank_0(pid)]
@@ -243,7 +243,7 @@ def test_a_checkpoint_under_way_does_not_keep_a_study_that_is_ended_at_once(home
         while not any(isinstance(event, StopRequested) for event in events(home)):
             assert time.monotonic() < give_up, launch.stderr
         os.kill(driver, signal.SIGINT)
-        ended = launch.wait(9)
+        ended = launch.wait()
     assert ended.status == 130, ended
     assert listed(home, "h0", f"{STUDY}/checkpoints") == ["0.1.arriving"]
     assert ended.left_behind == ()

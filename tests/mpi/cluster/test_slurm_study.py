@@ -1,6 +1,7 @@
 """Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and gone on with, refused."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, srun, srun_launched
+from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from one_node_slurm import Job, Slurm
 
 import ashtune
@@ -71,7 +72,7 @@ def submit_example(slurm: Slurm, folder: Path, *options: str, arguments: tuple[s
     return Job(slurm, number, folder / f"slurm-{number}.out")
 
 
-def wait_until(is_so: Callable[[], bool], job: Job | None = None, limit: float = 30) -> None:
+def wait_until(is_so: Callable[[], bool], job: Job | None = None, limit: float = LIMIT) -> None:
     give_up = time.monotonic() + limit
     while not is_so():
         assert time.monotonic() < give_up, job.output if job else "it never came"
@@ -120,7 +121,7 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
     fused = ["fused"] if find_spec("jax") else []
     assert ended.stdout.count("kept in") == 1 + len(fused), ended
     said = ended.stderr.splitlines()  # now and then how far a study is, if it takes long
-    assert all(line.startswith("[") and " trials; " in line for line in said), ended
+    assert all(re.match(r"\[.*\] \d+ .*\btrials\b", line) for line in said), ended
     assert len(set(said)) == len(said), "two voices"
     assert ended.left_behind == ()
     for study in ("sequential", "ash", *fused):
@@ -131,18 +132,18 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
         assert len(begun) == 24 * (FUSED_TIMES if study == "fused" else 1)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(slurm: Slurm, tmp_path: Path) -> None:
     """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end come."""
     write(tmp_path, "train.py", TRAIN, SECONDS=1.0)
     options = ("--time=1", "--signal=USR1@0")
     job = submit_example(slurm, tmp_path, *options, arguments=("--trials", "60", "--max-resource", "16"))
-    assert job.wait(150) == "COMPLETED", job.output
+    assert job.wait(600) == "COMPLETED", job.output
     assert job.fact("Restarts") == "1"
     study = tmp_path / "runs" / "study"
     assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [batch.REASON]
     first, second = (at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted))
-    assert 40 < events(study)[second - 1].time < 60
+    assert 20 < events(study)[second - 1].time < 60  # counted from the driver's start, which may take its time
     paused = [event for event in events(study)[first:second] if isinstance(event, JobPaused)]
     assert paused, "all four were in the middle of a job"
     for event in paused:
@@ -189,7 +190,8 @@ def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
     assert ended.stderr.count(f"stopped: SIG{signal} received") == 1, ended
     assert "Killed" not in ended.stderr, ended
     assert ended.left_behind == ()
-    assert events(study)[-1].time < 15
+    (stopped,) = [event for event in events(study) if isinstance(event, StopRequested)]
+    assert events(study)[-1].time - stopped.time < 30, "it waited until its patience ended"
     paused = [event for event in events(study) if isinstance(event, JobPaused)]
     assert all(event.checkpoint is not None or event.resource == 0 for event in paused)
     assert of(WorkerLost, study) == []
