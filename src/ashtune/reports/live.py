@@ -1,10 +1,13 @@
-"""A study while it runs: a frame on a terminal, a line now and then elsewhere.
+"""A study while it runs: a frame on a terminal or in a notebook, a line now and then elsewhere.
 
 The frame is drawn from ``tick``, so there is no thread, and nothing is drawn between two ticks.
 """
 
+import io
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO, cast
 
@@ -19,6 +22,9 @@ from ashtune.training.messages import Progress
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
+NOTEBOOK_SECONDS = 0.5
+NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 100, 40
+_PRE = "<pre style=\"font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.2\">{code}</pre>"
 
 
 class Display(Protocol):
@@ -177,21 +183,96 @@ class SilentDisplay:
         pass
 
 
+class NotebookDisplay(SilentDisplay):
+    """The terminal's frame as one output of a notebook's cell, drawn anew in place; the last one stays.
+
+    What trials print goes to the logs of their workers, not to the cell: a line below the frame says so once there is
+    something.
+
+    Args:
+        tally: It has to see what happens; this only looks at it.
+        about: The study.
+        display: ``IPython.display.display``.
+    """
+
+    def __init__(self, tally: Tally, about: About, display: Callable[..., Any]) -> None:
+        from ashtune.reports.frame import Frame
+
+        self._tally = tally
+        self._frame = Frame(tally, about)
+        self._logs = Path(about.directory, "logs").resolve()  # the notebook may change the folder
+        self._display = display
+        self._handle: Any = None
+        self._next = 0.0
+
+    def tick(self, now: float) -> None:
+        """Draw the frame, twice a second at most."""
+        if now >= self._next:
+            self._next = now + NOTEBOOK_SECONDS
+            self._tally.tick(now)
+            self._handle.update(self._drawn(), raw=True)
+
+    def _drawn(self) -> dict[str, str]:
+        """Return the frame as HTML and as text."""
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(
+            file=io.StringIO(),
+            record=True,
+            force_terminal=True,
+            force_jupyter=False,
+            color_system="truecolor",
+            width=NOTEBOOK_WIDTH,
+            height=NOTEBOOK_HEIGHT,
+        )
+        console.print(self._frame, end="")
+        if self._has_printed():
+            console.print(Text(f"  trials print to {self._logs}; study.log(trial) reads it"))
+        html = console.export_html(inline_styles=True, code_format=_PRE, clear=False)
+        return {"text/html": html, "text/plain": console.export_text()}
+
+    def _has_printed(self) -> bool:
+        try:
+            return any(entry.stat().st_size for entry in os.scandir(self._logs))
+        except OSError:
+            return False
+
+    def __enter__(self) -> Self:
+        self._handle = self._display(self._drawn(), raw=True, display_id=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.update(self._drawn(), raw=True)
+
+
 def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return the display that suits a stream: a frame on a terminal, lines elsewhere, nothing if quiet.
+    """Return the display that suits: in a notebook a frame, on a terminal too, lines elsewhere, nothing if quiet.
 
     Args:
         tally: It has to see what happens, as a watcher before the display.
         about: The study.
-        stream: By default stderr, as stdout is for results.
+        stream: By default stderr, as stdout is for results; or the cell of a notebook.
         quiet: Show nothing.
     """
-    stream = sys.stderr if stream is None else stream
     if quiet:
         return SilentDisplay()
+    if stream is None and (display := _notebook()) is not None:
+        return NotebookDisplay(tally, about, display)
+    stream = sys.stderr if stream is None else stream
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
         return LiveDisplay(tally, about, stream)
     return PlainDisplay(tally, about, stream)
+
+
+def _notebook() -> Callable[..., Any] | None:
+    """Return what shows an output in a notebook's cell, or None where no kernel runs this."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from IPython.display import display
+
+    return cast("Callable[..., Any]", display)
 
 
 def progress_line(tally: Tally, about: About) -> str:
