@@ -10,6 +10,7 @@ from ashtune import objectives
 from ashtune.best import Best, trial_number
 from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.errors import JournalError, StudyError
+from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
 from ashtune.limits import check_whole, limits_of, means_of
@@ -19,7 +20,7 @@ from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.results import Results
 from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.search.space import Space
-from ashtune.study.journal import NAME, Settings, read_settings
+from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
 
@@ -163,6 +164,41 @@ class Study:
         config = self.loaded.trials.configuration(found.trial)
         return Best(found.trial, config, found.metrics, found.rung, found.resource, self.directory)
 
+    def log(self, trial: int) -> str:
+        """Return what a trial printed, from its first epoch to its last; nothing of a stretch that still runs.
+
+        Of a worker that died there is the end only. Fused studies train several trials at a time, so what they print is
+        in the study's ``logs`` by worker.
+
+        Args:
+            trial: Its number.
+
+        Raises:
+            StudyError: If there is no such trial, or a log cannot be read.
+        """
+        from ashtune.training.printed import printed_by, unmarked
+
+        number = self._check_trial(trial)
+        try:
+            parts = printed_by(self.directory, number)
+        except OSError as error:
+            raise StudyError(f"{error.filename}: {error.strerror}") from None
+        for _, event in read_events(self.directory / NAME, only=b"worker_lost"):
+            if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
+                parts.append(unmarked(event.last_words + "\n"))
+        return "".join(parts)
+
+    def _check_trial(self, trial: int) -> TrialId:
+        """Return the number of a trial that is there.
+
+        Raises:
+            StudyError: If it is not.
+        """
+        number, there = trial_number(trial), len(self.loaded.trials)
+        if number is None or not 0 <= number < there:
+            raise StudyError(f"trial {trial!r} is not there; {self.directory} has {there} trials, from 0 on")
+        return number
+
     def train(
         self,
         what: Best | int | Mapping[str, Any],
@@ -197,13 +233,11 @@ class Study:
         number = trial_number(what)
         if number is None and not isinstance(what, Mapping):
             raise StudyError(f"{what!r} is no trial and no configuration; give study.best, a number, or a dict")
-        if number is None:
+        if number is not None:
+            configuration = self._configuration(self._check_trial(number))
+        else:
             configuration = Space.from_record(self.settings.space).check(cast("Mapping[str, Any]", what))
             number = TrialId(len(self.loaded.trials))
-        elif 0 <= number < len(self.loaded.trials):
-            configuration = self._configuration(number)
-        else:
-            raise StudyError(f"trial {number} is not there; {self.directory} has {len(self.loaded.trials)} trials")
         place = None if directory is None else Path(directory)
         function = function_of(self.directory) if objective is None else objective
         wanted = Wanted(trial=number, configuration=configuration, resource=resource)

@@ -9,14 +9,18 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--html", metavar="FILE", help="write it as one page, with figures, in place of text")
+    parser.add_argument("--trial", type=int, metavar="N", help="print one trial instead, with all that it printed")
     parser.add_argument("--profile", action="store_true", help="print the profile instead, of all functions")
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the report."""
-    from ashtune.cli.showing import show_profile, show_study
+    from ashtune.cli.showing import show_profile, show_study, show_trial
     from ashtune.studies import Study
 
+    if given.trial is not None:
+        show_trial(Study.load(given.directory), given.trial, as_json=given.json, stream=sys.stdout)
+        return 0
     if given.html:
         Study.load(given.directory).report_html(given.html)
         sys.stdout.write(f"{given.html}\n")

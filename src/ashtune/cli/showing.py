@@ -52,6 +52,31 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
         stream.write(f"flame graph: {study.directory / NAME}\n")
 
 
+def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
+    """Print one trial: its fate, its configuration, and what it printed.
+
+    Raises:
+        StudyError: If it is not there, or a log cannot be read.
+    """
+    import msgspec
+
+    from ashtune.jobs import TrialId
+    from ashtune.reports.figures import number_text, seconds_text, value_text
+    from ashtune.reports.text import show_json
+
+    printed = study.log(number)
+    record = study.loaded.trials[TrialId(number)]
+    if as_json:
+        show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
+        return
+    why = f": {record.reason}" if record.reason else ""
+    lines = [f"trial {number}, {record.status}{why}", f"  epoch {record.resource:,}, {seconds_text(record.seconds)}"]
+    lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
+    lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
+    lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]
+    stream.write("\n".join(lines) + "\n" + printed)
+
+
 def check_page(file: str | None) -> None:
     """Refuse a page that could not be written, before what it shows is worked out.
 

@@ -23,7 +23,8 @@ from ashtune.orders import Pause, Release
 from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.objective import bench_of
+from ashtune.training.objective import Workbench, bench_of
+from ashtune.training.printed import Marks
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -86,12 +87,15 @@ def serve(desk: Desk) -> None:
         profiler = Profiler(setup, file)
         tray = ProfiledTray(desk, profiler)
     bench = bench_of(objective, setup, tray, file=file, profiler=profiler)
+    marks = Marks() if isinstance(bench, Workbench) else None  # what trains several at a time prints for all of them
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         message = tray.next()
         match message:
             case Assignment():
                 bench.run(message)
+                if marks is not None:
+                    marks.after(message.trial, message.start)
             case Release() | Pause():
                 pass  # it crossed the event that it asks for
             case Setup():

@@ -1,0 +1,73 @@
+"""What a trial printed, in the log of its worker: a mark behind it says whose it is.
+
+A worker's log is a file descriptor that the training function, its libraries and its children write to. A trial that
+prints nothing leaves nothing there, so silent studies cost no files and no lines.
+
+Rule 1: a mark is written after a trial's stretch in a worker, and only if something was printed in it.
+Rule 2: a worker that ends in the middle writes none; its last words are in the journal.
+"""
+
+import mmap
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune.jobs import TrialId
+
+FOLDER = "logs"
+_STDOUT = 1
+_MARK = re.compile(rb"\n--- above: printed by trial (\d+), trained from (\d+) on ---\n")
+
+
+class Marks:
+    """Marks what was printed, in a worker whose standard output is its log; elsewhere it does nothing."""
+
+    def __init__(self) -> None:
+        self._size = self._length()
+
+    def after(self, trial: TrialId, start: int) -> None:
+        """A trial's stretch, from resource ``start`` on, is over."""
+        with suppress(OSError, ValueError):  # replaced or closed by the training function
+            sys.stdout.flush()
+        if self._length() > self._size:
+            os.write(_STDOUT, b"\n--- above: printed by trial %d, trained from %d on ---\n" % (trial, start))
+            self._size = self._length()
+
+    def _length(self) -> int:
+        """Return how long the log is; 0 for what is no file."""
+        try:
+            status = os.fstat(_STDOUT)
+        except OSError:  # closed by the training function
+            return 0
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def printed_by(study: Path, trial: TrialId) -> list[str]:
+    """Return what a trial printed in each of its stretches that are over, the lowest first.
+
+    Raises:
+        OSError: If a log cannot be read.
+    """
+    found: list[tuple[int, str]] = []
+    for log in sorted((study / FOLDER).glob("worker-*.log")):
+        if log.is_file() and log.stat().st_size:
+            with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                found += [(start, part) for number, start, part in _parts(text) if number == trial]
+    return [part for _, part in sorted(found, key=lambda pair: pair[0])]
+
+
+def unmarked(log: str) -> str:
+    """Return the end of a log that no mark follows: of a worker that was lost, what its last trial printed."""
+    return log[max((found.end() for found in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
+
+
+def _parts(text: mmap.mmap) -> Iterator[tuple[int, int, str]]:
+    """Yield (trial, start, what was printed) for each mark of a log."""
+    begin = 0
+    for mark in _MARK.finditer(text):
+        yield int(mark[1]), int(mark[2]), text[begin : mark.start()].decode(errors="replace")
+        begin = mark.end()

@@ -1,0 +1,104 @@
+"""What a trial printed can be read, and silent trials leave nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import StudyError
+
+
+def talks(trial: Any) -> None:
+    print(f"trial {trial.number} from {trial.start}")
+    for epoch in trial.epochs():
+        if trial.number % 2:
+            os.write(2, f"{trial.number} at {epoch}".encode())  # as a library does, without an end of line
+        trial.report(score=trial["x"] * epoch)
+    trial.save(epoch)
+
+
+def even_ones_talk(trial: Any) -> None:
+    if trial.number % 2 == 0:
+        print("even")
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+
+
+def dies(trial: Any) -> None:
+    print("trial", trial.number, "begins", flush=True)
+    if trial.number == 2:
+        os._exit(3)
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+
+
+def tuned(directory: Path, objective: Any, **options: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {
+        "metric": "score",
+        "mode": "max",
+        "trials": 8,
+        "max_resource": 4,
+        "workers": 2,
+        "directory": directory / "study",
+        "quiet": True,
+    }
+    return ashtune.tune(objective, {"x": (0.0, 1.0)}, **(settings | options))
+
+
+def logs(study: ashtune.Study) -> str:
+    return "".join(path.read_text() for path in (study.directory / "logs").iterdir())
+
+
+def test_each_trial_has_what_it_printed_and_nothing_of_others(tmp_path: Path) -> None:
+    study = tuned(tmp_path, talks)
+    for trial in range(8):
+        said = study.log(trial)
+        assert said.startswith(f"trial {trial} from 0\n")
+        for other in range(8):
+            assert (f"trial {other} from" in said) == (other == trial)
+    reached = study.best.trial
+    stretches = [line for line in study.log(reached).splitlines() if "from" in line]
+    assert len(stretches) == logs(study).count(f"printed by trial {reached},")
+
+
+def test_a_silent_trial_leaves_no_mark(tmp_path: Path) -> None:
+    study = tuned(tmp_path, even_ones_talk)
+    assert [bool(study.log(trial)) for trial in range(8)] == [True, False] * 4
+    assert logs(study).count("even") == logs(study).count("--- above: printed by trial")
+
+
+def test_a_silent_study_has_empty_logs(tmp_path: Path) -> None:
+    def silent(trial: Any) -> None:
+        trial.report(score=trial["x"])
+
+    assert logs(tuned(tmp_path, silent)) == ""
+
+
+def test_of_a_trial_whose_worker_died_the_end_is_there(tmp_path: Path) -> None:
+    study = tuned(tmp_path, dies, workers=1)
+    assert study.log(2) == "trial 2 begins\n" * 2  # it was given to another worker once
+    assert set(study.log(1).splitlines()) == {"trial 1 begins"}
+
+
+def test_the_command_prints_a_trial(tmp_path: Path) -> None:
+    study = tuned(tmp_path, talks)
+    command = [sys.executable, "-m", "ashtune", "report", str(study.directory), "--trial", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("trial 3, ")
+    assert study.log(3) in done.stdout
+    assert f"x  {study.loaded.trials[3].configuration['x']:.4g}" in done.stdout
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=60)
+    found = json.loads(done.stdout)
+    assert (found["number"], found["printed"]) == (3, study.log(3))
+
+
+@pytest.mark.parametrize("trial", [8, -1, True, "3"])
+def test_a_trial_that_is_not_there_is_refused(trial: Any, tmp_path: Path) -> None:
+    study = tuned(tmp_path, even_ones_talk)
+    with pytest.raises(StudyError, match=r"is not there; .* has 8 trials"):
+        study.log(trial)
