@@ -63,3 +63,14 @@ def test_a_line_in_bold_stays_bold_in_the_page() -> None:
     found.add_row("1")
     found.add_row("2", style="bold")
     assert '<tr><td>1</td></tr><tr class="bold"><td>2</td></tr>' in html.table(found).html
+
+
+def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:
+    named = "a\u202eb\x1b[31m\u2028 \\u202e \\ é"
+    figure = blank(x=named)
+    figure.add_trace(go().Scatter(x=[1], y=[2], name=named))
+    page = html.page(named, [], [html.Section("s", named, [html.figures(one=figure)])], footer=named)
+    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    found = json.loads(data)["figure-one"]
+    assert found["data"][0]["name"] == "a\\u202eb\\u001b[31m\\u2028 \\u202e \\ é"
+    assert "<h1>a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é</h1>" in page

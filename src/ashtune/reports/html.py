@@ -1,9 +1,11 @@
 """A self-contained HTML page out of sections: figures drawn by plotly's script, included once, tables and sentences.
 
-Rule 1: whatever comes from a study is text, never markup: a journal may come from someone else.
+Rule 1: whatever comes from a study is text, never markup: a journal may come from someone else. What would be no text
+(control characters, marks that turn the direction of writing) is shown as a Python string literal shows it.
 Rule 2: the page asks no network for anything.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -13,11 +15,19 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ashtune.errors import SettingsError
+from ashtune.plaintext import visible
 from ashtune.reports.plots import go
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
+
+
+_INVISIBLE = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(00[01][0-9a-f]|007f|00[89][0-9a-f]|061c|200[ef]|202[89a-e]|206[6-9]|feff|fff[9ab])"
+    "|([\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb])",
+)
+"""Characters in JSON that nobody sees but in what they do to others: as they are, and as ``\\uXXXX``."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -38,7 +48,7 @@ class Section(msgspec.Struct, frozen=True):
 def words(*sentences: str, style: str = "") -> Block:
     """Return a paragraph for each sentence that is not empty. ``style`` is "quiet" or "bad"."""
     mark = f' class="{style}"' if style else ""
-    return Block("".join(f"<p{mark}>{escape(sentence)}</p>" for sentence in sentences if sentence))
+    return Block("".join(f"<p{mark}>{_text(sentence)}</p>" for sentence in sentences if sentence))
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") -> Block:
@@ -51,7 +61,7 @@ def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") ->
 def legend(colors: Mapping[str, str]) -> Block:
     """Return what the colours of the figures below mean, where they all share one legend."""
     inner = "".join(
-        f'<span><i style="background:{escape(color)}"></i>{escape(name)}</span>' for name, color in colors.items()
+        f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>' for name, color in colors.items()
     )
     return Block(f'<p class="legend">{inner}</p>' if inner else "")
 
@@ -60,7 +70,7 @@ def table(found: "Table") -> Block:
     """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
     columns = found.columns
     titles = [_plain(column.header).replace("-\n", "") for column in columns]  # a page needs no hyphens
-    header = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    header = "".join(f"<th>{_text(title)}</th>" for title in titles)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
     body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, found.rows, strict=True))
     footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""
@@ -72,13 +82,13 @@ def table(found: "Table") -> Block:
 
 def pairs(named: Mapping[str, str]) -> Block:
     """Return names and what they stand for, one below the other."""
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in named.items())
+    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in named.items())
     return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
 
 
 def cards(named: Mapping[str, str]) -> Block:
     """Return the figures that one should see first, each with what it is."""
-    inner = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
+    inner = "".join(f'<div class="card"><b>{_text(value)}</b><span>{_text(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
     return Block(f'<div class="cards">{inner}</div>')
 
 
@@ -95,20 +105,20 @@ def page(title: str, head: Iterable[Block], sections: Sequence[Section], *, foot
         SettingsError: If plotly is not installed.
     """
     shown = [section for section in sections if section.blocks]
-    links = "".join(f'<a href="#{section.name}">{escape(section.title)}</a>' for section in shown)
+    links = "".join(f'<a href="#{section.name}">{_text(section.title)}</a>' for section in shown)
     top = list(head)
     blocks = [*top, *(block for section in shown for block in section.blocks)]
     body = "".join(
-        f'<section id="{section.name}"><h2>{escape(section.title)}</h2>'
+        f'<section id="{section.name}"><h2>{_text(section.title)}</h2>'
         f"{''.join(block.html for block in section.blocks)}</section>"
         for section in shown
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_resource('page.css')}</style></head><body>"
-        f"<h1>{escape(title)}</h1>{''.join(block.html for block in top)}<nav>{links}</nav>{body}"
-        f"<footer>{escape(footer)}</footer>"
+        f"<title>{_text(title)}</title><style>{_resource('page.css')}</style></head><body>"
+        f"<h1>{_text(title)}</h1>{''.join(block.html for block in top)}<nav>{links}</nav>{body}"
+        f"<footer>{_text(footer)}</footer>"
         f'<script type="application/json" id="figures">{_figures_json(blocks)}</script>'
         f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
     )
@@ -128,8 +138,23 @@ def write(text: str, file: Path) -> None:
 
 def _figures_json(blocks: Iterable[Block]) -> str:
     """Return all figures as JSON that cannot end the script element it stands in."""
-    inner = [f'"{name}":{figure.to_json()}' for block in blocks for name, figure in block.figures.items()]
+    inner = [
+        f'"{name}":{_INVISIBLE.sub(_literal, figure.to_json())}'
+        for block in blocks
+        for name, figure in block.figures.items()
+    ]
     return "{" + ",".join(inner).replace("<", "\\u003c") + "}"
+
+
+def _literal(found: re.Match[str]) -> str:
+    """Return an invisible character of JSON, or its escape, as the text of its escape."""
+    before, code, character = found.groups()
+    return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
+
+
+def _text(text: str) -> str:
+    """Return a text as HTML."""
+    return escape(visible(text))
 
 
 def _plotly_script() -> str:
@@ -148,7 +173,7 @@ def _resource(name: str) -> str:
 
 def _row(cells: Sequence[str], cell: str = "td", *, is_bold: bool = False) -> str:
     opening = '<tr class="bold">' if is_bold else "<tr>"
-    return opening + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in cells) + "</tr>"
+    return opening + "".join(f"<{cell}>{_text(text)}</{cell}>" for text in cells) + "</tr>"
 
 
 def _plain(cell: object) -> str:

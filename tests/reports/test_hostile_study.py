@@ -1,0 +1,127 @@
+"""The pages of a study whose names, values and exceptions are made to break them."""
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from made_up import MadeUpStudy
+
+from ashtune.cli.main import main
+from ashtune.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.search.space import Space
+from ashtune.studies import Study
+from ashtune.study.journal import NAME, Journal, Settings, create
+
+TURNED = "\u202e"
+HOSTILE = (
+    f"</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>\"'&<b>{TURNED}\x1b[31m\x07\u2028"
+)
+GOAL = Goal(HOSTILE, "max")
+SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
+LADDER = Ladder(1, 4, 2)
+EXPECTED_SCRIPTS = 3
+
+
+def hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
+    """Return the event with hostile text wherever there is text."""
+
+    def renamed(metrics: dict[str, Any]) -> dict[str, Any]:
+        return {HOSTILE: metrics["accuracy"], f"{HOSTILE}2": 0.5}
+
+    match event:
+        case SessionStarted():
+            return msgspec.structs.replace(event, host=HOSTILE, version=HOSTILE, facts={HOSTILE: HOSTILE})
+        case WorkerJoined():
+            return msgspec.structs.replace(event, host=HOSTILE)
+        case TrialStarted(trial=trial):
+            chance = trial * 0.618 % 1
+            return msgspec.structs.replace(event, configuration={"x": ["plain", HOSTILE][trial % 2], "y": chance})
+        case JobFinished():
+            curve = [(at, renamed(metrics)) for at, metrics in event.curve]
+            return msgspec.structs.replace(event, metrics=renamed(event.metrics), curve=curve)
+        case JobFailed():
+            return msgspec.structs.replace(event, reason=HOSTILE, traceback=HOSTILE)
+        case WorkerLost():
+            return msgspec.structs.replace(event, reason=HOSTILE, last_words=HOSTILE)
+        case _:
+            return event
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("hostile")
+    directory = folder / "study"
+    directory.mkdir()
+    rungs, kept = LADDER.to_record()
+    settings = Settings(
+        ashtune=HOSTILE, created=0, name=HOSTILE, goal=GOAL, scheduler="ash", rungs=rungs, kept=kept,
+        space=dict(Space.parse(SPACE).to_record()), search={"kind": "random"}, seed=0,
+    )  # fmt: skip
+    create(directory / NAME, settings)
+    with Journal(directory / NAME) as journal:
+        for kind, what in MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.3):
+            if kind == "event":
+                journal.add(hostile(what))  # type: ignore[arg-type]  # the kind says that it is an event
+    Study.load(directory).report_html(folder / "report.html")
+    asked = ("--workers", "1,2", "--draws", "0", "--html", str(folder / "whatif.html"))
+    assert main(["whatif", str(directory), *asked]) == 0
+    return {"report": folder / "report.html", "whatif": folder / "whatif.html"}
+
+
+class Parts(HTMLParser):
+    """What a page is made of, as a reader of HTML sees it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.handlers += [name for name, _ in attributes if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def strings_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from strings_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings_of(inner)
+
+
+@pytest.mark.parametrize("name", ["report", "whatif"])
+def test_nothing_hostile_becomes_markup_or_turns_the_text(pages: dict[str, Path], name: str) -> None:
+    page = pages[name].read_text()
+    ours = re.sub(r"<script>.*?</script>", "<script></script>", page, flags=re.DOTALL)  # plotly's, and the page's own
+    parts = Parts(ours)
+    assert parts.tags.count("script") == EXPECTED_SCRIPTS
+    assert "img" not in parts.tags
+    assert not parts.handlers
+    assert "document.pwned" in "".join(parts.texts), "it is there, as text"
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", ours)
+
+
+@pytest.mark.parametrize("name", ["report", "whatif"])
+def test_in_the_figures_nothing_hostile_is_markup_or_invisible(pages: dict[str, Path], name: str) -> None:
+    (data,) = re.findall(r'id="figures">(.*?)</script>', pages[name].read_text(), re.DOTALL)
+    found = list(strings_of(json.loads(data)))
+    assert found
+    for text in found:
+        assert not re.search("<(script|img|b>\u202e)", text), text
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text), text
