@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ashtune import __version__
-from ashtune.errors import SettingsError
+from ashtune.errors import SettingsError, SpaceError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import Ash
@@ -16,6 +18,7 @@ from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import GridSearch
 from ashtune.search.grouped import Grouped
+from ashtune.search.plain import shown
 from ashtune.search.protocol import Indexed, Search
 from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
@@ -93,14 +96,34 @@ def scheduler_named(name: str) -> Callable[[Ladder, int], Scheduler]:
         SettingsError: If there is none of that name.
     """
     if name not in SCHEDULERS:
-        raise SettingsError(f"scheduler={name!r} is unknown; give one of {', '.join(SCHEDULERS)}")
+        raise SettingsError(f"scheduler={shown(name)} is unknown; give one of {', '.join(SCHEDULERS)}")
     return SCHEDULERS[name]
 
 
+class _Recipe(msgspec.Struct):
+    """The record of a search, with the types that it has when it was not altered."""
+
+    kind: str
+    points: int | dict[str, int] | None = None
+    grouped: list[str] = []
+    grouped_for: int | None = None
+
+
 def build_search(settings: Settings) -> Search:
-    """Return the search of a study: what was enqueued, then random or grid."""
-    space = Space.from_record(settings.space)
-    return search_named(settings.search, space, settings.seed, settings.enqueued)
+    """Return the search of a study: what was enqueued, then random or grid.
+
+    Raises:
+        SettingsError: If the search that the journal's first line describes is none.
+    """
+    try:
+        msgspec.convert(settings.search, _Recipe)
+        space = Space.from_record(settings.space)
+        enqueued = [space.check(configuration) for configuration in settings.enqueued]
+        search = search_named(settings.search, space, settings.seed, enqueued)
+        search.size  # noqa: B018 - counting what a finite space has may refuse it
+    except (SpaceError, SettingsError, msgspec.ValidationError) as error:
+        raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
+    return search
 
 
 def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list[dict[str, Any]]) -> Search:
@@ -117,7 +140,7 @@ def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list
         case "grid":
             found = GridSearch(space, search.get("points"))
         case kind:
-            raise SettingsError(f"search={kind!r} is unknown; give one of {', '.join(SEARCHES)}")
+            raise SettingsError(f"search={shown(kind)} is unknown; give one of {', '.join(SEARCHES)}")
     if search.get("grouped"):
         found = Grouped(found, tuple(search["grouped"]), search.get("grouped_for"))
     return Enqueued(enqueued, found) if enqueued else found

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
+from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.reports.progress import STEPS_SHOWN, BestSoFar, best_over_epochs_figure, best_over_time_figure
@@ -39,11 +39,12 @@ def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
 
 
 def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float, int, int, float]]:
-    """Recompute the steps the slow way: each result against all before it."""
+    """Recompute the steps the slow way: each result against all before it, but those of withdrawn trials."""
     found: list[tuple[float, int, int, float]] = []
     losses: list[float] = []
+    gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
     for number, event in enumerate(events):
-        if not isinstance(event, JobFinished) or rung not in (None, event.rung):
+        if not isinstance(event, JobFinished) or rung not in (None, event.rung) or event.trial in gone:
             continue
         loss = goal.loss(event.metrics)
         if loss < min(losses, default=math.inf):

@@ -111,12 +111,19 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, cut: float) -> Non
         assert rung.paused >= 0
         assert rung.seconds == pytest.approx(sum(event.seconds for event in jobs))
         assert rung.epochs == sum(e.resource - e.start for e in jobs if isinstance(e, JobFinished | JobPaused))
-        ranked = sorted((-(event.metrics["accuracy"] or 0), event.trial) for event in here)
-        assert (rung.best.trial if rung.best else None) == (ranked[0][1] if ranked else None)
     assert tally.running == len(running)
     assert set(tally.workers) == workers
     assert tally.started == sum(isinstance(event, TrialStarted) for event in events)
     gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
+    results = [(e.rung, -(e.metrics["accuracy"] or 0), e.trial) for e in finished if e.trial not in gone]
+    for number, rung in enumerate(tally.rungs):
+        here = [(loss, trial) for at, loss, trial in results if at == number]
+        assert (rung.best and (rung.best.loss, rung.best.trial)) == min(here, default=None)
+    highest = min(((-at, loss, trial) for at, loss, trial in results), default=None)
+    assert (tally.best and (-tally.best.rung, tally.best.loss, tally.best.trial)) == highest
+    anywhere = min(((loss, -at, trial) for at, loss, trial in results), default=None)
+    found = tally.best_at_any_rung
+    assert (found and (found.loss, -found.rung, found.trial)) == anywhere
     ended = {e.trial for e in events if isinstance(e, JobFinished | JobFailed)} | {t for t in deaths if deaths[t] == 2}
     assert tally.tried == len(ended - gone)
     assert tally.utilisation is None or 0 <= tally.utilisation <= 1
@@ -161,6 +168,25 @@ def test_best_is_that_of_the_highest_rung_though_a_lower_one_has_a_better() -> N
     tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.8))
     assert tally.best is not None and (tally.best.trial, tally.best.rung) == (0, 1)
     assert tally.best_at_any_rung is not None and tally.best_at_any_rung.rung == 0
+
+
+def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
+    return TrialWithdrawn(9, worker=W, trial=TrialId(trial), rung=rung, seconds=0.5)
+
+
+def test_a_trial_withdrawn_after_its_results_is_best_nowhere_and_the_next_one_is() -> None:
+    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.8), withdrawn(0, rung=2))
+    assert tally.best is not None and (tally.best.trial, tally.best.rung) == (1, 0)
+    assert tally.best_at_any_rung == tally.best
+    assert tally.best.metrics == {"accuracy": 0.7}
+    assert after(finished(0, 0.9), withdrawn(0, rung=1)).best is None
+
+
+def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later() -> None:
+    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1))
+    assert tally.best is not None and (tally.best.trial, tally.best.rung) == (1, 1)
+    assert tally.best_at_any_rung is not None
+    assert (tally.best_at_any_rung.trial, tally.best_at_any_rung.rung) == (0, 0)
 
 
 def test_equal_results_go_to_the_earlier_trial_and_in_mode_min_less_is_better() -> None:

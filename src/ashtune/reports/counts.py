@@ -1,6 +1,7 @@
 """What the tally counts by: a rung, a worker, and the best result."""
 
 import math
+from bisect import insort
 from collections import deque
 
 import msgspec
@@ -9,6 +10,8 @@ from ashtune.jobs import TrialId
 from ashtune.orders import Train
 
 NOBODY = TrialId(-1)
+BEST_KEPT = 1_000
+"""As many trials that have a result may be withdrawn, at any rung, before the best one left is not known."""
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -21,6 +24,10 @@ class Best(msgspec.Struct, frozen=True):
     metrics: dict[str, float | None]
 
 
+def _rank(result: Best) -> tuple[float, TrialId]:
+    return result.loss, result.trial
+
+
 class RungTally:
     """The counts of one rung.
 
@@ -30,9 +37,8 @@ class RungTally:
     """
 
     __slots__ = (
+        "_best",
         "arrived",
-        "best",
-        "best_loss",
         "epochs",
         "failed",
         "promoted",
@@ -51,8 +57,24 @@ class RungTally:
         self.withdrawn = 0
         self.epochs = 0
         self.seconds = 0.0
-        self.best: Best | None = None
-        self.best_loss = math.inf
+        self._best: list[Best] = []
+
+    @property
+    def best(self) -> Best | None:
+        """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial."""
+        return self._best[0] if self._best else None
+
+    def add(self, result: Best) -> None:
+        """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
+        best = self._best
+        if result.loss == math.inf or (len(best) == BEST_KEPT and _rank(result) > _rank(best[-1])):
+            return
+        insort(best, result, key=_rank)
+        del best[BEST_KEPT:]
+
+    def withdraw(self, trial: TrialId) -> None:
+        """A trial has no result any more."""
+        self._best = [best for best in self._best if best.trial != trial]
 
     @property
     def paused(self) -> int:

@@ -5,12 +5,14 @@ failures none, since nobody knows how many those were.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
+from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId
 from ashtune.orders import Order
 from ashtune.reports.axes import metric_axis, metric_view, nothing, remark, significant
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 STEPS_SHOWN = 1000
+BEST_KEPT = 100
+"""As many of the best trials of a rung may be withdrawn before a step of those left is missed."""
 EARLY = 0.1
 """An axis is logarithmic where half of the steps lie in this first part of it."""
 
@@ -53,6 +57,9 @@ class BestSoFar:
         self.epochs = 0
         """Epochs trained so far, by all trials."""
         self._now = self._away = 0.0
+        self._results = 0
+        self._kept: list[list[tuple[int, Step]]] = []  # by rung: what may become a step, with its place among all
+        self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
 
     @property
     def seconds(self) -> float:
@@ -73,17 +80,44 @@ class BestSoFar:
             self.epochs += event.resource - event.start
         if isinstance(event, JobFinished):
             self._compare(event)
+        elif isinstance(event, TrialWithdrawn) and event.rung > 0:
+            self._withdraw(event.trial)
 
     def gave(self, order: Order) -> None:
         """Orders are no results."""
 
     def _compare(self, event: JobFinished) -> None:
         while len(self.steps_at) <= event.rung:
-            self.steps_at.append([])
-        loss = self.goal.loss(event.metrics)
+            for lists in (self.steps_at, self._kept, self._best):
+                lists.append([])
+        self._results += 1
+        loss, best = self.goal.loss(event.metrics), self._best[event.rung]
+        if loss == math.inf or (len(best) == BEST_KEPT and loss >= best[-1]):
+            return
+        insort(best, loss)
+        del best[BEST_KEPT:]
+        step = Step(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
+        self._kept[event.rung].append((self._results, step))
         for steps in (self.steps, self.steps_at[event.rung]):
-            if loss < (steps[-1].loss if steps else math.inf):
-                steps.append(Step(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss))
+            if not steps or loss < steps[-1].loss:
+                steps.append(step)
+
+    def _withdraw(self, trial: TrialId) -> None:
+        """Leave out a trial, as if it had had no results."""
+        if all(step.trial != trial for kept in self._kept for _, step in kept):
+            return
+        self._kept = [[(place, step) for place, step in kept if step.trial != trial] for kept in self._kept]
+        self.steps_at = [_steps(step for _, step in kept) for kept in self._kept]
+        self.steps = _steps(step for _, step in sorted(chain(*self._kept), key=lambda each: each[0]))
+
+
+def _steps(results: Iterable[Step]) -> list[Step]:
+    """Return those of some results that are better than all before them."""
+    steps: list[Step] = []
+    for step in results:
+        if not steps or step.loss < steps[-1].loss:
+            steps.append(step)
+    return steps
 
 
 def best_over_time_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":

@@ -13,7 +13,7 @@ from ashtune.reports.axes import label, significant
 from ashtune.reports.figures import bytes_text, number_text
 from ashtune.reports.lanes import lanes_figure, lanes_words
 from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
-from ashtune.study.disk import DISK, write_new
+from ashtune.study.disk import DISK, read_whole, write_new
 from ashtune.training.fused.sizing import Sizing
 from ashtune.training.roofline import Cache, Placement, Roof, Roofs, place
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 KEPT = "roofline.json"
+MOST_KEPT_BYTES = 1 << 24
 """The file in a study's directory by which its report shows a roofline."""
 
 _GIGA = 1e9
@@ -60,10 +61,10 @@ def kept(directory: Path) -> Placed | None:
     """
     path = directory / KEPT
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Placed)
+        found = msgspec.json.decode(read_whole(str(path), MOST_KEPT_BYTES), type=Placed)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
     if not found.machine.roofs:
         raise SettingsError(f"{path} has no roof; remove it, or keep another there")

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from ashtune.errors import SpaceError
 from ashtune.jobs import TrialId
 from ashtune.reports.figures import value_text
 from ashtune.search.columns import Column
+from ashtune.search.plain import shown
 from ashtune.search.space import Space
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
@@ -53,7 +55,7 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
     for trial in trials:
         found = configuration(trial)
         for name, column in columns.items():
-            values[name].append(_number(column, found[name]) if name in found else math.nan)
+            values[name].append(_number(name, column, found[name], trial) if name in found else math.nan)
     return [
         Numbers(
             name,
@@ -65,7 +67,9 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
     ]
 
 
-def _number(column: Column, value: Any) -> float:
-    if column.choices is None:
-        return float(value)
-    return float(column.choices.index(value)) if value in column.choices else math.nan
+def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
+    if column.choices is not None:
+        return float(column.choices.index(value)) if value in column.choices else math.nan
+    if not isinstance(value, int | float) or (getattr(column.hyperparameter, "log", False) and value <= 0):
+        raise SpaceError(f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have")
+    return float(value)

@@ -171,12 +171,12 @@ class Tally:
 
     @property
     def best(self) -> Best | None:
-        """The best result at the highest rung reached."""
+        """The best result at the highest rung that has one; a trial that was withdrawn has none."""
         return next((rung.best for rung in reversed(self.rungs) if rung.best is not None), None)
 
     @property
     def best_at_any_rung(self) -> Best | None:
-        """The best result of all; on a tie the one at the higher rung."""
+        """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
         results = [rung.best for rung in reversed(self.rungs) if rung.best is not None]
         return min(results, key=lambda best: best.loss, default=None)
 
@@ -230,10 +230,7 @@ class Tally:
         elif not event.start:
             self.retrained += 1
         self._saved(event, number)
-        loss = self.goal.loss(event.metrics)
-        if loss < rung.best_loss or (rung.best is not None and loss == rung.best_loss and trial < rung.best.trial):
-            rung.best_loss = loss
-            rung.best = Best(trial, number, event.resource, loss, event.metrics)
+        rung.add(Best(trial, number, event.resource, self.goal.loss(event.metrics), event.metrics))
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
@@ -277,6 +274,8 @@ class Tally:
         self.withdrawn += 1
         if self._arrived[event.trial] >= 0:
             self.tried -= 1
+            for rung in self.rungs:
+                rung.withdraw(event.trial)
         self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:

@@ -16,8 +16,6 @@ from ashtune.search.plain import plain, plain_choices
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
-_UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
-
 
 def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, object]:
     """Write a space down.
@@ -58,7 +56,7 @@ def read_record(record: Mapping[str, object]) -> tuple["ConfigurationSpace", tup
             space = ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
         listed: Any = record["names"]
         names = tuple(listed)
-    except _UNREADABLE as error:
+    except Exception as error:  # noqa: BLE001 - ConfigSpace lets through whatever its decoding meets
         raise SpaceError(f"the record of the space cannot be read: {_line(error)}") from None
     if sorted(names) != sorted(space):
         raise SpaceError(f"the record names {list(names)} where its space has {list(space)}; it was altered")

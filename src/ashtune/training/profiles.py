@@ -11,9 +11,10 @@ import msgspec
 
 from ashtune.errors import StudyError
 from ashtune.jobs import WorkerId
-from ashtune.study.disk import DISK, folder_of_a_study, write_new
+from ashtune.study.disk import DISK, folder_of_a_study, read_whole, write_new
 
 FOLDER = "profile"
+MOST_PROFILE_BYTES = 1 << 26
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True):
@@ -81,8 +82,8 @@ def read_profiles(study: Path) -> Iterator[WorkerProfile]:
     decoder = msgspec.json.Decoder(WorkerProfile)
     for path in sorted((study / FOLDER).glob("worker-*.json")):
         try:
-            profile = decoder.decode(path.read_bytes())
-        except (OSError, msgspec.MsgspecError) as error:
+            profile = decoder.decode(read_whole(str(path), MOST_PROFILE_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
         places = range(len(profile.frames))
         if any(not stack.frames or any(place not in places for place in stack.frames) for stack in profile.stacks):
