@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.errors import SpaceError
-from ashtune.search.plain import plain, plain_choices
+from ashtune.search.plain import plain, plain_choices, shown
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -58,8 +58,10 @@ def read_record(record: Mapping[str, object]) -> tuple["ConfigurationSpace", tup
         names = tuple(listed)
     except Exception as error:  # noqa: BLE001 - ConfigSpace lets through whatever its decoding meets
         raise SpaceError(f"the record of the space cannot be read: {_line(error)}") from None
-    if sorted(names) != sorted(space):
-        raise SpaceError(f"the record names {list(names)} where its space has {list(space)}; it was altered")
+    if not all(isinstance(name, str) for name in names) or sorted(names) != sorted(space):
+        raise SpaceError(
+            f"the record names {shown(list(names))} where its space has {shown(list(space))}; it was altered"
+        )
     return space, names
 
 
@@ -74,4 +76,5 @@ def _tree(value: object) -> object:
 
 def _line(error: Exception) -> str:
     """Return an error on one line, with its type, since a KeyError alone says only a name."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(error)[:400].split()))
+    return f"{type(error).__name__}: {text}"

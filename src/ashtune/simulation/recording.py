@@ -39,6 +39,8 @@ from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
+MOST_VALUES = 30_000_000
+"""Losses of all trials at all their units of resource: 240 MB."""
 
 
 class Recorder:
@@ -105,13 +107,19 @@ class Recorder:
             is_whole: Whether the study was not stopped before its end.
 
         Raises:
-            StudyError: If no trial was trained at all.
+            StudyError: If no trial was trained at all, or they were trained in too small units.
         """
         self._take_waits(timeline.work())
         told = [trial for trial in self._told if not trial.is_withdrawn]
         jobs = [job for trial in told for job in trial.jobs if not job.is_void]
         if not jobs:
             raise StudyError("no trial of this study was trained: there is nothing to predict from")
+        values = sum(max(trial.reports, default=0) for trial in told)
+        if values > MOST_VALUES:
+            raise StudyError(
+                f"the trials of this study have {values:,} units of resource in all; a what-if holds a value for each, "
+                f"at most {MOST_VALUES:,}: count the resource in larger units"
+            )
         warmup = take_out_warmup(jobs)
         shares = time_shares(timeline)
         timing = Timing(
