@@ -1,7 +1,30 @@
-"""``python -m ashtune``: the same as the command ``ashtune``."""
+"""The command ``ashtune``, and ``python -m ashtune``."""
 
+import signal
 import sys
+from typing import NoReturn
 
-from ashtune.cli.main import main
 
-sys.exit(main())
+def run() -> NoReturn:
+    """Run one command and leave with its exit status.
+
+    While the rest is imported, and after it is done, Ctrl-C ends the process as it does any other command: it would
+    find nobody there who makes a line of it.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from ashtune.cli.main import main
+
+    try:
+        signal.signal(signal.SIGINT, interrupt)
+        status = main()
+    except KeyboardInterrupt:
+        status = 130
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -4,9 +4,21 @@ A message names what was refused with its value, what would do, and what to do n
 one line, because the command line prints it as it is and exits with status 2.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from ashtune.plaintext import one_line
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
+
 
 class AshtuneError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose: a line without control characters."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(one_line(str(word)) for word in words))
 
 
 class LadderError(AshtuneError):
@@ -50,3 +62,20 @@ class JournalError(StudyError):
 
 class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
     """Raised by a training function to withdraw its trial: a new configuration replaces it."""
+
+
+def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+    """Make a public function raise what a user did wrong without the frames of our insides.
+
+    A traceback then shows the user's line, one of ours, and the message.
+    """
+
+    @wraps(function)
+    def outermost(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
+        try:
+            return function(*args, **kwargs)
+        except AshtuneError as error:
+            refusal = error.with_traceback(None)
+        raise refusal from refusal.__cause__
+
+    return outermost

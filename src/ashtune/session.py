@@ -32,7 +32,7 @@ from ashtune.reports.flame import write_flame_graph
 from ashtune.reports.live import display_for
 from ashtune.reports.summary import Outcome, summary
 from ashtune.reports.tally import Tally
-from ashtune.reports.text import show
+from ashtune.reports.text import show, write
 from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
@@ -125,7 +125,7 @@ class Session:
         if not stop.signals:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
-            sys.stderr.write(f"no trial has a result yet; {self._failures()}\n")
+            write(f"no trial has a result yet; {self._failures()}\n", sys.stderr)
         is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
         if session.rungs and self._controller.is_complete and not self._means.quiet:
             self._say_if_nobody_went_on()
@@ -179,7 +179,7 @@ class Session:
         if is_whole:
             show(summary(self._tally, self._about(0, None), Outcome(is_complete=False, stopped=stopped)), sys.stderr)
         else:
-            sys.stderr.write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n")
+            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:
         """Say why nothing was trained to the rungs that this session added, if so."""

@@ -211,7 +211,10 @@ def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_o
     done = ashtune(home, *run, "--max-failures", "4", "--json")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "ashtune: s stopped as all of the session's first 4 trials failed without a result" in done.stderr
+    assert (
+        "ashtune: NoResultError: s stopped as all of the session's first 4 trials failed without a result"
+        in done.stderr
+    )
     found = json.loads(done.stdout)
     assert found["trials"]["failed"] < 10
     again = ashtune(home, "resume", "s", "--quiet")

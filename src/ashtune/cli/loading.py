@@ -29,7 +29,7 @@ def load_space(place: str, objective: str) -> Any:
     """Return the space that a NAME, FILE:NAME or .json file names.
 
     Raises:
-        SpaceError: If there is none.
+        SpaceError: If there is none, or the function that returns it raises.
     """
     if place.endswith(".json"):
         return _space_from_json(Path(place))
@@ -38,14 +38,26 @@ def load_space(place: str, objective: str) -> Any:
     found = getattr(_load(Path(file)), name, None)
     if found is None:
         raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
-    return found() if callable(found) and not isinstance(found, dict) else found
+    if not callable(found) or isinstance(found, dict):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise SpaceError(
+            f"--space {place}: {name}() raised {type(error).__name__}: {error}; name a space, or a function without "
+            "arguments that returns one"
+        ) from error
 
 
 def _space_from_json(path: Path) -> Any:
     from ConfigSpace import ConfigurationSpace
 
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise SpaceError(f"--space {path}: no such file; give one that ConfigurationSpace.to_json wrote")
         return ConfigurationSpace.from_json(path)
+    except SpaceError:
+        raise
     except Exception as error:  # noqa: BLE001 - ConfigSpace lets whatever its decoding meets through
         raise SpaceError(
             f"{path} is not a space written by ConfigSpace ({error}); see ConfigurationSpace.to_json"
@@ -54,13 +66,17 @@ def _space_from_json(path: Path) -> Any:
 
 def _load(path: Path) -> ModuleType:
     """Execute a file as a module, once; its functions then travel by value."""
-    path = path.resolve()
+    try:
+        path = path.resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+        raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
     name = f"ashtune_file_{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None or not is_file:
         raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
     module = module_from_spec(spec)
     sys.modules[name] = module
@@ -68,9 +84,13 @@ def _load(path: Path) -> ModuleType:
         sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ObjectiveError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        if isinstance(error, SystemExit):
+            words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
+        else:
+            words = f"{type(error).__name__}: {error}"
+        raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)

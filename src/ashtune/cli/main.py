@@ -1,17 +1,20 @@
 """``ashtune``: the entry point.
 
 Exit status: 0 done, 1 failed, 2 the options do not fit, 75 stopped by the batch system and to be resumed,
-130 stopped by Ctrl-C. A user's mistake is one line on stderr, never a traceback.
+130 stopped by Ctrl-C. A user's mistake, or a stream that takes nothing, is one line on stderr, never a traceback.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 from ashtune import __version__
 from ashtune.errors import AshtuneError
+from ashtune.plaintext import one_line
 
 COMMANDS = {
     "run": "tune a training function",
@@ -31,12 +34,13 @@ class _Parser(argparse.ArgumentParser):
     """Refuses in one line; the usage is a ``--help`` away."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(2, one_line(f"{self.prog}: {message}; see `{self.prog} --help`") + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_what_is_closed()
     parser = _Parser(
         prog="ashtune", description="Hyperparameter tuning by asynchronous sequential halving, on every core."
     )
@@ -53,11 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(parser, arguments)
     from ashtune.engines.entrance import leave
 
-    try:
-        status = _run(parser, arguments, trains=True)
-    except SystemExit as left:
-        leave(left.code if isinstance(left.code, int) else int(left.code is not None))
-        raise
+    status = _run(parser, arguments, trains=True)
     leave(status)
     return status
 
@@ -70,14 +70,45 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 
             # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
             enter(workers_given=any(argument.startswith("--workers") for argument in arguments))
-        options = parser.parse_args(arguments)
-        status: int = options.main(options)
+        try:
+            options = parser.parse_args(arguments)
+            status: int = options.main(options)
+        except SystemExit as left:  # of the parser, or of a study that the batch system stopped
+            status = left.code if isinstance(left.code, int) else int(left.code is not None)
+        sys.stdout.flush()
     except AshtuneError as error:
-        print(f"ashtune: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        _complain(f"{type(error).__name__}: {error}")
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, as `| head`, has gone
-        sys.stderr.close()
+        _write_no_more()
+        return 1
+    except OSError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        _write_no_more()
         return 1
     return status
+
+
+def _complain(words: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(one_line(f"ashtune: {words}") + "\n")
+
+
+def _open_what_is_closed() -> None:
+    """Give a standard stream that was closed (``>&-``) the null device, before a file of ours takes its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+
+
+def _write_no_more() -> None:
+    """Send what is left of our output nowhere: Python would try, and complain, once more as it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Print the report."""
     from ashtune.cli.showing import show_profile, show_study, show_trial
+    from ashtune.reports.text import write
     from ashtune.studies import Study
 
     if given.trial is not None:
@@ -23,7 +24,7 @@ def main(given: argparse.Namespace) -> int:
         return 0
     if given.html:
         Study.load(given.directory).report_html(given.html)
-        sys.stdout.write(f"{given.html}\n")
+        write(f"{given.html}\n", sys.stdout)
         return 0
     if given.profile:
         show_profile(Study.load(given.directory), as_json=given.json, stream=sys.stdout)

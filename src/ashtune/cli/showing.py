@@ -29,7 +29,7 @@ def what_was_found(train: "Callable[..., Study]", *arguments: Any, **options: An
     try:
         return train(*arguments, **options)
     except NoResultError as error:
-        sys.stderr.write(f"ashtune: {error}\n")
+        sys.stderr.write(f"ashtune: {type(error).__name__}: {error}\n")
         return Study.load(error.directory)
 
 
@@ -41,7 +41,7 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
     """
     from ashtune.reports.flame import NAME
     from ashtune.reports.profile import profile_view
-    from ashtune.reports.text import show, show_json
+    from ashtune.reports.text import show, show_json, write
 
     profile = study.profile()
     if as_json:
@@ -49,7 +49,7 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
         return
     show(profile_view(profile, top), stream)
     if (study.directory / NAME).exists():
-        stream.write(f"flame graph: {study.directory / NAME}\n")
+        write(f"flame graph: {study.directory / NAME}\n", stream)
 
 
 def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
@@ -97,5 +97,7 @@ def check_page(file: str | None) -> None:
 
 def say(*lines: str) -> None:
     """Print lines of text on stdout."""
-    sys.stdout.write("\n".join(lines) + "\n\n")
+    from ashtune.reports.text import write
+
+    write("\n".join(lines) + "\n\n", sys.stdout)
     sys.stdout.flush()

@@ -62,7 +62,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.reports.progress import BestSoFar
     from ashtune.reports.simulated import simulated, simulated_view
     from ashtune.reports.tally import Tally
-    from ashtune.reports.text import show, show_json
+    from ashtune.reports.text import show, show_json, write
     from ashtune.simulation import simulate
 
     _check(given)
@@ -90,7 +90,7 @@ def main(given: argparse.Namespace) -> int:
     else:
         show(simulated_view(found), sys.stdout)
         if given.directory:
-            sys.stdout.write(f"kept in {given.directory}: ashtune report {given.directory}\n")
+            write(f"kept in {given.directory}: ashtune report {given.directory}\n", sys.stdout)
     return 0
 
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ashtune.plaintext import visible
+
 _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -60,12 +62,12 @@ def value_text(value: object) -> str:
     """Return the value of a hyperparameter on one line."""
     if type(value) is float:
         return number_text(value)
-    return " ".join(str(value).split())
+    return visible(" ".join(str(value).split()))
 
 
 def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
     """Return ``name=value`` pairs in at most ``width`` characters; what does not fit becomes ``...``."""
-    pairs = [f"{name}={value_text(value)}" for name, value in configuration.items()]
+    pairs = [visible(f"{name}={value_text(value)}") for name, value in configuration.items()]
     whole = "  ".join(pairs)
     if len(whole) <= width:
         return whole
@@ -76,5 +78,5 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
 
 def shortened(text: str, width: int) -> str:
     """Return a text on one line of at most ``width`` characters."""
-    line = " ".join(text.split())
+    line = visible(" ".join(text.split()))
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

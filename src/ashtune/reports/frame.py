@@ -8,6 +8,7 @@ Rule 2: a frame costs the same however many trials there are.
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from ashtune.plaintext import visible
 from ashtune.reports.about import About
 from ashtune.reports.crew_lines import crew_line, worker_lines
 from ashtune.reports.estimate import Estimate, estimate
@@ -59,9 +60,9 @@ class Frame:
 
     def _title(self, width: int) -> Text:
         about = self._about
-        line = Text(MARGIN).append(about.name, STRONG).append(f"  {about.scheduler}", QUIET)
+        line = Text(MARGIN).append(visible(about.name), STRONG).append(f"  {about.scheduler}", QUIET)
         room = max(0, width - line.cell_len)
-        directory = about.directory
+        directory = visible(about.directory)
         if len(directory) > room - 2:
             directory = "..." + directory[len(directory) - max(0, room - 5) :]
         return line.append(f"{directory:>{room}}", QUIET)

@@ -17,7 +17,7 @@ from ashtune.reports.about import About
 from ashtune.reports.estimate import estimate
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
 from ashtune.reports.tally import Tally
-from ashtune.reports.text import is_a_terminal
+from ashtune.reports.text import Visible, is_a_terminal, write
 from ashtune.training.messages import Progress
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
@@ -66,9 +66,9 @@ class LiveDisplay:
 
         self._tally = tally
         self._frame = Frame(tally, about)
-        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False)
+        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
         self._live = Live(
-            self._frame,
+            Visible(self._frame),
             console=console,
             auto_refresh=False,
             transient=True,
@@ -151,7 +151,7 @@ class PlainDisplay:
             is_first, self._next = self._next == 0.0, now + self._seconds
             if not is_first:
                 self._tally.tick(now)
-                self._stream.write(progress_line(self._tally, self._about) + "\n")
+                write(progress_line(self._tally, self._about) + "\n", self._stream)
                 self._stream.flush()
 
     def __enter__(self) -> Self:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ashtune.errors import SpaceError
+from ashtune.plaintext import shown
 from ashtune.search.columns import Column
 from ashtune.search.describing import range_text, when
-from ashtune.search.plain import plain, shown
+from ashtune.search.plain import plain
 from ashtune.search.validity import is_forbidden
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from ashtune.errors import SpaceError
+from ashtune.plaintext import shown
 from ashtune.search.columns import Column
 from ashtune.search.lattice import Lattice
-from ashtune.search.plain import shown
 from ashtune.search.protocol import refuse_outside
 from ashtune.search.space import Space
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ashtune.errors import SpaceError
-from ashtune.search.plain import plain, plain_choices, shown
+from ashtune.plaintext import shown
+from ashtune.search.plain import plain, plain_choices
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace

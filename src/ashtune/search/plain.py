@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 
 from ashtune.errors import SpaceError
+from ashtune.plaintext import shown
 
 # msgspec refuses integers beyond 64 bits and writes a float that is not finite as null.
 _WIDEST = 2**63
@@ -61,9 +62,3 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
     """Return a copy that shares nothing that can be changed."""
     return {name: plain(value) if type(value) is list else value for name, value in configuration.items()}
-
-
-def shown(value: object) -> str:
-    """Return a value as it appears in a message: its repr, on one line, at most 60 characters."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."

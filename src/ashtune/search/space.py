@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ashtune.errors import SpaceError
+from ashtune.plaintext import shown
 from ashtune.search.checking import checked
 from ashtune.search.columns import Column
 from ashtune.search.describing import range_text, when
 from ashtune.search.parsing import space_of_mapping
-from ashtune.search.plain import shown
 from ashtune.search.record import read_record, record_of
 
 if TYPE_CHECKING:

@@ -1,0 +1,111 @@
+"""Text of users and files, fit to be shown."""
+
+import doctest
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ashtune import plaintext
+from ashtune.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
+from ashtune.plaintext import LINE, one_line, shown, visible
+from ashtune.reports.text import show, show_json, write
+
+NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
+
+
+def test_examples() -> None:
+    assert doctest.testmod(plaintext).failed == 0
+
+
+@given(st.text(alphabet=st.characters()))
+def test_what_is_shown_has_no_character_that_acts(text: str) -> None:
+    for found in (visible(text), one_line(text), visible(text, keeps_newlines=True).replace("\n", "")):
+        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in found)
+        assert not set(found) & set("\u202a\u202e\u2066\u2069\u200e\u200f\u061c\u2028\u2029")
+        found.encode()
+
+
+def test_ordinary_text_of_any_language_stays_as_it_is() -> None:
+    for text in ("train loss", "größe=µ", "学習率", "تعلم", "👩\u200d🔬", "a\\b"):
+        assert visible(text) == text
+
+
+@given(st.text(min_size=LINE, max_size=3 * LINE))
+def test_a_line_is_no_longer_than_it_may_be(text: str) -> None:
+    assert len(one_line(text)) <= LINE
+    assert len(AshtuneError(text).args[0]) <= LINE
+
+
+def test_a_value_that_cannot_be_represented_is_shown_by_its_type() -> None:
+    class Angry:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert shown(Angry()) == "<Angry>"
+    assert shown(10**5000) == "<int>"
+    assert shown("a\nb\x1b") == r"'a\nb\x1b'"
+    assert len(shown(list(range(1000)))) == 60
+
+
+def test_every_error_is_one_line_without_control_characters() -> None:
+    assert str(SettingsError(f"bad\n  {NASTY}")) == r"bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    assert str(InvalidConfiguration()) == ""
+
+
+def test_an_error_of_a_public_function_has_no_frames_of_our_insides() -> None:
+    def inside() -> None:
+        try:
+            raise KeyError("x")
+        except KeyError:
+            raise SettingsError("no") from None
+
+    @in_one_line
+    def door() -> None:
+        inside()
+
+    with pytest.raises(SettingsError) as refusal:
+        door()
+    assert [entry.name for entry in refusal.traceback] == [
+        "test_an_error_of_a_public_function_has_no_frames_of_our_insides",
+        "outermost",
+    ]
+    assert refusal.value.__suppress_context__
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
+def test_no_control_character_of_a_view_reaches_a_stream(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    monkeypatch.setenv("TERM", "dumb")
+    table = Table(NASTY)
+    table.add_row(Text(NASTY), f"[/]{NASTY} :smile:")
+    show(table, stream)
+    shown = stream.getvalue()
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+    assert "\u202e" not in shown
+    assert "\\x1b[31m" in shown.replace("\n", "")
+    assert ":smile:" in shown
+
+
+def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> None:
+    from rich.table import Table
+
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    table = Table("größe")
+    table.add_row("µ")
+    show(table, ascii_only)
+    write("größe\n", ascii_only)
+    show_json({"größe": 1}, ascii_only)
+    ascii_only.seek(0)
+    text = ascii_only.read()
+    assert "gr\\xf6\\xdfe" in text
+    assert "+--" in text
