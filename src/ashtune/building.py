@@ -10,6 +10,7 @@ from ashtune import __version__
 from ashtune.errors import SettingsError, SpaceError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
+from ashtune.plaintext import shown
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.protocol import Scheduler
@@ -18,7 +19,6 @@ from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import GridSearch
 from ashtune.search.grouped import Grouped
-from ashtune.search.plain import shown
 from ashtune.search.protocol import Indexed, Search
 from ashtune.search.random import RandomSearch
 from ashtune.search.space import Space
@@ -46,9 +46,13 @@ def new_settings(
     seed: int,
     **more: Any,
 ) -> Settings:
-    """Return the first line of a new study's journal, made now; for ``more`` see there."""
+    """Return the first line of a new study's journal, made now; for ``more`` see there.
+
+    Raises:
+        SettingsError: If a journal cannot hold it, or a study not be made of what it would hold.
+    """
     rungs, kept = ladder.to_record()
-    return Settings(
+    settings = Settings(
         ashtune=__version__,
         created=time.time(),
         name=name,
@@ -61,6 +65,12 @@ def new_settings(
         seed=seed,
         **more,
     )
+    try:
+        again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
+        build_controller(again, build_search(again).size)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
+    return settings
 
 
 def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Scheduler:
@@ -95,7 +105,7 @@ def scheduler_named(name: str) -> Callable[[Ladder, int], Scheduler]:
     Raises:
         SettingsError: If there is none of that name.
     """
-    if name not in SCHEDULERS:
+    if not isinstance(name, str) or name not in SCHEDULERS:
         raise SettingsError(f"scheduler={shown(name)} is unknown; give one of {', '.join(SCHEDULERS)}")
     return SCHEDULERS[name]
 

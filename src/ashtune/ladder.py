@@ -9,11 +9,13 @@ Rule 2: max_resource is always the top rung.
 """
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from ashtune.errors import LadderError
+from ashtune.plaintext import shown
 
 Reduction = int | float | Fraction
 
@@ -21,8 +23,18 @@ Reduction = int | float | Fraction
 LEAST_FACTOR = Fraction(1001, 1000)
 """Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
 MOST_RUNGS = 1_000
-MOST_RESOURCE = 1 << 53
+MOST_WHOLE = 1 << 53
 """Beyond it programs that read JSON do not tell whole numbers apart."""
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of any type, numpy's included, as an int; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # it says itself whether it is one
+    except Exception:  # noqa: BLE001 - the value's own code
+        return None
 
 
 class Ladder:
@@ -49,8 +61,8 @@ class Ladder:
     """For every rung but the top one, the fraction of its trials that go on."""
 
     def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
-        _check_resource("min_resource", min_resource)
-        _check_resource("max_resource", max_resource)
+        min_resource = _resource("min_resource", min_resource)
+        max_resource = _resource("max_resource", max_resource)
         if min_resource > max_resource:
             raise LadderError(
                 f"min_resource={min_resource} is above max_resource={max_resource}; give min_resource <= max_resource"
@@ -61,6 +73,7 @@ class Ladder:
             if round(resource) > rungs[-1]:
                 rungs.append(round(resource))
             resource *= factor
+            _check_height(rungs)
         if max_resource > rungs[-1]:
             rungs.append(max_resource)
         _check_height(rungs)
@@ -68,7 +81,7 @@ class Ladder:
         self.kept = (1 / factor,) * (len(rungs) - 1)
 
     @classmethod
-    def explicit(cls, rungs: Sequence[int]) -> "Ladder":
+    def explicit(cls, rungs: Iterable[int]) -> "Ladder":
         """Return the ladder with exactly these rungs, strictly increasing.
 
         From a rung to the next goes the fraction ``resource / next resource`` of its trials, so that
@@ -77,15 +90,17 @@ class Ladder:
         Raises:
             LadderError: If there is no rung, there are too many, or they are not whole numbers that increase.
         """
-        if not rungs:
+        if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
+            raise LadderError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
+        given = list(islice(rungs, MOST_RUNGS + 1))
+        if not given:
             raise LadderError("rungs=[] has no rung; give at least one resource, as in rungs=[1, 5, 20]")
-        _check_height(rungs)
-        for number, resource in enumerate(rungs):
-            _check_resource(f"rungs[{number}]", resource)
-        for low, high in pairwise(rungs):
+        _check_height(given)
+        resources = [_resource(f"rungs[{number}]", resource) for number, resource in enumerate(given)]
+        for low, high in pairwise(resources):
             if low >= high:
-                raise LadderError(f"rungs={list(rungs)} do not increase at {low}, {high}; sort them, each once")
-        return cls._of(tuple(rungs), tuple(Fraction(low, high) for low, high in pairwise(rungs)))
+                raise LadderError(f"rungs={shown(given)} do not increase at {low}, {high}; sort them, each once")
+        return cls._of(tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources)))
 
     @classmethod
     def _of(cls, rungs: tuple[int, ...], kept: tuple[Fraction, ...]) -> "Ladder":
@@ -105,7 +120,7 @@ class Ladder:
             >>> Ladder(1, 100, 3).lengthened(1000).rungs
             (1, 3, 9, 27, 81, 100, 300, 900, 1000)
         """
-        _check_resource("max_resource", max_resource)
+        max_resource = _resource("max_resource", max_resource)
         last = self.rungs[-1]
         if max_resource < last:
             raise LadderError(
@@ -132,8 +147,8 @@ class Ladder:
         rungs, kept = record
         if not 1 <= len(rungs) <= MOST_RUNGS:
             raise LadderError(f"{len(rungs):,} rungs; there are 1 to {MOST_RUNGS:,}")
-        if not 1 <= rungs[0] <= rungs[-1] <= MOST_RESOURCE or any(low >= high for low, high in pairwise(rungs)):
-            raise LadderError(f"rungs do not increase from at least 1 to at most {MOST_RESOURCE}")
+        if not 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE or any(low >= high for low, high in pairwise(rungs)):
+            raise LadderError(f"rungs do not increase from at least 1 to at most {MOST_WHOLE}")
         if len(kept) != len(rungs) - 1:
             raise LadderError(f"{len(kept):,} fractions are kept of {len(rungs):,} rungs; one fewer is needed")
         for part, whole in kept:
@@ -175,23 +190,32 @@ class Ladder:
 def _check_height(rungs: Sequence[int]) -> None:
     if len(rungs) > MOST_RUNGS:
         raise LadderError(
-            f"{len(rungs):,} rungs are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
+            f"{len(rungs):,} rungs or more are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
         )
 
 
-def _check_resource(name: str, resource: int) -> None:
-    if isinstance(resource, bool) or not isinstance(resource, int) or resource < 1:
-        raise LadderError(f"{name}={resource!r} is not a whole number of at least 1; give one, as in {name}=1")
+def _resource(name: str, resource: object) -> int:
+    number = whole_number(resource)
+    if number is None or number < 1:
+        raise LadderError(f"{name}={shown(resource)} is not a whole number of at least 1; give one, as in {name}=1")
+    if number > MOST_WHOLE:
+        raise LadderError(
+            f"{name}={shown(resource)} is too large; give at most {MOST_WHOLE:,}, in a larger unit if need be"
+        )
+    return number
 
 
 def _exact(factor: Reduction) -> Fraction:
     """Return the factor as the fraction a person would read: 1.1 is 11/10."""
-    refused = f"reduction_factor={factor!r} is not above 1; give 2 (keep half), 3, 4 ..."
-    if isinstance(factor, bool) or not isinstance(factor, int | float | Fraction) or not math.isfinite(factor):
+    refused = f"reduction_factor={shown(factor)} is not above 1; give 2 (keep half), 3, 4 ..."
+    number: int | float | Fraction | None = whole_number(factor)
+    if number is None and isinstance(factor, float | Fraction):
+        number = factor
+    if number is None or not 1 < number < math.inf:
         raise LadderError(refused)
-    exact = Fraction(str(factor)) if isinstance(factor, float) else Fraction(factor)
-    if exact <= 1:
-        raise LadderError(refused)
+    if number > MOST_WHOLE:
+        raise LadderError(f"reduction_factor={shown(factor)} is too large; give at most {MOST_WHOLE:,}")
+    exact = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
     if exact < LEAST_FACTOR:
-        raise LadderError(f"reduction_factor={factor!r} is too near 1; give {float(LEAST_FACTOR)} or more")
+        raise LadderError(f"reduction_factor={shown(factor)} is too near 1; give {float(LEAST_FACTOR)} or more")
     return exact

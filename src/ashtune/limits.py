@@ -1,17 +1,32 @@
 """When a session ends, and what it runs on: the arguments of ``tune`` and ``resume``, checked."""
 
 import math
+import numbers
+import os
+import re
+from decimal import Decimal
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
 from ashtune.engines.node import check_gpus_per_worker
 from ashtune.errors import SettingsError
+from ashtune.ladder import MOST_WHOLE, whole_number
+from ashtune.plaintext import shown, visible
 
+MOST_SECONDS = 1e9
+MOST_WORKERS = 100_000
+MOST_THREADS = 65_536
+MOST_NAME = 200
+MOST_SEED = 2**63 - 1
 CHECKPOINTS = ("files", "messages")
 PROFILES = ("flat", "flame")
 MAX_FAILURES = 20
 """Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
+
+_SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)")
+_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +75,7 @@ def limits_of(
     """
     return Limits(
         trials=None if trials is None else check_whole("trials", trials),
-        time_limit=None if time_limit is None else check_number("time_limit", time_limit),
+        time_limit=None if time_limit is None else check_seconds("time_limit", time_limit),
         total_resource=None if total_resource is None else check_whole("total_resource", total_resource),
         target=None if target is None else check_number("target", target, above=-math.inf),
         max_failures=None if max_failures is None else check_whole("max_failures", max_failures),
@@ -83,32 +98,32 @@ def means_of(
     Raises:
         SettingsError: If one is not what it should be.
     """
+    check_name("checkpoints", checkpoints)
     if checkpoints not in CHECKPOINTS:
-        raise SettingsError(f"checkpoints={checkpoints!r} is unknown; give one of {', '.join(CHECKPOINTS)}")
-    if trial_timeout is not None and not isolate:
+        raise SettingsError(f"checkpoints={shown(checkpoints)} is unknown; give one of {', '.join(CHECKPOINTS)}")
+    means = Means(
+        workers=None if workers is None else check_whole("workers", workers, at_most=MOST_WORKERS),
+        threads=None if threads is None else check_whole("threads", threads, at_most=MOST_THREADS),
+        gpus_per_worker=None if gpus_per_worker is None else check_gpus_per_worker(gpus_per_worker),
+        trial_timeout=None if trial_timeout is None else check_seconds("trial_timeout", trial_timeout),
+        isolate=check_flag("isolate", isolate),
+        checkpoints=checkpoints,
+        quiet=check_flag("quiet", quiet),
+        profile=_check_profile(profile),
+    )
+    if means.trial_timeout is not None and not means.isolate:
         raise SettingsError(
             f"trial_timeout={trial_timeout!r} ends a worker process and isolate=False trains without; give one of them"
         )
-    return Means(
-        workers=None if workers is None else check_whole("workers", workers),
-        threads=None if threads is None else check_whole("threads", threads),
-        gpus_per_worker=None if gpus_per_worker is None else check_gpus_per_worker(gpus_per_worker),
-        trial_timeout=None if trial_timeout is None else check_number("trial_timeout", trial_timeout),
-        isolate=isolate,
-        checkpoints=checkpoints,
-        quiet=quiet,
-        profile=_check_profile(profile),
-    )
+    return means
 
 
 def _check_profile(profile: bool | str) -> str:
     """Return how training is to be profiled, or refuse it."""
-    if not profile:
-        return ""
-    if profile is True:
-        return "flat"
-    if profile not in PROFILES:
-        raise SettingsError(f"profile={profile!r} is unknown; give True, or 'flame' for a flame graph")
+    if isinstance(profile, bool):
+        return "flat" if profile else ""
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise SettingsError(f"profile={shown(profile)} is unknown; give True, or 'flame' for a flame graph")
     if profile == "flame" and find_spec("pyinstrument") is None:
         raise SettingsError(
             "profile='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
@@ -117,15 +132,18 @@ def _check_profile(profile: bool | str) -> str:
     return profile
 
 
-def check_whole(name: str, value: int, *, at_least: int = 1) -> int:
+def check_whole(name: str, value: int, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:
     """Return a whole number, or refuse it.
 
     Raises:
-        SettingsError: If it is not whole or below ``at_least``.
+        SettingsError: If it is not whole, below ``at_least`` or above ``at_most``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise SettingsError(f"{name}={value!r} is not a whole number of at least {at_least}")
-    return value
+    number = whole_number(value)
+    if number is None or number < at_least:
+        raise SettingsError(f"{name}={shown(value)} is not a whole number of at least {at_least}")
+    if number > at_most:
+        raise SettingsError(f"{name}={shown(value)} is too large; give at most {at_most:,}")
+    return number
 
 
 def check_number(name: str, value: float, *, above: float = 0.0) -> float:
@@ -134,7 +152,83 @@ def check_number(name: str, value: float, *, above: float = 0.0) -> float:
     Raises:
         SettingsError: If it is not a number or not above ``above``.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
-        wanted = "a number" if above == -math.inf else f"a number above {above:g}"
-        raise SettingsError(f"{name}={value!r} is not {wanted}")
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number that no float comes near
+            number = math.inf
+    if not above < number < math.inf:
+        wanted = "a finite number" if above == -math.inf else f"a number above {above:g}"
+        raise SettingsError(f"{name}={shown(value)} is not {wanted}")
+    return number
+
+
+def check_seconds(name: str, value: float) -> float:
+    """Return a duration in seconds, or refuse it.
+
+    Raises:
+        SettingsError: If it is not a number above 0, or longer than thirty years.
+    """
+    seconds = check_number(name, value)
+    if seconds > MOST_SECONDS:
+        raise SettingsError(f"{name}={shown(value)} is too long; give at most {MOST_SECONDS:g} s, or leave it out")
+    return seconds
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """Return True or False, or refuse what is neither.
+
+    Raises:
+        SettingsError: If it is neither.
+    """
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name}={shown(value)} is neither True nor False; give one of them")
     return value
+
+
+def check_name(what: str, name: str, example: str = "") -> str:
+    """Return a name that can be shown and written down, or refuse it.
+
+    Raises:
+        SettingsError: If it is not a text, empty, too long, or holds control characters.
+    """
+    hint = f"; give one, as in {what}={example!r}" if example else "; give one"
+    if not isinstance(name, str) or not name.strip():
+        raise SettingsError(f"{what}={shown(name)} is not a name{hint}")
+    if visible(name) != name:
+        raise SettingsError(f"{what}={shown(name)} has control characters{hint} without")
+    if len(name) > MOST_NAME:
+        raise SettingsError(f"{what}={shown(name)} has {len(name):,} characters; give a name of at most {MOST_NAME}")
+    return name
+
+
+def check_size(name: str, value: int | str) -> int:
+    """Return a number of bytes, given as one or as in "20GB".
+
+    Raises:
+        SettingsError: If it is neither.
+    """
+    if not isinstance(value, str):
+        return check_whole(name, value)
+    found = _SIZE.fullmatch(value.strip().upper())
+    if found is None:
+        raise SettingsError(f"{name}={shown(value)} is not a size; give bytes, or as in 500MB, 2GB")
+    return check_whole(name, int(Decimal(found[1]) * _BYTES[found[2]]))
+
+
+def check_directory(directory: "str | os.PathLike[str]") -> Path:
+    """Return the folder that a user named, or refuse the name.
+
+    Raises:
+        SettingsError: If it is no path, or one that cannot be shown and written down.
+    """
+    try:
+        path = os.fspath(directory)
+    except Exception:  # noqa: BLE001 - the object's own code
+        path = ""
+    if not isinstance(path, str) or not path.strip():
+        raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
+    if visible(path) != path:
+        raise SettingsError(f"directory={shown(path)} has characters that are not text; give another, as 'runs/digits'")
+    return Path(path)

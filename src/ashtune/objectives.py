@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.errors import ObjectiveError, StudyError
+from ashtune.plaintext import shown
 from ashtune.study.disk import DISK, Disk, write_new
 
 NAME = "objective.pickle"
@@ -25,7 +26,7 @@ def packed(objective: Callable[..., Any]) -> bytes:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
     """
     if not callable(objective):
-        raise ObjectiveError(f"the training function is {objective!r}, which cannot be called; give a function")
+        raise ObjectiveError(f"the training function is {shown(objective)}, which cannot be called; give a function")
     import cloudpickle
 
     try:

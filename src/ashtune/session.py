@@ -24,7 +24,7 @@ from ashtune.engines.world import World
 from ashtune.errors import NoResultError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
-from ashtune.ladder import Ladder
+from ashtune.ladder import MOST_WHOLE, Ladder
 from ashtune.limits import Limits, Means
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
@@ -95,7 +95,7 @@ class Session:
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
         search = build_search(settings)
-        self._search_size = search.size
+        self._search_size = search.size if search.size is not None and search.size <= MOST_WHOLE else None
         self._configurations = Configurations(search)
         self._controller = build_controller(settings, search.size)
         self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)

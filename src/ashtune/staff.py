@@ -14,12 +14,17 @@ from ashtune.engines.mpi import MpiWorkers
 from ashtune.engines.node import claim, environment_of, gpus_present
 from ashtune.engines.protocol import Workers
 from ashtune.engines.world import World
+from ashtune.errors import SettingsError
 from ashtune.jobs import WorkerId
 from ashtune.limits import Means
+from ashtune.plaintext import visible
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
 from ashtune.training.fused.library import FOLDER as PROGRAMS
 from ashtune.training.messages import Setup
+
+MOST_LOCAL = 1_024
+PER_CORE = 16
 
 
 def head_count(means: Means, world: World | None, trials: int | None) -> int:
@@ -29,6 +34,22 @@ def head_count(means: Means, world: World | None, trials: int | None) -> int:
     if world is not None:
         count = min(count, there_are)
     return count if trials is None else max(1, min(count, trials))
+
+
+def check_means(means: Means, world: World | None, trials: int | None) -> None:
+    """Refuse workers that could not be had, before a study is created for them.
+
+    Raises:
+        SettingsError: If there are too many for this machine, or too few GPUs.
+    """
+    if world is not None:
+        return  # each node knows its own
+    count = head_count(means, world, trials)
+    most = max(MOST_LOCAL, PER_CORE * available_cores())
+    if count > most:
+        raise SettingsError(f"workers={count:,} are too many processes for this machine; give at most {most:,}")
+    if means.gpus_per_worker is not None:
+        _environments(means, count)
 
 
 def hire(
@@ -67,7 +88,7 @@ def hire(
         settings.goal,
         str(directory.resolve()),
         settings.seed,
-        [entry for entry in sys.path if isinstance(entry, str)],
+        [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
         profile=means.profile,
         places=0 if trials is None else -(-trials // workers),
     )

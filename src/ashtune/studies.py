@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from ashtune import objectives
 from ashtune.best import Best, trial_number
 from ashtune.building import build_controller, build_scheduler, build_search
-from ashtune.errors import JournalError, StudyError
+from ashtune.errors import JournalError, StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
@@ -46,6 +46,7 @@ class Study:
         self.settings = settings
 
     @classmethod
+    @in_one_line
     def load(cls, directory: str | Path) -> "Study":
         """Return the study kept in a directory, be it done, stopped or running.
 
@@ -323,6 +324,7 @@ class Study:
         outcome = self.shown_to([recorder, timeline])
         return recorder.traces(self.settings.scheduler, timeline, is_whole=outcome.is_complete)
 
+    @in_one_line
     def resume(
         self,
         objective: Callable[..., Any] | None = None,

@@ -1,5 +1,8 @@
 """``tune``: the whole of ashtune as one function."""
 
+import os
+import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,15 +10,29 @@ from typing import Any
 
 import msgspec
 
-from ashtune import objectives
+from ashtune import hints, objectives
 from ashtune.building import new_settings, scheduler_named, search_named
 from ashtune.engines.entrance import enter
-from ashtune.errors import SettingsError, StudyError
+from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
-from ashtune.ladder import Ladder, Reduction
-from ashtune.limits import MAX_FAILURES, check_whole, limits_of, means_of
+from ashtune.ladder import MOST_WHOLE, Ladder, Reduction, whole_number
+from ashtune.limits import (
+    MAX_FAILURES,
+    MOST_NAME,
+    MOST_SEED,
+    check_directory,
+    check_name,
+    check_size,
+    check_whole,
+    limits_of,
+    means_of,
+)
+from ashtune.plaintext import one_line, shown
+from ashtune.reports.loading import events_of
+from ashtune.reports.text import write
 from ashtune.search.space import Space
 from ashtune.session import Session
+from ashtune.staff import check_means
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
@@ -23,7 +40,10 @@ from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 
+NAME_IN_PLACE = 40
 
+
+@in_one_line
 def tune(
     objective: Callable[..., Any],
     space: Any,
@@ -45,7 +65,7 @@ def tune(
     target: float | None = None,
     max_failures: int = MAX_FAILURES,
     trial_timeout: float | None = None,
-    checkpoint_limit: int | None = None,
+    checkpoint_limit: int | str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     gpus_per_worker: float | None = None,
@@ -66,7 +86,8 @@ def tune(
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
-        space: A dict of hyperparameters (ranges, lists, ConfigSpace ones) or a ConfigurationSpace.
+        space: A dict of hyperparameters (ranges, ``(low, high, "log")``, lists of choices, ConfigSpace ones) or a
+            ConfigurationSpace.
         metric: The reported metric that counts.
         mode: "max" or "min".
         trials: How many configurations to try.
@@ -86,7 +107,7 @@ def tune(
         max_failures: If so many trials of a session fail before any has a result, the study stops and this raises
             :class:`~ashtune.errors.NoResultError`.
         trial_timeout: Seconds that one job, from one rung to the next, may take.
-        checkpoint_limit: Most bytes of checkpoints; the least promising go first.
+        checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
         workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
         threads: BLAS threads of each; by default the cores are shared out.
         gpus_per_worker: GPUs that each worker sees, or a part of one, as 0.5: two workers share it.
@@ -118,17 +139,17 @@ def tune(
     world = enter(workers_given=workers is not None)
     goal = _goal(metric, mode)
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
-    parsed = Space.parse(space)
-    enqueued = [parsed.check(configuration) for configuration in enqueue]
-    recipe: dict[str, Any] = {"kind": search} if grid_points is None else {"kind": search, "points": grid_points}
-    if grouped_by := getattr(objective, "grouped_by", ()):
-        recipe |= {"grouped": list(grouped_by), "grouped_for": trials if isinstance(trials, int) else None}
-    found = search_named(recipe, parsed, check_whole("seed", seed, at_least=0), enqueued)
-    limits = limits_of(trials, time_limit, total_resource, target, max_failures)
-    if found.size is None and not limits.ends:
-        raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
     scheduler_named(scheduler)  # a wrong name is refused before anything is created
-    if scheduler == "sh" and trials is None and found.size is None:
+    parsed = Space.parse(space)
+    enqueued = _enqueued(parsed, enqueue)
+    seed = check_whole("seed", seed, at_least=0, at_most=MOST_SEED)
+    limits = limits_of(trials, time_limit, total_resource, target, max_failures)
+    recipe = _recipe(objective, search, grid_points, limits.trials)
+    found = search_named(recipe, parsed, seed, enqueued)
+    is_endless = found.size is None or found.size > MOST_WHOLE
+    if is_endless and not limits.ends:
+        raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
+    if scheduler == "sh" and limits.trials is None and is_endless:
         raise SettingsError("scheduler='sh' halves a known number of trials; give trials=256")
     means = means_of(
         workers=workers,
@@ -140,10 +161,11 @@ def tune(
         quiet=quiet,
         profile=profile,
     )
+    check_means(means, world, limits.trials)
     pickled = objectives.packed(objective)
     name = objectives.name_of(objective)
     settings = new_settings(
-        name=name,
+        name=one_line(name, MOST_NAME) or "study",
         goal=goal,
         scheduler=scheduler,
         ladder=ladder,
@@ -151,9 +173,11 @@ def tune(
         search=recipe,
         enqueued=enqueued,
         seed=seed,
-        checkpoint_limit=checkpoint_limit,
+        checkpoint_limit=None if checkpoint_limit is None else check_size("checkpoint_limit", checkpoint_limit),
     )
     path = _place(directory, name)
+    if not means.quiet:
+        _hint(hints.of_the_space(space) + hints.of_the_goal(goal))
     try:
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
     except OSError as error:
@@ -161,15 +185,45 @@ def tune(
     with StudyLock(path):
         longer = _open_or_create(path, settings, pickled)
         Session(path, limits, means, world, longer).run()
+    if not means.quiet:
+        _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)
 
 
 def _goal(metric: str, mode: Mode) -> Goal:
-    if not isinstance(metric, str) or not metric:
-        raise SettingsError(f"metric={metric!r} is not a name; give the name that is reported, as in metric='accuracy'")
-    if mode not in ("min", "max"):
-        raise SettingsError(f"mode={mode!r} is neither 'min' nor 'max'; say which way {metric!r} is better")
+    check_name("metric", metric, "accuracy")
+    if not isinstance(mode, str) or mode not in ("min", "max"):
+        raise SettingsError(f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better")
     return Goal(metric, mode)
+
+
+def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
+        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+    return [space.check(configuration) for configuration in enqueue]
+
+
+def _recipe(
+    objective: Callable[..., Any], search: str, points: int | Mapping[str, int] | None, trials: int | None
+) -> dict[str, Any]:
+    """Return the kind of search with its options, as the journal keeps it; the search itself says what does not fit."""
+    recipe: dict[str, Any] = {"kind": check_name("search", search, "random")}
+    if points is not None:
+        if search != "grid":
+            raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
+        recipe["points"] = (
+            {name: whole_number(count) or count for name, count in points.items()}
+            if isinstance(points, Mapping)
+            else whole_number(points) or points
+        )
+    if grouped_by := getattr(objective, "grouped_by", ()):
+        recipe |= {"grouped": list(grouped_by), "grouped_for": trials}
+    return recipe
+
+
+def _hint(lines: Sequence[str]) -> None:
+    for line in lines:
+        write(f"hint: {line}\n", sys.stderr)
 
 
 def ladder_of(
@@ -184,7 +238,7 @@ def ladder_of(
     if rungs is not None:
         if max_resource is not None:
             raise SettingsError(
-                f"rungs={list(rungs)} and max_resource={max_resource} were both given; give one of them"
+                f"rungs={shown(rungs)} and max_resource={shown(max_resource)} were both given; give one of them"
             )
         return Ladder.explicit(rungs)
     if max_resource is None:
@@ -193,10 +247,29 @@ def ladder_of(
 
 
 def _place(directory: str | Path | None, name: str) -> Path:
-    """Return where the study goes: as given, or a new directory under ``runs``."""
-    if directory is not None:
-        return Path(directory)
-    stem = f"{name.strip('<>')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """Return where the study goes: as given, or a new directory under ``runs``.
+
+    Raises:
+        SettingsError: If its name cannot be written down.
+        StudyError: If nobody can say whether it is there.
+    """
+    try:
+        path = _new_place(name) if directory is None else check_directory(directory)
+        there = os.path.abspath(path)  # noqa: PTH100 - a name, whether or not it is there
+        (path / journals.NAME).exists()
+    except OSError as error:
+        raise StudyError(f"{directory or 'runs'}: {error.strerror}; give a directory that can be written") from None
+    try:
+        there.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"directory={shown(there)} is not UTF-8; give a directory elsewhere") from None
+    return path
+
+
+def _new_place(name: str) -> Path:
+    """Return a directory under ``runs`` that is not there yet."""
+    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+    stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, suffix = Path("runs", stem), 1
     while path.exists():
         suffix += 1

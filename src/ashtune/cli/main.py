@@ -54,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.add_to(command)
             command.set_defaults(main=module.main)
     if wanted not in TRAINING:
-        return _run(parser, arguments)
+        return _left_behind(_run(parser, arguments))
     from ashtune.engines.entrance import leave
 
     status = _run(parser, arguments, trains=True)
     leave(status)
-    return status
+    return _left_behind(status)
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
@@ -82,11 +82,9 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, as `| head`, has gone
-        _write_no_more()
         return 1
     except OSError as error:
         _complain(f"{type(error).__name__}: {error}")
-        _write_no_more()
         return 1
     return status
 
@@ -94,6 +92,17 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 def _complain(words: str) -> None:
     with suppress(OSError):
         sys.stderr.write(one_line(f"ashtune: {words}") + "\n")
+
+
+def _left_behind(status: int) -> int:
+    """Send what a stream did not take nowhere: Python would try, and complain, once more as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
 
 
 def _open_what_is_closed() -> None:
@@ -106,9 +115,3 @@ def _open_what_is_closed() -> None:
         if getattr(sys, name) is None:
             mode = "w" if number else "r"
             setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
-
-
-def _write_no_more() -> None:
-    """Send what is left of our output nowhere: Python would try, and complain, once more as it ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

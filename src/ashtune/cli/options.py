@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
@@ -18,10 +17,13 @@ def seconds(text: str) -> float:
 
 def size(text: str) -> int:
     """Read a size in bytes: 500MB, 2GB."""
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip())
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give bytes, or as in 500MB, 2GB")
-    return int(float(found[1]) * _BYTES[found[2]])
+    from ashtune.errors import SettingsError
+    from ashtune.limits import check_size
+
+    try:
+        return check_size("--checkpoint-limit", text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error).partition("=")[2]) from None
 
 
 def rungs(text: str) -> list[int]:

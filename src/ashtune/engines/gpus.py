@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ashtune.errors import SettingsError
+from ashtune.plaintext import shown
 
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 
@@ -37,7 +38,7 @@ def check_gpus_per_worker(value: float) -> float:
         if abs(whole - round(whole)) <= _WHOLE:
             return float(round(whole)) if value >= 1 else 1 / round(whole)
     raise SettingsError(
-        f"gpus_per_worker={value!r} is neither a whole number of GPUs nor an even part of one; "
+        f"gpus_per_worker={shown(value)} is neither a whole number of GPUs nor an even part of one; "
         "give 1, 2, 3, ... or 0.5, 0.25, 0.2, ..."
     )
 

@@ -9,9 +9,9 @@ import msgspec
 
 from ashtune.errors import SpaceError
 from ashtune.jobs import TrialId
+from ashtune.plaintext import shown
 from ashtune.reports.figures import value_text
 from ashtune.search.columns import Column
-from ashtune.search.plain import shown
 from ashtune.search.space import Space
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]

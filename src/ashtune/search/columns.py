@@ -10,7 +10,7 @@ turns ``[1, 2.5]`` into two floats.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ashtune.search.plain import plain
+from ashtune.search.plain import hashable, plain
 
 if TYPE_CHECKING:
     from ConfigSpace.hyperparameters import Hyperparameter
@@ -33,6 +33,7 @@ class Column:
 
         self.hyperparameter = hyperparameter
         self.choices = _choices(hyperparameter)
+        self._positions = {hashable(choice): position for position, choice in enumerate(self.choices or ())}
         self.is_integer = isinstance(hyperparameter, IntegerHyperparameter)
         # A constant's vector is 1, though it is the first and only choice.
         self._first = 1 if isinstance(hyperparameter, Constant) else 0
@@ -50,7 +51,7 @@ class Column:
         import numpy as np
 
         if self.choices is not None:
-            positions = [self.choices.index(value) + self._first for value in values]
+            positions = [self._positions[hashable(value)] + self._first for value in values]
             return np.array(positions, dtype=np.float64)
         numbers = np.array(values, dtype=np.int64 if self.is_integer else np.float64)
         vectors: Vectors = self.hyperparameter.to_vector(numbers)

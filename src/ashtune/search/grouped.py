@@ -13,6 +13,7 @@ Rule 4: the order is part of the file format, as the draws are.
 from collections.abc import Mapping
 from functools import lru_cache
 
+from ashtune.search.plain import hashable
 from ashtune.search.protocol import Indexed, refuse_outside
 
 BLOCK = 1024
@@ -64,7 +65,7 @@ class Grouped:
         key_of: dict[int, tuple[object, ...]] = {}
         for number in range(begin, end):
             configuration = self._search.configuration(number)
-            key = key_of[number] = tuple(_hashable(configuration.get(name)) for name in self._names)
+            key = key_of[number] = tuple(hashable(configuration.get(name)) for name in self._names)
             waiting.setdefault(key, []).append(number)
         few = BLOCK if self._trials is None else min(BLOCK, self._trials)
         longest = max(1, min(LONGEST_RUN, few // (RUNS_OF_A_KIND * max(1, len(waiting)))))
@@ -76,7 +77,3 @@ class Grouped:
                 order += run
                 done.update(run)
         return order
-
-
-def _hashable(value: object) -> object:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value

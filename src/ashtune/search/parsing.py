@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ashtune.errors import SpaceError
-from ashtune.plaintext import shown
+from ashtune.plaintext import shown, visible
 from ashtune.search.plain import plain, plain_choices
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # In a name, dots, colons, slashes and dashes are common in names such as "optimizer:lr".
 _LARGEST_INTEGER = 2**53
+MOST_NAME = 200
 _NAME = re.compile(r"[^\W\d][\w.:/-]*")
 
 
@@ -26,8 +27,8 @@ def space_of_mapping(mapping: Mapping[object, object]) -> "ConfigurationSpace":
 
     Args:
         mapping: By name: a ConfigSpace hyperparameter, a ``(low, high)`` tuple (two ints are an
-            integer range, both ends included; any float makes it a float range), a list of
-            choices, or one constant.
+            integer range, both ends included; any float makes it a float range), the same with ``"log"`` as a third,
+            a list of choices, or one constant.
 
     Raises:
         SpaceError: If the dict is empty, or a name or value does not fit.
@@ -41,6 +42,18 @@ def space_of_mapping(mapping: Mapping[object, object]) -> "ConfigurationSpace":
     return space
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be shown.
+
+    Raises:
+        SpaceError: If it holds control characters, or is too long.
+    """
+    if visible(name) != name:
+        raise SpaceError(f"{shown(name)} cannot name a hyperparameter: it has control characters; give a plain name")
+    if not 0 < len(name) <= MOST_NAME:
+        raise SpaceError(f"{shown(name)} has {len(name):,} characters; name a hyperparameter with 1 to {MOST_NAME}")
+
+
 def _hyperparameter(name: object, value: object) -> "Hyperparameter":
     from ConfigSpace.hyperparameters import CategoricalHyperparameter, Constant, Hyperparameter
 
@@ -52,6 +65,7 @@ def _hyperparameter(name: object, value: object) -> "Hyperparameter":
         if value.name != name:
             raise SpaceError(f"{name}: its hyperparameter is named {shown(value.name)}; give both one name")
         return value
+    check_name(name)
     if isinstance(value, tuple):
         return _range(name, value)
     choices = plain_choices(name, value) if isinstance(value, list) else None
@@ -73,22 +87,30 @@ def _range(name: str, bounds: tuple[object, ...]) -> "Hyperparameter":
     from ConfigSpace.hyperparameters import UniformFloatHyperparameter, UniformIntegerHyperparameter
 
     refused = f"{name}={shown(bounds)}"
-    numbers = [_number(bound) for bound in bounds]
+    is_log = len(bounds) == 3 and isinstance(bounds[2], str) and bounds[2] == "log"
+    numbers = [_number(bound) for bound in (bounds[:2] if is_log else bounds[:3])]
     match numbers:
+        case [(int() | float()) as low, int() | float()] if is_log and low <= 0:
+            raise SpaceError(f"{refused} has no logarithm at its low end; give one above 0, or leave out 'log'")
         case [int(low), int(high)] if low < high:
             if max(-low, high) > _LARGEST_INTEGER:  # ConfigSpace scales integers to floats
                 raise SpaceError(f"{refused} goes beyond 2**53, where floats skip integers; tune an exponent")
-            return UniformIntegerHyperparameter(name, low, high)
+            return UniformIntegerHyperparameter(name, low, high, log=is_log)
         case [(int() | float()) as low, (int() | float()) as high] if low < high:
             if not math.isfinite(float(high) - float(low)):
                 raise SpaceError(f"{refused} is too wide for a float; give a narrower range, or its logarithm")
             if round(low, 13) >= round(high, 13):  # ConfigSpace rounds bounds to 13 decimals
                 raise SpaceError(f"{refused} is narrower than 1e-13; tune it in a larger unit")
-            return UniformFloatHyperparameter(name, low, high)
+            if is_log and round(low, 13) <= 0:
+                raise SpaceError(f"{refused} begins below 1e-13; tune its exponent, or in another unit")
+            return UniformFloatHyperparameter(name, low, high, log=is_log)
         case [int() | float(), int() | float()]:
             raise SpaceError(f"{refused} is empty; give (low, high) with low < high, or the constant alone")
         case _:
-            raise SpaceError(f"{refused} is no range; give two finite numbers (low, high), or a list [...] of choices")
+            raise SpaceError(
+                f"{refused} is no range; give two finite numbers (low, high), (low, high, 'log'), or a list [...] of "
+                "choices"
+            )
 
 
 def _number(bound: object) -> int | float | None:

@@ -22,7 +22,12 @@ def plain(value: object) -> object:
         SpaceError: If a journal cannot keep it; the message names the value, not where it stood.
     """
     if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
+        try:
+            return [plain(part) for part in value]
+        except RecursionError:  # a list in itself among them
+            raise SpaceError(
+                f"{shown(value)} is nested too deep; use a name that your training function looks up"
+            ) from None
     if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "ndim", 1):
         value = value.item()
     if value is None or type(value) is bool:
@@ -46,17 +51,24 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
         SpaceError: If there are none, two are equal, or one is not plain.
     """
     values: list[object] = []
+    seen: set[object] = set()
     for choice in choices:
         try:
             value = plain(choice)
         except SpaceError as error:
             raise SpaceError(f"{name}: the choice {error}") from None
-        if value in values:
+        if (key := hashable(value)) in seen:
             raise SpaceError(f"{name}: the choice {shown(choice)} is there twice (True equals 1); keep one")
+        seen.add(key)
         values.append(value)
     if not values:
         raise SpaceError(f"{name}=[] has no choices; give at least one, such as {name}=['a', 'b']")
     return values
+
+
+def hashable(value: object) -> object:
+    """Return a plain value as one that a set or dict can hold; equal ones stay equal."""
+    return tuple(map(hashable, value)) if isinstance(value, list) else value
 
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.errors import SpaceError
-from ashtune.search.plain import plain, plain_choices, shown
+from ashtune.plaintext import shown
+from ashtune.search.parsing import check_name
+from ashtune.search.plain import plain, plain_choices
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -27,9 +29,11 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
     Raises:
         SpaceError: If a choice or a hyperparameter's type cannot be written.
     """
+    for name in space:
+        check_name(name)
     try:
         serialized = space.to_serialized_dict()
-    except ValueError as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise SpaceError(f"the space cannot be written down: {_line(error)}") from None
     for entry in serialized["hyperparameters"]:
         entry.pop("meta", None)

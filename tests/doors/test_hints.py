@@ -1,0 +1,76 @@
+"""What is probably not meant is said in a line; it refuses nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune import hints
+from ashtune.events import JobFinished
+from ashtune.jobs import Goal, TrialId, WorkerId
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"lr": [1e-4, 1e-1]}, ['lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log")']),
+        ({"p": [0.0, 0.5]}, ["p=[0.0, 0.5] is a choice of two values; a range is (0.0, 0.5)"]),
+        ({"lr": [0.1, 1e-4]}, []),
+        ({"momentum": [0.9, 0.99]}, []),
+        ({"width": [16, 256], "lr": (1e-4, 1e-1), "c": [1e-4, 1e-3, 1e-2], "k": ["a", "b"]}, []),
+        (5, []),
+    ],
+)
+def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, said: list[str]) -> None:
+    assert hints.of_the_space(space) == said
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "is_odd"),
+    [
+        ("loss", "max", True), ("val_loss", "max", True), ("valLoss", "max", True), ("RMSE", "max", True),
+        ("accuracy", "min", True), ("test/acc", "min", True), ("roc_auc", "min", True),
+        ("loss", "min", False), ("accuracy", "max", False), ("score", "max", False), ("score", "min", False),
+        ("neg_mean_squared_error", "max", False), ("negative_loss", "max", False), ("-loss", "max", False),
+        ("lossless", "max", False), ("accelerator", "min", False), ("accuracy_loss", "min", False),
+    ],
+)  # fmt: skip
+def test_a_mode_that_the_metrics_name_speaks_against_is_said(metric: str, mode: Any, is_odd: bool) -> None:
+    assert bool(hints.of_the_goal(Goal(metric, mode))) == is_odd
+
+
+def finished(trial: int, losses: list[float]) -> JobFinished:
+    *curve, last = losses
+    return JobFinished(
+        time=0.0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=len(losses), metrics={"q": last},
+        seconds=1.0, curve=[(epoch, {"q": loss}) for epoch, loss in enumerate(curve, 1)],
+    )  # fmt: skip
+
+
+def test_a_metric_that_gets_worse_with_training_in_most_trials_is_said() -> None:
+    falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
+    [said] = hints.of_the_results(Goal("q", "max"), falling)
+    assert said == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give mode='min'"
+    assert hints.of_the_results(Goal("q", "min"), falling) == []
+    assert hints.of_the_results(Goal("q", "max"), falling[:5]) == []
+    rising = [finished(trial, [1.0, 2.0]) for trial in range(20, 30)]
+    assert hints.of_the_results(Goal("q", "max"), falling + rising) == []
+    assert hints.of_the_results(Goal("q", "max"), [finished(trial, [1.0]) for trial in range(30)]) == []
+
+
+def test_hints_are_said_once_on_stderr_unless_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(loss=trial["x"] / epoch)
+
+    for quiet in (True, False):
+        ashtune.tune(
+            train, {"x": [0.1, 10.0], "y": (0.0, 1.0)}, metric="loss", mode="max", trials=12, max_resource=4,
+            min_resource=4, workers=1, directory=tmp_path / str(quiet), quiet=quiet,
+        )  # fmt: skip
+        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
+        assert len(said) == (0 if quiet else 3)
+    assert "x=[0.1, 10.0] is a choice" in said[0]
+    assert "looks for the highest loss" in said[1]
+    assert "got worse with training in 12 of 12 trials" in said[2]

@@ -1,0 +1,307 @@
+"""Every argument with values that cannot be meant: accepted, or one clear line, and nothing is written before that."""
+
+import functools
+import json
+import math
+import os
+import traceback
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ConfigSpace import Float
+
+import ashtune
+from ashtune import tuning
+from ashtune.cli.main import main
+from ashtune.errors import AshtuneError, LadderError, SettingsError, SpaceError
+from ashtune.study.journal import NAME, read_settings
+
+
+class Angry:
+    """An object whose every question is answered by an exception."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no comparison")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Reached(Exception):  # noqa: N818 - no error
+    """All was checked, and training would begin."""
+
+
+def train(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(loss=trial["x"])
+
+
+in_itself: list[Any] = []
+in_itself.append(in_itself)
+
+ODD: list[Any] = [
+    5, -1, 0, 2.5, math.nan, math.inf, -math.inf, 2**63, 2**64, 10**30, 10**400, 10**5000, 1e308, True, None,
+    "", "x", "1", "\x1b[31m", "a\nb", "\udcff", "n" * 5000, "a/b", "nul\0", b"x", [], [1, "2"], [2, 1], (), {},
+    {"x": 1},
+    {5: 3}, {"x": "a"}, {"x": 0.5, "y": 1}, [{"x": 9.0}], [{"x": 0.5}], {1, 2}, object(), Angry(), np.int64(3),
+    np.float64(0.5), np.array([1, 2]), np.nan, Fraction(3, 2), Path("p"), lambda: 1, iter([1]), in_itself, range(3), 1j,
+]  # fmt: skip
+PARAMETERS = [
+    "objective", "space", "metric", "mode", "trials", "max_resource", "min_resource", "reduction_factor", "rungs",
+    "scheduler", "search", "grid_points", "enqueue", "seed", "time_limit", "total_resource", "target",
+    "max_failures", "trial_timeout", "checkpoint_limit", "workers", "threads", "gpus_per_worker", "isolate",
+    "checkpoints", "directory", "quiet", "profile",
+]  # fmt: skip
+GIVEN = {
+    "objective": train, "space": {"x": (0.0, 1.0)}, "metric": "loss", "mode": "min", "trials": 2, "max_resource": 4,
+    "workers": 1, "quiet": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to be in, and a study that stops where training would begin."""
+
+    class Begins:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def run(self) -> None:
+            raise Reached
+
+    monkeypatch.setattr(tuning, "Session", Begins)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+def tuned(**given: Any) -> None:
+    arguments = GIVEN | given
+    ashtune.tune(arguments.pop("objective"), arguments.pop("space"), **arguments)
+
+
+def check_message(error: AshtuneError) -> None:
+    message = str(error)
+    assert 10 < len(message) < 500
+    assert message.isprintable(), message
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(name: str, empty: Path) -> None:
+    for value in ODD:
+        given: dict[str, Any] = {name: value}
+        if name == "rungs" and value is not None:
+            given["max_resource"] = None
+        if name == "grid_points" and value is not None:
+            given["search"] = "grid"
+        there = sorted(empty.rglob("*"))
+        try:
+            tuned(**given)
+        except Reached:
+            for journal in empty.rglob(NAME):  # what stands can be read
+                read_settings(journal)
+        except AshtuneError as error:
+            check_message(error)
+            assert sorted(empty.rglob("*")) == there, f"{name}: something was written before it was refused"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "says"),
+    [
+        ({"enqueue": 5}, SettingsError, "enqueue=5 is no list of configurations; give enqueue=[{...}, {...}]"),
+        ({"enqueue": {"x": 0.5}}, SettingsError, "enqueue={'x': 0.5} is no list of configurations"),
+        ({"enqueue": [{"y": 1}]}, SpaceError, "y=1 is not in the space"),
+        ({"rungs": 5, "max_resource": None}, LadderError, "rungs=5 is no list of resources"),
+        ({"rungs": [1, "2"], "max_resource": None}, LadderError, "rungs[1]='2' is not a whole number"),
+        ({"rungs": range(1, 5000), "max_resource": None}, LadderError, "1,001 rungs or more are too many"),
+        ({"directory": b".."}, SettingsError, "directory=b'..' is not the name of a folder"),
+        ({"directory": 5}, SettingsError, "directory=5 is not the name of a folder"),
+        ({"directory": "a\nb"}, SettingsError, r"directory='a\nb' has characters that are not text"),
+        ({"seed": 2**64}, SettingsError, "seed=18446744073709551616 is too large; give at most"),
+        ({"seed": -1}, SettingsError, "seed=-1 is not a whole number of at least 0"),
+        ({"seed": 0.5}, SettingsError, "seed=0.5 is not a whole number"),
+        ({"trials": 10**30}, SettingsError, "trials=1000000000000000000000000000000 is too large"),
+        ({"target": 10**400}, SettingsError, "is not a finite number"),
+        ({"target": math.nan}, SettingsError, "target=nan is not a finite number"),
+        ({"time_limit": math.inf}, SettingsError, "time_limit=inf is not a number above 0"),
+        ({"time_limit": 1e300}, SettingsError, "time_limit=1e+300 is too long"),
+        ({"checkpoint_limit": "1 potato"}, SettingsError, "checkpoint_limit='1 potato' is not a size"),
+        ({"checkpoint_limit": -1}, SettingsError, "checkpoint_limit=-1 is not a whole number"),
+        ({"max_resource": 10**30}, LadderError, "is too large"),
+        ({"min_resource": 10**30}, LadderError, "is too large"),
+        ({"reduction_factor": 1.001, "max_resource": 10**9}, LadderError, "1,001 rungs or more are too many"),
+        ({"workers": 10**9}, SettingsError, "workers=1000000000 is too large"),
+        ({"workers": 90_000, "trials": 10**6}, SettingsError, "workers=90,000 are too many processes"),
+        ({"gpus_per_worker": 0.3}, SettingsError, "gpus_per_worker=0.3 is neither"),
+        ({"grid_points": 5}, SettingsError, "grid_points=5 is for a grid"),
+        ({"isolate": "no"}, SettingsError, "isolate='no' is neither True nor False"),
+        ({"metric": b"x"}, SettingsError, "metric=b'x' is not a name"),
+        ({"metric": "n" * 201}, SettingsError, "has 201 characters"),
+        ({"profile": "flat"}, None, ""),
+        ({"checkpoint_limit": "1GB"}, None, ""),
+        ({"trials": np.int64(3), "target": np.float32(0.5), "seed": np.uint8(3)}, None, ""),
+        ({"space": {"lr": (1e-4, 1e-1, "log"), "n": (1, 100, "log"), "x": Float("x", (0, 1))}}, None, ""),
+        ({"objective": functools.partial(train)}, None, ""),
+        ({"objective": type("Trainer", (), {"__call__": lambda self, trial: 1})()}, None, ""),
+        ({"objective": lambda trial: 1.0}, None, ""),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_refused_is_said_with_its_value_and_what_would_do(
+    given: dict[str, Any], kind: type[AshtuneError] | None, says: str, empty: Path
+) -> None:
+    if kind is None:
+        with pytest.raises(Reached):
+            tuned(**given)
+        [journal] = empty.rglob(NAME)
+        read_settings(journal)
+        return
+    with pytest.raises(kind) as refusal:
+        tuned(**given)
+    check_message(refusal.value)
+    assert says in str(refusal.value)
+    assert not list(empty.iterdir())
+
+
+def test_a_size_is_kept_as_bytes_and_numbers_as_pythons_own(empty: Path) -> None:
+    with pytest.raises(Reached):
+        tuned(checkpoint_limit="1.5 GB", seed=np.int64(7), search="grid", grid_points={"x": np.int64(3)})
+    [journal] = empty.rglob(NAME)
+    settings = read_settings(journal)
+    assert settings.checkpoint_limit == 1_500_000_000
+    assert settings.seed == 7
+    assert settings.search["points"] == {"x": 3}
+
+
+def test_a_grid_too_large_for_a_journal_to_count_needs_a_limit(empty: Path) -> None:
+    wide = {f"x{number}": (0, 1000) for number in range(20)}
+    with pytest.raises(SettingsError, match="would never end"):
+        tuned(space=wide, search="grid", trials=None)
+
+
+def test_a_long_or_odd_name_of_a_function_makes_a_plain_directory(empty: Path) -> None:
+    odd = functools.partial(train)
+    odd.__name__ = "../" + "ä b/\x1b[31m" * 50  # type: ignore[attr-defined]
+    with pytest.raises(Reached):
+        tuned(objective=odd)
+    [journal] = empty.rglob(NAME)
+    assert journal.parent.parent == empty / "runs"
+    assert str(journal).isprintable()
+
+
+def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(empty: Path) -> None:
+    (empty / "file").write_text("")
+    for directory in ("file", "file/s", "n" * 300, "/proc/nothing/s"):
+        with pytest.raises(AshtuneError) as refusal:
+            tuned(directory=directory)
+        check_message(refusal.value)
+    assert [path.name for path in empty.iterdir()] == ["file"]
+
+
+def test_a_refusal_shows_the_users_line_and_one_of_ours(empty: Path) -> None:
+    for wrong in (
+        lambda: tuned(trials=0),
+        lambda: ashtune.Study.load(empty / "nothing"),
+        lambda: tuned(space={"x": (1, 0)}),
+    ):
+        try:
+            wrong()
+        except AshtuneError as error:
+            files = [Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)]
+            assert [file for file in files if file != Path(__file__).name] == ["errors.py"]
+            assert "During handling" not in "".join(traceback.format_exception(error))
+        else:
+            raise AssertionError("it was accepted")
+
+
+SCRIPT = "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    trial.report(loss=1.0)\n"
+OPTIONS = [
+    "--space", "--metric", "--mode", "--max-resource", "--min-resource", "--reduction-factor", "--rungs",
+    "--trials", "--scheduler", "--search", "--grid-points", "--seed", "--time-limit", "--total-resource",
+    "--target", "--max-failures", "--workers", "--threads", "--gpus-per-worker", "--trial-timeout", "--checkpoints",
+    "--checkpoint-limit", "--directory", "--profile",
+]  # fmt: skip
+WORDS = [
+    "", "x", "-1", "0", "1", "2.5", "nan", "inf", "1e400", "9" * 30, "9" * 5000, "\x1b[31m", "a\nb", "\udcff",
+    "n" * 5000, "1,2", "2,1", ",", "1GB", "5h", "a/b", "[]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_is_accepted_or_refused_in_one_line_with_status_2(
+    option: str, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("train.py").write_text(SCRIPT)
+    run = ["run", "train.py:train", "--metric", "loss", "--mode", "min", "--trials", "2", "--workers", "1", "--quiet"]
+    if option != "--rungs":
+        run += ["--max-resource", "4"]
+    for word in WORDS:
+        if option == "--grid-points":
+            run += ["--search", "grid"]
+        there = {path for path in empty.rglob("*") if "__pycache__" not in path.parts}
+        try:
+            status = main([*run, option, word])
+        except Reached:
+            continue
+        said = capsys.readouterr()
+        assert status == 2, (option, word, said)
+        assert said.out == ""
+        assert said.err.startswith("ashtune")
+        assert said.err.removesuffix("\n").isprintable(), said.err
+        assert len(said.err) < 500
+        assert {path for path in empty.rglob("*") if "__pycache__" not in path.parts} == there
+
+
+NONSENSE = ("abc", "", "-1", "nan", "1e400", "9" * 400, "\x1b[31m")
+VARIABLES = (
+    "ASHTUNE_START_SECONDS", "SLURM_JOB_END_TIME", "SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_ID",
+    "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TERM", "COLUMNS", "LINES", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE",
+    "PMI_RANK",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_nonsense_in_the_environment_is_ignored_or_refused_in_one_line(
+    variable: str, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in NONSENSE:
+        monkeypatch.setitem(os.environ, variable, text)
+        try:
+            tuned(quiet=False)
+        except Reached:
+            pass
+        except AshtuneError as error:
+            check_message(error)
+
+
+def test_what_a_first_line_would_not_give_back_is_refused_before_it_stands(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "check_size", lambda name, value: value)  # a check that was forgotten
+    with pytest.raises(SettingsError, match="cannot be written down"):
+        tuned(checkpoint_limit="1GB")
+    assert not list(empty.iterdir())
+
+
+def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1,
+                         directory=tmp_path / "s", quiet=True, workers=1)  # fmt: skip
+    before = (study.directory / NAME).read_bytes()
+    for given in (["--trials", "0"], ["--target", "nan"], ["--workers", "9" * 30], ["--max-failures", "-1"]):
+        assert main(["resume", str(study.directory), *given]) == 2
+        said = capsys.readouterr()
+        assert said.err.count("\n") == 1
+    for wrong in ({"trials": "5"}, {"time_limit": -1}, {"isolate": 3}, {"quiet": None}, {"profile": 7}):
+        with pytest.raises(AshtuneError) as refusal:
+            study.resume(**wrong)  # type: ignore[arg-type]
+        check_message(refusal.value)
+    assert (study.directory / NAME).read_bytes() == before
+    assert json.loads(before.splitlines()[0])["name"] == "train"
