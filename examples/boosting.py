@@ -4,7 +4,6 @@ There is no loop over epochs: ``trial.start`` rounds are done, ``trial.target`` 
 is warm-started from its checkpoint.
 """
 
-from ConfigSpace import Float
 from sklearn.datasets import load_digits
 from sklearn.ensemble import GradientBoostingClassifier
 
@@ -23,7 +22,7 @@ def train(trial: ashtune.Trial) -> float:
     return float(model.score(X[1200:], y[1200:]))
 
 
-space = {"learning_rate": Float("learning_rate", (1e-3, 1), log=True), "depth": (1, 5)}
+space = {"learning_rate": (1e-3, 1, "log"), "depth": (1, 5)}
 
 study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=24, min_resource=2, max_resource=32)
 print(study.best.config, study.best.metrics)

@@ -1,6 +1,5 @@
 """A scikit-learn network on handwritten digits: the example of the README."""
 
-from ConfigSpace import Float
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
@@ -21,7 +20,7 @@ def train(trial: ashtune.Trial) -> None:
 
 space = {
     "width": [16, 32, 64, 128],
-    "learning_rate": Float("learning_rate", (1e-4, 1e-1), log=True),
+    "learning_rate": (1e-4, 1e-1, "log"),
     "alpha": (0.0, 0.1),
 }
 

@@ -1,6 +1,5 @@
 """The training function and its search space, for ``ashtune run train.py:train`` in ``tune.sbatch``."""
 
-from ConfigSpace import Float
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
@@ -10,7 +9,7 @@ X, y = load_digits(return_X_y=True)
 
 space = {
     "width": [16, 32, 64, 128],
-    "learning_rate": Float("learning_rate", (1e-4, 1e-1), log=True),
+    "learning_rate": (1e-4, 1e-1, "log"),
     "alpha": (0.0, 0.1),
 }
 

@@ -13,7 +13,7 @@ from ashtune.errors import JournalError, StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.limits import check_whole, limits_of, means_of
+from ashtune.limits import check_directory, check_whole, limits_of, means_of
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
@@ -52,8 +52,10 @@ class Study:
 
         Raises:
             JournalError: If there is none.
+            SettingsError: If that is not the name of a folder.
         """
-        return cls(Path(directory), read_settings(Path(directory) / NAME))
+        path = check_directory(directory)
+        return cls(path, read_settings(path / NAME))
 
     @cached_property
     def loaded(self) -> Loaded:

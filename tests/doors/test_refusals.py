@@ -291,6 +291,13 @@ def test_what_a_first_line_would_not_give_back_is_refused_before_it_stands(
     assert not list(empty.iterdir())
 
 
+def test_what_is_no_folder_is_no_study(empty: Path) -> None:
+    for directory in (5, b"s", "", "a\nb", "nothing", None, "n" * 5000, object()):
+        with pytest.raises(AshtuneError) as refusal:
+            ashtune.Study.load(directory)  # type: ignore[arg-type]
+        check_message(refusal.value)
+
+
 def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1,
                          directory=tmp_path / "s", quiet=True, workers=1)  # fmt: skip
