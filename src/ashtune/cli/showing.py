@@ -62,7 +62,7 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
 
     from ashtune.jobs import TrialId
     from ashtune.reports.figures import number_text, seconds_text, value_text
-    from ashtune.reports.text import show_json
+    from ashtune.reports.text import show_json, write
 
     printed = study.log(number)
     record = study.loaded.trials[TrialId(number)]
@@ -74,7 +74,7 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
     lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
     lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]
-    stream.write("\n".join(lines) + "\n" + printed)
+    write("\n".join(lines) + "\n" + printed, stream)
 
 
 def check_page(file: str | None) -> None:
