@@ -63,10 +63,11 @@ def train(trial):
 
 ashtune.tune(
     train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=48, max_resource=8, workers=2,
-    directory=sys.argv[1], quiet=True,
+    directory=sys.argv[1], scheduler=sys.argv[3], quiet=True,
 )
 """
 TRIALS, RUNGS = 48, (1, 2, 4, 8)
+LINES = 200  # about as many as the journal has in the end
 IMAGE_BYTES = 48 << 20
 
 
@@ -161,14 +162,14 @@ def _copy_if_there(source: str, copy: str) -> None:
         shutil.copyfile(source, copy)
 
 
-def driver(script: Path, study: Path, durable: Path) -> "subprocess.Popen[str]":
-    """Start the script in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, script, study, durable], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+def driver(script: Path, study: Path, durable: Path, scheduler: str) -> "subprocess.Popen[bytes]":
+    """Start the script in a process group of its own; what it complains of goes to a file beside ``durable``."""
+    with durable.with_name("complaints").open("wb") as complaints:
+        command = [sys.executable, script, study, durable, scheduler]
+        return subprocess.Popen(command, stderr=complaints, start_new_session=True)
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
     """Kill a driver and wait until its workers, which end with it, have let go of the device."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -218,11 +219,20 @@ def check(study: Path, before: bytes) -> Counter[str]:
     for event in events:
         if "not read" in (problem := event.get("problem", "")):
             read[problem.partition("; ")[0]] += 1
-    resumed = sum(1 for event in results if event.get("start", 0))
+    released = {(event["trial"], event["resource"]) for event in events if event["event"] == "trial_released"}
+    resumed = sum((event["trial"], event.get("start")) in released for event in results)
     return Counter({"results": len(results), "went on from a checkpoint": resumed}) + read
 
 
-def lose_power(losses: int, seed: int, place: Path, *, device: bool = True) -> Counter[str]:
+def _lines(study: Path) -> int:
+    """Return how far a study is: the lines of its journal."""
+    try:
+        return (study / "journal.jsonl").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def lose_power(losses: int, seed: int, place: Path, scheduler: str, *, device: bool = True) -> Counter[str]:
     """Run a study, take its device away some times, go on with each copy, and check it; return what was seen.
 
     Raises:
@@ -233,11 +243,13 @@ def lose_power(losses: int, seed: int, place: Path, *, device: bool = True) -> C
     script.write_text(SCRIPT)
     disk = Device(place) if device else Folder(place)
     noted = place / "durable"
-    process = driver(script, disk.study, noted)
+    process = driver(script, disk.study, noted, scheduler)
     taken: list[tuple[Path, Path, bytes]] = []
     try:
-        for number in range(losses):
-            time.sleep(chance.uniform(0.05, 1.5))
+        for number, lines in enumerate(sorted(chance.choices(range(2, LINES), k=losses))):
+            while process.poll() is None and _lines(disk.study) < lines:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.2))
             durable = durable_bytes(noted, disk.study / "journal.jsonl")
             written = (disk.study / "journal.jsonl").read_bytes() if durable else b""
             copy = place / f"copy-{number}"
@@ -246,13 +258,13 @@ def lose_power(losses: int, seed: int, place: Path, *, device: bool = True) -> C
             taken.append((copy, study, written[:durable]))
             seen["power losses"] += 1
             seen["while it ran"] += process.poll() is None
+            seen["checkpoints that were there"] += len(list((study / "checkpoints").glob("*.[0-9]")))
             left = (study / "journal.jsonl").stat().st_size if (study / "journal.jsonl").exists() else 0
             seen["journals that were shorter than what was written"] += left < len(written)
         end(process)
         for copy, study, before in list(taken):
-            again = driver(script, study, copy / "durable")
-            _, complaint = again.communicate(timeout=300)
-            assert again.returncode == 0, complaint
+            again = driver(script, study, copy / "durable", scheduler)
+            assert again.wait(300) == 0, (copy / "complaints").read_text()
             seen += check(study, before)
             disk.put_away(copy)
             taken.remove((copy, study, before))
@@ -270,16 +282,17 @@ def main() -> None:
     studies, losses = (int(text) for text in (*sys.argv[1:], "4", "5")[:2])
     seen = Counter[str]()
     for seed in range(studies):
+        scheduler = ("ash", "sh")[seed % 2]
         place = Path(tempfile.mkdtemp(prefix="power-"))
         try:
-            seen += lose_power(losses, seed, place)
+            seen += lose_power(losses, seed, place, scheduler)
         except NoDevice as why:
             sys.stderr.write(f"no device: {why}; the folder is copied file by file\n")
             shutil.rmtree(place)
             place = Path(tempfile.mkdtemp(prefix="power-"))
-            seen += lose_power(losses, seed, place, device=False)
+            seen += lose_power(losses, seed, place, scheduler, device=False)
         shutil.rmtree(place)
-        print(f"study {seed}: " + ", ".join(f"{number} {what}" for what, number in seen.items()), flush=True)
+        print(f"{seed + 1} studies: " + ", ".join(f"{number} {what}" for what, number in seen.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("device", [True, False], ids=["loop device", "copied files"])
 def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(tmp_path: Path, *, device: bool) -> None:
     try:
-        seen = lose_power(2, 7, tmp_path, device=device)
+        seen = lose_power(2, 7, tmp_path, "sh", device=device)
     except NoDevice as why:
         pytest.skip(f"no file system on a loop device can be mounted here: {why}")
     assert seen["power losses"] == 2
