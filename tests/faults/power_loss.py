@@ -145,7 +145,12 @@ class Folder:
 
     def lose_power(self, place: Path) -> Path:
         """Copy what is there, in some order."""
-        shutil.copytree(self.study.parent, place / "mounted", copy_function=_copy_if_there, symlinks=True)
+        for folder, _, names in os.walk(self.study.parent):
+            copy = place / "mounted" / Path(folder).relative_to(self.study.parent)
+            copy.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                with suppress(FileNotFoundError):  # deleted or renamed meanwhile
+                    shutil.copyfile(Path(folder, name), copy / name)
         return place / "mounted" / "study"
 
     @staticmethod
@@ -155,11 +160,6 @@ class Folder:
 
     def close(self) -> None:
         """Nothing is mounted."""
-
-
-def _copy_if_there(source: str, copy: str) -> None:
-    with suppress(FileNotFoundError):  # deleted or renamed meanwhile
-        shutil.copyfile(source, copy)
 
 
 def driver(script: Path, study: Path, durable: Path, scheduler: str) -> "subprocess.Popen[bytes]":
