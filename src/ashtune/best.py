@@ -1,7 +1,7 @@
 """One of the best trials of a study, as its user holds it: what it was, what it reached, and the model it saved."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,28 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         found = "".join(_row(f"<b>{html.escape(name)}</b>", value) for name, value in rows.items())
         given = "".join(_row(html.escape(name), value_text(value)) for name, value in self.config.items())
         return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{found}{given}</table>"
+
+
+class Top(list[Best]):
+    """The best trials, the best first: a list that prints one a line, and in a notebook as a table."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return it as a table, for a notebook."""
+        metrics = {name: None for best in self for name in best.metrics}
+        names = {name: None for best in self for name in best.config}
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", "resource", *metrics, *names))
+        rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+    def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+        numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
+        values = (value_text(best.config.get(name, "")) for name in names)
+        return (f"<td>{html.escape(text)}</td>" for text in (str(best.trial), f"{best.resource:,}", *numbers, *values))
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:

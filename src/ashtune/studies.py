@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ashtune import objectives
-from ashtune.best import Best, trial_number
+from ashtune.best import Best, Top, trial_number
 from ashtune.building import build_controller, build_scheduler, build_search
 from ashtune.errors import JournalError, StudyError, in_one_line
 from ashtune.events import WorkerLost
@@ -139,20 +139,27 @@ class Study:
         """Return the configuration of a trial; the journal is read when the first is asked for."""
         return self.loaded.trials.configuration(trial)
 
-    def top(self, count: int) -> list[Best]:
+    def top(self, count: int) -> Top:
         """Return the best trials, the best first, each by its result at its highest rung.
 
         Those at a higher rung come first, since they were better before: the order of the report.
 
         Args:
             count: How many, at most.
+
+        Raises:
+            SettingsError: If ``count`` is not a whole number of at least 1.
+
+        Example:
+            >>> [best.trial for best in study.top(3)]  # doctest: +SKIP
+            [37, 4, 11]
         """
         check_whole("count", count)
         records = (self.loaded.trials[trial] for _, _, trial in self._standings[:count])
-        return [
+        return Top(
             Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
             for record in records
-        ]
+        )
 
     @cached_property
     def _standings(self) -> list[tuple[int, float, TrialId]]:
@@ -225,6 +232,9 @@ class Study:
 
         Returns:
             What it reported last, all it reported, and the model it saved.
+
+        Example:
+            >>> model = study.train(study.best, 500).model  # doctest: +SKIP
 
         Raises:
             AshtuneError: In one line, for whatever cannot be used.

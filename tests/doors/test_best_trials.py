@@ -87,6 +87,16 @@ def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -
     assert f"<td>kind</td><td>{escaped}</td>" in best._repr_html_()
 
 
+def test_the_top_print_one_a_line_and_as_one_table(study: ashtune.Study) -> None:
+    top = study.top(3)
+    assert str(top).splitlines() == [str(best) for best in top]
+    table = top._repr_html_()
+    assert table.count("<tr>") == 4
+    assert table.startswith("<table><tr><th>trial</th><th>resource</th><th>score</th><th>seed</th><th>x</th>")
+    assert f"<td>{top[1].config['x']:.4g}</td>" in table
+    assert "<b>" not in table
+
+
 def test_the_model_of_the_best_is_what_was_saved_last(study: ashtune.Study) -> None:
     assert study.best.load() == [1, 2, 3, 4]
     assert study.best.checkpoint.name == f"{study.best.trial}.4"

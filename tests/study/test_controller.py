@@ -559,3 +559,11 @@ def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
     rungs, kept = other.to_record()
     with pytest.raises(JournalError, match="rungs may only be added above"):
         Office().session(trials=8, rungs=rungs, kept=kept)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "kept"), [((1, 2, 4, 8), ((1, 2), (1, 2))), ((1, 2, 4, 3), ((1, 2),) * 3), ((1, 2, 4, 8), ((1, 0),) * 3)]
+)
+def test_rungs_that_are_no_ladder_are_refused(rungs: tuple[int, ...], kept: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(JournalError, match="the ladder of a session is none: "):
+        Office().session(trials=8, rungs=rungs, kept=kept)

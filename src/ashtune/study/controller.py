@@ -9,7 +9,7 @@ Rule: a result counts from its report on, whether or not its checkpoint is saved
 import math
 from typing import assert_never
 
-from ashtune.errors import JournalError
+from ashtune.errors import JournalError, LadderError
 from ashtune.events import (
     Event,
     JobFailed,
@@ -328,7 +328,10 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     """
     if not session.rungs:
         return before
-    after = Ladder.from_record((session.rungs, session.kept))
+    try:
+        after = Ladder.from_record((session.rungs, session.kept))
+    except LadderError as error:
+        raise JournalError(f"the ladder of a session is none: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
     return after
