@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +142,28 @@ def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.Monk
     text = terminal.getvalue()
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l")
+
+
+def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    nasty = "a\x1b[31mb\x07\x9bc\u202ed\rz[/]"
+    tally, about = part_of_a_study(trouble=0.0)
+    about = msgspec.structs.replace(
+        about, name=nasty, directory=nasty, scheduler=nasty, configuration=lambda trial: {nasty: nasty}
+    )
+    tally.saw(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
+    tally.saw(StopRequested(tally.now, nasty))
+    terminal, plain = Terminal(), io.StringIO()
+    with display_for(tally, about, stream=terminal) as display:
+        display.tick(1.0)
+    lines = PlainDisplay(tally, about, plain)
+    for second in (1, 9, 19):
+        lines.tick(second)
+    for text in (terminal.getvalue(), plain.getvalue()):
+        assert "\x1b[31mb" not in text
+        assert not set(text) & set("\x07\x9b\u202e")
+    assert r"a\x1b[31mb" in terminal.getvalue()
+    assert all(cell_len(line) <= 60 for line in drawn(tally, about, 60, 30))
 
 
 def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

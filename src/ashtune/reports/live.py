@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TextIO, cast
 
 from ashtune.events import Event
 from ashtune.orders import Order
+from ashtune.plaintext import visible
 from ashtune.reports.about import About
 from ashtune.reports.estimate import estimate
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
@@ -226,9 +227,9 @@ class NotebookDisplay(SilentDisplay):
             width=NOTEBOOK_WIDTH,
             height=NOTEBOOK_HEIGHT,
         )
-        console.print(self._frame, end="")
+        console.print(Visible(self._frame), end="")
         if self._has_printed():
-            console.print(Text(f"  trials print to {self._logs}; study.log(trial) reads it"))
+            console.print(Text(visible(f"  trials print to {self._logs}; study.log(trial) reads it")))
         html = console.export_html(inline_styles=True, code_format=_PRE, clear=False)
         return {"text/html": html, "text/plain": console.export_text()}
 
