@@ -79,8 +79,16 @@ def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Schedul
     Args:
         settings: What the study is.
         ladder: Its rungs; those it began with by default.
+
+    Raises:
+        SettingsError: If there is no such scheduler.
     """
-    return scheduler_named(settings.scheduler)(first_ladder(settings) if ladder is None else ladder, 0)
+    if settings.scheduler not in SCHEDULERS:
+        raise SettingsError(
+            f"line 1 of the journal names the scheduler {shown(settings.scheduler)}, which is unknown; there are "
+            f"{', '.join(SCHEDULERS)}"
+        )
+    return SCHEDULERS[settings.scheduler](first_ladder(settings) if ladder is None else ladder, 0)
 
 
 def build_controller(settings: Settings, configurations: int | None) -> Controller:

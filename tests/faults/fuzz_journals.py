@@ -48,6 +48,8 @@ from ashtune.study.journal import NAME, Journal, read_settings
 from ashtune.study.replay import replay
 
 SECONDS = 10.0
+"""Of processor time: this machine may be busy with other things."""
+HANGS_AFTER = 120.0
 MEGABYTES = 500
 MOST_CHARACTERS = 2_000
 Line = dict[str, Any]
@@ -403,9 +405,9 @@ def make(folder: Path, seed: int, number: int) -> Input:
     doors = ["best", "best_at_any_rung", "top", "dataframes", "report", "data", "resume"]
     if chance.random() < 0.3:
         doors += ["traces", "report command"]
-    if chance.random() < 0.1:
+    if chance.random() < 0.05:
         doors.append("whatif command")
-    if chance.random() < 0.1 or mutation == "directory entry spoiled":
+    if chance.random() < 0.03 or mutation == "directory entry spoiled":
         doors.append("page")
     return Input(number, mutation, what, base.lines, tuple(doors))
 
@@ -530,7 +532,11 @@ def serve(pipe: Any, seed: int) -> None:
         try:
             given = make(folder, seed, number)
             pipe.send((given.mutation, given.what, ""))
-            pipe.send(judge(folder, given))
+            began = time.process_time()
+            outcome, why = judge(folder, given)
+            if (took := time.process_time() - began) > SECONDS:
+                outcome, why = "defect", f"took {took:.1f} s of processor time; {outcome}: {why}"
+            pipe.send((outcome, why))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -566,9 +572,9 @@ class Judge:
         mutation, what = "?", "?"
         try:
             mutation, what, _ = self.pipe.recv()
-            if self.pipe.poll(SECONDS * 2):  # twice: this machine may be busy with other things
+            if self.pipe.poll(HANGS_AFTER):
                 return (mutation, what, *self.pipe.recv())
-            why = f"over {SECONDS:g} s"
+            why = f"no end within {HANGS_AFTER:g} s"
         except (EOFError, OSError):
             why = "the process died: out of memory, or a crash"
         self.close()
@@ -582,8 +588,10 @@ class Judge:
             self._process = None
 
 
-def fuzz(numbers: Sequence[int], seed: int, judges: int = 2) -> tuple[Counter[tuple[str, str]], list[str]]:
-    """Judge inputs; return how many of each mutation ended how, and the defects."""
+def fuzz(
+    numbers: Sequence[int], seed: int, judges: int = 2, say: Callable[[str], None] = lambda _: None
+) -> tuple[Counter[tuple[str, str]], list[str]]:
+    """Judge inputs; return how many of each mutation ended how, and the defects, which are said as they are found."""
     counts: Counter[tuple[str, str]] = Counter()
     defects: list[str] = []
     crew = [Judge(seed) for _ in range(min(judges, len(numbers)))]
@@ -600,6 +608,9 @@ def fuzz(numbers: Sequence[int], seed: int, judges: int = 2) -> tuple[Counter[tu
             if outcome == "defect":
                 again = f"python tests/faults/fuzz_journals.py --seed {seed} --only {number}"
                 defects.append(f"{again}\n    {mutation}: {what}: {why}")
+                say(defects[-1])
+            if counts.total() % 1_000 == 0:
+                say(f"{counts.total():,} inputs, {len(defects)} defects")
             if (following := next(waiting, None)) is not None:
                 given[place] = following
                 crew[place].ask(following)
@@ -635,14 +646,13 @@ def main() -> int:
         return 0
     numbers = range(given.inputs) if given.only is None else [given.only]
     began = time.monotonic()
-    counts, defects = fuzz(numbers, given.seed)
+    judges = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts, defects = fuzz(numbers, given.seed, judges, lambda text: print(text, flush=True))
     minutes = (time.monotonic() - began) / 60
     print(table(counts))
     print(
         f"{len(numbers):,} inputs in {minutes:.1f} minutes, {len(numbers) / minutes:,.0f} a minute; seed {given.seed}"
     )
-    for defect in defects[:50]:
-        print(defect)
     return 1 if defects else 0
 
 
