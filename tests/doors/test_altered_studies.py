@@ -1,0 +1,88 @@
+"""What else a study's directory holds may have been altered too: each is refused in one line, and nothing waits."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ashtune.building import new_settings
+from ashtune.errors import AshtuneError
+from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.reports.roofline import KEPT, kept
+from ashtune.search.space import Space
+from ashtune.studies import Study
+from ashtune.study import journal as journals
+from ashtune.training.profiles import path_of, read_profiles
+
+SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
+RECORD: dict[str, Any] = dict(SPACE.to_record())
+
+
+def study(directory: Path, **changes: Any) -> Study:
+    settings = new_settings(
+        name="made up",
+        goal=Goal("score", "max"),
+        scheduler="ash",
+        ladder=Ladder(1, 4, 2),
+        space=SPACE,
+        search={"kind": "random"},
+        seed=0,
+    )
+    journals.create(directory / journals.NAME, msgspec.structs.replace(settings, **changes))
+    return Study.load(directory)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheduler": "a\x1b[31m"},
+        {"search": {}},
+        {"search": {"kind": 5}},
+        {"search": {"kind": "a\x1b[31m"}},
+        {"search": {"kind": "grid"}},
+        {"search": {"kind": "grid", "points": {"x": "many"}}},
+        {"search": {"kind": "random", "grouped": 5}},
+        {"search": {"kind": "random", "grouped": [["x"]]}},
+        {"enqueued": [{"nothing": 1}]},
+        {"enqueued": [{"x": 2.0, "kind": "a"}]},
+        {"space": {}},
+        {"space": RECORD | {"names": None}},
+        {"space": RECORD | {"names": [["x"], "kind"]}},
+        {"space": RECORD | {"names": ["x"]}},
+        {"space": RECORD | {"space": {"hyperparameters": [{"type": "a\x1b[31m"}]}}},
+        {"space": RECORD | {"space": [[[]]]}},
+    ],
+)
+def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
+    loaded = study(tmp_path, **changes)
+    with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
+        loaded.report_data()
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1_000
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "nested", "not UTF-8", "too long"])
+@pytest.mark.parametrize("read", [kept, lambda directory: list(read_profiles(directory))])
+def test_a_roofline_or_profile_that_is_none_is_refused_in_one_line(kind: str, read: Any, tmp_path: Path) -> None:
+    for path in (tmp_path / KEPT, tmp_path / path_of(0)):  # type: ignore[arg-type]  # a worker's number
+        path.parent.mkdir(exist_ok=True)
+        match kind:
+            case "pipe":
+                os.mkfifo(path)
+            case "link":
+                path.symlink_to("/dev/zero")
+            case "folder":
+                path.mkdir()
+            case "nested":
+                path.write_bytes(b"[" * 100_000)
+            case "not UTF-8":
+                path.write_bytes(b'{"kind":"\xff"}')
+            case "too long":
+                with path.open("wb") as file:
+                    file.truncate(1 << 40)
+    with pytest.raises(AshtuneError) as error:
+        read(tmp_path)
+    assert str(error.value).isprintable()
