@@ -256,7 +256,9 @@ class Chaos:
         told = json.loads(self.result.read_text())
         excuses = [excuse for excuse, holds in [("TookTooLong", self.plan["alarm"]), ("NoRoom", self.disk)] if holds]
         try:
-            oracle = Oracle(self.study, self.plan["trials"], None if told is None else tuple(told), tuple(excuses))
+            best = None if told is None else tuple(told)
+            again = self.disk is not None
+            oracle = Oracle(self.study, self.plan["trials"], best, tuple(excuses), may_begin_again=again)
             self.outcome.complaints += oracle.complaints()
             failures = [event["reason"] for event in oracle.events if event["event"] == "job_failed"]
             self.outcome.injected["alarm"] = sum(reason.startswith("TookTooLong") for reason in failures)

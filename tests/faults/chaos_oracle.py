@@ -37,10 +37,20 @@ class Oracle:
         trials: How many configurations it was to try.
         best: What the script was told: trial, rung and score; None if no trial had a result.
         excuses: What a failure's reason may begin with.
+        may_begin_again: The disk was full at times, so a trial may begin again though it had a checkpoint.
     """
 
-    def __init__(self, study: Path, trials: int, best: tuple[int, int, float] | None, excuses: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        study: Path,
+        trials: int,
+        best: tuple[int, int, float] | None,
+        excuses: tuple[str, ...],
+        *,
+        may_begin_again: bool = False,
+    ) -> None:
         self.study, self.trials, self.best, self.excuses = study, trials, best, excuses
+        self.may_begin_again = may_begin_again
         lines = whole_lines(study / "journal.jsonl").splitlines()
         self.check_values = list(_check_values(lines))
         self.settings, *self.events = map(json.loads, lines)
@@ -65,6 +75,7 @@ class Oracle:
         self.xs: dict[int, float] = {}
         self.saved: dict[int, int] = {}  # trial -> resource of its checkpoint
         self.held: dict[int, tuple[int, int]] = {}  # worker -> trial and resource that it has in memory
+        self.unswept: set[tuple[int, int]] = set()  # what lost workers may have saved
         self.deaths: Counter[int] = Counter()
         for number, event in enumerate(self.events, start=2):
             kind, worker = event["event"], event.get("worker")
@@ -77,6 +88,7 @@ class Oracle:
     def _session_started(self, _: dict[str, Any]) -> Iterator[str]:
         self.there.clear()
         self.held.clear()
+        self.unswept.clear()
         yield from ()
 
     def _worker_joined(self, event: dict[str, Any]) -> Iterator[str]:
@@ -103,7 +115,8 @@ class Oracle:
 
     def _job_paused(self, event: dict[str, Any]) -> Iterator[str]:
         trial, start, saved = event["trial"], event.get("start", 0), self.saved.get(event["trial"], 0)
-        if (trial, start) != self.held.pop(event["worker"], None) and start != saved:
+        is_from_start = self.may_begin_again and start == 0
+        if (trial, start) != self.held.pop(event["worker"], None) and start != saved and not is_from_start:
             yield f"trial {trial} starts at {start}, its checkpoint is of {saved}"
         self._save(event)
 
@@ -123,7 +136,8 @@ class Oracle:
 
     def _worker_lost(self, event: dict[str, Any]) -> Iterator[str]:
         self.there.discard(event["worker"])
-        self.held.pop(event["worker"], None)
+        if (had := self.held.pop(event["worker"], None)) is not None:
+            self.unswept.add(had)
         if event.get("is_fatal"):
             yield f"trial {event.get('trial')} failed: {event['reason']}"
         if (trial := event.get("trial")) is not None:
@@ -196,6 +210,8 @@ class Oracle:
             trial, _, resource = path.name.partition(".")
             if not (trial.isdecimal() and resource.isdecimal()):
                 continue  # what a killed worker was writing; it is swept when the study is opened again
+            if (int(trial), int(resource)) in self.unswept:
+                continue  # saved by a worker that died before it said so: swept, too
             if self.saved.get(int(trial)) != int(resource):
                 yield f"checkpoint {path.name} is not the journal's, {self.saved.get(int(trial))}"
             elif path.is_dir():

@@ -143,3 +143,10 @@ def test_a_checkpoint_that_the_journal_does_not_name_is_named(tmp_path: Path) ->
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "0.2").touch()
     assert any("checkpoint 0.2" in complaint for complaint in complaints(tmp_path, right()))
+
+
+def test_a_checkpoint_that_a_lost_worker_could_not_tell_of_may_be_there(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "2.2").touch()
+    events = [*right()[:-1], {"event": "worker_lost", "worker": 0, "reason": "killed"}]
+    assert complaints(tmp_path, events) == []
