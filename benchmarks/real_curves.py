@@ -95,6 +95,9 @@ class OneEpoch:
         """Let a new trial replace it."""
         self._budget.withdraw(replace=replace)
 
+    def pass_over(self, job: Job) -> None:
+        """Nothing is promoted here."""
+
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)

@@ -37,6 +37,7 @@ class SessionStarted(_Fact, frozen=True):
     ``max_failures``: it stops when so many of its trials have failed before any had a result.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`. ``rungs`` and ``kept``
     are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
+    ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
     """
 
     unix_time: _Seconds
@@ -50,6 +51,7 @@ class SessionStarted(_Fact, frozen=True):
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     rungs: tuple[int, ...] = ()
     kept: tuple[tuple[int, int], ...] = ()
+    objective: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class WorkerJoined(_Fact, frozen=True):
@@ -72,7 +74,8 @@ class JobFinished(_Fact, frozen=True, kw_only=True):
 
     It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker
     waits, the trial still in its memory, to hear whether it goes on in place. Otherwise the worker
-    is free, and ``checkpoint`` is the size in bytes of what was saved, if any.
+    is free, and ``checkpoint`` is the size in bytes of what was saved, if any. ``stopped``: the training
+    function ended the trial on purpose; it is never trained again.
     """
 
     worker: _Worker
@@ -86,12 +89,13 @@ class JobFinished(_Fact, frozen=True, kw_only=True):
     held: bool = False
     checkpoint: _Whole | None = None
     problem: str = ""
+    stopped: bool = False
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):
     """A worker let go of a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
 
-    ``problem`` is why saving failed, if it did; the trial's result stands all the same.
+    ``problem`` is why saving failed, or what else went wrong after the result, which stands all the same.
     """
 
     worker: _Worker

@@ -41,6 +41,7 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay
+from ashtune.training.versions import changed
 
 REASON_CHARACTERS = 200
 
@@ -71,6 +72,7 @@ class Session:
         world: The ranks of an MPI launch; None if this process is alone.
         ladder: The rungs from now on, if there are to be more above.
         surroundings: Disk, clock and workers.
+        version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -85,6 +87,7 @@ class Session:
         ladder: Ladder | None = None,
         *,
         surroundings: Surroundings = THIS_MACHINE,
+        version: dict[str, str] | None = None,
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
@@ -101,6 +104,8 @@ class Session:
         self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
+        self._version = version
+        self._version_before: dict[str, str] = {}
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0
         self._last_time = 0.0
@@ -203,6 +208,7 @@ class Session:
                 self._workers_seen = max(self._workers_seen, worker + 1)
             case SessionStarted():
                 self._last_session = event
+                self._version_before = event.objective or self._version_before
             case _:
                 pass
         self._tally.saw(event)
@@ -227,13 +233,14 @@ class Session:
             facts=self._surroundings.facts(),
             rungs=rungs,
             kept=kept,
+            objective=self._version or self._version_before,
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
         before = self._last_session
         if before is None or before.trials is None or session.trials is None or session.rungs:
             return False
-        return session.trials <= before.trials
+        return session.trials <= before.trials and not changed(self._version_before, session.objective)
 
     def _drive(self, session: SessionStarted) -> StopSwitch:
         """Run the session; return what may have stopped it."""

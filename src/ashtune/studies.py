@@ -23,6 +23,7 @@ from ashtune.search.space import Space
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
+from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
@@ -416,7 +417,8 @@ class Study:
                 objectives.check(self.directory)
             else:
                 objectives.keep(self.directory, pickled)
-            Session(self.directory, limits, means, world, ladder).run()
+            version = None if objective is None else version_of(objective)
+            Session(self.directory, limits, means, world, ladder, version=version).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

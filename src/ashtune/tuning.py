@@ -39,8 +39,11 @@ from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
+from ashtune.training.versions import Version, changed, version_before, version_of
+from ashtune.training.wording import one_line
 
 NAME_IN_PLACE = 40
+PARTS_SHOWN = 5
 
 
 @in_one_line
@@ -72,6 +75,7 @@ def tune(
     isolate: bool = True,
     checkpoints: str = "files",
     directory: str | Path | None = None,
+    accept_changes: bool = False,
     quiet: bool = False,
     profile: bool | str = False,
 ) -> Study:
@@ -115,6 +119,8 @@ def tune(
             one job; False trains in the rank, for functions shorter than a millisecond.
         checkpoints: "files" in the study's directory, or "messages" where ranks share no directory.
         directory: Where the study is kept; by default a new one under ``runs``.
+        accept_changes: Go on with a study in ``directory`` though the training function has changed since: trials
+            trained before and after are ranked together.
         quiet: Show nothing.
         profile: Profile training in every worker, for :meth:`~ashtune.Study.profile`: True times every call,
             "flame" looks at the stack once a millisecond, for a flame graph. Both slow down calls of Python
@@ -183,8 +189,9 @@ def tune(
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     with StudyLock(path):
-        longer = _open_or_create(path, settings, pickled)
-        Session(path, limits, means, world, longer).run()
+        version = version_of(objective)
+        longer = _open_or_create(path, settings, pickled, {} if accept_changes else version)
+        Session(path, limits, means, world, longer, version=version).run()
     if not means.quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)
@@ -277,7 +284,17 @@ def _new_place(name: str) -> Path:
     return path
 
 
-def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> Ladder | None:
+def _refuse_changes(path: Path, version: Version) -> None:
+    """Refuse to go on with a study whose training function is another one now."""
+    if names := changed(version_before(path / journals.NAME), version):
+        shown = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+        raise StudyError(
+            f"{path} was trained by another version of the training function: {shown} changed since; give another "
+            "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
+        )
+
+
+def _open_or_create(path: Path, settings: Settings, pickled: bytes, version: Version) -> Ladder | None:
     """Make a directory a study's, or make sure that it is this study's already; return how high it is to go then."""
     journal = path / journals.NAME
     ladder = None
@@ -292,6 +309,7 @@ def _open_or_create(path: Path, settings: Settings, pickled: bytes) -> Ladder | 
                 f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
                 f"study with `ashtune resume {path}`"
             )
+        _refuse_changes(path, version)
     objectives.keep(path, pickled)
     if not journal.exists():
         journals.create(journal, settings)

@@ -28,6 +28,7 @@ TRAIN = """
     space = {"x": (0.0, 1.0)}
 
     def train(trial):
+        trial.restore()
         for epoch in trial.epochs():
             time.sleep(0.1)
             trial.report(score=trial["x"] * epoch)

@@ -320,6 +320,7 @@ def test_a_refused_extension_leaves_the_journal_as_it_was(tmp_path: Path) -> Non
 
 def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path) -> None:
     def slow(trial: Any) -> None:
+        trial.restore()
         for epoch in trial.epochs():
             time.sleep(0.02)
             trial.report(score=epoch)

@@ -48,7 +48,7 @@ class Office:
     def session(self, **limits) -> list[Order]:
         return self.controller.handle(SessionStarted(0, 0.0, "", "", 0, **limits))
 
-    def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None) -> list[Order]:
+    def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None, stopped=False) -> list[Order]:
         return self.controller.handle(
             JobFinished(
                 time=0,
@@ -61,6 +61,7 @@ class Office:
                 seconds=1.0,
                 held=held,
                 checkpoint=checkpoint,
+                stopped=stopped,
             )
         )
 
@@ -567,3 +568,33 @@ def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
 def test_rungs_that_are_no_ladder_are_refused(rungs: tuple[int, ...], kept: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(JournalError, match="the ladder of a session is none: "):
         Office().session(trials=8, rungs=rungs, kept=kept)
+
+
+def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> None:
+    office = Office(trials=4)
+    office.report(0, 0, 0, 0.1, held=False, stopped=True)
+    orders = office.report(0, 1, 0, 0.5, held=False)
+    assert orders == [Train(WorkerId(0), TrialId(2), 0, 0, 1)], "trial 0 is the best of two and stays where it is"
+    office.report(0, 2, 0, 0.3, held=False)
+    orders = office.report(0, 3, 0, 0.9, held=False)
+    assert orders == [Train(WorkerId(0), TrialId(2), 1, 0, 2)], "the best two of four are trials 0 and 2"
+    assert office.report(0, 2, 1, 0.2, held=False) == []
+    assert office.controller.is_complete
+
+
+@pytest.mark.parametrize("make", [Ash, StoppingAsh, SuccessiveHalving])
+def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Scheduler]) -> None:
+    office = Office(make(Ladder(1, 4, 2), 4), trials=4)
+    for trial in range(4):
+        assert not office.controller.is_complete
+        office.report(0, trial, 0, float(trial), held=False, stopped=True)
+    assert office.controller.is_complete
+
+
+def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> None:
+    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 4), trials=4)
+    for trial in range(4):
+        orders = office.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
+    assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
+    assert office.report(0, 0, 1, 0.0, held=False) == []
+    assert office.controller.is_complete

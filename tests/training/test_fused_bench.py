@@ -32,12 +32,11 @@ class Desk:
         self.sent.append(message)
         self.come.extend(self.when_sent.pop(type(message), []))
 
-    def receive(self) -> ToWorker:
-        if self.come:
-            return self.come.popleft()
-        if not self.answers:
-            raise Dismissed
-        return self.answers.popleft()
+    def wait(self) -> None:
+        if not self.come:
+            if not self.answers:
+                raise Dismissed
+            self.come.append(self.answers.popleft())
 
     def poll(self) -> ToWorker | None:
         return self.come.popleft() if self.come else None

@@ -1,6 +1,8 @@
 """What a worker does with a training function, whatever that does."""
 
+import contextlib
 import math
+import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.errors import InvalidConfiguration
+from ashtune.errors import InvalidConfiguration, ObjectiveError
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.desk import Dismissed, Tray, Unsure
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
 from ashtune.training.objective import Workbench
+
+RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"
 
 
 class Desk:
@@ -29,12 +33,11 @@ class Desk:
     def send(self, message: FromWorker) -> None:
         self.sent.append(message)
 
-    def receive(self) -> ToWorker:
-        if self.early:
-            return self.early.popleft()
-        if not self.answers:
-            raise Dismissed
-        return self.answers.popleft()
+    def wait(self) -> None:
+        if not self.early:
+            if not self.answers:
+                raise Dismissed
+            self.early.append(self.answers.popleft())
 
     def poll(self) -> ToWorker | None:
         return self.early.popleft() if self.early else None
@@ -46,6 +49,12 @@ def assignment(*, rung: int = 0, start: int = 0, target: int = 4, in_place: bool
 
 
 RELEASE = Release(WorkerId(0), TrialId(0))
+
+
+def saves(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(score=epoch)
+    trial.save("state")
 
 
 @pytest.fixture
@@ -121,17 +130,6 @@ def test_a_one_shot_learner_uses_start_and_target_and_saves(run: Any) -> None:
 
     (event,) = run(train)
     assert event.checkpoint > 0
-
-
-def test_a_function_that_leaves_its_loop_early_reports_what_it_reached(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-            if epoch == 2:
-                break
-
-    (event,) = run(train)
-    assert (event.resource, event.metrics) == (2, {"score": 2.0})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
@@ -228,6 +226,77 @@ def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
     assert (released.checkpoint, released.problem) == (None, "OSError: quota exceeded")
 
 
+class Interrupted(Desk):
+    """A desk at which something breaks in so often while the worker waits."""
+
+    times = 1
+
+    def wait(self) -> None:
+        if self.times and not self.early:
+            self.times -= 1
+            raise TimeoutError("an alarm of the training function's")
+        super().wait()
+
+
+def interrupted(tmp_path: Path, objective: Any, *answers: ToWorker, times: int = 1) -> list[FromWorker]:
+    desk = Interrupted(list(answers))
+    desk.times = times
+    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
+    Workbench(objective, setup, Tray(desk)).run(assignment())
+    assert not desk.answers, "an answer was not asked for"
+    return desk.sent
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(tmp_path: Path, times: int) -> None:
+    finished, released = interrupted(tmp_path, saves, RELEASE, times=times)
+    assert isinstance(finished, JobFinished)
+    assert isinstance(released, TrialReleased)
+    assert released.problem == "TimeoutError: an alarm of the training function's"
+
+
+def test_what_breaks_in_after_a_result_fails_the_job_to_the_next_rung_if_the_trial_was_promoted(tmp_path: Path) -> None:
+    finished, failed = interrupted(tmp_path, saves, assignment(rung=1, start=4, target=8, in_place=True))
+    assert (finished.rung, failed.rung) == (0, 1)
+    assert isinstance(failed, JobFailed)
+
+
+def patient(trial: Any) -> None:
+    try:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+    except TimeoutError:
+        pass
+    trial.save("state")
+
+
+def test_a_function_that_catches_what_breaks_in_after_its_result_has_its_trial_released(tmp_path: Path) -> None:
+    finished, released = interrupted(tmp_path, patient, RELEASE)
+    assert isinstance(finished, JobFinished)
+    assert (released.checkpoint > 0, released.problem) == (True, "")
+
+
+def test_one_that_catches_it_and_is_promoted_has_not_trained_to_the_next_rung(tmp_path: Path) -> None:
+    _, failed = interrupted(tmp_path, patient, assignment(rung=1, start=4, target=8, in_place=True))
+    assert (failed.rung, "the loop ended at epoch 4 of 8" in failed.reason) == (1, True)
+
+
+class Cut(Desk):
+    """A desk at which something breaks in while a message is under way."""
+
+    def send(self, message: FromWorker) -> None:
+        super().send(message)
+        raise TimeoutError
+
+
+def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: Path) -> None:
+    desk = Cut([])
+    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
+    with pytest.raises(Unsure):
+        Workbench(saves, setup, Tray(desk)).run(assignment())
+    assert len(desk.sent) == 1
+
+
 def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> None:
     pause = Pause(WorkerId(0), TrialId(0))
 
@@ -318,3 +387,320 @@ def test_progress_is_told_now_and_then_and_not_at_every_report(run: Any) -> None
 
     sent = run(train, RELEASE, target=5_000)
     assert sum(isinstance(message, Progress) for message in sent) < 10
+
+
+def reason(sent: list[FromWorker]) -> str:
+    (event,) = sent
+    assert isinstance(event, JobFailed)
+    assert "\n" not in event.reason
+    assert event.reason.isprintable()
+    return event.reason
+
+
+def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+            if epoch == 2:
+                break
+
+    assert "the loop ended at epoch 2 of 4; call trial.stop()" in reason(run(train))
+
+
+def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(run: Any) -> None:
+    seen: list[int] = []
+
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            seen.append(epoch)
+            trial.report(score=epoch)
+            if epoch == 2:
+                trial.stop()
+        trial.save("state")
+
+    (event,) = run(train)
+    assert seen == [1, 2]
+    assert (event.resource, event.metrics, event.stopped, event.held) == (2, {"score": 2.0}, True, False)
+    assert event.checkpoint > 0
+
+
+def test_a_trial_stopped_at_its_rung_is_not_held(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch == 4:
+                trial.stop()
+            trial.report(score=epoch)
+
+    (event,) = run(train)
+    assert (event.resource, event.stopped, event.held) == (4, True, False)
+
+
+def test_stopping_before_any_report_fails(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.stop()
+
+    assert "ended without reporting 'score'" in reason(run(train))
+
+
+def test_stopping_after_the_result_counts_is_too_late_and_said(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        trial.stop()
+
+    finished, released = run(train, RELEASE)
+    assert not finished.stopped
+    assert "trial.stop() comes after the loop has ended" in released.problem
+
+
+def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run: Any) -> None:
+    reported: list[int] = []
+
+    def train(trial: Any) -> None:
+        for epoch in range(99):
+            trial.report(score=epoch)
+            reported.append(epoch)
+
+    assert RIGHT in reason(run(train, target=1))
+    assert reported == [0]
+
+
+def test_an_own_loop_fails_even_if_it_catches_what_tells_it_so(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in range(99):
+            try:
+                trial.report(score=epoch)
+            except Exception:  # noqa: BLE001 - what the test is about
+                continue
+
+    assert RIGHT in reason(run(train, target=1))
+
+
+def test_an_own_loop_of_another_length_than_the_rung_fails(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in range(3):
+            trial.report(score=epoch)
+
+    assert RIGHT in reason(run(train))
+
+
+def test_an_own_loop_over_exactly_the_missing_epochs_is_one_report_an_epoch(run: Any) -> None:
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        for epoch in range(trial.start, trial.target):
+            trained = epoch + 1
+            trial.report(score=trained)
+            trial.report(loss=0.0)
+        trial.save(trained)
+
+    for start, target in ((0, 1), (1, 2), (2, 4)):
+        (event,) = run(train, start=start, target=target)
+        curve = [*event.curve, (event.resource, event.metrics)]
+        assert curve == [(epoch, {"score": epoch, "loss": 0.0}) for epoch in range(start + 1, target + 1)]
+        assert (event.start, event.held) == (start, False)
+
+
+def test_other_metrics_added_to_a_report_outside_of_the_loop_are_the_same_report(run: Any) -> None:
+    def train(trial: Any) -> None:
+        trial.report(score=1.0)
+        trial.report(loss=2.0)
+
+    (event,) = run(train, target=1)
+    assert event.metrics == {"score": 1.0, "loss": 2.0}
+
+
+def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch % 3 == 0:
+                trial.report(score=epoch)
+        trial.save("state")
+
+    (event,) = run(train)
+    assert (event.resource, event.metrics, event.curve) == (4, {"score": 3.0}, [(3, {"score": 3.0})])
+    assert run(lambda trial: trial.restore() and 1.0, start=4, target=8)[0].start == 4
+
+
+def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_is_shown_how(run: Any) -> None:
+    run(saves, RELEASE)
+    reported: list[int] = []
+
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+            reported.append(epoch)
+
+    assert "begin with: model = trial.restore() or build(trial.config)" in reason(run(train, rung=1, start=4, target=8))
+    assert reported == []
+
+
+def test_one_that_does_not_report_either_fails_before_its_second_epoch(run: Any) -> None:
+    run(saves, RELEASE)
+    seen: list[int] = []
+
+    def train(trial: Any) -> None:
+        seen.extend(trial.epochs())
+
+    assert "trial.restore()" in reason(run(train, rung=1, start=4, target=8))
+    assert seen == [5]
+
+
+def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
+    run(saves, RELEASE)
+
+    def train(trial: Any) -> None:
+        model = None
+        for epoch in trial.epochs():
+            model = model or trial.restore()
+            trial.report(score=epoch)
+
+    assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
+
+
+def test_one_that_trains_in_one_go_from_where_it_was_and_does_not_restore_fails(run: Any) -> None:
+    run(saves, RELEASE)
+    assert "trial.restore()" in reason(run(lambda trial: trial.target - trial.start, rung=1, start=4, target=8))
+
+
+def test_one_that_trains_in_one_go_and_asks_for_the_target_alone_has_trained_it_all_again(run: Any) -> None:
+    run(saves, RELEASE)
+    (event,) = run(lambda trial: float(trial.target), rung=1, start=4, target=8)
+    assert (event.start, event.resource) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    "returned", [None, 4.0, {"score": 4.0}, {"loss": 1.0}, True, "done", ["a", "model"], np.ones(3)]
+)
+def test_what_is_returned_after_reports_changes_nothing_if_it_says_no_other_result(run: Any, returned: Any) -> None:
+    def train(trial: Any) -> Any:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        return returned
+
+    finished, released = run(train, RELEASE)
+    assert (finished.metrics, released.problem) == ({"score": 4.0}, "")
+
+
+def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> None:
+    def train(trial: Any) -> float:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        trial.save("state")
+        return 9.0
+
+    _, released = run(train, RELEASE)
+    assert "returned score=9.0 where its last report says score=4.0" in released.problem
+    assert released.checkpoint > 0
+
+
+def test_another_result_returned_before_any_counts_fails_the_trial(run: Any) -> None:
+    def train(trial: Any) -> float:
+        trial.report(score=1.0)
+        return 2.0
+
+    assert "returned score=2.0 where its last report says score=1.0" in reason(run(train))
+
+
+def test_a_loop_that_reports_nothing_and_returns_its_result_has_one(run: Any) -> None:
+    (event,) = run(lambda trial: float(len(list(trial.epochs()))))
+    assert (event.metrics, event.resource) == ({"score": 4.0}, 4)
+
+
+@pytest.mark.parametrize("result", [{"score": 3}, 3, np.float32(3)])
+def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> None:
+    (event,) = run(lambda trial: trial.report(result))
+    assert event.metrics == {"score": 3.0}
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
+)
+def test_a_report_in_two_forms_or_in_none_fails_and_is_shown_the_forms(run: Any, wrong: Any) -> None:
+    assert "write trial.report(score=...), trial.report({'score': ...}) or trial.report(...)" in reason(run(wrong))
+
+
+def test_a_loop_begun_anew_before_any_report_begins_anew(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            break
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+
+    finished, _ = run(train, RELEASE)
+    assert (finished.resource, len(finished.curve)) == (4, 3)
+
+
+def test_a_second_loop_after_reports_fails(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for _ in range(2):
+            for epoch in trial.epochs():
+                trial.report(score=epoch)
+                if epoch == 2:
+                    break
+
+    assert "trial.epochs() was called a second time" in reason(run(train))
+
+
+def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run: Any) -> None:
+    kept: list[Any] = []
+
+    def train(trial: Any) -> float:
+        kept.extend([trial.epochs(), trial])
+        next(kept[0])
+        return 1.0
+
+    assert "the loop ended at epoch 1 of 4" in reason(run(train))
+    for late in (lambda: next(kept[0]), lambda: kept[1].report(score=1), lambda: kept[1].save(1), kept[1].stop):
+        with pytest.raises(ObjectiveError, match="trial 0 has ended"):
+            late()
+
+
+def test_epochs_in_two_threads_fail_the_trial_though_nobody_sees_the_exception(run: Any) -> None:
+    def train(trial: Any) -> None:
+        loop = trial.epochs()
+        next(loop)
+        other = threading.Thread(target=lambda: next(trial.epochs()))
+        other.start()
+        other.join()
+        with contextlib.suppress(ObjectiveError):
+            next(loop)
+
+    assert "used in two places at a time" in reason(run(train))
+
+
+def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
+    def train(trial: Any) -> None:
+        thread = threading.Thread(target=saves, args=(trial,))
+        thread.start()
+        thread.join()
+
+    finished, released = run(train, RELEASE)
+    assert (finished.held, released.checkpoint > 0) == (True, True)
+
+
+def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: Any) -> None:
+    def train(trial: Any) -> None:
+        raise ValueError("\x1b[31m" + "word\n" * 100_000)
+
+    said = reason(run(train))
+    assert said.startswith(r"ValueError: \x1b[31mword word")
+    assert len(said) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"score": 1, **{f"m{i}": i for i in range(100_000)}},
+        {"score": 1, "x" * 10_000: 1},
+        {"score": 1, "\x1b[2J": 1},
+        {"score": 1, "\udcff": 1},
+        {"score": 1, "": 1},
+        {"score": 1, math.nan: 1},
+        {"score": 1, "size": 10**400},
+        {"score": 1, "weights": np.zeros(100_000)},
+    ],
+    ids=["many", "long", "escape", "surrogate", "empty", "nan", "huge", "array"],
+)
+def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
+    assert len(reason(run(lambda trial: trial.report(metrics)))) < 500

@@ -28,6 +28,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     options.add_means(parser)
     parser.add_argument("--directory", metavar="DIR", help="where the study is kept (a new one under runs)")
     parser.add_argument(
+        "--accept-changes", action="store_true", help="go on with the study in DIR though the function has changed"
+    )
+    parser.add_argument(
         "--checkpoint-limit", type=options.size, metavar="SIZE", help="most bytes of checkpoints, as 20GB"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -62,6 +65,7 @@ def main(given: argparse.Namespace) -> int:
         max_failures=given.max_failures,
         checkpoint_limit=given.checkpoint_limit,
         directory=given.directory,
+        accept_changes=given.accept_changes,
         **options.means(given),
     )
     status = show_study(study, as_json=given.json, stream=sys.stdout)

@@ -16,7 +16,7 @@ from ashtune.engines.world import DRIVER, Pulse, World
 from ashtune.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import append_to, folder_of_a_study
-from ashtune.training.desk import Dismissed
+from ashtune.training.desk import Dismissed, Unsure
 from ashtune.training.messages import FromWorker, ToWorker
 
 
@@ -52,17 +52,25 @@ class RankDesk:
         if self._luggage is not None:
             self._luggage.unload()
 
-    def receive(self) -> ToWorker:
-        """Wait for the next message.
+    def wait(self) -> None:
+        """Block until a message has come.
 
         Raises:
             Dismissed: When the study is over.
+            Unsure: When something broke in while messages were taken in.
         """
         while not self._waiting:
-            self._take()
+            self._take_whole()
             if not self._waiting:
                 self._inbox.rest()
-        return self._waiting.popleft()
+
+    def _take_whole(self) -> None:
+        try:
+            self._take()
+        except Dismissed:
+            raise
+        except BaseException as error:
+            raise Unsure from error
 
     def poll(self) -> ToWorker | None:
         """Return the next message if one has come already."""

@@ -20,11 +20,13 @@ from ashtune.engines.frames import FrameReader, FrameWriter, read_some, write_al
 from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Desk, Dismissed, Tray
+from ashtune.training.desk import Desk, Dismissed, Tray, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.objective import Workbench, bench_of
+from ashtune.training.outcomes import TRACEBACK_CHARACTERS, said
 from ashtune.training.printed import Marks
+from ashtune.training.wording import sendable
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -45,14 +47,13 @@ class StreamDesk:
         """Send a message to the driver."""
         write_all(self._file, self._writer.frame(message))
 
-    def receive(self) -> ToWorker:
-        """Wait for the next message."""
-        while not self._inbox:
-            self._fill()
-        return self._decoder.decode(self._inbox.popleft())
+    def wait(self) -> None:
+        """Block until something has come; it stays in the socket."""
+        if not self._inbox:
+            self._poll.poll()
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come already."""
+        """Return the next message if one has come whole."""
         if not self._inbox and self._poll.poll(0):
             self._fill()
         return self._decoder.decode(self._inbox.popleft()) if self._inbox else None
@@ -69,16 +70,17 @@ def serve(desk: Desk) -> None:
 
     Raises:
         Dismissed: When the connection ends, which is how a driver dismisses its workers.
+        Unsure: When something broke in between two words to the driver.
     """
-    setup = desk.receive()
+    setup = Tray(desk).next()
     if not isinstance(setup, Setup):
         raise Dismissed
     sys.path[:] = setup.path
     try:
         objective, file = load_objective(Path(setup.objective))
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = f"a worker cannot load the training function: {type(error).__name__}: {error}"
-        desk.send(Broken(setup.worker, reason, traceback.format_exc()))
+        reason = f"a worker cannot load the training function: {said(error)}"
+        desk.send(Broken(setup.worker, reason, sendable(traceback.format_exc()[-TRACEBACK_CHARACTERS:])))
         raise Dismissed from None
     tray, profiler = Tray(desk), None
     if setup.profile:
@@ -90,10 +92,20 @@ def serve(desk: Desk) -> None:
     marks = Marks() if isinstance(bench, Workbench) else None  # what trains several at a time prints for all of them
     desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
+        try:
+            tray.wait()
+        except (Dismissed, Unsure):
+            raise
+        except BaseException as error:  # by a handler or thread of a function that has ended
+            if not tray.is_sure:
+                raise
+            sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {said(error)}\n")
+            continue
         message = tray.next()
         match message:
             case Assignment():
                 bench.run(message)
+                signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it has left set is no other trial's
                 if marks is not None:
                     marks.after(message.trial, message.start)
             case Release() | Pause():
@@ -131,3 +143,8 @@ def main(file: int, parent: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # no waiting for threads of the user's
+    except BaseException:  # noqa: BLE001 - the driver sees that the worker is lost, which is always true
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)

@@ -63,6 +63,7 @@ class Audit:
         self._goal = goal
         fractions = (Fraction(1),) * ladder.top if scheduler == "full" else ladder.kept
         self._rungs = [_Rung(kept, scheduler) for kept in (*fractions, Fraction(0))]
+        self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._deaths = Deaths()
         self._records: list[RungAudit] | None = None
@@ -74,6 +75,8 @@ class Audit:
             case JobFinished(trial=trial, rung=rung):
                 self._reach(trial, rung)
                 self._rungs[rung].add(self._goal.loss(event.metrics), trial)
+                if event.stopped:
+                    self._ended_early.add(trial)
             case JobPaused(trial=trial, rung=rung):
                 self._reach(trial, rung)
             case JobFailed(trial=trial, rung=rung):
@@ -126,7 +129,7 @@ class Audit:
             promoted=len(rung.promoted),
             unexplained=sorted(rung.unexplained),
             wrong=len(rung.promoted - best),
-            missed=len(best - rung.promoted),
+            missed=len(best - rung.promoted - self._ended_early),
             law=false_promotions(arrived, kept) if is_by_law else None,
             correlation=rank_correlation([rung.losses[t] for t in both], [above[t] for t in both]),
             pairs=len(both),

@@ -102,7 +102,7 @@ class Frame:
         notes = [
             (_why(tally.failures, "failed"), FAILED),
             (_why(tally.withdrawals, "withdrawn"), WARNING),
-            (_why(tally.saving_problems, "checkpoints lost"), WARNING),
+            (_why(tally.saving_problems, "problems after a result"), WARNING),
             (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
         ]
         return [Text(MARGIN + shortened(note, width - len(MARGIN)), style) for note, style in notes if note]

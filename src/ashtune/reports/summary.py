@@ -101,6 +101,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
             "tried": tally.tried,
             "failed": tally.failures.total,
             "withdrawn": tally.withdrawn,
+            "ended_early": tally.ended_early,
             "trained_again_from_the_start": tally.retrained,
         },
         "jobs": tally.arrived,

@@ -34,6 +34,7 @@ from ashtune.reports.counts import Best, RungTally, WorkerTally
 from ashtune.reports.figures import plural
 from ashtune.reports.reasons import Deaths, Reasons
 from ashtune.training.messages import Progress
+from ashtune.training.versions import changed
 
 
 class Tally:
@@ -65,6 +66,10 @@ class Tally:
         self.programs: Counter[int] = Counter()
         """Programs compiled (fused studies), by their number of lanes."""
         self.saves = 0
+        self.ended_early = 0
+        """Trials that the training function ended on purpose."""
+        self.changes: list[tuple[int, list[str]]] = []
+        """What changed of the training function from one session to another, after how many trials had started."""
         self.retrained = 0
         """Promoted trials that had to train again from the start, as nothing of them was saved."""
         self.failures = Reasons()
@@ -76,6 +81,7 @@ class Tally:
         self._reached = array("h")  # trial -> highest rung it was ordered to; -1: none
         self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
         self._past_sessions = 0.0
+        self._version: dict[str, str] = {}
 
     def saw(self, event: Event) -> None:
         """Take in one event. O(1)."""
@@ -192,6 +198,11 @@ class Tally:
                 f"{plural(self.retrained, 'promoted trial')} trained again from the start: the checkpoint was not "
                 "saved, went beyond checkpoint_limit, or was given up before trials were added"
             )
+        if self.changes:
+            how = (f"{', '.join(names)} after {plural(started, 'trial')}" for started, names in self.changes)
+            yield f"trained by {len(self.changes) + 1} versions of the training function; changed: {'; '.join(how)}"
+        if self.ended_early:
+            yield f"{plural(self.ended_early, 'trial')} ended early on purpose (trial.stop())"
         for group in self.saving_problems.groups():
             yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
 
@@ -230,6 +241,7 @@ class Tally:
         elif not event.start:
             self.retrained += 1
         self._saved(event, number)
+        self.ended_early += event.stopped
         rung.add(Best(trial, number, event.resource, self.goal.loss(event.metrics), event.metrics))
 
     def _released(self, event: TrialReleased) -> None:
@@ -292,6 +304,9 @@ class Tally:
         self._attendance.dismiss_all(end_of_the_last)
         self._past_sessions += end_of_the_last - self.session_began
         self.sessions += 1
+        if names := changed(self._version, event.objective):
+            self.changes.append((self.started, names))
+        self._version = event.objective or self._version
         self.session = event
         self.session_began = event.time
         self.stopping = ""

@@ -28,17 +28,18 @@ from ashtune.training.messages import Progress
 if TYPE_CHECKING:
     import pandas
 
-Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn"]
-_STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn")
-_RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN = range(5)
+Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
+_STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
+_RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
 _NOTHING = b"\x80"  # an empty map in msgpack
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A trial and its fate.
 
-    ``running`` means given out and not heard of since. ``rung`` is the highest one with a result
-    (None: no result yet), ``metrics`` are those there, ``resource`` how far it is trained,
+    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is
+    the highest one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how
+    far it is trained,
     ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn.
     """
 
@@ -82,6 +83,8 @@ class Trials:
                 self._rungs[trial] = rung
                 self._metrics[trial] = self._encode(event.metrics)
                 self._status[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
+                if event.stopped:
+                    self._status[trial] = _ENDED_EARLY
             case TrialStarted(trial=trial, configuration=configuration):
                 self._grow(trial)
                 self._configurations[trial] = self._encode(configuration)

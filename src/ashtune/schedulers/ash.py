@@ -76,6 +76,9 @@ class Ash:
             self._highest = len(self._rungs) - 1
             self._prospects.reset()
 
+    def pass_over(self, job: Job) -> None:
+        """Nothing follows: the trial stays among the promoted, and never arrives above."""
+
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)

@@ -24,6 +24,9 @@ class Scheduler(Protocol):
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Forget the job's trial altogether: it leaves every rung; with ``replace`` a new one may start."""
 
+    def pass_over(self, job: Job) -> None:
+        """The promotion just given will not be trained, as its trial was ended on purpose; its results stay."""
+
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials that may be started (None: without end)."""
 

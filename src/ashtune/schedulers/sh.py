@@ -71,6 +71,11 @@ class SuccessiveHalving:
         self._budget.withdraw(replace=replace)
         self._close_if_done()
 
+    def pass_over(self, job: Job) -> None:
+        """Wait for this trial no longer."""
+        self._running -= 1
+        self._close_if_done()
+
     def _close_if_done(self) -> None:
         awaits_newborn = self._rung == 0 and self._budget.is_open
         awaits = self._running or self._to_give or awaits_newborn or not self._results

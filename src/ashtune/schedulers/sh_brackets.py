@@ -70,6 +70,12 @@ class BracketedHalving:
         self._brackets[number].withdraw(Job(own, job.rung), replace=replace)
         self._pass_over_the_done()
 
+    def pass_over(self, job: Job) -> None:
+        """Let its bracket wait for this trial no longer."""
+        number, own = self._home[job.trial]
+        self._brackets[number].pass_over(Job(own, job.rung))
+        self._pass_over_the_done()
+
     def extend(self, trials: int | None) -> None:
         """Set the number of trials."""
         self._budget.extend(trials)

@@ -59,6 +59,9 @@ class StoppingAsh:
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)
 
+    def pass_over(self, job: Job) -> None:
+        """Nothing follows: the trial never arrives above."""
+
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)

@@ -3,7 +3,9 @@
 It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal
 back through :meth:`Controller.handle` gives the same orders again. That is what resuming is.
 
-Rule: a result counts from its report on, whether or not its checkpoint is saved yet.
+Rule 1: a result counts from its report on, whether or not its checkpoint is saved yet.
+Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
+quota, and is not trained again.
 """
 
 import math
@@ -63,6 +65,7 @@ class Controller:
         self._crew = Crew()
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
         self._replaced = 0
+        self._ended_early: set[TrialId] = set()
         self._withdrawn_in_a_row = 0
         self._failures_at_first = 0  # of this session, before its first result
         self._has_result = False  # this session
@@ -145,6 +148,8 @@ class Controller:
         else:
             self._count_failure()
         self._stop_at_limits()
+        if event.stopped:
+            self._ended_early.add(event.trial)
         if event.held:
             return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss, assigned.is_short))
         self._crew.ended(event.worker, is_short=assigned.is_short)
@@ -290,6 +295,9 @@ class Controller:
 
     def _next_job(self) -> Job | None:
         job = self._crew.next_returned_job() or self._scheduler.next_job()
+        while job is not None and job.trial in self._ended_early:
+            self._scheduler.pass_over(job)
+            job = self._scheduler.next_job()
         self._nothing_to_do = job is None
         return job
 

@@ -39,6 +39,12 @@ class Withdrawn(msgspec.Struct, frozen=True):
     replace: bool
 
 
+class PassedOver(msgspec.Struct, frozen=True):
+    """A promotion that was given will not be trained; the trial's results stay."""
+
+    job: Job
+
+
 class Extended(msgspec.Struct, frozen=True):
     """The number of trials was set anew."""
 
@@ -51,7 +57,7 @@ class Lengthened(msgspec.Struct, frozen=True):
     ladder: Ladder
 
 
-Fact = Given | Recorded | Withdrawn | Extended | Lengthened
+Fact = Given | Recorded | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
 """From the ladder and the number of trials at first, and all that happened, to the next job."""
@@ -131,7 +137,7 @@ def _is_closed(trials: int | None, history: History, rung: int, entered: list[Tr
         all_given = _newborn(trials, history, rung=0) is None
     else:
         all_given = all(Job(trial, rung) in given for trial in entered)
-    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn)}
+    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
     all_settled = all(job in settled for job in given if job.rung == rung)
     return all_given and all_settled and bool(_ranked(history, rung))
 

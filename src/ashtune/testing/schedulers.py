@@ -30,7 +30,7 @@ from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, Recorded, Withdrawn
+from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn
 
 Make = Callable[[Ladder, int | None], Scheduler]
 
@@ -149,6 +149,16 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         if job.rung > 0:
             self.hopeless.clear()
 
+    @precondition(lambda self: any(job.rung > 0 for job in self.running))
+    @rule(pick=_PICKS)
+    def a_promotion_is_passed_over(self, pick: int) -> None:
+        promoted = [job for job in self.running if job.rung > 0]
+        job = promoted[pick % len(promoted)]
+        self.running.remove(job)
+        self.scheduler.pass_over(job)
+        self.history.append(PassedOver(job))
+        self.gone.add(job.trial)
+
     @precondition(lambda self: self.running)
     @rule(pick=_PICKS)
     def a_worker_is_lost_and_the_study_gives_its_job_again(self, pick: int) -> None:
@@ -181,7 +191,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def checkpoints_are_freed(self) -> None:
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
-            assert trial not in self.gone, f"trial {trial} was withdrawn and then named hopeless"
+            assert trial not in self.gone, f"trial {trial} is out of the race and was named hopeless"
             assert trial not in [job.trial for job in self.running], f"trial {trial} is running and named hopeless"
             self.hopeless.add(trial)
 
@@ -217,7 +227,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     def _give(self, job: Job) -> None:
         assert job.trial not in self.hopeless, f"trial {job.trial} was named hopeless and is given again"
-        assert job.trial not in self.gone, f"trial {job.trial} was withdrawn and is given again"
+        assert job.trial not in self.gone, f"trial {job.trial} is out of the race and is given again"
         self.history.append(Given(job))
         self.running.append(job)
 

@@ -128,6 +128,10 @@ class Patient:
         """Leave it to the one that decides."""
         self._inner.withdraw(job, replace=replace)
 
+    def pass_over(self, job: Job) -> None:
+        """Leave it to the one that decides."""
+        self._inner.pass_over(job)
+
     def extend(self, trials: int | None) -> None:
         """Leave it to the one that decides."""
         self._inner.extend(trials)

@@ -6,6 +6,7 @@ For tests of what drives workers: they start in no time. They cannot be killed.
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,23 +26,32 @@ class QueueDesk:
     """A desk between two threads."""
 
     def __init__(self, outbox: "queue.SimpleQueue[FromWorker]") -> None:
-        self.inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._outbox = outbox
+        self._inbox: deque[ToWorker | None] = deque()
+        self._has_come = threading.Event()
+
+    def put(self, message: ToWorker | None) -> None:
+        """Have a message come in; None is the last."""
+        self._inbox.append(message)
+        self._has_come.set()
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
         self._outbox.put(message)
 
-    def receive(self) -> ToWorker:
-        """Wait for the next message."""
-        message = self.inbox.get()
-        if message is None:
-            raise Dismissed
-        return message
+    def wait(self) -> None:
+        """Wait until a message has come."""
+        while not self._inbox:
+            self._has_come.wait()
+            self._has_come.clear()
 
     def poll(self) -> ToWorker | None:
         """Return the next message if one has come already."""
-        return None if self.inbox.empty() else self.receive()
+        if not self._inbox:
+            return None
+        if self._inbox[0] is None:
+            raise Dismissed
+        return self._inbox.popleft()
 
 
 class ThreadWorkers:
@@ -109,7 +119,7 @@ class ThreadWorkers:
             self._checkpoints.discard(order.trial, order.resource)
         elif isinstance(order, Train):
             configuration = msgspec.Raw(self._configurations.encoded(order.trial))
-            self._desks[order.worker].inbox.put(
+            self._desks[order.worker].put(
                 Assignment(
                     order.worker,
                     order.trial,
@@ -122,7 +132,7 @@ class ThreadWorkers:
                 )
             )
         else:
-            self._desks[order.worker].inbox.put(order)
+            self._desks[order.worker].put(order)
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""
@@ -132,7 +142,7 @@ class ThreadWorkers:
     def close(self) -> None:
         """Dismiss all workers."""
         for desk in self._desks.values():
-            desk.inbox.put(None)
+            desk.put(None)
         for thread in self._threads:
             thread.join()
 

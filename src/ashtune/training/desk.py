@@ -1,6 +1,7 @@
 """The worker's desk: where orders come in and events go out. Transports implement it."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, TypeGuard
 
 from ashtune.jobs import TrialId
@@ -12,25 +13,33 @@ class Dismissed(BaseException):
     """The driver is gone or has no more work. No ``except Exception`` of a user's holds it up."""
 
 
+class Unsure(BaseException):
+    """Something broke in between two words to the driver: what it heard is not known, and the worker leaves."""
+
+
 class Desk(Protocol):
     """One worker's end of its connection to the driver."""
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
 
-    def receive(self) -> ToWorker:
-        """Wait for the next message.
+    def wait(self) -> None:
+        """Block until something has come. It takes nothing: whatever breaks in loses no message.
 
         Raises:
-            Dismissed: When the driver is gone or has no more work.
+            Dismissed: When the driver is gone or has no more work; :meth:`poll` may say it in its place.
+            Unsure: When something broke in and a message may be lost.
         """
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come already."""
+        """Return the next message if one has come whole."""
 
 
 class Tray:
     """A desk with a tray for what has come and is not due yet: jobs ahead of their time wait there.
+
+    A training function's signal handlers and threads may raise an exception anywhere, here too. It breaks in safely
+    while nothing is under way between the driver and the worker, above all while an answer is waited for.
 
     Args:
         desk: Where messages come from and go to.
@@ -40,34 +49,55 @@ class Tray:
         self._desk = desk
         self.send = desk.send
         self._waiting: deque[ToWorker] = deque()
+        self.is_sure = True
+        """False while a message is sent or taken in: what breaks in then leaves open what the driver has heard."""
+
+    def wait(self) -> None:
+        """Wait until there is a message; it stays here until :meth:`next` takes it."""
+        while not self._waiting:
+            self._desk.wait()
+            self._collect()
 
     def next(self) -> ToWorker:
         """Wait for the next message, or return the one that has waited longest."""
-        return self._waiting.popleft() if self._waiting else self._desk.receive()
+        self.wait()
+        return self._waiting.popleft()
 
     def poll(self) -> ToWorker | None:
         """Return the message that has waited longest, or one that has come already."""
         return self._waiting.popleft() if self._waiting else self._desk.poll()
 
-    def answer(self, trial: TrialId) -> Assignment | Release:
-        """Wait to hear whether a trial goes on in place or is let go of."""
-        for message in self._waiting:
-            if _is_answer(message, trial):
-                self._waiting.remove(message)
-                return message
-        while not _is_answer(message := self._desk.receive(), trial):
-            self._waiting.append(message)
-        return message
+    def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
+        """Wait to hear whether a trial goes on in place or is let go of, and return what ``hear`` makes of it."""
+        while (found := self._answer_to(trial)) is None:
+            self._desk.wait()
+            self._collect()
+        self.is_sure = False
+        goes_on = hear(found)
+        self._waiting.remove(found)
+        self.is_sure = True
+        return goes_on
 
     def is_to_pause(self, trial: TrialId) -> bool:
         """Whether a trial is to be broken off."""
-        while (message := self._desk.poll()) is not None:
-            self._waiting.append(message)
+        self._collect()
         for message in self._waiting:
             if isinstance(message, Pause) and message.trial == trial:
                 self._waiting.remove(message)
                 return True
         return False
+
+    def _collect(self) -> None:
+        self.is_sure = False
+        while (message := self._desk.poll()) is not None:
+            self._waiting.append(message)
+        self.is_sure = True
+
+    def _answer_to(self, trial: TrialId) -> Assignment | Release | None:
+        for message in self._waiting:
+            if _is_answer(message, trial):
+                return message
+        return None
 
 
 def _is_answer(message: ToWorker, trial: TrialId) -> TypeGuard[Assignment | Release]:

@@ -1,25 +1,34 @@
 """One job in the worker: what is reported, when the driver is asked, and whether training goes on."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
+from ashtune.errors import ObjectiveError
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.training.desk import Tray
-from ashtune.training.messages import Assignment, Progress
+from ashtune.training.messages import Assignment, FromWorker, Progress
 from ashtune.training.reports import Reports
+from ashtune.training.wording import one_line
 
-Phase = Literal["training", "releasing", "pausing", "failed"]
+Phase = Literal["training", "told", "releasing", "pausing", "failed", "over"]
 
 
 class RunningJob:
     """The state of a job between the training function and the driver.
 
-    ``phase`` says how the training function is to end: still "training" when it ends by itself,
-    "releasing" when the driver has the result and takes the worker elsewhere, "pausing" when the
-    study stops, "failed" when the result was not finite. ``clock`` counts the seconds that it takes.
+    ``phase`` says how the training function is to end: still "training" when it ends by itself, "told" while
+    the driver has the result and has not answered, "releasing" when it takes the worker elsewhere, "pausing"
+    when the study stops, "failed" when the driver heard of a failure at the rung, "over" when it has heard the
+    last of this job. ``clock`` counts the seconds that it takes.
+
+    Rule 1: after a result the driver hears nothing of the trial but what its answer leads to.
+    Rule 2: a thread of the training function's may do all that the function may, one at a time, and nothing
+    once the function has ended; a process that it forked may do nothing.
     """
 
     def __init__(
@@ -45,40 +54,251 @@ class RunningJob:
         self.epoch = 0
         self.is_kept = True
         """Whether this trial may be wanted again; what is not is not saved."""
+        self.is_stopped = False
+        """Whether the training function ended it on purpose."""
+        self.has_gone_on = False
+        """Whether it was promoted in place."""
+        self.must_take_up = False
+        """Whether there is a checkpoint to go on from that nobody has looked at."""
+        self.refusal = ""
+        """What the training function did that it may not; its trial fails even if it caught the exception."""
+        self._asked_for_start = False
+        self._is_closed = False  # to the training function, which has ended
+        self._loop: object = None
+        self._lock = threading.RLock()
+        self._process = os.getpid()
         self._desk = desk
         self._clock = clock
         self._began = clock()
         self._progress_seconds = progress_seconds
         self._next_progress = time.perf_counter() + progress_seconds
 
-    def report(self, metrics: Mapping[str, Any]) -> None:
-        """Take in the metrics of the current epoch."""
-        resource = self.epoch or self.target
-        self.reports.add(resource, metrics)
-        if time.perf_counter() >= self._next_progress:
-            self._next_progress = time.perf_counter() + self._progress_seconds
-            self._desk.send(Progress(self.worker, self.trial, resource, self.reports.metrics))
+    def begin_loop(self) -> object:
+        """Begin a loop over the epochs, and return what it has to show to go on.
 
-    def may_go_on(self, trained: int) -> bool:
-        """Say whether to train another epoch after ``trained``; at the rung, ask the driver."""
-        if self.phase != "training":
+        Raises:
+            ObjectiveError: If another loop has reported epochs of this job already.
+        """
+        with self._lock:
+            self._check_may_speak()
+            is_second = self._loop is not None and self.phase == "training"
+            if is_second and (self.has_gone_on or self.reports.last_resource >= 0):
+                self._refuse("trial.epochs() was called a second time: one loop over it trains to the rung and beyond")
+            self.epoch = 0
+            self._loop = object()
+            return self._loop
+
+    def may_go_on(self, loop: object, trained: int) -> bool:
+        """Say whether a loop is to train another epoch after ``trained``; at the rung, ask the driver.
+
+        Raises:
+            ObjectiveError: If this trial has ended, or the epochs are another loop's.
+        """
+        with self._lock:
+            self._check_may_speak()
+            if loop is not self._loop:
+                self._refuse("trial.epochs() is used in two places at a time: only one loop can train a trial")
+            goes_on = self._goes_on(trained)
+            if goes_on:
+                self.epoch = trained + 1
+            return goes_on
+
+    def _goes_on(self, trained: int) -> bool:
+        if self.phase != "training" or self.is_stopped:
             return False
+        if trained > self.start:
+            self._check_taken_up()
         if trained >= self.target:
             reached = self.reports.last_resource == self.target
-            return reached and self.tell() and self.hear(self._desk.answer(self.trial))
+            return reached and self.tell() and self._desk.answer(self.trial, self.hear)
         if self._desk.is_to_pause(self.trial):
             self.phase = "pausing"
             return False
         return True
 
+    def report_from(self, metrics: Mapping[str, Any]) -> None:
+        """Take in what the training function reports: of the current epoch, or outside of the loop of its target.
+
+        Raises:
+            ObjectiveError: If it cannot be counted.
+        """
+        with self._lock:
+            self._check_may_speak()
+            if self.phase == "training":
+                self._check_taken_up()
+            self.report(metrics, is_loop=self._loop is not None)
+
+    def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
+        """Take in the metrics of the current epoch; of one outside of the loop over epochs if not ``is_loop``."""
+        resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
+        self.reports.add(resource, metrics)
+        if time.perf_counter() >= self._next_progress:
+            self._next_progress = time.perf_counter() + self._progress_seconds
+            self.say(Progress(self.worker, self.trial, resource, self.reports.metrics))
+
+    def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
+        """Return what a report outside of ``trial.epochs()`` is of: the first and only one of the target.
+
+        An own loop reports the study's metric again: that is the next epoch, as long as there are any.
+        """
+        before = self.reports.last_resource
+        if before < 0:
+            return self.start + 1
+        if self.reports.metric not in metrics:
+            return before
+        if before >= self.target:
+            self._refuse(
+                f"trial.report() was called {_times(before - self.start + 1)} to train from {self.start} to "
+                f"{self.target}: the study decides how many epochs are trained; {self._right_lines}"
+            )
+        return before + 1
+
+    @property
+    def _right_lines(self) -> str:
+        return f"write: for epoch in trial.epochs(): / train one epoch / trial.report({self.reports.metric}=...)"
+
+    def stop(self) -> None:
+        """End the trial early, on purpose.
+
+        Raises:
+            ObjectiveError: If it is too late: its result is told.
+        """
+        with self._lock:
+            self._check_may_speak()
+            if self.phase in ("told", "releasing"):
+                raise ObjectiveError("trial.stop() comes after the loop has ended and the result counts; call it in it")
+            self.is_stopped = True
+
+    def look_up_start(self) -> int:
+        """Return where the training function is to begin; one that asks does not begin anew."""
+        self._asked_for_start = True
+        return self.start
+
+    def may_save(self) -> bool:
+        """Say whether what the training function saves is of use."""
+        self._check_may_speak()
+        return self.is_kept
+
+    def taken_up(self) -> None:
+        """The training function has asked for what was saved."""
+        self._check_may_speak()
+        self.must_take_up = False
+
+    def _check_taken_up(self) -> None:
+        """Refuse to go on from a checkpoint that nobody has looked at: the model is a new one.
+
+        A function without the loop that has not asked where to start has trained all of it again.
+        """
+        if not self.must_take_up:
+            return
+        if not self.epoch and not self._asked_for_start:
+            self.start, self.must_take_up = 0, False
+            return
+        self._refuse(
+            f"trial {self.trial} goes on from {self.start}, where it was saved, but nothing was restored: "
+            "begin with: model = trial.restore() or build(trial.config)"
+        )
+
+    def _check_may_speak(self) -> None:
+        """Refuse whoever is not, or no longer, the training function of this trial."""
+        if os.getpid() != self._process:
+            raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
+        if self._is_closed:
+            raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        """Fail the trial, even if the training function or a thread of its takes no notice of the exception."""
+        self.refusal = self.refusal or reason
+        raise ObjectiveError(reason)
+
+    def conclude(self, returned: Any) -> str:
+        """The training function has ended and returned something: see what its result is.
+
+        Returns:
+            What is to be said of it besides, if anything.
+
+        Raises:
+            ObjectiveError: If it is no result, or not one of this rung.
+        """
+        with self._lock:
+            self.hear_out()
+            number = _as_metrics(returned, self.reports.metric)
+            if self.phase == "releasing" and self.reports.differs(number):
+                return f"the training function returned {self._beside(number)}, which counts"
+            if self.phase != "training":
+                return ""
+            if self.refusal:
+                raise ObjectiveError(self.refusal)
+            self._check_taken_up()
+            if self.epoch:
+                self._conclude_loop(returned)
+            else:
+                self._conclude_outside(returned)
+            if self.reports.differs(number):
+                raise ObjectiveError(f"the training function returned {self._beside(number)}; give one of them")
+            return ""
+
+    def _conclude_loop(self, returned: Any) -> None:
+        epoch = self.epoch
+        if epoch < self.target and not self.is_stopped:
+            raise ObjectiveError(
+                f"the loop ended at epoch {epoch} of {self.target}; call trial.stop() to end a trial early on purpose, "
+                "or let the loop over trial.epochs() end by itself"
+            )
+        if self.reports.last_resource < epoch:
+            self._report_returned(returned)
+        if self.reports.last_resource < epoch and not self.is_stopped:
+            self.reports.repeat_at(epoch)  # it is trained so far, and was reported now and then
+
+    def _conclude_outside(self, returned: Any) -> None:
+        if self.reports.last_resource < 0:
+            self._report_returned(returned)
+        count = self.reports.last_resource - self.start
+        if count == 1:
+            self.reports.move_last_to(self.target)
+        elif self.reports.last_resource < self.target and not self.is_stopped:
+            raise ObjectiveError(
+                f"trial.report() was called {_times(count)} to train from {self.start} to {self.target}: "
+                f"{self._right_lines}"
+            )
+
+    def _report_returned(self, returned: Any) -> None:
+        """Take what was returned for a report, if it says the metric or nothing was reported at all."""
+        metric = self.reports.metric
+        if returned is None or (self.reports.last_resource >= 0 and _as_metrics(returned, metric) is None):
+            if self.reports.last_resource < 0:
+                raise ObjectiveError(f"the training function ended without reporting {metric!r}; {self._right_lines}")
+            return
+        self.report(returned if isinstance(returned, Mapping) else {metric: returned})
+
+    def _beside(self, returned: Mapping[str, Any] | None) -> str:
+        metric, last = self.reports.metric, self.reports.last
+        given = None if returned is None else returned[metric]
+        return f"{metric}={one_line(repr(given), 80)} where its last report says {metric}={last[1][metric]!r}"
+
     def tell(self) -> bool:
         """Send the result; return whether it is one, so that the driver answers."""
-        if complaint := self.reports.complaint:
-            self.phase = "failed"
-            self._desk.send(self.failed(complaint))
+        if complaint := self.refusal or self.reports.complaint:
+            self.say(self.failed(complaint), "failed")
             return False
-        self._desk.send(self.finished(held=True))
+        self.say(self.finished(held=True), "told")
         return True
+
+    def say(self, message: FromWorker, then: Phase | None = None) -> None:
+        """Send a message. What breaks in before the phase is the one that it leads to leaves it unsure."""
+        desk = self._desk
+        desk.is_sure = False
+        desk.send(message)
+        if then is not None:
+            self.phase = then
+        desk.is_sure = True
+
+    def hear_out(self) -> None:
+        """The training function has ended: take the driver's answer to its result, if it is due."""
+        with self._lock:
+            self._is_closed = True
+            if self.phase == "told":  # an exception broke in while it was waited for
+                self._desk.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
         """Take in the driver's answer to a result; return whether the trial goes on in place."""
@@ -90,6 +310,8 @@ class RunningJob:
         self.rung, self.target = answer.rung, answer.target
         self.start = answer.start
         self.reports.clear()
+        self.has_gone_on = True
+        self.phase = "training"
         return True
 
     @property
@@ -113,6 +335,7 @@ class RunningJob:
             held=held,
             checkpoint=checkpoint,
             problem=problem,
+            stopped=self.is_stopped,
         )
 
     def released(self, *, checkpoint: int | None = None, problem: str = "") -> TrialReleased:
@@ -159,3 +382,21 @@ class RunningJob:
         return TrialWithdrawn(
             time=0, worker=self.worker, trial=self.trial, rung=self.rung, seconds=self.seconds, reason=reason
         )
+
+
+def _times(times: int) -> str:
+    """Return how often something happened."""
+    return "once" if times == 1 else f"{times:,} times"
+
+
+def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
+    """Return what a training function returned if it says the study's metric, else None: a model is none."""
+    found = returned if isinstance(returned, Mapping) else {metric: returned}
+    value = found.get(metric)
+    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        return None
+    try:
+        float(value)  # type: ignore[arg-type]  # it has __float__
+    except (TypeError, ValueError):
+        return None
+    return found

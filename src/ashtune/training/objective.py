@@ -3,18 +3,20 @@
 Rule: an exception of the user's is a message, never the worker's end.
 """
 
+import os
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from ashtune.errors import ObjectiveError
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.desk import Dismissed, Tray, Unsure
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import Outcomes
@@ -94,29 +96,63 @@ class Workbench:
             progress_seconds=setup.progress_seconds,
             clock=self._clock,
         )
-        config = msgspec.msgpack.decode(assignment.configuration)
+        job.must_take_up = start > 0
+        trial = Trial(assignment.trial, msgspec.msgpack.decode(assignment.configuration), job, writer)
         try:
             with self._profiler:
-                returned = self._objective(Trial(assignment.trial, config, job, writer))
-                if job.phase == "training" and reports.last_resource < job.target:
-                    self._take_returned(returned, job)
-                self._outcomes.ended(job, writer)
-        except Dismissed:
+                remark = job.conclude(self._call(trial))
+                if not self._desk.is_sure:  # by an exception in another thread
+                    raise Unsure
+                self._outcomes.ended(job, writer, remark)
+        except (Dismissed, Unsure):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
+            self._check_sure(error)
+            self._hear_out(job)
             self._outcomes.failed(job, error, writer)
         finally:
             writer.abandon()
 
-    def _take_returned(self, returned: Any, job: RunningJob) -> None:
-        """A function may return its result, a number or a dict of metrics, instead of reporting it."""
-        metric = self._setup.goal.metric
-        if returned is None:
-            if job.reports.last_resource < 0:
-                raise ObjectiveError(f"the training function ended without reporting {metric!r}")
-            return  # it ended before its target and reported: that is its result
-        job.epoch = 0
-        job.report(returned if isinstance(returned, dict) else {metric: returned})
+    def _call(self, trial: Trial) -> Any:
+        """Call the training function; a process that it forked and that comes back from it goes no further."""
+        process = os.getpid()
+        try:
+            returned = self._objective(trial)
+        except BaseException:
+            if os.getpid() != process:
+                traceback.print_exc()
+                _leave(1)
+            raise
+        if os.getpid() != process:
+            _leave(0)
+        return returned
+
+    def _hear_out(self, job: RunningJob) -> None:
+        """Wait for the driver's answer to a result, whatever breaks in: until then nothing can be said of the trial."""
+        while job.phase == "told":
+            try:
+                job.hear_out()
+            except (Dismissed, Unsure):
+                raise
+            except BaseException as error:  # noqa: BLE001 - another of what the training function has set going
+                self._check_sure(error)
+        job.hear_out()
+
+    def _check_sure(self, error: BaseException) -> None:
+        """Let a worker leave of which it is not known what the driver has heard."""
+        if self._desk.is_sure:
+            return
+        if isinstance(error, ConnectionError):  # the driver is gone
+            raise error
+        raise Unsure from error
+
+
+def _leave(status: int) -> NoReturn:
+    """End a process that the training function forked: the worker's connection to the driver is not its own."""
+    sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def bench_of(

@@ -4,16 +4,20 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 """
 
 import traceback
+from pathlib import Path
 
-from ashtune.errors import InvalidConfiguration
+from ashtune.errors import AshtuneError, InvalidConfiguration
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.desk import Tray
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Broken
 from ashtune.training.reports import MetricMissing
+from ashtune.training.wording import one_line, sendable
 
 TRACEBACK_CHARACTERS = 8_000
 NAMELESS = "<dynamic-code>"
+OURS = tuple(str(Path(__file__).with_name(f"{name}.py")) for name in ("objective", "trial", "job", "reports"))
+"""Files that stand between a worker and a training function."""
 
 
 class Outcomes:
@@ -29,65 +33,75 @@ class Outcomes:
         self._file = file
         self._has_a_result = False
 
-    def ended(self, job: RunningJob, writer: CheckpointWriter) -> None:
-        """It has ended by itself: keep what was saved, and send what is still owed."""
+    def ended(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
+        """It has ended by itself: keep what was saved, and send what is still owed.
+
+        Args:
+            job: The job.
+            writer: Its checkpoint.
+            remark: What is to be said of a result that counts already.
+        """
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
-                    self._desk.send(job.failed(complaint))
-                else:
-                    checkpoint = writer.commit(job.reports.last_resource)
-                    writer.abandon()
-                    self._desk.send(job.finished(checkpoint=checkpoint, problem=writer.problem))
+                    job.say(job.failed(complaint), "over")
+                    return
+                checkpoint = writer.commit(job.reports.last_resource)
+                writer.abandon()
+                job.say(job.finished(checkpoint=checkpoint, problem=_problem(writer)), "over")
             case "releasing":
                 checkpoint = writer.commit(job.target) if job.is_kept else None
                 writer.abandon()  # before anyone else may be given this trial
-                self._desk.send(job.released(checkpoint=checkpoint, problem=writer.problem))
+                job.say(job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over")
             case "pausing":
                 checkpoint = writer.commit(job.epoch or job.start)
                 writer.abandon()
-                self._desk.send(job.paused(checkpoint=checkpoint, problem=writer.problem))
-            case "failed":
+                job.say(job.paused(checkpoint=checkpoint, problem=_problem(writer)), "over")
+            case _:
                 return
         self._has_a_result = True
 
     def failed(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
         """An exception ended it: of the training, or of letting go of a trial."""
         writer.abandon()  # before anyone else may be given this trial
-        reason = _reason(error)
+        reason = said(error)
         match job.phase:
             case "training":
                 if isinstance(error, InvalidConfiguration):
-                    self._desk.send(job.withdrawn(reason.partition(": ")[2]))
+                    job.say(job.withdrawn(reason.partition(": ")[2]), "over")
                 elif isinstance(error, MetricMissing) and not self._has_a_result:
-                    self._desk.send(Broken(job.worker, str(error), failure=job.failed(reason)))
+                    job.say(Broken(job.worker, one_line(str(error)), failure=job.failed(reason)), "over")
                 else:
-                    self._desk.send(job.failed(reason, _user_traceback(error, self._file)))
+                    job.say(job.failed(reason, _user_traceback(error, self._file)), "over")
             case "releasing":
-                self._desk.send(job.released(problem=reason))
+                job.say(job.released(problem=reason), "over")
             case "pausing":
-                self._desk.send(job.paused(problem=reason))
-            case "failed":
+                job.say(job.paused(problem=reason), "over")
+            case _:
                 return
 
 
-def _reason(error: BaseException) -> str:
-    """Return an exception on one line, in text that any encoding takes."""
+def said(error: BaseException) -> str:
+    """Return an exception on one line."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's own __str__
         text = "(its text cannot be shown)"
-    return " ".join(_sendable(f"{type(error).__name__}: {text}").split())
+    return one_line(f"{type(error).__name__}: {text}")
 
 
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+def _problem(writer: CheckpointWriter) -> str:
+    return one_line(writer.problem)
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback from the training function on, without this package's own frames."""
+    """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, inner))
+    told = traceback.TracebackException(type(error), error, inner)
+    told.stack[:] = [frame for frame in told.stack if frame.filename not in OURS]
+    if not told.stack and isinstance(error, AshtuneError):
+        return ""
+    text = "".join(told.format())
     if file:
         text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
-    return _sendable(text[-TRACEBACK_CHARACTERS:])
+    return sendable(text[-TRACEBACK_CHARACTERS:])

@@ -6,6 +6,7 @@ written between two jobs, and once more when it is dismissed.
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +17,7 @@ from ashtune.jobs import TrialId
 from ashtune.orders import Release
 from ashtune.training.desk import Desk, Dismissed, Tray
 from ashtune.training.instruments import CallCounter, Instrument, StackSampler
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, FromWorker, Setup
 from ashtune.training.outcomes import NAMELESS
 from ashtune.training.profiles import write_profile
 
@@ -120,11 +121,11 @@ class ProfiledTray(Tray):
         self._send = self.send
         self.send = self._say
 
-    def next(self) -> ToWorker:
-        """Wait for the next message; there is time to write the profile."""
+    def wait(self) -> None:
+        """Wait until there is a message; there is time to write the profile."""
         self._profiler.write_if_due()
         try:
-            return super().next()
+            super().wait()
         except Dismissed:
             self._profiler.write()
             raise
@@ -137,10 +138,10 @@ class ProfiledTray(Tray):
         finally:
             self._profiler.end_wait()
 
-    def answer(self, trial: TrialId) -> Assignment | Release:
+    def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
         """Wait to hear whether a trial goes on in place or is let go of."""
         self._profiler.begin_wait()
         try:
-            return super().answer(trial)
+            return super().answer(trial, hear)
         finally:
             self._profiler.end_wait()

@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any
 
 from ashtune.errors import ObjectiveError
 from ashtune.events import Curve
 from ashtune.jobs import Goal
+from ashtune.training.wording import one_line
+
+MOST_METRICS = 1_000
+"""In one report: each is written into the journal."""
+NAME_CHARACTERS = 200
 
 
 class Reports:
@@ -20,24 +25,48 @@ class Reports:
         self._goal = goal
         self._reports: Curve = []
 
+    @property
+    def metric(self) -> str:
+        """The study's metric."""
+        return self._goal.metric
+
+    def as_metrics(self, result: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the metrics of a report in any of its forms: by name, a dict, or the study's metric alone.
+
+        Raises:
+            ObjectiveError: If it is several of them at once, or none.
+        """
+        if result is None:
+            return named
+        right = f"write trial.report({self.metric}=...), trial.report({{{self.metric!r}: ...}}) or trial.report(...)"
+        if named:
+            raise ObjectiveError(
+                f"trial.report() got {one_line(repr(result), 80)} and {_listed(named)}; give a dict, or names: {right}"
+            )
+        if isinstance(result, Mapping):
+            return result
+        if isinstance(result, str | bytes | bool):
+            raise ObjectiveError(f"trial.report({one_line(repr(result), 80)}) is neither metrics nor a number; {right}")
+        return {self.metric: result}
+
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics at a resource; a second report at the same resource adds to the first.
 
         Raises:
             ObjectiveError: If the study's metric is not among them, or a value is not a number.
         """
+        if len(metrics) > MOST_METRICS:
+            raise ObjectiveError(f"{len(metrics):,} metrics in one report; at most {MOST_METRICS:,} are kept")
         for name in metrics:
-            if not isinstance(name, str):
-                raise ObjectiveError(f"{name!r} is not the name of a metric; give names as text")
+            _check_name(name)
         plain = {name: _number(name, value) for name, value in metrics.items()}
         if self._reports and self._reports[-1][0] == resource:
             self._reports[-1][1].update(plain)
             return
         if self._goal.metric not in plain:
-            named = ", ".join(map(repr, plain)) or "nothing"
             raise MetricMissing(
-                f"the training function reports {named}, the study's metric is {self._goal.metric!r}; report it, "
-                "or name another with metric="
+                f"the training function reports {_listed(plain)}, the study's metric is {self._goal.metric!r}; "
+                "report it, or name another with metric="
             )
         self._reports.append((resource, plain))
 
@@ -50,6 +79,25 @@ class Reports:
     def metrics(self) -> dict[str, float | None]:
         """The metrics of the last report."""
         return self._reports[-1][1]
+
+    @property
+    def last(self) -> tuple[int, dict[str, float | None]]:
+        """The last report: its resource and its metrics."""
+        return self._reports[-1]
+
+    def move_last_to(self, resource: int) -> None:
+        """Let the last report be of another resource."""
+        self._reports[-1] = (resource, self._reports[-1][1])
+
+    def repeat_at(self, resource: int) -> None:
+        """Let the last report stand for a later resource too, at which there is none."""
+        self._reports.append((resource, self._reports[-1][1]))
+
+    def differs(self, returned: Mapping[str, Any] | None) -> bool:
+        """Whether metrics that were returned say another value of the study's than the last report."""
+        if returned is None or not self._reports:
+            return False
+        return _number(self.metric, returned[self.metric]) != self._reports[-1][1][self.metric]
 
     @property
     def curve(self) -> Curve:
@@ -77,12 +125,28 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
     """The study's metric is not among those reported."""
 
 
-def _number(name: str, value: SupportsFloat | None) -> float | None:
+def _check_name(name: Any) -> None:
+    """Refuse what is no name of a metric."""
+    if not isinstance(name, str):
+        raise ObjectiveError(f"{one_line(repr(name), 80)} is not the name of a metric; give names as text")
+    if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
+        raise ObjectiveError(
+            f"{one_line(repr(name), 80)} is not the name of a metric; give 1 to {NAME_CHARACTERS} characters that "
+            "can be printed"
+        )
+
+
+def _listed(metrics: Mapping[str, Any]) -> str:
+    return one_line(", ".join(map(repr, metrics)), 300) or "nothing"
+
+
+def _number(name: str, value: Any) -> float | None:
     """Return a metric as a float; what is not finite becomes None, as JSON has no word for it."""
     if value is None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ObjectiveError(f"{name}={value!r} is not a number ({error}); report numbers only") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = one_line(repr(value), 80)
+        raise ObjectiveError(f"{name}={shown} is not a number ({error}); report numbers only") from None
     return number if math.isfinite(number) else None

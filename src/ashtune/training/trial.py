@@ -1,7 +1,7 @@
 """The trial, as the training function sees it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class Trial:
     3. saves it: ``trial.save(model)``.
 
     A learner that trains in one go uses ``trial.start`` and ``trial.target`` instead of the loop, and
-    reports once.
+    reports once, or returns its metrics.
     """
 
     def __init__(self, number: TrialId, config: dict[str, Any], job: RunningJob, checkpoint: CheckpointWriter) -> None:
@@ -35,7 +35,7 @@ class Trial:
     @property
     def start(self) -> int:
         """The resource (epochs, trees, steps) this trial is already trained to; 0 for a new one."""
-        return self._job.start
+        return self._job.look_up_start()
 
     @property
     def target(self) -> int:
@@ -54,36 +54,54 @@ class Trial:
         At the target the report decides: promoted at once, the loop simply goes on, with nothing
         saved or loaded. Otherwise it ends; save the model after it.
         """
-        epoch = self.start
-        while self._job.may_go_on(epoch):
+        epoch, loop = self._job.start, self._job.begin_loop()
+        while self._job.may_go_on(loop, epoch):
             epoch += 1
-            self._job.epoch = epoch
             yield epoch
 
-    def report(self, **metrics: Any) -> None:
-        """Report metrics of the current epoch (outside the loop: of the target).
+    def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
+        """Report metrics of the current epoch.
+
+        ``trial.report(accuracy=0.9, loss=0.3)``, ``trial.report({"accuracy": 0.9, "loss": 0.3})`` and, for the
+        study's metric alone, ``trial.report(0.9)`` are the same.
+
+        Outside of :meth:`epochs` one report is of the target; as many as there are epochs from ``start`` to
+        ``target`` are one of each.
 
         Args:
+            result: All metrics as a dict, or the study's metric as a number.
             metrics: Numbers by name; the study's metric must be among them.
 
         Raises:
-            ObjectiveError: If it is not, or a value is not a number.
+            ObjectiveError: If it is not, or a value is not a number, or the report is of no epoch that was asked for.
         """
-        self._job.report(metrics)
+        self._job.report_from(self._job.reports.as_metrics(result, metrics))
+
+    def stop(self) -> None:
+        """End this trial early, on purpose: the loop ends at its next turn, and the last report is its result.
+
+        That ranks like any other result of its rung. The trial is never trained again.
+
+        Raises:
+            ObjectiveError: If the loop has ended already.
+        """
+        self._job.stop()
 
     def save(self, state: object) -> None:
         """Save an object (pickled by cloudpickle) for the next time this trial is trained.
 
         Of a trial that no promotion can reach any more, nothing is written.
         """
-        if self._job.is_kept:
+        if self._job.may_save():
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
         """Return what :meth:`save` saved, or None for a new trial."""
+        self._job.taken_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
         """A folder for your own files instead of :meth:`save`; what you left there last time is in it."""
+        self._job.taken_up()
         return self._checkpoint.directory()

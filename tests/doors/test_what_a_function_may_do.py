@@ -1,0 +1,232 @@
+"""Whatever breaks in between a training function and its driver, the journal is right and the study ends."""
+
+import ctypes
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.errors import StudyError
+from ashtune.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
+from ashtune.study.journal import NAME, read_events
+
+
+class OverTime(Exception):  # noqa: N818 - as users name theirs
+    """What a training function raises in itself."""
+
+
+def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **options: Any) -> ashtune.Study:
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=8, workers=2,
+        directory=directory / "study", quiet=True, **options,
+    )  # fmt: skip
+    assert study.outcome.is_complete, "the journal is read back and every event follows from those before it"
+    jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
+    assert set(jobs.values()) <= {1}, "no result is told twice"
+    return study
+
+
+def events(study: ashtune.Study) -> list[Any]:
+    return [event for _, event in read_events(study.directory / NAME)]
+
+
+def by_alarm(seconds: float) -> None:
+    def ring(*_: Any) -> None:
+        raise OverTime("an alarm rang")
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def by_thread(seconds: float) -> None:
+    main = threading.get_ident()
+
+    def raise_there() -> None:
+        time.sleep(seconds)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(OverTime))
+
+    threading.Thread(target=raise_there, daemon=True).start()
+
+
+@pytest.mark.parametrize("limit", [by_alarm, by_thread])
+def test_a_function_that_interrupts_itself_at_any_moment_ruins_no_study(
+    limit: Callable[[float], None], tmp_path: Path
+) -> None:
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        if trial.number % 2:
+            limit(random.Random(trial.seed + trial.start).uniform(0.00001, 0.005))
+        for epoch in trial.epochs():
+            trained = epoch
+            trial.report(score=trial["x"] * epoch)
+        trial.save(trained)
+
+    study = tuned(tmp_path, train, trials=64)
+    told = [event for event in events(study) if isinstance(event, JobFailed | TrialReleased | WorkerLost)]
+    reasons = Counter(getattr(event, "reason", "") or getattr(event, "problem", "") for event in told)
+    assert set(reasons) - {""}, "nothing broke in"
+    assert all("OverTime" in reason or "exit status 1" in reason for reason in reasons if reason), reasons
+
+
+def test_an_alarm_left_set_by_one_trial_is_not_heard_by_another(tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        if trial.number == 0:
+            by_alarm(0.2)
+            return 1.0
+        deadline = time.monotonic() + (0.5 if trial.number == 1 else 0.0)
+        while time.monotonic() < deadline:
+            pass
+        return 0.5
+
+    study = tuned(tmp_path, train, trials=3, scheduler="full")
+    assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
+
+
+def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_driver(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        child = os.fork()
+        if child == 0 and trial.number % 3 == 0:
+            raise RuntimeError("a child that fails")
+        if child == 0 and trial.number % 3 == 1:
+            return
+        for epoch in trial.epochs():
+            trained = epoch
+            trial.report(score=trial["x"] * epoch)
+        trial.save(trained)
+        os.waitpid(child, 0)
+
+    study = tuned(tmp_path, train)
+    assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
+    logs = "".join(log.read_text() for log in (study.directory / "logs").iterdir())
+    assert "a process that the training function forked has come back from it" in logs
+    assert "a child that fails" in logs
+    assert "cannot use its trial" in logs
+
+
+def test_what_is_kept_of_a_trial_that_has_ended_says_nothing_to_the_driver(tmp_path: Path) -> None:
+    kept: list[Any] = []
+
+    def train(trial: Any) -> None:
+        refused: list[str] = []
+
+        def speak_late() -> None:
+            for earlier, loop in kept[-1:]:
+                for late in (lambda: earlier.report(score=99.0), lambda: next(loop), earlier.stop):  # noqa: B023
+                    try:
+                        late()
+                    except ashtune.AshtuneError as error:
+                        refused.append(str(error))
+
+        thread = threading.Thread(target=speak_late)
+        thread.start()
+        thread.join()
+        assert len(refused) == 3 * len(kept[-1:])
+        loop = trial.epochs()
+        for _ in loop:
+            trial.report(score=trial["x"])
+        kept.append((trial, trial.epochs()))
+
+    study = tuned(tmp_path, train, trials=8, scheduler="full")
+    assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
+
+
+def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path: Path) -> None:
+    trained_to: dict[int, int] = {}
+
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        assert trained == trial.start
+        for epoch in trial.epochs():
+            trained = epoch
+            trial.report(score=trial["x"] * epoch)
+            if trial.number % 3 == 0 and epoch == 3:
+                trial.stop()
+        trial.save(trained)
+
+    study = tuned(tmp_path, train, trials=24)
+    stopped = [event for event in events(study) if isinstance(event, JobFinished) and event.stopped]
+    assert stopped
+    for event in stopped:
+        trained_to[event.trial] = event.resource
+        assert (event.trial % 3, event.resource) == (0, 3)
+    later = [event for event in events(study) if isinstance(event, JobFinished) and event.resource > 3]
+    assert not {event.trial for event in later} & set(trained_to)
+    data = study.report_data()
+    assert data["trials"]["ended_early"] == len(stopped)
+    assert any("ended early on purpose" in note for note in data["notes"])
+    table = study.trials_dataframe().set_index("number")
+    assert {trial for trial in table.index if table.status[trial] == "ended early"} == set(trained_to)
+    assert data["epochs"] == sum(e.resource - e.start for e in events(study) if isinstance(e, JobFinished))
+
+
+@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
+def test_every_scheduler_ends_where_the_best_trials_stop_on_purpose(scheduler: str, tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            trained = epoch
+            trial.report(score=trial["x"])
+            if trial["x"] > 0.7:
+                trial.stop()
+        trial.save(trained)
+
+    study = tuned(tmp_path, train, scheduler=scheduler)
+    assert any(event.stopped for event in events(study) if isinstance(event, JobFinished))
+
+
+def first(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+
+
+def second(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(score=-trial["x"] * epoch)
+
+
+second.__name__ = "first"
+
+
+def sessions(study: ashtune.Study) -> list[SessionStarted]:
+    return [event for event in events(study) if isinstance(event, SessionStarted)]
+
+
+def test_a_function_that_has_changed_is_not_mixed_with_what_another_trained(tmp_path: Path) -> None:
+    study = tuned(tmp_path, first, trials=4)
+    assert sessions(study)[0].objective.keys() == {"python", "first"}
+    kept = (study.directory / "objective.pickle").read_bytes()
+    for trials in (4, 8):
+        with pytest.raises(StudyError, match=r"first changed since; .* accept_changes=True") as caught:
+            tuned(tmp_path, second, trials=trials)
+        assert "\n" not in str(caught.value)
+    assert (study.directory / "objective.pickle").read_bytes() == kept
+    assert len(sessions(tuned(tmp_path, first, trials=8))) == 2
+
+
+def test_a_change_that_is_accepted_is_in_the_journal_and_in_the_report(tmp_path: Path) -> None:
+    tuned(tmp_path, first, trials=4)
+    study = tuned(tmp_path, second, trials=4, accept_changes=True)
+    old, new = (session.objective for session in sessions(study))
+    assert old["first"] != new["first"]
+    note = "trained by 2 versions of the training function; changed: first after 4 trials"
+    assert note in study.report_data()["notes"]
+    assert len(sessions(tuned(tmp_path, second, trials=8))) == 3, "it is accepted once"
+    with pytest.raises(StudyError, match="first changed since"):
+        tuned(tmp_path, first, trials=8)
+
+
+def test_a_function_given_to_resume_is_the_word_that_accepts_it(tmp_path: Path) -> None:
+    study = tuned(tmp_path, first, trials=4).resume(second, trials=8, workers=1, quiet=True)
+    study = study.resume(trials=12, workers=1, quiet=True)
+    versions = [session.objective["first"] for session in sessions(study)]
+    assert versions[0] != versions[1] == versions[2]
+    assert "after 4 trials" in " ".join(study.report_data()["notes"])

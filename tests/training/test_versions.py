@@ -1,0 +1,239 @@
+"""The version of a training function: equal for equal code in any process, another for whatever it trains with."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ashtune.training.fused.objective import FusedObjective
+from ashtune.training.versions import PYTHON, changed, version_of
+
+SCRIPT = """
+import functools
+import json
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import helpers
+from helpers import scaled
+from ashtune.training.versions import version_of
+
+WIDTH = 16
+NAMES = {"sgd", "adam", "lion", "rmsprop"}
+DATA = np.arange(12.0).reshape(3, 4)
+LAYERS = {"first": [1, 2], "second": (3, None)}
+CACHE = object()
+
+
+@dataclass
+class Net:
+    width: int = WIDTH
+    layers: list = field(default_factory=list)
+
+    def forward(self, x):
+        return x * self.width
+
+
+@functools.cache
+def data():
+    return DATA[:2]
+
+
+def build(width, *, kind="sgd"):
+    net = Net(width)
+    return net if kind in NAMES else None
+
+
+def train(trial, rate=0.1):
+    class Inner:
+        depth = 3
+
+    model = build(WIDTH)
+    for epoch in trial.epochs():
+        if epoch in {"a", "b", "c"}:
+            break
+        score = model.forward(scaled(data()).sum()) * rate + helpers.offset(1) + len(LAYERS) + Inner.depth
+        trial.report(score=score, seen=[x for x in range(3)], cached=CACHE is None)
+
+
+print(json.dumps(version_of(train)))
+"""
+HELPERS = """
+FACTOR = 2
+
+
+def scaled(x):
+    return x * FACTOR
+
+
+def offset(x):
+    return x + 1
+
+
+def unused(x):
+    return x
+"""
+
+
+def version(folder: Path, script: str = SCRIPT, helpers: str = HELPERS, seed: str = "0") -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.py").write_text(script)
+    (folder / "helpers.py").write_text(helpers)
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(
+        [sys.executable, "train.py"], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    found: dict[str, str] = json.loads(said.stdout)
+    return found
+
+
+def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
+    versions = [version(tmp_path / str(seed % 3), seed=str(seed)) for seed in range(20)]
+    assert all(found == versions[0] for found in versions)
+    names = {"train", "build", "Net", "WIDTH", "NAMES", "DATA", "LAYERS", "data", "helpers.scaled", "helpers.offset"}
+    assert names <= versions[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("def build(", "# a comment\n\n\ndef build("),
+        ("    net = Net(width)", "    # another comment\n    net = (\n        Net(width)\n    )"),
+        ("def train(trial, rate=0.1):", "def train(trial, rate=0.1):\n    'A docstring.'"),
+        ("class Net:", "class Net:\n    'A docstring.'\n"),
+        ("WIDTH = 16", "UNUSED = 3\nWIDTH = 16"),
+        ("import json\n", "import json\n\n\nimport sys\n"),
+    ],
+)
+def test_what_changes_nothing_of_the_training_is_the_same_version(tmp_path: Path, old: str, new: str) -> None:
+    assert old in SCRIPT
+    assert version(tmp_path, SCRIPT.replace(old, new, 1)) == version(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("WIDTH = 16", "WIDTH = 32", ["Net", "WIDTH"]),
+        ("x * self.width", "x + self.width", ["Net"]),
+        ("rate=0.1", "rate=0.2", ["train"]),
+        ('kind="sgd"', 'kind="adam"', ["build"]),
+        ("DATA[:2]", "DATA[:3]", ["data"]),
+        ("np.arange(12.0)", "np.arange(1.0, 13.0)", ["DATA"]),
+        ('"lion", ', "", ["NAMES"]),
+        ("(3, None)", "(3, 4)", ["LAYERS"]),
+        ("range(3)]", "range(4)]", ["train"]),
+        ("depth = 3", "depth = 4", ["train"]),
+        ('"b", "c"}', '"b"}', ["train"]),
+    ],
+)
+def test_whatever_changes_the_training_is_another_version_and_named(
+    tmp_path: Path, old: str, new: str, names: list[str]
+) -> None:
+    assert old in SCRIPT
+    assert changed(version(tmp_path), version(tmp_path, SCRIPT.replace(old, new, 1))) == names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("x * FACTOR", "x / FACTOR", ["helpers.scaled"]),
+        ("FACTOR = 2", "FACTOR = 3", ["helpers.FACTOR"]),
+        ("x + 1", "x + 2", ["helpers.offset"]),
+        ("def unused(x):\n    return x", "def unused(x):\n    return -x", []),
+    ],
+)
+def test_modules_beside_the_script_count_as_far_as_they_are_used(
+    tmp_path: Path, old: str, new: str, names: list[str]
+) -> None:
+    assert old in HELPERS
+    assert changed(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == names
+
+
+def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
+    there = version(tmp_path)
+    code = "import json; from ashtune.cli.loading import load_function; load_function('train.py:train')"
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(said.stdout) == there
+
+
+def closure(width: int) -> Callable[..., Any]:
+    def train(trial: Any) -> int:
+        return width
+
+    return train
+
+
+class Trainer:
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def __call__(self, trial: Any) -> int:
+        return self.width
+
+    def train(self, trial: Any) -> int:
+        return self.width
+
+
+def trained(trial: Any, width: int) -> int:
+    return width
+
+
+@pytest.mark.parametrize(
+    "make", [closure, Trainer, lambda width: partial(trained, width=width), lambda width: Trainer(width).train]
+)
+def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int], Any]) -> None:
+    assert version_of(make(1)) == version_of(make(1))
+    assert changed(version_of(make(1)), version_of(make(2)))
+
+
+def test_versions_of_different_pythons_are_not_compared() -> None:
+    now = version_of(trained)
+    assert changed({**now, PYTHON: "3.99", "trained": "other"}, now) == []
+    assert changed({**now, "trained": "other"}, now) == ["trained"]
+
+
+def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothing() -> None:
+    class Odd:
+        def __getstate__(self) -> Any:
+            raise RuntimeError("no")
+
+        def __call__(self, trial: Any) -> None: ...
+
+    assert version_of(Odd()) == {}
+    assert changed({}, version_of(trained)) == []
+
+
+class Net:
+    """Stands for what a fused training function keeps once it has trained."""
+
+
+def test_a_fused_function_is_the_same_version_before_and_after_it_has_trained() -> None:
+    def made(width: int) -> FusedObjective:
+        def module(config: Any) -> int:
+            return width
+
+        return FusedObjective(module, Recipe(np.ones(3)), lambda study: Net(), None)  # type: ignore[arg-type, return-value]
+
+    before = made(1)
+    after = made(1)
+    after._backend = Net()  # type: ignore[assignment]
+    assert version_of(before) == version_of(after)
+    assert changed(version_of(before), version_of(made(2))) == ["module"]
+
+
+class Recipe:
+    """As in a fused training function: its data."""
+
+    static = ()
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
