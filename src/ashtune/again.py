@@ -48,20 +48,23 @@ class _OwnDesk:
     def __init__(self) -> None:
         self.said: list[FromWorker] = []
 
-    def send(self, message: FromWorker) -> None:
-        """Keep what the training has to say."""
-        self.said.append(message)
+        self._answer: Release | None = None
 
-    def receive(self) -> ToWorker:
-        """Answer the last result: that was all."""
-        last = self.said[-1] if self.said else None
-        if not isinstance(last, JobFinished):
+    def send(self, message: FromWorker) -> None:
+        """Keep what the training has to say; a result that is held is answered."""
+        self.said.append(message)
+        if isinstance(message, JobFinished) and message.held:
+            self._answer = Release(NOBODY, message.trial, True)
+
+    def wait(self) -> None:
+        """Nobody says anything unasked."""
+        if self._answer is None:
             raise Dismissed
-        return Release(NOBODY, last.trial, True)
 
     def poll(self) -> ToWorker | None:
-        """Nobody says anything unasked."""
-        return None
+        """Answer the last result: that was all."""
+        answer, self._answer = self._answer, None
+        return answer
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
