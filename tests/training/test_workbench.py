@@ -704,3 +704,14 @@ def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: 
 )
 def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
+
+
+def test_what_is_reported_after_the_result_counts_is_said_and_not_sent(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        trial.report(test=2.0)
+
+    finished, released = run(train, RELEASE)
+    assert finished.metrics == {"score": 4.0}
+    assert released.problem == "'test' reported after the loop had ended and the result counted: not kept"

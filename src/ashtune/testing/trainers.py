@@ -157,3 +157,83 @@ class TrainersSuite(WorkersSuite):
         heir = yard.next(WorkerJoined).worker
         yard.train(heir, 1)
         assert yard.next(JobFinished).worker == heir
+
+    def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
+        self, engine: MakeYard, tmp_path: Path
+    ) -> None:
+        """The result stands, and the worker goes on: it is no failure that follows a result."""
+        gate, is_set = tmp_path / "gate", tmp_path / "is_set"
+
+        def limited(trial: Any) -> None:
+            import ctypes
+            import threading
+            import time
+
+            me = threading.get_ident()
+
+            def break_in() -> None:
+                while not gate.exists():
+                    time.sleep(0.01)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(TimeoutError))
+                is_set.touch()
+
+            if trial["x"] == 0:
+                threading.Thread(target=break_in, daemon=True).start()
+            for _ in trial.epochs():
+                trial.report(score=1.0)
+
+        yard = engine(tmp_path, limited, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0)
+        yard.next(JobFinished)
+        gate.touch()
+        while not is_set.exists():
+            yard.workers.wait(yard.workers.now() + 0.01)
+        yard.workers.carry_out(Release(worker, TrialId(0)))
+        assert yard.next(TrialReleased).problem == "TimeoutError"
+        yard.train(worker, 1)
+        assert yard.next(JobFinished).trial == 1
+
+    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeYard, tmp_path: Path) -> None:
+        """The worker is free, and what was saved is kept."""
+
+        def stopping(trial: Any) -> None:
+            for epoch in trial.epochs():
+                trial.report(score=epoch)
+                if epoch == 2:
+                    trial.stop()
+            trial.save("state")
+
+        yard = engine(tmp_path, stopping, 1)
+        yard.train(yard.next(WorkerJoined).worker, 0, target=4)
+        found = yard.next(JobFinished)
+        assert (found.resource, found.stopped, found.held) == (2, True, False)
+        assert found.checkpoint is not None
+
+    def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
+        self, engine: MakeYard, tmp_path: Path
+    ) -> None:
+        """An own loop, a loop left early, a checkpoint that nobody restores."""
+
+        def wrong(trial: Any) -> None:
+            if trial["x"] == 0:
+                for epoch in range(9):
+                    trial.report(score=epoch)
+            for epoch in trial.epochs():
+                trial.report(score=epoch)
+                if trial["x"] == 1:
+                    return
+            trial.save("state")
+
+        yard = engine(tmp_path, wrong, 1)
+        worker = yard.next(WorkerJoined).worker
+        yard.train(worker, 0, target=2)
+        assert "write: for epoch in trial.epochs(): / train one epoch / trial.report" in yard.next(JobFailed).reason
+        yard.train(worker, 1, target=2)
+        assert "the loop ended at epoch 1 of 2; call trial.stop()" in yard.next(JobFailed).reason
+        yard.train(worker, 2, target=2)
+        yard.next(JobFinished)
+        yard.workers.carry_out(Release(worker, TrialId(2)))
+        yard.next(TrialReleased)
+        yard.train(worker, 2, rung=1, start=2, target=4)
+        assert "model = trial.restore() or build(trial.config)" in yard.next(JobFailed).reason

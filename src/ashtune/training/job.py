@@ -12,7 +12,7 @@ from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.training.desk import Tray
 from ashtune.training.messages import Assignment, FromWorker, Progress
-from ashtune.training.reports import Reports
+from ashtune.training.reports import Reports, listed
 from ashtune.training.wording import one_line
 
 Phase = Literal["training", "told", "releasing", "pausing", "failed", "over"]
@@ -63,6 +63,7 @@ class RunningJob:
         self.refusal = ""
         """What the training function did that it may not; its trial fails even if it caught the exception."""
         self._asked_for_start = False
+        self._late = ""  # what was reported too late
         self._is_closed = False  # to the training function, which has ended
         self._loop: object = None
         self._lock = threading.RLock()
@@ -126,7 +127,9 @@ class RunningJob:
             self._check_may_speak()
             if self.phase == "training":
                 self._check_taken_up()
-            self.report(metrics, is_loop=self._loop is not None)
+                self.report(metrics, is_loop=self._loop is not None)
+            elif self.phase == "releasing":
+                self._late = f"{listed(metrics)} reported after the loop had ended and the result counted: not kept"
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
         """Take in the metrics of the current epoch; of one outside of the loop over epochs if not ``is_loop``."""
@@ -226,7 +229,7 @@ class RunningJob:
             if self.phase == "releasing" and self.reports.differs(number):
                 return f"the training function returned {self._beside(number)}, which counts"
             if self.phase != "training":
-                return ""
+                return self._late if self.phase == "releasing" else ""
             if self.refusal:
                 raise ObjectiveError(self.refusal)
             self._check_taken_up()

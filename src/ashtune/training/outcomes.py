@@ -87,7 +87,7 @@ def said(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's own __str__
         text = "(its text cannot be shown)"
-    return one_line(f"{type(error).__name__}: {text}")
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def _problem(writer: CheckpointWriter) -> str:

@@ -41,7 +41,7 @@ class Reports:
         right = f"write trial.report({self.metric}=...), trial.report({{{self.metric!r}: ...}}) or trial.report(...)"
         if named:
             raise ObjectiveError(
-                f"trial.report() got {one_line(repr(result), 80)} and {_listed(named)}; give a dict, or names: {right}"
+                f"trial.report() got {one_line(repr(result), 80)} and {listed(named)}; give a dict, or names: {right}"
             )
         if isinstance(result, Mapping):
             return result
@@ -65,7 +65,7 @@ class Reports:
             return
         if self._goal.metric not in plain:
             raise MetricMissing(
-                f"the training function reports {_listed(plain)}, the study's metric is {self._goal.metric!r}; "
+                f"the training function reports {listed(plain)}, the study's metric is {self._goal.metric!r}; "
                 "report it, or name another with metric="
             )
         self._reports.append((resource, plain))
@@ -136,7 +136,8 @@ def _check_name(name: Any) -> None:
         )
 
 
-def _listed(metrics: Mapping[str, Any]) -> str:
+def listed(metrics: Mapping[str, Any]) -> str:
+    """Return the names of metrics in words."""
     return one_line(", ".join(map(repr, metrics)), 300) or "nothing"
 
 
