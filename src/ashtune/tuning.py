@@ -40,7 +40,6 @@ from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 from ashtune.training.versions import Version, changed, version_before, version_of
-from ashtune.training.wording import one_line
 
 NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
@@ -287,9 +286,9 @@ def _new_place(name: str) -> Path:
 def _refuse_changes(path: Path, version: Version) -> None:
     """Refuse to go on with a study whose training function is another one now."""
     if names := changed(version_before(path / journals.NAME), version):
-        shown = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+        parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
         raise StudyError(
-            f"{path} was trained by another version of the training function: {shown} changed since; give another "
+            f"{path} was trained by another version of the training function: {parts} changed since; give another "
             "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
         )
 

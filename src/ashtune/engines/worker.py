@@ -20,13 +20,13 @@ from ashtune.engines.frames import FrameReader, FrameWriter, read_some, write_al
 from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
+from ashtune.plaintext import visible
 from ashtune.training.desk import Desk, Dismissed, Tray, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.objective import Workbench, bench_of
 from ashtune.training.outcomes import TRACEBACK_CHARACTERS, said
 from ashtune.training.printed import Marks
-from ashtune.training.wording import sendable
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
@@ -80,7 +80,9 @@ def serve(desk: Desk) -> None:
         objective, file = load_objective(Path(setup.objective))
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {said(error)}"
-        desk.send(Broken(setup.worker, reason, sendable(traceback.format_exc()[-TRACEBACK_CHARACTERS:])))
+        desk.send(
+            Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
+        )
         raise Dismissed from None
     tray, profiler = Tray(desk), None
     if setup.profile:

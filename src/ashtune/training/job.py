@@ -10,10 +10,10 @@ from ashtune.errors import ObjectiveError
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
+from ashtune.plaintext import shown
 from ashtune.training.desk import Tray
 from ashtune.training.messages import Assignment, FromWorker, Progress
 from ashtune.training.reports import Reports, listed
-from ashtune.training.wording import one_line
 
 Phase = Literal["training", "told", "releasing", "pausing", "failed", "over"]
 
@@ -277,7 +277,7 @@ class RunningJob:
     def _beside(self, returned: Mapping[str, Any] | None) -> str:
         metric, last = self.reports.metric, self.reports.last
         given = None if returned is None else returned[metric]
-        return f"{metric}={one_line(repr(given), 80)} where its last report says {metric}={last[1][metric]!r}"
+        return f"{metric}={shown(given)} where its last report says {metric}={last[1][metric]!r}"
 
     def tell(self) -> bool:
         """Send the result; return whether it is one, so that the driver answers."""

@@ -7,14 +7,15 @@ import traceback
 from pathlib import Path
 
 from ashtune.errors import AshtuneError, InvalidConfiguration
+from ashtune.plaintext import one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.desk import Tray
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Broken
 from ashtune.training.reports import MetricMissing
-from ashtune.training.wording import one_line, sendable
 
 TRACEBACK_CHARACTERS = 8_000
+REASON_CHARACTERS = 1_000
 NAMELESS = "<dynamic-code>"
 OURS = tuple(str(Path(__file__).with_name(f"{name}.py")) for name in ("objective", "trial", "job", "reports"))
 """Files that stand between a worker and a training function."""
@@ -70,7 +71,9 @@ class Outcomes:
                 if isinstance(error, InvalidConfiguration):
                     job.say(job.withdrawn(reason.partition(": ")[2]), "over")
                 elif isinstance(error, MetricMissing) and not self._has_a_result:
-                    job.say(Broken(job.worker, one_line(str(error)), failure=job.failed(reason)), "over")
+                    job.say(
+                        Broken(job.worker, one_line(str(error), REASON_CHARACTERS), failure=job.failed(reason)), "over"
+                    )
                 else:
                     job.say(job.failed(reason, _user_traceback(error, self._file)), "over")
             case "releasing":
@@ -87,11 +90,11 @@ def said(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's own __str__
         text = "(its text cannot be shown)"
-    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON_CHARACTERS)
 
 
 def _problem(writer: CheckpointWriter) -> str:
-    return one_line(writer.problem)
+    return one_line(writer.problem, REASON_CHARACTERS)
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
@@ -104,4 +107,4 @@ def _user_traceback(error: BaseException, file: str) -> str:
     text = "".join(told.format())
     if file:
         text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
-    return sendable(text[-TRACEBACK_CHARACTERS:])
+    return visible(text[-TRACEBACK_CHARACTERS:], keeps_newlines=True)

@@ -7,7 +7,7 @@ from typing import Any
 from ashtune.errors import ObjectiveError
 from ashtune.events import Curve
 from ashtune.jobs import Goal
-from ashtune.training.wording import one_line
+from ashtune.plaintext import one_line, shown
 
 MOST_METRICS = 1_000
 """In one report: each is written into the journal."""
@@ -41,12 +41,12 @@ class Reports:
         right = f"write trial.report({self.metric}=...), trial.report({{{self.metric!r}: ...}}) or trial.report(...)"
         if named:
             raise ObjectiveError(
-                f"trial.report() got {one_line(repr(result), 80)} and {listed(named)}; give a dict, or names: {right}"
+                f"trial.report() got {shown(result)} and {listed(named)}; give a dict, or names: {right}"
             )
         if isinstance(result, Mapping):
             return result
         if isinstance(result, str | bytes | bool):
-            raise ObjectiveError(f"trial.report({one_line(repr(result), 80)}) is neither metrics nor a number; {right}")
+            raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
         return {self.metric: result}
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
@@ -128,11 +128,10 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
 def _check_name(name: Any) -> None:
     """Refuse what is no name of a metric."""
     if not isinstance(name, str):
-        raise ObjectiveError(f"{one_line(repr(name), 80)} is not the name of a metric; give names as text")
+        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give names as text")
     if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise ObjectiveError(
-            f"{one_line(repr(name), 80)} is not the name of a metric; give 1 to {NAME_CHARACTERS} characters that "
-            "can be printed"
+            f"{shown(name)} is not the name of a metric; give 1 to {NAME_CHARACTERS} characters that can be printed"
         )
 
 
@@ -148,6 +147,5 @@ def _number(name: str, value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        shown = one_line(repr(value), 80)
-        raise ObjectiveError(f"{name}={shown} is not a number ({error}); report numbers only") from None
+        raise ObjectiveError(f"{name}={shown(value)} is not a number ({error}); report numbers only") from None
     return number if math.isfinite(number) else None
