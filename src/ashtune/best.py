@@ -11,7 +11,8 @@ from ashtune.errors import StudyError
 from ashtune.jobs import TrialId
 from ashtune.reports.figures import number_text, value_text
 from ashtune.reports.loading import load
-from ashtune.study.checkpoints import FOLDER, SAVED
+from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
+from ashtune.study.disk import DISK
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
@@ -132,6 +133,9 @@ def loaded_from(checkpoint: Path) -> Any:
     Raises:
         StudyError: If it cannot be loaded.
     """
+    if flaw := flaw_of(DISK, str(checkpoint), None):
+        again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
+        raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
     import cloudpickle
 
     file = checkpoint / SAVED if checkpoint.is_dir() else checkpoint

@@ -245,7 +245,8 @@ class Session:
     def _drive(self, session: SessionStarted) -> StopSwitch:
         """Run the session; return what may have stopped it."""
         means, settings, surroundings = self._means, self._settings, self._surroundings
-        Checkpoints(self._directory, surroundings.disk).sweep(self._controller.shelf.resources())
+        checkpoints = Checkpoints(self._directory, surroundings.disk)
+        checkpoints.sweep(self._controller.shelf.resources())
         count = head_count(means, self._world, session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
@@ -276,6 +277,8 @@ class Session:
             finally:
                 journal.sync()  # before the last checkpoints are deleted, which follows from it
                 workers.close()
+        if (best := self._tally.best) is not None:
+            checkpoints.settle(best.trial, best.resource)  # no one may train it again
         if means.profile == "flame":
             write_flame_graph(self._directory)
         return stop

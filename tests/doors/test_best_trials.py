@@ -136,9 +136,10 @@ def test_an_older_checkpoint_is_not_taken_for_the_model(tmp_path: Path) -> None:
 def test_a_checkpoint_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     study.best.checkpoint.write_bytes(b"\x80\x04nonsense")
-    with pytest.raises(StudyError, match=r"cannot be loaded \(") as caught:
+    with pytest.raises(StudyError, match="cannot be loaded: it is not what was written") as caught:
         study.best.load()
     assert "\n" not in str(caught.value)
+    assert f"train it again with study.train({study.best.trial}, {study.best.resource})" in str(caught.value)
 
 
 def test_the_best_is_trained_longer_and_the_study_stays_as_it_is(study: ashtune.Study) -> None:

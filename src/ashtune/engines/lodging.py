@@ -4,9 +4,12 @@ A rank that is killed cannot delete its folder; the next one on the same machine
 """
 
 import os
-import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from ashtune.study.checkpoints import delete
+from ashtune.study.disk import DISK
 
 
 class Lodging:
@@ -26,15 +29,16 @@ class Lodging:
     def leave(self) -> None:
         """Delete the folder."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            delete(DISK, str(self._folder))
             self._folder = None
 
 
 def _delete_those_of_the_dead(prefix: str) -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         pid = folder.name.removeprefix(prefix).partition("-")[0]
-        if pid.isdecimal() and not _lives(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)  # another user's stays
+        with suppress(FileNotFoundError):
+            if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
+                delete(DISK, str(folder))  # another user's stays
 
 
 def _lives(pid: int) -> bool:

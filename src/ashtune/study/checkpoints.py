@@ -65,6 +65,14 @@ class Checkpoints:
         """Delete the checkpoint of a trial at a resource."""
         delete(self.disk, self.of(trial, resource))
 
+    def settle(self, trial: TrialId, resource: int) -> None:
+        """Have the checkpoint of a trial at a resource survive a power loss, if there is one."""
+        path = self.of(trial, resource)
+        with suppress(OSError):
+            if self.disk.status(path).is_file:  # folders are synced when they are committed
+                sync_file(self.disk, path)
+                self.disk.sync_folder(self.folder)
+
     def sweep(self, wanted: dict[TrialId, int]) -> None:
         """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource.
 
