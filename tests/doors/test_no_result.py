@@ -116,3 +116,24 @@ def test_a_time_limit_before_the_first_result_is_no_error(tmp_path: Path) -> Non
 
     study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6, rungs=None)
     assert "time limit" in study.outcome.stopped
+
+
+@pytest.mark.parametrize("search", ["grid", "random"])
+def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_is_resumed(
+    search: str, tmp_path: Path
+) -> None:
+    def train(trial: Any) -> None:
+        if trial["a"] % 2:
+            raise ashtune.InvalidConfiguration("odd")
+        for epoch in trial.epochs():
+            trial.report(loss=trial["a"] / epoch)
+
+    study = ashtune.tune(
+        train, {"a": (1, 4), "b": ["x", "y"]}, metric="loss", mode="min", max_resource=4, trials=3, search=search,
+        enqueue=[{"a": 2, "b": "y"}], workers=2, directory=tmp_path, quiet=True,
+    )  # fmt: skip
+    study = study.resume(trials=100, workers=3, quiet=True)
+    started = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    assert len({str(event.configuration) for event in started}) == len(started) == 8
+    assert study.outcome.is_complete
+    assert study.best.config["a"] == 2
