@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.errors import StudyError
+from ashtune.errors import StudyError, in_one_line
 from ashtune.jobs import TrialId
 from ashtune.reports.figures import number_text, value_text
 from ashtune.reports.loading import load
@@ -45,6 +45,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
             )
         return saved[1]
 
+    @in_one_line
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 

@@ -69,6 +69,7 @@ class Study:
         return ladder_in_force(self.directory / NAME)
 
     @property
+    @in_one_line
     def best(self) -> Best:
         """The best trial at the highest rung that any trial reached.
 
@@ -78,6 +79,7 @@ class Study:
         return self._best(self.loaded.tally.best)
 
     @property
+    @in_one_line
     def best_at_any_rung(self) -> Best:
         """The best result of all, be it at a lower rung.
 
@@ -140,6 +142,7 @@ class Study:
         """Return the configuration of a trial; the journal is read when the first is asked for."""
         return self.loaded.trials.configuration(trial)
 
+    @in_one_line
     def top(self, count: int) -> Top:
         """Return the best trials, the best first, each by its result at its highest rung.
 
@@ -175,6 +178,7 @@ class Study:
         config = self.loaded.trials.configuration(found.trial)
         return Best(found.trial, config, found.metrics, found.rung, found.resource, self.directory)
 
+    @in_one_line
     def log(self, trial: int) -> str:
         """Return what a trial printed, from its first epoch to its last; nothing of a stretch that still runs.
 
@@ -210,6 +214,7 @@ class Study:
             raise StudyError(f"trial {trial!r} is not there; {self.directory} has {there} trials, from 0 on")
         return number
 
+    @in_one_line
     def train(
         self,
         what: Best | int | Mapping[str, Any],
@@ -257,6 +262,7 @@ class Study:
         wanted = Wanted(trial=number, configuration=configuration, resource=resource)
         return train_again(function, self.settings, wanted, place)
 
+    @in_one_line
     def trials_dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics.
 
@@ -265,6 +271,7 @@ class Study:
         """
         return self.loaded.trials.dataframe()
 
+    @in_one_line
     def curves_dataframe(self) -> "pandas.DataFrame":
         """Return every report of every trial: trial, resource, metrics.
 
@@ -275,6 +282,7 @@ class Study:
 
         return curves_dataframe(events_of(self.directory / NAME))
 
+    @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
         """Print what was found and where the time went: to stdout, or another stream."""
         from ashtune.reports.text import show
@@ -282,6 +290,7 @@ class Study:
         outcome, timeline = self._replayed
         show(summary(self.loaded.tally, self.about, outcome, timeline), sys.stdout if stream is None else stream)
 
+    @in_one_line
     def report_html(self, file: str | Path) -> None:
         """Write the report as one page that needs nothing else: figures, tables and what they say.
 
@@ -307,10 +316,12 @@ class Study:
         )
         write(page, Path(file))
 
+    @in_one_line
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""
         return report_data(self.loaded.tally, self.about, *self._replayed)
 
+    @in_one_line
     def profile(self) -> "Profile":
         """Return where the training time went by function, all workers merged, if the study was profiled.
 
@@ -324,6 +335,7 @@ class Study:
             raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
         return found
 
+    @in_one_line
     def traces(self) -> "Traces":
         """Return what is known of its trials and its timing, for a simulation: :mod:`ashtune.simulation.whatif`.
 

@@ -207,7 +207,17 @@ def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(
 
 
 def test_a_refusal_shows_the_users_line_and_one_of_ours(empty: Path) -> None:
+    with pytest.raises(Reached):
+        tuned(directory="s")
+    study = ashtune.Study.load("s")
     for wrong in (
+        lambda: study.best,
+        lambda: study.best_at_any_rung,
+        lambda: study.top(0),
+        lambda: study.log(7),
+        study.profile,
+        study.traces,
+        lambda: study.resume(trials=0),
         lambda: tuned(trials=0),
         lambda: ashtune.Study.load(empty / "nothing"),
         lambda: tuned(space={"x": (1, 0)}),
