@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from ashtune.session import Session
 from ashtune.staff import check_means
 from ashtune.studies import Study
 from ashtune.study import journal as journals
-from ashtune.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
@@ -187,6 +188,8 @@ def tune(
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
+    with suppress(OSError):  # a folder above that cannot be read
+        DISK.sync_folder(str(path.parent))
     with StudyLock(path):
         version = version_of(objective)
         longer = _open_or_create(path, settings, pickled, {} if accept_changes else version)
