@@ -15,6 +15,7 @@ from ashtune.engines.cores import THREAD_VARIABLES
 from ashtune.engines.gpus import CUDA, HIP, ROCR, device_files, devices_in, gpus_present, is_amd
 from ashtune.engines.node import Claim, check_gpus_per_worker, claim, environment_of
 from ashtune.errors import SettingsError
+from ashtune.plaintext import shown
 
 SHARES = [0.1, 1 / 7, 0.2, 0.25, 1 / 3, 0.5, 1.0, 2.0, 3.0, 8.0]
 FREE = Claim(cores=(0, 1, 2, 3), gpus=None)
@@ -296,7 +297,7 @@ def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
     [0, -1, -0.5, 1.5, 0.4, 0.3333, 2.0001, float("nan"), float("inf"), 5e-324, 10**400, True, False, "1", None],
 )
 def test_anything_else_is_refused_with_its_value(value: float) -> None:
-    with pytest.raises(SettingsError, match=re.escape(f"gpus_per_worker={value!r} is neither")):
+    with pytest.raises(SettingsError, match=re.escape(f"gpus_per_worker={shown(value)} is neither")):
         check_gpus_per_worker(value)
 
 
