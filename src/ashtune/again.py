@@ -17,6 +17,7 @@ from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import JobFailed, JobFinished, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
+from ashtune.plaintext import one_line
 from ashtune.study.journal import Settings
 from ashtune.training.desk import Dismissed, Tray
 from ashtune.training.loading import load_objective
@@ -100,7 +101,7 @@ def function_of(study: Path) -> Callable[..., Any]:
     try:
         return load_objective(study / objectives.NAME)[0]
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
         raise ObjectiveError(
             f"the training function of {study} cannot be loaded here ({reason}); give it, as in objective=train"
         ) from None

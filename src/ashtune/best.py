@@ -9,6 +9,7 @@ import msgspec
 
 from ashtune.errors import StudyError, in_one_line
 from ashtune.jobs import TrialId
+from ashtune.plaintext import one_line, visible
 from ashtune.reports.figures import number_text, value_text
 from ashtune.reports.loading import load
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
@@ -146,7 +147,7 @@ def loaded_from(checkpoint: Path) -> Any:
         with file.open("rb") as opened:
             return cloudpickle.load(opened)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error
 
 
@@ -160,7 +161,9 @@ def trial_number(given: object) -> TrialId | None:
 
 
 def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={'none' if value is None else value_text(value)}" for name, value in values.items())
+    return ", ".join(
+        f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
+    )
 
 
 def _row(name: str, value: str) -> str:

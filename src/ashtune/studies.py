@@ -14,6 +14,7 @@ from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
 from ashtune.limits import check_directory, check_whole, limits_of, means_of
+from ashtune.plaintext import shown
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
@@ -211,7 +212,7 @@ class Study:
         """
         number, there = trial_number(trial), len(self.loaded.trials)
         if number is None or not 0 <= number < there:
-            raise StudyError(f"trial {trial!r} is not there; {self.directory} has {there} trials, from 0 on")
+            raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
         return number
 
     @in_one_line
@@ -251,7 +252,7 @@ class Study:
         check_whole("resource", resource)
         number = trial_number(what)
         if number is None and not isinstance(what, Mapping):
-            raise StudyError(f"{what!r} is no trial and no configuration; give study.best, a number, or a dict")
+            raise StudyError(f"{shown(what)} is no trial and no configuration; give study.best, a number, or a dict")
         if number is not None:
             configuration = self._configuration(self._check_trial(number))
         else:
