@@ -20,11 +20,11 @@ SCRIPT = """
         threads=1, directory=sys.argv[1], workers=int(sys.argv[2]), quiet=True,
     )
 """
-OF_THE_RUN = ("time", "unix_time", "seconds", "pid", "host", "created", "facts")
+OF_THE_RUN = ("time", "unix_time", "seconds", "pid", "host", "created", "facts", "crc")
 
 
 def study(folder: Path) -> list[dict[str, Any]]:
-    """Return a journal without what no two runs have in common: times, process numbers, hosts, command lines."""
+    """Return a journal without what no two runs have in common: times, process numbers, hosts, check values."""
     lines = (folder / "journal.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name not in OF_THE_RUN} for line in lines]
 
