@@ -177,6 +177,7 @@ class Chaos:
         self.outcome = Outcome(f"{engine}/{seed}", {**self.plan, "disk": is_full_at_times})
         self._before = b""
         self._is_excused = False  # something was done since the last start that may end it
+        self._has_killed_a_worker = False
         (folder / "tune.py").write_text(textwrap.dedent(SCRIPT))
         (folder / "plan.json").write_text(json.dumps(self.plan))
 
@@ -196,7 +197,7 @@ class Chaos:
             if self.outcome.starts > MOST_STARTS:
                 self._complain(f"not complete after {MOST_STARTS} starts")
                 break
-            self._is_excused = False
+            self._is_excused = self._has_killed_a_worker = False
             with launched(*self.command, cwd=self.folder, variables=variables) as launch:
                 if not self._one_life(launch, faults, began):
                     break
@@ -226,6 +227,8 @@ class Chaos:
             self._complain(f"left behind: {list(left.values())}")
         self._check_prefix()
         status = launch.process.returncode
+        if self._has_killed_a_worker and "workers end before" in launch.stderr:
+            self._is_excused = True  # three of them in a row before their first job, which is meant to end a study
         if status != 0 and not self._is_excused:
             self._complain(f"start {self.outcome.starts} ended with {status}: {launch.stderr[-800:]}")
             return False
@@ -287,7 +290,8 @@ class Chaos:
         self._kill(launch, "kill rank", _ranks(launch)[1:])
 
     def kill_a_worker(self, launch: Launch) -> None:
-        """A worker's death is no excuse for the driver's, but where a rank would lose two before their first job."""
+        """A worker's death is no excuse for the driver's."""
+        self._has_killed_a_worker = True
         self._kill(launch, "kill worker", _workers(launch), ends_it=False)
 
     def kill_a_child(self, launch: Launch) -> None:

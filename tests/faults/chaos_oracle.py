@@ -75,7 +75,7 @@ class Oracle:
         self.xs: dict[int, float] = {}
         self.saved: dict[int, int] = {}  # trial -> resource of its checkpoint
         self.held: dict[int, tuple[int, int]] = {}  # worker -> trial and resource that it has in memory
-        self.unswept: set[tuple[int, int]] = set()  # what lost workers may have saved
+        self.unswept: set[tuple[int, int]] = set()  # what may have been saved and not told
         self.deaths: Counter[int] = Counter()
         for number, event in enumerate(self.events, start=2):
             kind, worker = event["event"], event.get("worker")
@@ -123,6 +123,8 @@ class Oracle:
     def _trial_released(self, event: dict[str, Any]) -> Iterator[str]:
         if self.held.pop(event["worker"], None) != (event["trial"], event["resource"]):
             yield f"worker {event['worker']} releases trial {event['trial']}, which it does not hold"
+        if event.get("problem"):
+            self.unswept.add((event["trial"], event["resource"]))
         self._save(event)
 
     def _save(self, event: dict[str, Any]) -> None:
@@ -211,7 +213,7 @@ class Oracle:
             if not (trial.isdecimal() and resource.isdecimal()):
                 continue  # what a killed worker was writing; it is swept when the study is opened again
             if (int(trial), int(resource)) in self.unswept:
-                continue  # saved by a worker that died before it said so: swept, too
+                continue  # saved by a worker that died, or was interrupted, before it said so: swept, too
             if self.saved.get(int(trial)) != int(resource):
                 yield f"checkpoint {path.name} is not the journal's, {self.saved.get(int(trial))}"
             elif path.is_dir():
