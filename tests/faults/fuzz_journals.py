@@ -140,6 +140,26 @@ WEIRD: list[Any] = [
     [[]], [1, 2], ["a"], {"a": 1}, [[1, 2], [3, 4]], [None], {"": None}, DEEP, "ash", "sh", "grid", "random", "max",
 ]  # fmt: skip
 
+BOUND = {"trial", "worker", "rung", "resource", "start", "format", "rungs", "kept", "space"}
+"""Where numbers follow from each other, so that others are mostly refused."""
+WHOLE: list[Any] = [0, 0, 1, 1, 2, 3, 4, 8, 100, 10**6, 10**9, 2**31 - 1, 2**53, 2**62]
+REAL: list[Any] = [
+    None,
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    -1.0,
+    5e-324,
+    1e-300,
+    1e-9,
+    1e9,
+    1e18,
+    1e308,
+    -1e308,
+    1.7976931348623157e308,
+]
+
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path to everything inside a value."""
@@ -152,9 +172,7 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 def alter(line: Line, chance: random.Random) -> None:
     """Change one thing somewhere in a line."""
     path = chance.choice(list(places(line)))
-    holder: Any = line
-    for key in path[:-1]:
-        holder = holder[key]
+    holder = _at(line, path[:-1])
     key, value = path[-1], holder[path[-1]]
     match chance.randrange(8):
         case 0:
@@ -164,11 +182,7 @@ def alter(line: Line, chance: random.Random) -> None:
         case 2 if isinstance(value, int | float) and not isinstance(value, bool):
             holder[key] = chance.choice([value + 1, value - 1, -value, value * 1000, value / 2, value + 0.5])
         case 3:
-            other = chance.choice(list(places(line)))
-            found: Any = line
-            for step in other:
-                found = found[step]
-            holder[key] = copy.deepcopy(found)
+            holder[key] = copy.deepcopy(_at(line, chance.choice(list(places(line)))))
         case 4 if isinstance(holder, list):
             holder.insert(key, copy.deepcopy(value))
         case _:
@@ -225,6 +239,31 @@ def alter_events(lines: list[bytes], chance: random.Random) -> list[bytes]:
             alter(objects[chance.randrange(1, len(objects))], chance)
 
     return parsed(lines, chance, change)
+
+
+def alter_numbers(lines: list[bytes], chance: random.Random) -> list[bytes]:
+    """Put other numbers in the place of some, most of them possible; put the checks right."""
+
+    def change(objects: list[Line]) -> None:
+        for _ in range(chance.choice([1, 2, 4, 16])):
+            line = objects[0 if chance.random() < 0.2 else chance.randrange(len(objects))]
+            numbers = [path for path in places(line) if type(_at(line, path)) in (int, float)]
+            if chance.random() < 0.9:
+                numbers = [path for path in numbers if not BOUND.intersection(path)]
+            if numbers:
+                path = chance.choice(numbers)
+                holder = _at(line, path[:-1])
+                kind = WHOLE if type(holder[path[-1]]) is int and chance.random() < 0.9 else REAL
+                holder[path[-1]] = chance.choice(kind)
+
+    return parsed(lines, chance, change)
+
+
+def _at(line: Line, path: tuple[Any, ...]) -> Any:
+    found: Any = line
+    for key in path:
+        found = found[key]
+    return found
 
 
 def alter_silently(lines: list[bytes], chance: random.Random) -> list[bytes]:
@@ -362,6 +401,7 @@ ENTRIES = (NAME, NAME, "roofline.json", "profile/worker-0.json", "profile", "log
 MUTATIONS: dict[str, Callable[[list[bytes], random.Random], list[bytes]]] = {
     "first line altered, checks right": alter_first,
     "events altered, checks right": alter_events,
+    "numbers altered, checks right": alter_numbers,
     "line altered": alter_silently,
     "other order, checks right": reorder,
     "other order": reorder_silently,
@@ -373,7 +413,7 @@ MUTATIONS: dict[str, Callable[[list[bytes], random.Random], list[bytes]]] = {
     "huge last line": nothing,
     "directory entry spoiled": nothing,
 }
-WEIGHTS = (5, 8, 2, 3, 1, 2, 2, 2, 3, 1, 0.3, 1.5)
+WEIGHTS = (5, 8, 8, 2, 3, 1, 2, 2, 2, 3, 1, 0.3, 1.5)
 
 
 class Input(NamedTuple):
@@ -407,7 +447,7 @@ def make(folder: Path, seed: int, number: int) -> Input:
         doors += ["traces", "report command"]
     if chance.random() < 0.05:
         doors.append("whatif command")
-    if chance.random() < 0.03 or mutation == "directory entry spoiled":
+    if chance.random() < (0.15 if mutation.startswith("numbers") else 0.03) or mutation == "directory entry spoiled":
         doors.append("page")
     return Input(number, mutation, what, base.lines, tuple(doors))
 

@@ -7,10 +7,12 @@ import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration, crowd_loss
 
+from ashtune.errors import SpaceError
 from ashtune.events import JobFinished
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.reports.coordinates import LINES, OFF, SPREAD, TICKS, coordinates_figure
 from ashtune.reports.results import Results
+from ashtune.reports.table import numbers
 from ashtune.search.space import Space
 
 
@@ -174,3 +176,11 @@ def test_of_100_000_trials_the_best_are_all_there_and_the_figure_is_light() -> N
     assert all(len(axis.values) == LINES for axis in axes.values())
     assert f"{LINES:,} of {MANY:,} trials" in figure.layout.annotations[0].text
     assert figure.to_json() == coordinates_figure(results, crowd_configuration, record).to_json()
+
+
+@pytest.mark.parametrize("value", ["fast", None, 5e-324, 2.0, 10**18])
+def test_a_value_that_the_space_cannot_have_is_refused_with_its_trial(value: object) -> None:
+    space = Space.parse({"rate": Float("rate", (1e-4, 1.0), log=True)}).to_record()
+    configurations: list[dict[str, Any]] = [{"rate": 0.5}, {"rate": value}]
+    with pytest.raises(SpaceError, match="trial 1 of the journal has rate="):
+        numbers(space, configurations.__getitem__, [TrialId(0), TrialId(1)])

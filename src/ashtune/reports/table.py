@@ -14,6 +14,8 @@ from ashtune.reports.figures import value_text
 from ashtune.search.columns import Column
 from ashtune.search.space import Space
 
+ROUNDING = 1e-9
+
 Configuration = Callable[[TrialId], Mapping[str, Any]]
 """Answers with the configuration of a trial."""
 
@@ -70,6 +72,15 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
 def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     if column.choices is not None:
         return float(column.choices.index(value)) if value in column.choices else math.nan
-    if not isinstance(value, int | float) or (getattr(column.hyperparameter, "log", False) and value <= 0):
+    if not _is_within(column.hyperparameter, value):
         raise SpaceError(f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have")
     return float(value)
+
+
+def _is_within(hyperparameter: Any, value: Any) -> bool:
+    """Whether a value lies in a range of numbers, whose bounds ConfigSpace has rounded to 13 decimals."""
+    if not isinstance(value, int | float):
+        return False
+    low, high = float(hyperparameter.lower), float(hyperparameter.upper)
+    is_near = low - abs(low) * ROUNDING <= value <= high + abs(high) * ROUNDING
+    return is_near or low <= round(value, 13) <= high
