@@ -137,7 +137,9 @@ def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, pla
     problems = [said.problem for said in desk.said if isinstance(said, JobFinished | TrialReleased) and said.problem]
     if problems:
         raise StudyError(f"trial {trial} was trained again, but {problems[0]}")
-    found = newest_checkpoint(place, trial)
+    found, model = newest_checkpoint(place, trial), None
+    if found is not None and found[0] >= result.resource:
+        model = loaded_from(found[1], wanted.configuration, place / objectives.NAME, lambda: function)
     return Trained(
         trial=trial,
         config=dict(wanted.configuration),
@@ -145,5 +147,5 @@ def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, pla
         metrics=result.metrics,
         curve=[*result.curve, (result.resource, result.metrics)],
         seconds=result.seconds,
-        model=None if found is None or found[0] < result.resource else loaded_from(found[1]),
+        model=model,
     )

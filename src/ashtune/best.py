@@ -1,7 +1,7 @@
 """One of the best trials of a study, as its user holds it: what it was, what it reached, and the model it saved."""
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import msgspec
 
 from ashtune.errors import StudyError, in_one_line
 from ashtune.jobs import TrialId
+from ashtune.objectives import NAME
 from ashtune.plaintext import one_line, visible
 from ashtune.reports.figures import number_text, value_text
 from ashtune.reports.loading import load
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
 from ashtune.study.disk import DISK
+from ashtune.training.fused.recipe import Saved
+from ashtune.training.loading import load_objective
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
@@ -57,7 +60,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         Raises:
             StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
         """
-        return loaded_from(self.checkpoint)
+        stored = self.directory / NAME
+        return loaded_from(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
 
     def _why(self) -> str:
         study = load(self.directory)
@@ -129,8 +133,14 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     return max(found, default=None)
 
 
-def loaded_from(checkpoint: Path) -> Any:
+def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
     """Return what was saved in a checkpoint: the object, or the folder if it holds files only.
+
+    Args:
+        checkpoint: Where it lies.
+        config: The trial's configuration.
+        stored: Where the training function lies, whose script's names the object may refer to.
+        function: Returns it: a fused one makes a model of what it has saved.
 
     Raises:
         StudyError: If it cannot be loaded.
@@ -138,14 +148,15 @@ def loaded_from(checkpoint: Path) -> Any:
     if flaw := flaw_of(DISK, str(checkpoint), None):
         again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
         raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
-    import cloudpickle
+    from ashtune.pickles.arrival import load as unpickled
 
     file = checkpoint / SAVED if checkpoint.is_dir() else checkpoint
     if checkpoint.is_dir() and not file.exists():
         return checkpoint
     try:
         with file.open("rb") as opened:
-            return cloudpickle.load(opened)
+            found = unpickled(opened, stored)
+        return function().restored(config, found) if isinstance(found, Saved) else found
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}", 200)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error

@@ -14,29 +14,52 @@ from ashtune.plaintext import shown
 from ashtune.study.disk import DISK, Disk, write_new
 
 NAME = "objective.pickle"
+LARGE_BYTES = 64_000_000
 
 
-def packed(objective: Callable[..., Any]) -> bytes:
+def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a training function and the file it stands in: a pickle of (file, pickle of the function).
 
     cloudpickle forgets the file of a function that travels by value; a traceback should name it, and
     what stands beside it has to be found when a study is resumed from elsewhere.
+
+    Of a large one it is said on stderr, unless ``quiet``, what makes it so.
 
     Raises:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
     """
     if not callable(objective):
         raise ObjectiveError(f"the training function is {shown(objective)}, which cannot be called; give a function")
-    import cloudpickle
+    from ashtune.pickles.pickler import dumps
 
     try:
-        return pickle.dumps((_file_of(objective), cloudpickle.dumps(objective)))
+        pickled = pickle.dumps((_file_of(objective), dumps(objective)))
     except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
-        reason = " ".join(str(error).split())
-        raise ObjectiveError(
-            f"{name_of(objective)} cannot be sent to workers ({type(error).__name__}: {reason}); "
-            "create what it needs inside the function"
-        ) from None
+        raise ObjectiveError(_refusal(objective, error)) from None
+    is_made_of_data = bool(getattr(objective, "bench", None))  # as a fused one
+    if len(pickled) > LARGE_BYTES and not is_made_of_data and not quiet:
+        sys.stderr.write(_hint(objective, len(pickled)) + "\n")
+    return pickled
+
+
+def _hint(objective: Callable[..., Any], size: int) -> str:
+    from ashtune.pickles.blame import largest
+
+    found = largest(objective)
+    what = "" if found is None else f", {found[1] / 1e6:,.0f} of them {found[0].where}"
+    return (
+        f"{name_of(objective)} carries {size / 1e6:,.0f} MB to every worker{what}; "
+        "read data inside a function with functools.cache"
+    )
+
+
+def _refusal(objective: Callable[..., Any], error: Exception) -> str:
+    from ashtune.pickles.blame import culprit
+
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    found = culprit(objective)
+    what = "" if found is None else f"{found.where} is a {type(found.value).__name__}; "
+    return f"{name_of(objective)} cannot be sent to workers ({what}{reason}); create what it needs inside the function"
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK) -> None:

@@ -421,7 +421,7 @@ class Study:
             quiet=quiet,
             profile=profile,
         )
-        pickled = None if objective is None else objectives.packed(objective)
+        pickled = None if objective is None else objectives.packed(objective, quiet=quiet)
         with StudyLock(self.directory):
             ladder = ladder_in_force(self.directory / NAME)
             if max_resource is not None:

@@ -168,7 +168,7 @@ def tune(
         profile=profile,
     )
     check_means(means, world, limits.trials)
-    pickled = objectives.packed(objective)
+    pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
     settings = new_settings(
         name=one_line(name, MOST_NAME) or "study",

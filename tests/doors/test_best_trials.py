@@ -199,7 +199,8 @@ def test_a_fused_objective_is_trained_alone(tmp_path: Path) -> None:
     again = study.train(study.best, 8)
     assert dict(again.curve)[4]["loss"] == pytest.approx(study.best.metrics["loss"])
     assert float((again.model**2).sum()) == pytest.approx(again.metrics["loss"])
-    assert study.best.load().shape == again.model.shape == (1, 3)
+    assert float((study.best.load() ** 2).sum()) == pytest.approx(study.best.metrics["loss"])
+    assert study.best.load().shape == again.model.shape == (3,)
 
 
 def test_what_the_function_raises_comes_out_as_it_is(study: ashtune.Study) -> None:

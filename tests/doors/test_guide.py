@@ -58,6 +58,16 @@ def test_how_many_nodes_is_answered_by_its_own_commands(home: Path) -> None:
     assert "ash on 8 workers, 100 trials" in table
 
 
+def test_the_page_on_tuning_s_data_are_read_once_per_worker(home: Path) -> None:
+    (code,) = [block for block in python_blocks("tuning.md") if "@functools.cache" in block]
+    (home / "script.py").write_text(code.replace("trials=16", "trials=16, workers=2"))
+    done = subprocess.run([sys.executable, "script.py"], cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{'rate': ")
+    (study,) = (home / "runs").iterdir()
+    assert [log.read_text() for log in (study / "logs").iterdir()] == ["reading\n"] * 2
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("library", "made_by", "found"),

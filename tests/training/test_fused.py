@@ -288,7 +288,7 @@ def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
     for after in (3, 4, 70, 100):
         part = BrokenOff(after, state, start)
         function(part)
-        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(part.saved))
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(part.saved.state))
         state, start = part.saved, after
         losses += part.losses
     assert losses == whole.losses

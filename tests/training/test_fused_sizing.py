@@ -81,6 +81,8 @@ def test_the_words_and_the_figure_say_what_was_measured() -> None:
     sizing = Sizing(
         lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003}, bytes_a_lane=50_000, cache_bytes=1_000_000, compile_seconds=1.0
     )
+    assert str(sizing) == repr(sizing)
+    assert str(sizing).startswith("lanes=8 (a lane's epoch by the number of lanes: 1: 6 ms, 4: 4 ms, ")
     said = lanes_words(sizing)
     assert said.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
     assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in said

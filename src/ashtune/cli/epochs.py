@@ -18,7 +18,7 @@ from ashtune.training.loading import load_objective
 def main(directory: str, configuration: str) -> None:
     """Print the epochs."""
     with contextlib.redirect_stdout(sys.stderr):  # whatever the user's modules print
-        objective, _ = load_objective(Path(directory, NAME))
+        objective, _ = load_objective(Path(directory, NAME), as_main=True)
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
             sys.exit(f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch")

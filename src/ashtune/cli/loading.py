@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from ashtune.errors import ObjectiveError, SpaceError
+from ashtune.pickles.arrival import FILE_PREFIX
 
 
 def load_function(place: str) -> Any:
@@ -71,7 +72,7 @@ def _load(path: Path) -> ModuleType:
         is_file = path.is_file()
     except (OSError, RuntimeError) as error:  # a name too long, links in a circle
         raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
-    name = f"ashtune_file_{path.stem}"
+    name = f"{FILE_PREFIX}{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded

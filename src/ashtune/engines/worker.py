@@ -77,7 +77,7 @@ def serve(desk: Desk) -> None:
         raise Dismissed
     sys.path[:] = setup.path
     try:
-        objective, file = load_objective(Path(setup.objective))
+        objective, file = load_objective(Path(setup.objective), as_main=True)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {said(error)}"
         desk.send(

@@ -136,6 +136,7 @@ class PlainDisplay:
         self._stream = stream
         self._seconds = seconds
         self._next = 0.0
+        self._has_warned = False
 
     def saw(self, event: Event) -> None:
         """The tally has seen it."""
@@ -147,7 +148,8 @@ class PlainDisplay:
         """The tally has heard it."""
 
     def tick(self, now: float) -> None:
-        """Write a line if it is time for one."""
+        """Write a line if it is time for one, or a trial could not be saved."""
+        self._warn()
         if now >= self._next:
             is_first, self._next = self._next == 0.0, now + self._seconds
             if not is_first:
@@ -159,7 +161,15 @@ class PlainDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say of the first trial that could not be saved why: it would train again, and others are like it."""
+        if not self._has_warned and (problems := self._tally.saving_problems).total:
+            self._has_warned = True
+            first = problems.groups()[0]
+            self._stream.write(f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): {first.reason}\n")
+            self._stream.flush()
 
 
 class SilentDisplay:
@@ -294,4 +304,9 @@ def progress_line(tally: Tally, about: About) -> str:
         parts.append(f"stopping: {tally.stopping}")
     elif judged.seconds_left is not None:
         parts.append(judged.left)
-    return f"[{seconds_text(tally.wall_seconds):>6}] " + "; ".join(parts)
+    return f"{clock_text(tally)} " + "; ".join(parts)
+
+
+def clock_text(tally: Tally) -> str:
+    """Return how long a study runs, in a width of its own."""
+    return f"[{seconds_text(tally.wall_seconds):>6}]"

@@ -15,6 +15,7 @@ workers do, and only when a study is run or resumed.
 
 import io
 import os
+import pickle
 import re
 import shutil
 import struct
@@ -180,14 +181,12 @@ class CheckpointWriter:
             is_folder = self._disk.status(folder).is_folder
         except OSError:
             raise StudyError(f"{self._earlier} has gone since this job began; its trial cannot be resumed") from None
-        import cloudpickle
-
         try:
             opened = OpenFile(self._disk, f"{folder}/{SAVED}" if is_folder else folder, os.O_RDONLY)
         except FileNotFoundError:
             return None
         with io.BufferedReader(opened, BUFFER_BYTES) as file:
-            return cloudpickle.load(file)
+            return pickle.load(file)
 
     def save(self, state: object) -> None:
         """Save an object with cloudpickle, in place of what was saved before.
@@ -195,13 +194,13 @@ class CheckpointWriter:
         A disk that refuses does not end the training: it is noted in ``problem``, and the trial
         begins again if it is promoted.
         """
-        import cloudpickle
+        from ashtune.pickles.pickler import dump
 
         self._has_begun, self._has_saved = True, False
         try:
             with io.BufferedWriter(self._open_for_writing(), BUFFER_BYTES) as file:
                 checked = Checked(file)
-                cloudpickle.dump(state, checked)
+                dump(state, checked)
                 file.write(END.pack(MARK, checked.crc))
             self._has_saved = True
         except OSError as error:

@@ -1,21 +1,22 @@
 """A study's training function, read where it is to be run."""
 
-import pickle
-import sys
 from pathlib import Path
 
+from ashtune.pickles.arrival import installed, looked_at
 from ashtune.training.objective import Objective
 
 
-def load_objective(path: Path) -> tuple[Objective, str]:
+def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
     """Return a study's training function and the file it stands in, whose folder is searched for modules.
 
-    The file is a pickle: what it holds is executed.
+    Args:
+        path: Of a pickle: what it holds is executed.
+        as_main: This process has no script of its own, as a worker: ``__main__`` and ``sys.argv`` are to be those of
+            the function's script from now on.
     """
-    file, pickled = pickle.loads(path.read_bytes())
-    folder = str(Path(file).parent) if file else ""
-    if folder and folder not in sys.path:
-        sys.path.append(folder)
-    sys.argv = [file]  # not this process's own arguments
-    objective: Objective = pickle.loads(pickled)
+    objective: Objective
+    if as_main:
+        objective, file = installed(path)
+    else:
+        objective, _, file = looked_at(path)
     return objective, file

@@ -11,7 +11,7 @@ from ashtune.training.fused.computation import MOST_EPOCHS
 from ashtune.training.fused.costs import epoch_costs
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.library import Library
-from ashtune.training.fused.program import LanesProgram, on_device
+from ashtune.training.fused.program import LanesProgram, check_leaves, on_device
 from ashtune.training.fused.recipe import Recipe, State, Static, examples_of
 from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import fitting
@@ -83,6 +83,13 @@ class JaxBackend:
         """Return operations and bytes of an epoch of so many lanes."""
         given = [numbers] * lanes
         return epoch_costs(self._recipe, static, given, self._beginning(static).states(given), self._data)
+
+    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
+        """Return one lane's state as the user's functions have it, of what was saved of it."""
+        import jax
+
+        structure = self._beginning(static).structure(numbers)
+        return jax.tree.unflatten(structure, [leaf[0] for leaf in check_leaves(saved, structure)])
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

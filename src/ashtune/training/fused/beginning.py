@@ -36,7 +36,8 @@ class Beginning:
         self._seed = seed
         self._library = library
         self._compiled: Any = None
-        self._only: State | None = None
+        self._only: list[Any] | None = None
+        self._structure: Any = None
         self._compile_seconds = 0.0
 
     def states(self, lanes: Sequence[Mapping[str, float]]) -> State:
@@ -47,9 +48,19 @@ class Beginning:
         if self._compiled is None:
             self._compile(lanes[0])
         if self._only is not None:
-            return jax.tree.map(lambda leaf: np.repeat(leaf[None], len(lanes), axis=0), self._only)
-        found = [self._compiled(dict(lane)) for lane in lanes]
-        return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *found)
+            leaves = [np.repeat(leaf[None], len(lanes), axis=0) for leaf in self._only]
+        else:
+            found = [self._compiled(dict(lane)) for lane in lanes]
+            leaves = [np.stack([np.asarray(leaf) for leaf in each]) for each in zip(*found, strict=True)]
+        return jax.tree.unflatten(self._structure, leaves)
+
+    def structure(self, lane: Mapping[str, float]) -> Any:
+        """Return the structure of a state; nothing is compiled."""
+        import jax
+
+        if self._structure is None:
+            jax.eval_shape(self._init, dict(lane))
+        return self._structure
 
     def take_compile_seconds(self) -> float:
         """Return what compiling took since this was last asked."""
@@ -65,13 +76,16 @@ class Beginning:
         key = ("beginning", tuple(self._static.items()), jax.config.jax_enable_x64)
         self._compiled = compiled(self._library, key, lambda: compile_with(traced.lower(), CHEAPLY))
         if not _reads_its_arguments(traced.jaxpr.jaxpr):
-            self._only = jax.tree.map(np.asarray, self._compiled(dict(lane)))
+            self._only = [np.asarray(leaf) for leaf in self._compiled(dict(lane))]
         self._compile_seconds += perf_counter() - began
 
-    def _init(self, numbers: Mapping[str, Any]) -> State:
+    def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
+        """Return the leaves of the initial state; their structure is noted as this is traced."""
         import jax
 
-        return begun(self._recipe.init, jax.random.key(self._seed), {**self._static, **numbers})
+        state = begun(self._recipe.init, jax.random.key(self._seed), {**self._static, **numbers})
+        leaves, self._structure = jax.tree.flatten(state)
+        return list(leaves)
 
 
 class Orders:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 from ashtune.errors import ObjectiveError
@@ -41,17 +42,28 @@ def stepped(
     return after, _scalars("step", metrics)
 
 
-def evaluated(evaluate: Callable[..., Any], state: State, data: Data) -> dict[str, Any]:
+def evaluated(evaluate: Callable[..., Any], state: State, data: Data, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of a state.
 
     Raises:
         ObjectiveError: If they are no scalars by name.
     """
-    with _said("evaluate", {}):
-        metrics = evaluate(state, data)
+    more = (config,) if wants_configuration(evaluate) else ()
+    with _said("evaluate", config if more else {}):
+        metrics = evaluate(state, data, *more)
     if not isinstance(metrics, Mapping):
         raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
     return _scalars("evaluate", metrics)
+
+
+def wants_configuration(evaluate: Callable[..., Any]) -> bool:
+    """Whether a function takes a third argument by position, without a default value."""
+    try:
+        parameters = list(signature(evaluate).parameters.values())
+    except (TypeError, ValueError):  # it does not say
+        return False
+    asked = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len(asked) > 2 and asked[2].default is asked[2].empty
 
 
 def _scalars(function: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,15 +76,16 @@ class Computation:
     def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
         """Train one lane for an epoch; return its state and what it reports."""
         train, validation = data
-        state, during = self._steps(state, numbers, order, train)
-        return state, {**during, **evaluated(self._recipe.evaluate, state, validation), FINITE: _is_finite(state)}
+        config = {**self._static, **numbers}
+        state, during = self._steps(state, config, order, train)
+        after = evaluated(self._recipe.evaluate, state, validation, config)
+        return state, {**during, **after, FINITE: _is_finite(state)}
 
-    def _steps(self, state: State, numbers: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
+    def _steps(self, state: State, config: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
         """Take a step for each batch of an epoch; the last batch may be smaller."""
         import jax
         import jax.numpy as jnp
 
-        config = {**self._static, **numbers}
         whole, rest = divmod(self.examples, self._batch)
 
         def step(state: State, places: Any) -> tuple[State, Row]:

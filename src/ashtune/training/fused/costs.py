@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ashtune.training.counting import compiled_costs, dtype_of
+from ashtune.training.fused.called import evaluated
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.program import lane_arrays
 from ashtune.training.fused.recipe import Data, Recipe, State, Static, examples_of
@@ -44,7 +45,11 @@ def epoch_costs(
         examples = jax.tree.map(lambda array: array[:size], train)
         return _costs(jax.vmap(step, in_axes=(0, None, 0)), states, examples, lane_arrays(numbers))
 
-    parts = [(1, _costs(jax.vmap(recipe.evaluate, in_axes=(0, None)), states, validation))]
+    def of_evaluation(state: State, validation: Data, lane: Mapping[str, Any]) -> Any:
+        return evaluated(recipe.evaluate, state, validation, {**config, **lane})
+
+    evaluation = jax.vmap(of_evaluation, in_axes=(0, None, 0))
+    parts = [(1, _costs(evaluation, states, validation, lane_arrays(numbers)))]
     parts += [(times, of_step(size)) for times, size in ((whole, batch), (1, rest)) if times * size]
     return Costs(
         flops=sum(times * flops for times, (flops, _) in parts),

@@ -9,7 +9,7 @@ from ashtune.orders import Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.fused.lane import Lane
 from ashtune.training.fused.memory import Kept
-from ashtune.training.fused.recipe import State
+from ashtune.training.fused.recipe import Saved, State
 from ashtune.training.outcomes import Outcomes
 
 KEPT_BYTES = 64_000_000
@@ -42,7 +42,10 @@ class Leaving:
         if not start:
             return None
         kept = self._kept.take(trial, start)
-        return writer.restore() if kept is None else kept
+        if kept is not None:
+            return kept
+        saved = writer.restore()
+        return None if saved is None else saved.state
 
     def let_go(self, lane: Lane, answer: Release) -> None:
         """Save a trial if it may be wanted again, and forget it."""
@@ -62,7 +65,7 @@ class Leaving:
         began = time.perf_counter()
         try:
             if lane.job.is_kept and not lane.is_saved:
-                lane.writer.save(lane.state)
+                lane.writer.save(Saved(lane.state))
             lane.clock.seconds += time.perf_counter() - began
             self._outcomes.ended(lane.job, lane.writer)
         except BaseException as error:  # noqa: BLE001 - a state may be anything

@@ -18,7 +18,7 @@ from ashtune.training.fused.backend import JaxBackend
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.program import not_finite
 from ashtune.training.fused.protocol import Backend
-from ashtune.training.fused.recipe import Batched, Data, Recipe, State, check_lanes, examples_of
+from ashtune.training.fused.recipe import Batched, Data, Recipe, Saved, State, check_lanes, examples_of
 from ashtune.training.fused.sizes import QUICK
 from ashtune.training.fused.sizing import Sizing, choose_lanes
 from ashtune.training.messages import Setup
@@ -70,13 +70,14 @@ class FusedObjective:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.parted(trial.config)
         program = self._backend.program(static, self._lanes or (QUICK if self._backend.is_quick else 1))
-        state = program.together([trial.restore()], [numbers])
+        saved = trial.restore()
+        state = program.together([None if saved is None else saved.state], [numbers])
         for epoch in trial.epochs():
             state, found = program.train(state, [numbers], epoch - 1, epoch)
             if not found.finite[0, 0]:
                 raise not_finite(epoch, trial.config)
             trial.report(**found.report(0, 0))
-        trial.save(program.apart(state, 0))
+        trial.save(Saved(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
         """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
@@ -94,6 +95,16 @@ class FusedObjective:
         static, numbers = backend.parted(config)
         return choose_lanes(partial(backend.beside, static), numbers)
 
+    def restored(self, config: Mapping[str, Any], saved: Saved) -> Any:
+        """Return a state as ``init`` and ``step`` give it, or a module of PyTorch, of what a study saved of a trial.
+
+        Args:
+            config: The trial's configuration.
+            saved: What its checkpoint holds.
+        """
+        backend = self._make_backend(None)
+        return backend.restored(*backend.parted(config), saved.state)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to the workers; programs are made where they run."""
         return {**vars(self), "_backend": None}
@@ -102,7 +113,7 @@ class FusedObjective:
 def fused(
     init: Callable[[Any, Mapping[str, Any]], State],
     step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]],
-    evaluate: Callable[[State, Data], Mapping[str, Any]],
+    evaluate: Callable[..., Mapping[str, Any]],
     *,
     train: Data,
     validation: Data,
@@ -122,7 +133,8 @@ def fused(
         init: (key, configuration) -> state: a pytree of arrays.
         step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. Its metrics
             are reported as their mean over the epoch.
-        evaluate: (state, data) -> metrics on the validation data, after each epoch.
+        evaluate: (state, data) -> metrics on the validation data, after each epoch. If it asks for a third argument,
+            without a default value, it gets the configuration, as ``init`` and ``step`` do.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
         validation: What ``evaluate`` gets.
         batch_size: Examples a batch, or the name of the static hyperparameter that says it. The last may be smaller.

@@ -6,6 +6,8 @@ Rule 2: initial states depend on the shapes alone, by the same key for every tri
 configurations, not by their luck.
 Rule 3: the first epoch and the last are arguments of the compiled program: another rung compiles nothing.
 Rule 4: a lane that is no longer finite says so for itself; the others go on.
+Rule 5: what leaves the process, a compiled program or a lane's state, is lists of arrays; their structure is this
+process's own. A library may compare what it has put into a pytree by identity, which no pickle keeps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ashtune.errors import ObjectiveError
 from ashtune.training.fused.beginning import Beginning, Orders
 from ashtune.training.fused.computation import FINITE, MOST_EPOCHS, Computation
 from ashtune.training.fused.library import Library, cache_hits, compiled
@@ -76,6 +79,7 @@ class LanesProgram:
         self._orders = orders or Orders(self._computation.examples, seed, MOST_EPOCHS)
         self._library = library
         self._data = on_device((recipe.train, recipe.validation)) if data is None else data
+        self._data_leaves: list[Any] | None = None
         self._compiled: Any = None
         self._in_turn = in_turn
         self._options: Mapping[str, int | bool] = QUICKLY if is_quick else {}
@@ -126,14 +130,17 @@ class LanesProgram:
 
         if states[0] is None:
             return self.fresh(padded(lanes, self.lanes))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *padded(states, self.lanes))
+        structure = self._beginning.structure(lanes[0])
+        rows: list[list[Any]] = [check_leaves(leaves, structure) for leaves in states if leaves is not None]
+        together = [np.concatenate(leaves) for leaves in zip(*padded(rows, self.lanes), strict=True)]
+        return jax.tree.unflatten(structure, together)
 
-    def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state, on the host."""
+    def apart(self, state: State, lane: int) -> list[Any]:
+        """Return a copy of the leaves of one lane's state, on the host, with a first axis of 1."""
         import jax
         import numpy as np
 
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[lane : lane + 1].copy(), state)
+        return [np.asarray(leaf)[lane : lane + 1].copy() for leaf in jax.tree.leaves(state)]
 
     def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
         """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on.
@@ -144,29 +151,40 @@ class LanesProgram:
             start: Epochs they are trained already.
             stop: Epochs they are trained then.
         """
+        import jax
         import numpy as np
 
+        if self._data_leaves is None:
+            self._data_leaves = jax.tree.leaves(self._data)
+        leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
-        arguments = (state, lane_arrays(padded(lanes, self.lanes)), stretch, self._data)
+        arguments = (leaves, lane_arrays(padded(lanes, self.lanes)), stretch, self._data_leaves)
         if self._compiled is None:
-            self._compile(arguments)
-        state, rows = self._compiled(*arguments)
+            self._compile(arguments, structure)
+        leaves, rows = self._compiled(*arguments)
         kept = {name: np.asarray(values)[: stop - start] for name, values in rows.items()}
         finite = kept.pop(FINITE)
-        return state, Trained(kept, finite)
+        return jax.tree.unflatten(structure, leaves), Trained(kept, finite)
 
-    def _compile(self, arguments: Any) -> None:
+    def _compile(self, arguments: Any, structure: Any) -> None:
         began = perf_counter()
-        self._compiled = compiled(self._library, self._key, lambda: self._built(arguments))
+        self._compiled = compiled(self._library, self._key, lambda: self._built(arguments, structure))
         self.build_seconds = perf_counter() - began
         self.compile_seconds += self.build_seconds
 
-    def _built(self, arguments: Any) -> Any:
+    def _built(self, arguments: Any, structure: Any) -> Any:
         import jax
 
-        before = cache_hits()
+        before, of_data = cache_hits(), jax.tree.structure(self._data)
         run = self._computation.in_turn if self._in_turn else self._computation.side_by_side
-        found = compile_with(jax.jit(run).lower(*arguments), self._options)
+
+        def run_leaves(leaves: Any, numbers: Any, stretch: Any, data: Any) -> Any:
+            state, rows = run(
+                jax.tree.unflatten(structure, leaves), numbers, stretch, jax.tree.unflatten(of_data, data)
+            )
+            return jax.tree.leaves(state), rows
+
+        found = compile_with(jax.jit(run_leaves).lower(*arguments), self._options)
         self.is_built_here = cache_hits() == before
         return found
 
@@ -176,6 +194,20 @@ def on_device(data: Data) -> Data:
     import jax
 
     return jax.tree.map(jax.device_put, data)  # jax.numpy.asarray would compile something for each shape
+
+
+def check_leaves(leaves: list[Any], structure: Any) -> list[Any]:
+    """Return the leaves of a state that was saved.
+
+    Raises:
+        ObjectiveError: If they are not as many as the state has now.
+    """
+    if len(leaves) != structure.num_leaves:
+        raise ObjectiveError(
+            f"the state that was saved has {len(leaves)} arrays, and init gives {structure.num_leaves} now; "
+            "start another study, in another directory"
+        )
+    return leaves
 
 
 def padded(lanes: Sequence[Lane], count: int) -> list[Lane]:

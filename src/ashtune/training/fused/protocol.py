@@ -32,7 +32,7 @@ class Program(Protocol):
         """Return the states of lanes as one, padded; None for all of them begins anew."""
 
     def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state, on the host."""
+        """Return a copy of one lane's state, on the host, as it is saved and taken up again by :meth:`together`."""
 
     def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
         """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program has."""
@@ -67,6 +67,9 @@ class Backend(Countable, Protocol):
 
         A size of :data:`~ashtune.training.fused.sizes.QUICK` is one that is quickly compiled, for one lane in turn.
         """
+
+    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
+        """Return one lane's state as the user's functions have it, of what was saved of it."""
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

@@ -88,13 +88,19 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
+class Saved(msgspec.Struct, frozen=True):
+    """What a checkpoint holds of a trial: a lane's state, as its program takes it apart."""
+
+    state: State
+
+
 class Recipe(Batched, frozen=True, kw_only=True):
     """The parts of fused training.
 
     Args:
         init: (key, configuration) -> state.
         step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
-        evaluate: (state, data) -> metrics, after each epoch, on the validation data.
+        evaluate: (state, data) or (state, data, configuration) -> metrics, after each epoch, on the validation data.
         train: What batches are taken from.
         validation: What ``evaluate`` gets.
         batch_size: Examples a batch, or the name of the static hyperparameter that says it.
@@ -104,7 +110,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
 
     init: Callable[[Any, Mapping[str, Any]], State]
     step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
-    evaluate: Callable[[State, Data], Mapping[str, Any]]
+    evaluate: Callable[..., Mapping[str, Any]]
     train: Data
     validation: Data
 

@@ -37,6 +37,12 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int
     compile_seconds: float
 
+    def __str__(self) -> str:
+        tried = ", ".join(f"{lanes:,}: {1000 * took:.3g} ms" for lanes, took in sorted(self.seconds.items()))
+        return f"lanes={self.lanes} (a lane's epoch by the number of lanes: {tried})"
+
+    __repr__ = __str__
+
 
 class Measurable(Protocol):
     """A program that trains lanes side by side; see :class:`~ashtune.training.fused.program.LanesProgram`."""

@@ -8,7 +8,7 @@ from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.recipe import State, Static
 from ashtune.training.fused.sizing import fitting
 from ashtune.training.fused.torch_program import TorchLanesProgram
-from ashtune.training.fused.torch_recipe import TorchRecipe
+from ashtune.training.fused.torch_recipe import TorchRecipe, built, tensors
 from ashtune.training.fused.torch_shape import TorchShape
 from ashtune.training.fused.torch_states import bytes_of
 
@@ -63,6 +63,16 @@ class TorchBackend:
         from ashtune.training.fused.torch_costs import epoch_costs
 
         return epoch_costs(self._recipe.optimizer, self._shape(static), numbers, lanes)
+
+    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
+        """Return the module with the weights and buffers that were saved."""
+        import torch
+
+        first = tensors(self._recipe.train, "train")[0]
+        module = built(self._recipe, dict(static), first, self._seed)
+        found = {**saved["parameters"], **saved["buffers"]}
+        module.load_state_dict({name: torch.as_tensor(array[0]) for name, array in found.items()}, strict=False)
+        return module
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

@@ -1,0 +1,158 @@
+"""What cannot be sent with a training function, or is large, is named in one line; what cannot be saved, at once."""
+
+import os
+import subprocess
+import textwrap
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from launching import PYTHON
+
+from ashtune import objectives
+from ashtune.errors import ObjectiveError
+
+SCRIPT = """
+    import functools
+    import threading
+
+    import numpy as np
+
+    lock, table = threading.Lock(), {"large": np.zeros(9_000_000)}
+
+    class Model:
+        lock = threading.Lock()
+
+        def fit(self):
+            return lock
+
+    class Trainer:
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __call__(self, trial):
+            return None
+
+    def guarded():
+        return lock
+
+    @functools.cache
+    def cached():
+        return guarded()
+
+    def by_global(trial):
+        return [guarded() for _ in range(3)]
+
+    def by_cache(trial):
+        return cached()
+
+    def by_class(trial):
+        return Model()
+
+    by_attribute = Trainer()
+
+    def large(trial):
+        return table["large"]
+"""
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    """The names of a script, as the driver's process has them."""
+    found: dict[str, Any] = {"__name__": "__main__"}
+    exec(textwrap.dedent(SCRIPT), found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (
+            "by_global",
+            "by_global cannot be sent to workers (the global 'lock' of guarded is a lock; TypeError: cannot ",
+        ),
+        ("by_cache", "by_cache cannot be sent to workers (the global 'lock' of guarded is a lock; TypeError"),
+        ("by_class", "by_class cannot be sent to workers ('lock' of the class Model is a lock; TypeError"),
+        ("by_attribute", "Trainer cannot be sent to workers ('lock' of the Trainer is a lock; TypeError"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, said: str) -> None:
+    with pytest.raises(ObjectiveError) as refused:
+        objectives.packed(names[function])
+    assert str(refused.value).startswith(said)
+    assert str(refused.value).endswith("; create what it needs inside the function")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_named() -> None:
+    lock = threading.Lock()
+
+    def closed(trial: object) -> object:
+        return lock
+
+    def given(trial: object, guard: object = threading.Lock()) -> object:
+        return guard
+
+    def both(trial: object, guard: object) -> object:
+        return guard
+
+    for function, said in [
+        (
+            closed,
+            "(the variable 'lock' of test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_named.",
+        ),
+        (given, "(a default value of "),
+        (partial(both, guard=lock), "(an argument of functools.partial is a lock"),
+    ]:
+        with pytest.raises(ObjectiveError) as refused:
+            objectives.packed(function)
+        assert said in str(refused.value)
+
+
+def test_what_makes_a_function_large_is_named_unless_quiet(
+    names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    objectives.packed(names["large"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "large carries 72 MB to every worker, 72 of them the global 'table' of large; read data inside a function with "
+        "functools.cache"
+    )
+    objectives.packed(names["large"], quiet=True)
+    array = np.zeros(9_000_000)
+    assert capsys.readouterr().err == ""
+    objectives.packed(lambda trial: array.sum())
+    assert "the variable 'array' of" in capsys.readouterr().err
+
+
+SAVING = """
+    import threading
+
+    import ashtune
+
+    def train(trial):
+        for epoch in trial.epochs():
+            trial.report(loss=trial["x"])
+        trial.save({"lock": threading.Lock()})
+
+    if __name__ == "__main__":
+        ashtune.tune(
+            train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=12, max_resource=4, workers=2, directory="study"
+        )
+        print("trained")
+"""
+
+
+def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(textwrap.dedent(SAVING))
+    done = subprocess.run(
+        [PYTHON, "script.py"], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "trained\n", done.stderr
+    said = [line for line in done.stderr.splitlines() if "checkpoint lost" in line]
+    assert len(said) == 1, done.stderr
+    assert said[0].endswith("TypeError: cannot pickle '_thread.lock' object")
+    assert "] checkpoint lost (trial " in said[0]
