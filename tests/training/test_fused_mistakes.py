@@ -9,6 +9,7 @@ import pytest
 
 import ashtune
 from ashtune.errors import ObjectiveError, SettingsError
+from ashtune.training.fused.called import evaluated
 
 pytest.importorskip("jax", reason="JAX is not installed")
 X = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
@@ -157,3 +158,20 @@ def test_workers_that_die_before_they_train_anything_end_the_study(
             broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=2, quiet=True,
             directory=tmp_path / "s",
         )  # fmt: skip
+
+
+def test_evaluate_gets_the_configuration_if_it_takes_a_third_argument_without_a_default() -> None:
+    given: list[Any] = []
+
+    def asks(state: Any, data: Any, config: Any) -> dict[str, Any]:
+        given.append(config)
+        return evaluate(state, data)
+
+    def has_its_own(state: Any, data: Any, is_training: bool = False) -> dict[str, Any]:
+        given.append(is_training)
+        return evaluate(state, data)
+
+    config = {"rate": 0.1}
+    for function in (asks, has_its_own, evaluate):
+        assert evaluated(function, {"w": X[:1, :1]}, X, config).keys() == {"loss"}
+    assert given == [config, False]
