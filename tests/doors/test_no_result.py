@@ -78,7 +78,7 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
 
 def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_results(tmp_path: Path) -> None:
     tuned(works, tmp_path, trials=10)
-    study = tuned(fails, tmp_path, trials=200)
+    study = tuned(fails, tmp_path, trials=200, accept_changes=True)
     assert "first 20 trials failed" in study.outcome.stopped
     assert study.best
     assert begun(tmp_path) < 40

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ashtune.events import SessionStarted
+from ashtune.events import JobFinished, SessionStarted
 from ashtune.study.journal import read_events
 
 PYTHON = "python"
@@ -52,7 +52,9 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the version of the function that a study's last session trained with; nothing if none is known."""
+    """Return the version of the function that a study's last session had; nothing if none is known, or has a result."""
+    if not any(isinstance(event, JobFinished) for _, event in read_events(journal, only=b"job_finished")):
+        return {}
     version: dict[str, str] = {}
     for _, event in read_events(journal, only=b"session_started"):
         if isinstance(event, SessionStarted) and event.objective:
