@@ -8,7 +8,6 @@ Rule 3: nothing that a worker says is believed before it was compared with what 
 holds has passed here.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -31,7 +30,6 @@ from ashtune.orders import Pause, Release
 from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent, Progress
 
 MOST_PLACES = 1 << 20
-MOST_BYTES = 1 << 60
 
 Said = FromWorker | WorkerLost
 """What comes from workers, and what is said of one that cannot speak any more."""
@@ -163,10 +161,7 @@ class Workload(Generic[J]):
             return f"{_kind(event)} of trial {event.trial}, which it does not train"
         if event.rung != job.rung:
             return f"{_kind(event)} of trial {event.trial} at rung {event.rung} and not {job.rung}"
-        complaint = _of_seconds(event)
-        if isinstance(event, JobFinished | JobPaused):
-            complaint = complaint or self._of_a_stretch(event, job)
-        return complaint
+        return self._of_a_stretch(event, job) if isinstance(event, JobFinished | JobPaused) else ""
 
     def _of_a_stretch(self, event: JobFinished | JobPaused, job: J) -> str:
         is_a_result = isinstance(event, JobFinished)
@@ -179,7 +174,7 @@ class Workload(Generic[J]):
             )
         if isinstance(event, JobFinished) and not event.metrics:
             return f"a result of trial {event.trial} without a metric"
-        return _of_a_checkpoint(event) or _of_a_curve(event.curve, job.target)
+        return _of_a_curve(event.curve, job.target)
 
     def _of_a_release(self, event: TrialReleased) -> str:
         job = self._releasing.get(event.trial)
@@ -187,7 +182,7 @@ class Workload(Generic[J]):
             return f"it lets go of trial {event.trial}, which it was not told to"
         if not 0 < event.resource <= job.target:
             return f"it lets go of trial {event.trial} at {event.resource} and not {job.target}"
-        return _of_seconds(event) or _of_a_checkpoint(event)
+        return ""
 
 
 class Workloads(Generic[J]):
@@ -253,15 +248,6 @@ def _kind(event: JobEvent) -> str:
     }[type(event)]
 
 
-def _of_seconds(event: JobEvent | ProgramCompiled) -> str:
-    return "" if 0 <= event.seconds < math.inf else f"it took {event.seconds} seconds"
-
-
-def _of_a_checkpoint(event: JobFinished | JobPaused | TrialReleased) -> str:
-    is_a_size = event.checkpoint is None or 0 <= event.checkpoint <= MOST_BYTES
-    return "" if is_a_size else f"a checkpoint of {event.checkpoint} bytes"
-
-
 def _of_a_curve(curve: Curve, target: int) -> str:
     outside = next((at for at, _ in curve if not 0 <= at <= target), None)
     return "" if outside is None else f"a report at {outside}, where {target} is the end"
@@ -272,4 +258,4 @@ def _of_a_program(event: ProgramCompiled) -> str:
         msgspec.json.encode(event.shape)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         return f"a program whose shape cannot be written: {error}"
-    return _of_seconds(event) or ("" if event.lanes >= 1 else f"a program of {event.lanes} lanes")
+    return "" if event.lanes >= 1 else f"a program of {event.lanes} lanes"
