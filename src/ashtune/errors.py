@@ -56,6 +56,10 @@ class EngineError(AshtuneError):
     """A worker, or the way to it, does not do what the protocol says."""
 
 
+class CheckpointUnread(StudyError):  # noqa: N818 - it says what has become of one
+    """A trial's checkpoint was whole when its job began and cannot be read now."""
+
+
 class JournalError(StudyError):
     """A journal cannot be read or written, or its replay differs from what it says."""
 

@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ashtune.errors import StudyError
+from ashtune.errors import CheckpointUnread, StudyError
 from ashtune.jobs import TrialId
 from ashtune.study.disk import BUFFER_BYTES, DISK, Disk, OpenFile, Status
 
@@ -173,20 +173,28 @@ class CheckpointWriter:
         return "; ".join(filter(None, (self._not_read, self._not_saved)))
 
     def restore(self) -> Any:
-        """Return the object that was saved, or None if there is none."""
+        """Return the object that was saved, or None if there is none.
+
+        Raises:
+            CheckpointUnread: If it was there when this job began and cannot be read now; from then on there is none.
+        """
         if not self._earlier:
             return None
         folder = self._unfinished_folder if self._is_earlier_moved else self._earlier
         try:
-            is_folder = self._disk.status(folder).is_folder
-        except OSError:
-            raise StudyError(f"{self._earlier} has gone since this job began; its trial cannot be resumed") from None
-        try:
-            opened = OpenFile(self._disk, f"{folder}/{SAVED}" if is_folder else folder, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        with io.BufferedReader(opened, BUFFER_BYTES) as file:
-            return pickle.load(file)
+            path = f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
+            with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
+                return pickle.load(io.BufferedReader(opened, BUFFER_BYTES))
+            self._disk.status(folder)  # a folder without a pickle is one thing, nothing at all is another
+        except OSError as error:
+            self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
+            raise CheckpointUnread(f"{self._earlier}: {error.strerror}") from None
+        return None
+
+    def forget_earlier(self) -> bool:
+        """Have no earlier checkpoint any more; return whether nothing of it is in use yet."""
+        self._earlier = ""
+        return self._at_opening is None
 
     def save(self, state: object) -> None:
         """Save an object with cloudpickle, in place of what was saved before.

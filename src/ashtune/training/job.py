@@ -182,6 +182,13 @@ class RunningJob:
         self._check_may_speak()
         return self.is_kept
 
+    def begin_again(self) -> bool:
+        """Have the trial begin from the start, as its checkpoint cannot be read; return whether it is not too late."""
+        if self.epoch or self.reports.last_resource >= 0:
+            return False
+        self.start, self.must_take_up, self._asked_for_start = 0, False, False
+        return True
+
     def taken_up(self) -> None:
         """The training function has asked for what was saved."""
         self._check_may_speak()

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
+from ashtune.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
 from ashtune.training.desk import Dismissed, Tray, Unsure
@@ -100,7 +101,7 @@ class Workbench:
         trial = Trial(assignment.trial, msgspec.msgpack.decode(assignment.configuration), job, writer)
         try:
             with self._profiler:
-                remark = job.conclude(self._call(trial))
+                remark = job.conclude(self._call(trial, job, writer))
                 if not self._desk.is_sure:  # by an exception in another thread
                     raise Unsure
                 self._outcomes.ended(job, writer, remark)
@@ -113,11 +114,16 @@ class Workbench:
         finally:
             writer.abandon()
 
-    def _call(self, trial: Trial) -> Any:
+    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter) -> Any:
         """Call the training function; a process that it forked and that comes back from it goes no further."""
         process = os.getpid()
         try:
-            returned = self._objective(trial)
+            try:
+                returned = self._objective(trial)
+            except CheckpointUnread:
+                if not (job.begin_again() and writer.forget_earlier()):
+                    raise
+                returned = self._objective(trial)
         except BaseException:
             if os.getpid() != process:
                 traceback.print_exc()

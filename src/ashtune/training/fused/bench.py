@@ -17,6 +17,7 @@ from typing import assert_never
 
 import msgspec
 
+from ashtune.errors import CheckpointUnread
 from ashtune.events import PlacesChanged, ProgramCompiled
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
@@ -125,7 +126,12 @@ class FusedBench:
             static, numbers = self._backend.parted(configuration)
             self._ask_for_places(self._programs.meet(static, numbers))
             began = time.perf_counter()
-            state = self._leaving.left(trial, job.start, writer)
+            try:
+                state = self._leaving.left(trial, job.start, writer)
+            except CheckpointUnread:
+                job.begin_again()
+                writer.forget_earlier()
+                state = None
             clock.seconds += time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001 - whatever reading it raises is this trial's failure
             self._outcomes.failed(job, error, writer)
