@@ -104,8 +104,8 @@ class Reading:
         self.results: dict[tuple[int, int], float] = {}
         self.withdrawn: set[int] = set()
         self.failed: set[tuple[int, int]] = set()
-        self.stopped: set[int] = set()
-        """Trials that ended themselves on purpose: they are ranked and never trained again."""
+        self.stopped: set[tuple[int, int]] = set()
+        """(trial, rung) of those that ended themselves on purpose: they are ranked and never trained again."""
         self.arrivals: list[tuple[int, int, float]] = []
         """(trial, rung, loss) in their order; failures are infinite."""
         deaths: Counter[int] = Counter()
@@ -119,7 +119,7 @@ class Reading:
                     assert key not in self.results, f"trial {key[0]} has two results at rung {key[1]}"
                     assert key not in self.failed, f"trial {key[0]} failed at rung {key[1]} and has a result there"
                     if event.get("stopped"):
-                        self.stopped.add(event["trial"])
+                        self.stopped.add(key)
                     self.results[key] = event["metrics"]["loss"]
                     self._arrive(event["trial"], key[1], event["metrics"]["loss"])
                 case "job_failed":
@@ -194,7 +194,8 @@ def _failures_are_explained(plan: Any, reading: Reading, fate_of: Callable[..., 
 
 
 def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
-    may_be_lost = bool(OF_THE_DISK & set(plan.faults)) or plan.checkpoint_limit is not None
+    # Of a study that is given more trials what seemed hopeless may be promoted after all.
+    may_be_lost = bool(OF_THE_DISK & set(plan.faults)) or plan.checkpoint_limit is not None or plan.grows
     saved: dict[int, int] = {}
     held: dict[int, tuple[int, int]] = {}
     for event in reading.events:
@@ -248,7 +249,7 @@ def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> 
         were_best[rung] |= best_of(rung)
     for rung in range(top):
         went_on = {trial for _, _, trial in arrived[rung + 1]}
-        due = best_of(rung) - reading.stopped
+        due = {trial for trial in best_of(rung) if (trial, rung) not in reading.stopped}
         if record.settings.kept[rung] != (1, plan.reduction_factor):
             continue
         assert due <= went_on, f"trials {due - went_on} are among the best of rung {rung} and never went on"
