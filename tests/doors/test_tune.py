@@ -146,19 +146,19 @@ def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path) -> 
             trial.report(score=trial["x"])
         trial.save(trained)
 
-    study = tuned(tmp_path, objective=slow, trials=8, time_limit=0.6, scheduler="full", max_resource=20)
-    assert len(results(study)) < 8
+    study = tuned(tmp_path, objective=slow, trials=4, time_limit=3, scheduler="full", max_resource=60)
+    assert len(results(study)) < 4
     assert "time limit" in study.loaded.tally.stopping
     paused = study.trials_dataframe().resource.sum()
     assert paused > 0
     study = study.resume(quiet=True, workers=2)
-    assert len(results(study)) == 8
+    assert len(results(study)) == 4
     epochs = sum(
         event.resource - event.start
         for _, event in read_events(study.directory / NAME)
         if type(event).__name__ in ("JobFinished", "JobPaused")
     )
-    assert epochs == 8 * 20
+    assert epochs == 4 * 60
 
 
 def test_a_target_stops_the_study(tmp_path: Path) -> None:

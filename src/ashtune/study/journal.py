@@ -296,12 +296,14 @@ class Journal:
 
         Of a curve that would make a line longer than can be read, every second report is left out, or more of them.
         """
-        body = self._encode(event)[:-1]
+        body = self._encode(event)
         while len(body) > MOST_LINE_BYTES - _CHECK_BYTES:
             event = self._with_half_the_curve(event, len(body))
-            body = self._encode(event)[:-1]
-        self._check = crc32(body, self._check)
-        self._buffer += b'%b,"crc":"%08x"}\n' % (body, self._check)
+            body = self._encode(event)
+        body = body[:-1]
+        self._check = check = crc32(body, self._check)
+        self._buffer += body
+        self._buffer += b',"crc":"%08x"}\n' % check
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death."""

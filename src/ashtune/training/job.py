@@ -240,11 +240,12 @@ class RunningJob:
             if self.refusal:
                 raise ObjectiveError(self.refusal)
             self._check_taken_up()
+            has_reported = self.reports.last_resource >= 0
             if self.epoch:
                 self._conclude_loop(returned)
             else:
                 self._conclude_outside(returned)
-            if self.reports.differs(number):
+            if has_reported and self.reports.differs(number):
                 raise ObjectiveError(f"the training function returned {self._beside(number)}; give one of them")
             return ""
 
@@ -275,8 +276,9 @@ class RunningJob:
     def _report_returned(self, returned: Any) -> None:
         """Take what was returned for a report, if it says the metric or nothing was reported at all."""
         metric = self.reports.metric
-        if returned is None or (self.reports.last_resource >= 0 and _as_metrics(returned, metric) is None):
-            if self.reports.last_resource < 0:
+        has_reported = self.reports.last_resource >= 0
+        if returned is None or (has_reported and _as_metrics(returned, metric) is None):
+            if not has_reported:
                 raise ObjectiveError(f"the training function ended without reporting {metric!r}; {self._right_lines}")
             return
         self.report(returned if isinstance(returned, Mapping) else {metric: returned})
@@ -401,6 +403,8 @@ def _times(times: int) -> str:
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
     """Return what a training function returned if it says the study's metric, else None: a model is none."""
+    if type(returned) is float:
+        return {metric: returned}
     found = returned if isinstance(returned, Mapping) else {metric: returned}
     value = found.get(metric)
     if isinstance(value, bool) or not hasattr(type(value), "__float__"):

@@ -94,7 +94,7 @@ def said(error: BaseException) -> str:
 
 
 def _problem(writer: CheckpointWriter) -> str:
-    return one_line(writer.problem, REASON_CHARACTERS)
+    return one_line(writer.problem, REASON_CHARACTERS) if writer.problem else ""
 
 
 def _user_traceback(error: BaseException, file: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ashtune.errors import ObjectiveError
@@ -125,6 +126,7 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
     """The study's metric is not among those reported."""
 
 
+@lru_cache(maxsize=MOST_METRICS)
 def _check_name(name: Any) -> None:
     """Refuse what is no name of a metric."""
     if not isinstance(name, str):
