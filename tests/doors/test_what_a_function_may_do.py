@@ -1,5 +1,6 @@
 """Whatever breaks in between a training function and its driver, the journal is right and the study ends."""
 
+import _thread
 import ctypes
 import os
 import random
@@ -53,7 +54,7 @@ def by_thread(seconds: float) -> None:
         time.sleep(seconds)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(OverTime))
 
-    threading.Thread(target=raise_there, daemon=True).start()
+    _thread.start_new_thread(raise_there, ())  # an exception within Thread.start() may leave its locks held for ever
 
 
 @pytest.mark.parametrize("limit", [by_alarm, by_thread])
