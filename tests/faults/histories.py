@@ -5,6 +5,7 @@ A seed decides everything. What is drawn may be narrowed, so that a failure can 
 
 import io
 import math
+import signal
 import sys
 from collections import Counter
 from contextlib import redirect_stderr
@@ -333,10 +334,17 @@ class History:
 def run(seed: int, **narrowed: Any) -> tuple[Counter[str], Counter[str]]:
     """Run the history of a seed; return what was injected and how its sessions ended, each counted."""
     history = History(plan_of(seed, **narrowed))
+    before = {  # what is started in the background by a shell ignores Ctrl-C
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGUSR1, signal.SIG_DFL))
+    }
     try:
         history.run()
     except (Endless, Alarm) as error:
         raise AssertionError(str(error)) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     injected = history.world.counts + history.world.disk.injected
     return injected, history.ends
 

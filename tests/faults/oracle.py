@@ -35,6 +35,7 @@ LOSE_WORKERS = frozenset(
         "message late",
         "slow sync",
         "exception breaks in",
+        "no descriptor",
     )
 )
 """What a lost worker leaves is swept when the study is opened again."""

@@ -90,7 +90,15 @@ class WorkerProcess:
         One that is suspended takes nothing after a while, and the driver must not wait for it. One that is gone is
         noticed when it is read from.
         """
-        self._unsent += frame
+        sent = 0
+        try:
+            if not self._unsent and (sent := os.write(self.file, frame)) == len(frame):
+                return True
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return True
+        self._unsent += frame[sent:]
         try:
             while self._unsent:
                 del self._unsent[: os.write(self.file, self._unsent)]

@@ -207,15 +207,15 @@ class Processes:
         """Note what a message says about its worker."""
         self._workloads.note(worker.number, message)
         match message:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
+                self._in_vain = 0
+                self._begin_next(worker)
             case WorkerJoined(pid=pid):
                 worker.has_joined, worker.starting_since = True, None
                 worker.process.worker_pid = pid
                 self._failed_starts = 0
             case TrialReleased():
                 worker.saving_since = None
-                self._begin_next(worker)
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
-                self._in_vain = 0
                 self._begin_next(worker)
             case _:
                 pass

@@ -16,7 +16,7 @@ from typing import assert_never
 
 import msgspec
 
-from ashtune.engines.frames import FrameReader, FrameWriter, read_some, write_all
+from ashtune.engines.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
@@ -42,6 +42,7 @@ class StreamDesk:
         self._inbox: deque[bytes] = deque()
         self._poll = select.poll()
         self._poll.register(file, select.POLLIN)
+        self._is_readable = self._is_drained = False  # what is known without asking the system again
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
@@ -51,16 +52,23 @@ class StreamDesk:
         """Block until something has come; it stays in the socket."""
         if not self._inbox:
             self._poll.poll()
+            self._is_readable = True
 
     def poll(self) -> ToWorker | None:
         """Return the next message if one has come whole."""
-        if not self._inbox and self._poll.poll(0):
-            self._fill()
+        if not self._inbox:
+            if self._is_drained:  # it was read to its end just now; whatever comes is heard at the next question
+                self._is_drained = False
+            elif self._is_readable or self._poll.poll(0):
+                self._fill()
         return self._decoder.decode(self._inbox.popleft()) if self._inbox else None
 
     def _fill(self) -> None:
         try:
-            self._inbox.extend(self._reader.take(read_some(self._file)))
+            self._is_readable = False
+            arrived = read_some(self._file)
+            self._is_drained = len(arrived) < READ_BYTES
+            self._inbox.extend(self._reader.take(arrived))
         except EOFError:
             raise Dismissed from None
 

@@ -174,7 +174,7 @@ class Workload(Generic[J]):
             )
         if isinstance(event, JobFinished) and not event.metrics:
             return f"a result of trial {event.trial} without a metric"
-        return _of_a_curve(event.curve, job.target)
+        return _of_a_curve(event.curve, job.target) if event.curve else ""
 
     def _of_a_release(self, event: TrialReleased) -> str:
         job = self._releasing.get(event.trial)

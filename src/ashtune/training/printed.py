@@ -13,7 +13,6 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from ashtune.jobs import TrialId
@@ -31,8 +30,10 @@ class Marks:
 
     def after(self, trial: TrialId, start: int) -> None:
         """A trial's stretch, from resource ``start`` on, is over."""
-        with suppress(OSError, ValueError):  # replaced or closed by the training function
+        try:
             sys.stdout.flush()
+        except (OSError, ValueError):  # replaced or closed by the training function
+            pass
         if self._length() > self._size:
             os.write(_STDOUT, b"\n--- above: printed by trial %d, trained from %d on ---\n" % (trial, start))
             self._size = self._length()
