@@ -15,6 +15,11 @@ def train(trial):
     for _ in trial.epochs():
         trial.report(score=trial["x"])
 """
+LISTEN_TO_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has what it runs in the background ignore it
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 RUN = ["--metric", "score", "--mode", "max", "--trials", "4", "--max-resource", "2", "--workers", "1"]
 
 
@@ -36,14 +41,9 @@ def shell(
     """Run ``ashtune`` through a shell that redirects its streams."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        ["bash", "-c", f'"$@" {redirect}', "bash", *COMMAND, *arguments],
-        cwd=home, capture_output=True, env={**kept, **environment}, check=False, preexec_fn=listen_to_ctrl_c,
+        [sys.executable, "-c", LISTEN_TO_CTRL_C, "bash", "-c", f'"$@" {redirect}', "bash", *COMMAND, *arguments],
+        cwd=home, capture_output=True, env={**kept, **environment}, check=False,
     )  # fmt: skip
-
-
-def listen_to_ctrl_c() -> None:
-    """Undo what a shell does to what it runs in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def is_one_line(text: bytes) -> bool:

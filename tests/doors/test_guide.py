@@ -65,7 +65,8 @@ def test_the_page_on_tuning_s_data_are_read_once_per_worker(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("{'rate': ")
     (study,) = (home / "runs").iterdir()
-    assert [log.read_text().count("reading\n") for log in (study / "logs").iterdir()] == [1, 1]
+    readings = [log.read_text().count("reading\n") for log in (study / "logs").iterdir()]
+    assert max(readings) == 1, "a worker that came too late for any trial reads nothing, none reads twice"
 
 
 @pytest.mark.timeout(300)
