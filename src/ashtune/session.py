@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,7 +22,7 @@ from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.engines.world import World
-from ashtune.errors import NoResultError
+from ashtune.errors import NoResultError, StudyError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
 from ashtune.ladder import MOST_WHOLE, Ladder
@@ -122,6 +123,8 @@ class Session:
         self._replay()
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
+            with suppress(StudyError):  # a driver that was killed at its very end had deletions left
+                Checkpoints(self._directory, self._surroundings.disk).sweep(self._controller.shelf.resources())
             self._refuse_to_end_with_nothing()
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.

@@ -76,6 +76,8 @@ class World:
         self.counts: Counter[str] = Counter()
         self.disk = WorldDisk(self, random, rates)
         self.processes: list[Process] = []
+        self.forgotten: list[Process] = []
+        """Those that the driver has given up: a greenlet that is not ended would stay in memory."""
         self.steps_to_live: int | None = None
         self.steps = 0
         self.is_driver_dead = False
@@ -150,9 +152,10 @@ class World:
 
     def end_session(self, *, is_power_loss: bool) -> None:
         """The driver is gone, however it went: its workers go with it."""
-        for process in self.processes:
+        for process in self.processes + self.forgotten:
             process.vanish()
         self.processes.clear()
+        self.forgotten.clear()
         self.heard.clear()
         self._queue.clear()
         if is_power_loss:
@@ -194,6 +197,7 @@ class Host:
 
     def forget(self, process: "Process") -> None:
         self._world.processes.remove(process)
+        self._world.forgotten.append(process)
 
     def send(self, process: "Process", frame: bytes) -> None:
         self._world.driver_step()
