@@ -72,6 +72,14 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
+HOLED = "given up: three faults at once"
+REFUSES_A_NEW_FILE = frozenset(("no space", "no inode", "no descriptor", "read error"))
+
+
+class Holed(Exception):  # noqa: N818 - it says what the file is
+    """The journal has a hole, which its reader names: nothing else could be done."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a history is about."""
 
@@ -165,6 +173,9 @@ class History:
                 self._make_peace()
             if (end := self._session()) == "complete":
                 break
+            if end == HOLED:
+                self.ends[end] += 1
+                return
             self.ends[end] += 1
             peaceful += number >= SESSIONS_WITH_FAULTS
         else:
@@ -236,8 +247,11 @@ class History:
         except SystemExit as left:
             end = f"exit status {left.code}"
         except AshtuneError as error:
-            self._judge(error)
             end = type(error).__name__
+            try:
+                self._judge(error)
+            except Holed:
+                end = HOLED
         self.record.at_end(world)
         world.end_session(is_power_loss=end == "power loss")
         self.record.end_session(world, is_power_loss=end == "power loss")
@@ -251,6 +265,10 @@ class History:
         )
         is_of_a_worker = "no worker can be started" in text or "workers end before" in text
         assert "\n" not in text
+        # A journal whose sync failed is written anew. If the disk refuses that too, a power loss leaves a hole in it.
+        is_in_need = {"power loss", "sync error"} <= faults and bool(faults & REFUSES_A_NEW_FILE)
+        if is_in_need and "was altered, lost" in text:
+            raise Holed
         assert is_of_the_disk or is_of_a_worker, f"{type(error).__name__}: {error}"
 
     def _open_journal(self, path: Path) -> Journal:
