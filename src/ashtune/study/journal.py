@@ -33,6 +33,7 @@ from ashtune.study.disk import DISK, Disk
 NAME = "journal.jsonl"
 FORMAT = 2
 SYNC_SECONDS = 1.0
+TRIES = 5
 MOST_SHOWN = 60
 MOST_LINE_BYTES = 1 << 24
 """A line of this length takes about 300 MB of memory to read."""
@@ -351,25 +352,30 @@ class Journal:
 
         After a sync that failed, Linux takes what was not written for written: later syncs succeed, and a power loss
         leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020). What the
-        disk refuses here too is as safe as it was.
+        disk refuses here too, several times, is as safe as it was.
         """
+        for _ in range(TRIES):
+            with suppress(OSError):
+                self._copy_over()
+                return
+
+    def _copy_over(self) -> None:
         disk, temporary = self._disk, f"{self._path}.new"
-        with suppress(OSError):
-            with suppress(FileNotFoundError):
-                disk.unlink(temporary)
-            file = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            try:
-                position, size = 0, disk.size(self._file)
-                while position < size:
-                    block = self._read_at(position, min(BLOCK, size - position))
-                    position += len(block)
-                    while block:
-                        block = block[disk.write(file, block) :]
-                disk.sync(file)
-            finally:
-                disk.close(file)
-            disk.rename(temporary, str(self._path))
-            disk.sync_folder(str(self._path.parent))
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)
+        file = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            position, size = 0, disk.size(self._file)
+            while position < size:
+                block = self._read_at(position, min(BLOCK, size - position))
+                position += len(block)
+                while block:
+                    block = block[disk.write(file, block) :]
+            disk.sync(file)
+        finally:
+            disk.close(file)
+        disk.rename(temporary, str(self._path))
+        disk.sync_folder(str(self._path.parent))
 
     def _keep_synced(self) -> None:
         while not self._closing.wait(SYNC_SECONDS) and self._sync_error is None:
