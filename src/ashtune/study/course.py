@@ -34,7 +34,8 @@ MOST_PLACES = 1 << 18
 """Places of all workers together: as many jobs may be given out at once."""
 MOST_NESTED = 10
 """How deep lists stand in lists in a configuration."""
-_NO_RESULT, _ENDED = -1, -2
+_NO_RESULT, _ENDED, _NOT_STARTED = -1, -2, -3
+MOST_LEFT_OUT = 1 << 18
 
 Job = JobFinished | JobPaused | JobFailed | TrialWithdrawn
 
@@ -50,6 +51,7 @@ class Course:
     def __init__(self, ladder: Ladder, names: Sequence[str] = ()) -> None:
         self._ladder = ladder
         self._names = frozenset(names)
+        self._left_out = 0
         self._trials = array("h")  # trial -> the highest rung with a result, or one of the two above
         self._workers: set[WorkerId] = set()
         self._places: dict[WorkerId, int] = {}
@@ -87,7 +89,9 @@ class Course:
                 pass
 
     def _start(self, event: TrialStarted) -> None:
-        if event.trial != len(self._trials):
+        ahead = event.trial - len(self._trials)  # of those between, a driver that was killed has not written the start
+        is_started = ahead < 0 and self._trials[event.trial] != _NOT_STARTED
+        if is_started or self._left_out + max(0, ahead) > MOST_LEFT_OUT:
             _refuse(f"trial {event.trial} starts where {len(self._trials)} is the next")
         if not event.configuration:
             _refuse(f"trial {event.trial} has no configuration")
@@ -96,7 +100,12 @@ class Course:
             _refuse(f"trial {event.trial} has a hyperparameter {unknown[:60]!r} that the space has not")
         if not all(_is_plain(value) for value in event.configuration.values()):
             _refuse(f"trial {event.trial} has a value that no space can have")
-        self._trials.append(_NO_RESULT)
+        if ahead >= 0:
+            self._left_out += ahead
+            self._trials.extend([_NOT_STARTED] * ahead + [_NO_RESULT])
+        else:
+            self._left_out -= 1
+            self._trials[event.trial] = _NO_RESULT
 
     def _end(self, event: Job) -> None:
         """A worker's job is over."""
@@ -139,7 +148,7 @@ class Course:
             _refuse(f"trial {event.trial} reported beyond rung {event.rung}, which is {most}")
 
     def _check_trial(self, trial: int) -> None:
-        if trial >= len(self._trials):
+        if trial >= len(self._trials) or self._trials[trial] == _NOT_STARTED:
             _refuse(f"trial {trial} was never started")
 
     def _check_rung(self, rung: int) -> None:
