@@ -195,6 +195,39 @@ def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int]
     assert changed(version_of(make(1)), version_of(make(2)))
 
 
+BY_RUN = """
+import json
+import os
+import time
+from os import environ
+
+from ashtune.training.versions import version_of
+
+BASE = 2
+START = time.time()
+IS_FIRST = "RUN" not in os.environ
+NAME, SIZES = environ.get("RUN", "none"), [int(time.time_ns()), len(environ)]
+if START:
+    SCALE = float(BASE) * os.getpid()
+
+
+def train(trial):
+    print(START, IS_FIRST, NAME, SIZES, SCALE)
+
+
+print(json.dumps(version_of(train)))
+"""
+
+
+def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Path) -> None:
+    first, second = version(tmp_path, BY_RUN), version(tmp_path, BY_RUN.replace("BASE = 2", "BASE =  2"))
+    assert first == second
+    assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
+    assert changed(first, version(tmp_path, BY_RUN.replace("BASE = 2", "BASE = 3"))) == ["BASE"]
+    assert changed(first, version(tmp_path, BY_RUN.replace("time.time()", "-time.time()"))) == ["START"]
+    assert changed(first, version(tmp_path, BY_RUN.replace("float(BASE)", "float(BASE + 1)"))) == ["SCALE"]
+
+
 def test_versions_of_different_pythons_are_not_compared() -> None:
     now = version_of(trained)
     assert changed({**now, PYTHON: "3.99", "trained": "other"}, now) == []

@@ -6,6 +6,7 @@ stand in the user's own files. What is installed is told by its version, not loo
 Rule 1: equal for equal code, in any process: no line numbers, file names, comments or docstrings, no order of sets.
 Rule 2: bytecode differs between versions of Python, so only digests of the same one are compared.
 Rule 3: what cannot be told is left out. A version is there to notice what has changed, not to prove that nothing has.
+Rule 4: a number or text that a module computes, as from the clock or the environment, is told by how it is computed.
 """
 
 import dis
@@ -13,7 +14,7 @@ import functools
 import hashlib
 import marshal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from enum import Enum
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -21,6 +22,7 @@ from typing import Any
 
 from ashtune.events import JobFinished, SessionStarted
 from ashtune.study.journal import read_events
+from ashtune.training.module_values import Computation, ModuleValues, is_plain
 
 PYTHON = "python"
 MOST_PARTS = 100
@@ -81,18 +83,17 @@ class _Parts:
         self._digests: dict[int, bytes] = {}
         self._kept: list[Any] = []  # so that no other object gets the same id
         self._open: set[int] = set()
+        self._modules: dict[str, ModuleValues] = {}
+        self._seen: set[str] = set()
 
     def version(self) -> dict[str, str]:
         """Return the digest of each part."""
         found: dict[str, str] = {PYTHON: ".".join(map(str, sys.version_info[:2]))}
-        seen: set[str] = set()
         while self._waiting and len(found) <= MOST_PARTS:
             name = next(iter(self._waiting))
             value = self._waiting.pop(name)
-            seen.add(name)
+            self._seen.add(name)
             found[name] = self._digest(value, is_part=True).hex()[:12]
-            for known in seen & self._waiting.keys():
-                del self._waiting[known]
         return found
 
     def _digest(self, value: Any, *, is_part: bool = False) -> bytes:
@@ -191,26 +192,41 @@ class _Parts:
                 yield self._digest(cell.cell_contents)
             except ValueError:  # not filled yet
                 yield b"empty"
-        self._name_globals(value.__code__, value.__globals__)
+        self._name_globals(set(_names(value.__code__)), value.__globals__)
 
-    def _name_globals(self, code: CodeType, found: Mapping[str, Any]) -> None:
-        """Let what a function names, and what it names of the user's modules, be parts of their own."""
-        names = set(_names(code))
-        for name in sorted(names & found.keys() - _OF_NO_MATTER):
-            value = found[name]
+    def _name_globals(self, names: Set[str], module: Mapping[str, Any]) -> None:
+        """Let what is named of a module, and what is named of the user's modules in it, be parts of their own."""
+        for name in sorted(names & module.keys() - _OF_NO_MATTER):
+            value = module[name]
             if not isinstance(value, ModuleType):
-                self._add(found.get("__name__"), name, value)
+                self._add(module, name, value)
             elif self._is_own(value.__name__):
                 for attribute in sorted(names & vars(value).keys() - _OF_NO_MATTER):
                     if not isinstance(vars(value)[attribute], ModuleType):
-                        self._add(value.__name__, attribute, vars(value)[attribute])
+                        self._add(vars(value), attribute, vars(value)[attribute])
 
-    def _add(self, module: Any, name: str, value: Any) -> None:
+    def _add(self, namespace: Mapping[str, Any], name: str, value: Any) -> None:
+        module = namespace.get("__name__")
         origin = getattr(value, "__module__", None) if isinstance(value, FunctionType | type) else module
         if isinstance(value, FunctionType | type) and not self._is_own(origin):
             return
         full = name if origin == self._home else f"{origin}.{name}"
-        self._waiting.setdefault(full, value)
+        if full in self._waiting or full in self._seen:
+            return
+        if is_plain(value) and (computation := self._computation(namespace, name)) is not None:
+            self._waiting[full] = computation.text
+            self._name_globals(computation.names - {name}, namespace)
+        else:
+            self._waiting[full] = value
+
+    def _computation(self, namespace: Mapping[str, Any], name: str) -> Computation | None:
+        """Return how a module computes a value; ``None`` if the value stands in its file."""
+        file = namespace.get("__file__")
+        if not isinstance(file, str):
+            return None
+        if file not in self._modules:
+            self._modules[file] = ModuleValues(file)
+        return self._modules[file].computation_of(name)
 
     def _of_code(self, code: CodeType) -> Iterator[bytes]:
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)

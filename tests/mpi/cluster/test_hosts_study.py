@@ -185,7 +185,8 @@ def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
     assert listed(hosts, "h0", f"{STUDY}/logs") == sorted(f"worker-{worker}.log" for worker in workers)
     lines: Counter[str] = Counter()
     for worker, host in workers.items():
-        log = hosts.run("h0", "cat", f"{STUDY}/logs/worker-{worker}.log", cwd=hosts.private).stdout.splitlines()
+        text = hosts.run("h0", "cat", f"{STUDY}/logs/worker-{worker}.log", cwd=hosts.private).stdout
+        log = [line for line in text.splitlines() if line and not line.startswith("--- above: printed by trial ")]
         assert all(line.endswith(f" on {host}") for line in log), f"worker {worker} on {host}: {log}"
         lines.update(log)
     assert lines == calls(events)
