@@ -1,6 +1,5 @@
 """One job in the worker: what is reported, when the driver is asked, and whether training goes on."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, Tri
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.plaintext import shown
+from ashtune.training import forks
 from ashtune.training.desk import Tray
 from ashtune.training.messages import Assignment, FromWorker, Progress
 from ashtune.training.reports import Reports, listed
@@ -67,7 +67,7 @@ class RunningJob:
         self._is_closed = False  # to the training function, which has ended
         self._loop: object = None
         self._lock = threading.RLock()
-        self._process = os.getpid()
+        self._process = forks.pid
         self._desk = desk
         self._clock = clock
         self._began = clock()
@@ -211,7 +211,7 @@ class RunningJob:
 
     def _check_may_speak(self) -> None:
         """Refuse whoever is not, or no longer, the training function of this trial."""
-        if os.getpid() != self._process:
+        if forks.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
             raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")
@@ -230,26 +230,27 @@ class RunningJob:
         Raises:
             ObjectiveError: If it is no result, or not one of this rung.
         """
+        reports = self.reports
         with self._lock:
             self.hear_out()
-            number = _as_metrics(returned, self.reports.metric)
-            if self.phase == "releasing" and self.reports.differs(number):
+            number = _as_metrics(returned, reports.metric)
+            if self.phase == "releasing" and reports.differs(number):
                 return f"the training function returned {self._beside(number)}, which counts"
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
             if self.refusal:
                 raise ObjectiveError(self.refusal)
             self._check_taken_up()
-            has_reported = self.reports.last_resource >= 0
+            has_reported = reports.last_resource >= 0
             if self.epoch:
-                self._conclude_loop(returned)
+                self._conclude_loop(returned, number)
             else:
-                self._conclude_outside(returned)
-            if has_reported and self.reports.differs(number):
+                self._conclude_outside(returned, number)
+            if has_reported and reports.differs(number):
                 raise ObjectiveError(f"the training function returned {self._beside(number)}; give one of them")
             return ""
 
-    def _conclude_loop(self, returned: Any) -> None:
+    def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         epoch = self.epoch
         if epoch < self.target and not self.is_stopped:
             raise ObjectiveError(
@@ -257,31 +258,33 @@ class RunningJob:
                 "or let the loop over trial.epochs() end by itself"
             )
         if self.reports.last_resource < epoch:
-            self._report_returned(returned)
+            self._report_returned(returned, number)
         if self.reports.last_resource < epoch and not self.is_stopped:
             self.reports.repeat_at(epoch)  # it is trained so far, and was reported now and then
 
-    def _conclude_outside(self, returned: Any) -> None:
-        if self.reports.last_resource < 0:
-            self._report_returned(returned)
-        count = self.reports.last_resource - self.start
+    def _conclude_outside(self, returned: Any, number: Mapping[str, Any] | None) -> None:
+        reports = self.reports
+        if reports.last_resource < 0:
+            self._report_returned(returned, number)
+        count = reports.last_resource - self.start
         if count == 1:
-            self.reports.move_last_to(self.target)
-        elif self.reports.last_resource < self.target and not self.is_stopped:
+            reports.move_last_to(self.target)
+        elif reports.last_resource < self.target and not self.is_stopped:
             raise ObjectiveError(
                 f"trial.report() was called {_times(count)} to train from {self.start} to {self.target}: "
                 f"{self._right_lines}"
             )
 
-    def _report_returned(self, returned: Any) -> None:
+    def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         """Take what was returned for a report, if it says the metric or nothing was reported at all."""
-        metric = self.reports.metric
-        has_reported = self.reports.last_resource >= 0
-        if returned is None or (has_reported and _as_metrics(returned, metric) is None):
-            if not has_reported:
+        metrics = number
+        if metrics is None and self.reports.last_resource < 0:
+            metric = self.reports.metric
+            if returned is None:
                 raise ObjectiveError(f"the training function ended without reporting {metric!r}; {self._right_lines}")
-            return
-        self.report(returned if isinstance(returned, Mapping) else {metric: returned})
+            metrics = returned if isinstance(returned, Mapping) else {metric: returned}
+        if metrics is not None:
+            self.reports.add(self.epoch or self._resource_outside(metrics), metrics)
 
     def _beside(self, returned: Mapping[str, Any] | None) -> str:
         metric, last = self.reports.metric, self.reports.last

@@ -17,6 +17,7 @@ import msgspec
 from ashtune.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
+from ashtune.training import forks
 from ashtune.training.desk import Dismissed, Tray, Unsure
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
@@ -116,7 +117,7 @@ class Workbench:
 
     def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter) -> Any:
         """Call the training function; a process that it forked and that comes back from it goes no further."""
-        process = os.getpid()
+        process = forks.pid
         try:
             try:
                 returned = self._objective(trial)
@@ -125,11 +126,11 @@ class Workbench:
                     raise
                 returned = self._objective(trial)
         except BaseException:
-            if os.getpid() != process:
+            if forks.pid != process:
                 traceback.print_exc()
                 _leave(1)
             raise
-        if os.getpid() != process:
+        if forks.pid != process:
             _leave(0)
         return returned
 

@@ -26,25 +26,31 @@ class Marks:
     """Marks what was printed, in a worker whose standard output is its log; elsewhere it does nothing."""
 
     def __init__(self) -> None:
-        self._size = self._length()
+        try:
+            self._is_log = stat.S_ISREG(os.fstat(_STDOUT).st_mode)
+        except OSError:
+            self._is_log = False
+        self._place = 0
+        self._place = self._current_place()
 
     def after(self, trial: TrialId, start: int) -> None:
         """A trial's stretch, from resource ``start`` on, is over."""
+        if not self._is_log:
+            return
         try:  # noqa: SIM105 - after every trial, and suppress() costs five times as much
             sys.stdout.flush()
         except (OSError, ValueError):  # replaced or closed by the training function
             pass
-        if self._length() > self._size:
+        if self._current_place() != self._place:
             os.write(_STDOUT, b"\n--- above: printed by trial %d, trained from %d on ---\n" % (trial, start))
-            self._size = self._length()
+            self._place = self._current_place()
 
-    def _length(self) -> int:
-        """Return how long the log is; 0 for what is no file."""
+    def _current_place(self) -> int:
+        """Return the place of the last byte that was written by a process of this file. Cheaper than its size."""
         try:
-            status = os.fstat(_STDOUT)
-        except OSError:  # closed by the training function
-            return 0
-        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+            return os.lseek(_STDOUT, 0, os.SEEK_CUR)
+        except OSError:  # closed by the training function, or no file
+            return self._place
 
 
 def printed_by(study: Path, trial: TrialId) -> list[str]:

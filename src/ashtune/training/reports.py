@@ -25,11 +25,10 @@ class Reports:
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._reports: Curve = []
-
-    @property
-    def metric(self) -> str:
+        self.metric = goal.metric
         """The study's metric."""
-        return self._goal.metric
+        self.last_resource = -1
+        """The resource of the last report, -1 if there is none."""
 
     def as_metrics(self, result: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the metrics of a report in any of its forms: by name, a dict, or the study's metric alone.
@@ -61,20 +60,16 @@ class Reports:
         for name in metrics:
             _check_name(name)
         plain = {name: _number(name, value) for name, value in metrics.items()}
-        if self._reports and self._reports[-1][0] == resource:
+        if resource == self.last_resource:
             self._reports[-1][1].update(plain)
             return
-        if self._goal.metric not in plain:
+        if self.metric not in plain:
             raise MetricMissing(
-                f"the training function reports {listed(plain)}, the study's metric is {self._goal.metric!r}; "
+                f"the training function reports {listed(plain)}, the study's metric is {self.metric!r}; "
                 "report it, or name another with metric="
             )
         self._reports.append((resource, plain))
-
-    @property
-    def last_resource(self) -> int:
-        """The resource of the last report, -1 if there is none."""
-        return self._reports[-1][0] if self._reports else -1
+        self.last_resource = resource
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -88,11 +83,13 @@ class Reports:
 
     def move_last_to(self, resource: int) -> None:
         """Let the last report be of another resource."""
+        self.last_resource = resource
         self._reports[-1] = (resource, self._reports[-1][1])
 
     def repeat_at(self, resource: int) -> None:
         """Let the last report stand for a later resource too, at which there is none."""
         self._reports.append((resource, self._reports[-1][1]))
+        self.last_resource = resource
 
     def differs(self, returned: Mapping[str, Any] | None) -> bool:
         """Whether metrics that were returned say another value of the study's than the last report."""
@@ -120,6 +117,7 @@ class Reports:
     def clear(self) -> None:
         """Begin again: the next rung's reports follow."""
         self._reports = []
+        self.last_resource = -1
 
 
 class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
