@@ -6,6 +6,7 @@ from collections import deque
 
 import msgspec
 
+from ashtune.events import JobFinished
 from ashtune.jobs import TrialId
 from ashtune.orders import Train
 
@@ -64,12 +65,12 @@ class RungTally:
         """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial."""
         return self._best[0] if self._best else None
 
-    def add(self, result: Best) -> None:
+    def add(self, event: JobFinished, loss: float) -> None:
         """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
         best = self._best
-        if result.loss == math.inf or (len(best) == BEST_KEPT and _rank(result) > _rank(best[-1])):
+        if loss == math.inf or (len(best) == BEST_KEPT and loss > best[-1].loss):
             return
-        insort(best, result, key=_rank)
+        insort(best, Best(event.trial, event.rung, event.resource, loss, event.metrics), key=_rank)
         del best[BEST_KEPT:]
 
     def withdraw(self, trial: TrialId) -> None:

@@ -242,7 +242,7 @@ class Tally:
             self.retrained += 1
         self._saved(event, number)
         self.ended_early += event.stopped
-        rung.add(Best(trial, number, event.resource, self.goal.loss(event.metrics), event.metrics))
+        rung.add(event, self.goal.loss(event.metrics))
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
