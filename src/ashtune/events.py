@@ -18,6 +18,8 @@ _Worker = Annotated[WorkerId, msgspec.Meta(ge=0, lt=1 << 31)]
 _Rung = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+UnixSeconds = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, up to the end of the year 9999: what a calendar can show."""
 
 Curve = list[tuple[_Whole, dict[str, float | None]]]
 """Reports before the last one of a job: (resource, metrics)."""
@@ -40,7 +42,7 @@ class SessionStarted(_Fact, frozen=True):
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
     """
 
-    unix_time: _Seconds
+    unix_time: UnixSeconds
     version: str
     host: str
     pid: _Whole

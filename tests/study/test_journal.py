@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ EVENTS = [*STARTED, RESULT, StopRequested(0.5, "Ctrl-C received")]
 
 def written(tmp_path: Path) -> Path:
     path = tmp_path / journals.NAME
+    tmp_path.mkdir(exist_ok=True)
     journals.create(path, settings())
     with Journal(path) as journal:
         for event in EVENTS:
@@ -151,6 +153,21 @@ def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_i
         for read in (read_settings, lambda path: list(read_events(path))):
             with pytest.raises(JournalError, match=rf"format={number}, this ashtune reads {FORMAT}; use ashtune 0"):
                 read(path)
+
+
+def test_a_date_that_no_calendar_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    last = 253_402_300_799.0
+    journals.create(path, msgspec.structs.replace(settings(), created=last))
+    time.localtime(read_settings(path).created)
+    path.unlink()
+    journals.create(path, msgspec.structs.replace(settings(), created=1e18))
+    with pytest.raises(JournalError, match=r"line 1: .* - at `\$.created`"):
+        read_settings(path)
+    with Journal(written(tmp_path / "other")) as journal:
+        journal.add(SessionStarted(1.0, 1e18, "0", "here", 1))
+    with pytest.raises(JournalError, match=r"line 7: .* - at `\$.unix_time`"):
+        list(read_events(tmp_path / "other" / journals.NAME))
 
 
 def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:

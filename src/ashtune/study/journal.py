@@ -24,7 +24,7 @@ from zlib import crc32
 import msgspec
 
 from ashtune.errors import JournalError, LadderError
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted
+from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, UnixSeconds
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.study.course import Course, names_of
@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     ashtune: str
-    created: Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+    created: UnixSeconds
     name: str
     goal: Goal
     scheduler: str
