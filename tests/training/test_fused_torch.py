@@ -475,6 +475,124 @@ def test_what_is_no_recipe_is_refused() -> None:
     refused("what the loss or evaluate does cannot be called", evaluate=lambda outputs, labels: outputs @ outputs)
 
 
+def reports_configuration(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Report what the configuration holds; static hyperparameters are no tensors, the optimizer's are scalar ones."""
+    static = {name: outputs.new_tensor(config[name]) for name in ("width", "batch")}
+    numbers = {name: number + 0.0 for name, number in config.items() if name not in static}
+    return {**scores(outputs, labels), **static, **numbers}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_evaluate_gets_each_lane_s_configuration_if_it_asks_for_it_after_the_targets(
+    optimizer: str, dtype: Any
+) -> None:
+    types = set()
+
+    def evaluate(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+        types.add((type(config["width"]), config["learning_rate"].dtype, config["learning_rate"].shape))
+        return reports_configuration(outputs, labels, config)
+
+    given = {"optimizer": optimizer, "train": data(0, dtype), "validation": data(1, dtype)}
+    lanes = LANES[optimizer]
+    defaults = {name: value for name, value in rule(optimizer).defaults.items() if value is not None}
+    _, (plain,) = trained(recipe(**given), lanes, [0, 3])
+    _, (together,) = trained(recipe(evaluate=evaluate, **given), lanes, [0, 3])
+    _, (alone,) = trained(recipe(evaluate=evaluate, **given), lanes[:1], [0, 3])
+    assert types == {(int, getattr(torch, np.dtype(dtype).name), ())}
+    assert together.metrics.keys() == {"loss", "accuracy", *dict(STATIC), "learning_rate", *defaults}
+    np.testing.assert_array_equal(together.metrics["loss"], plain.metrics["loss"])
+    for number, lane in enumerate(lanes):
+        for name, value in {**defaults, **lane, **dict(STATIC)}.items():
+            assert together.metrics[name][:, number].tolist() == [float(dtype(value))] * 3
+    for name, value in {**defaults, **lanes[0], **dict(STATIC)}.items():
+        assert alone.metrics[name][:, 0].tolist() == [float(dtype(value))] * 3
+
+
+def test_what_is_static_stands_in_the_configuration_as_it_is_though_the_optimizer_has_its_name() -> None:
+    static = (("width", 5), ("batch", 16), ("momentum", "high"))
+    given = recipe(
+        evaluate=lambda outputs, labels, config: {"is_high": outputs.new_tensor(config["momentum"] == "high")},
+        static=("width", "batch", "momentum"),
+    )
+    _, (outcome,) = trained(given, [{"learning_rate": 0.1}], [0, 1], static)
+    assert outcome.metrics["is_high"].tolist() == [[1.0]]
+
+
+def test_evaluate_gets_no_configuration_in_place_of_a_target_or_of_a_default() -> None:
+    x, y = data(1)
+    weights = np.linspace(0, 1, EXAMPLES)
+    given: list[tuple[Any, ...]] = []
+
+    def has_its_own(outputs: Any, labels: Any, share: float = 0.5) -> dict[str, Any]:
+        given.append((share,))
+        return scores(outputs, labels)
+
+    def weighs(outputs: Any, labels: Any, weights: Any) -> dict[str, Any]:
+        given.append((weights.shape,))
+        return scores(outputs, labels)
+
+    def weighs_and_asks(outputs: Any, labels: Any, weights: Any, config: Any) -> dict[str, Any]:
+        given.append((weights.shape, config["width"]))
+        return scores(outputs, labels)
+
+    def takes_all(outputs: Any, *targets: Any) -> dict[str, Any]:
+        given.append((len(targets),))
+        return scores(outputs, targets[0])
+
+    for evaluate, validation, expected in (
+        (has_its_own, (x, y), (0.5,)),
+        (weighs, (x, y, weights), ((EXAMPLES,),)),
+        (weighs_and_asks, (x, y, weights), ((EXAMPLES,), 5)),
+        (takes_all, (x, y, weights), (2,)),
+    ):
+        given.clear()
+        trained(recipe(evaluate=evaluate, validation=validation), LANES["sgd"][:2], [0, 1])
+        assert set(given) == {expected}
+    with pytest.raises(ObjectiveError, match="missing 1 required positional argument: 'labels'"):
+        trained(recipe(validation=(x,)), LANES["sgd"][:2], [0, 1])
+
+
+def test_evaluate_cannot_change_what_the_optimizer_goes_on_with() -> None:
+    def changes(outputs: Any, labels: Any, config: dict[str, Any]) -> dict[str, Any]:
+        config.pop("momentum").zero_()
+        config["learning_rate"].zero_()
+        return scores(outputs, labels)
+
+    expected, _ = trained(recipe(), LANES["sgd"], [0, 3])
+    state, _ = trained(recipe(evaluate=changes), LANES["sgd"], [0, 3])
+    for name, values in expected["parameters"].items():
+        assert values.equal(state["parameters"][name])
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (
+            lambda config: config["rate"],
+            "evaluate asks for 'rate', which is not there; the hyperparameters are width, batch, learning_rate, ",
+        ),
+        (lambda config: {}["rate"], "evaluate asks for 'rate', which is not there"),
+        (lambda config: {}["width"], "what the loss or evaluate does cannot be called .*KeyError: 'width'"),
+        (lambda config: config["width"], "evaluate gives x=a int; give a scalar tensor"),
+        (
+            lambda config: torch.tensor(config["learning_rate"].item()),
+            r"what the loss or evaluate does cannot be trained as lanes; .*\.item\(\) on a Tensor",
+        ),
+        (
+            lambda config: config["momentum"] if config["learning_rate"] > 0 else config["weight_decay"],
+            "what the loss or evaluate does cannot be trained as lanes; .* data-dependent control flow",
+        ),
+    ],
+)
+def test_what_evaluate_cannot_do_with_the_configuration_is_refused_in_one_line(
+    metric: Callable[[Any], Any], words: str
+) -> None:
+    with pytest.raises(ObjectiveError, match=words) as raised:
+        TorchLanesProgram(recipe(evaluate=lambda outputs, labels, config: {"x": metric(config)}), STATIC, 1)
+    assert "\n" not in str(raised.value)
+
+
 def test_numbers_that_the_optimizer_does_not_know_are_refused() -> None:
     program = TorchLanesProgram(recipe(), STATIC, 1)
     with pytest.raises(

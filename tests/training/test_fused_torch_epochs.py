@@ -15,14 +15,14 @@ CONFIG = {"learning_rate": 0.1, "momentum": 0.5, "width": WIDTH}
 WEIGHTS = INPUTS * WIDTH + WIDTH + WIDTH * CLASSES + CLASSES
 
 
-def objective(batch_size: int = BATCH) -> Any:
+def objective(batch_size: int = BATCH, **more: Any) -> Any:
     x = np.random.default_rng(0).normal(size=(EXAMPLES, INPUTS)).astype(np.float32)
     data = (x, x[:, :CLASSES].argmax(axis=1))
     return ashtune.fused_torch(
         lambda config: torch.nn.Sequential(
             torch.nn.Linear(INPUTS, config["width"]), torch.nn.ReLU(), torch.nn.Linear(config["width"], CLASSES)
         ),
-        train=data, validation=data, batch_size=batch_size, static=["width"],
+        train=data, validation=data, batch_size=batch_size, static=["width"], **more,
     )  # fmt: skip
 
 
@@ -39,6 +39,20 @@ def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int)
     step = 2 * (2 * INPUTS * WIDTH + 3 * WIDTH * CLASSES)  # an example: forward, of the weights, of what lies below
     assert costs.flops == lanes * EXAMPLES * (step + 2 * WIDTH * (INPUTS + CLASSES))
     assert costs.dtype == "float32"
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_an_evaluation_that_asks_for_the_configuration_is_counted(lanes: int) -> None:
+    def evaluate(outputs: Any, labels: Any, config: Any) -> dict[str, Any]:
+        product = (outputs @ outputs.T).mean()
+        return {"loss": product * config["learning_rate"] / config["width"]}
+
+    numbers = {"learning_rate": 0.1, "momentum": 0.5}
+    plain, more = (
+        each._make_backend(None).costs((("width", WIDTH),), numbers, lanes)
+        for each in (objective(), objective(evaluate=evaluate))
+    )
+    assert more.flops - plain.flops == lanes * 2 * EXAMPLES * EXAMPLES * CLASSES
 
 
 @pytest.mark.parametrize("lanes", [1, 4])

@@ -181,3 +181,18 @@ def test_metrics_by_default_are_the_loss_and_the_accuracy_of_labels() -> None:
     assert objective()._recipe.evaluate(torch.eye(3), torch.tensor([0, 1, 0]))["accuracy"] == pytest.approx(2 / 3)
     function = objective(loss=nn.functional.mse_loss, train=(data(0)[0], data(0)[0][:, :CLASSES]))
     assert function._recipe.evaluate(torch.ones(2), torch.zeros(2)) == {"loss": 1.0}
+
+
+def test_a_study_trains_with_an_evaluate_that_asks_for_the_configuration(tmp_path: Path) -> None:
+    def evaluate(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+        loss = nn.functional.cross_entropy(outputs, labels)
+        return {"loss": loss, "rate": 1.0 * config["learning_rate"], "width": loss.new_tensor(config["width"])}
+
+    study = tuned(tmp_path / "s", objective(evaluate=evaluate))
+    assert study.loaded.tally.failures.total == 0
+    frame = study.curves_dataframe()
+    configs = {trial: study.about.configuration(trial) for trial in set(frame.trial)}
+    assert len(configs) == 12
+    for trial, rate, width in zip(frame.trial, frame.rate, frame.width, strict=True):
+        assert rate == np.float32(configs[trial]["learning_rate"])
+        assert width == configs[trial]["width"]

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from inspect import signature
 from typing import Any
 
 from ashtune.errors import ObjectiveError
+from ashtune.training.fused.asking import names_checked, wants_configuration
 from ashtune.training.fused.recipe import Data, State
 
 
@@ -48,22 +48,12 @@ def evaluated(evaluate: Callable[..., Any], state: State, data: Data, config: Ma
     Raises:
         ObjectiveError: If they are no scalars by name.
     """
-    more = (config,) if wants_configuration(evaluate) else ()
+    more = (config,) if wants_configuration(evaluate, 2) else ()
     with _said("evaluate", config if more else {}):
         metrics = evaluate(state, data, *more)
     if not isinstance(metrics, Mapping):
         raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
     return _scalars("evaluate", metrics)
-
-
-def wants_configuration(evaluate: Callable[..., Any]) -> bool:
-    """Whether a function takes a third argument by position, without a default value."""
-    try:
-        parameters = list(signature(evaluate).parameters.values())
-    except (TypeError, ValueError):  # it does not say
-        return False
-    asked = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    return len(asked) > 2 and asked[2].default is asked[2].empty
 
 
 def _scalars(function: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,14 +71,8 @@ def _said(function: str, config: Mapping[str, Any]) -> Iterator[None]:
     import jax
 
     try:
-        yield
-    except KeyError as error:
-        name = error.args[0] if error.args else ""
-        if name in config or not config:
-            raise
-        raise ObjectiveError(
-            f"{function} asks for {name!r}, which is not there; the hyperparameters are {', '.join(config)}"
-        ) from error
+        with names_checked(function, config):
+            yield
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         said = str(error).partition("\n")[0]
         if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in said:

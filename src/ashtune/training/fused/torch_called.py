@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.torch_optimizers import Tensors
+from ashtune.training.fused.asking import names_checked, wants_configuration
+from ashtune.training.fused.recipe import Static
+from ashtune.training.fused.torch_optimizers import Numbers, Tensors
 from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe
 
 
@@ -14,17 +16,22 @@ class Called:
     Args:
         recipe: Whose loss and metrics these are.
         module: With its initial weights.
+        static: The static hyperparameters, for ``evaluate``.
     """
 
-    def __init__(self, recipe: TorchRecipe, module: Any) -> None:
+    def __init__(self, recipe: TorchRecipe, module: Any, static: Static) -> None:
         import torch
 
         self.module = module
         self._recipe = recipe
+        self._static = dict(static)
+        data = len(recipe.validation)
+        # Without a target a second argument is one that the data lack, and no configuration.
+        self._is_configured = data > 1 and wants_configuration(recipe.evaluate, data)
         self._outer = _with_tensors(module)
         slopes = torch.func.grad_and_value(self.loss, has_aux=True)
         self._slopes = torch.func.vmap(slopes, in_dims=(0, 0, None), randomness="same")
-        self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None), randomness="same")
+        self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None, 0), randomness="same")
 
     def initial(self) -> tuple[Tensors, Tensors]:
         """Return the trainable parameters, and all other parameters and buffers, of one lane."""
@@ -40,10 +47,12 @@ class Called:
             raise ObjectiveError(f"loss gives {_kind(loss)}; give the mean over the batch, a floating scalar tensor")
         return loss, buffers
 
-    def score(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
-        """Return the metrics of one lane and its buffers afterwards."""
+    def score(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
+        """Return the metrics of one lane and its buffers afterwards; its numbers are scalar tensors."""
         outputs, buffers = self._call(parameters, buffers, data[0])
-        metrics = self._recipe.evaluate(outputs, *data[1:])
+        config = self._configuration(parameters, numbers) if self._is_configured else {}
+        with names_checked("evaluate", config):
+            metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
         if not isinstance(metrics, Mapping) or not metrics:
             raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give scalar tensors by the names of metrics")
         for name, value in metrics.items():
@@ -71,14 +80,21 @@ class Called:
         named = {name: slope[None] for name, slope in zip(own, slopes, strict=True)}
         return named, {name: buffer.detach()[None] for name, buffer in after.items()}
 
-    def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+    def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
         """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
         import torch
 
         self.module.eval()
         with torch.no_grad():
-            found: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data)
+            given = numbers if self._is_configured else {}
+            found: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data, given)
         return found
+
+    def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
+        """Return what ``evaluate`` gets of one lane: numbers in the parameters' type, as copies that it may change."""
+        dtype = next(iter(parameters.values())).dtype
+        own = {name: number.to(dtype, copy=True) for name, number in numbers.items() if name not in self._static}
+        return {**self._static, **own}
 
     def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
         import torch

@@ -71,7 +71,8 @@ class _Parts:
     def __init__(self, optimizer: str, shape: TorchShape, numbers: Mapping[str, float], lanes: int) -> None:
         self.state = shape.states(lanes)
         self._shape = shape
-        self._optimizer = rule(optimizer)(numbers_of(optimizer, [numbers] * lanes), self.state["parameters"])
+        self._numbers = numbers_of(optimizer, [numbers] * lanes)
+        self._optimizer = rule(optimizer)(self._numbers, self.state["parameters"])
 
     def step(self, examples: int) -> None:
         batch = tuple(array[:examples] for array in self._shape.train)
@@ -79,7 +80,8 @@ class _Parts:
         self._optimizer.step(self.state["parameters"], slopes, self.state["optimizer"])
 
     def evaluate(self) -> None:
-        self._shape.called.scores(self.state["parameters"], self.state["buffers"], self._shape.validation)
+        parameters, buffers = self.state["parameters"], self.state["buffers"]
+        self._shape.called.scores(parameters, buffers, self._shape.validation, self._numbers)
 
 
 def _flops(part: Callable[..., None], *arguments: int) -> float:

@@ -50,7 +50,10 @@ def fused_torch(
         loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
             (batch, classes) and labels (batch,).
         evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of
-            ``validation`` at once. By default "loss", and with the default loss "accuracy" also.
+            ``validation`` at once. By default "loss", and with the default loss "accuracy" also. If it asks for one
+            more argument after at least one target, without a default value, it gets the configuration: the static
+            hyperparameters as they are, and all of the optimizer's, also those left out, as scalar tensors of the
+            parameters' type. It has to compute with the tensors: ``if`` and ``.item()`` fail the trials.
         optimizer: "sgd" with ``learning_rate``, ``momentum`` and ``weight_decay``, or "adam" (AdamW) with
             ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``. These are the hyperparameters of
             a study that are not static; those left out are as in ``torch.optim``, and weight decay 0.

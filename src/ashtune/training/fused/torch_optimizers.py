@@ -142,6 +142,11 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
     }
 
 
+def some_numbers(optimizer: str) -> Numbers:
+    """Return hyperparameters of one lane, (1,) each: the optimizer's defaults, and 0.1 for what has none."""
+    return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
+
+
 def _columns(values: Any, parameters: Tensors) -> Tensors:
     return {name: _column(values, parameter) for name, parameter in parameters.items()}
 

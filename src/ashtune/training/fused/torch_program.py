@@ -103,7 +103,8 @@ class TorchLanesProgram:
         is_plain = self.lanes == 1 and not shape.proven.draws_otherwise
         slopes_of = shape.called.slopes_of_one if is_plain else shape.called.slopes
         lanes = padded(lanes, len(next(leaves(state))))
-        optimizer = rule(self._optimizer)(numbers_of(self._optimizer, lanes), state["parameters"])
+        numbers = numbers_of(self._optimizer, lanes)
+        optimizer = rule(self._optimizer)(numbers, state["parameters"])
         rows: dict[str, list[Any]] = {name: [] for name in shape.proven.metrics}
         finite = []
         for epoch in range(start, stop):
@@ -113,7 +114,9 @@ class TorchLanesProgram:
                     slopes, buffers = slopes_of(state["parameters"], state["buffers"], batch)
                     optimizer.step(state["parameters"], slopes, state["optimizer"])
                     state["buffers"] = buffers
-                metrics, state["buffers"] = shape.called.scores(state["parameters"], state["buffers"], shape.validation)
+                metrics, state["buffers"] = shape.called.scores(
+                    state["parameters"], state["buffers"], shape.validation, numbers
+                )
             for name, row in rows.items():
                 row.append(metrics[name].double().numpy())
             finite.append(finite_lanes(state))

@@ -12,7 +12,7 @@ import msgspec
 
 from ashtune.errors import ObjectiveError
 from ashtune.training.fused.torch_called import Called
-from ashtune.training.fused.torch_optimizers import Tensors
+from ashtune.training.fused.torch_optimizers import Numbers, Tensors
 from ashtune.training.fused.torch_recipe import Arrays, layer_words, mixed
 from ashtune.training.fused.torch_states import repeated
 
@@ -37,9 +37,15 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding."""
+    """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding.
 
-    def __init__(self, called: Called, seed: int) -> None:
+    Args:
+        called: The module.
+        seed: Of what it draws.
+        numbers: The optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
+    """
+
+    def __init__(self, called: Called, seed: int, numbers: Numbers) -> None:
         import torch
 
         parameters, self._buffers = called.initial()
@@ -52,6 +58,7 @@ class Proof:
         self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
         self._called = called
         self._seed = mixed(seed)
+        self._numbers = numbers
         self._unreached = set(parameters)
         self._activation_bytes = 0
         self._draws_otherwise = False
@@ -63,7 +70,7 @@ class Proof:
             self._compare(self._slopes_alone, self._called.slopes, batch, f"a batch of {len(batch[0])}")
         self._tolerance = max(self._tolerance, _JUMP)
         self._called.module.eval()
-        metrics = self._compare(self._score_alone, self._called.scores, validation, "the validation data")
+        metrics = self._compare(self._score_alone, self._scores, validation, "the validation data")
         return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes, self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
@@ -158,7 +165,13 @@ class Proof:
         import torch
 
         with torch.no_grad():
-            return self._called.score(parameters, buffers, data)
+            return self._called.score(parameters, buffers, data, {name: own[0] for name, own in self._numbers.items()})
+
+    def _scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        lanes = len(next(iter(parameters.values())))
+        return self._called.scores(
+            parameters, buffers, data, {name: own.expand(lanes) for name, own in self._numbers.items()}
+        )
 
 
 class _Unchanged:

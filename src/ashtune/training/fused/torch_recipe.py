@@ -37,7 +37,8 @@ class TorchRecipe(Batched, frozen=True, kw_only=True):
     Args:
         module: (static hyperparameters) -> ``torch.nn.Module``, on the CPU. Floating inputs say its type of numbers.
         loss: (outputs, targets...) -> scalar tensor, the mean over a batch.
-        evaluate: (outputs, targets...) -> scalar tensors by name, after each epoch, on all validation data.
+        evaluate: (outputs, targets...) or (outputs, targets..., configuration) -> scalar tensors by name, after each
+            epoch, on all validation data.
         train: What batches are taken from.
         validation: What ``evaluate`` gets.
         batch_size: Examples a batch, or the name of the static hyperparameter that says it.

@@ -4,7 +4,7 @@ from typing import Any
 
 from ashtune.training.fused.recipe import State, Static
 from ashtune.training.fused.torch_called import Called
-from ashtune.training.fused.torch_optimizers import Tensors, rule
+from ashtune.training.fused.torch_optimizers import Tensors, rule, some_numbers
 from ashtune.training.fused.torch_proof import Proof, Proven
 from ashtune.training.fused.torch_recipe import TorchRecipe, built, own_randomness, tensors
 from ashtune.training.fused.torch_states import bytes_of, repeated
@@ -27,8 +27,8 @@ class TorchShape:
         self.train = tensors(recipe.train, "train")
         self.validation = tensors(recipe.validation, "validation")
         self._rule = rule(recipe.optimizer)
-        self.called = Called(recipe, built(recipe, dict(static), self.train[0], seed))
-        self.proven = self._prove(seed)
+        self.called = Called(recipe, built(recipe, dict(static), self.train[0], seed), static)
+        self.proven = self._prove(seed, recipe.optimizer)
 
     def states(self, lanes: int) -> State:
         """Return the states of new trials, all the same."""
@@ -48,9 +48,10 @@ class TorchShape:
         rest: dict[str, Any] = {name: parameters.pop(name) for name in self.proven.unreached}
         return parameters, {**rest, **buffers}
 
-    def _prove(self, seed: int) -> Proven:
+    def _prove(self, seed: int, optimizer: str) -> Proven:
         examples = len(self.train[0])
         sizes = [min(self.batch_size, examples), examples % self.batch_size]
         batches = [tuple(array[:size].clone() for array in self.train) for size in sizes if size]
         with own_randomness(seed):
-            return Proof(self.called, seed).of(batches, tuple(array.clone() for array in self.validation))
+            proof = Proof(self.called, seed, some_numbers(optimizer))
+            return proof.of(batches, tuple(array.clone() for array in self.validation))
