@@ -19,10 +19,10 @@ from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.plaintext import one_line
 from ashtune.study.journal import Settings
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
-from ashtune.training.objective import Workbench
+from ashtune.training.runner import TrialRunner
 
 NOBODY = WorkerId(0)
 
@@ -43,8 +43,8 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     model: Any
 
 
-class _OwnDesk:
-    """A worker's desk without a driver: every result is let go of, and nothing is broken off."""
+class _OwnChannel:
+    """A worker's channel without a driver: every result is let go of, and nothing is broken off."""
 
     def __init__(self) -> None:
         self.said: list[FromWorker] = []
@@ -60,7 +60,7 @@ class _OwnDesk:
     def wait(self) -> None:
         """Nobody says anything unasked."""
         if self._answer is None:
-            raise Dismissed
+            raise Shutdown
 
     def poll(self) -> ToWorker | None:
         """Answer the last result: that was all."""
@@ -124,17 +124,17 @@ def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, pla
             raised.append(error)
             raise
 
-    desk = _OwnDesk()
+    channel = _OwnChannel()
     setup = Setup(NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"))
     written = msgspec.Raw(msgspec.msgpack.encode(wanted.configuration))
-    Workbench(remembering, setup, Tray(desk)).run(Assignment(NOBODY, trial, 0, start, resource, False, written))
+    TrialRunner(remembering, setup, Mailbox(channel)).run(Assignment(NOBODY, trial, 0, start, resource, False, written))
     if raised:
         raise raised[0]
-    result = next((said for said in desk.said if isinstance(said, JobFinished)), None)
+    result = next((said for said in channel.said if isinstance(said, JobFinished)), None)
     if result is None:
-        ended = [said.reason for said in desk.said if isinstance(said, JobFailed | TrialWithdrawn)]
+        ended = [said.reason for said in channel.said if isinstance(said, JobFailed | TrialWithdrawn)]
         raise StudyError(f"training trial {trial} again came to nothing: {ended[0] if ended else 'it says nothing'}")
-    problems = [said.problem for said in desk.said if isinstance(said, JobFinished | TrialReleased) and said.problem]
+    problems = [said.problem for said in channel.said if isinstance(said, JobFinished | TrialReleased) and said.problem]
     if problems:
         raise StudyError(f"trial {trial} was trained again, but {problems[0]}")
     found, model = newest_checkpoint(place, trial), None

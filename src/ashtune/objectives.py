@@ -36,7 +36,7 @@ def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
         pickled = pickle.dumps((_file_of(objective), dumps(objective)))
     except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
         raise ObjectiveError(_refusal(objective, error)) from None
-    is_made_of_data = bool(getattr(objective, "bench", None))  # as a fused one
+    is_made_of_data = bool(getattr(objective, "make_runner", None))  # as a fused one
     if len(pickled) > LARGE_BYTES and not is_made_of_data and not quiet:
         sys.stderr.write(_hint(objective, len(pickled)) + "\n")
     return pickled

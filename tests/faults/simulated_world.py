@@ -21,9 +21,9 @@ from simulated_disk import FAULTS, SimulatedDisk
 from ashtune.engines.frames import FrameReader, FrameWriter
 from ashtune.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune.jobs import WorkerId
-from ashtune.training.desk import Dismissed, Tray, Unsure
+from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
-from ashtune.training.objective import Workbench
+from ashtune.training.runner import TrialRunner
 
 MOST_STEPS = 60_000
 STEP_SECONDS = 2e-6
@@ -304,24 +304,24 @@ class Process(greenlet):
     # The worker's end
 
     def _live(self) -> None:
-        """Be a worker: the loop of ``ashtune.engines.worker`` with the real workbench."""
+        """Be a worker: the loop of ``ashtune.engines.worker`` with the real runner."""
         world, how = self.world, "left with exit status 0"
         try:
-            tray = Tray(self)
-            setup = tray.next()
+            mailbox = Mailbox(self)
+            setup = mailbox.next()
             assert isinstance(setup, Setup)
             if world.happens("worker dies before joining"):
                 how = "left with exit status 3"
-                raise Dismissed
-            bench = Workbench(world.objective, setup, tray, disk=world.disk, clock=lambda: world.now)
+                raise Shutdown
+            runner = TrialRunner(world.objective, setup, mailbox, disk=world.disk, clock=lambda: world.now)
             self.send(WorkerJoined(0, setup.worker, self.pid, "simulated"))
             while True:
-                message = tray.next()
+                message = mailbox.next()
                 if isinstance(message, Assignment):
                     self._current = message
-                    bench.run(message)
+                    runner.run(message)
                     self._current = None
-        except Dismissed:
+        except Shutdown:
             pass
         except Unsure:
             how = "left with exit status 1"
@@ -335,7 +335,7 @@ class Process(greenlet):
         """Something may happen to this worker before it does ``what``."""
         world = self.world
         if self.is_dead:
-            raise Dismissed
+            raise Shutdown
         if world.happens("worker killed"):
             self._die("killed by SIGKILL")
             self._wait_for_ever()
@@ -376,7 +376,7 @@ class Process(greenlet):
         self.worker_step("wait")
         while not self.inbox:
             if self._is_hung_up:
-                raise Dismissed
+                raise Shutdown
             self._waits_for_message = True
             try:
                 self._give_way()
@@ -390,14 +390,14 @@ class Process(greenlet):
         if self.inbox:
             return self.inbox.popleft()
         if self._is_hung_up:
-            raise Dismissed
+            raise Shutdown
         return None
 
     def vanish(self) -> None:
         """Be gone together with the driver."""
         self.is_dead = True
         if self:  # it has begun and not ended
-            self.throw(Dismissed)
+            self.throw(Shutdown)
 
     def _nonsense(self, message: FromWorker) -> bytes:
         """Return a frame that no worker would send here."""
@@ -457,7 +457,7 @@ class Process(greenlet):
     def _give_way(self) -> None:
         self.world._main.switch()
         if self.is_dead:
-            raise Dismissed
+            raise Shutdown
 
     def _wait_for_ever(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from toy_lanes import ToyBackend, ToyClock
 from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.sizes import QUICK
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
@@ -19,7 +19,7 @@ from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToW
 ME = WorkerId(7)
 
 
-class Desk:
+class Channel:
     """A driver that says what it was told to: some at once, some when the worker waits for an answer."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Desk:
     def wait(self) -> None:
         if not self.come:
             if not self.answers:
-                raise Dismissed
+                raise Shutdown
             self.come.append(self.answers.popleft())
 
     def poll(self) -> ToWorker | None:
@@ -61,18 +61,18 @@ def off(trial: int, *, keep: bool = True) -> Release:
 
 
 class Room:
-    """A bench with its desk."""
+    """A runner with its channel."""
 
     def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, *, most: int = 4, **more: Any) -> None:
-        self.desk, self.backend = Desk(), ToyBackend(most, **more)
+        self.channel, self.backend = Channel(), ToyBackend(most, **more)
         setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
-        self.bench = FusedBench(self.backend, setup, Tray(self.desk), lanes=lanes)
+        self.runner = FusedBench(self.backend, setup, Mailbox(self.channel), lanes=lanes)
 
     def run(self, first: Assignment, *come: ToWorker, answers: list[ToWorker] | None = None) -> None:
-        self.desk.come.extend(come)
-        self.desk.answers.extend(answers or [])
-        self.bench.run(first)
-        assert not self.desk.answers, "an answer was not asked for"
+        self.channel.come.extend(come)
+        self.channel.answers.extend(answers or [])
+        self.runner.run(first)
+        assert not self.channel.answers, "an answer was not asked for"
 
 
 @pytest.fixture
@@ -84,29 +84,29 @@ def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_a
     room.run(job(0), job(1), job(2, kind="other"), job(3), answers=[off(0), off(1), off(3), off(2)])
     assert room.backend.calls[0] == ((("kind", None),), 3, 0, 1)
     assert {call[1] for call in room.backend.calls} == {1, 3}
-    finished = room.desk.of(JobFinished)
+    finished = room.channel.of(JobFinished)
     assert [(event.trial, event.resource, event.held) for event in finished] == [(t, 4, True) for t in (0, 1, 3, 2)]
     assert finished[1].metrics == {"score": 0.1, "trained": 4.0}
     assert [resource for resource, _ in finished[1].curve] == [1, 2, 3]
-    assert [event.trial for event in room.desk.of(TrialReleased)] == [0, 1, 3, 2]
-    assert all(event.checkpoint for event in room.desk.of(TrialReleased))
+    assert [event.trial for event in room.channel.of(TrialReleased)] == [0, 1, 3, 2]
+    assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
 def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(tmp_path: Path) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
-        assert room.desk.of(PlacesChanged) == [PlacesChanged(0, ME, asked, together=True)]
+        assert room.channel.of(PlacesChanged) == [PlacesChanged(0, ME, asked, together=True)]
     room = Room(tmp_path, places=1)
     room.run(job(0), answers=[off(0)])
-    assert room.desk.of(PlacesChanged) == []
+    assert room.channel.of(PlacesChanged) == []
 
 
 def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewhere(room: Room) -> None:
     room.run(job(0), job(1), answers=[off(1), on(0, rung=1, start=4, target=8), off(0)])
     room.run(job(1, rung=1, start=4, target=8), answers=[off(1)])
-    assert [event.metrics["trained"] for event in room.desk.of(JobFinished)] == [4.0, 4.0, 8.0, 8.0]
-    finished = room.desk.of(JobFinished)[2]
+    assert [event.metrics["trained"] for event in room.channel.of(JobFinished)] == [4.0, 4.0, 8.0, 8.0]
+    finished = room.channel.of(JobFinished)[2]
     assert (finished.start, finished.resource, finished.rung) == (4, 8, 1)
     assert [resource for resource, _ in finished.curve] == [5, 6, 7]
 
@@ -115,50 +115,54 @@ def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     first, second = Room(tmp_path), Room(tmp_path)
     first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
     second.run(job(0, rung=1, start=4, target=6), job(1, rung=1, start=4, target=6), answers=[off(1), off(0)])
-    trained = {event.trial: (event.start, event.metrics["trained"]) for event in second.desk.of(JobFinished)}
+    trained = {event.trial: (event.start, event.metrics["trained"]) for event in second.channel.of(JobFinished)}
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
 def test_a_job_s_seconds_are_its_share(room: Room) -> None:
     room.run(*[job(trial) for trial in range(4)], answers=[off(trial) for trial in range(4)])
-    seconds = [event.seconds for event in room.desk.of(JobFinished)]
+    seconds = [event.seconds for event in room.channel.of(JobFinished)]
     assert 0 < sum(seconds) < 0.1
     assert max(seconds) < 2 * min(seconds) + 1e-3
 
 
 def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None:
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
-    (failed,) = room.desk.of(JobFailed)
+    (failed,) = room.channel.of(JobFailed)
     assert failed.trial == 1
     assert failed.reason == "FloatingPointError: the state is not finite after epoch 3, with x=0.1, nan_at=3"
-    assert [event.trial for event in room.desk.of(JobFinished)] == [0, 2]
+    assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
 
 
 def test_an_error_in_a_pack_fails_only_those_that_raise_it_alone(room: Room) -> None:
     room.run(job(0), job(1, raises=1), job(2), answers=[off(0), off(2)])
-    (failed,) = room.desk.of(JobFailed)
+    (failed,) = room.channel.of(JobFailed)
     assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
-    assert [event.trial for event in room.desk.of(JobFinished)] == [0, 2]
-    assert all([resource for resource, _ in event.curve] == [1, 2, 3] for event in room.desk.of(JobFinished))
+    assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
+    assert all([resource for resource, _ in event.curve] == [1, 2, 3] for event in room.channel.of(JobFinished))
 
 
 def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
     room.run(job(0), job(1), job(2, alone=True), answers=[off(2), off(0), off(1)])
     assert [call[1] for call in room.backend.calls][:1] == [1]
-    assert [event.trial for event in room.desk.of(JobFinished)] == [2, 0, 1]
+    assert [event.trial for event in room.channel.of(JobFinished)] == [2, 0, 1]
 
 
 def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) -> None:
     room.run(job(0, silent=1))
-    (broken,) = room.desk.of(Broken)
+    (broken,) = room.channel.of(Broken)
     assert "reports 'unknown', 'trained', the study's metric is 'score'" in broken.reason
 
 
 def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(room: Room, tmp_path: Path) -> None:
-    room.desk.when_sent[JobFinished] = [on(0, rung=1, start=4, target=8), Pause(ME, TrialId(0)), Pause(ME, TrialId(1))]
+    room.channel.when_sent[JobFinished] = [
+        on(0, rung=1, start=4, target=8),
+        Pause(ME, TrialId(0)),
+        Pause(ME, TrialId(1)),
+    ]
     room.run(job(0), job(1, kind="other"))
-    assert [(event.trial, event.resource) for event in room.desk.of(JobPaused)] == [(0, 4), (1, 0)]
-    assert [event.checkpoint is None for event in room.desk.of(JobPaused)] == [False, True]
+    assert [(event.trial, event.resource) for event in room.channel.of(JobPaused)] == [(0, 4), (1, 0)]
+    assert [event.checkpoint is None for event in room.channel.of(JobPaused)] == [False, True]
     assert (tmp_path / "checkpoints" / "0.4").exists()
 
 
@@ -172,7 +176,7 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
 
         def meddled(state: Any, numbers: Any, start: int, stop: int) -> Any:
             if start == 0:
-                room.desk.come.append(Pause(ME, TrialId(1)))
+                room.channel.come.append(Pause(ME, TrialId(1)))
             return train(state, numbers, start, stop)
 
         found.train = meddled  # type: ignore[method-assign]
@@ -180,13 +184,13 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
 
     room.backend.program = program  # type: ignore[method-assign]
     room.run(job(0, target=100), job(1, target=100), answers=[off(0)])
-    (paused,) = room.desk.of(JobPaused)
+    (paused,) = room.channel.of(JobPaused)
     assert (paused.trial, paused.resource, paused.curve[-1][0]) == (1, 1, 1)
     assert paused.checkpoint
-    assert [event.trial for event in room.desk.of(JobFinished)] == [0]
-    other = Room(Path(room.bench._setup.study))
+    assert [event.trial for event in room.channel.of(JobFinished)] == [0]
+    other = Room(Path(room.runner._setup.study))
     other.run(job(1, start=1, target=100), answers=[off(1)])
-    assert other.desk.of(JobFinished)[0].metrics["trained"] == 100
+    assert other.channel.of(JobFinished)[0].metrics["trained"] == 100
 
 
 def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_path: Path) -> None:
@@ -196,7 +200,7 @@ def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_p
 
 
 def test_a_new_study_says_that_it_is_over(room: Room) -> None:
-    with pytest.raises(Dismissed):
+    with pytest.raises(Shutdown):
         room.run(job(0), answers=[Setup(ME, "", Goal("score", "max"), "", 0, [])])
 
 
@@ -224,10 +228,10 @@ def test_in_turn_the_first_call_is_of_one_epoch_and_each_later_one_of_what_takes
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])
     assert calls(room) == [(1, 0, 1), (1, 1, 4), (4, 0, 4), (1, 0, 25), (1, 25, 50), (1, 50, 75), (1, 75, 100)]
-    assert {found.metrics["score"] for found in room.desk.of(JobFinished)} == {trial / 10 for trial in range(6)}
-    seconds = {found.trial: found.seconds for found in room.desk.of(JobFinished)}
+    assert {found.metrics["score"] for found in room.channel.of(JobFinished)} == {trial / 10 for trial in range(6)}
+    seconds = {found.trial: found.seconds for found in room.channel.of(JobFinished)}
     assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx([0.98] + [0.0392] * 5, abs=1e-3)
-    (compiled,) = room.desk.of(ProgramCompiled)
+    (compiled,) = room.channel.of(ProgramCompiled)
     assert (compiled.lanes, compiled.seconds) == (1, 1.5)
 
 
@@ -242,9 +246,9 @@ def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_an
         epochs[size] += stop - start
     assert 8 <= epochs[QUICK] <= 12
     assert epochs[QUICK] + epochs[1] == 64
-    (found,) = room.desk.of(JobFinished)
+    (found,) = room.channel.of(JobFinished)
     assert found.metrics["trained"] == 64
-    assert [message.lanes for message in room.desk.of(ProgramCompiled)] == [1, 1]
+    assert [message.lanes for message in room.channel.of(ProgramCompiled)] == [1, 1]
 
 
 def test_what_one_shape_has_shown_of_the_quickly_compiled_program_holds_for_the_next(
@@ -266,9 +270,9 @@ def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock:
     jobs = [job(trial, target=30, nan_at=2 if trial == 2 else 99) for trial in range(4)]
     room.run(*jobs, answers=[off(trial) for trial in (0, 1, 3)])
     assert calls(room) == [(1, 0, 1), (1, 1, 26), (1, 26, 30), (3, 0, 8), (2, 8, 20), (2, 20, 30)]
-    assert [found.trial for found in room.desk.of(JobFailed)] == [2]
-    assert [found.metrics["trained"] for found in room.desk.of(JobFinished)] == [30, 30, 30]
-    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [0.0, 0.1, 0.3]
+    assert [found.trial for found in room.channel.of(JobFailed)] == [2]
+    assert [found.metrics["trained"] for found in room.channel.of(JobFinished)] == [30, 30, 30]
+    assert [found.metrics["score"] for found in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]
 
 
 def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clock: ToyClock) -> None:
@@ -278,4 +282,4 @@ def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clo
         answers=[off(trial) for trial in (0, 1, 3)],
     )
     assert calls(room) == [(4, 0, 1), (4, 1, 7), (4, 7, 10)]
-    assert [found.metrics["score"] for found in room.desk.of(JobFinished)] == [0.0, 0.1, 0.3]
+    assert [found.metrics["score"] for found in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]

@@ -14,7 +14,7 @@ from toy_lanes import ToyBackend
 import ashtune
 from ashtune.events import WorkerLost
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.desk import Tray
+from ashtune.training.channel import Mailbox
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.messages import Setup
 
@@ -26,12 +26,12 @@ class Toy:
     grouped_by = ()
 
     def __call__(self, trial: Any) -> None:
-        raise AssertionError("a bench of its own runs it")
+        raise AssertionError("a runner of its own runs it")
 
-    def bench(
-        self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
+    def make_runner(
+        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> FusedBench:
-        return FusedBench(ToyBackend(8), setup, desk, lanes=8, file=file, profiler=profiler)
+        return FusedBench(ToyBackend(8), setup, mailbox, lanes=8, file=file, profiler=profiler)
 
 
 def tuned(study: Path, enqueue: list[dict[str, Any]], **more: Any) -> ashtune.Study:

@@ -144,10 +144,10 @@ def test_workers_that_die_before_they_train_anything_end_the_study(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     class Broken(FusedObjective):
-        def bench(self, *given: Any, **more: Any) -> Any:
+        def make_runner(self, *given: Any, **more: Any) -> Any:
             import os
 
-            found = super().bench(*given, **more)
+            found = super().make_runner(*given, **more)
             found._ready = lambda: os._exit(3)  # type: ignore[method-assign]
             return found
 

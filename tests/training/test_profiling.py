@@ -13,16 +13,16 @@ import msgspec
 import pytest
 
 from ashtune.engines.frames import FrameWriter
-from ashtune.engines.worker import StreamDesk
+from ashtune.engines.worker import StreamChannel
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Release
-from ashtune.training.desk import Dismissed
+from ashtune.training.channel import Shutdown
 from ashtune.training.messages import Assignment, Setup
-from ashtune.training.objective import Workbench
 from ashtune.training.outcomes import NAMELESS
 from ashtune.training.profiles import WorkerProfile, read_profiles, write_profile
-from ashtune.training.profiling import ProfiledTray, Profiler
+from ashtune.training.profiling import ProfiledMailbox, Profiler
+from ashtune.training.runner import TrialRunner
 
 WAIT = 0.3
 WORK = 0.1
@@ -54,7 +54,7 @@ for answer in sys.argv[3:]:
 
 
 class SlowDriver:
-    """The other end of a real desk, in a process of its own: each answer comes a while after it was asked for."""
+    """The other end of a real channel, in a process of its own: each answer comes a while after it was asked for."""
 
     def __init__(self, *answers: Assignment | Release) -> None:
         self.here, self.there = socket.socketpair()
@@ -94,13 +94,13 @@ def profile(tmp_path: Path, kind: str) -> Iterator[Runs]:
         drivers.append(driver)
         setup = Setup(WorkerId(7), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)
         profiler = Profiler(setup, file)
-        tray = ProfiledTray(StreamDesk(driver.there.fileno()), profiler)
-        workbench = Workbench(objective, setup, tray, profiler=profiler)
+        mailbox = ProfiledMailbox(StreamChannel(driver.there.fileno()), profiler)
+        runner = TrialRunner(objective, setup, mailbox, profiler=profiler)
         for _ in range(jobs):
-            workbench.run(assignment())
+            runner.run(assignment())
         driver.here.shutdown(socket.SHUT_WR)
-        with pytest.raises(Dismissed):
-            tray.next()
+        with pytest.raises(Shutdown):
+            mailbox.next()
         (found,) = read_profiles(tmp_path)
         return found
 
@@ -134,7 +134,7 @@ def test_who_called_for_a_wait_is_not_charged_with_it(profile: Runs) -> None:
     seconds = {function.name: function.seconds for function in found.functions}
     assert sum(worked) * 0.95 <= seconds["held"] < sum(worked) + WAIT / 2
     assert 0 <= seconds["Trial.epochs"] < WAIT / 2
-    assert not any(name.endswith("read") for name in seconds), "what the desk calls"
+    assert not any(name.endswith("read") for name in seconds), "what the channel calls"
 
 
 @pytest.mark.parametrize("kind", ["flat"], indirect=True)
@@ -234,14 +234,14 @@ def test_the_file_is_written_when_the_worker_is_dismissed_inside_a_job(tmp_path:
     driver.here.shutdown(socket.SHUT_WR)
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)
     profiler = Profiler(setup)
-    tray = ProfiledTray(StreamDesk(driver.there.fileno()), profiler)
+    mailbox = ProfiledMailbox(StreamChannel(driver.there.fileno()), profiler)
 
     def train(trial: Any) -> None:
         work()
-        tray.answer(TrialId(0), bool)
+        mailbox.answer(TrialId(0), bool)
 
-    with pytest.raises(Dismissed):
-        Workbench(train, setup, tray, profiler=profiler).run(assignment())
+    with pytest.raises(Shutdown):
+        TrialRunner(train, setup, mailbox, profiler=profiler).run(assignment())
     (found,) = read_profiles(tmp_path)
     assert total(found) >= sum(worked) * 0.95
     driver.close()

@@ -16,12 +16,12 @@ from ashtune.engines.world import DRIVER, Pulse, World
 from ashtune.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import append_to, folder_of_a_study
-from ashtune.training.desk import Dismissed, Unsure
+from ashtune.training.channel import Shutdown, Unsure
 from ashtune.training.messages import FromWorker, ToWorker
 
 
-class RankDesk:
-    """A worker's desk in the rank: the driver is reached by messages between ranks.
+class RankChannel:
+    """A worker's channel in the rank: the driver is reached by messages between ranks.
 
     Args:
         world: The ranks.
@@ -56,7 +56,7 @@ class RankDesk:
         """Block until a message has come.
 
         Raises:
-            Dismissed: When the study is over.
+            Shutdown: When the study is over.
             Unsure: When something broke in while messages were taken in.
         """
         while not self._waiting:
@@ -67,7 +67,7 @@ class RankDesk:
     def _take_whole(self) -> None:
         try:
             self._take()
-        except Dismissed:
+        except Shutdown:
             raise
         except BaseException as error:
             raise Unsure from error
@@ -84,7 +84,7 @@ class RankDesk:
         for at, letter in enumerate(letters):
             if isinstance(letter, Closing | Leaving | Opening):
                 self._inbox.put_back(letters[at:])
-                raise Dismissed
+                raise Shutdown
             if isinstance(letter, Discard):
                 self._checkpoints.discard(letter.trial, letter.resource)
             else:
@@ -98,14 +98,14 @@ def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path,
     os.environ.update(environment)
     pulse = Pulse(world, [DRIVER])
     pulse.start()
-    desk = RankDesk(world, inbox, opening, directory)
+    channel = RankChannel(world, inbox, opening, directory)
     try:
         with OutputTo(logs / f"worker-{opening.setup.worker}.log"):
-            serve(desk)
-    except Dismissed:
+            serve(channel)
+    except Shutdown:
         pass
     finally:
-        desk.close()
+        channel.close()
         pulse.stop()
         os.environ.clear()
         os.environ.update(before)

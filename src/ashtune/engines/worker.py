@@ -21,18 +21,18 @@ from ashtune.engines.lifeline import die_with_parent
 from ashtune.events import WorkerJoined
 from ashtune.orders import Pause, Release
 from ashtune.plaintext import visible
-from ashtune.training.desk import Desk, Dismissed, Tray, Unsure
+from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.objective import Workbench, bench_of
 from ashtune.training.outcomes import TRACEBACK_CHARACTERS, said
 from ashtune.training.printed import Marks
+from ashtune.training.runner import TrialRunner, runner_of
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
 
-class StreamDesk:
-    """A desk at the end of a socket."""
+class StreamChannel:
+    """A channel at the end of a socket."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -70,58 +70,58 @@ class StreamDesk:
             self._is_drained = len(arrived) < READ_BYTES
             self._inbox.extend(self._reader.take(arrived))
         except EOFError:
-            raise Dismissed from None
+            raise Shutdown from None
 
 
-def serve(desk: Desk) -> None:
+def serve(channel: Channel) -> None:
     """Take assignments until the driver has no more.
 
     Raises:
-        Dismissed: When the connection ends, which is how a driver dismisses its workers.
+        Shutdown: When the connection ends, which is how a driver shuts its workers down.
         Unsure: When something broke in between two words to the driver.
     """
-    setup = Tray(desk).next()
+    setup = Mailbox(channel).next()
     if not isinstance(setup, Setup):
-        raise Dismissed
+        raise Shutdown
     sys.path[:] = setup.path
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {said(error)}"
-        desk.send(
+        channel.send(
             Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
         )
-        raise Dismissed from None
-    tray, profiler = Tray(desk), None
+        raise Shutdown from None
+    mailbox, profiler = Mailbox(channel), None
     if setup.profile:
-        from ashtune.training.profiling import ProfiledTray, Profiler
+        from ashtune.training.profiling import ProfiledMailbox, Profiler
 
         profiler = Profiler(setup, file)
-        tray = ProfiledTray(desk, profiler)
-    bench = bench_of(objective, setup, tray, file=file, profiler=profiler)
-    marks = Marks() if isinstance(bench, Workbench) else None  # what trains several at a time prints for all of them
-    desk.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
+        mailbox = ProfiledMailbox(channel, profiler)
+    runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
+    marks = Marks() if isinstance(runner, TrialRunner) else None  # what trains several at a time prints for all of them
+    channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         try:
-            tray.wait()
-        except (Dismissed, Unsure):
+            mailbox.wait()
+        except (Shutdown, Unsure):
             raise
         except BaseException as error:  # by a handler or thread of a function that has ended
-            if not tray.is_sure:
+            if not mailbox.is_sure:
                 raise
             sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {said(error)}\n")
             continue
-        message = tray.next()
+        message = mailbox.next()
         match message:
             case Assignment():
-                bench.run(message)
+                runner.run(message)
                 signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it has left set is no other trial's
                 if marks is not None:
                     marks.after(message.trial, message.start)
             case Release() | Pause():
                 pass  # it crossed the event that it asks for
             case Setup():
-                raise Dismissed
+                raise Shutdown
             case _:
                 assert_never(message)
 
@@ -148,8 +148,8 @@ def main(file: int, parent: int) -> None:
         os.environ.pop(variable, None)
     faulthandler.enable()
     try:
-        serve(StreamDesk(file))
-    except (Dismissed, ConnectionError):
+        serve(StreamChannel(file))
+    except (Shutdown, ConnectionError):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # no waiting for threads of the user's

@@ -1,4 +1,4 @@
-"""Workers that are threads of this process: the workbench and the messages are real, the process is not.
+"""Workers that are threads of this process: the runner and the messages are real, the process is not.
 
 For tests of what drives workers: they start in no time. They cannot be killed.
 """
@@ -17,13 +17,13 @@ from ashtune.jobs import Goal, WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Progress, Setup, ToWorker
-from ashtune.training.objective import Bench, Objective, bench_of
+from ashtune.training.runner import Objective, Runner, runner_of
 
 
-class QueueDesk:
-    """A desk between two threads."""
+class QueueChannel:
+    """A channel between two threads."""
 
     def __init__(self, outbox: "queue.SimpleQueue[FromWorker]") -> None:
         self._outbox = outbox
@@ -50,7 +50,7 @@ class QueueDesk:
         if not self._inbox:
             return None
         if self._inbox[0] is None:
-            raise Dismissed
+            raise Shutdown
         return self._inbox.popleft()
 
 
@@ -79,16 +79,16 @@ class ThreadWorkers:
         self._configurations = configurations
         self._checkpoints = Checkpoints(study)
         self._said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
-        self._desks: dict[WorkerId, QueueDesk] = {}
+        self._channels: dict[WorkerId, QueueChannel] = {}
         self._threads: list[threading.Thread] = []
         self._began = time.monotonic()
         self._progress: list[Progress] = []
         for number in range(first_worker, first_worker + workers):
             worker = WorkerId(number)
-            desk = self._desks[worker] = QueueDesk(self._said)
-            tray = Tray(desk)
-            bench = bench_of(objective, Setup(worker, "", goal, str(study), 0, []), tray)
-            thread = threading.Thread(target=_serve, args=(bench, tray), daemon=True)
+            channel = self._channels[worker] = QueueChannel(self._said)
+            mailbox = Mailbox(channel)
+            runner = runner_of(objective, Setup(worker, "", goal, str(study), 0, []), mailbox)
+            thread = threading.Thread(target=_serve, args=(runner, mailbox), daemon=True)
             thread.start()
             self._threads.append(thread)
             self._said.put(WorkerJoined(0, worker))
@@ -119,7 +119,7 @@ class ThreadWorkers:
             self._checkpoints.discard(order.trial, order.resource)
         elif isinstance(order, Train):
             configuration = msgspec.Raw(self._configurations.encoded(order.trial))
-            self._desks[order.worker].put(
+            self._channels[order.worker].put(
                 Assignment(
                     order.worker,
                     order.trial,
@@ -132,7 +132,7 @@ class ThreadWorkers:
                 )
             )
         else:
-            self._desks[order.worker].put(order)
+            self._channels[order.worker].put(order)
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""
@@ -141,17 +141,17 @@ class ThreadWorkers:
 
     def close(self) -> None:
         """Dismiss all workers."""
-        for desk in self._desks.values():
-            desk.put(None)
+        for channel in self._channels.values():
+            channel.put(None)
         for thread in self._threads:
             thread.join()
 
 
-def _serve(bench: Bench, tray: Tray) -> None:
+def _serve(runner: Runner, mailbox: Mailbox) -> None:
     try:
         while True:
-            message = tray.next()
+            message = mailbox.next()
             if isinstance(message, Assignment):
-                bench.run(message)
-    except Dismissed:
+                runner.run(message)
+    except Shutdown:
         return

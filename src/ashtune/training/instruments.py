@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from ashtune.jobs import WorkerId
-from ashtune.training import desk
+from ashtune.training import channel
 from ashtune.training.profiles import Function, Stack, WorkerProfile
 
 Label = tuple[str, int, str]
@@ -23,7 +23,7 @@ Label = tuple[str, int, str]
 SAMPLE_SECONDS = 0.001
 _HERE = Path(__file__).parent
 _MEASURING = (__file__, str(_HERE / "profiling.py"))
-_WAITING = (f"{_HERE.parent / 'engines'}/", desk.__file__, *_MEASURING)
+_WAITING = (f"{_HERE.parent / 'engines'}/", channel.__file__, *_MEASURING)
 """Files of the functions that wait for the driver, and of this measurement itself."""
 
 

@@ -11,7 +11,7 @@ from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.plaintext import shown
 from ashtune.training import forks
-from ashtune.training.desk import Tray
+from ashtune.training.channel import Mailbox
 from ashtune.training.messages import Assignment, FromWorker, Progress
 from ashtune.training.reports import Reports, listed
 
@@ -34,7 +34,7 @@ class RunningJob:
     def __init__(
         self,
         assignment: Assignment,
-        desk: Tray,
+        mailbox: Mailbox,
         reports: Reports,
         *,
         worker: WorkerId,
@@ -68,7 +68,7 @@ class RunningJob:
         self._loop: object = None
         self._lock = threading.RLock()
         self._process = forks.pid
-        self._desk = desk
+        self._mailbox = mailbox
         self._clock = clock
         self._began = clock()
         self._progress_seconds = progress_seconds
@@ -111,8 +111,8 @@ class RunningJob:
             self._check_taken_up()
         if trained >= self.target:
             reached = self.reports.last_resource == self.target
-            return reached and self.tell() and self._desk.answer(self.trial, self.hear)
-        if self._desk.is_to_pause(self.trial):
+            return reached and self.tell() and self._mailbox.answer(self.trial, self.hear)
+        if self._mailbox.is_to_pause(self.trial):
             self.phase = "pausing"
             return False
         return True
@@ -301,19 +301,19 @@ class RunningJob:
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
         """Send a message. What breaks in before the phase is the one that it leads to leaves it unsure."""
-        desk = self._desk
-        desk.is_sure = False
-        desk.send(message)
+        mailbox = self._mailbox
+        mailbox.is_sure = False
+        mailbox.send(message)
         if then is not None:
             self.phase = then
-        desk.is_sure = True
+        mailbox.is_sure = True
 
     def hear_out(self) -> None:
         """The training function has ended: take the driver's answer to its result, if it is due."""
         with self._lock:
             self._is_closed = True
             if self.phase == "told":  # an exception broke in while it was waited for
-                self._desk.answer(self.trial, self.hear)
+                self._mailbox.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
         """Take in the driver's answer to a result; return whether the trial goes on in place."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ashtune.pickles.arrival import installed, looked_at
-from ashtune.training.objective import Objective
+from ashtune.training.runner import Objective
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:

@@ -4,12 +4,11 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 """
 
 import traceback
-from pathlib import Path
 
 from ashtune.errors import AshtuneError, InvalidConfiguration
 from ashtune.plaintext import one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
-from ashtune.training.desk import Tray
+from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Broken
 from ashtune.training.reports import MetricMissing
@@ -17,20 +16,18 @@ from ashtune.training.reports import MetricMissing
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
 NAMELESS = "<dynamic-code>"
-OURS = tuple(str(Path(__file__).with_name(f"{name}.py")) for name in ("objective", "trial", "job", "reports"))
-"""Files that stand between a worker and a training function."""
 
 
 class Outcomes:
     """Tells the driver, for one worker.
 
     Args:
-        desk: The connection to the driver.
+        mailbox: The connection to the driver.
         file: Where the training function stands, for its tracebacks.
     """
 
-    def __init__(self, desk: Tray, file: str = "") -> None:
-        self._desk = desk
+    def __init__(self, mailbox: Mailbox, file: str = "") -> None:
+        self._mailbox = mailbox
         self._file = file
         self._has_a_result = False
 
@@ -101,7 +98,12 @@ def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
     told = traceback.TracebackException(type(error), error, inner)
-    told.stack[:] = [frame for frame in told.stack if frame.filename not in OURS]
+    frames = (frame for frame, _ in traceback.walk_tb(inner))
+    told.stack[:] = [
+        line
+        for line, frame in zip(told.stack, frames, strict=False)
+        if frame.f_globals.get("__package__") != __package__
+    ]
     if not told.stack and isinstance(error, AshtuneError):
         return ""
     text = "".join(told.format())

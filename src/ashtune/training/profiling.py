@@ -1,7 +1,7 @@
 """Profiling in the worker: on while a job is worked on, off while the driver is waited for, and kept in a file.
 
-A worker is killed when the study closes while it trains, and leaves without ado when it is dismissed; so its file is
-written between two jobs, and once more when it is dismissed.
+A worker is killed when the study closes while it trains, and leaves at once when it is shut down; so its file is
+written between two jobs, and once more when it is shut down.
 """
 
 import sys
@@ -15,7 +15,7 @@ import msgspec
 from ashtune.errors import ObjectiveError
 from ashtune.jobs import TrialId
 from ashtune.orders import Release
-from ashtune.training.desk import Desk, Dismissed, Tray
+from ashtune.training.channel import Channel, Mailbox, Shutdown
 from ashtune.training.instruments import CallCounter, Instrument, StackSampler
 from ashtune.training.messages import Assignment, FromWorker, Setup
 from ashtune.training.outcomes import NAMELESS
@@ -64,7 +64,7 @@ class Profiler:
             self._look_for_another()
             self._is_on = False
             self._instrument.stop()
-        if isinstance(error, Dismissed):
+        if isinstance(error, Shutdown):
             self.write()
         elif isinstance(error, ValueError) and "profiling tool" in str(error):
             raise ObjectiveError(
@@ -107,16 +107,16 @@ class Profiler:
             self._problem = PROFILES_ITSELF
 
 
-class ProfiledTray(Tray):
-    """A tray that tells the profiler when the worker talks to the driver or waits for it.
+class ProfiledMailbox(Mailbox):
+    """A mailbox that tells the profiler when the worker talks to the driver or waits for it.
 
     Args:
-        desk: Where messages come from and go to.
+        channel: Where messages come from and go to.
         profiler: Told before and after.
     """
 
-    def __init__(self, desk: Desk, profiler: Profiler) -> None:
-        super().__init__(desk)
+    def __init__(self, channel: Channel, profiler: Profiler) -> None:
+        super().__init__(channel)
         self._profiler = profiler
         self._send = self.send
         self.send = self._say
@@ -126,7 +126,7 @@ class ProfiledTray(Tray):
         self._profiler.write_if_due()
         try:
             super().wait()
-        except Dismissed:
+        except Shutdown:
             self._profiler.write()
             raise
 

@@ -1,4 +1,4 @@
-"""The bench of a worker that trains several trials together, as lanes of compiled programs.
+"""The runner of a worker that trains several trials together, as lanes of compiled programs.
 
 It asks the driver for places, trains what waits at it pack by pack, and sends the results of a pack together. While it
 trains the next pack the driver answers; only with nothing to train does it wait.
@@ -21,7 +21,7 @@ from ashtune.errors import CheckpointUnread
 from ashtune.events import PlacesChanged, ProgramCompiled
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.lane import Clock, Lane
 from ashtune.training.fused.leaving import Leaving
 from ashtune.training.fused.pack import Pack
@@ -46,7 +46,7 @@ class FusedBench:
     Args:
         backend: Makes the programs.
         setup: What the driver said at the start.
-        desk: The connection to the driver.
+        mailbox: The connection to the driver.
         lanes: Always this number of them, empty or not, so that results are the same to the last bit whatever the
             packs; None for as many as is fastest.
         file: Where the recipe stands, for tracebacks.
@@ -57,7 +57,7 @@ class FusedBench:
         self,
         backend: Backend,
         setup: Setup,
-        desk: Tray,
+        mailbox: Mailbox,
         *,
         lanes: int | None = None,
         file: str = "",
@@ -65,10 +65,10 @@ class FusedBench:
     ) -> None:
         self._backend = backend
         self._setup = setup
-        self._desk = desk
+        self._mailbox = mailbox
         self._programs = Programs(backend, lanes)
         self._profiler = profiler or nullcontext()
-        self._outcomes = Outcomes(desk, file)
+        self._outcomes = Outcomes(mailbox, file)
         self._leaving = Leaving(Path(setup.study), setup.worker, self._outcomes, backend.bytes_of)
         self._waiting: dict[TrialId, Lane] = {}
         self._training: dict[TrialId, Lane] = {}
@@ -80,13 +80,13 @@ class FusedBench:
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:
-                self._take(self._desk.next())
+                self._take(self._mailbox.next())
             self._take_all()
             if self._waiting:
                 self._train(next_pack(self._ready(), lambda lane: self._programs.most(lane.static), time.monotonic()))
 
     def _take_all(self) -> None:
-        while (message := self._desk.poll()) is not None:
+        while (message := self._mailbox.poll()) is not None:
             self._take(message)
 
     def _take(self, message: ToWorker) -> None:
@@ -102,7 +102,7 @@ class FusedBench:
             case Pause():
                 self._pause(message.trial)
             case Setup():
-                raise Dismissed
+                raise Shutdown
             case _:
                 assert_never(message)
 
@@ -113,7 +113,7 @@ class FusedBench:
         clock = Clock()
         job = RunningJob(
             assignment,
-            self._desk,
+            self._mailbox,
             Reports(setup.goal),
             worker=setup.worker,
             start=assignment.start if writer.exists else 0,
@@ -155,7 +155,7 @@ class FusedBench:
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places
-            self._desk.send(PlacesChanged(0, self._setup.worker, places, together=True))
+            self._mailbox.send(PlacesChanged(0, self._setup.worker, places, together=True))
 
     def _line_up(self, lane: Lane) -> None:
         """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
@@ -180,11 +180,11 @@ class FusedBench:
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
         if first.alone:
-            self._desk.send(Alone(self._setup.worker, first.job.trial))
+            self._mailbox.send(Alone(self._setup.worker, first.job.trial))
         try:
             with self._profiler:
                 self._train_pack(Pack(lanes, program))
-        except Dismissed:
+        except Shutdown:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is these trials' failure
             if len(lanes) > 1:
@@ -238,7 +238,7 @@ class FusedBench:
             lanes=side_by_side(program.size),
             shape=dict(static),
         )
-        self._desk.send(told)
+        self._mailbox.send(told)
 
     def _report(self, lanes: Sequence[Lane], found: Trained, start: int, seconds: float) -> None:
         """Report each lane's epochs of a call; one that is not finite any more fails."""

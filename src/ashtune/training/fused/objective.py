@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.errors import SettingsError
-from ashtune.training.desk import Tray
+from ashtune.training.channel import Mailbox
 from ashtune.training.fused.backend import JaxBackend
 from ashtune.training.fused.bench import FusedBench
 from ashtune.training.fused.program import not_finite
@@ -57,12 +57,12 @@ class FusedObjective:
         """The hyperparameters that trials have to share to be lanes of one program."""
         return self._recipe.static
 
-    def bench(
-        self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None
+    def make_runner(
+        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> FusedBench:
-        """Return the bench of a worker."""
+        """Return the runner of a worker."""
         backend = self._make_backend(Path(setup.study))
-        return FusedBench(backend, setup, desk, lanes=self._lanes, file=file, profiler=profiler)
+        return FusedBench(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
         """Train a trial to its rungs, by itself in the program with which a study begins."""

@@ -1,4 +1,4 @@
-"""What a bench needs of a library that trains lanes: JAX, PyTorch."""
+"""What the runner needs of a library that trains lanes: JAX, PyTorch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

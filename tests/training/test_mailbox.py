@@ -7,14 +7,14 @@ import pytest
 
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed, Tray
+from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.messages import Assignment, FromWorker, ToWorker
 
 ME = WorkerId(0)
 
 
-class Desk:
-    """A desk at which everything has come already."""
+class Channel:
+    """A channel at which everything has come already."""
 
     def __init__(self, *messages: ToWorker) -> None:
         self.messages = deque(messages)
@@ -24,7 +24,7 @@ class Desk:
 
     def wait(self) -> None:
         if not self.messages:
-            raise Dismissed
+            raise Shutdown
 
     def poll(self) -> ToWorker | None:
         return self.messages.popleft() if self.messages else None
@@ -34,40 +34,40 @@ def job(trial: int, *, in_place: bool = False) -> Assignment:
     return Assignment(ME, TrialId(trial), 0, 0, 1, in_place, msgspec.Raw(b"\x80"))
 
 
-def answer_of(tray: Tray) -> Assignment | Release:
+def answer_of(mailbox: Mailbox) -> Assignment | Release:
     heard: list[Assignment | Release] = []
-    tray.answer(TrialId(1), lambda answer: not heard.append(answer))
+    mailbox.answer(TrialId(1), lambda answer: not heard.append(answer))
     return heard[0]
 
 
 def test_an_answer_passes_the_jobs_that_wait_and_leaves_them_in_order() -> None:
     answer = Release(ME, TrialId(1))
-    tray = Tray(Desk(job(2), job(3), answer, job(4)))
-    assert answer_of(tray) == answer
-    assert [tray.next() for _ in range(3)] == [job(2), job(3), job(4)]
+    mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
+    assert answer_of(mailbox) == answer
+    assert [mailbox.next() for _ in range(3)] == [job(2), job(3), job(4)]
 
 
 def test_only_the_job_of_the_same_trial_in_place_is_an_answer() -> None:
-    tray = Tray(Desk(job(1), Release(ME, TrialId(2)), job(2, in_place=True), job(1, in_place=True)))
-    assert answer_of(tray) == job(1, in_place=True)
-    assert tray.next() == job(1)
+    mailbox = Mailbox(Channel(job(1), Release(ME, TrialId(2)), job(2, in_place=True), job(1, in_place=True)))
+    assert answer_of(mailbox) == job(1, in_place=True)
+    assert mailbox.next() == job(1)
 
 
 def test_an_answer_that_came_while_looking_for_a_pause_is_found() -> None:
-    tray = Tray(Desk(job(2), Release(ME, TrialId(1))))
-    assert not tray.is_to_pause(TrialId(1))
-    assert answer_of(tray) == Release(ME, TrialId(1))
-    assert tray.next() == job(2)
+    mailbox = Mailbox(Channel(job(2), Release(ME, TrialId(1))))
+    assert not mailbox.is_to_pause(TrialId(1))
+    assert answer_of(mailbox) == Release(ME, TrialId(1))
+    assert mailbox.next() == job(2)
 
 
 def test_a_pause_is_for_its_own_trial_and_counts_once() -> None:
-    tray = Tray(Desk(job(2), Pause(ME, TrialId(2)), Pause(ME, TrialId(1))))
-    assert tray.is_to_pause(TrialId(1))
-    assert not tray.is_to_pause(TrialId(1))
-    assert tray.next() == job(2)
-    assert tray.is_to_pause(TrialId(2))
+    mailbox = Mailbox(Channel(job(2), Pause(ME, TrialId(2)), Pause(ME, TrialId(1))))
+    assert mailbox.is_to_pause(TrialId(1))
+    assert not mailbox.is_to_pause(TrialId(1))
+    assert mailbox.next() == job(2)
+    assert mailbox.is_to_pause(TrialId(2))
 
 
 def test_who_waits_for_an_answer_is_dismissed_when_the_driver_is_gone() -> None:
-    with pytest.raises(Dismissed):
-        answer_of(Tray(Desk(job(2))))
+    with pytest.raises(Shutdown):
+        answer_of(Mailbox(Channel(job(2))))

@@ -15,15 +15,15 @@ from ashtune.errors import InvalidConfiguration, ObjectiveError
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.desk import Dismissed, Tray, Unsure
+from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
-from ashtune.training.objective import Workbench
+from ashtune.training.runner import TrialRunner
 
 RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"
 
 
-class Desk:
-    """A desk with its answers ready, and a copy of all that was sent."""
+class Channel:
+    """A channel with its answers ready, and a copy of all that was sent."""
 
     def __init__(self, answers: list[ToWorker]) -> None:
         self.answers = deque(answers)
@@ -36,7 +36,7 @@ class Desk:
     def wait(self) -> None:
         if not self.early:
             if not self.answers:
-                raise Dismissed
+                raise Shutdown
             self.early.append(self.answers.popleft())
 
     def poll(self) -> ToWorker | None:
@@ -60,12 +60,12 @@ def saves(trial: Any) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
     def run(objective: Any, *answers: ToWorker, early: list[ToWorker] | None = None, **job: Any) -> list[FromWorker]:
-        desk = Desk(list(answers))
-        desk.early.extend(early or [])
+        channel = Channel(list(answers))
+        channel.early.extend(early or [])
         setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
-        Workbench(objective, setup, Tray(desk)).run(assignment(**job))
-        assert not desk.answers, "an answer was not asked for"
-        return desk.sent
+        TrialRunner(objective, setup, Mailbox(channel)).run(assignment(**job))
+        assert not channel.answers, "an answer was not asked for"
+        return channel.sent
 
     return run
 
@@ -202,7 +202,7 @@ def test_no_handler_of_the_users_keeps_a_dismissed_worker(run: Any) -> None:
             except Exception:  # noqa: BLE001 - what the test is about
                 continue
 
-    with pytest.raises(Dismissed):
+    with pytest.raises(Shutdown):
         run(train)
 
 
@@ -226,8 +226,8 @@ def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
     assert (released.checkpoint, released.problem) == (None, "OSError: quota exceeded")
 
 
-class Interrupted(Desk):
-    """A desk at which something breaks in so often while the worker waits."""
+class Interrupted(Channel):
+    """A channel at which something breaks in so often while the worker waits."""
 
     times = 1
 
@@ -239,12 +239,12 @@ class Interrupted(Desk):
 
 
 def interrupted(tmp_path: Path, objective: Any, *answers: ToWorker, times: int = 1) -> list[FromWorker]:
-    desk = Interrupted(list(answers))
-    desk.times = times
+    channel = Interrupted(list(answers))
+    channel.times = times
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
-    Workbench(objective, setup, Tray(desk)).run(assignment())
-    assert not desk.answers, "an answer was not asked for"
-    return desk.sent
+    TrialRunner(objective, setup, Mailbox(channel)).run(assignment())
+    assert not channel.answers, "an answer was not asked for"
+    return channel.sent
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
@@ -281,8 +281,8 @@ def test_one_that_catches_it_and_is_promoted_has_not_trained_to_the_next_rung(tm
     assert (failed.rung, "the loop ended at epoch 4 of 8" in failed.reason) == (1, True)
 
 
-class Cut(Desk):
-    """A desk at which something breaks in while a message is under way."""
+class Cut(Channel):
+    """A channel at which something breaks in while a message is under way."""
 
     def send(self, message: FromWorker) -> None:
         super().send(message)
@@ -290,11 +290,11 @@ class Cut(Desk):
 
 
 def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: Path) -> None:
-    desk = Cut([])
+    channel = Cut([])
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
     with pytest.raises(Unsure):
-        Workbench(saves, setup, Tray(desk)).run(assignment())
-    assert len(desk.sent) == 1
+        TrialRunner(saves, setup, Mailbox(channel)).run(assignment())
+    assert len(channel.sent) == 1
 
 
 def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> None:

@@ -18,7 +18,7 @@ from ashtune.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
 from ashtune.training import forks
-from ashtune.training.desk import Dismissed, Tray, Unsure
+from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import Outcomes
@@ -28,7 +28,7 @@ from ashtune.training.trial import Trial
 Objective = Callable[[Trial], Any]
 
 
-class Bench(Protocol):
+class Runner(Protocol):
     """What runs assignments in a worker."""
 
     def run(self, assignment: Assignment) -> None:
@@ -36,20 +36,22 @@ class Bench(Protocol):
 
 
 @runtime_checkable
-class HasBench(Protocol):
-    """A training function that trains several trials at a time, on a bench of its own."""
+class HasRunner(Protocol):
+    """A training function that trains several trials at a time and brings a runner of its own."""
 
-    def bench(self, setup: Setup, desk: Tray, *, file: str, profiler: AbstractContextManager[None] | None) -> Bench:
-        """Return the bench of a worker."""
+    def make_runner(
+        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+    ) -> Runner:
+        """Return the runner of a worker."""
 
 
-class Workbench:
+class TrialRunner:
     """Runs assignments one after another.
 
     Args:
         objective: The training function.
         setup: What the driver said at the start.
-        desk: The connection to the driver.
+        mailbox: The connection to the driver.
         file: Where the training function stands, for its tracebacks.
         profiler: Entered while the training function runs and what it has saved is put in its place.
         disk: Where the checkpoints are.
@@ -60,7 +62,7 @@ class Workbench:
         self,
         objective: Objective,
         setup: Setup,
-        desk: Tray,
+        mailbox: Mailbox,
         *,
         file: str = "",
         profiler: AbstractContextManager[None] | None = None,
@@ -69,9 +71,9 @@ class Workbench:
     ) -> None:
         self._objective = objective
         self._clock = clock
-        self._outcomes = Outcomes(desk, file)
+        self._outcomes = Outcomes(mailbox, file)
         self._setup = setup
-        self._desk = desk
+        self._mailbox = mailbox
         self._profiler = profiler or nullcontext()
         self._checkpoints = Checkpoints(Path(setup.study), disk)
 
@@ -90,7 +92,7 @@ class Workbench:
         setup = self._setup
         job = RunningJob(
             assignment,
-            self._desk,
+            self._mailbox,
             reports,
             worker=setup.worker,
             start=start,
@@ -103,10 +105,10 @@ class Workbench:
         try:
             with self._profiler:
                 remark = job.conclude(self._call(trial, job, writer))
-                if not self._desk.is_sure:  # by an exception in another thread
+                if not self._mailbox.is_sure:  # by an exception in another thread
                     raise Unsure
                 self._outcomes.ended(job, writer, remark)
-        except (Dismissed, Unsure):
+        except (Shutdown, Unsure):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
             self._check_sure(error)
@@ -139,7 +141,7 @@ class Workbench:
         while job.phase == "told":
             try:
                 job.hear_out()
-            except (Dismissed, Unsure):
+            except (Shutdown, Unsure):
                 raise
             except BaseException as error:  # noqa: BLE001 - another of what the training function has set going
                 self._check_sure(error)
@@ -147,7 +149,7 @@ class Workbench:
 
     def _check_sure(self, error: BaseException) -> None:
         """Let a worker leave of which it is not known what the driver has heard."""
-        if self._desk.is_sure:
+        if self._mailbox.is_sure:
             return
         if isinstance(error, ConnectionError):  # the driver is gone
             raise error
@@ -162,15 +164,15 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def bench_of(
+def runner_of(
     objective: Objective,
     setup: Setup,
-    desk: Tray,
+    mailbox: Mailbox,
     *,
     file: str = "",
     profiler: AbstractContextManager[None] | None = None,
-) -> Bench:
-    """Return what runs a training function: a workbench, or a bench of its own where it has one (``bench``)."""
-    if isinstance(objective, HasBench):
-        return objective.bench(setup, desk, file=file, profiler=profiler)
-    return Workbench(objective, setup, desk, file=file, profiler=profiler)
+) -> Runner:
+    """Return what runs a training function: its own runner if it makes one, else a :class:`TrialRunner`."""
+    if isinstance(objective, HasRunner):
+        return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
+    return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler)

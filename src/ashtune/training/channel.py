@@ -1,4 +1,4 @@
-"""The worker's desk: where orders come in and events go out. Transports implement it."""
+"""The worker's channel: where orders come in and events go out. Transports implement it."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from ashtune.orders import Pause, Release
 from ashtune.training.messages import Assignment, FromWorker, ToWorker
 
 
-class Dismissed(BaseException):
+class Shutdown(BaseException):
     """The driver is gone or has no more work. No ``except Exception`` of a user's holds it up."""
 
 
@@ -17,7 +17,7 @@ class Unsure(BaseException):
     """Something broke in between two words to the driver: what it heard is not known, and the worker leaves."""
 
 
-class Desk(Protocol):
+class Channel(Protocol):
     """One worker's end of its connection to the driver."""
 
     def send(self, message: FromWorker) -> None:
@@ -27,7 +27,7 @@ class Desk(Protocol):
         """Block until something has come. It takes nothing: whatever breaks in loses no message.
 
         Raises:
-            Dismissed: When the driver is gone or has no more work; :meth:`poll` may say it in its place.
+            Shutdown: When the driver is gone or has no more work; :meth:`poll` may say it in its place.
             Unsure: When something broke in and a message may be lost.
         """
 
@@ -35,19 +35,19 @@ class Desk(Protocol):
         """Return the next message if one has come whole."""
 
 
-class Tray:
-    """A desk with a tray for what has come and is not due yet: jobs ahead of their time wait there.
+class Mailbox:
+    """A channel, and what has come from it and is not due yet: jobs ahead of their time wait here.
 
     A training function's signal handlers and threads may raise an exception anywhere, here too. It breaks in safely
     while nothing is under way between the driver and the worker, above all while an answer is waited for.
 
     Args:
-        desk: Where messages come from and go to.
+        channel: Where messages come from and go to.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.send = desk.send
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.send = channel.send
         self._waiting: deque[ToWorker] = deque()
         self.is_sure = True
         """False while a message is sent or taken in: what breaks in then leaves open what the driver has heard."""
@@ -55,7 +55,7 @@ class Tray:
     def wait(self) -> None:
         """Wait until there is a message; it stays here until :meth:`next` takes it."""
         while not self._waiting:
-            self._desk.wait()
+            self._channel.wait()
             self._collect()
 
     def next(self) -> ToWorker:
@@ -65,12 +65,12 @@ class Tray:
 
     def poll(self) -> ToWorker | None:
         """Return the message that has waited longest, or one that has come already."""
-        return self._waiting.popleft() if self._waiting else self._desk.poll()
+        return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
         """Wait to hear whether a trial goes on in place or is let go of, and return what ``hear`` makes of it."""
         while (found := self._answer_to(trial)) is None:
-            self._desk.wait()
+            self._channel.wait()
             self._collect()
         self.is_sure = False
         goes_on = hear(found)
@@ -89,7 +89,7 @@ class Tray:
 
     def _collect(self) -> None:
         self.is_sure = False
-        while (message := self._desk.poll()) is not None:
+        while (message := self._channel.poll()) is not None:
             self._waiting.append(message)
         self.is_sure = True
 
