@@ -4,7 +4,7 @@ Everything is on: journal, configurations drawn, the tally. In the same run, und
 bare exchange of as many of the same messages by blocking ``send`` and ``recv`` of mpi4py, which spins and so
 takes every core it can get, and ``mpi4py.futures`` with two tasks outstanding.
 
-Claims: >= 30,000 jobs/s trained in the rank (``isolate=False``), >= 12,000 with the worker process.
+Claims: >= 12,000 jobs/s trained in the rank (``isolate=False``), >= 6,000 with the worker process.
 
     python benchmarks/mpi_throughput.py [--trials 100000] [--repeat 3] [--json FILE]
 """

@@ -159,16 +159,10 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker takes so many jobs at a time from now on, if they are up to a rung; they wait at it.
-
-    One is the rule. More are for jobs so short that waiting for the next one would take longer, or, ``together``, for
-    jobs that the worker trains together, up to any rung.
-    """
+    """A worker takes so many jobs at a time from now on, as it trains them together. One is the rule."""
 
     worker: _Worker
     places: _Whole
-    rung: _Rung = 0
-    together: bool = False
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):

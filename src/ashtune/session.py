@@ -124,7 +124,7 @@ class Session:
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
             with suppress(StudyError):  # a driver that was killed at its very end had deletions left
-                Checkpoints(self._directory, self._surroundings.disk).sweep(self._controller.shelf.resources())
+                Checkpoints(self._directory, self._surroundings.disk).sweep(self._controller.checkpoints.resources())
             self._refuse_to_end_with_nothing()
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.
@@ -249,7 +249,7 @@ class Session:
         """Run the session; return what may have stopped it."""
         means, settings, surroundings = self._means, self._settings, self._surroundings
         checkpoints = Checkpoints(self._directory, surroundings.disk)
-        checkpoints.sweep(self._controller.shelf.resources())
+        checkpoints.sweep(self._controller.checkpoints.resources())
         count = head_count(means, self._world, session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
@@ -304,7 +304,7 @@ class Session:
             directory=self._shown,
             expected=build_scheduler(settings, self._ladder).expected,
             configuration=self._configurations.__getitem__,
-            checkpoint_bytes=lambda: self._controller.shelf.total_bytes,
+            checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
             workers=workers,
             deadline=deadline,
         )

@@ -265,7 +265,7 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
     replay(Path(JOURNAL), controller, tally.saw, world.disk)
     assert len(list(read_events(Path(JOURNAL), world.disk))) == len(reading.events)
     assert controller.is_complete == session._controller.is_complete
-    assert controller.shelf.resources() == session._controller.shelf.resources()
+    assert controller.checkpoints.resources() == session._controller.checkpoints.resources()
     ranked = [(-rung, loss) for (trial, rung), loss in reading.results.items() if trial not in reading.withdrawn]
     for best in (tally.best, session._tally.best):
         if not ranked:
@@ -276,7 +276,7 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
 
 
 def _checkpoints_are_those_of_the_file(plan: Any, world: Any, session: Any) -> None:
-    expected = {f"{trial}.{resource}" for trial, resource in session._controller.shelf.resources().items()}
+    expected = {f"{trial}.{resource}" for trial, resource in session._controller.checkpoints.resources().items()}
     paths = [path for path in world.disk.tree() if path.startswith(CHECKPOINTS)]
     there = {path.removeprefix(CHECKPOINTS).split("/")[0] for path in paths}
     left_by_lost_workers = {name for name in there if "by-" in name} | (there - expected)

@@ -48,7 +48,7 @@ def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
         directory="runs/digits-20261124-160957",
         expected=study.expected,
         configuration=lambda trial: study.configurations[trial],
-        checkpoint_bytes=lambda: study.controller.shelf.total_bytes,
+        checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
         workers=workers,
         **more,
     )

@@ -83,7 +83,7 @@ class House:
         replay(self.path, controller, seen)
         if controller.is_complete:
             return controller
-        Checkpoints(self.directory).sweep(controller.shelf.resources())
+        Checkpoints(self.directory).sweep(controller.checkpoints.resources())
         team = ThreadWorkers(
             self.directory, objective, configurations, goal=GOAL, workers=workers, first_worker=first_worker
         )

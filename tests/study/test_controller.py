@@ -28,8 +28,8 @@ from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
-from ashtune.study.shelf import Shelf
 
 GOAL = Goal("loss", "min")
 
@@ -313,7 +313,7 @@ def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost()
     ]
 
 
-class NamelessShelf(Shelf):
+class NamelessIndex(CheckpointIndex):
     """Forgets who saved what, so that the longest idle worker takes every job."""
 
     def put(self, trial: TrialId, *, worker: WorkerId, **checkpoint) -> list[Order]:
@@ -324,9 +324,9 @@ class NamelessShelf(Shelf):
 class Floor:
     """Workers that do as they are told; what happens to them is told by trial, not by worker."""
 
-    def __init__(self, scheduler: Scheduler, shelf: Shelf) -> None:
+    def __init__(self, scheduler: Scheduler, index: CheckpointIndex) -> None:
         self.controller = Controller(scheduler, GOAL)
-        self.controller.shelf = shelf
+        self.controller.checkpoints = index
         self.jobs: dict[TrialId, Train] = {}
         self.saving: dict[TrialId, WorkerId] = {}
         self.here: list[WorkerId] = []
@@ -428,7 +428,7 @@ def test_who_resumes_a_trial_never_changes_which_trial_is_next(
     resumed = [0, 0]
     for seed in range(20):
         draw = random.Random(seed)
-        floors = [Floor(build(Ladder(1, 8, 2), 0), shelf(limit)) for shelf in (Shelf, NamelessShelf)]
+        floors = [Floor(build(Ladder(1, 8, 2), 0), index(limit)) for index in (CheckpointIndex, NamelessIndex)]
         for floor in floors:
             floor.restart(0, 5)
         for moment in range(1, 300):
@@ -482,7 +482,7 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
         if isinstance(orders[-1], Train) and orders[-1].rung == 1:
             orders += office.report(0, 0, 1, loss, start=1, held=False, checkpoint=10)
     assert [order for order in orders if order == Discard(TrialId(1), 1)]
-    assert office.controller.shelf.total_bytes <= 25
+    assert office.controller.checkpoints.total_bytes <= 25
 
 
 def test_a_result_that_is_not_finite_never_goes_on() -> None:

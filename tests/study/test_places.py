@@ -1,4 +1,4 @@
-"""A worker whose jobs are short gets several at a time; nothing else changes."""
+"""A worker that trains several trials together gets several jobs at a time; nothing else changes."""
 
 import math
 import random
@@ -47,57 +47,45 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
     return [(order.worker, order.trial) for order in orders if isinstance(order, Train)]
 
 
-def test_the_job_that_a_worker_has_when_it_makes_an_offer_may_be_long_so_the_offer_holds_when_that_is_done() -> None:
+def test_the_job_that_a_worker_has_when_it_makes_an_offer_takes_one_of_the_places() -> None:
     controller = office(ONE)
-    assert controller.handle(PlacesChanged(0, ONE, 3, 2)) == []
-    assert given(controller.handle(finished(ONE, 0))) == [(ONE, 1), (ONE, 2), (ONE, 3)]
+    assert given(controller.handle(PlacesChanged(0, ONE, 3))) == [(ONE, 1), (ONE, 2)]
+    assert given(controller.handle(finished(ONE, 0))) == [(ONE, 3)]
     assert len(given(controller.handle(finished(ONE, 1)))) == 1
 
 
 def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_left() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3, 2))
-    controller.handle(finished(ONE, 0))
+    controller.handle(PlacesChanged(0, ONE, 3))
     assert controller.handle(PlacesChanged(0, ONE, 1)) == []
+    assert controller.handle(finished(ONE, 0)) == []
     assert controller.handle(finished(ONE, 1)) == []
-    assert controller.handle(finished(ONE, 2)) == []
-    assert len(given(controller.handle(finished(ONE, 3)))) == 1
+    assert len(given(controller.handle(finished(ONE, 2)))) == 1
 
 
 def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
     controller = office(ONE, trials=4)
-    controller.handle(PlacesChanged(0, ONE, 4, 2))
-    assert len(given(controller.handle(finished(ONE, 0, loss=9.0)))) == 3
+    assert len(given(controller.handle(PlacesChanged(0, ONE, 4)))) == 3
+    assert controller.handle(finished(ONE, 0, loss=9.0)) == []
     assert controller.handle(WorkerJoined(0, TWO)) == [], "there is nothing left to do"
     assert given(controller.handle(finished(ONE, 1, loss=0.1))) == [(TWO, 1)]
 
 
-def test_a_job_above_the_rung_of_an_offer_waits_for_an_idle_worker_and_none_waits_behind_it() -> None:
-    controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3, 0))
-    controller.handle(finished(ONE, 0, loss=0.1))  # three more, trials 1 to 3
-    assert given(controller.handle(finished(ONE, 1, loss=0.2))) == [], "trial 0 is promoted, and waits"
-    assert given(controller.handle(finished(ONE, 2, loss=0.3))) == []
-    assert given(controller.handle(finished(ONE, 3, loss=0.4))) == [(ONE, 0)], "and nothing behind it"
-    assert len(given(controller.handle(finished(ONE, 0, rung=1)))) == 1, "trial 1 is promoted, too"
-
-
 def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no_more() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3, 2))
-    controller.handle(finished(ONE, 0, loss=9.0))
+    controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(PlacesChanged(0, ONE, 1))
-    for trial in (1, 2):
-        held = msgspec.structs.replace(finished(ONE, trial, loss=10.0 + trial), held=True)
-        assert controller.handle(held) == [Release(ONE, TrialId(trial))]
-    held = msgspec.structs.replace(finished(ONE, 3, loss=20.0), held=True)
+    for trial in (0, 1):
+        held = msgspec.structs.replace(finished(ONE, trial, loss=-10.0 - trial), held=True)
+        assert controller.handle(held) == [Release(ONE, TrialId(trial))], "no promotion is taken for it either"
+    held = msgspec.structs.replace(finished(ONE, 2, loss=20.0), held=True)
     assert len(given(controller.handle(held))) == 1
 
 
 def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 3, 2))
-    controller.handle(finished(ONE, 0, loss=math.inf))  # trials 1 to 3 wait at it
+    controller.handle(PlacesChanged(0, ONE, 3))
+    controller.handle(finished(ONE, 0, loss=math.inf))  # it has trials 1 to 3
     orders = []
     for number in (1, 2):
         lost = WorkerLost(time=0, worker=WorkerId(number - 1), trial=TrialId(1), reason="SIGSEGV")
@@ -109,7 +97,7 @@ def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_b
 
 def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 2, 2))
+    controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))
     assert controller.handle(StopRequested(0, "enough")) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
     for trial in (1, 2):
@@ -120,7 +108,7 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
 
 def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_lets_go() -> None:
     controller = office(ONE)
-    orders = controller.handle(PlacesChanged(0, ONE, 3, together=True))
+    orders = controller.handle(PlacesChanged(0, ONE, 3))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
     held = [
         msgspec.structs.replace(finished(ONE, trial, loss=loss), held=True) for trial, loss in enumerate((3.0, 2.0))
@@ -129,9 +117,9 @@ def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_le
     assert controller.handle(held[1]) == [Train(ONE, TrialId(1), 1, 1, 2, in_place=True)], "the better of two goes on"
 
 
-def test_together_places_are_for_jobs_up_to_any_rung() -> None:
+def test_places_are_for_jobs_up_to_any_rung() -> None:
     controller = office(ONE)
-    controller.handle(PlacesChanged(0, ONE, 4, together=True))
+    controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):
         controller.handle(finished(ONE, trial, loss=float(trial)))
     assert given(controller.handle(finished(ONE, 2, loss=9.0))) == [(ONE, 5)], "trial 0 is among the four"
@@ -162,7 +150,6 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
                     pass
 
     letting_go: list[tuple[WorkerId, TrialId]] = []
-    together = seed % 2 == 1
     for number in range(3):
         at[WorkerId(number)] = []
         happens(WorkerJoined(0, WorkerId(number)))
@@ -175,8 +162,7 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
             size = choose.choice([None, 10])
             happens(TrialReleased(time=0, worker=who, trial=trial, resource=1, seconds=0.0, checkpoint=size))
         elif what < 0.5:
-            together = together or choose.random() < 0.1
-            happens(PlacesChanged(0, worker, choose.randint(1, 6), choose.randint(0, 2), together))
+            happens(PlacesChanged(0, worker, choose.randint(1, 6)))
         elif what < 0.55 and joined < 12:
             del at[worker]
             letting_go = [(who, trial) for who, trial in letting_go if who != worker]

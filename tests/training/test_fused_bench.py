@@ -96,7 +96,7 @@ def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(tm
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
-        assert room.channel.of(PlacesChanged) == [PlacesChanged(0, ME, asked, together=True)]
+        assert room.channel.of(PlacesChanged) == [PlacesChanged(0, ME, asked)]
     room = Room(tmp_path, places=1)
     room.run(job(0), answers=[off(0)])
     assert room.channel.of(PlacesChanged) == []

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ashtune.engines.haste import Haste
 from ashtune.engines.workload import Said
 from ashtune.errors import AshtuneError, ObjectiveError
 from ashtune.events import Event, JobFinished, stamped
@@ -21,20 +20,13 @@ class Reception:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._progress: list[Progress] = []
-        self._haste = Haste()
         self._has_a_result = False
         self.trouble: AshtuneError | None = None
         """Why the study cannot go on; the engine raises it when the events before it are handled."""
 
     def take_all(self, said: Sequence[Said], moment: float) -> list[Event]:
-        """Return messages as events of that moment, with those that follow from them."""
-        events: list[Event] = []
-        for message in said:
-            if (event := self._take(message, moment)) is not None:
-                events.append(event)
-                if (more := self._haste.saw(event)) is not None:
-                    events.append(more)
-        return events
+        """Return messages as events of that moment."""
+        return [event for message in said if (event := self._take(message, moment)) is not None]
 
     def _take(self, message: Said, moment: float) -> Event | None:
         """Return a message as an event of that moment, if it is one."""

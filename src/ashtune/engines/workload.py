@@ -219,8 +219,8 @@ class Workloads(Generic[J]):
                 self._end(workload, failure.trial if failure else None)
             case TrialReleased(trial=trial):
                 workload.let_go(trial)
-            case PlacesChanged(together=together):
-                workload.trains_together |= together
+            case PlacesChanged():
+                workload.trains_together = True
             case Alone(trial=trial):
                 workload.begin_alone(trial)
             case Progress() | ProgramCompiled() | WorkerJoined() | WorkerLost():

@@ -7,7 +7,7 @@ import msgspec
 
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
-from ashtune.study.crew import DEATHS_ALLOWED
+from ashtune.study.assignments import DEATHS_ALLOWED
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
@@ -52,7 +52,7 @@ class Reasons:
 
 
 class Deaths:
-    """Which lost worker ends its trial: the rule of :mod:`ashtune.study.crew`, from events alone."""
+    """Which lost worker ends its trial: the rule of :mod:`ashtune.study.assignments`, from events alone."""
 
     def __init__(self) -> None:
         self._deaths: dict[TrialId, int] = {}

@@ -84,7 +84,7 @@ class Recorder:
             case TrialReleased(checkpoint=checkpoint, seconds=seconds) if checkpoint is not None:
                 self._saved += 1
                 self._saves.append(seconds)
-            case PlacesChanged(together=True):
+            case PlacesChanged():
                 self._is_smooth = False
             case SessionStarted(time=time):
                 self._began = time

@@ -31,8 +31,8 @@ from ashtune.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Release, Train
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.study.crew import Assigned, Crew, Holding
-from ashtune.study.shelf import Shelf
+from ashtune.study.assignments import Assignments, Holding
+from ashtune.study.checkpoint_index import CheckpointIndex
 
 REMARKS = (TrialStarted, ProgramCompiled)
 """Events after which nobody has to be given anything."""
@@ -62,7 +62,7 @@ class Controller:
         self._rungs = scheduler.ladder.rungs
         self._goal = goal
         self._configurations = math.inf if configurations is None else configurations
-        self._crew = Crew()
+        self._assignments = Assignments()
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
         self._replaced = 0
         self._ended_early: set[TrialId] = set()
@@ -74,7 +74,7 @@ class Controller:
         self._target_loss = -math.inf
         self._best_loss = math.inf
         self._nothing_to_do = False
-        self.shelf = Shelf(checkpoint_limit)
+        self.checkpoints = CheckpointIndex(checkpoint_limit)
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
@@ -83,12 +83,12 @@ class Controller:
     @property
     def is_open(self) -> bool:
         """Whether there is anything left to do or to wait for."""
-        return self._crew.is_busy or not (self.stopping or self._nothing_to_do)
+        return self._assignments.is_busy or not (self.stopping or self._nothing_to_do)
 
     @property
     def is_complete(self) -> bool:
         """Whether all that the scheduler wanted is trained."""
-        return self._nothing_to_do and not self._crew.is_busy
+        return self._nothing_to_do and not self._assignments.is_busy
 
     def handle(self, event: Event) -> list[Order]:
         """Take in one event and return the orders that follow from it. O(log n).
@@ -104,7 +104,7 @@ class Controller:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         orders = self._orders_after(event)
         if self.stopping and not was_stopping:
-            orders += [Pause(assigned.worker, trial) for trial, assigned in self._crew.running.items()]
+            orders += [Pause(assigned.worker, trial) for trial, assigned in self._assignments.running.items()]
         return orders
 
     def _orders_after(self, event: Event) -> list[Order]:
@@ -117,16 +117,16 @@ class Controller:
             case TrialStarted() | ProgramCompiled():
                 return []
             case WorkerJoined(worker=worker):
-                self._crew.join(worker)
-            case PlacesChanged(worker=worker, places=places, rung=rung, together=together):
-                self._crew.offer(worker, places, rung, together=together)
+                self._assignments.join(worker)
+            case PlacesChanged(worker=worker, places=places):
+                self._assignments.offer(worker, places)
             case JobFailed() | TrialWithdrawn():
                 job = self._leave(event.worker, event.trial, event.rung)
                 orders = self._fail(job) if isinstance(event, JobFailed) else self._withdraw(job)
             case JobPaused():
                 orders = self._paused(event)
             case WorkerLost(worker=worker):
-                if (failed := self._crew.lose(event)) is not None:
+                if (failed := self._assignments.lose(event)) is not None:
                     orders = self._fail(failed)
             case StopRequested(reason=reason):
                 self.stopping = self.stopping or reason
@@ -137,7 +137,7 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _finished(self, event: JobFinished) -> list[Order]:
-        assigned = self._take_off(event.worker, event.trial, event.rung)
+        self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
         self._scheduler.record(Job(event.trial, event.rung), loss)
         self._withdrawn_in_a_row = 0
@@ -151,56 +151,56 @@ class Controller:
         if event.stopped:
             self._ended_early.add(event.trial)
         if event.held:
-            return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss, assigned.is_short))
-        self._crew.ended(event.worker, is_short=assigned.is_short)
+            return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss))
+        self._assignments.ended(event.worker)
         if event.checkpoint is None:
             return self._employ_the_idle(None)
-        holding = Holding(event.worker, event.trial, event.rung, loss, assigned.is_short)
+        holding = Holding(event.worker, event.trial, event.rung, loss)
         return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
 
     def _released(self, event: TrialReleased) -> list[Order]:
-        holding = self._crew.released(event.trial)
+        holding = self._assignments.released(event.trial)
         if holding is None or holding.worker != event.worker:
             raise JournalError(f"worker {event.worker} let go of trial {event.trial}, which it did not hold")
         if event.checkpoint is None:
-            self._crew.condemned.discard(event.trial)
+            self._assignments.to_discard.discard(event.trial)
             return []
         return self._save(holding, event.resource, event.checkpoint)
 
     def _save(self, holding: Holding, resource: int, size: int) -> list[Order]:
-        """Put a checkpoint on the shelf, and take those off that no promotion can reach any more."""
+        """Note a checkpoint, and discard those that no promotion can reach any more."""
         trial = holding.trial
-        orders = self.shelf.put(
+        orders = self.checkpoints.put(
             trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
         )
-        if trial in self._crew.condemned:
-            self._crew.condemned.discard(trial)
-            orders += self.shelf.remove(trial)
+        if trial in self._assignments.to_discard:
+            self._assignments.to_discard.discard(trial)
+            orders += self.checkpoints.remove(trial)
         return orders + self._free_the_hopeless()
 
     def _free_the_hopeless(self) -> list[Order]:
-        """Take off the shelf what no promotion can reach any more; what is being saved follows."""
+        """Discard what no promotion can reach any more; what is being saved follows."""
         orders: list[Order] = []
         for hopeless in self._scheduler.hopeless():
-            if hopeless in self._crew.releasing:
-                self._crew.condemned.add(hopeless)
-            orders += self.shelf.remove(hopeless)
+            if hopeless in self._assignments.releasing:
+                self._assignments.to_discard.add(hopeless)
+            orders += self.checkpoints.remove(hopeless)
         return orders
 
     def _paused(self, event: JobPaused) -> list[Order]:
         job = self._leave(event.worker, event.trial, event.rung)
         self.total_resource += event.resource - event.start
-        self._crew.give_back(job)
+        self._assignments.give_back(job)
         if event.checkpoint is None:
             return []
-        return self.shelf.keep(event.trial, worker=event.worker, resource=event.resource, size=event.checkpoint)
+        return self.checkpoints.keep(event.trial, worker=event.worker, resource=event.resource, size=event.checkpoint)
 
     def _fail(self, job: Job) -> list[Order]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
         self._scheduler.record(job, math.inf)
         self._withdrawn_in_a_row = 0
         self._count_failure()
-        return self.shelf.remove(job.trial)
+        return self.checkpoints.remove(job.trial)
 
     def _count_failure(self) -> None:
         """A session that begins with failures only would go on like that."""
@@ -217,11 +217,11 @@ class Controller:
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
             self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
-        return self.shelf.remove(job.trial)
+        return self.checkpoints.remove(job.trial)
 
     def _start_session(self, event: SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
-        self._crew.dismiss_all()
+        self._assignments.dismiss_all()
         self._scheduler.lengthen(ladder)
         self._rungs = ladder.rungs
         most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
@@ -251,17 +251,16 @@ class Controller:
 
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
         """The worker ended its job in some way and is free."""
-        assigned = self._take_off(worker, trial, rung)
-        self._crew.ended(worker, is_short=assigned.is_short)
+        self._take_off(worker, trial, rung)
+        self._assignments.ended(worker)
         return Job(trial, rung)
 
-    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
-        assigned = self._crew.running.pop(trial, None)
+    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> None:
+        assigned = self._assignments.running.pop(trial, None)
         if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
-                f"replay orders {self._crew.orders_of(worker)} where the file says trial {trial} to rung {rung}"
+                f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
-        return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
         """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
@@ -270,31 +269,29 @@ class Controller:
         it goes on in place if it may, and takes another trial only when nobody else has room.
         """
         orders: list[Order] = []
-        crew = self._crew
-        while (crew.has_room or (holding is not None and crew.would_have_room(holding))) and not self.stopping:
+        assignments = self._assignments
+        while (
+            assignments.has_room or (holding is not None and assignments.would_have_room(holding.worker))
+        ) and not self.stopping:
             job = self._next_job()
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
                 orders.append(self._go_on(holding, job))
                 holding = None
-            elif job.trial in crew.releasing:
-                crew.wait_for_release(job)
-            elif crew.has_room and (order := self._train(job)) is not None:
-                orders.append(order)
-            elif holding is not None and crew.would_have_room(holding):
-                orders += self._release(holding)
-                holding = None
-                crew.hold_back(job)  # for the worker that has just become idle
+            elif job.trial in assignments.releasing:
+                assignments.wait_for_release(job)
             else:
-                crew.hold_back(job)
-                break
+                if holding is not None and not assignments.has_room:
+                    orders += self._release(holding)
+                    holding = None
+                orders.append(self._train(job))
         if holding is not None:
             orders += self._release(holding)
         return orders
 
     def _next_job(self) -> Job | None:
-        job = self._crew.next_returned_job() or self._scheduler.next_job()
+        job = self._assignments.next_returned_job() or self._scheduler.next_job()
         while job is not None and job.trial in self._ended_early:
             self._scheduler.pass_over(job)
             job = self._scheduler.next_job()
@@ -303,20 +300,18 @@ class Controller:
 
     def _release(self, holding: Holding) -> list[Order]:
         """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
-        crew, trial = self._crew, holding.trial
-        crew.releasing[trial] = holding
-        crew.ended(holding.worker, is_short=holding.is_short)
+        assignments, trial = self._assignments, holding.trial
+        assignments.releasing[trial] = holding
+        assignments.ended(holding.worker)
         orders = self._free_the_hopeless()
-        keep = trial not in crew.condemned
+        keep = trial not in assignments.to_discard
         return [*orders, Release(holding.worker, trial, keep)]
 
-    def _train(self, job: Job) -> Train | None:
-        """Give a job to a worker, if it can be to the one that saved this trial; None if nobody has room for it."""
+    def _train(self, job: Job) -> Train:
+        """Give a job to a worker that has room, if it can be to the one that saved this trial."""
         trial = job.trial
-        saved = self.shelf.use(trial)
-        worker = self._crew.take(job, None if saved is None else saved.worker)
-        if worker is None:
-            return None
+        saved = self.checkpoints.use(trial)
+        worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
         if saved is None:
             return Train(worker, trial, job.rung, 0, target)
@@ -324,7 +319,7 @@ class Controller:
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         """Let a worker go on with the trial that it holds."""
-        self._crew.go_on(job, holding)
+        self._assignments.go_on(job, holding.worker)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)
 
 

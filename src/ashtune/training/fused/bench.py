@@ -155,7 +155,7 @@ class FusedBench:
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places
-            self._mailbox.send(PlacesChanged(0, self._setup.worker, places, together=True))
+            self._mailbox.send(PlacesChanged(0, self._setup.worker, places))
 
     def _line_up(self, lane: Lane) -> None:
         """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""

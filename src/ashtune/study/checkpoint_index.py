@@ -15,7 +15,7 @@ from ashtune.orders import Discard, Order
 
 
 class Saved(msgspec.Struct, frozen=True, gc=False):
-    """One checkpoint: who saved it, the resource it was taken at, its size, and when it was put here (a count)."""
+    """One checkpoint: who saved it, the resource it was taken at, its size, and when it was noted here (a count)."""
 
     worker: WorkerId
     resource: int
@@ -23,7 +23,7 @@ class Saved(msgspec.Struct, frozen=True, gc=False):
     serial: int
 
 
-class Shelf:
+class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
