@@ -24,9 +24,9 @@ import numpy as np
 
 from ashtune.cli.roofline import demo_step, environment
 from ashtune.engines.cores import available_cores
+from ashtune.performance.machine import measure
+from ashtune.performance.roofline import Roof, Roofs, place
 from ashtune.reports.roofline_words import reasons
-from ashtune.training.machine import measure
-from ashtune.training.roofline import Roof, Roofs, place
 from table import show
 
 GIGA = 1e9

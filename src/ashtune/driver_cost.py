@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ashtune.engines.process import without_launcher
 from ashtune.events import JobFinished, TrialReleased
+from ashtune.performance.machine import child
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.machine import child
 from ashtune.tuning import tune
 
 if TYPE_CHECKING:

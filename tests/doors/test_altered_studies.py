@@ -15,7 +15,7 @@ from ashtune.reports.roofline import KEPT, kept
 from ashtune.search.space import Space
 from ashtune.studies import Study
 from ashtune.study import journal as journals
-from ashtune.training.profiles import path_of, read_profiles
+from ashtune.training.profiling.files import path_of, read_profiles
 
 SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
 RECORD: dict[str, Any] = dict(SPACE.to_record())

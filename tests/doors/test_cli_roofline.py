@@ -11,8 +11,8 @@ import pytest
 
 from ashtune.cli import main as entry
 from ashtune.cli import roofline
+from ashtune.performance.roofline import Roof, Roofs, Step
 from ashtune.reports.roofline import kept
-from ashtune.training.roofline import Roof, Roofs, Step
 
 ROOF = ["--peak", "537.6", "--bandwidth", "76.8"]
 STEP = ["--flops", "7500", "--bytes", "250000"]

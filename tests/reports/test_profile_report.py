@@ -22,7 +22,7 @@ from ashtune.reports.text import as_text
 from ashtune.reports.worked import Worked
 from ashtune.study.journal import NAME as JOURNAL
 from ashtune.study.journal import Settings, create
-from ashtune.training.profiles import Function, Stack, WorkerProfile, write_profile
+from ashtune.training.profiling.files import Function, Stack, WorkerProfile, write_profile
 
 SETTINGS = Settings(
     ashtune="", created=0.0, name="train", goal=Goal("loss", "min"), scheduler="ash", rungs=(1,), kept=(), space={},

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from ashtune.errors import SettingsError
+from ashtune.performance.caches import Cache
+from ashtune.performance.roofline import Placement, Roof, Roofs, Step, place
 from ashtune.reports.roofline import (
     KEPT,
     Placed,
@@ -19,10 +21,9 @@ from ashtune.reports.roofline import (
     roofline_words,
     roofs_table,
 )
-from ashtune.reports.roofline_words import percent_text, rate_text, reasons, time_text
+from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.text import as_text
 from ashtune.training.fused.sizing import Sizing
-from ashtune.training.roofline import Cache, Placement, Roof, Roofs, Step, place
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 LAPTOP = Roofs(
@@ -67,7 +68,7 @@ def test_a_timed_step_is_held_against_what_is_attainable() -> None:
 
 
 def test_without_a_time_the_words_say_what_the_roof_allows() -> None:
-    memory, arithmetic = reasons(placed()), reasons(placed(flops=1e8))
+    memory, arithmetic = diagnosis(placed()), diagnosis(placed(flops=1e8))
     assert "0.43 % of the peak" in memory[0]
     assert "233 times as many" in memory[0]
     assert "Arithmetic is the limit" in arithmetic[0]
@@ -76,14 +77,14 @@ def test_without_a_time_the_words_say_what_the_roof_allows() -> None:
 @pytest.mark.parametrize(("flops", "what"), [(7500, "memory traffic is"), (1e8, "arithmetic is")])
 def test_near_its_roof_a_step_is_held_up_by_that_roof(flops: float, what: str) -> None:
     least = placed(flops=flops).least_seconds
-    said = reasons(placed(flops=flops, seconds=least / 0.8))
+    said = diagnosis(placed(flops=flops, seconds=least / 0.8))
     assert len(said) == 1
     assert "80 %" in said[0]
     assert what in said[0]
 
 
 def test_far_under_its_roof_a_step_is_held_up_by_neither() -> None:
-    said = reasons(placed(seconds=100 * placed().least_seconds))
+    said = diagnosis(placed(seconds=100 * placed().least_seconds))
     assert said == [
         "At 1 % of what the roof allows, neither arithmetic nor memory fills its time: at the roof's speed it would "
         "take 3.26 us and not 326 us."
@@ -91,28 +92,28 @@ def test_far_under_its_roof_a_step_is_held_up_by_neither() -> None:
 
 
 def test_calls_whose_cost_was_measured_get_their_share_of_the_time() -> None:
-    said = " ".join(reasons(placed(seconds=326e-6, calls=20, overhead_seconds=163e-6)))
+    said = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=163e-6)))
     assert "Its 20 calls take 163 us on next to no data, 8.15 us each: 50 % of its time" in said
     assert "The other 163 us" in said
 
 
 def test_overhead_that_explains_all_leaves_no_other_reason() -> None:
-    said = " ".join(reasons(placed(seconds=326e-6, calls=20, overhead_seconds=325e-6)))
+    said = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=325e-6)))
     assert "The other" not in said
 
 
 def test_calls_whose_cost_was_not_measured_are_only_counted() -> None:
-    assert "It is 20 calls of 16.3 us each on average." in reasons(placed(seconds=326e-6, calls=20))
+    assert "It is 20 calls of 16.3 us each on average." in diagnosis(placed(seconds=326e-6, calls=20))
 
 
 def test_a_step_whose_bytes_fit_a_cache_is_told_the_nearest_that_holds_them() -> None:
-    said = reasons(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
+    said = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert said[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
-    assert "cache" not in reasons(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
+    assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
 def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> None:
-    said = reasons(placed(seconds=placed().least_seconds / 2))
+    said = diagnosis(placed(seconds=placed().least_seconds / 2))
     assert len(said) == 1
     assert "200 %" in said[0]
     assert "cache" in said[0]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ashtune.errors import SettingsError
-from ashtune.training import counting
-from ashtune.training.counting import count_jax, count_torch, described
+from ashtune.performance import counting
+from ashtune.performance.counting import count_jax, count_torch, described
 
 M, K, N = 32, 64, 10
 FORWARD = 2 * M * K * N

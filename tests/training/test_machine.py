@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from ashtune.errors import SettingsError
-from ashtune.training import caches as caches_module
-from ashtune.training import machine, yardstick
-from ashtune.training.caches import caches
-from ashtune.training.roofline import Cache
-from ashtune.training.yardstick import Passes
+from ashtune.performance import caches as caches_module
+from ashtune.performance import machine, probe
+from ashtune.performance.caches import Cache, caches
+from ashtune.performance.probe import Passes
 
 KIB = 1024
 
@@ -120,12 +119,12 @@ def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
     with pytest.raises(SettingsError, match="give `peak SECONDS`") as refused:
-        machine.child("ashtune.training.yardstick", "nonsense", environment=os.environ)
+        machine.child("ashtune.performance.probe", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)
 
 
 def test_the_triads_arrays_begin_with_a_cache_line_each_at_another_place_of_a_page() -> None:
-    arrays = [yardstick._aligned(1000, number) for number in range(3)]
+    arrays = [probe._aligned(1000, number) for number in range(3)]
     places = [array.ctypes.data % 4096 for array in arrays]
     assert all(place % 64 == 0 for place in places)
     assert len(set(places)) == 3

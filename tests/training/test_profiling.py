@@ -20,8 +20,8 @@ from ashtune.orders import Release
 from ashtune.training.channel import Shutdown
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import NAMELESS
-from ashtune.training.profiles import WorkerProfile, read_profiles, write_profile
-from ashtune.training.profiling import ProfiledMailbox, Profiler
+from ashtune.training.profiling.files import WorkerProfile, read_profiles, write_profile
+from ashtune.training.profiling.worker import ProfiledMailbox, Profiler
 from ashtune.training.runner import TrialRunner
 
 WAIT = 0.3
@@ -276,6 +276,6 @@ def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
     code = (
         "import sys, ashtune.engines.worker, ashtune.training.job\n"
-        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling'} & set(sys.modules)))"
+        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling.worker'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

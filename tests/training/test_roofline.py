@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ashtune.errors import SettingsError
-from ashtune.training.roofline import Roof, Roofs, Step, place
+from ashtune.performance.roofline import Roof, Roofs, Step, place
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ashtune.performance.roofline import Roofs, Step
     from ashtune.reports.roofline import Placed
     from ashtune.training.fused.epochs import Epochs
-    from ashtune.training.roofline import Roofs, Step
 
 _GIGA = 1e9
 _WIDTH = 24
@@ -55,9 +55,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Measure, place, and show."""
+    from ashtune.performance.roofline import place
     from ashtune.reports.roofline import Placed, keep
     from ashtune.reports.text import show_json
-    from ashtune.training.roofline import place
 
     _check(given)
     step = _step(given)
@@ -88,7 +88,7 @@ def main(given: argparse.Namespace) -> int:
 def measured() -> "Roofs":
     """Measure this machine."""
     from ashtune.engines.cores import available_cores
-    from ashtune.training.machine import measure
+    from ashtune.performance.machine import measure
 
     return measure(available_cores(), environment)
 
@@ -97,8 +97,8 @@ def demo_step() -> "Step":
     """Time a step of the demo's network on one core, in a process of its own."""
     import msgspec
 
-    from ashtune.training.machine import child
-    from ashtune.training.roofline import Step
+    from ashtune.performance.machine import child
+    from ashtune.performance.roofline import Step
 
     return msgspec.json.decode(child("ashtune.demo.counting", environment=environment(1)), type=Step)
 
@@ -107,9 +107,9 @@ def study_epochs(directory: Path) -> "Epochs":
     """Count and time epochs of a study's best network on one core, in a process of its own."""
     import msgspec
 
+    from ashtune.performance.machine import child
     from ashtune.studies import Study
     from ashtune.training.fused.epochs import Epochs
-    from ashtune.training.machine import child
 
     best = Study.load(directory).best
     sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
@@ -135,7 +135,7 @@ def _check(given: argparse.Namespace) -> None:
     """Refuse what makes no roofline, or cannot be kept, before anything is measured."""
     from ashtune.cli.showing import check_page
     from ashtune.errors import SettingsError
-    from ashtune.training.roofline import check_above_zero
+    from ashtune.performance.roofline import check_above_zero
 
     check_page(given.html)
     if given.keep and not Path(given.keep).is_dir():
@@ -160,7 +160,7 @@ def _check(given: argparse.Namespace) -> None:
 
 def _step(given: argparse.Namespace) -> "Step | None":
     """Return the step that was given or named; None if there is none."""
-    from ashtune.training.roofline import Step
+    from ashtune.performance.roofline import Step
 
     if given.step is not None:
         return _counted(given.step)
@@ -173,8 +173,8 @@ def _counted(place: str) -> "Step":
     """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
     from ashtune.cli.loading import load_function
     from ashtune.errors import AshtuneError, ObjectiveError
+    from ashtune.performance.counting import described
     from ashtune.reports.figures import shortened
-    from ashtune.training.counting import described
 
     function = load_function(place)
     try:
@@ -188,7 +188,7 @@ def _counted(place: str) -> "Step":
 
 def _machine(given: argparse.Namespace) -> "Roofs":
     """Return the roofs: those given, or this machine's."""
-    from ashtune.training.roofline import Roof, Roofs
+    from ashtune.performance.roofline import Roof, Roofs
 
     if given.peak is not None:
         return Roofs(roofs=[Roof(peak=given.peak * _GIGA, bandwidth=given.bandwidth * _GIGA)])
@@ -201,7 +201,7 @@ def _show(placed: "Placed") -> None:
     from ashtune.facts import processor
     from ashtune.reports.lanes import lanes_words
     from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
-    from ashtune.reports.roofline_words import reasons
+    from ashtune.reports.roofline_words import diagnosis
     from ashtune.reports.text import show
 
     if placed.machine.array_bytes:
@@ -209,7 +209,7 @@ def _show(placed: "Placed") -> None:
     show(roofs_table(placed.machine), sys.stdout)
     for placement in placed.placements:
         rows = [f"{name.ljust(_WIDTH)}{value}" for name, value in placement_rows(placement).items()]
-        say("", *rows, "", *reasons(placement, placed.machine.caches))
+        say("", *rows, "", *diagnosis(placement, placed.machine.caches))
     if placed.sizing is not None:
         say("", lanes_words(placed.sizing))
 

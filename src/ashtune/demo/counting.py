@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from ashtune.demo.network import Mlp
-from ashtune.training.counting import fastest
-from ashtune.training.roofline import Step
+from ashtune.performance.counting import fastest
+from ashtune.performance.roofline import Step
 
 TYPICAL: dict[str, Any] = {
     "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": 32, "depth": 2, "batch_size": 32,

@@ -7,7 +7,7 @@ from ashtune.engines.workload import Said
 from ashtune.engines.world import DRIVER, World
 from ashtune.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
 from ashtune.study.checkpoints import FOLDER
-from ashtune.training.profiles import path_of
+from ashtune.training.profiling.files import path_of
 
 
 class Luggage:

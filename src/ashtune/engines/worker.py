@@ -94,7 +94,7 @@ def serve(channel: Channel) -> None:
         raise Shutdown from None
     mailbox, profiler = Mailbox(channel), None
     if setup.profile:
-        from ashtune.training.profiling import ProfiledMailbox, Profiler
+        from ashtune.training.profiling.worker import ProfiledMailbox, Profiler
 
         profiler = Profiler(setup, file)
         mailbox = ProfiledMailbox(channel, profiler)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ashtune.errors import StudyError
 from ashtune.study.disk import DISK, write_new
-from ashtune.training.profiles import FOLDER, WorkerProfile, read_profiles
+from ashtune.training.profiling.files import FOLDER, WorkerProfile, read_profiles
 
 NAME = f"{FOLDER}/flame.html"
 _FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # the page does without

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ashtune.training.profiles import Function, WorkerProfile
+from ashtune.training.profiling.files import Function, WorkerProfile
 
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
 _PACKAGE = f"{Path(__file__).parents[2]}/"

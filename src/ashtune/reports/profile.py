@@ -16,7 +16,7 @@ from ashtune.reports.functions import Totals, totals_of
 from ashtune.reports.loading import events_of
 from ashtune.reports.worked import Worked
 from ashtune.study.journal import NAME
-from ashtune.training.profiles import WorkerProfile, read_profiles
+from ashtune.training.profiling.files import WorkerProfile, read_profiles
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

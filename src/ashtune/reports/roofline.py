@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune.errors import SettingsError
+from ashtune.performance.caches import Cache
+from ashtune.performance.roofline import Placement, Roof, Roofs, place
 from ashtune.reports import plots
 from ashtune.reports.axes import label, significant
 from ashtune.reports.figures import bytes_text, number_text
 from ashtune.reports.lanes import lanes_figure, lanes_words
-from ashtune.reports.roofline_words import percent_text, rate_text, reasons, side, size_text, time_text
+from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, side, size_text, time_text
 from ashtune.study.disk import DISK, read_whole, write_new
 from ashtune.training.fused.sizing import Sizing
-from ashtune.training.roofline import Cache, Placement, Roof, Roofs, place
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -83,7 +84,7 @@ def roofline_words(placed: Placed) -> list[str]:
         said.append(
             f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
         )
-        said += reasons(placement, placed.machine.caches)
+        said += diagnosis(placement, placed.machine.caches)
     if placed.sizing is not None:
         said.append(lanes_words(placed.sizing))
     return said + machine_lines(placed.machine)

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
+from ashtune.performance.caches import Cache
+from ashtune.performance.roofline import Placement
 from ashtune.reports.figures import bytes_text, number_text
-from ashtune.training.roofline import Cache, Placement
 
 _NEAR = 0.5
 """From half of the attainable on, a step counts as held up by its roof."""
 
 
-def reasons(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
+def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
     """Say in words what holds a step up, as far as its figures tell."""
     share, seconds = placement.share_of_attainable, placement.step.seconds
     if share is None or seconds is None:

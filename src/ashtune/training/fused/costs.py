@@ -7,7 +7,7 @@ asked: of a loop XLA counts the body once.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ashtune.training.counting import compiled_costs, dtype_of
+from ashtune.performance.counting import compiled_costs, dtype_of
 from ashtune.training.fused.called import evaluated
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.program import lane_arrays

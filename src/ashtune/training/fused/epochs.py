@@ -6,9 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from ashtune.performance.roofline import Step
 from ashtune.training.fused.recipe import Static
 from ashtune.training.fused.sizing import Measurable, Sizing, choose_lanes
-from ashtune.training.roofline import Step
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):

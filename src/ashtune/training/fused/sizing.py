@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from ashtune.training.caches import caches
+from ashtune.performance.caches import caches
 from ashtune.training.fused.recipe import State
 
 MOST_LANES = 256

@@ -11,12 +11,12 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ashtune.training.counting import dtype_of
+from ashtune.performance.counting import dtype_of
+from ashtune.performance.torch_counting import Traffic
 from ashtune.training.fused.epochs import Costs
 from ashtune.training.fused.torch_optimizers import numbers_of, rule
 from ashtune.training.fused.torch_shape import TorchShape
 from ashtune.training.fused.torch_states import leaves
-from ashtune.training.traffic import Traffic
 
 SOURCE = (
     "PyTorch's formulas for the products of a step and of the evaluation, times their number in an epoch; elementwise "

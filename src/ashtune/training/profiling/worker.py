@@ -16,10 +16,10 @@ from ashtune.errors import ObjectiveError
 from ashtune.jobs import TrialId
 from ashtune.orders import Release
 from ashtune.training.channel import Channel, Mailbox, Shutdown
-from ashtune.training.instruments import CallCounter, Instrument, StackSampler
 from ashtune.training.messages import Assignment, FromWorker, Setup
 from ashtune.training.outcomes import NAMELESS
-from ashtune.training.profiles import write_profile
+from ashtune.training.profiling.files import write_profile
+from ashtune.training.profiling.profilers import CallCounter, Instrument, StackSampler
 
 WRITE_SECONDS = 1.0
 WRITE_SHARE = 0.01

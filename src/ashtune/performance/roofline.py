@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from ashtune.errors import SettingsError
+from ashtune.performance.caches import Cache
 
 Bound = Literal["memory", "compute"]
 
@@ -54,14 +55,6 @@ class Roof(msgspec.Struct, frozen=True, kw_only=True):
     def ridge(self) -> float:
         """The intensity, in flop/byte, from which on arithmetic is the roof."""
         return self.peak / self.bandwidth
-
-
-class Cache(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of cache: the size in bytes of one, and how many there are."""
-
-    level: int
-    size: int
-    count: int
 
 
 class Roofs(msgspec.Struct, frozen=True, kw_only=True):

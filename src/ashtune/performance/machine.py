@@ -18,14 +18,14 @@ from typing import IO
 import msgspec
 
 from ashtune.errors import SettingsError
-from ashtune.training.caches import caches
-from ashtune.training.roofline import Cache, Roof, Roofs
-from ashtune.training.yardstick import Passes, Peak
+from ashtune.performance.caches import Cache, caches
+from ashtune.performance.probe import Passes, Peak
+from ashtune.performance.roofline import Roof, Roofs
 
 SECONDS = 0.5
 """For each measurement: the bandwidth and, in two types of number, the peak, of one core and of all."""
 ROUNDS = 2
-_YARDSTICK = "ashtune.training.yardstick"
+_PROBE = "ashtune.performance.probe"
 _TIMES_THE_CACHE = 4
 _UNKNOWN_CACHE = 32 * 2**20
 _LARGEST_ARRAY = 512 * 2**20
@@ -55,7 +55,7 @@ def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, r
     peaks: dict[tuple[int, str], float] = {}
     bandwidths: dict[int, float] = {}
     for count in sorted({1, cores}) * rounds:
-        peak = msgspec.json.decode(child(_YARDSTICK, "peak", seconds, environment=environment(count)), type=Peak)
+        peak = msgspec.json.decode(child(_PROBE, "peak", seconds, environment=environment(count)), type=Peak)
         for dtype, best in peak.peaks.items():
             peaks[count, dtype] = max(best, peaks.get((count, dtype), 0.0))
         whole = size if count == 1 else max(size, array_bytes(found, everywhere=True))
@@ -152,7 +152,7 @@ def _bandwidth(count: int, size: int, environment: Mapping[str, str], seconds: f
     """Return the bandwidth, in byte/s, of so many processes of one thread, each with arrays of ``size`` bytes."""
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(_started(_YARDSTICK, "triad", size // 8, seconds, environment=environment))
+            stack.enter_context(_started(_PROBE, "triad", size // 8, seconds, environment=environment))
             for _ in range(count)
         ]
         for process in processes:

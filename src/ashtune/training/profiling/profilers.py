@@ -8,6 +8,7 @@ Rule 2: each is imported only when it is asked for.
 import sys
 import time
 from collections import defaultdict
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
@@ -15,15 +16,15 @@ from typing import Any, Protocol
 
 from ashtune.jobs import WorkerId
 from ashtune.training import channel
-from ashtune.training.profiles import Function, Stack, WorkerProfile
+from ashtune.training.profiling.files import Function, Stack, WorkerProfile
 
 Label = tuple[str, int, str]
 """A function's file, line and name."""
 
 SAMPLE_SECONDS = 0.001
-_HERE = Path(__file__).parent
-_MEASURING = (__file__, str(_HERE / "profiling.py"))
-_WAITING = (f"{_HERE.parent / 'engines'}/", channel.__file__, *_MEASURING)
+_MEASURING = (f"{Path(__file__).parent}/",)
+_TRANSPORTS = tuple(f"{folder}/" for folder in getattr(find_spec("ashtune.engines"), "submodule_search_locations", ()))
+_WAITING = (*_TRANSPORTS, channel.__file__, *_MEASURING)
 """Files of the functions that wait for the driver, and of this measurement itself."""
 
 
@@ -209,5 +210,5 @@ class StackSampler:
             name, file, line = identity.split("\x00")
             of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
             found = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
-            self._words[frame] = found = "" if file in _MEASURING else found
+            self._words[frame] = found = "" if file.startswith(_MEASURING) else found
         return found

@@ -1,7 +1,7 @@
-"""What a child process of :mod:`ashtune.training.machine` runs: matrix products, or a triad.
+"""What a child process of :mod:`ashtune.performance.machine` runs: matrix products, or a triad.
 
-    python -m ashtune.training.yardstick peak SECONDS
-    python -m ashtune.training.yardstick triad ELEMENTS SECONDS
+    python -m ashtune.performance.probe peak SECONDS
+    python -m ashtune.performance.probe triad ELEMENTS SECONDS
 
 A process of its own, since numpy's BLAS library reads its number of threads once, when it is loaded.
 """

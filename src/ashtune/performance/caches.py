@@ -4,10 +4,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ashtune.training.roofline import Cache
+import msgspec
 
 _CPUS = Path("/sys/devices/system/cpu")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+class Cache(msgspec.Struct, frozen=True, kw_only=True):
+    """A level of cache: the size in bytes of one, and how many there are."""
+
+    level: int
+    size: int
+    count: int
 
 
 def caches(cpus: Path = _CPUS) -> list[Cache]:

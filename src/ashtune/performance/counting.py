@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ashtune.errors import SettingsError
-from ashtune.training.roofline import Step
+from ashtune.performance.roofline import Step
 
 SECONDS = 0.5
 BY_XLA = (
@@ -95,7 +95,7 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ashtune.training.traffic import Traffic
+    from ashtune.performance.torch_counting import Traffic
 
     def run() -> None:
         function(*arguments)
