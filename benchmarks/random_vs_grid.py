@@ -50,9 +50,9 @@ WINDOWS = [  # budget, d, e, w; papers.md's values for grid and random
 ]
 
 READING = f"""formula: papers.md's min(1, g w)^e and 1 - (1 - w^e)^B, edges aside. exact: edges counted.
-grid, ends: GridSearch as it is, g points from end to end. Half of each outer window lies outside the cube: (g - 1) w
+grid, ends: GridDesign as it is, g points from end to end. Half of each outer window lies outside the cube: (g - 1) w
 takes the place of g w.
-grid, middles: the same GridSearch in ranges shorter by 1/(2 g) at either end. No window crosses an edge, so the
+grid, middles: the same GridDesign in ranges shorter by 1/(2 g) at either end. No window crosses an edge, so the
 formula is exact; this is papers.md's grid.
 random: papers.md's values agree with the edges counted, not with its formula, which is too high where windows are wide.
 its sigmas: how far papers.md's value is from exact, if it came of {PAPERS_REPETITIONS:,} repetitions (it does not say).
@@ -73,7 +73,7 @@ def law(repetitions: int) -> float:
             f"{off[-1]:+.1f}",
         ])  # fmt: skip
     show(
-        f"P(best of n random trials in the top share); simulated: {repetitions:,} seeds of RandomSearch, "
+        f"P(best of n random trials in the top share); simulated: {repetitions:,} seeds of RandomDesign, "
         "the same for all n",
         ["top", "n", "exact", "fewest n for", "papers.md", "simulated", "s.e.", "sigmas"],
         rows,

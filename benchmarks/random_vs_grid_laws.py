@@ -3,8 +3,8 @@
 Source: Bergstra and Bengio, *Random Search for Hyper-Parameter Optimization*, JMLR 13, 2012,
 https://jmlr.org/papers/v13/bergstra12a.html, for why few important dimensions favour random search.
 
-Rule: every trial that is counted here comes from ``RandomSearch.configuration`` or
-``GridSearch.configuration``; numpy's generator places the optima only.
+Rule: every trial that is counted here comes from ``RandomDesign.configuration`` or
+``GridDesign.configuration``; numpy's generator places the optima only.
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ashtune.search import GridSearch, RandomSearch, Space
+from ashtune.search import GridDesign, RandomDesign, Space
 
 Floats = NDArray[np.float64]
 
@@ -49,13 +49,13 @@ def cube(dimensions: int, margin: float = 0.0) -> Space:
 
 def drawn(space: Space, seed: int, trials: int) -> Floats:
     """Return the first trials of a random search as points, shape ``(trials, hyperparameters)``."""
-    search = RandomSearch(space, seed)
+    search = RandomDesign(space, seed)
     return np.array([list(search.configuration(trial).values()) for trial in range(trials)])
 
 
 def laid_out(space: Space, points: int) -> Floats:
     """Return a whole grid search as points, shape ``(points ** hyperparameters, hyperparameters)``."""
-    search = GridSearch(space, points)
+    search = GridDesign(space, points)
     return np.array([list(search.configuration(trial).values()) for trial in range(search.size)])
 
 

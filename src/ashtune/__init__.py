@@ -6,6 +6,8 @@ from ashtune.errors import AshtuneError, InvalidConfiguration
 
 if TYPE_CHECKING:
     from ashtune.ladder import Ladder
+    from ashtune.search.grid import Grid
+    from ashtune.search.random import Random
     from ashtune.studies import Study
     from ashtune.training.fused.objective import fused
     from ashtune.training.fused.torch_objective import fused_torch
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AshtuneError",
+    "Grid",
     "InvalidConfiguration",
     "Ladder",
+    "Random",
     "Study",
     "Trial",
     "__version__",
@@ -26,7 +30,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Grid": "ashtune.search.grid",
     "Ladder": "ashtune.ladder",
+    "Random": "ashtune.search.random",
     "Study": "ashtune.studies",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.objective",

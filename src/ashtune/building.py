@@ -9,18 +9,15 @@ import msgspec
 from ashtune import __version__
 from ashtune.errors import SettingsError, SpaceError
 from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
+from ashtune.ladder import MOST_WHOLE, Ladder
 from ashtune.plaintext import shown
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
-from ashtune.search.enqueued import Enqueued
-from ashtune.search.grid import GridSearch
-from ashtune.search.grouped import Grouped
-from ashtune.search.protocol import Indexed, Search
-from ashtune.search.random import RandomSearch
+from ashtune.search.protocol import Design, Search
+from ashtune.search.registry import SEARCHES, design_of
 from ashtune.search.space import Space
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Settings
@@ -32,7 +29,6 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
     "sh": SuccessiveHalving,
     "full": FullTraining,
 }
-SEARCHES = ("random", "grid")
 
 
 def new_settings(
@@ -42,7 +38,7 @@ def new_settings(
     scheduler: str,
     ladder: Ladder,
     space: Space,
-    search: dict[str, Any],
+    search: Search,
     seed: int,
     **more: Any,
 ) -> Settings:
@@ -61,16 +57,17 @@ def new_settings(
         rungs=rungs,
         kept=kept,
         space=space.to_record(),
-        search=search,
+        search=SEARCHES.record(search),
         seed=seed,
         **more,
     )
     try:
         again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
-        build_controller(again, build_search(again).size)
+        build_controller(again)
+        size = _whole(_design(again).size)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
-    return settings
+    return msgspec.structs.replace(settings, configurations=size)
 
 
 def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Scheduler:
@@ -91,18 +88,20 @@ def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Schedul
     return SCHEDULERS[settings.scheduler](first_ladder(settings) if ladder is None else ladder, 0)
 
 
-def build_controller(settings: Settings, configurations: int | None) -> Controller:
+def build_controller(settings: Settings) -> Controller:
     """Return the controller of a study, before its first event.
 
-    Args:
-        settings: What the study is.
-        configurations: How many its search can give: ``search.size``. A withdrawn trial is replaced
-            only while there are more.
+    Raises:
+        SettingsError: If the journal's first line names no scheduler or no search.
     """
+    try:
+        SEARCHES.check(settings.search)
+    except SettingsError as error:
+        raise SettingsError(f"line 1 of the journal: {error}") from None
     return Controller(
         build_scheduler(settings),
         settings.goal,
-        configurations=configurations,
+        configurations=settings.configurations,
         checkpoint_limit=settings.checkpoint_limit,
     )
 
@@ -118,47 +117,40 @@ def scheduler_named(name: str) -> Callable[[Ladder, int], Scheduler]:
     return SCHEDULERS[name]
 
 
-class _Recipe(msgspec.Struct):
-    """The record of a search, with the types that it has when it was not altered."""
-
-    kind: str
-    points: int | dict[str, int] | None = None
-    grouped: list[str] = []
-    grouped_for: int | None = None
-
-
-def build_search(settings: Settings) -> Search:
-    """Return the search of a study: what was enqueued, then random or grid.
+def build_design(settings: Settings) -> Design:
+    """Return the configurations of a study: what was enqueued, then those of its search.
 
     Raises:
-        SettingsError: If the search that the journal's first line describes is none.
+        SettingsError: If its search is not installed here, or the journal's first line describes none.
     """
+    design = _design(settings)
+    size = _whole(design.size)
+    if settings.configurations != size:
+        raise SettingsError(
+            f"line 1 of the journal says configurations={settings.configurations} where its search has {size}; it was "
+            "altered, or written by another version of the search"
+        )
+    return design
+
+
+def _design(settings: Settings) -> Design:
     try:
-        msgspec.convert(settings.search, _Recipe)
+        search = SEARCHES.read(settings.search)
         space = Space.from_record(settings.space)
-        enqueued = [space.check(configuration) for configuration in settings.enqueued]
-        search = search_named(settings.search, space, settings.seed, enqueued)
-        search.size  # noqa: B018 - counting what a finite space has may refuse it
-    except (SpaceError, SettingsError, msgspec.ValidationError) as error:
+        design = design_of(
+            search,
+            space,
+            settings.seed,
+            enqueued=[space.check(configuration) for configuration in settings.enqueued],
+            grouped_by=settings.grouped_by,
+            trials=settings.grouped_for,
+        )
+        design.size  # noqa: B018 - counting what a finite space has may refuse it
+    except (SpaceError, SettingsError) as error:
         raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
-    return search
+    return design
 
 
-def search_named(search: dict[str, Any], space: Space, seed: int, enqueued: list[dict[str, Any]]) -> Search:
-    """Return the search of a kind.
-
-    Raises:
-        SettingsError: If there is none of that kind.
-        SpaceError: If the space does not suit it, as a continuous parameter without grid points.
-    """
-    found: Indexed
-    match search["kind"]:
-        case "random":
-            found = RandomSearch(space, seed)
-        case "grid":
-            found = GridSearch(space, search.get("points"))
-        case kind:
-            raise SettingsError(f"search={shown(kind)} is unknown; give one of {', '.join(SEARCHES)}")
-    if search.get("grouped"):
-        found = Grouped(found, tuple(search["grouped"]), search.get("grouped_for"))
-    return Enqueued(enqueued, found) if enqueued else found
+def _whole(size: int | None) -> int | None:
+    """Return the size of a design, None where it is too large for a journal."""
+    return size if size is not None and size <= MOST_WHOLE else None

@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from ashtune import __version__, batch
-from ashtune.building import build_controller, build_scheduler, build_search
+from ashtune.building import build_controller, build_design, build_scheduler
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
@@ -25,7 +25,7 @@ from ashtune.engines.world import World
 from ashtune.errors import NoResultError, StudyError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
-from ashtune.ladder import MOST_WHOLE, Ladder
+from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
@@ -98,10 +98,8 @@ class Session:
         self._surroundings = surroundings
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
-        search = build_search(settings)
-        self._search_size = search.size if search.size is not None and search.size <= MOST_WHOLE else None
-        self._configurations = Configurations(search)
-        self._controller = build_controller(settings, search.size)
+        self._configurations = Configurations(build_design(settings))
+        self._controller = build_controller(settings)
         self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
@@ -219,8 +217,8 @@ class Session:
     def _first_event(self) -> SessionStarted:
         limits, before = self._limits, self._last_session or self._limits
         trials = before.trials if limits.trials is None else limits.trials
-        if self._search_size is not None:
-            trials = min(trials or self._search_size, self._search_size)
+        if (configurations := self._settings.configurations) is not None:
+            trials = min(trials or configurations, configurations)
         unix_time = self._surroundings.unix_time()
         rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
         return SessionStarted(

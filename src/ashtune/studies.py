@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
-from ashtune.building import build_controller, build_scheduler, build_search
+from ashtune.building import build_controller, build_scheduler
 from ashtune.errors import JournalError, StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
@@ -20,6 +20,7 @@ from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.results import Results
 from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
@@ -110,7 +111,7 @@ class Study:
         Returns:
             How the study ended.
         """
-        controller = build_controller(self.settings, build_search(self.settings).size)
+        controller = build_controller(self.settings)
         difference = ""
         for event in events_of(self.directory / NAME):
             orders: list[Order] = []
@@ -137,6 +138,7 @@ class Study:
             expected=build_scheduler(self.settings, self.ladder).expected,
             configuration=self._configuration,
             is_simulated=self.settings.simulated,
+            missing=SEARCHES.missing(self.settings.search),
         )
 
     def _configuration(self, trial: TrialId) -> dict[str, Any]:

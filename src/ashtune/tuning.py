@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ashtune import hints, objectives
-from ashtune.building import new_settings, scheduler_named, search_named
+from ashtune.building import new_settings, scheduler_named
 from ashtune.engines.entrance import enter
 from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
@@ -31,6 +31,9 @@ from ashtune.limits import (
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.loading import events_of
 from ashtune.reports.text import write
+from ashtune.search.grid import Grid
+from ashtune.search.protocol import Search
+from ashtune.search.registry import SEARCHES, design_of
 from ashtune.search.space import Space
 from ashtune.session import Session
 from ashtune.staff import check_means
@@ -59,7 +62,7 @@ def tune(
     reduction_factor: Reduction = 2,
     rungs: Sequence[int] | None = None,
     scheduler: str = "ash",
-    search: str = "random",
+    search: str | Search = "random",
     grid_points: int | Mapping[str, int] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
     seed: int = 0,
@@ -101,7 +104,7 @@ def tune(
         rungs: The rungs themselves, in place of the three above.
         scheduler: "ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh"
             (synchronous successive halving) or "full" (no early stop).
-        search: "random" or "grid".
+        search: "random" or "grid", or one with options, as ``ashtune.Grid(points=5)``.
         grid_points: Points on continuous parameters of a grid: for all, or by name.
         enqueue: Configurations to try first; the search of a finite space does not give them again.
         seed: Decides the configurations drawn.
@@ -150,9 +153,9 @@ def tune(
     enqueued = _enqueued(parsed, enqueue)
     seed = check_whole("seed", seed, at_least=0, at_most=MOST_SEED)
     limits = limits_of(trials, time_limit, total_resource, target, max_failures)
-    recipe = _recipe(objective, search, grid_points, limits.trials)
-    found = search_named(recipe, parsed, seed, enqueued)
-    is_endless = found.size is None or found.size > MOST_WHOLE
+    chosen = _search(search, grid_points)
+    size = design_of(chosen, parsed, seed, enqueued=enqueued).size
+    is_endless = size is None or size > MOST_WHOLE
     if is_endless and not limits.ends:
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
     if scheduler == "sh" and limits.trials is None and is_endless:
@@ -168,6 +171,7 @@ def tune(
         profile=profile,
     )
     check_means(means, world, limits.trials)
+    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
     settings = new_settings(
@@ -176,8 +180,10 @@ def tune(
         scheduler=scheduler,
         ladder=ladder,
         space=parsed,
-        search=recipe,
+        search=chosen,
         enqueued=enqueued,
+        grouped_by=grouped_by,
+        grouped_for=limits.trials if grouped_by else None,
         seed=seed,
         checkpoint_limit=None if checkpoint_limit is None else check_size("checkpoint_limit", checkpoint_limit),
     )
@@ -212,22 +218,16 @@ def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[s
     return [space.check(configuration) for configuration in enqueue]
 
 
-def _recipe(
-    objective: Callable[..., Any], search: str, points: int | Mapping[str, int] | None, trials: int | None
-) -> dict[str, Any]:
-    """Return the kind of search with its options, as the journal keeps it; the search itself says what does not fit."""
-    recipe: dict[str, Any] = {"kind": check_name("search", search, "random")}
-    if points is not None:
-        if search != "grid":
-            raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
-        recipe["points"] = (
-            {name: whole_number(count) or count for name, count in points.items()}
-            if isinstance(points, Mapping)
-            else whole_number(points) or points
-        )
-    if grouped_by := getattr(objective, "grouped_by", ()):
-        recipe |= {"grouped": list(grouped_by), "grouped_for": trials}
-    return recipe
+def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Search:
+    """Return the search with its options; its design says what does not fit the space."""
+    chosen = SEARCHES.given(search)
+    if points is None:
+        return chosen
+    if not isinstance(chosen, Grid):
+        raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
+    if isinstance(points, Mapping):
+        return Grid(points={name: whole_number(count) or count for name, count in points.items()})
+    return Grid(points=whole_number(points) or points)
 
 
 def _hint(lines: Sequence[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.building import new_settings
+from ashtune.building import build_design, new_settings
 from ashtune.errors import AshtuneError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.reports.roofline import KEPT, kept
-from ashtune.search.space import Space
+from ashtune.search import Random, Space
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.training.profiling.files import path_of, read_profiles
@@ -28,7 +28,7 @@ def study(directory: Path, **changes: Any) -> Study:
         scheduler="ash",
         ladder=Ladder(1, 4, 2),
         space=SPACE,
-        search={"kind": "random"},
+        search=Random(),
         seed=0,
     )
     journals.create(directory / journals.NAME, msgspec.structs.replace(settings, **changes))
@@ -41,11 +41,31 @@ def study(directory: Path, **changes: Any) -> Study:
         {"scheduler": "a\x1b[31m"},
         {"search": {}},
         {"search": {"kind": 5}},
-        {"search": {"kind": "a\x1b[31m"}},
-        {"search": {"kind": "grid"}},
         {"search": {"kind": "grid", "points": {"x": "many"}}},
         {"search": {"kind": "random", "grouped": 5}},
-        {"search": {"kind": "random", "grouped": [["x"]]}},
+        {"search": {"kind": "k" * 1000}},
+        {"search": {"points": 5}},
+    ],
+)
+def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
+    loaded = study(tmp_path, **changes)
+    with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
+        loaded.report_data()
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1_000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search": {"kind": "a\x1b[31m"}},
+        {"search": {"kind": "grid"}},
+        {"search": {"kind": "no.such.module:Search"}},
+        {"search": {"kind": "pathlib:Path"}},
+        {"search": {"kind": "ashtune.search.random:Absent"}},
+        {"search": {"kind": "random", "seed": 5}},
+        {"configurations": 5},
+        {"grouped_by": ("x",), "configurations": 12},
         {"enqueued": [{"nothing": 1}]},
         {"enqueued": [{"x": 2.0, "kind": "a"}]},
         {"space": {}},
@@ -56,10 +76,12 @@ def study(directory: Path, **changes: Any) -> Study:
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study_is_to_go_on(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
-        loaded.report_data()
+        build_design(loaded.settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
 

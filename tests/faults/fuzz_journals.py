@@ -38,11 +38,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.building import build_controller, build_search, new_settings
+from ashtune.building import build_controller, build_design, new_settings
 from ashtune.errors import AshtuneError, JournalError, StudyError
 from ashtune.events import TrialStarted
 from ashtune.ladder import Ladder
-from ashtune.search.space import Space
+from ashtune.search import Grid, Random, Search, Space
 from ashtune.study import journal as journals
 from ashtune.study.journal import NAME, Journal, read_settings
 from ashtune.study.replay import replay
@@ -91,15 +91,15 @@ class Base(NamedTuple):
 @cache
 def bases() -> list[Base]:
     """Return the studies that are damaged."""
-    plans: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
-        ("ash", "ranges", {"kind": "random"}, {"stop_after": 9}),
-        ("ash", "finite", {"kind": "random"}, {"trouble": 0.4}),
-        ("stopping", "odd", {"kind": "random"}, {"trouble": 0.2}),
-        ("sh", "finite", {"kind": "grid", "points": 3}, {}),
-        ("full", "conditional", {"kind": "random"}, {"trouble": 0.1, "saves": False}),
-        ("ash", "conditional", {"kind": "random", "grouped": ["kind"], "grouped_for": 16}, {"stop_after": 20}),
-        ("ash", "ranges", {"kind": "random"}, {"enqueued": True}),
-        ("sh", "ranges", {"kind": "random"}, {"simulated": True}),
+    plans: list[tuple[str, str, Search, dict[str, Any]]] = [
+        ("ash", "ranges", Random(), {"stop_after": 9}),
+        ("ash", "finite", Random(), {"trouble": 0.4}),
+        ("stopping", "odd", Random(), {"trouble": 0.2}),
+        ("sh", "finite", Grid(points=3), {}),
+        ("full", "conditional", Random(), {"trouble": 0.1, "saves": False}),
+        ("ash", "conditional", Random(), {"stop_after": 20, "grouped_by": ("kind",), "grouped_for": 16}),
+        ("ash", "ranges", Random(), {"enqueued": True}),
+        ("sh", "ranges", Random(), {"simulated": True}),
     ]
     found = []
     for number, (scheduler, space, search, how) in enumerate(plans):
@@ -110,22 +110,23 @@ def bases() -> list[Base]:
     return found
 
 
-def _run(path: Path, scheduler: str, space: Space, search: dict[str, Any], how: dict[str, Any], *, seed: int) -> None:
+def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str, Any], *, seed: int) -> None:
     how = dict(how)
     enqueued = [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
     settings = new_settings(
         name="made up", goal=ACCURACY, scheduler=scheduler, ladder=Ladder(1, 8, 2), space=space, search=search,
         seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
+        grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
     )  # fmt: skip
     settings = msgspec.structs.replace(settings, created=1e9)
     journals.create(path, settings)
-    found = build_search(settings)
+    design = build_design(settings)
     study = MadeUpStudy(Ladder(1, 8, 2), 16, 3, seed=seed, **how)
-    study.controller = build_controller(settings, found.size)
+    study.controller = build_controller(settings)
     with Journal(path) as journal:
         for kind, what in study:
             if isinstance(what, TrialStarted):
-                what = msgspec.structs.replace(what, configuration=found.configuration(what.trial))  # noqa: PLW2901
+                what = msgspec.structs.replace(what, configuration=design.configuration(what.trial))  # noqa: PLW2901
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # an event, as its kind says
 
@@ -488,8 +489,8 @@ def _command(*arguments: str) -> None:
 def _resume(folder: Path) -> None:
     """Do what resuming does before anything of the directory is executed."""
     settings = read_settings(folder / NAME)
-    found = build_search(settings)
-    replay(folder / NAME, build_controller(settings, found.size), lambda _: None)
+    build_design(settings)
+    replay(folder / NAME, build_controller(settings), lambda _: None)
     Journal(folder / NAME, syncs_itself=False).close()
 
 

@@ -23,6 +23,7 @@ from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.limits import limits_of, means_of
+from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
 from ashtune.session import Session, Surroundings
 from ashtune.study import journal as journals
@@ -191,7 +192,7 @@ class History:
             scheduler=plan.scheduler,
             ladder=Ladder(1, plan.max_resource, plan.reduction_factor),
             space=Space.parse(SPACES[plan.space]),
-            search={"kind": plan.search},
+            search=SEARCHES.given(plan.search),
             seed=plan.seed,
             checkpoint_limit=plan.checkpoint_limit,
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.building import build_controller, build_search
+from ashtune.building import build_controller
 from ashtune.events import JobFinished
 from ashtune.ladder import Ladder
 from ashtune.reports.tally import Tally
@@ -219,7 +219,7 @@ def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
 
 
 def _all_trials_are_done(plan: Any, reading: Reading, session: Any) -> None:
-    size = session._search_size
+    size = session._settings.configurations
     if session._controller.gave_up if hasattr(session._controller, "gave_up") else False:
         return
     done = {trial for trial, _, _ in reading.arrivals}
@@ -261,7 +261,7 @@ def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> 
 def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session: Any) -> None:
     settings = record.settings
     ladder = Ladder.from_record((settings.rungs, settings.kept))
-    controller, tally = build_controller(settings, build_search(settings).size), Tally(ladder, settings.goal)
+    controller, tally = build_controller(settings), Tally(ladder, settings.goal)
     replay(Path(JOURNAL), controller, tally.saw, world.disk)
     assert len(list(read_events(Path(JOURNAL), world.disk))) == len(reading.events)
     assert controller.is_complete == session._controller.is_complete

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import GridSearch, Space
+from ashtune.search import GridDesign, Space
 
 
-def everything(grid: GridSearch) -> list[dict[str, object]]:
+def everything(grid: GridDesign) -> list[dict[str, object]]:
     return [grid.configuration(i) for i in range(grid.size)]
 
 
 def test_the_last_hyperparameter_written_varies_fastest() -> None:
-    grid = GridSearch(Space.parse({"z": ["a", "b"], "m": 5, "a": (1, 3)}))
+    grid = GridDesign(Space.parse({"z": ["a", "b"], "m": 5, "a": (1, 3)}))
     assert [(c["z"], c["a"]) for c in everything(grid)] == list(itertools.product("ab", [1, 2, 3]))
     assert list(grid.configuration(0)) == ["z", "m", "a"]
 
@@ -26,7 +26,7 @@ def test_the_last_hyperparameter_written_varies_fastest() -> None:
 def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: float, points: int, log: bool) -> None:
     space = Space.parse({"x": Float("x", (low, low * width), log=log)})
     bounds = space.columns["x"].hyperparameter
-    values = [c["x"] for c in everything(GridSearch(space, points))]
+    values = [c["x"] for c in everything(GridDesign(space, points))]
     assert len(values) == points
     assert values == sorted(values)
     assert all(type(value) is float and bounds.lower <= value <= bounds.upper for value in values)
@@ -38,34 +38,34 @@ def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: floa
 
 def test_one_point_is_the_middle() -> None:
     space = Space.parse({"x": (0.0, 1.0), "lr": Float("lr", (1e-4, 1.0), log=True), "n": (1, 9)})
-    assert GridSearch(space, 1).configuration(0) == {"x": 0.5, "lr": pytest.approx(1e-2), "n": 5}
+    assert GridDesign(space, 1).configuration(0) == {"x": 0.5, "lr": pytest.approx(1e-2), "n": 5}
 
 
 def test_integers_take_all_values_or_the_distinct_ones_nearest_to_the_points() -> None:
     space = Space.parse({"n": (1, 10), "m": Integer("m", (1, 100), log=True)})
-    assert GridSearch(space).size == 1000
-    assert GridSearch(space, {"n": 4}).size == 400
-    assert [c["n"] for c in everything(GridSearch(Space.parse({"n": (1, 10)}), 4))] == [1, 4, 7, 10]
-    assert [c["n"] for c in everything(GridSearch(Space.parse({"n": (1, 3)}), 50))] == [1, 2, 3]
-    logs = [c["m"] for c in everything(GridSearch(Space.parse({"m": Integer("m", (1, 9), log=True)}), 7))]
+    assert GridDesign(space).size == 1000
+    assert GridDesign(space, {"n": 4}).size == 400
+    assert [c["n"] for c in everything(GridDesign(Space.parse({"n": (1, 10)}), 4))] == [1, 4, 7, 10]
+    assert [c["n"] for c in everything(GridDesign(Space.parse({"n": (1, 3)}), 50))] == [1, 2, 3]
+    logs = [c["m"] for c in everything(GridDesign(Space.parse({"m": Integer("m", (1, 9), log=True)}), 7))]
     assert logs == [1, 2, 3, 4, 6, 9]
 
 
 def test_a_huge_grid_without_conditions_costs_nothing_to_make() -> None:
-    grid = GridSearch(Space.parse(dict.fromkeys("abc", (0, 10**12)) | {"x": (0.0, 1.0)}), {"x": 10})
+    grid = GridDesign(Space.parse(dict.fromkeys("abc", (0, 10**12)) | {"x": (0.0, 1.0)}), {"x": 10})
     assert grid.size == (10**12 + 1) ** 3 * 10
     assert grid.configuration(grid.size - 1) == {"a": 10**12, "b": 10**12, "c": 10**12, "x": 1.0}
     assert grid.configuration(11) == {"a": 0, "b": 0, "c": 1, "x": pytest.approx(1 / 9)}
 
 
 def test_the_values_are_exactly_plain_python_types() -> None:
-    grid = GridSearch(of_every_kind(), 2)
+    grid = GridDesign(of_every_kind(), 2)
     for trial in range(0, grid.size, 997):
         assert {type(value) for value in grid.configuration(trial).values()} <= PLAIN
 
 
 def test_a_conditional_grid_has_each_valid_configuration_once() -> None:
-    drawn = everything(GridSearch(Space.parse(finite_conditional())))
+    drawn = everything(GridDesign(Space.parse(finite_conditional())))
     with_b = [{"a": "x", "b": b, "c": c} for c in "pqr" for b in (1, 2, 3) if (b, c) != (2, "q")]
     assert sorted(map(str, (sorted(c.items()) for c in drawn))) == sorted(
         map(str, (sorted(c.items()) for c in [*with_b, *({"a": "y", "c": c} for c in "pqr")]))
@@ -73,7 +73,7 @@ def test_a_conditional_grid_has_each_valid_configuration_once() -> None:
 
 
 def test_conditions_and_forbidden_clauses_hold_in_a_grid_with_floats() -> None:
-    drawn = everything(GridSearch(Space.parse(conditional()), {"momentum": 4, "dropout": 3}))
+    drawn = everything(GridDesign(Space.parse(conditional()), {"momentum": 4, "dropout": 3}))
     assert all(fits_conditional(configuration) for configuration in drawn)
     assert len({str(sorted(c.items())) for c in drawn}) == len(drawn)
     sgd = 2 + 2 * 2  # two momenta at most 0.5, two above with nesterov or without
@@ -85,7 +85,7 @@ def test_a_condition_on_an_integer_of_a_log_range_is_met_in_a_grid() -> None:
     n, x, y = Integer("n", (1, 999), log=True), Float("x", (0, 1)), Float("y", (0, 1))
     space.add(n, x, y)
     space.add(EqualsCondition(x, n, 7), GreaterThanCondition(y, n, 500))
-    drawn = everything(GridSearch(Space.parse(space), {"x": 2, "y": 2}))
+    drawn = everything(GridDesign(Space.parse(space), {"x": 2, "y": 2}))
     assert len(drawn) == 999 + 1 + 499
     assert {c["n"] for c in drawn if "x" in c} == {7}
     assert {c["n"] for c in drawn if "y" in c} == set(range(501, 1000))
@@ -94,7 +94,7 @@ def test_a_condition_on_an_integer_of_a_log_range_is_met_in_a_grid() -> None:
 @pytest.mark.parametrize("trial", [-1, 6])
 def test_a_trial_outside_the_grid_is_an_index_error(trial: int) -> None:
     with pytest.raises(IndexError, match=f"trial {trial}"):
-        GridSearch(Space.parse({"a": (1, 6)})).configuration(trial)
+        GridDesign(Space.parse({"a": (1, 6)})).configuration(trial)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_a_trial_outside_the_grid_is_an_index_error(trial: int) -> None:
 )
 def test_points_that_do_not_fit_are_refused_on_one_line(points: object, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
-        GridSearch(Space.parse({"x": (0.0, 1.0), "n": (1, 4), "c": ["a", "b"]}), points)
+        GridDesign(Space.parse({"x": (0.0, 1.0), "n": (1, 4), "c": ["a", "b"]}), points)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_conditional_grid_too_large_to_enumerate_is_refused() -> None:
     with pytest.raises(SpaceError, match=r"the grid has 24,000,000 combinations .*; give fewer points"):
-        GridSearch(Space.parse(conditional()), {"momentum": 1000, "dropout": 500})
+        GridDesign(Space.parse(conditional()), {"momentum": 1000, "dropout": 500})

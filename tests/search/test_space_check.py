@@ -7,7 +7,7 @@ import pytest
 from spaces import conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import Enqueued, GridSearch, Grouped, RandomSearch, Space
+from ashtune.search import Enqueued, GridDesign, Grouped, RandomDesign, Space
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})
 GOOD = {"lr": 0.5, "n": 3, "c": "a", "k": 9}
@@ -17,7 +17,7 @@ LEAF = {"opt": "adam", "layers": 2, "momentum": 0.1}
 
 @pytest.mark.parametrize("space", [SPACE, TREE, of_every_kind()])
 def test_whatever_a_search_draws_passes_unchanged(space: Space) -> None:
-    for search in (RandomSearch(space, 0), GridSearch(space, 2)):
+    for search in (RandomDesign(space, 0), GridDesign(space, 2)):
         for trial in range(min(50, search.size or 50)):
             drawn = search.configuration(trial)
             assert space.check(drawn) == drawn
@@ -72,7 +72,7 @@ def test_a_configuration_that_does_not_fit_is_refused_on_one_line(space: Space, 
 
 def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() -> None:
     first = [SPACE.check(GOOD), SPACE.check(GOOD | {"c": (1, 2)})]
-    then = RandomSearch(SPACE, 0)
+    then = RandomDesign(SPACE, 0)
     both = Enqueued(first, then)
     assert [both.configuration(i) for i in range(2)] == first
     assert both.configuration(2) == then.configuration(0)
@@ -83,7 +83,7 @@ def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() 
 
 
 def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
-    grid = GridSearch(Space.parse({"a": (1, 6)}))
+    grid = GridDesign(Space.parse({"a": (1, 6)}))
     both = Enqueued([{"a": 2}, {"a": 5}], grid)
     assert both.size == 6
     assert [both.configuration(trial)["a"] for trial in range(6)] == [2, 5, 1, 3, 4, 6]
@@ -93,14 +93,14 @@ def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
 
 
 def test_enqueued_configurations_that_a_grid_does_not_have_come_on_top_of_it() -> None:
-    both = Enqueued([{"a": 0.3}, {"a": 0.5}], GridSearch(Space.parse({"a": (0.0, 1.0)}), 3))
+    both = Enqueued([{"a": 0.3}, {"a": 0.5}], GridDesign(Space.parse({"a": (0.0, 1.0)}), 3))
     assert [both.configuration(trial)["a"] for trial in range(both.size)] == [0.3, 0.5, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("kind", ["grid", "random", "grouped"])
 @pytest.mark.parametrize("space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"])
 def test_every_configuration_of_a_finite_search_is_found_at_its_trial(space: Space, kind: str) -> None:
-    search = RandomSearch(space, 1) if kind == "random" else GridSearch(space, 3)
+    search = RandomDesign(space, 1) if kind == "random" else GridDesign(space, 3)
     if kind == "grouped":
         search = Grouped(search, (space.names[-1],))
     if search.size is not None:

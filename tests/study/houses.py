@@ -1,6 +1,6 @@
 """A study in a directory, driven by threads: what the tests of this folder share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ LADDER = Ladder(1, 8, 2)
 
 
 class Numbers:
-    """A search whose configuration i is the number i, scattered."""
+    """A design whose configuration i is the number i, scattered."""
 
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
         return {"x": (trial * 7919) % 101}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        return None
 
 
 def settings() -> Settings:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.building import search_named
 from ashtune.errors import SettingsError
 from ashtune.events import (
     JobFailed,
@@ -28,7 +27,8 @@ from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
-from ashtune.search import Search, Space
+from ashtune.search import Design, Space
+from ashtune.search.registry import SEARCHES, design_of
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 
@@ -46,20 +46,17 @@ Fate = Callable[[dict[str, Any], int], str]
 """What becomes of a job, by its configuration and rung: "done", "failed" or "withdrawn"."""
 
 
-def search_of(kind: str, enqueued: list[dict[str, Any]], *, grouped: bool = False) -> Search:
-    recipe: dict[str, Any] = {"kind": kind}
-    if grouped:
-        recipe["grouped"] = ["b"]
-    return search_named(recipe, SPACE, 3, enqueued)
+def design_for(kind: str, enqueued: list[dict[str, Any]], *, grouped: bool = False) -> Design:
+    return design_of(SEARCHES.given(kind), SPACE, 3, enqueued=enqueued, grouped_by=("b",) if grouped else ())
 
 
 class FiniteStudy:
     """The controller and the search, with workers that do as told one event at a time."""
 
-    def __init__(self, scheduler: str, search: Search, fate: Fate, choose: random.Random) -> None:
-        self.search = search
-        self.controller = Controller(SCHEDULERS[scheduler](LADDER, 0), GOAL, configurations=search.size)
-        self.configurations = Configurations(search)
+    def __init__(self, scheduler: str, design: Design, fate: Fate, choose: random.Random) -> None:
+        self.design = design
+        self.controller = Controller(SCHEDULERS[scheduler](LADDER, 0), GOAL, configurations=design.size)
+        self.configurations = Configurations(design)
         self.climbs = scheduler != "full"  # which trains to the top at once
         self.fate = fate
         self.choose = choose
@@ -71,7 +68,7 @@ class FiniteStudy:
 
     def session(self, *, trials: int, workers: int, stop_after: float = float("inf")) -> None:
         """Run until the study is complete, or stopped after so many jobs."""
-        size = self.search.size
+        size = self.design.size
         assert size is not None
         self._take(SessionStarted(0.0, 0.0, "", "", 0, trials=min(trials, size)))
         for _ in range(workers):
@@ -118,14 +115,14 @@ class FiniteStudy:
             assert isinstance(order, Pause), order
 
 
-def oracle(search: Search, trials: int, fate: Fate) -> int:
+def oracle(design: Design, trials: int, fate: Fate) -> int:
     """How many configurations are tried with one worker and every trial withdrawn before it is trained, or never.
 
     A trial that is withdrawn makes room for another as long as there is one.
     """
     tried = counted = 0
-    while counted < trials and tried < (search.size or 0):
-        counted += fate(search.configuration(tried), 0) != "withdrawn"
+    while counted < trials and tried < (design.size or 0):
+        counted += fate(design.configuration(tried), 0) != "withdrawn"
         tried += 1
     return tried
 
@@ -168,13 +165,13 @@ def test_every_configuration_of_a_finite_space_is_tried_once(
     scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
 ) -> None:
     for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):
-        study = FiniteStudy(scheduler, search_of(kind, enqueued), fate, random.Random(workers))
+        study = FiniteStudy(scheduler, design_for(kind, enqueued), fate, random.Random(workers))
         study.session(trials=trials, workers=workers)
         check(study)
         if trials >= 8:
             assert len(study.tried) == 8
         if fate is not above_the_first_rung:
-            assert len(study.tried) == oracle(study.search, trials, fate)
+            assert len(study.tried) == oracle(study.design, trials, fate)
 
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
@@ -184,7 +181,7 @@ def test_a_study_resumed_with_more_trials_than_there_are_configurations_tries_th
     scheduler: str, kind: str, fate: Fate
 ) -> None:
     for workers, stop_after in itertools.product((1, 3), (0, 2, float("inf"))):
-        study = FiniteStudy(scheduler, search_of(kind, []), fate, random.Random(7))
+        study = FiniteStudy(scheduler, design_for(kind, []), fate, random.Random(7))
         study.session(trials=3, workers=workers, stop_after=stop_after)
         try:
             study.session(trials=100, workers=workers)
@@ -215,7 +212,7 @@ def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there
     def fate(configuration: dict[str, Any], rung: int) -> str:
         return fates[configurations.index(configuration)][rung]
 
-    study = FiniteStudy(scheduler, search_of(kind, enqueued, grouped=grouped), fate, random.Random(seed))
+    study = FiniteStudy(scheduler, design_for(kind, enqueued, grouped=grouped), fate, random.Random(seed))
     most = 0
     for number, (trials, workers, stop_after) in enumerate(sessions):
         is_last = number == len(sessions) - 1

@@ -20,7 +20,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
     singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
-    was trained.
+    was trained. ``missing`` is a line about what has to be installed before the study can go on; "" for nothing.
     """
 
     name: str
@@ -33,3 +33,4 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = "epoch"
     deadline: float | None = None
     is_simulated: bool = False
+    missing: str = ""

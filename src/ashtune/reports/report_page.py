@@ -270,7 +270,7 @@ def _facts(made_of: Material) -> dict[str, str]:
         "began": began,
         "scheduler": settings.scheduler,
         "rungs": ", ".join(f"{resource:,}" for resource in tally.ladder.rungs),
-        "search": str(settings.search["kind"]),
+        "search": str(settings.search.get("kind")),
         "seed": str(settings.seed),
         "metric": f"{settings.goal.metric} ({settings.goal.mode})",
         "written by": f"ashtune {settings.ashtune}",

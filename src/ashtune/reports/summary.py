@@ -74,6 +74,8 @@ def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | N
     if notes := list(tally.notes()):
         parts += [_line("notes", HEADING), *(_indented(note, 1, WARNING) for note in notes), _line("")]
     parts.append(_line(f"kept in {about.directory}"))
+    if about.missing:
+        parts.append(_line(about.missing, WARNING))
     if not outcome.is_complete and not about.is_simulated:
         parts.append(_line(f"go on with: ashtune resume {about.directory}", HEADING))
     return Group(*parts)

@@ -1,6 +1,6 @@
 """What a new trial is: the space, and the searches that draw configurations from it.
 
-Rule 1: trial ``i``'s configuration is a pure function of the space, the seed and ``i``. It does
+Rule 1: a design's configuration of trial ``i`` is a pure function of the space, the seed and ``i``. It does
 not depend on which worker came back first, so a resumed study needs no random state.
 Rule 2: importing this package imports neither numpy nor ConfigSpace (a second together); they
 are imported inside the functions that use them, so workers and ``--help`` start fast.
@@ -8,10 +8,10 @@ Rule 3: only plain Python values leave this package: None, bool, int, float, str
 """
 
 from ashtune.search.enqueued import Enqueued
-from ashtune.search.grid import GridSearch
+from ashtune.search.grid import Grid, GridDesign
 from ashtune.search.grouped import Grouped
-from ashtune.search.protocol import Search
-from ashtune.search.random import RandomSearch
+from ashtune.search.protocol import Design, Search
+from ashtune.search.random import Random, RandomDesign
 from ashtune.search.space import Space
 
-__all__ = ["Enqueued", "GridSearch", "Grouped", "RandomSearch", "Search", "Space"]
+__all__ = ["Design", "Enqueued", "Grid", "GridDesign", "Grouped", "Random", "RandomDesign", "Search", "Space"]

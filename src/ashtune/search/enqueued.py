@@ -1,10 +1,10 @@
 """Configurations that the user wants tried first, before a search takes over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ashtune.search.plain import fresh
-from ashtune.search.protocol import Indexed, refuse_outside
+from ashtune.search.protocol import Design, refuse_outside
 
 
 class Enqueued:
@@ -17,7 +17,7 @@ class Enqueued:
         then: The search whose trials follow the last of them.
     """
 
-    def __init__(self, first: Sequence[dict[str, object]], then: Indexed) -> None:
+    def __init__(self, first: Sequence[dict[str, object]], then: Design) -> None:
         self._first = [fresh(configuration) for configuration in first]
         self._then = then
 
@@ -29,7 +29,7 @@ class Enqueued:
         return len(self._first) + self._then.size - len(self._left_out)
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         if trial < len(self._first):
             return fresh(self._first[trial])
@@ -43,3 +43,15 @@ class Enqueued:
         """Those of the search's trials that were given first, ascending."""
         found = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in found if number is not None})
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
+        if self.size is None:
+            return None
+        for trial, first in enumerate(self._first):
+            if configuration == first:
+                return trial
+        number = self._then.find(configuration)
+        if number is None:
+            return None
+        return len(self._first) + number - sum(left_out < number for left_out in self._left_out)

@@ -7,14 +7,32 @@ from ashtune.errors import SpaceError
 from ashtune.plaintext import shown
 from ashtune.search.columns import Column
 from ashtune.search.lattice import Lattice
-from ashtune.search.protocol import refuse_outside
+from ashtune.search.protocol import Search, refuse_outside
 from ashtune.search.space import Space
 
 _LARGEST_ENUMERATED = 1_000_000
 _MOST_POINTS = 1_000_000
 
 
-class GridSearch:
+class Grid(Search, frozen=True):
+    """Every combination of evenly spaced values, in order.
+
+    Args:
+        points: How many values a range of numbers takes: see :class:`GridDesign`.
+
+    Example:
+        >>> Grid(points=5).build(Space.parse({"x": (0.0, 1.0)}), seed=0).configuration(1)
+        {'x': 0.25}
+    """
+
+    points: int | dict[str, int] | None = None
+
+    def build(self, space: Space, seed: int) -> "GridDesign":
+        """Return the design; see :class:`~ashtune.search.protocol.Search`. The seed changes nothing."""
+        return GridDesign(space, self.points)
+
+
+class GridDesign:
     """Give every valid configuration of a grid once.
 
     The hyperparameters stand in the order the user wrote them, and the last varies fastest. Without
@@ -33,7 +51,7 @@ class GridSearch:
 
     Example:
         >>> space = Space.parse({"lr": (0.0, 1.0), "depth": (1, 2)})
-        >>> grid = GridSearch(space, points={"lr": 3})
+        >>> grid = GridDesign(space, points={"lr": 3})
         >>> grid.size, grid.configuration(1)
         (6, {'lr': 0.0, 'depth': 2})
     """
@@ -57,12 +75,12 @@ class GridSearch:
         return self._lattice.volume if self._members is None else len(self._members)
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         return self._lattice.configuration(trial if self._members is None else self._members[trial])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         point = self._lattice.point(configuration)
         if point is None or self._members is None:
             return point

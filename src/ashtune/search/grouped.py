@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ashtune.search.plain import hashable
-from ashtune.search.protocol import Indexed, refuse_outside
+from ashtune.search.protocol import Design, refuse_outside
 
 BLOCK = 1024
 LONGEST_RUN = 32
@@ -32,7 +32,7 @@ class Grouped:
         trials: Of the study as it began, if that was known: of few trials runs are shorter, so that it has all kinds.
     """
 
-    def __init__(self, search: Indexed, names: tuple[str, ...], trials: int | None = None) -> None:
+    def __init__(self, search: Design, names: tuple[str, ...], trials: int | None = None) -> None:
         self._search = search
         self._names = names
         self._trials = trials
@@ -44,13 +44,13 @@ class Grouped:
         return self._search.size
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`."""
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         block, place = divmod(trial, BLOCK)
         return self._search.configuration(self._order(block)[place])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         number = self._search.find(configuration)
         if number is None:
             return None

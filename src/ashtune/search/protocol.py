@@ -1,10 +1,19 @@
-"""What every search offers."""
+"""What every search offers.
+
+A *search* is a value: a small frozen struct with options, as :class:`~ashtune.search.random.Random`. It makes a
+*design*, a numbered sequence of configurations.
+"""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ashtune.core.parts import Part
+
+if TYPE_CHECKING:
+    from ashtune.search.space import Space
 
 
-class Search(Protocol):
+class Design(Protocol):
     """A numbered sequence of configurations.
 
     ``configuration`` is a pure function: asked twice, or in any order, or by a resumed study, a
@@ -13,7 +22,7 @@ class Search(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The number of trials this search can give; None when it never ends."""
+        """The number of trials this design can give; None when it never ends."""
 
     def configuration(self, trial: int) -> dict[str, object]:
         """Return the configuration of one trial.
@@ -29,12 +38,28 @@ class Search(Protocol):
             IndexError: If ``trial`` is not in ``range(size)``.
         """
 
-
-class Indexed(Search, Protocol):
-    """A search that can be asked the other way round."""
-
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration of the space; None if none has, or the search never ends."""
+        """Return the trial that has a configuration of the space; None if none has, or the design never ends."""
+
+
+class Search(Part, frozen=True):
+    """A search as a value: the base class of all of them.
+
+    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. It is stored in the study's
+    journal by the name in :mod:`ashtune.core.parts`.
+    """
+
+    def build(self, space: "Space", seed: int) -> Design:
+        """Return the design: which configuration each trial has.
+
+        Args:
+            space: Where configurations come from.
+            seed: At least 0. The design is a pure function of the space, the seed and the options.
+
+        Raises:
+            SpaceError: If the space does not suit this search.
+        """
+        raise NotImplementedError
 
 
 def refuse_outside(trial: int, size: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ashtune.errors import SettingsError
 from ashtune.search.lattice import Lattice
 from ashtune.search.plain import fresh
-from ashtune.search.protocol import refuse_outside
+from ashtune.search.protocol import Search, refuse_outside
 from ashtune.search.space import Space
 from ashtune.search.validity import draw, draw_allowed
 
@@ -30,7 +30,20 @@ _BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials among the new
 _LARGEST_ENUMERATED = 100_000
 
 
-class RandomSearch:
+class Random(Search, frozen=True):
+    """Each trial's configuration is drawn independently from the space.
+
+    Example:
+        >>> Random().build(Space.parse({"x": (1, 4)}), seed=0).size
+        4
+    """
+
+    def build(self, space: Space, seed: int) -> "RandomDesign":
+        """Return the design; see :class:`~ashtune.search.protocol.Search`."""
+        return RandomDesign(space, seed)
+
+
+class RandomDesign:
     """Draw configurations at random.
 
     A finite space of at most 100,000 combinations gives each of its configurations exactly once:
@@ -62,7 +75,7 @@ class RandomSearch:
         return None if self._lattice is None else len(self._members)
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Search`.
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`.
 
         Raises:
             SpaceError: If the space's clauses forbid nearly everything.
@@ -74,7 +87,7 @@ class RandomSearch:
         return fresh(self._block(block)[row])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Indexed`."""
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         import numpy as np
 
         point = None if self._lattice is None else self._lattice.point(configuration)

@@ -9,6 +9,7 @@ from ashtune.building import new_settings
 from ashtune.errors import SettingsError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
+from ashtune.search.grid import Grid
 from ashtune.search.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
@@ -34,7 +35,7 @@ def new_journal(
         scheduler=scheduler,
         ladder=ladder,
         space=Space.parse({"trial": (0, trials - 1)}),
-        search={"kind": "grid"},
+        search=Grid(),
         seed=seed,
         simulated=True,
     )

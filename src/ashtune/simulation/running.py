@@ -1,7 +1,7 @@
 """A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ashtune import __version__
@@ -79,13 +79,17 @@ def simulate(
 
 
 class _Numbered:
-    """A search whose configurations are the trials' numbers: a simulation looks everything else up by them."""
+    """A design whose configurations are the trials' numbers: a simulation looks everything else up by them."""
 
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
         """Return the configuration."""
         return {"trial": trial}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return nothing: there is no end of them."""
+        return None
 
 
 class _NoJournal:

@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 
 from ashtune.jobs import TrialId
-from ashtune.search.protocol import Search
+from ashtune.search.protocol import Design
 
 
 class Configurations:
-    """Trial -> configuration, filled from the journal or drawn from the search.
+    """Trial -> configuration, filled from the journal or drawn from the design.
 
     Args:
-        search: Where new configurations come from.
+        design: Where new configurations come from.
     """
 
-    def __init__(self, search: Search) -> None:
-        self._search = search
+    def __init__(self, design: Design) -> None:
+        self._design = design
         self._encoded: dict[TrialId, bytes] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
@@ -32,7 +32,7 @@ class Configurations:
 
     def draw(self, trial: TrialId) -> dict[str, Any]:
         """Draw the configuration of a new trial, keep it and return it."""
-        configuration = self._search.configuration(trial)
+        configuration = self._design.configuration(trial)
         self.put(trial, configuration)
         return configuration
 

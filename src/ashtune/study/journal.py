@@ -47,9 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a study is: the first line of its journal, never changed after.
 
     ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
-    ``space`` the search space's, ``search`` the kind of search with its options, ``enqueued`` the configurations that
-    come first. ``simulated``: nothing was
-    trained, and there is nothing to resume.
+    ``space`` the search space's, ``search`` the search's (:mod:`ashtune.core.parts`), ``enqueued`` the configurations
+    that come first, ``configurations`` how many there are in all (None: no end). Trials that share the hyperparameters
+    ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of trials at first. ``simulated``:
+    nothing was trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -63,6 +64,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     space: dict[str, Any]
     search: dict[str, Any]
     enqueued: list[dict[str, Any]] = []
+    grouped_by: tuple[str, ...] = ()
+    grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    configurations: Annotated[int, msgspec.Meta(ge=0)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=0)]
     checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     simulated: bool = False

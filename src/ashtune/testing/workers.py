@@ -5,7 +5,7 @@ Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``:
 functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,13 +20,17 @@ PATIENCE = 30.0
 
 
 class Squares:
-    """A search whose configuration i is ``{"x": i}``."""
+    """A design whose configuration i is ``{"x": i}``."""
 
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
         """Return the configuration."""
         return {"x": trial}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return nothing: there is no end of them."""
+        return None
 
 
 class Yard:

@@ -1,0 +1,195 @@
+"""Parts of a study that are values, such as its search: named, written into the journal, and read again.
+
+A part is a frozen struct with a tag and its options. The journal holds the options that differ from their defaults,
+and in ``kind`` the part's name: the tag of a part that ashtune has, the name of an entry point, or ``module:Class``.
+
+Rule: reading a journal imports nothing that it names. :meth:`Registry.read` imports, and a driver calls it, as it
+loads the training function; reports do not.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from ashtune.errors import SettingsError
+from ashtune.plaintext import one_line, shown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+MOST_NAME = 200
+
+
+class Part(
+    msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another."""
+
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+class Registry(Generic[PartT]):
+    """The parts of one sort that can be named.
+
+    Args:
+        what: The sort, as users give it: "search".
+        base: The class of all these parts.
+        built_in: Those that ashtune has.
+        group: The group of entry points by which an installed package names its own.
+    """
+
+    def __init__(self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str) -> None:
+        self._what = what
+        self._base = base
+        self._built_in = {str(part.__struct_config__.tag): part for part in built_in}
+        self._group = group
+
+    @property
+    def names(self) -> list[str]:
+        """The names that can be given, those of installed packages last."""
+        return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
+
+    def given(self, part: object) -> PartT:
+        """Return the part that a user gave: as it is, or by its name, with the defaults of its options.
+
+        Raises:
+            SettingsError: If there is no such part, or it has an option without default.
+        """
+        if isinstance(part, self._base):
+            return part
+        if not isinstance(part, str) or not self._is_known(part):
+            raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}")
+        kind = self._class(part)
+        try:
+            return kind()
+        except TypeError as error:
+            raise SettingsError(
+                f"{self._what}={shown(part)} needs options ({one_line(str(error), 100)}); give a "
+                f"{kind.__name__}(...) in place of its name"
+            ) from None
+
+    def record(self, part: PartT) -> dict[str, Any]:
+        """Return what a journal holds of a part.
+
+        Raises:
+            SettingsError: If its class cannot be imported by another process, or an option is not one for JSON.
+        """
+        name = self._name_of(type(part))
+        try:
+            record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(part)) | {"kind": name}
+            is_same = self.read(record) == part
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+            raise SettingsError(f"{self._what}={shown(part)} cannot be written down: {one_line(str(error))}") from None
+        if not is_same:
+            raise SettingsError(f"{self._what}={shown(part)} is another when it is read again; use plain options")
+        return record
+
+    def read(self, record: Mapping[str, Any]) -> PartT:
+        """Return the part of a record. This imports the module that the record names.
+
+        Raises:
+            SettingsError: If it is not there, or the options are not its own.
+        """
+        name = self.check(record)
+        if missing := self.missing(record):
+            raise SettingsError(missing)
+        kind = self._class(name)
+        try:
+            return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"the {self._what} {shown(name)} has other options: {one_line(str(error))}") from None
+
+    def check(self, record: Mapping[str, Any]) -> str:
+        """Return the name of the part in a record; nothing is imported.
+
+        Raises:
+            SettingsError: If the record holds none, or options that a part of ashtune has not.
+        """
+        name = record.get("kind")
+        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+            raise SettingsError(f"{shown(dict(record))} names no {self._what}")
+        if name in self._built_in:
+            try:
+                msgspec.convert(record, self._built_in[name])
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
+        return name
+
+    def missing(self, record: Mapping[str, Any]) -> str:
+        """Return in one line what has to be installed before a study with this part can go on; "" for nothing.
+
+        Nothing is imported: a module is looked for only among those that are installed or imported.
+        """
+        name = record.get("kind")
+        if isinstance(name, str) and self._is_known(name):
+            return ""
+        return (
+            f"the {self._what} {shown(name)} is not installed here, which is needed to go on with this study; "
+            f"there are {', '.join(self.names)}"
+        )
+
+    def _is_known(self, name: str) -> bool:
+        if name in self._built_in or any(entry.name == name for entry in self._entry_points()):
+            return True
+        module, colon, kind = name.partition(":")
+        if not colon or not kind or not all(part.isidentifier() for part in module.split(".")):
+            return False
+        if module in sys.modules:
+            return True
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(module.split(".")[0]) is not None
+
+    def _class(self, name: str) -> type[PartT]:
+        """Return the class of a part that is known.
+
+        Raises:
+            SettingsError: If it cannot be imported, or is not such a part.
+        """
+        if name in self._built_in:
+            return self._built_in[name]
+        try:
+            entry = next((entry for entry in self._entry_points() if entry.name == name), None)
+            kind = _imported(name) if entry is None else entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            raise SettingsError(f"the {self._what} {shown(name)} cannot be imported ({reason})") from None
+        if not (isinstance(kind, type) and issubclass(kind, self._base)):
+            raise SettingsError(f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}")
+        return kind
+
+    def _name_of(self, kind: type[PartT]) -> str:
+        tag = str(kind.__struct_config__.tag)
+        if self._built_in.get(tag) is kind:
+            return tag
+        place = f"{kind.__module__}:{kind.__qualname__}"
+        for entry in self._entry_points():
+            if entry.value == place and entry.name not in self._built_in:
+                return entry.name
+        found = None
+        with suppress(Exception):
+            found = _imported(place)
+        if found is not kind or kind.__module__ == "__main__":
+            raise SettingsError(
+                f"{self._what}={kind.__qualname__}(...): a resumed study could not import this class; define it at the "
+                "top of a module that can be imported, not in the script itself"
+            )
+        return place
+
+    def _entry_points(self) -> "Iterator[EntryPoint]":
+        from importlib.metadata import entry_points
+
+        yield from entry_points(group=self._group)
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found

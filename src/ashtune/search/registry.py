@@ -1,0 +1,43 @@
+"""The searches that can be named, and the design of a study with all that stands around it."""
+
+from collections.abc import Sequence
+
+from ashtune.core.parts import Registry
+from ashtune.search.enqueued import Enqueued
+from ashtune.search.grid import Grid
+from ashtune.search.grouped import Grouped
+from ashtune.search.protocol import Design, Search
+from ashtune.search.random import Random
+from ashtune.search.space import Space
+
+SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid), group="ashtune.searches")
+
+
+def design_of(
+    search: Search,
+    space: Space,
+    seed: int,
+    *,
+    enqueued: Sequence[dict[str, object]] = (),
+    grouped_by: tuple[str, ...] = (),
+    trials: int | None = None,
+) -> Design:
+    """Return the configurations of a study: what was enqueued, then those of the search.
+
+    Args:
+        search: What the user chose.
+        space: The search space.
+        seed: The study's.
+        enqueued: Configurations that come first, as :meth:`Space.check` returns them.
+        grouped_by: Hyperparameters that trials share which are trained together; nothing for the search's own order.
+        trials: Of the study as it began, for the length of such runs.
+
+    Raises:
+        SpaceError: If the space does not suit the search, as a range of floats without grid points.
+    """
+    design: Design = search.build(space, seed)
+    if grouped_by:
+        design = Grouped(design, grouped_by, trials)
+    if enqueued:
+        design = Enqueued(enqueued, design)
+    return design

@@ -1,0 +1,174 @@
+"""A search is a value: given by name or as it is, kept in a journal, read again where it is installed."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.building import build_design
+from ashtune.errors import AshtuneError, SettingsError
+from ashtune.search import Grid, Random, Search, Space
+from ashtune.search.registry import SEARCHES
+
+MODULE = """
+from ashtune.search import Search
+
+
+class Corners:
+    size = None
+
+    def __init__(self, names, low):
+        self.names, self.low = names, low
+
+    def configuration(self, trial):
+        return {name: float(trial >> place & 1) or self.low for place, name in enumerate(self.names)}
+
+    def find(self, configuration):
+        return None
+
+
+class Corner(Search, frozen=True):
+    low: float = 0.0
+
+    def build(self, space, seed):
+        return Corners(space.names, self.low)
+
+
+class Needy(Search, frozen=True):
+    low: float
+
+
+class Other:
+    pass
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path that holds a package with searches, two of them with entry points."""
+    place = tmp_path / "installed"
+    (place / "corner_search-1.dist-info").mkdir(parents=True)
+    (place / "corner_search.py").write_text(MODULE)
+    (place / "corner_search-1.dist-info" / "METADATA").write_text("Name: corner-search\nVersion: 1\n")
+    (place / "corner_search-1.dist-info" / "entry_points.txt").write_text(
+        "[ashtune.searches]\ncorner = corner_search:Corner\nother = corner_search:Other\nlost = corner_search:Lost\n"
+    )
+    monkeypatch.syspath_prepend(place)
+    yield place
+    sys.modules.pop("corner_search", None)
+
+
+def train(trial: Any) -> float:
+    return float(trial["x"])
+
+
+def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
+    return ashtune.tune(
+        train, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=1, workers=1,
+        quiet=True, directory=directory, search=search, **given,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("search", [Random(), Grid(), Grid(points=3), Grid(points={"x": 3})])
+def test_a_record_of_a_search_reads_as_the_same_search(search: Search) -> None:
+    assert SEARCHES.read(SEARCHES.record(search)) == search
+
+
+def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None:
+    assert SEARCHES.given("grid") == Grid()
+    assert SEARCHES.record(Grid()) == {"kind": "grid"}
+    assert SEARCHES.given(Grid(points=3)) == Grid(points=3)
+
+
+@pytest.mark.parametrize("search", ["bayes", "", "grid\n", 5, None, Random, "no.such.module:Search", "a:b:c", ":x"])
+def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: object) -> None:
+    with pytest.raises(SettingsError, match=r"search=.* is unknown; give one of random, grid"):
+        SEARCHES.given(search)
+
+
+def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(installed: Path) -> None:
+    from corner_search import Corner, Needy  # type: ignore[import-not-found]
+
+    assert SEARCHES.given("corner") == Corner()
+    assert SEARCHES.record(Corner(low=0.5)) == {"kind": "corner", "low": 0.5}
+    assert SEARCHES.read({"kind": "corner", "low": 0.5}) == Corner(low=0.5)
+    assert SEARCHES.record(Needy(low=0.5)) == {"kind": "corner_search:Needy", "low": 0.5}
+    assert SEARCHES.read({"kind": "corner_search:Needy", "low": 0.5}) == Needy(low=0.5)
+    assert "corner" in SEARCHES.names
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("other", "'other' is no search: derive its class from Search"),
+        ("lost", "'lost' cannot be imported"),
+        ("corner_search:Nothing", "cannot be imported"),
+        ("corner_search:Needy", "needs options"),
+    ],
+)
+def test_a_search_that_an_installed_package_names_in_vain_is_refused_in_one_line(
+    name: str, says: str, installed: Path
+) -> None:
+    with pytest.raises(SettingsError, match=says) as refusal:
+        SEARCHES.given(name)
+    assert str(refusal.value).isprintable()
+
+
+def test_a_class_that_another_process_could_not_import_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    class Local(Search, frozen=True):
+        def build(self, space: Space, seed: int) -> Any:
+            return Random().build(space, seed)
+
+    with pytest.raises(SettingsError, match="define it at the top of a module"):
+        tuned(tmp_path / "study", Local())
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_what_is_missing(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from corner_search import Corner
+
+    study = tuned(tmp_path / "study", Corner(low=0.25))
+    assert study.settings.search == {"kind": "corner", "low": 0.25}
+    drawn = [record["x"] for record in study.trials_dataframe().to_dict("records")]
+    assert drawn == [0.25, 1.0, 0.25, 1.0]
+    assert study.best.config["x"] == 1.0
+
+    monkeypatch.undo()
+    sys.modules.pop("corner_search")
+    study = ashtune.Study.load(tmp_path / "study")
+    study.report()
+    line = "the search 'corner' is not installed here, which is needed to go on with this study"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert study.best.config["x"] == 1.0
+    with pytest.raises(AshtuneError, match=line):
+        build_design(study.settings)
+    with pytest.raises(AshtuneError, match=line):
+        study.resume(trials=8)
+    assert "corner_search" not in sys.modules
+
+
+def test_reading_a_study_imports_no_module_that_it_names(installed: Path, tmp_path: Path) -> None:
+    from corner_search import Needy
+
+    class_before = Needy
+    assert SEARCHES.record(class_before(low=0.5))["kind"] == "corner_search:Needy"
+    del sys.modules["corner_search"]
+    (installed / "corner_search.py").write_text("raise SystemExit('imported')")
+    record = {"kind": "corner_search:Needy", "low": 0.5}
+    assert SEARCHES.check(record) == "corner_search:Needy"
+    assert SEARCHES.missing(record) == ""
+    assert "corner_search" not in sys.modules
+
+
+def test_grid_points_are_the_points_of_a_grid_given_as_a_value(tmp_path: Path) -> None:
+    by_name = tuned(tmp_path / "one", "grid", grid_points=2)
+    by_value = tuned(tmp_path / "two", ashtune.Grid(points=2))
+    assert by_name.settings.search == by_value.settings.search == {"kind": "grid", "points": 2}
+    assert by_name.settings.configurations == 4
+    with pytest.raises(SettingsError, match="grid_points=2 is for a grid"):
+        tuned(tmp_path / "three", ashtune.Random(), grid_points=2)
