@@ -1,4 +1,4 @@
-# Two commands do all set-up on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
+# `make help` lists the targets. Two commands do all set-up on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,37 +9,59 @@ PIP := $(BIN)/python $(INSTALL)
 
 PEERS := optuna ray syne_tune
 
-.PHONY: demo test test-faults test-cluster check bench bench-peers $(PEERS:%=bench-peers-%) clean
+FAST := tests/words tests/schedulers tests/search tests/study tests/reports
 
-demo: $(VENV)/.demo
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-faults test-cluster check format hooks bench benchmarks-page bench-peers \
+	$(PEERS:%=bench-peers-%) clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on all cores, fused by JAX; two minutes
 	$(BIN)/ashtune demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test ## all tests that need nothing but this machine
 	$(BIN)/python -m pytest
 
+test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: about a minute
+	$(BIN)/python -m pytest $(FAST)
+
 # A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
-test-faults: $(VENV)/.test
+test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals: an hour or two
 	$(BIN)/python tests/faults/run_histories.py --histories 100000
 	$(BIN)/python tests/faults/fuzz_journals.py --inputs 20000
 
 # Wants root, for SLURM and for network namespaces as hosts; what it cannot have is skipped and said so.
-test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test
+test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, several hosts or Open MPI; as root
 	tests/mpi/cluster/install.sh
 	$(BIN)/python -m pytest -rs tests/mpi/cluster
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
-check: $(VENV)/.check
+check: $(VENV)/.check ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.test
+format: $(VENV)/.check ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+hooks: $(VENV)/.check ## let git run the checks before each commit
+	$(BIN)/pre-commit install
+
+bench: $(VENV)/.test ## run every benchmark; each prints its table
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# On a quiet machine. ARGS: names of benchmarks (all by default), --curves FOLDER, --mnist FOLDER.
+benchmarks-page: $(VENV)/.test ## run the benchmarks in ARGS, or all, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/page.py $(ARGS)
+
 # The same training code under other tuners, each in an environment of its own, and under ashtune.
-bench-peers: $(PEERS:%=bench-peers-%) $(VENV)/.test
+bench-peers: $(PEERS:%=bench-peers-%) $(VENV)/.test ## the same training code under Optuna, Ray Tune, Syne Tune and ashtune
 	$(BIN)/python benchmarks/peers/ashtune_asha.py
 	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused
 	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused --warm
@@ -74,5 +96,5 @@ $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
 	touch $@
 
-clean:
+clean: ## remove environments and caches
 	rm -rf $(VENV) $(VENV_OPENMPI) .venv-peers-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

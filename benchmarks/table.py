@@ -23,11 +23,11 @@ _shown: list[dict[str, Any]] = []
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table, and write all of this run's so far as JSON to the file that --json names."""
-    texts = [list(columns)] + [[_text(value) for value in row] for row in rows]
+    texts = [list(columns)] + [[text(value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
     print(f"{title}\n{machine()}\n")
     for number, row in enumerate(texts):
-        print("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
         if number == 0:
             print("  ".join("-" * width for width in widths))
     print()
@@ -37,7 +37,8 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
         path.write_text(json.dumps({"machine": machine(), "tables": _shown}, indent=1))
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a value as a cell of a table: three digits of a float, commas in large numbers."""
     if isinstance(value, float):
         return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

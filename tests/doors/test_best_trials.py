@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import studies
 
 import ashtune
 from ashtune.errors import AshtuneError, SettingsError, SpaceError, StudyError
@@ -39,16 +40,7 @@ def keeps_files(trial: Any) -> None:
 
 
 def tuned(directory: Path, objective: Any = train, **options: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {
-        "metric": "score",
-        "mode": "max",
-        "trials": 16,
-        "max_resource": 4,
-        "workers": 2,
-        "directory": directory / "study",
-        "quiet": True,
-    }
-    return ashtune.tune(objective, SPACE, **(settings | options))
+    return studies.tuned(directory, objective, SPACE, **({"max_resource": 4} | options))
 
 
 @pytest.fixture(scope="module")

@@ -4,28 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from commands import RUN, ashtune, ashtune_process, refused
 
 from ashtune.study.journal import NAME
 
-TRAIN = """
-    space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
-
-    def other_space():
-        return {"x": (5.0, 6.0)}
-
-    def train(trial):
-        trained = trial.restore() or 0
-        for epoch in trial.epochs():
-            trained += 1
-            trial.report(score=trial["x"] * trained)
-        trial.save(trained)
-
-    not_a_function = 5
-"""
 FUSED_TRAIN = """\
 import ashtune
 import numpy as np
@@ -70,33 +55,10 @@ train = ashtune.fused_torch(
     evaluate=lambda outputs: {"score": outputs.mean()},
 )
 """
-RUN = ["--metric", "score", "--mode", "max", "--trials", "8", "--max-resource", "4", "--workers", "2"]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
-    return tmp_path
-
-
-def ashtune(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ashtune", *arguments],
-        cwd=home, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-def refused(done: subprocess.CompletedProcess[str], *texts: str) -> None:
-    """A refusal is status 2 and one line on stderr, never a traceback."""
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    for text in texts:
-        assert text in done.stderr
 
 
 def test_run_prints_the_best_configuration_and_leaves_a_study(home: Path) -> None:
-    done = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s")
+    done = ashtune_process(home, "run", "train.py:train", *RUN, "--directory", "s")
     assert done.returncode == 0, done.stderr
     assert "best  score = " in done.stdout
     assert (home / "s" / NAME).exists()
@@ -119,10 +81,9 @@ def test_report_says_what_run_said_and_executes_nothing_of_the_directory(home: P
     assert not (home / "pwned").exists()
 
 
-def test_resume_continues_without_the_file_and_with_more_trials(home: Path) -> None:
-    ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
-    (home / "train.py").unlink()
-    done = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
+def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run: Path) -> None:
+    (home_after_a_run / "train.py").unlink()
+    done = ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 12
 
 
@@ -180,10 +141,10 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_a_study_that_cannot_be_used_is_refused_in_one_line(home: Path) -> None:
+def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Path) -> None:
+    home = home_after_a_run
     refused(ashtune(home, "resume", "nothing"), "nothing")
     refused(ashtune(home, "report", "nothing"), "nothing")
-    ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
     refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed = 0 and not 5")
     path = home / "s" / NAME
     path.write_bytes(path.read_bytes().replace(b"trial_started", b"trial_imagined", 1))
@@ -232,10 +193,10 @@ def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -
         pytest.skip("cannot mount a tmpfs here")
     try:
         command = ["run", "train.py:train", *RUN, "--trials", "2000", "--directory", "disk/s", "--quiet"]
-        done = ashtune(home, *command)
+        done = ashtune_process(home, *command)
         refused(done, "No space left on device", "ashtune resume")
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        resumed = ashtune(home, "resume", "disk/s", "--quiet", "--json")
+        resumed = ashtune_process(home, "resume", "disk/s", "--quiet", "--json")
         assert resumed.returncode == 0, resumed.stderr
         assert json.loads(resumed.stdout)["trials"]["tried"] == 2000
     finally:
@@ -279,3 +240,8 @@ def test_an_option_that_does_not_fit_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "plan", "--rungs", "a,b"), "'a,b'")
     refused(ashtune(home, "bogus"), "'bogus'")
     refused(ashtune(home, "report"), "DIR")
+
+
+def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
+    refused(ashtune_process(home, "run", "nothing.py:train", *RUN), "nothing.py")
+    refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a,b'")

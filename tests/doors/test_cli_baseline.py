@@ -5,11 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from test_cli import RUN, ashtune, home, refused
+from commands import ashtune, refused
 
 from ashtune.reports.loading import load
 
-__all__ = ["home"]
 SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
 
 
@@ -47,8 +46,9 @@ def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(home: Path) -> None:
-    assert ashtune(home, "run", "train.py:train", *RUN, "--directory", "s").returncode == 0
+def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(home_after_a_run: Path) -> None:
+    home = home_after_a_run
+
     done = ashtune(home, "report", "s", "--html", "page.html")
     assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
     page = (home / "page.html").read_text()

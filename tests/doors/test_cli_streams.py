@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import ashtune
 
 COMMAND = [sys.executable, "-m", "ashtune"]
 TRAIN = """
@@ -122,6 +123,37 @@ def test_a_terminal_without_unicode_is_shown_escapes(home: Path, environment: di
     ids=str,
 )
 def test_what_cannot_be_used_is_one_line_with_status_2(home: Path, arguments: list[str | bytes]) -> None:
+    odd_files(home)
+    there = set(home.iterdir())
+    done = ashtune(home, *map(os.fsdecode, arguments))
+    assert done.returncode == 2, done
+    assert is_one_line(done.stderr.encode()), done.stderr
+    assert len(done.stderr) < 600
+    assert not (set(home.iterdir()) - there)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", b"s\xff"],
+        ["run", b"train\xff.py:train", *RUN],
+        ["run", "leaves.py:train", *RUN],
+        ["run", "fifo.py:train", *RUN],
+        ["run", "train.py:train", "--metric", b"\xff", *RUN[2:]],
+    ],
+    ids=str,
+)
+def test_it_is_one_line_of_a_process_of_its_own_too(home: Path, arguments: list[str | bytes]) -> None:
+    odd_files(home)
+    there = set(home.iterdir())
+    done = shell(home, *arguments)
+    assert done.returncode == 2, done
+    assert is_one_line(done.stderr), done.stderr
+    assert not (set(home.iterdir()) - there)
+
+
+def odd_files(home: Path) -> None:
+    """Put files into a folder of which each cannot be used for another reason."""
     (home / "latin.py").write_bytes(b"x = '\xff'\n")
     (home / "wrong.py").write_text("def train(:\n")
     (home / "leaves.py").write_text("import sys\nsys.exit(3)\n")
@@ -132,12 +164,6 @@ def test_what_cannot_be_used_is_one_line_with_status_2(home: Path, arguments: li
             os.mkfifo(home / name)
     if not (home / "circle.py").is_symlink():
         (home / "circle.py").symlink_to("circle.py")
-    there = set(home.iterdir())
-    done = shell(home, *arguments)
-    assert done.returncode == 2, done
-    assert is_one_line(done.stderr), done.stderr
-    assert len(done.stderr) < 600
-    assert not (set(home.iterdir()) - there)
 
 
 @pytest.mark.parametrize("moment", ["import signal, os; os.kill(os.getpid(), signal.SIGINT)"])

@@ -2,25 +2,32 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import RUN, ashtune, home, refused
+from commands import ashtune, refused
 
 from ashtune import Study
 from ashtune.reports.loading import load
 from ashtune.study.journal import NAME
 
-__all__ = ["home"]
 SIMULATE = ("--max-resource", "16", "--decision", "0")
 
 
-@pytest.fixture
-def study(home: Path) -> Path:
+@pytest.fixture(scope="module")
+def _study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("simulated")
     done = ashtune(home, "simulate", "--trials", "64", "--workers", "2", *SIMULATE, "--directory", "s")
     assert done.returncode == 0, done.stderr
     return home
+
+
+@pytest.fixture
+def study(_study: Path, tmp_path: Path) -> Path:
+    """A folder with the simulated study ``s``: a copy, to be changed at will."""
+    return Path(shutil.copytree(_study, tmp_path, dirs_exist_ok=True))
 
 
 def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study: Path) -> None:
@@ -63,16 +70,16 @@ def test_in_the_page_what_the_study_really_did_is_in_bold_beside_the_predictions
     assert recorded["y"] == [pytest.approx(load(study / "s").tally.wall_seconds)]
 
 
-def test_whatif_of_a_real_study_executes_nothing_of_it(home: Path) -> None:
-    ashtune(home, "run", "train.py:train", *RUN, "--directory", "r", "--quiet")
+def test_whatif_of_a_real_study_executes_nothing_of_it(home_after_a_run: Path) -> None:
+    home = home_after_a_run
     (home / "train.py").unlink()
-    (home / "r" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    before = (home / "r" / NAME).read_bytes()
-    done = ashtune(home, "whatif", "r", "--workers", "1,2", "--json")
+    (home / "s" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    before = (home / "s" / NAME).read_bytes()
+    done = ashtune(home, "whatif", "s", "--workers", "1,2", "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 2
     assert not (home / "pwned").exists()
-    assert (home / "r" / NAME).read_bytes() == before
+    assert (home / "s" / NAME).read_bytes() == before
 
 
 def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(study: Path) -> None:
@@ -136,10 +143,9 @@ def test_data_say_nothing_but_data_and_a_missing_answer_is_said_beside_them(stud
     assert "full: no number of workers is done in 2.0 s" in none.stderr
 
 
-def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home: Path) -> None:
-    ashtune(home, "run", "train.py:train", *RUN, "--directory", "r", "--quiet")
-    ashtune(home, "resume", "r", "--trials", "12", "--quiet")
-    done = ashtune(home, "whatif", "r", "--workers", "1,2", "--scheduler", "ash")
+def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home_after_a_run: Path) -> None:
+    assert ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet").returncode == 0
+    done = ashtune(home_after_a_run, "whatif", "s", "--workers", "1,2", "--scheduler", "ash")
     assert done.returncode == 0, done.stderr
     assert "was not recorded whole, in one go" in done.stdout
     assert "The line in bold" not in done.stdout

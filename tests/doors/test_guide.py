@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import ashtune, home
+from commands import ashtune
 
-__all__ = ["home"]
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 
 

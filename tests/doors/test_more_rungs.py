@@ -1,15 +1,16 @@
 """``max_resource`` raised later: more rungs above, and the best of those that finished go on."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
+import studies
+from studies import finished
 
 import ashtune
 from ashtune.errors import LadderError, SettingsError, StudyError
-from ashtune.events import JobFinished, SessionStarted
+from ashtune.events import SessionStarted
 from ashtune.jobs import Job
 from ashtune.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
@@ -18,30 +19,8 @@ from ashtune.testing.oracles import Recorded, promotable, unexplained_results
 SCHEDULERS = ["ash", "stopping", "sh", "full"]
 
 
-def train(trial: Any) -> None:
-    trained = trial.restore() or 0
-    for epoch in trial.epochs():
-        trained += 1
-        assert trained == epoch
-        trial.report(score=trial["x"] * epoch)
-    trial.save(trained)
-
-
 def tuned(directory: Path, **options: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {
-        "metric": "score",
-        "mode": "max",
-        "trials": 16,
-        "max_resource": 4,
-        "workers": 2,
-        "directory": directory / "study",
-        "quiet": True,
-    }
-    return ashtune.tune(train, {"x": (0.0, 1.0)}, **(settings | options))
-
-
-def finished(study: ashtune.Study) -> list[JobFinished]:
-    return [event for _, event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
+    return studies.tuned(directory, **({"max_resource": 4} | options))
 
 
 def results(study: ashtune.Study) -> list[Recorded]:
@@ -179,7 +158,6 @@ def test_where_nobody_may_go_on_it_says_so(tmp_path: Path, capsys: pytest.Captur
 
 def test_the_command_adds_rungs(tmp_path: Path) -> None:
     study = tuned(tmp_path)
-    command = [sys.executable, "-m", "ashtune", "resume", str(study.directory), "--max-resource", "8", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = commands.ashtune(tmp_path, "resume", str(study.directory), "--max-resource", "8", "--quiet")
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(study.directory).best.resource == 8

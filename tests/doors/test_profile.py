@@ -1,15 +1,13 @@
 """A study that is profiled, from the outside."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from commands import ashtune
 
-import ashtune
+from ashtune import Study, Trial, tune
 from ashtune.errors import SettingsError, StudyError
 from ashtune.reports.flame import NAME
 
@@ -39,21 +37,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "train.py").write_text(textwrap.dedent(TRAIN))
     for how in ([], ["flame"]):
-        done = command(home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how)
+        done = ashtune(home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how)
         assert done.returncode == 0, done.stderr
         (home / f"{'-'.join(['out', *how])}.txt").write_text(done.stdout)
     return home
 
 
-def command(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "ashtune", *arguments],
-        cwd=home, capture_output=True, text=True, timeout=90, check=False, env=os.environ,
-    )  # fmt: skip
-
-
 def test_the_profile_of_two_workers_accounts_for_their_training_and_names_the_slow_function_first(home: Path) -> None:
-    study = ashtune.Study.load(home / "s")
+    study = Study.load(home / "s")
     profile = study.profile()
     assert profile.workers == 2
     assert profile.problems == []
@@ -67,7 +58,7 @@ def test_the_profile_of_two_workers_accounts_for_their_training_and_names_the_sl
 
 
 def test_a_sampled_profile_names_the_slow_function_first_too(home: Path) -> None:
-    profile = ashtune.Study.load(home / "s-flame").profile()
+    profile = Study.load(home / "s-flame").profile()
     assert profile.workers == 2
     assert profile.records[0].name.endswith("train.py:4 slow")
     assert profile.records[0].calls is None
@@ -87,19 +78,19 @@ def test_run_prints_the_top_of_the_profile_below_what_it_found(home: Path) -> No
 
 def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: Path) -> None:
     (home / "s" / "profile" / "worker-9.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    text = command(home, "report", "s", "--profile").stdout
+    text = ashtune(home, "report", "s", "--profile").stdout
     assert "train.py:4 slow" in text
     assert "not shown" not in text
-    data = json.loads(command(home, "report", "s", "--profile", "--json").stdout)
+    data = json.loads(ashtune(home, "report", "s", "--profile", "--json").stdout)
     assert data["records"][0]["name"] == "train.py:4 slow"
     assert not (home / "pwned").exists()
 
 
 def test_a_study_that_was_not_profiled_says_how_to_profile_it(tmp_path: Path) -> None:
-    def train(trial: ashtune.Trial) -> float:
+    def train(trial: Trial) -> float:
         return 1.0
 
-    study = ashtune.tune(
+    study = tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=1, max_resource=1, workers=1,
         directory=tmp_path / "s", quiet=True,
     )  # fmt: skip
@@ -109,9 +100,9 @@ def test_a_study_that_was_not_profiled_says_how_to_profile_it(tmp_path: Path) ->
 
 
 def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
-    before = ashtune.Study.load(home / "s").profile()
-    assert command(home, "resume", "s", "--trials", "16", "--workers", "2", "--quiet", "--profile").returncode == 0
-    after = ashtune.Study.load(home / "s").profile()
+    before = Study.load(home / "s").profile()
+    assert ashtune(home, "resume", "s", "--trials", "16", "--workers", "2", "--quiet", "--profile").returncode == 0
+    after = Study.load(home / "s").profile()
     assert after.workers == 4
     assert after.records[0].calls is not None
     assert before.records[0].calls is not None
@@ -121,7 +112,7 @@ def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
 @pytest.mark.parametrize("profile", ["tree", 2])
 def test_an_unknown_profile_is_refused_with_its_value(profile: object, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"profile={profile!r} is unknown; give True, or 'flame'"):
-        ashtune.tune(
+        tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
             profile=profile,  # type: ignore[arg-type] # it is what is refused
         )  # fmt: skip
@@ -129,7 +120,7 @@ def test_an_unknown_profile_is_refused_with_its_value(profile: object, tmp_path:
 
 
 def test_an_option_that_swallowed_the_function_is_one_line(home: Path) -> None:
-    done = command(home, "run", "--profile", *RUN)
+    done = ashtune(home, "run", "--profile", *RUN)
     assert done.returncode == 2
     assert "'train.py:train' is not flat or flame" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -140,7 +131,7 @@ def test_a_flame_graph_without_pyinstrument_is_refused_before_anything_starts(
 ) -> None:
     monkeypatch.setattr("ashtune.limits.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'ashtune\[profile\]'"):
-        ashtune.tune(
+        tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
             profile="flame",
         )  # fmt: skip

@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
+import studies
 
 import ashtune
 from ashtune.errors import StudyError
@@ -38,24 +38,25 @@ def dies(trial: Any) -> None:
 
 
 def tuned(directory: Path, objective: Any, **options: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {
-        "metric": "score",
-        "mode": "max",
-        "trials": 8,
-        "max_resource": 4,
-        "workers": 2,
-        "directory": directory / "study",
-        "quiet": True,
-    }
-    return ashtune.tune(objective, {"x": (0.0, 1.0)}, **(settings | options))
+    return studies.tuned(directory, objective, **({"trials": 8, "max_resource": 4} | options))
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return tuned(tmp_path_factory.mktemp("talking"), talks)
+
+
+@pytest.fixture(scope="module")
+def half_silent(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return tuned(tmp_path_factory.mktemp("half-silent"), even_ones_talk)
 
 
 def logs(study: ashtune.Study) -> str:
     return "".join(path.read_text() for path in (study.directory / "logs").iterdir())
 
 
-def test_each_trial_has_what_it_printed_and_nothing_of_others(tmp_path: Path) -> None:
-    study = tuned(tmp_path, talks)
+def test_each_trial_has_what_it_printed_and_nothing_of_others(talking: ashtune.Study) -> None:
+    study = talking
     for trial in range(8):
         said = study.log(trial)
         assert said.startswith(f"trial {trial} from 0\n")
@@ -66,8 +67,8 @@ def test_each_trial_has_what_it_printed_and_nothing_of_others(tmp_path: Path) ->
     assert len(stretches) == logs(study).count(f"printed by trial {reached},")
 
 
-def test_a_silent_trial_leaves_no_mark(tmp_path: Path) -> None:
-    study = tuned(tmp_path, even_ones_talk)
+def test_a_silent_trial_leaves_no_mark(half_silent: ashtune.Study) -> None:
+    study = half_silent
     assert [bool(study.log(trial)) for trial in range(8)] == [True, False] * 4
     assert logs(study).count("even") == logs(study).count("--- above: printed by trial")
 
@@ -85,20 +86,20 @@ def test_of_a_trial_whose_worker_died_the_end_is_there(tmp_path: Path) -> None:
     assert set(study.log(1).splitlines()) == {"trial 1 begins"}
 
 
-def test_the_command_prints_a_trial(tmp_path: Path) -> None:
-    study = tuned(tmp_path, talks)
-    command = [sys.executable, "-m", "ashtune", "report", str(study.directory), "--trial", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> None:
+    study = talking
+    command = ["report", str(study.directory), "--trial", "3"]
+    done = commands.ashtune(tmp_path, *command)
     assert done.stdout.startswith("trial 3, ")
     assert study.log(3) in done.stdout
     assert f"x  {study.loaded.trials[3].configuration['x']:.4g}" in done.stdout
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=60)
+    done = commands.ashtune(tmp_path, *command, "--json")
     found = json.loads(done.stdout)
     assert (found["number"], found["printed"]) == (3, study.log(3))
 
 
 @pytest.mark.parametrize("trial", [8, -1, True, "3"])
-def test_a_trial_that_is_not_there_is_refused(trial: Any, tmp_path: Path) -> None:
-    study = tuned(tmp_path, even_ones_talk)
+def test_a_trial_that_is_not_there_is_refused(trial: Any, half_silent: ashtune.Study) -> None:
+    study = half_silent
     with pytest.raises(StudyError, match=r"is not there; .* has 8 trials"):
         study.log(trial)

@@ -11,47 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies import results, sessions, tuned
 
 import ashtune
 from ashtune.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
-from ashtune.events import JobFinished, SessionStarted, TrialReleased
+from ashtune.events import JobFinished, TrialReleased
 from ashtune.study.journal import NAME, read_events
 
-SPACE = {"x": (0.0, 1.0)}
 
-
-def train(trial: Any) -> None:
-    trained = trial.restore() or 0
-    for epoch in trial.epochs():
-        trained += 1
-        assert trained == epoch
-        trial.report(score=trial["x"] * epoch)
-    trial.save(trained)
-
-
-def tuned(directory: Path, **options: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {
-        "metric": "score",
-        "mode": "max",
-        "trials": 16,
-        "max_resource": 8,
-        "workers": 2,
-        "directory": directory / "study",
-        "quiet": True,
-    }
-    return ashtune.tune(options.pop("objective", train), options.pop("space", SPACE), **(settings | options))
-
-
-def results(study: ashtune.Study) -> list[tuple[int, int]]:
-    return [(e.trial, e.rung) for _, e in read_events(study.directory / NAME) if isinstance(e, JobFinished)]
-
-
-def sessions(study: ashtune.Study) -> int:
-    return sum(isinstance(event, SessionStarted) for _, event in read_events(study.directory / NAME))
-
-
-def test_the_best_is_the_best_of_the_highest_rung(tmp_path: Path) -> None:
-    study = tuned(tmp_path)
+def test_the_best_is_the_best_of_the_highest_rung(finished_study: Path) -> None:
+    study = ashtune.Study.load(finished_study)
     table = study.trials_dataframe()
     top = table[table.rung == 3]
     assert study.best.rung == 3
@@ -101,8 +70,8 @@ def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
     assert len(study.trials_dataframe()) == 6
 
 
-def test_training_is_never_repeated_where_it_is_saved(tmp_path: Path) -> None:
-    study = tuned(tmp_path)
+def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> None:
+    study = ashtune.Study.load(finished_study)
     events = [event for _, event in read_events(study.directory / NAME)]
     epochs = sum(event.resource - event.start for event in events if isinstance(event, JobFinished))
     reached = study.trials_dataframe().resource.sum()
@@ -110,8 +79,8 @@ def test_training_is_never_repeated_where_it_is_saved(tmp_path: Path) -> None:
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
 
-def test_checkpoints_that_nobody_needs_are_gone_in_the_end(tmp_path: Path) -> None:
-    study = tuned(tmp_path)
+def test_checkpoints_that_nobody_needs_are_gone_in_the_end(finished_study: Path) -> None:
+    study = ashtune.Study.load(finished_study)
     kept = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
     table = study.trials_dataframe()
     assert set(table[table.rung == 3].number) <= kept
@@ -126,8 +95,8 @@ def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(t
     assert len([note for note in study.loaded.tally.notes() if "trial.save" in note]) == 1
 
 
-def test_a_study_of_the_same_directory_is_continued_and_not_repeated(tmp_path: Path) -> None:
-    first = tuned(tmp_path)
+def test_a_study_of_the_same_directory_is_continued_and_not_repeated(study_copy: Path, tmp_path: Path) -> None:
+    first = ashtune.Study.load(study_copy)
     again = tuned(tmp_path)
     assert results(again) == results(first)
     assert sessions(again) == 1
@@ -282,16 +251,16 @@ def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: 
     refuse(ObjectiveError, "holds_a_lock cannot be sent to workers", tmp_path, objective=holds_a_lock)
 
 
-def test_a_directory_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    study = tuned(tmp_path)
+def test_a_directory_of_another_study_is_refused_and_left_as_it_is(study_copy: Path, tmp_path: Path) -> None:
+    study = ashtune.Study.load(study_copy)
     before = (study.directory / NAME).read_bytes()
     with pytest.raises(StudyError, match="holds another study, where seed = 0 and not 9"):
         tuned(tmp_path, seed=9)
     assert (study.directory / NAME).read_bytes() == before
 
 
-def test_a_torn_journal_is_refused_by_line_and_left_as_it_is(tmp_path: Path) -> None:
-    study = tuned(tmp_path)
+def test_a_torn_journal_is_refused_by_line_and_left_as_it_is(study_copy: Path) -> None:
+    study = ashtune.Study.load(study_copy)
     path = study.directory / NAME
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], lines[4][:9] + b"\n", *lines[5:]]))
@@ -301,10 +270,10 @@ def test_a_torn_journal_is_refused_by_line_and_left_as_it_is(tmp_path: Path) -> 
     assert path.read_bytes() == before
 
 
-def test_a_study_that_is_being_driven_is_refused_with_its_driver(tmp_path: Path) -> None:
+def test_a_study_that_is_being_driven_is_refused_with_its_driver(study_copy: Path) -> None:
     from ashtune.study.lock import StudyLock
 
-    study = tuned(tmp_path)
+    study = ashtune.Study.load(study_copy)
     with StudyLock(study.directory), pytest.raises(StudyError, match=f"process {os.getpid()} on"):
         study.resume(quiet=True, trials=99)
 
