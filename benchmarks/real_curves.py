@@ -41,6 +41,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Training
 from ashtune.events import Event, JobFinished
@@ -139,26 +140,26 @@ OURS = ("ASH", "ASH from 1/9")
 OTHERS = [name for name in METHODS if name not in OURS]
 
 
-class Naming:
-    """Notes whom the study would name, and from when on; a fold."""
+class Naming(Observer):
+    """Notes whom the study would name, and from when on; an observer."""
 
     def __init__(self, ladder: Ladder, goal: Goal) -> None:
         self._tally = Tally(ladder, goal)
         self.times: list[float] = []
         self.trials: list[TrialId] = []
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event."""
-        self._tally.saw(event)
+        self._tally.event(event)
         if type(event) is JobFinished:
             best = self._tally.best
             if best is not None and (not self.trials or best.trial != self.trials[-1]):
                 self.times.append(event.time)
                 self.trials.append(best.trial)
 
-    def gave(self, order: Order) -> None:
+    def followed(self, order: Order) -> None:
         """Take in one order."""
-        self._tally.gave(order)
+        self._tally.followed(order)
 
 
 class Found(NamedTuple):

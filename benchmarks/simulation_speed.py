@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Training
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
 from table import show
@@ -24,17 +24,14 @@ from table import show
 CASES = ((4, 10, 100_000), (4, 1_000, 100_000), (4, 10_000, 100_000), (2, 10_000, 100_000), (4, 10_000, 1_000_000))
 
 
-class Count:
-    """Counts jobs; a fold."""
+class Count(Observer):
+    """Counts jobs; an observer."""
 
     jobs = 0
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in an event."""
         self.jobs += type(event) is JobFinished
-
-    def gave(self, order: Order) -> None:
-        """Orders are no jobs."""
 
 
 def one(factor: int, workers: int, trials: int) -> None:

@@ -199,6 +199,15 @@ Event = (
 )
 
 
+class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+    """A report between rungs, sent now and then: no event, and never in the journal."""
+
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    metrics: dict[str, float | None]
+
+
 def stamped(event: Event, time: float) -> Event:
     """Return the event with the time at which the engine received it."""
     return msgspec.structs.replace(event, time=time)

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +18,8 @@ import msgspec
 
 from ashtune import __version__, batch
 from ashtune.building import build_controller, build_design, build_scheduler
+from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
@@ -27,6 +29,7 @@ from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
 from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
+from ashtune.orders import Order
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
 from ashtune.reports.flame import write_flame_graph
@@ -38,6 +41,7 @@ from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
+from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
@@ -74,6 +78,7 @@ class Session:
         ladder: The rungs from now on, if there are to be more above.
         surroundings: Disk, clock and workers.
         version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
+        observers: Those of the user, told what happens in threads of their own.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -89,6 +94,7 @@ class Session:
         *,
         surroundings: Surroundings = THIS_MACHINE,
         version: dict[str, str] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
@@ -104,6 +110,7 @@ class Session:
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
         self._version = version
+        self._observers = observers
         self._version_before: dict[str, str] = {}
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0
@@ -123,11 +130,16 @@ class Session:
         if self._controller.is_complete and self._is_no_more_than_before(session):
             with suppress(StudyError):  # a driver that was killed at its very end had deletions left
                 Checkpoints(self._directory, self._surroundings.disk).sweep(self._controller.checkpoints.resources())
+            self._tell_the_past()
             self._refuse_to_end_with_nothing()
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.
-        self._controller.handle(session)
-        stop = self._drive(session) if self._controller.is_open else StopSwitch()
+        followed = self._controller.handle(session)
+        if self._controller.is_open:
+            stop = self._drive(session, followed)
+        else:
+            stop = StopSwitch()
+            self._tell_the_past()
         if not stop.signals:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
@@ -212,7 +224,7 @@ class Session:
                 self._version_before = event.objective or self._version_before
             case _:
                 pass
-        self._tally.saw(event)
+        self._tally.event(event)
 
     def _first_event(self) -> SessionStarted:
         limits, before = self._limits, self._last_session or self._limits
@@ -243,7 +255,7 @@ class Session:
             return False
         return session.trials <= before.trials and not changed(self._version_before, session.objective)
 
-    def _drive(self, session: SessionStarted) -> StopSwitch:
+    def _drive(self, session: SessionStarted, followed: Sequence[Order]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
         means, settings, surroundings = self._means, self._settings, self._surroundings
         checkpoints = Checkpoints(self._directory, surroundings.disk)
@@ -264,25 +276,48 @@ class Session:
                 first_worker=self._workers_seen,
                 began=session.time,
             )
+            threads = self._start_observers(journal.position)
             drive = Drive(
                 self._controller,
                 workers,
                 journal,
                 self._configurations,
                 stop=stop,
-                watcher=self._tally,
-                display=display,
+                observers=[self._tally, display, *threads],
             )
             try:
-                drive.run(session)
+                drive.run(session, followed)
             finally:
                 journal.sync()  # before the last checkpoints are deleted, which follows from it
-                workers.close()
+                try:
+                    workers.close()
+                finally:
+                    finish_all(threads)
         if (best := self._tally.best) is not None:
             checkpoints.settle(best.trial, best.resource)  # no one may train it again
         if means.profile == "flame":
             write_flame_graph(self._directory)
         return stop
+
+    def _tell_the_past(self) -> None:
+        """Tell the user's observers of a study in which nothing is to be done what they want to know of its past."""
+        if self._observers:
+            finish_all(self._start_observers((self._directory / journals.NAME).stat().st_size))
+
+    def _start_observers(self, position: int) -> list[ObserverThread]:
+        """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
+        if not self._observers:
+            return []
+        settings, journal = self._settings, self._directory / journals.NAME
+        study = ObservedStudy(
+            name=settings.name,
+            directory=str(self._directory),
+            goal=settings.goal,
+            ladder=self._ladder,
+            hyperparameters=tuple(names_of(settings.space)),
+        )
+        history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
+        return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
         """Return what stops the session at the time limit given, or before the batch system does."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
 from ashtune.building import build_controller, build_scheduler
-from ashtune.errors import JournalError, StudyError, in_one_line
+from ashtune.core.observer import Observers
+from ashtune.errors import StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
@@ -25,14 +26,14 @@ from ashtune.search.space import Space
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
+from ashtune.study.replay import Replay
 from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
 
     from ashtune.again import Trained
-    from ashtune.orders import Order
-    from ashtune.reports.folding import Fold
+    from ashtune.core.observer import Observer
     from ashtune.reports.profile import Profile
     from ashtune.reports.timeline import Timeline
     from ashtune.simulation.traces import Traces
@@ -103,30 +104,22 @@ class Study:
         timeline = Timeline(self.loaded.ladder)
         return self.shown_to([timeline]), timeline
 
-    def shown_to(self, folds: "Sequence[Fold]") -> Outcome:
-        """Let folds see all that happened, as the loop showed it: every event, then the orders that followed.
+    def shown_to(self, observers: "Sequence[Observer]") -> Outcome:
+        """Tell observers all that happened, as the loop told it: every event, then the orders that followed.
 
         Of a journal written under other rules there are no orders from the line on at which a replay differs.
 
         Returns:
             How the study ended.
         """
-        controller = build_controller(self.settings)
-        difference = ""
+        replay = Replay(build_controller(self.settings))
+        told = Observers(observers)
         for event in events_of(self.directory / NAME):
-            orders: list[Order] = []
-            if not difference:
-                try:
-                    orders = controller.handle(event)
-                except JournalError:
-                    difference = "its journal was written under other rules"
-            for fold in folds:
-                fold.saw(event)
-            for order in orders:
-                for fold in folds:
-                    fold.gave(order)
-        is_complete = controller.is_complete and not difference
-        return Outcome(is_complete=is_complete, stopped=difference or controller.stopping)
+            told.event(event)
+            for what in replay.feed(event):
+                told.followed(what)
+        stopped = "its journal was written under other rules" if replay.difference else replay.stopping
+        return Outcome(is_complete=replay.is_complete, stopped=stopped)
 
     @property
     def about(self) -> About:
@@ -172,7 +165,7 @@ class Study:
     def _standings(self) -> list[tuple[int, float, TrialId]]:
         results = Results(self.settings.goal)
         for event in events_of(self.directory / NAME):
-            results.saw(event)
+            results.event(event)
         return results.standings()
 
     def _best(self, found: Found | None) -> Best:
@@ -302,15 +295,15 @@ class Study:
         """
         from ashtune.reports.html import write
         from ashtune.reports.profile import profile_of
-        from ashtune.reports.report_page import Folds, Material, report_page
+        from ashtune.reports.report_page import Material, PageObservers, report_page
         from ashtune.reports.roofline import kept
 
-        folds = Folds(self.settings, self.ladder)
-        outcome = self.shown_to(folds.all)
+        observers = PageObservers(self.settings, self.ladder)
+        outcome = self.shown_to(observers.all)
         page = report_page(
             Material(
                 settings=self.settings,
-                folds=folds,
+                observers=observers,
                 about=self.about,
                 outcome=outcome,
                 profile=profile_of(self.directory),
@@ -371,6 +364,7 @@ class Study:
         checkpoints: str = "files",
         quiet: bool = False,
         profile: bool | str = False,
+        observers: "Sequence[Observer]" = (),
     ) -> "Study":
         """Continue the study.
 
@@ -394,6 +388,7 @@ class Study:
             checkpoints: "files", or "messages" where ranks share no directory.
             quiet: Show nothing.
             profile: Profile the training function: True or "flame".
+            observers: Told what happens, as :class:`ashtune.observers.CsvLog`.
 
         Returns:
             The study, read again.
@@ -403,6 +398,7 @@ class Study:
             NoResultError: If the study ended without a result of any trial; what happened is kept.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
+        from ashtune.driver.observing import check_observers
         from ashtune.engines.entrance import enter
         from ashtune.session import Session
 
@@ -423,6 +419,7 @@ class Study:
             quiet=quiet,
             profile=profile,
         )
+        watching = check_observers(observers)
         pickled = None if objective is None else objectives.packed(objective, quiet=quiet)
         with StudyLock(self.directory):
             ladder = ladder_in_force(self.directory / NAME)
@@ -433,7 +430,7 @@ class Study:
             else:
                 objectives.keep(self.directory, pickled)
             version = None if objective is None else version_of(objective)
-            Session(self.directory, limits, means, world, ladder, version=version).run()
+            Session(self.directory, limits, means, world, ladder, version=version, observers=watching).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

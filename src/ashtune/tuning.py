@@ -13,6 +13,8 @@ import msgspec
 
 from ashtune import hints, objectives
 from ashtune.building import new_settings, scheduler_named
+from ashtune.core.observer import Observer
+from ashtune.driver.observing import check_observers
 from ashtune.engines.entrance import enter
 from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
@@ -81,6 +83,7 @@ def tune(
     accept_changes: bool = False,
     quiet: bool = False,
     profile: bool | str = False,
+    observers: Sequence[Observer] = (),
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
@@ -128,6 +131,8 @@ def tune(
         profile: Profile training in every worker, for :meth:`~ashtune.Study.profile`: True times every call,
             "flame" looks at the stack once a millisecond, for a flame graph. Both slow down calls of Python
             functions, hardly any longer operations (``benchmarks/profile_cost.py``).
+        observers: Told what happens while the study runs, each in a thread of its own, as
+            :class:`ashtune.observers.CsvLog`.
 
     Returns:
         The study, complete or stopped.
@@ -171,6 +176,7 @@ def tune(
         profile=profile,
     )
     check_means(means, world, limits.trials)
+    watching = check_observers(observers)
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
@@ -199,7 +205,7 @@ def tune(
     with StudyLock(path):
         version = version_of(objective)
         longer = _open_or_create(path, settings, pickled, {} if accept_changes else version)
-        Session(path, limits, means, world, longer, version=version).run()
+        Session(path, limits, means, world, longer, version=version, observers=watching).run()
     if not means.quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)

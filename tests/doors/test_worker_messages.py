@@ -13,9 +13,8 @@ import pytest
 
 import ashtune
 from ashtune.engines import processes
-from ashtune.events import Event, JobFailed, JobFinished, TrialReleased, WorkerLost
+from ashtune.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
 from ashtune.study.journal import read_events
-from ashtune.training.messages import Progress
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's connection is looked up in /proc")
 SPOILT = 3

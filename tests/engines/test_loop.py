@@ -10,7 +10,6 @@ from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Train
-from ashtune.reports.live import SilentDisplay
 from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import Ash
 from ashtune.study import journal as journals
@@ -78,8 +77,7 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
             journal,
             Configurations(Squares()),
             stop=StopSwitch(),
-            watcher=Tally(LADDER, GOAL),
-            display=SilentDisplay(),
+            observers=[Tally(LADDER, GOAL)],
         )
         drive.run(session)
     assert controller.is_complete

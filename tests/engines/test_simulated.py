@@ -4,27 +4,25 @@ import statistics
 
 import pytest
 
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training
 from ashtune.errors import SettingsError, StudyError
 from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Train
+from ashtune.orders import Pause, Train
 from ashtune.schedulers.ash import Ash
 from ashtune.simulation import simulate
 from ashtune.testing.stragglers import run
 
 
-class Seen:
+class Seen(Observer):
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         self.events.append(event)
-
-    def gave(self, order: Order) -> None:
-        pass
 
 
 def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:

@@ -60,18 +60,18 @@ def audited(
             running.append(job)
             history.append(Given(job))
             if orders:
-                audit.gave(Train(WorkerId(0), job.trial, job.rung, 0, ladder.rungs[job.rung]))
+                audit.followed(Train(WorkerId(0), job.trial, job.rung, 0, ladder.rungs[job.rung]))
         if not running:
             return audit, history
         job = running.pop(chance.randrange(len(running)))
         if withdraws and chance.random() < 0.03:
             history.append(Withdrawn(job, replace=False))
-            audit.saw(TrialWithdrawn(0, worker=WorkerId(0), trial=job.trial, rung=job.rung, seconds=1.0))
+            audit.event(TrialWithdrawn(0, worker=WorkerId(0), trial=job.trial, rung=job.rung, seconds=1.0))
             scheduler.withdraw(job, replace=False)  # type: ignore[attr-defined]
             continue
         loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
         history.append(Recorded(job, loss))
-        audit.saw(finished(job, loss, ladder))
+        audit.event(finished(job, loss, ladder))
         scheduler.record(job, loss)  # type: ignore[attr-defined]
 
 
@@ -152,7 +152,7 @@ def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_trainin
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("full", set())):
         audit = Audit(ladder, LOSS, name)
-        audit.saw(finished(Job(TrialId(7), 2), 0.5, ladder))
+        audit.event(finished(Job(TrialId(7), 2), 0.5, ladder))
         assert unexplained(audit) == faults
 
 
@@ -179,8 +179,8 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
         while (job := ash.next_job()) is not None:
             loss = chance.random()
             ash.record(job, loss)
-            audit.gave(Train(WorkerId(0), job.trial, job.rung, 0, 1))
-            audit.saw(finished(job, loss, ladder))
+            audit.followed(Train(WorkerId(0), job.trial, job.rung, 0, 1))
+            audit.event(finished(job, loss, ladder))
         wrong.append(audit.records()[0].wrong)
     mean, error = sum(wrong) / runs, stats.sem(wrong)
     assert abs(mean - 0.891 * false_promotions(trials, 0.25)) < 4 * error, "papers: 15.30 of 1,000 at eta 4"
@@ -202,10 +202,10 @@ def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after:
     with_orders, without = Audit(study.ladder, ACCURACY, "ash"), Audit(study.ladder, ACCURACY, "ash")
     for kind, what in study:
         if kind == "event":
-            with_orders.saw(what)  # type: ignore[arg-type]
-            without.saw(what)  # type: ignore[arg-type]
+            with_orders.event(what)  # type: ignore[arg-type]
+            without.event(what)  # type: ignore[arg-type]
         else:
-            with_orders.gave(what)  # type: ignore[arg-type]
+            with_orders.followed(what)  # type: ignore[arg-type]
     assert unexplained(with_orders) == unexplained(without) == set()
     assert with_orders.records() == without.records()
     assert sum(record.failed for record in with_orders.records()) > 0

@@ -70,8 +70,8 @@ def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
         WorkerJoined(4.0, WorkerId(1)),
         JobFinished(6.0, worker=WorkerId(1), **job, resource=1, metrics={"loss": 0.5}, seconds=2.0),
     ):
-        timeline.saw(event)
-        tally.saw(event)
+        timeline.event(event)
+        tally.event(event)
     run = baseline_run("sh", tally, timeline)
     assert run.workers == 1
     assert (run.start_seconds, run.wall_seconds) == (2.0, 6.0)

@@ -20,7 +20,7 @@ def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal =
     results = Results(goal)
     for trial, loss in enumerate(losses):
         for rung in range((rungs or [0] * len(losses))[trial] + 1):
-            results.saw(
+            results.event(
                 JobFinished(
                     1.0,
                     worker=WorkerId(0),
@@ -162,7 +162,7 @@ def test_a_study_without_a_finite_result_says_so() -> None:
 def test_of_100_000_trials_the_best_are_all_there_and_the_figure_is_light() -> None:
     results = Results(LOSS)
     for event in crowd():
-        results.saw(event)
+        results.event(event)
     record = Space.parse(CROWD_SPACE).to_record()
     figure = coordinates_figure(results, crowd_configuration, record)
     assert len(figure.to_json()) < 600_000

@@ -40,7 +40,7 @@ def result(trial: int, rung: int, values: dict[int, float | None], start: int = 
 def folded(events: list[Any], *, most: int = MOST, goal: Goal = LOSS) -> Curves:
     curves = Curves(goal, most=most)
     for event in events:
-        curves.saw(event)
+        curves.event(event)
     return curves
 
 
@@ -76,9 +76,9 @@ def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> 
     curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
     assert points(curves)[late] == [(2, 1.0), (3, 0.06), (4, 0.05)]
     assert curves.shown()[-1].trial == late
-    curves.saw(result(late, 1, {2: 0.95, 4: 0.04}))  # from the start once more: now all of it is known
+    curves.event(result(late, 1, {2: 0.95, 4: 0.04}))  # from the start once more: now all of it is known
     assert points(curves)[late] == [(2, 0.95), (4, 0.04)]
-    curves.saw(result(late, 1, {1: 0.97, 4: 0.03}))
+    curves.event(result(late, 1, {1: 0.97, 4: 0.03}))
     assert points(curves)[late] == [(1, 0.97), (4, 0.03)]
 
 
@@ -86,7 +86,7 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
     curves = Curves(LOSS)
     largest = 0
     for event in crowd():
-        curves.saw(event)
+        curves.event(event)
         largest = max(largest, curves.kept)
     assert largest <= MOST * 4 // 3
     assert curves.total == MANY

@@ -36,7 +36,7 @@ def results_of(loss: Callable[[int], float], trials: int = 80, rungs: Callable[[
     results = Results(LOSS)
     for trial in range(trials):
         for rung in range(rungs(trial) + 1):
-            results.saw(
+            results.event(
                 JobFinished(
                     1.0,
                     worker=W,
@@ -97,10 +97,10 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
         rate = configuration(trial)["rate"]
         who = {"worker": W, "trial": TrialId(trial), "rung": 0, "seconds": 1.0}
         if rate > 0.03:
-            results.saw(JobFailed(1.0, **who, reason="ValueError"))
+            results.event(JobFailed(1.0, **who, reason="ValueError"))
         else:
             metrics = {"loss": None if rate > 0.005 else noise(trial)}
-            results.saw(JobFinished(1.0, **who, resource=1, metrics=metrics))
+            results.event(JobFinished(1.0, **who, resource=1, metrics=metrics))
     found = importance(results, configuration, RECORD)
     assert found.weights[0].name == "rate"
     assert found.is_meaningful
@@ -152,7 +152,7 @@ def test_where_a_rungs_survivors_are_too_much_alike_to_tell_the_next_lower_rung_
     results = Results(LOSS)
     for trial in range(80):
         for rung, loss in enumerate([of_rate(trial), noise(trial)] if trial < 30 else [of_rate(trial)]):
-            results.saw(
+            results.event(
                 JobFinished(
                     1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
                 )
@@ -173,7 +173,7 @@ def test_no_more_than_three_rungs_are_tried() -> None:
     for rung in (1, 2, 3):
         for trial in range(40):
             metrics = {"loss": random.Random(1000 * rung + trial).random()}
-            results.saw(
+            results.event(
                 JobFinished(
                     1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics=metrics, seconds=1
                 )
@@ -226,7 +226,7 @@ def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are
 def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_same() -> None:
     results = Results(LOSS)
     for event in crowd():
-        results.saw(event)
+        results.event(event)
     record = Space.parse(CROWD_SPACE).to_record()
     found = importance(results, crowd_configuration, record, most=100)
     assert (found.trials, found.rung, found.total) == (100, 3, MANY // 64)

@@ -21,7 +21,7 @@ from ashtune.reports.about import About
 from ashtune.reports.estimate import estimate
 from ashtune.reports.frame import Frame
 from ashtune.reports.ladder_lines import ladder_lines
-from ashtune.reports.live import LiveDisplay, PlainDisplay, SilentDisplay, display_for, progress_line
+from ashtune.reports.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.palette import ASCII, Pen
 from ashtune.reports.tally import Tally
 
@@ -37,7 +37,7 @@ def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **mo
     study = MadeUpStudy(LADDER, trials, workers, **more)
     tally = Tally(LADDER, ACCURACY)
     for kind, what in itertools.islice(study, steps):
-        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
     return tally, about_of(study, workers)
 
 
@@ -124,8 +124,10 @@ def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
 
 def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
     tally, about = part_of_a_study(trouble=0.0)
-    tally.saw(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]"))
-    tally.saw(StopRequested(tally.now, "Ctrl-C received"))
+    tally.event(
+        JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]")
+    )
+    tally.event(StopRequested(tally.now, "Ctrl-C received"))
     text = "\n".join(drawn(tally, about, 80, 24))
     assert "1 failed: [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
@@ -151,8 +153,8 @@ def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytes
     about = msgspec.structs.replace(
         about, name=nasty, directory=nasty, scheduler=nasty, configuration=lambda trial: {nasty: nasty}
     )
-    tally.saw(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
-    tally.saw(StopRequested(tally.now, nasty))
+    tally.event(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
+    tally.event(StopRequested(tally.now, nasty))
     terminal, plain = Terminal(), io.StringIO()
     with display_for(tally, about, stream=terminal) as display:
         display.tick(1.0)
@@ -183,7 +185,7 @@ def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> Non
     stream = io.StringIO()
     assert isinstance(display_for(tally, about, stream=stream), PlainDisplay)
     with display_for(tally, about, stream=Terminal(), quiet=True) as display:
-        assert isinstance(display, SilentDisplay)
+        assert isinstance(display, Display)
         display.tick(9.0)
 
 
@@ -223,7 +225,7 @@ def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
     tally = Tally(LADDER, ACCURACY)
     shares = []
     for kind, what in study:
-        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
         if kind == "order" and tally.running:
             shares.append(estimate(tally, study.expected).share or 0.0)
     assert shares == sorted(shares)

@@ -135,17 +135,17 @@ def test_calls_counted_in_one_session_are_not_mixed_with_stacks_sampled_in_anoth
 def test_seconds_are_those_of_the_sessions_that_were_profiled() -> None:
     fold = Worked()
     for session, workers in enumerate(((0, 1), (2, 3))):
-        fold.saw(SessionStarted(time=session, unix_time=0, version="", host="", pid=1))
+        fold.event(SessionStarted(time=session, unix_time=0, version="", host="", pid=1))
         for worker in workers:
-            fold.saw(WorkerJoined(0, WorkerId(worker), 1, "here"))
-            fold.saw(
+            fold.event(WorkerJoined(0, WorkerId(worker), 1, "here"))
+            fold.event(
                 JobFinished(
                     time=1, worker=WorkerId(worker), trial=TrialId(worker), rung=0, resource=1, start=0,
                     metrics={"loss": 1.0}, seconds=10.0 + worker,
                 )
             )  # fmt: skip
-        fold.saw(TrialReleased(time=2, worker=WorkerId(workers[0]), trial=TrialId(0), resource=1, seconds=0.5))
-        fold.saw(JobFailed(time=2, worker=WorkerId(workers[1]), trial=TrialId(9), rung=0, seconds=0.25, reason=""))
+        fold.event(TrialReleased(time=2, worker=WorkerId(workers[0]), trial=TrialId(0), resource=1, seconds=0.5))
+        fold.event(JobFailed(time=2, worker=WorkerId(workers[1]), trial=TrialId(9), rung=0, seconds=0.25, reason=""))
     assert fold.seconds_beside([WorkerId(2)]) == 12.0 + 13.0 + 0.75, "its colleague, that left no profile, counts"
     assert fold.seconds_beside([WorkerId(0), WorkerId(3)]) == 10 + 11 + 12 + 13 + 1.5
     assert fold.seconds_beside([]) == 0.0

@@ -34,7 +34,7 @@ def result(time: float, trial: int, value: float | None, *, rung: int = 0, start
 def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
     best = BestSoFar(goal)
     for event in events:
-        best.saw(event)
+        best.event(event)
     return best
 
 
@@ -67,7 +67,7 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
     events: list[Any] = [what for kind, what in study if kind == "event"]
     best, tally = folded(events, ACCURACY), Tally(LADDER, ACCURACY)
     for event in events:
-        tally.saw(event)
+        tally.event(event)
     for rung, steps in [(None, best.steps), *enumerate(best.steps_at)]:
         plain = [(round(step.seconds, 6), step.epochs, step.trial, step.loss) for step in steps]
         assert plain == bests(events, ACCURACY, rung)
@@ -151,7 +151,7 @@ def test_a_study_without_a_result_says_so_in_both_figures() -> None:
 def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
     goal = Goal("<b>loss", "min")
     best = BestSoFar(goal)
-    best.saw(
+    best.event(
         JobFinished(1.0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"<b>loss": 1.0}, seconds=1)
     )
     assert best_over_time_figure(best).layout.yaxis.title.text == "&lt;b&gt;loss"

@@ -29,8 +29,8 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
     for kind, what in study:
         event: Any = what
         if kind == "event":
-            results.saw(event)
-            trials.saw(event)
+            results.event(event)
+            trials.event(event)
     records = [record for record in trials if record.rung is not None and record.status != "withdrawn"]
     records.sort(key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number))
     assert [(rung, trial) for rung, _, trial in results.standings()] == [(r.rung, r.number) for r in records]
@@ -40,11 +40,11 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
 
 def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
     results = Results(ACCURACY)
-    results.saw(JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": 0.5}, seconds=1))
-    results.saw(JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
+    results.event(JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": 0.5}, seconds=1))
+    results.event(JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
     for _ in range(2):
         assert len(results.rungs[1].trials) == 1  # the first death of a worker gives the job back
-        results.saw(WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1))
+        results.event(WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1))
     assert results.rungs[1].by_trial() == {0: math.inf, 1: math.inf}
     assert results.standings() == [(0, -0.5, 0)]
 
@@ -52,7 +52,7 @@ def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_belo
 def test_a_trial_that_was_trained_again_counts_as_it_came_out_the_last_time() -> None:
     results = Results(ACCURACY)
     for accuracy in (0.9, 0.6):
-        results.saw(
+        results.event(
             JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": accuracy}, seconds=1)
         )
     assert results.standings() == [(0, -0.6, 0)]
@@ -89,11 +89,11 @@ def test_columns_come_in_the_order_in_which_the_user_wrote_them() -> None:
 def test_a_withdrawn_trial_has_no_result_left() -> None:
     results = Results(Goal("loss", "min"))
     for trial in (0, 1):
-        results.saw(
+        results.event(
             JobFinished(
                 0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1, metrics={"loss": 0.5}, seconds=1.0
             )
         )
-    results.saw(TrialWithdrawn(0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1.0))
+    results.event(TrialWithdrawn(0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1.0))
     assert results.standings() == [(0, 0.5, 1)]
     assert results.rungs[0].by_trial() == {1: 0.5}

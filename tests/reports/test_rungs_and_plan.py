@@ -21,7 +21,7 @@ from ashtune.schedulers.full import FullTraining
 def tally_of(study: MadeUpStudy) -> Tally:
     tally = Tally(study.ladder, ACCURACY)
     for kind, what in study:
-        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
     return tally
 
 
@@ -89,5 +89,5 @@ def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
     assert "lane" not in time_line(tally)
     for lanes in (8, 1, 8):
-        tally.saw(ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8}))
+        tally.event(ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8}))
     assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(tally)

@@ -13,7 +13,7 @@ def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
     timeline = Timeline(study.ladder)
     for kind, what in study:
-        (timeline.saw if kind == "event" else timeline.gave)(what)  # type: ignore[operator]
+        (timeline.event if kind == "event" else timeline.followed)(what)  # type: ignore[operator]
     figure, shares = rungs_figure(timeline), time_shares(timeline)
     names = ["training", "training that failed", "letting go and saving", "waiting for the driver"]
     assert [bar.name for bar in figure.data] == names

@@ -66,7 +66,7 @@ def test_an_inactive_hyperparameter_has_no_point() -> None:
 
 def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
-    results.saw(JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
+    results.event(JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
     slices = slices_of(results, [{"x": trial / 10} for trial in range(5)], {"x": (0.0, 1.0)})
     (figure,) = slices.figures().values()
     points, crosses = figure.data
@@ -104,7 +104,7 @@ def test_a_study_without_a_finite_result_has_no_panel_and_says_nothing() -> None
 def test_of_100_000_trials_a_fixed_few_are_shown_and_how_many_is_said() -> None:
     results = Results(LOSS)
     for event in crowd():
-        results.saw(event)
+        results.event(event)
     slices = Slices(results, crowd_configuration, Space.parse(CROWD_SPACE).to_record())
     figures = slices.figures()
     points = sum(len(trace.x) for figure in figures.values() for trace in figure.data)

@@ -35,14 +35,14 @@ def run(**more: Any) -> tuple[Tally, About]:
     study = MadeUpStudy(LADDER, 64, 4, **more)
     tally = Tally(LADDER, ACCURACY)
     for kind, what in study:
-        (tally.saw if kind == "event" else tally.gave)(what)  # type: ignore[operator]
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
     return tally, about(study)
 
 
 def better_at_the_bottom() -> tuple[Tally, About]:
     tally = Tally(LADDER, ACCURACY)
     for trial, rung, accuracy in ((0, 0, 0.5), (1, 0, 0.99), (0, 1, 0.7)):
-        tally.saw(
+        tally.event(
             JobFinished(
                 1.0,
                 worker=WorkerId(0),
@@ -138,7 +138,7 @@ def journal_of(path: Path, study: MadeUpStudy) -> Tally:
         for kind, what in study:
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
-                tally.saw(what)  # type: ignore[arg-type]
+                tally.event(what)  # type: ignore[arg-type]
     return tally
 
 

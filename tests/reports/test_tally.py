@@ -14,6 +14,7 @@ from ashtune.events import (
     JobFailed,
     JobFinished,
     JobPaused,
+    Progress,
     SessionStarted,
     TrialReleased,
     TrialStarted,
@@ -25,7 +26,6 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Release, Train
 from ashtune.reports.tally import Tally
-from ashtune.training.messages import Progress
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)
@@ -35,9 +35,9 @@ def tally_of(steps: list[Step], ladder: Ladder, *, with_orders: bool = True) -> 
     tally = Tally(ladder, ACCURACY)
     for kind, what in steps:
         if kind == "event":
-            tally.saw(what)  # type: ignore[arg-type]  # the kind says which it is
+            tally.event(what)  # type: ignore[arg-type]  # the kind says which it is
         elif with_orders:
-            tally.gave(what)  # type: ignore[arg-type]
+            tally.followed(what)  # type: ignore[arg-type]
     return tally
 
 
@@ -160,7 +160,7 @@ def finished(rung: int, accuracy: float | None, *, trial: int = 0, time: float =
 def after(*events: Event, goal: Goal = ACCURACY) -> Tally:
     tally = Tally(LADDER, goal)
     for event in events:
-        tally.saw(event)
+        tally.event(event)
     return tally
 
 
@@ -205,13 +205,13 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     tally = after(WorkerJoined(1.0, W))
     worker = tally.workers[W]
     assert worker.state == "idle"
-    tally.gave(Train(W, T, 0, 0, 1))
+    tally.followed(Train(W, T, 0, 0, 1))
     assert (worker.state, worker.since) == ("training", 1.0)
-    tally.saw(finished(0, 0.5, time=2.0, held=True))
-    tally.gave(Release(W, T))
-    tally.gave(Train(W, TrialId(1), 0, 0, 1))
+    tally.event(finished(0, 0.5, time=2.0, held=True))
+    tally.followed(Release(W, T))
+    tally.followed(Train(W, TrialId(1), 0, 0, 1))
     assert (worker.state, worker.saving) == ("saving", 0)
-    tally.saw(TrialReleased(3.0, worker=W, trial=T, resource=1, seconds=0.9, checkpoint=10))
+    tally.event(TrialReleased(3.0, worker=W, trial=T, resource=1, seconds=0.9, checkpoint=10))
     assert (worker.state, worker.trial, worker.since) == ("training", 1, 3.0)
     tally.tick(4.0)
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
@@ -220,13 +220,13 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
 def test_of_the_jobs_at_a_worker_only_the_first_runs_and_the_next_begins_when_it_ends() -> None:
     tally = after(WorkerJoined(0, WorkerId(0)))
     for trial in range(3):
-        tally.gave(Train(WorkerId(0), TrialId(trial), 0, 0, 1))
+        tally.followed(Train(WorkerId(0), TrialId(trial), 0, 0, 1))
     assert (tally.running, tally.rungs[0].running, tally.workers[WorkerId(0)].trial) == (1, 1, 0)
-    tally.saw(finished(0, 0.5, trial=0, time=4.0))
+    tally.event(finished(0, 0.5, trial=0, time=4.0))
     assert (tally.running, tally.workers[WorkerId(0)].trial, tally.workers[WorkerId(0)].since) == (1, 1, 4.0)
     tally.tick(6.0)
     assert tally.seconds_under_way == 2.0
-    tally.saw(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
+    tally.event(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
     assert (tally.running, tally.rungs[0].running, tally.seconds_under_way) == (0, 0, 0.0)
 
 
@@ -234,56 +234,56 @@ def test_a_held_trial_goes_on_before_those_that_wait_and_they_begin_when_it_is_l
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
     for trial in range(2):
-        tally.gave(Train(W, TrialId(trial), 0, 0, 1))
-    tally.saw(finished(0, 0.5, trial=0, time=1.0, held=True))
+        tally.followed(Train(W, TrialId(trial), 0, 0, 1))
+    tally.event(finished(0, 0.5, trial=0, time=1.0, held=True))
     assert (worker.trial, tally.running) == (-1, 0)
-    tally.gave(Train(W, TrialId(0), 1, 1, 2, in_place=True))
+    tally.followed(Train(W, TrialId(0), 1, 1, 2, in_place=True))
     assert (worker.trial, worker.rung, tally.running) == (0, 1, 1)
-    tally.saw(finished(1, 0.5, trial=0, time=2.0, held=True))
-    tally.gave(Release(W, TrialId(0)))
+    tally.event(finished(1, 0.5, trial=0, time=2.0, held=True))
+    tally.followed(Release(W, TrialId(0)))
     assert (worker.state, worker.saving) == ("saving", 0)
-    tally.saw(TrialReleased(3.0, worker=W, trial=TrialId(0), resource=2, seconds=0.9))
+    tally.event(TrialReleased(3.0, worker=W, trial=TrialId(0), resource=2, seconds=0.9))
     assert (worker.state, worker.trial, worker.since, tally.running) == ("training", 1, 3.0, 1)
 
 
 def test_of_trials_trained_together_nothing_runs_on_when_all_are_done() -> None:
     tally = after(WorkerJoined(0.0, W))
     for trial in range(3):
-        tally.gave(Train(W, TrialId(trial), 0, 0, 1))
+        tally.followed(Train(W, TrialId(trial), 0, 0, 1))
     for trial in (1, 2, 0):
-        tally.saw(finished(0, 0.5, trial=trial, time=3.0, held=True))
-        tally.gave(Release(W, TrialId(trial)))
+        tally.event(finished(0, 0.5, trial=trial, time=3.0, held=True))
+        tally.followed(Release(W, TrialId(trial)))
     for trial in (1, 2, 0):
-        tally.saw(TrialReleased(time=4.0, worker=W, trial=TrialId(trial), resource=1, seconds=0.1))
+        tally.event(TrialReleased(time=4.0, worker=W, trial=TrialId(trial), resource=1, seconds=0.1))
     assert (tally.running, tally.seconds_under_way) == (0, 0.0)
     assert tally.utilisation == pytest.approx(3 * 0.5 / 4.0)
 
 
 def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
-    tally.gave(Train(W, TrialId(1), 2, 2, 4))
-    tally.heard(Progress(W, T, 1, {}))
+    tally.followed(Train(W, TrialId(1), 2, 2, 4))
+    tally.progress(Progress(W, T, 1, {}))
     assert tally.workers[W].resource == 2
-    tally.heard(Progress(W, TrialId(1), 3, {}))
+    tally.progress(Progress(W, TrialId(1), 3, {}))
     assert tally.workers[W].resource == 3
 
 
 def test_an_order_to_a_worker_that_died_a_moment_ago_leaves_nothing_running() -> None:
     tally = after(WorkerJoined(0.0, W), WorkerLost(1.0, worker=W, reason="killed by SIGKILL"))
-    tally.gave(Train(W, T, 0, 0, 1))
-    tally.gave(Release(W, T))
+    tally.followed(Train(W, T, 0, 0, 1))
+    tally.followed(Release(W, T))
     assert tally.running == tally.rungs[0].running == 0
 
 
 def test_a_new_session_ends_what_ran_and_the_time_between_counts_for_nobody() -> None:
     began = SessionStarted(0.0, 0.0, "1", "laptop", 1, trials=4)
     tally = after(began, WorkerJoined(0.0, W))
-    tally.gave(Train(W, T, 0, 0, 1))
-    tally.saw(TrialStarted(2.0, T, {}))
-    tally.saw(SessionStarted(100.0, 0.0, "1", "laptop", 2, trials=8))
+    tally.followed(Train(W, T, 0, 0, 1))
+    tally.event(TrialStarted(2.0, T, {}))
+    tally.event(SessionStarted(100.0, 0.0, "1", "laptop", 2, trials=8))
     assert (tally.running, tally.rungs[0].running, len(tally.workers)) == (0, 0, 0)
     assert tally.presence == 2.0
-    tally.saw(WorkerJoined(101.0, WorkerId(1)))
+    tally.event(WorkerJoined(101.0, WorkerId(1)))
     tally.tick(103.0)
     assert tally.wall_seconds == 5.0
     assert tally.presence == 4.0
@@ -293,7 +293,7 @@ def test_the_first_lost_worker_gives_the_job_back_and_the_second_fails_the_trial
     lost = WorkerLost(1.0, worker=W, reason="killed by SIGSEGV", trial=T, rung=1, last_words="oops")
     tally = after(lost)
     assert (tally.failures.total, tally.lost_workers.total) == (0, 1)
-    tally.saw(lost)
+    tally.event(lost)
     assert (tally.failures.total, tally.lost_workers.total, tally.rungs[1].failed) == (1, 2, 1)
     [group] = tally.failures.groups()
     assert (group.reason, group.traceback) == ("worker lost: killed by SIGSEGV", "oops")

@@ -54,9 +54,9 @@ def timeline_of(steps: Iterable[Event | Order], ladder: Ladder = LADDER) -> Time
     timeline = Timeline(ladder)
     for step in steps:
         if isinstance(step, Order):
-            timeline.gave(step)
+            timeline.followed(step)
         else:
-            timeline.saw(step)
+            timeline.event(step)
     return timeline
 
 

@@ -53,7 +53,7 @@ def of_every_fate() -> list[Event]:
 def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
     trials = Trials(LADDER)
     for event in of_every_fate():
-        trials.saw(event)
+        trials.event(event)
     found = [(t.status, t.rung, t.resource, t.reason) for t in trials]
     assert found == [
         ("trained to the top", 2, 4, ""),
@@ -69,9 +69,9 @@ def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
 
 def test_a_trial_that_is_given_out_again_is_running() -> None:
     trials = Trials(LADDER)
-    trials.saw(started(0))
-    trials.saw(finished(0, 0))
-    trials.gave(Train(W, TrialId(0), 1, 1, 2))
+    trials.event(started(0))
+    trials.event(finished(0, 0))
+    trials.followed(Train(W, TrialId(0), 1, 1, 2))
     assert trials[TrialId(0)].status == "running"
 
 
@@ -132,7 +132,7 @@ def test_the_seconds_of_all_trials_are_those_of_all_jobs(seed: int, saves: bool,
     events = [what for kind, what in study if kind == "event"]
     trials = Trials(LADDER)
     for event in events:
-        trials.saw(event)  # type: ignore[arg-type]  # the kind says that it is an event
+        trials.event(event)  # type: ignore[arg-type]  # the kind says that it is an event
     seconds = sum(getattr(event, "seconds", 0.0) for event in events if type(event).__name__ != "TrialReleased")
     assert sum(trial.seconds for trial in trials) == pytest.approx(seconds)
     assert {trial.number: trial.configuration for trial in trials} == study.configurations

@@ -5,6 +5,7 @@ import math
 import msgspec
 import pytest
 
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.errors import StudyError
 from ashtune.events import (
@@ -42,18 +43,18 @@ def finished(trial: int, start: int, resource: int, seconds: float, *, worker: i
     )  # fmt: skip
 
 
-class Told:
+class Told(Observer):
     """A recorder and the timeline of the same study."""
 
     def __init__(self) -> None:
         self.recorder, self.timeline = Recorder(GOAL, LADDER), Timeline(LADDER)
 
-    def saw(self, event: Event) -> None:
-        self.recorder.saw(event)
-        self.timeline.saw(event)
+    def event(self, event: Event) -> None:
+        self.recorder.event(event)
+        self.timeline.event(event)
 
-    def gave(self, order: Order) -> None:
-        self.timeline.gave(order)
+    def followed(self, order: Order) -> None:
+        self.timeline.followed(order)
 
     def traces(self) -> Traces:
         return self.recorder.traces("ash", self.timeline)
@@ -61,15 +62,15 @@ class Told:
 
 def recorder() -> Told:
     found = Told()
-    found.saw(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
-    found.saw(WorkerJoined(0.5, WorkerId(0)))
+    found.event(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
+    found.event(WorkerJoined(0.5, WorkerId(0)))
     return found
 
 
 def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
     found = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
-        found.saw(event)
+        found.event(event)
     (trace,) = found.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
     assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
@@ -80,27 +81,27 @@ def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_di
     """They took half as long an epoch after their first job, which builds what it trains."""
     found = recorder()
     for trial in range(3):
-        found.saw(finished(trial, 0, 1, 4.0))
-        found.saw(finished(trial, 1, 2, 2.0, rung=1))
-    found.saw(finished(3, 0, 1, 10.0))
+        found.event(finished(trial, 0, 1, 4.0))
+        found.event(finished(trial, 1, 2, 2.0, rung=1))
+    found.event(finished(3, 0, 1, 10.0))
     assert found.traces().trials[3].rate == 5.0
 
 
 def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
     found = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
-        found.saw(event)
+        found.event(event)
     assert found.traces().trials[0].clock == [2.0, 6.0]
-    found.saw(finished(0, 0, 4, 5.0))
+    found.event(finished(0, 0, 4, 5.0))
     assert found.traces().trials[0].clock == [5.0]
 
 
 def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
     found = recorder()
-    found.saw(finished(0, 0, 1, 1.0))
-    found.saw(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
-    found.saw(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
-    found.saw(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
+    found.event(finished(0, 0, 1, 1.0))
+    found.event(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
+    found.event(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
+    found.event(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
     traces = found.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
@@ -110,7 +111,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
 def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
     found = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
-    found.saw(
+    found.event(
         JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
     )
     (trace,) = found.traces().trials
@@ -120,7 +121,7 @@ def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
 def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
     found = recorder()
     for trial in range(7):
-        found.saw(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
+        found.event(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
     traces = found.traces()
     assert traces.timing.warmup == pytest.approx(8.0 - 1.035)
     assert traces.trials[0].clock == [pytest.approx(1.035)]
@@ -128,10 +129,10 @@ def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
 
 def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_one() -> None:
     found = recorder()
-    found.saw(WorkerJoined(0.7, WorkerId(1)))
-    found.saw(finished(0, 0, 1, 1.0))
+    found.event(WorkerJoined(0.7, WorkerId(1)))
+    found.event(finished(0, 0, 1, 1.0))
     for seconds, size in ((0.2, 9), (0.4, 9), (5.0, None)):
-        found.saw(
+        found.event(
             TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
         )
     timing = found.traces().timing
@@ -150,16 +151,13 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
     curves = made_up(seed=5)
     recorded, first, second = Told(), [], []
 
-    class Keep:
+    class Keep(Observer):
         def __init__(self, kept: list[object]) -> None:
             self.kept = kept
 
-        def saw(self, event: object) -> None:
+        def event(self, event: object) -> None:
             if isinstance(event, JobFinished):
                 self.kept.append((round(event.time, 6), event.worker, event.trial, event.rung, event.metrics))
-
-        def gave(self, order: object) -> None:
-            pass
 
     training = curves.training(has_curves=True)
     simulate(Ash(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
@@ -172,9 +170,9 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 
 def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
     found = recorder()
-    found.saw(TrialStarted(0.5, TrialId(0), {}))
-    found.saw(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.saw(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
+    found.event(TrialStarted(0.5, TrialId(0), {}))
+    found.event(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.event(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
     (trace,) = found.traces().trials
     assert trace.jobs[0, 1].wait == pytest.approx(2.5)
     assert trace.clock == [1.0]
@@ -182,12 +180,12 @@ def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
 
 def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
     found = recorder()
-    found.saw(TrialStarted(0.5, TrialId(0), {}))
-    found.saw(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
-    found.saw(TrialStarted(1.5, TrialId(1), {}))
-    found.saw(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.saw(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
-    found.saw(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
+    found.event(TrialStarted(0.5, TrialId(0), {}))
+    found.event(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
+    found.event(TrialStarted(1.5, TrialId(1), {}))
+    found.event(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.event(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
+    found.event(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
     first, second = found.traces().trials
     assert first.releases == {1: pytest.approx(0.5)}
     assert second.jobs[0, 1].wait == pytest.approx(2.5)

@@ -11,7 +11,6 @@ from ashtune.engines.stop import StopSwitch
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
-from ashtune.reports.live import SilentDisplay
 from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import Ash
 from ashtune.study import journal as journals
@@ -98,8 +97,7 @@ class House:
                     book,
                     configurations,
                     stop=StopSwitch(),
-                    watcher=Tally(LADDER, GOAL),
-                    display=SilentDisplay(),
+                    observers=[Tally(LADDER, GOAL)],
                 )
                 session = SessionStarted(team.now(), 0.0, "", "", 0, trials=self.trials)
                 controller.handle(session)

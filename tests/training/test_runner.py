@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from ashtune.errors import InvalidConfiguration, ObjectiveError
-from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
+from ashtune.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
-from ashtune.training.messages import Assignment, Broken, FromWorker, Progress, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
 
 RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"

@@ -10,12 +10,12 @@ from ashtune.engines.processes import Processes
 from ashtune.engines.reception import Reception
 from ashtune.engines.wastebasket import Wastebasket
 from ashtune.errors import StudyError
-from ashtune.events import Event
+from ashtune.events import Event, Progress
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
-from ashtune.training.messages import Progress, Setup
+from ashtune.training.messages import Setup
 
 
 class LocalWorkers:

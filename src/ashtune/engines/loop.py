@@ -1,9 +1,9 @@
 """The one loop: events in, to the journal, through the controller, orders out."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol
 
+from ashtune.core.observer import Observer, Observers
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import EngineError, JournalError
@@ -11,29 +11,8 @@ from ashtune.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.orders import Order, Train
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.training.messages import Progress
 
 TICK_SECONDS = 0.2
-
-
-class Watcher(Protocol):
-    """Someone who keeps count of all that happens."""
-
-    def saw(self, event: Event) -> None:
-        """An event was journaled and handled."""
-
-    def gave(self, order: Order) -> None:
-        """An order went out."""
-
-    def heard(self, progress: Progress) -> None:
-        """A worker told how far it is."""
-
-
-class Display(Protocol):
-    """Someone who shows it now and then."""
-
-    def tick(self, now: float) -> None:
-        """A moment has passed; ``now`` is in seconds since the study began."""
 
 
 class Ledger(Protocol):
@@ -55,8 +34,7 @@ class Drive:
         journal: Open for writing.
         configurations: Trial -> configuration.
         stop: Says when the study has to stop.
-        watcher: It sees every event and order.
-        display: It is told that a moment has passed.
+        observers: They are told what happens, each event after it was written.
         tick_seconds: From one such moment to the next, in the time of the workers; in each it is asked whether to stop.
     """
 
@@ -68,8 +46,7 @@ class Drive:
         configurations: Configurations,
         *,
         stop: StopSwitch,
-        watcher: Watcher,
-        display: Display,
+        observers: Sequence[Observer] = (),
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self._controller = controller
@@ -77,15 +54,15 @@ class Drive:
         self._journal = journal
         self._configurations = configurations
         self._stop = stop
-        self._watcher = watcher
-        self._display = display
+        self._observers = Observers(observers)
         self._tick_seconds = tick_seconds
 
-    def run(self, session: SessionStarted) -> None:
+    def run(self, session: SessionStarted, followed: Sequence[Order] = ()) -> None:
         """Run until the study is complete or stopped.
 
         Args:
             session: The first event of this session; the controller has accepted it.
+            followed: What the controller answered.
 
         Raises:
             JournalError: When the disk refuses; everything journaled so far is kept.
@@ -95,7 +72,7 @@ class Drive:
         workers = self._workers
         self._journal.add(session)
         self._journal.flush()
-        self._watcher.saw(session)
+        self._tell(session, followed)
         next_tick = 0.0
         while self._controller.is_open:
             events = workers.wait(next_tick)
@@ -111,30 +88,34 @@ class Drive:
         if (reason := self._stop.reason(now)) and not self._controller.stopping:
             self._take([StopRequested(now, reason)])
         for progress in self._workers.progress():
-            self._watcher.heard(progress)
+            self._observers.progress(progress)
         self._journal.flush()
-        with suppress(OSError):  # a terminal or pipe that is gone is no reason to end a study
-            self._display.tick(now)
+        self._observers.tick(now)
 
     def _take(self, events: Sequence[Event]) -> None:
-        journal, saw, gave = self._journal, self._watcher.saw, self._watcher.gave
-        orders: list[Order] = []
+        journal, handle = self._journal, self._controller.handle
+        taken: list[tuple[Event, list[Order]]] = []
         try:
             for event in events:
-                orders += self._controller.handle(event)
+                taken.append((event, handle(event)))
                 journal.add(event)  # not before: what the controller refuses would be refused by every replay
         except JournalError as error:
             raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
         finally:
             journal.flush()  # what is in the file survives this driver, and is there before anything follows from it
-        for event in events:
-            saw(event)
+        for event, followed in taken:
+            self._tell(event, followed)
         carry_out, configurations = self._workers.carry_out, self._configurations
-        for order in orders:
-            if type(order) is Train and not order.start and order.trial not in configurations:
-                self._start(order, events[-1].time)
-            carry_out(order)
-            gave(order)
+        for _, followed in taken:
+            for order in followed:
+                if type(order) is Train and not order.start and order.trial not in configurations:
+                    self._start(order, events[-1].time)
+                carry_out(order)
+
+    def _tell(self, event: Event, followed: Sequence[Order]) -> None:
+        self._observers.event(event)
+        for what in followed:
+            self._observers.followed(what)
 
     def _start(self, order: Train, time: float) -> None:
         """Draw a new trial's configuration.
@@ -144,4 +125,4 @@ class Drive:
         """
         started = TrialStarted(time, order.trial, self._configurations.draw(order.trial))
         self._journal.add(started)
-        self._watcher.saw(started)
+        self._tell(started, ())

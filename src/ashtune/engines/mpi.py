@@ -29,6 +29,7 @@ from ashtune.events import (
     Event,
     JobFinished,
     JobPaused,
+    Progress,
     TrialReleased,
     WorkerJoined,
     WorkerLost,
@@ -38,7 +39,7 @@ from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
-from ashtune.training.messages import Broken, Progress
+from ashtune.training.messages import Broken
 
 LONGEST_SLEEP = 0.01
 ROLL_CALL_SECONDS = 0.5

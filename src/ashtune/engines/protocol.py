@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from ashtune.events import Event
+from ashtune.events import Event, Progress
 from ashtune.orders import Order
-from ashtune.training.messages import Progress
 
 
 class Workers(Protocol):

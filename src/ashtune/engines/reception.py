@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ashtune.engines.workload import Said
 from ashtune.errors import AshtuneError, ObjectiveError
-from ashtune.events import Event, JobFinished, stamped
+from ashtune.events import Event, JobFinished, Progress, stamped
 from ashtune.study.disk import append_to
-from ashtune.training.messages import Alone, Broken, Progress
+from ashtune.training.messages import Alone, Broken
 
 
 class Reception:

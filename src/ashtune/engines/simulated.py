@@ -19,10 +19,9 @@ import msgspec
 from ashtune.engines.simulated_lives import Joining, Leaving, Lives
 from ashtune.engines.simulated_training import Deaths, Driver, Stay, Training, check_that_jobs_end
 from ashtune.errors import StudyError
-from ashtune.events import Curve, Event, JobFailed, JobFinished, JobPaused, TrialReleased
+from ashtune.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Discard, Order, Pause, Release, Train
-from ashtune.training.messages import Progress
 
 CHECKPOINT_BYTES = 1
 LONGEST_LIFE = 1e18

@@ -20,6 +20,7 @@ from ashtune.events import (
     JobPaused,
     PlacesChanged,
     ProgramCompiled,
+    Progress,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -27,7 +28,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Pause, Release
-from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent, Progress
+from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent
 
 MOST_PLACES = 1 << 20
 

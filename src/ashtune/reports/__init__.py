@@ -1,1 +1,1 @@
-"""Views of a study: every one of them is a fold over its events."""
+"""Views of a study: every one of them is an observer."""

@@ -1,15 +1,14 @@
-"""Who is there and what runs where, as a fold over a study's events and orders: the workers' part of the tally.
+"""Who is there and what runs where: the workers' part of the tally.
 
 Rule: O(1) an event, whatever the number of workers: sums of times are kept, not times.
 """
 
 from collections.abc import Sequence
 
-from ashtune.events import TrialReleased
+from ashtune.events import Progress, TrialReleased
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Order, Release, Train
 from ashtune.reports.counts import NOBODY, RungTally, WorkerTally
-from ashtune.training.messages import Progress
 
 
 class Attendance:
@@ -35,7 +34,7 @@ class Attendance:
         """Return the seconds that the jobs running now have taken so far."""
         return max(0.0, self.running * now - self._sum_since)
 
-    def gave(self, order: Order, now: float) -> None:
+    def followed(self, order: Order, now: float) -> None:
         """Take in one order to a worker. One that died a moment ago is not there: its job is given out again."""
         match order:
             case Train() if (worker := self.workers.get(order.worker)) is not None:
@@ -50,7 +49,7 @@ class Attendance:
             case _:
                 pass
 
-    def heard(self, progress: Progress) -> None:
+    def progress(self, progress: Progress) -> None:
         """A worker told how far it is."""
         worker = self.workers.get(progress.worker)
         if worker is not None and worker.trial == progress.trial:

@@ -15,6 +15,7 @@ from heapq import heapify, heappop, heappush, heappushpop
 
 import msgspec
 
+from ashtune.core.observer import Observer
 from ashtune.events import Event, JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
 from ashtune.jobs import Goal, TrialId
 from ashtune.ladder import Ladder
@@ -47,8 +48,8 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
 
 
-class Audit:
-    """Checks a study. It is a fold: see :mod:`ashtune.reports.folding`.
+class Audit(Observer):
+    """Checks a study: an observer.
 
     Args:
         ladder: The rungs.
@@ -68,7 +69,7 @@ class Audit:
         self._deaths = Deaths()
         self._records: list[RungAudit] | None = None
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
         self._records = None
         match event:
@@ -90,7 +91,7 @@ class Audit:
             case _:
                 pass
 
-    def gave(self, order: Order) -> None:
+    def followed(self, order: Order) -> None:
         """Take in one order: whom it trains to a higher rung was promoted. O(log n)."""
         if type(order) is Train:
             self._records = None

@@ -20,7 +20,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
     """Return a line for each rung: expected and actual numbers, what proved wrong, and the ranks' correlation.
 
     Args:
-        audit: The fold.
+        audit: The observer.
         expected: How many trials should be trained to each rung: ``scheduler.expected(trials)``.
         unit: What the resource counts, in the singular.
     """

@@ -47,7 +47,7 @@ def coordinates_figure(
     """Return the trials as parallel coordinates.
 
     Args:
-        results: The fold.
+        results: The observer.
         configuration: Answers with the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
         important: Hyperparameters, the most important first: which to show where there are more than 12.

@@ -1,4 +1,4 @@
-"""Learning curves, as a fold that keeps the best ones and a sample of the others.
+"""Learning curves: an observer that keeps the best ones and a sample of the others.
 
 Rule 1: at most four thirds of ``most`` curves are kept at any time, however many trials there are;
 the sample is those whose numbers a hash puts first, so that it is the same whenever a journal is read.
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ashtune.core.observer import Observer
 from ashtune.events import Curve as Reports
 from ashtune.events import Event, JobFinished, JobPaused
 from ashtune.jobs import Goal, TrialId
-from ashtune.orders import Order
 from ashtune.reports.results import Results
 from ashtune.reports.sampling import Pool, scattered
 
@@ -34,7 +34,7 @@ class Curve(msgspec.Struct, frozen=True):
     values: Sequence[float]
 
 
-class Curves:
+class Curves(Observer):
     """Keeps learning curves.
 
     Args:
@@ -58,9 +58,9 @@ class Curves:
         """How many curves are in memory."""
         return len(self._kept)
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(its reports)."""
-        self.results.saw(event)
+        self.results.event(event)
         match event:
             case JobFinished(trial=trial, rung=rung):
                 loss = self.goal.loss(event.metrics)
@@ -74,9 +74,6 @@ class Curves:
                 self._find(event)
             case _:
                 pass
-
-    def gave(self, order: Order) -> None:
-        """Orders bend no curve."""
 
     def shown(self) -> list[Curve]:
         """Return at most ``most`` curves, the best last."""

@@ -26,7 +26,7 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str = "epoch") -> "Fi
     """Return the learning curves.
 
     Args:
-        curves: The fold.
+        curves: The observer.
         rungs: How many rungs the ladder has, for the colours; 0: those reached.
         unit: What the resource counts, in the singular.
 

@@ -85,7 +85,7 @@ def importance(
     """Measure what mattered.
 
     Args:
-        results: The fold.
+        results: The observer.
         configuration: Answers with the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
         most: Of more trials a sample is taken. With 2,000 trials of 10 hyperparameters it takes seconds.

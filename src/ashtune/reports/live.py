@@ -1,25 +1,24 @@
 """A study while it runs: a frame on a terminal or in a notebook, a line now and then elsewhere.
 
-The frame is drawn from ``tick``, so there is no thread, and nothing is drawn between two ticks.
+The frame is drawn from :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
 """
 
 import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO, cast
+from typing import Any, Self, TextIO, cast
 
-from ashtune.events import Event
-from ashtune.orders import Order
+from ashtune.core.observer import Observer
 from ashtune.plaintext import visible
 from ashtune.reports.about import About
 from ashtune.reports.estimate import estimate
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text
 from ashtune.reports.tally import Tally
 from ashtune.reports.text import Visible, is_a_terminal, write
-from ashtune.training.messages import Progress
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
@@ -28,29 +27,27 @@ NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 100, 40
 _PRE = "<pre style=\"font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.2\">{code}</pre>"
 
 
-class Display(Protocol):
-    """A watcher of the loop that shows something between entering and leaving it."""
-
-    def saw(self, event: Event) -> None:
-        """An event was journaled and handled."""
-
-    def gave(self, order: Order) -> None:
-        """An order went out."""
-
-    def heard(self, progress: Progress) -> None:
-        """A worker told how far it is."""
+class Display(Observer):
+    """An observer that shows something between entering and leaving it. This one shows nothing."""
 
     def tick(self, now: float) -> None:
-        """A moment has passed."""
+        """Show what there is to show. A terminal or pipe that is gone is no reason to end a study."""
+        with suppress(OSError):
+            self._show(now)
 
-    def __enter__(self) -> Self: ...
+    def _show(self, now: float) -> None:
+        """Show what there is to show."""
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Leave the stream as it was."""
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """A frame on a terminal, drawn anew at every tick; it leaves nothing behind.
 
     Args:
@@ -79,16 +76,7 @@ class LiveDisplay:
         )
         self._next = 0.0
 
-    def saw(self, event: Event) -> None:
-        """The tally has seen it."""
-
-    def gave(self, order: Order) -> None:
-        """The tally has seen it."""
-
-    def heard(self, progress: Progress) -> None:
-        """The tally has heard it."""
-
-    def tick(self, now: float) -> None:
+    def _show(self, now: float) -> None:
         """Draw the frame, a few times a second at most."""
         if now >= self._next:
             self._next = now + FRAME_SECONDS
@@ -120,7 +108,7 @@ class _Whole:
         return getattr(self._stream, name)
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """A line every few seconds, for logs and pipes.
 
     Args:
@@ -138,16 +126,7 @@ class PlainDisplay:
         self._next = 0.0
         self._has_warned = False
 
-    def saw(self, event: Event) -> None:
-        """The tally has seen it."""
-
-    def gave(self, order: Order) -> None:
-        """The tally has seen it."""
-
-    def heard(self, progress: Progress) -> None:
-        """The tally has heard it."""
-
-    def tick(self, now: float) -> None:
+    def _show(self, now: float) -> None:
         """Write a line if it is time for one, or a trial could not be saved."""
         self._warn()
         if now >= self._next:
@@ -156,9 +135,6 @@ class PlainDisplay:
                 self._tally.tick(now)
                 write(progress_line(self._tally, self._about) + "\n", self._stream)
                 self._stream.flush()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._warn()
@@ -172,29 +148,7 @@ class PlainDisplay:
             self._stream.flush()
 
 
-class SilentDisplay:
-    """Shows nothing."""
-
-    def saw(self, event: Event) -> None:
-        """Nothing to show."""
-
-    def gave(self, order: Order) -> None:
-        """Nothing to show."""
-
-    def heard(self, progress: Progress) -> None:
-        """Nothing to show."""
-
-    def tick(self, now: float) -> None:
-        """Nothing to show."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class NotebookDisplay(SilentDisplay):
+class NotebookDisplay(Display):
     """The terminal's frame as one output of a notebook's cell, drawn anew in place; the last one stays.
 
     What trials print goes to the logs of their workers, not to the cell: a line below the frame says so once there is
@@ -216,7 +170,7 @@ class NotebookDisplay(SilentDisplay):
         self._handle: Any = None
         self._next = 0.0
 
-    def tick(self, now: float) -> None:
+    def _show(self, now: float) -> None:
         """Draw the frame, twice a second at most."""
         if now >= self._next:
             self._next = now + NOTEBOOK_SECONDS
@@ -261,13 +215,13 @@ def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, qui
     """Return the display that suits: in a notebook a frame, on a terminal too, lines elsewhere, nothing if quiet.
 
     Args:
-        tally: It has to see what happens, as a watcher before the display.
+        tally: It has to see what happens, as an observer before the display.
         about: The study.
         stream: By default stderr, as stdout is for results; or the cell of a notebook.
         quiet: Show nothing.
     """
     if quiet:
-        return SilentDisplay()
+        return Display()
     if stream is None and (display := _notebook()) is not None:
         return NotebookDisplay(tally, about, display)
     stream = sys.stderr if stream is None else stream

@@ -37,8 +37,8 @@ def load(path: Path) -> Loaded:
     ladder = ladder_in_force(journal)
     tally, trials = Tally(ladder, settings.goal), Trials(ladder)
     for event in events_of(journal):
-        tally.saw(event)
-        trials.saw(event)
+        tally.event(event)
+        trials.event(event)
     return Loaded(journal.parent, settings, ladder, tally, trials)
 
 

@@ -68,7 +68,7 @@ def profile_of(study: Path) -> Profile | None:
         return None
     worked = Worked()
     for event in events_of(study / NAME):
-        worked.saw(event)
+        worked.event(event)
     kept = [profile for profile in profiles if profile.functions] or profiles
     records = flat_profile(kept)
     problems = [f"worker {profile.worker}: {profile.problem}" for profile in kept if profile.problem]

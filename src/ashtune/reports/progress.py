@@ -1,4 +1,4 @@
-"""The best result so far, over seconds and over epochs trained: as a fold, and as step lines.
+"""The best result so far, over seconds and over epochs trained: an observer, and step lines.
 
 Rule: time that passed between two sessions is not counted; epochs are those of all trials together, of
 failures none, since nobody knows how many those were.
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashtune.core.observer import Observer
 from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId
-from ashtune.orders import Order
 from ashtune.reports.axes import metric_axis, metric_view, nothing, remark, significant
 from ashtune.reports.figures import number_text, plural
 from ashtune.reports.plots import BLUE, ORANGE, blank, go
@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     loss: float
 
 
-class BestSoFar:
+class BestSoFar(Observer):
     """The best result so far at any rung, and at each.
 
     Args:
@@ -71,7 +71,7 @@ class BestSoFar:
         """The steps at the highest rung that has a finite result by now."""
         return next((steps for steps in reversed(self.steps_at) if steps), ())
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
         if type(event) is SessionStarted:
             self._away += max(0.0, event.time - self._now)
@@ -82,9 +82,6 @@ class BestSoFar:
             self._compare(event)
         elif isinstance(event, TrialWithdrawn) and event.rung > 0:
             self._withdraw(event.trial)
-
-    def gave(self, order: Order) -> None:
-        """Orders are no results."""
 
     def _compare(self, event: JobFinished) -> None:
         while len(self.steps_at) <= event.rung:

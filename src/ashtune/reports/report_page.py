@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune import __version__
+from ashtune.core.observer import Observer
 from ashtune.errors import SettingsError
 from ashtune.ladder import Ladder
 from ashtune.reports import html
@@ -16,7 +17,6 @@ from ashtune.reports.coordinates import coordinates_figure
 from ashtune.reports.curves import Curves
 from ashtune.reports.curves_figure import curves_figure
 from ashtune.reports.figures import number_text, plural, seconds_text, share_text, value_text
-from ashtune.reports.folding import Fold
 from ashtune.reports.importance import importance, importance_figure
 from ashtune.reports.profile import Profile, profile_figure, profile_table, profile_words
 from ashtune.reports.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 BEST_SHOWN = 15
 
 
-class Folds:
+class PageObservers:
     """Everything that a page needs of a study's events, taken in at one go.
 
     Args:
@@ -57,7 +57,7 @@ class Folds:
         self.curves = Curves(settings.goal)
 
     @property
-    def all(self) -> list[Fold]:
+    def all(self) -> list[Observer]:
         """All of them."""
         return [self.tally, self.trials, self.timeline, self.audit, self.best, self.curves]
 
@@ -69,7 +69,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     settings: Settings
-    folds: Folds
+    observers: PageObservers
     about: About
     outcome: Outcome
     profile: Profile | None = None
@@ -82,7 +82,7 @@ def report_page(made_of: Material) -> str:
     Raises:
         SettingsError: If plotly is not installed.
     """
-    found, about = made_of.folds, made_of.about
+    found, about = made_of.observers, made_of.about
     sections = [
         html.Section("best", "What was found", _best(made_of)),
         html.Section("progress", "Best so far", _progress(made_of)),
@@ -98,7 +98,7 @@ def report_page(made_of: Material) -> str:
     ]
     footer = f"Made by ashtune {__version__} from {about.directory}/journal.jsonl"
     return html.page(
-        f"{about.name}: {plural(made_of.folds.tally.tried, 'trial')}, {made_of.outcome.text}",
+        f"{about.name}: {plural(made_of.observers.tally.tried, 'trial')}, {made_of.outcome.text}",
         [_cards(made_of)],
         sections,
         footer=footer,
@@ -106,10 +106,10 @@ def report_page(made_of: Material) -> str:
 
 
 def _cards(made_of: Material) -> html.Block:
-    tally, unit = made_of.folds.tally, made_of.about.unit
+    tally, unit = made_of.observers.tally, made_of.about.unit
     best, goal = tally.best, made_of.settings.goal
     full = tally.tried * tally.ladder.rungs[-1]
-    shares = time_shares(made_of.folds.timeline)
+    shares = time_shares(made_of.observers.timeline)
     named = {
         f"best {goal.metric}": number_text(best.metrics.get(goal.metric), 5) if best else "none",
         "trials": f"{tally.tried:,}",
@@ -122,7 +122,7 @@ def _cards(made_of: Material) -> html.Block:
 
 
 def _best(made_of: Material) -> list[html.Block]:
-    tally, trials, about = made_of.folds.tally, made_of.folds.trials, made_of.about
+    tally, trials, about = made_of.observers.tally, made_of.observers.trials, made_of.about
     best, anywhere, metric = tally.best, tally.best_at_any_rung, made_of.settings.goal.metric
     if best is None:
         return [html.words("No trial has a result.", style="bad")]
@@ -145,8 +145,8 @@ def _best_trials(made_of: Material) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    trials, metric = made_of.folds.trials, made_of.settings.goal.metric
-    standing = made_of.folds.curves.results.standings()[:BEST_SHOWN]
+    trials, metric = made_of.observers.trials, made_of.settings.goal.metric
+    standing = made_of.observers.curves.results.standings()[:BEST_SHOWN]
     records = [trials[trial] for _, _, trial in standing]
     names = list(dict.fromkeys(name for record in records for name in record.configuration))
     table = Table()
@@ -160,15 +160,15 @@ def _best_trials(made_of: Material) -> "Table":
 
 
 def _progress(made_of: Material) -> list[html.Block]:
-    best, unit = made_of.folds.best, made_of.about.unit
+    best, unit = made_of.observers.best, made_of.about.unit
     over_time, over_epochs = best_over_time_figure(best, unit=unit), best_over_epochs_figure(best, unit=unit)
     return [html.figures(best_over_time=over_time, best_over_epochs=over_epochs)]
 
 
 def _rungs(made_of: Material) -> list[html.Block]:
-    tally, about = made_of.folds.tally, made_of.about
+    tally, about = made_of.observers.tally, made_of.about
     trials = tally.session.trials if tally.session else None
-    timeline = made_of.folds.timeline
+    timeline = made_of.observers.timeline
     records = rung_records(tally, list(about.expected(trials)) if trials else None, rung_times(timeline))
     return [
         html.words(f"{time_line(tally, time_shares(timeline), unit=about.unit)}."),
@@ -188,7 +188,7 @@ def _timeline(timeline: Timeline, unit: str) -> list[html.Block]:
 
 
 def _curves(made_of: Material) -> list[html.Block]:
-    curves, rungs = made_of.folds.curves, made_of.folds.tally.ladder.rungs
+    curves, rungs = made_of.observers.curves, made_of.observers.tally.ladder.rungs
     figure = curves_figure(curves, rungs=len(rungs), unit=made_of.about.unit)
     if figure.layout.xaxis.type == "log":
         figure.update_xaxes(tickvals=list(rungs))
@@ -196,7 +196,7 @@ def _curves(made_of: Material) -> list[html.Block]:
 
 
 def _hyperparameters(made_of: Material) -> list[html.Block]:
-    found, unit = made_of.folds, made_of.about.unit
+    found, unit = made_of.observers, made_of.about.unit
     of = (found.curves.results, found.trials.configuration, made_of.settings.space)
     names: list[str] = []
     try:
@@ -217,7 +217,7 @@ def _hyperparameters(made_of: Material) -> list[html.Block]:
 
 
 def _audit(made_of: Material) -> list[html.Block]:
-    audit, tally, about = made_of.folds.audit, made_of.folds.tally, made_of.about
+    audit, tally, about = made_of.observers.audit, made_of.observers.tally, made_of.about
     trials = tally.session.trials if tally.session else None
     expected = list(about.expected(trials)) if trials else None
     return [
@@ -263,7 +263,7 @@ def _trouble(tally: Tally) -> list[html.Block]:
 
 
 def _facts(made_of: Material) -> dict[str, str]:
-    settings, tally = made_of.settings, made_of.folds.tally
+    settings, tally = made_of.settings, made_of.observers.tally
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created))
     named = {
         "directory": made_of.about.directory,

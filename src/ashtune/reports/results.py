@@ -1,4 +1,4 @@
-"""Every result at every rung, as a fold in 24 bytes each: what is compared with what in a study.
+"""Every result at every rung: an observer that needs 24 bytes for each: what is compared with what in a study.
 
 A trial that fails on its way to a rung counts there as worst, as it does for the scheduler; a withdrawn one
 has no result anywhere.
@@ -7,9 +7,9 @@ has no result anywhere.
 import math
 from array import array
 
+from ashtune.core.observer import Observer
 from ashtune.events import Event, JobFailed, JobFinished, TrialWithdrawn, WorkerLost
 from ashtune.jobs import Goal, TrialId
-from ashtune.orders import Order
 from ashtune.reports.reasons import Deaths
 
 
@@ -39,7 +39,7 @@ class RungResults:
         return max(self.resources, default=0)
 
 
-class Results:
+class Results(Observer):
     """Collects the results of a study.
 
     Args:
@@ -51,7 +51,7 @@ class Results:
         self.rungs: list[RungResults] = []
         self._deaths = Deaths()
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
@@ -65,9 +65,6 @@ class Results:
                     below.withdrawn.add(trial)
             case _:
                 pass
-
-    def gave(self, order: Order) -> None:
-        """Orders are no results."""
 
     def standings(self) -> list[tuple[int, float, TrialId]]:
         """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).

@@ -16,7 +16,7 @@ def rungs_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
     """Return a bar for each rung, stacked of training, what of it failed, saving and waiting for the driver.
 
     Args:
-        timeline: The fold.
+        timeline: The observer.
         unit: What the resource counts, in the singular.
     """
     records = rung_times(timeline)

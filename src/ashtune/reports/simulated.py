@@ -50,7 +50,7 @@ def simulated(
     driver_seconds: float,
     real_seconds: float,
 ) -> Simulated:
-    """Return what two folds saw of a simulated study.
+    """Return what two observers found of a simulated study.
 
     Args:
         scheduler: Its name.

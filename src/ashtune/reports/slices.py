@@ -36,7 +36,7 @@ class Slices:
     """What the panels show, chosen once for all of them.
 
     Args:
-        results: The fold.
+        results: The observer.
         configuration: Answers with the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
         important: Hyperparameters, the most important first; without, the first ones of the space are shown.

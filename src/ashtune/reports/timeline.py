@@ -1,4 +1,4 @@
-"""The timeline: who trained what when, and what each worker waited for, as a fold over a study.
+"""The timeline: who trained what when, and what each worker waited for: an observer.
 
 A worker's stay is parted without a rest into training, saving (letting go of a trial and saving it), compiling
 programs (or waiting for another worker that does), waiting for the driver (an order was there, or came at
@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_left
 from typing import assert_never
 
+from ashtune.core.observer import Observer
 from ashtune.events import (
     Event,
     JobFailed,
@@ -63,7 +64,7 @@ _ROUNDING = 2e-6  # both times and durations are rounded to a microsecond
 _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: FAILED, TrialWithdrawn: WITHDRAWN}
 
 
-class Timeline:
+class Timeline(Observer):
     """Takes in a study's events, and its orders where they are known: each after the event it answers.
 
     Args:
@@ -110,7 +111,7 @@ class Timeline:
                 more.append(row)
         return self._rows.work(more, [stays[lane] for lane in range(self._joined)])
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
         before = self.now
         self.now = max(before, event.time)
@@ -138,7 +139,7 @@ class Timeline:
         if self.now > before:
             self._times.append(self.now)
 
-    def gave(self, order: Order) -> None:
+    def followed(self, order: Order) -> None:
         """Take in one order. O(1)."""
         self.knows_orders = True
         if type(order) is Train:

@@ -1,4 +1,4 @@
-"""The trials of a study, one record each, as a fold over its events; and as tables of pandas.
+"""The trials of a study, one record each: an observer; and tables of pandas.
 
 The records are kept in columns, about 300 bytes a trial, and built when they are asked for.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from ashtune.core.observer import Observer
 from ashtune.errors import SettingsError
 from ashtune.events import (
     Event,
@@ -23,7 +24,6 @@ from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Train
 from ashtune.reports.reasons import Deaths
-from ashtune.training.messages import Progress
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +53,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Trials:
+class Trials(Observer):
     """All trials. It is a watcher of the loop, and takes a journal's events the same way.
 
     Args:
@@ -75,7 +75,7 @@ class Trials:
     def __len__(self) -> int:
         return len(self._status)
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
@@ -100,17 +100,11 @@ class Trials:
             case _:
                 pass
 
-    def gave(self, order: Order) -> None:
+    def followed(self, order: Order) -> None:
         """Take in one order: whom it trains is running."""
         if type(order) is Train:
             self._grow(order.trial)
             self._status[order.trial] = _RUNNING
-
-    def heard(self, progress: Progress) -> None:
-        """What is not journaled is not recorded."""
-
-    def tick(self, now: float) -> None:
-        """Time alone changes no record."""
 
     def __getitem__(self, trial: TrialId) -> TrialRecord:
         rung = self._rungs[trial]
@@ -190,7 +184,7 @@ def trials_dataframe(events: Iterable[Event], ladder: Ladder) -> "pandas.DataFra
     """Return the trials of a study as a table: see :meth:`Trials.dataframe`."""
     trials = Trials(ladder)
     for event in events:
-        trials.saw(event)
+        trials.event(event)
     return trials.dataframe()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ashtune.core.observer import Observer
 from ashtune.events import (
     Event,
     JobFailed,
@@ -16,17 +17,17 @@ from ashtune.events import (
 from ashtune.jobs import WorkerId
 
 if TYPE_CHECKING:
-    from ashtune.orders import Order
+    pass
 
 
-class Worked:
+class Worked(Observer):
     """A fold. O(1) an event, and a few bytes a worker."""
 
     def __init__(self) -> None:
         self._seconds = [0.0]
         self._session_of: dict[WorkerId, int] = {}
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in an event."""
         match event:
             case JobFinished() | JobFailed() | JobPaused() | TrialWithdrawn() | TrialReleased():
@@ -37,9 +38,6 @@ class Worked:
                 self._seconds.append(0.0)
             case _:
                 pass
-
-    def gave(self, order: "Order") -> None:
-        """Orders take no time."""
 
     def seconds_beside(self, workers: Iterable[WorkerId]) -> float:
         """Return the seconds of all workers in the sessions of these ones."""

@@ -1,4 +1,4 @@
-"""What a study's journal tells of its trials, to be trained again in a simulation: a fold over its events.
+"""What a study's journal tells of its trials, to be trained again in a simulation: an observer.
 
 Rule 1: withdrawn trials are left out: others took their place. Failed ones fail again, after the same time.
 Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict, deque
 from statistics import fmean, median
 
+from ashtune.core.observer import Observer
 from ashtune.errors import StudyError
 from ashtune.events import (
     Curve,
@@ -43,7 +44,7 @@ MOST_VALUES = 30_000_000
 """Losses of all trials at all their units of resource: 240 MB."""
 
 
-class Recorder:
+class Recorder(Observer):
     """Takes in a study's events.
 
     Args:
@@ -66,7 +67,7 @@ class Recorder:
         self._sessions = 0
         self._is_smooth = True
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in an event."""
         match event:
             case JobFinished():
@@ -94,7 +95,7 @@ class Recorder:
             case _:
                 pass
 
-    def gave(self, order: Order) -> None:
+    def followed(self, order: Order) -> None:
         """Take in an order: how many trials were to be saved."""
         self._unsaved += type(order) is Release and order.keep
 

@@ -1,40 +1,29 @@
 """A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ashtune import __version__
+from ashtune.core.observer import Observer
 from ashtune.engines.loop import Drive, Ledger
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import SettingsError
 from ashtune.events import Event, SessionStarted
 from ashtune.jobs import Goal
-from ashtune.orders import Order
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.training.messages import Progress
 
 LOSS = Goal("loss", "min")
 TICKS = 1_000
 
 
-class Seen(Protocol):
-    """Whoever looks on: a fold of :mod:`ashtune.reports.folding`."""
-
-    def saw(self, event: Event) -> None:
-        """An event happened."""
-
-    def gave(self, order: Order) -> None:
-        """An order followed."""
-
-
 def simulate(
     scheduler: Scheduler,
     workers: Workers,
-    folds: Sequence[Seen],
+    observers: Sequence[Observer],
     *,
     trials: int | None = None,
     until: float = math.inf,
@@ -46,7 +35,7 @@ def simulate(
     Args:
         scheduler: Decides which trial trains next and how far. It is used up.
         workers: Simulated ones, whose training reports the goal's metric.
-        folds: They see every event and order, as the loop shows them.
+        observers: They are told what happens, as of a real study.
         trials: How many trials to start; None for no end, then ``until`` is needed.
         until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
         goal: The metric that counts.
@@ -62,19 +51,17 @@ def simulate(
         raise SettingsError("the simulation would never end; give trials= or until=")
     controller = Controller(scheduler, goal)
     session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
-    controller.handle(session)
-    watcher = _Watcher(folds)
+    followed = controller.handle(session)
     drive = Drive(
         controller,
         workers,
         ledger or _NoJournal(),
         Configurations(_Numbered()),
         stop=StopSwitch(until, grace=0.0),
-        watcher=watcher,
-        display=watcher,
+        observers=observers,
         tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
     )
-    drive.run(session)
+    drive.run(session, followed)
     return workers.now()
 
 
@@ -98,32 +85,3 @@ class _NoJournal:
 
     def flush(self) -> None:
         """Nothing is written."""
-
-
-_Seen = TypeVar("_Seen")
-
-
-def _to_all(callees: Sequence[Callable[[_Seen], None]]) -> Callable[[_Seen], None]:
-    """Return one function that calls several; of one that one itself: it is called for each event."""
-    if len(callees) == 1:
-        return callees[0]
-
-    def call_all(seen: _Seen) -> None:
-        for callee in callees:
-            callee(seen)
-
-    return call_all
-
-
-class _Watcher:
-    """Shows a study to several folds."""
-
-    def __init__(self, folds: Sequence[Seen]) -> None:
-        self.saw = _to_all([fold.saw for fold in folds])
-        self.gave = _to_all([fold.gave for fold in folds])
-
-    def heard(self, progress: Progress) -> None:
-        """Simulated workers report at rungs only."""
-
-    def tick(self, now: float) -> None:
-        """Time alone shows nothing."""

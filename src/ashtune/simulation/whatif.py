@@ -15,12 +15,12 @@ from statistics import median, median_low
 import msgspec
 
 from ashtune.building import scheduler_named
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Driver, Stay
 from ashtune.errors import SettingsError
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder, Reduction
-from ashtune.orders import Order
 from ashtune.reports.tally import Tally
 from ashtune.reports.whatif import Prediction, Span
 from ashtune.simulation.continuation import Continuations
@@ -217,8 +217,8 @@ class Oracle:
         )
 
 
-class _Seen:
-    """Counts epochs beyond what is known, and notes when the first trial was trained to the top; a fold."""
+class _Seen(Observer):
+    """Counts epochs beyond what is known, and notes when the first trial was trained to the top; an observer."""
 
     def __init__(self, traces: Traces, top: int) -> None:
         self._trials = traces.trials
@@ -226,15 +226,12 @@ class _Seen:
         self.continued = 0
         self.first: float | None = None
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         if type(event) is JobFinished:
             known = max(event.start, self._trials[event.trial].known)
             self.continued += max(0, event.resource - known)
             if event.rung == self._top and self.first is None:
                 self.first = event.time
-
-    def gave(self, order: Order) -> None:
-        """Orders are not looked at."""
 
 
 def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:

@@ -157,13 +157,33 @@ def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator
     Raises:
         JournalError: If a line other than a torn last one cannot be read, or does not follow the line before it.
     """
+    return ((number, event) for number, _, event in read_records(path, disk, only=only))
+
+
+def read_records(
+    path: Path, disk: Disk = DISK, *, only: bytes = b"", until: int | None = None
+) -> Iterator[tuple[int, int, Event]]:
+    """Yield (line number, position, event) for every event of a journal: its line begins at that byte of the file.
+
+    Args:
+        path: The journal.
+        disk: The disk that it lies on.
+        only: As for :func:`read_events`.
+        until: Read no line that begins at this byte or later.
+
+    Raises:
+        JournalError: As :func:`read_events`.
+    """
     with _opened(path, disk) as file:
         lines = _lines(path, disk, file)
         line = next(lines, b"")
         settings = _settings_of(line, path)
         course = Course(Ladder.from_record((settings.rungs, settings.kept)), names_of(settings.space))
-        check = crc32(line[:-_CHECK_BYTES])
+        check, after = crc32(line[:-_CHECK_BYTES]), len(line) + 1
         for number, line in enumerate(lines, start=2):
+            position, after = after, after + len(line) + 1
+            if until is not None and position >= until:
+                return
             check = _followed(line, check, path, number)
             if only not in line:
                 continue
@@ -173,7 +193,7 @@ def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator
                     course.take(event)
             except (*_UNDECODABLE, JournalError, LadderError) as error:
                 raise _unreadable(path, number, _shown(error)) from None
-            yield number, event
+            yield number, position, event
 
 
 def _followed(line: bytes, check: int, path: Path, number: int) -> int:
@@ -288,6 +308,8 @@ class Journal:
         except JournalError:
             disk.close(self._file)
             raise
+        self.position = disk.size(self._file)
+        """Where the next event's line begins, in bytes."""
         self._is_unsynced = False
         self._sync_error: OSError | None = None
         self._closing = threading.Event()
@@ -309,6 +331,7 @@ class Journal:
         self._check = check = crc32(body, self._check)
         self._buffer += body
         self._buffer += b',"crc":"%08x"}\n' % check
+        self.position += len(body) + _CHECK_BYTES + 1
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death."""

@@ -15,16 +15,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ashtune.core.observer import Observer
 from ashtune.engines.simulated import SimulatedWorkers
 from ashtune.engines.simulated_training import Training, half_normal
-from ashtune.events import Event, JobFailed, JobFinished, JobPaused
+from ashtune.events import Event, JobFailed, JobFinished, JobPaused, Progress
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.sh_brackets import BracketedHalving
 from ashtune.simulation import simulate
-from ashtune.training.messages import Progress
 
 LADDER = Ladder(1, 256, 4)
 MODELS = 256
@@ -76,22 +76,19 @@ def run(
     return Outcome(seen.times, seen.jobs)
 
 
-class Trained:
-    """Notes when trials were trained to the top; a fold."""
+class Trained(Observer):
+    """Notes when trials were trained to the top; an observer."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
         self.jobs = 0
 
-    def saw(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Take in one event."""
         if type(event) is JobFinished:
             self.jobs += 1
             if event.rung == LADDER.top:
                 self.times.append(event.time)
-
-    def gave(self, order: Order) -> None:
-        """Orders are no results."""
 
 
 class Patient:

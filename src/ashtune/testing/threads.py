@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.events import Event, WorkerJoined, stamped
+from ashtune.events import Event, Progress, WorkerJoined, stamped
 from ashtune.jobs import Goal, WorkerId
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Progress, Setup, ToWorker
+from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.runner import Objective, Runner, runner_of
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn
 
 from ashtune.errors import ObjectiveError
-from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
+from ashtune.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.plaintext import shown
 from ashtune.training import forks
 from ashtune.training.channel import Mailbox
-from ashtune.training.messages import Assignment, FromWorker, Progress
+from ashtune.training.messages import Assignment, FromWorker
 from ashtune.training.reports import Reports, listed
 
 Phase = Literal["training", "told", "releasing", "pausing", "failed", "over"]

@@ -2,7 +2,8 @@
 
 To a worker go :class:`Setup` once, then :class:`Assignment`, and the orders
 :class:`~ashtune.orders.Release` and :class:`~ashtune.orders.Pause`. Back come events as they go
-into the journal, and three things that do not: :class:`Progress`, :class:`Alone` and :class:`Broken`.
+into the journal, and three things that do not:
+:class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 import msgspec
@@ -13,6 +14,7 @@ from ashtune.events import (
     JobPaused,
     PlacesChanged,
     ProgramCompiled,
+    Progress,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -59,15 +61,6 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     configuration: msgspec.Raw
     alone: bool = False
     size: int | None = None
-
-
-class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """A report between rungs, sent now and then for the live display; it is not journaled."""
-
-    worker: WorkerId
-    trial: TrialId
-    resource: int
-    metrics: dict[str, float | None]
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):

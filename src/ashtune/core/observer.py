@@ -1,0 +1,102 @@
+"""Observers: whatever is told what happens in a study, while it runs or later from its journal.
+
+A report, a display and a tracker are observers. An observer keeps what it wants of what it is told; the study does not
+depend on it.
+
+Rule 1: an observer is told an event after the event was written to the journal, and then what followed from it: the
+orders to workers. From a journal read back it is told the same in the same order, but for ``progress`` and
+``tick``, which no journal holds.
+Rule 2: a method that an observer does not override costs nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune.events import Event, Progress
+from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.orders import Order
+
+
+class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an observer is told of its study first.
+
+    ``directory`` is the absolute path of the study's directory, ``hyperparameters`` the names in its search space.
+    """
+
+    name: str
+    directory: str
+    goal: Goal
+    ladder: Ladder
+    hyperparameters: tuple[str, ...] = ()
+
+
+class Observer:
+    """The base class of all observers. It does nothing: override what is of interest.
+
+    Example:
+        >>> class Count(Observer):
+        ...     def __init__(self):
+        ...         self.events = 0
+        ...     def event(self, event):
+        ...         self.events += 1
+    """
+
+    def begin(self, study: ObservedStudy, position: int) -> int | None:
+        """A driver begins to work on a study.
+
+        Args:
+            study: The study.
+            position: Where this driver's events begin in the journal, in bytes; 0 if an observer is to be told all of
+                a journal. In a new study only the first line, which says what the study is, comes before.
+
+        Returns:
+            The position from which this observer wants to be told: None or ``position`` for what happens from now on,
+            0 for all that ever happened, or whatever position it noted earlier. What was written before ``position``
+            is read from the journal.
+        """
+
+    def event(self, event: Event) -> None:
+        """Something happened, and is in the journal."""
+
+    def followed(self, what: Order) -> None:
+        """This followed from the last event."""
+
+    def progress(self, progress: Progress) -> None:
+        """A worker reported between two rungs. Not every report is told, and no journal holds them."""
+
+    def tick(self, now: float) -> None:
+        """A moment has passed: it is ``now`` seconds since the study began. Told a few times a second."""
+
+    def end(self) -> None:
+        """The driver has ended. Nothing follows."""
+
+
+class Observers:
+    """Several observers as one.
+
+    Args:
+        observers: Those to tell, in this order.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.event: Callable[[Event], None] = _to_all(observers, "event")
+        self.followed: Callable[[Order], None] = _to_all(observers, "followed")
+        self.progress: Callable[[Progress], None] = _to_all(observers, "progress")
+        self.tick: Callable[[float], None] = _to_all(observers, "tick")
+
+
+def _to_all(observers: Sequence[Observer], name: str) -> Callable[[Any], None]:
+    """Return one function that calls a method of several observers. Of one observer it is the method itself."""
+    methods = [getattr(each, name) for each in observers if getattr(type(each), name) is not getattr(Observer, name)]
+    if len(methods) == 1:
+        only: Callable[[Any], None] = methods[0]
+        return only
+
+    def call_all(what: Any) -> None:
+        for method in methods:
+            method(what)
+
+    return call_all

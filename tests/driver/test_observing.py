@@ -1,0 +1,330 @@
+"""Observers of users: told everything in a thread of their own, and never a burden for the study."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.core.observer import ObservedStudy, Observer, Observers
+from ashtune.driver import observing
+from ashtune.driver.observing import ObserverThread
+from ashtune.errors import SettingsError
+from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
+from ashtune.jobs import Goal
+from ashtune.ladder import Ladder
+from ashtune.observers import CsvLog
+from ashtune.orders import Order, Train
+from ashtune.study.journal import NAME, read_events
+
+STUDY = ObservedStudy(name="s", directory="/nowhere", goal=Goal("loss", "min"), ladder=Ladder(1, 4))
+SPACE = {"x": (0.0, 1.0), "kind": ["plain", "fan\ncy"]}
+
+
+def train(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(loss=trial["x"] / epoch)
+
+
+def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
+    settings: dict[str, Any] = {"trials": 8, "max_resource": 4, "workers": 2, "quiet": True} | more
+    return ashtune.tune(train, SPACE, metric="loss", mode="min", directory=directory, observers=observers, **settings)
+
+
+def no_history(observer: Observer, begin: int, end: int) -> None:
+    raise AssertionError("nobody asked for it")
+
+
+class Everything(Observer):
+    """Keeps all it is told, and from which position on it wanted to be told."""
+
+    def __init__(self, wanted: int | None = None) -> None:
+        self.wanted = wanted
+        self.positions: list[int] = []
+        self.events: list[Event] = []
+        self.steps: list[Event | Order] = []
+        self.threads: set[str] = set()
+        self.ended = 0
+
+    def begin(self, study: ObservedStudy, position: int) -> int | None:
+        self.study = study
+        self.positions.append(position)
+        return self.wanted
+
+    def event(self, event: Event) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.events.append(event)
+        self.steps.append(event)
+
+    def followed(self, what: Order) -> None:
+        self.steps.append(what)
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+class Slow(Everything):
+    """Hangs at its first event until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def event(self, event: Event) -> None:
+        self.go.wait()
+        super().event(event)
+
+
+class Raises(Everything):
+    """Raises at its third event."""
+
+    def event(self, event: Event) -> None:
+        super().event(event)
+        if len(self.events) == 3:
+            raise OSError(28, "No space\x1b[31m left\non device")
+
+
+def journal_of(directory: Path) -> list[Event]:
+    return [event for _, event in read_events(directory / NAME)]
+
+
+def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(tmp_path: Path) -> None:
+    observer = Everything()
+    tuned(tmp_path / "s", observer)
+    assert observer.events == journal_of(tmp_path / "s")
+    assert {step.trial for step in observer.steps if isinstance(step, Train)} == set(range(8))
+    assert observer.threads == {"ashtune-observer-Everything"}
+    assert observer.ended == 1
+    assert observer.study == ObservedStudy(
+        name="train",
+        directory=str((tmp_path / "s").resolve()),
+        goal=Goal("loss", "min"),
+        ladder=Ladder(1, 4),
+        hyperparameters=("x", "kind"),
+    )
+
+
+def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) -> None:
+    live, read = Everything(), Everything()
+    study = tuned(tmp_path / "s", live)
+    study.shown_to([read])
+    assert live.steps == read.steps
+
+
+def test_the_second_session_is_told_from_where_the_first_one_ended_or_from_where_it_wants(tmp_path: Path) -> None:
+    first = Everything()
+    tuned(tmp_path / "s", first, total_resource=6)
+    size = (tmp_path / "s" / NAME).stat().st_size
+    new, whole, late = Everything(), Everything(0), Everything(size)
+    tuned(tmp_path / "s", new, whole, late, total_resource=1000)
+    assert new.positions == whole.positions == late.positions == [size]
+    assert first.positions == [journal_line_end(tmp_path / "s")]
+    assert isinstance(new.events[0], SessionStarted)
+    assert first.events + new.events == whole.events == journal_of(tmp_path / "s")
+    assert late.steps == new.steps
+
+
+def journal_line_end(directory: Path) -> int:
+    return len((directory / NAME).read_bytes().split(b"\n", 1)[0]) + 1
+
+
+def test_a_study_that_is_complete_is_still_told_to_whoever_wants_it_from_the_beginning(tmp_path: Path) -> None:
+    tuned(tmp_path / "s")
+    whole, new = Everything(0), Everything()
+    tuned(tmp_path / "s", whole, new)
+    assert whole.events == journal_of(tmp_path / "s")
+    assert (new.events, new.ended) == ([], 1)
+
+
+def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 3.0)
+    slow, quick = Slow(), Everything()
+    study = tuned(tmp_path / "s", slow, quick)
+    assert study.best.resource == 4
+    assert quick.events == journal_of(tmp_path / "s")
+    assert slow.events == []
+    assert capfd.readouterr().err == ("observer Slow is dropped, the study goes on: it has not ended within 3 s\n")
+    slow.go.set()
+
+
+def test_an_observer_that_raises_is_dropped_with_one_line_and_the_others_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    raises, other = Raises(), Everything()
+    study = tuned(tmp_path / "s", raises, other)
+    assert study.best.resource == 4
+    assert (len(raises.events), raises.ended) == (3, 0)
+    assert other.events == journal_of(tmp_path / "s")
+    assert capfd.readouterr().err == (
+        "observer Raises is dropped, the study goes on: OSError: [Errno 28] No space\\x1b[31m left on device\n"
+    )
+
+
+@pytest.mark.parametrize("where", ["begin", "end", "tick", "followed"])
+def test_wherever_it_raises_the_study_is_whole(tmp_path: Path, where: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(3)
+
+    observer = type("Leaves", (Observer,), {where: leave})()
+    assert tuned(tmp_path / "s", observer).best.resource == 4
+    assert capfd.readouterr().err == "observer Leaves is dropped, the study goes on: SystemExit: 3\n"
+
+
+def test_an_observer_that_is_too_far_behind_is_dropped(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "MOST_WAITING", 10)
+    slow = Slow()
+    thread = ObserverThread(slow, no_history)
+    thread.begin(STUDY, 0)
+    for number in range(11):
+        thread.event(StopRequested(float(number), "enough"))
+    thread.tick(1.0)
+    slow.go.set()
+    thread.end()
+    thread.finish(time.monotonic() + 10)
+    assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
+    assert slow.events == []
+
+
+@pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["csv"], "csv", 3])
+def test_what_is_no_observer_is_refused_before_anything_is_written(tmp_path: Path, given: Any) -> None:
+    with pytest.raises(SettingsError, match="observer"):
+        ashtune.tune(
+            train, SPACE, metric="loss", mode="min", trials=2, max_resource=2, directory=tmp_path / "s", observers=given
+        )
+    assert not (tmp_path / "s").exists()
+
+
+def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothing_is_never_called() -> None:
+    calls: list[str] = []
+
+    def named(name: str) -> Observer:
+        class Named(Observer):
+            def tick(self, now: float) -> None:
+                calls.append(f"{name} {now}")
+
+        return Named()
+
+    both = Observers([named("a"), Observer(), named("b")])
+    both.tick(1.0)
+    both.event(StopRequested(0.0, "enough"))
+    assert calls == ["a 1.0", "b 1.0"]
+    only = named("c")
+    assert Observers([Observer(), only]).tick == only.tick
+
+
+# -- CsvLog --
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def results_of(directory: Path) -> dict[tuple[int, int], JobFinished]:
+    events = journal_of(directory)
+    return {(event.trial, event.rung): event for event in events if isinstance(event, JobFinished)}
+
+
+def assert_holds_every_result_once(directory: Path, path: Path | None = None) -> None:
+    results, rows = results_of(directory), rows_of(path or directory / "results.csv")
+    configurations = {e.trial: e.configuration for e in journal_of(directory) if isinstance(e, TrialStarted)}
+    assert len(rows) == len(results)
+    for row in rows:
+        event = results.pop((int(row["trial"]), int(row["rung"])))
+        assert (int(row["resource"]), float(row["seconds"])) == (event.resource, event.seconds)
+        assert float(row["loss"]) == event.metrics["loss"]
+        assert float(row["x"]) == configurations[event.trial]["x"]
+        assert row["kind"] == configurations[event.trial]["kind"].replace("\n", "\\n")
+
+
+def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(tmp_path: Path) -> None:
+    tuned(tmp_path / "s", CsvLog(), total_resource=6)
+    assert_holds_every_result_once(tmp_path / "s")
+    first = (tmp_path / "s" / "results.csv").read_bytes()
+    tuned(tmp_path / "s", CsvLog(), total_resource=1000)
+    assert_holds_every_result_once(tmp_path / "s")
+    assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
+
+
+def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> None:
+    tuned(tmp_path / "s", total_resource=6)
+    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), total_resource=12)
+    assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
+    whole = (tmp_path / "t.csv").read_bytes()
+    for size in range(0, len(whole), 7):
+        (tmp_path / "t.csv").write_bytes(whole[:size])
+        ashtune.Study.load(tmp_path / "s").resume(observers=[CsvLog(tmp_path / "t.csv")], quiet=True, workers=1)
+        assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
+        if (tmp_path / "t.csv").read_bytes() != whole:
+            whole = (tmp_path / "t.csv").read_bytes()  # the first call went on with the study, too
+
+
+def test_another_table_is_left_as_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"))
+    assert (tmp_path / "t.csv").read_text() == "a,b\n1,2\n"
+    assert "observer CsvLog is dropped" in capfd.readouterr().err
+
+
+def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(tmp_path: Path) -> None:
+    log = CsvLog(tmp_path / "t.csv")
+    study = ObservedStudy(
+        name="", directory="", goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",)
+    )
+    log.begin(study, 0)
+
+    def result(trial: int, **metrics: float) -> JobFinished:
+        return JobFinished(1.0, worker=0, trial=trial, rung=0, resource=1, metrics=metrics, seconds=2.0)  # type: ignore[arg-type]
+
+    log.event(TrialStarted(0.0, 0, {"rung": 7}))  # type: ignore[arg-type]
+    log.event(result(0, loss=1.0))
+    log.tick(0.0)
+    log.event(result(1, loss=2.0, time=3.0))
+    log.end()
+    assert rows_of(tmp_path / "t.csv") == [
+        {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "config.rung": "7",
+         "loss": "1.0", "metric.time": ""},
+        {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "config.rung": "",
+         "loss": "2.0", "metric.time": "3.0"},
+    ]  # fmt: skip
+
+
+SCRIPT = """
+    import sys, time
+    import ashtune
+    from ashtune.observers import CsvLog
+
+    def train(trial):
+        for epoch in trial.epochs():
+            time.sleep(0.002)
+            trial.report(loss=trial["x"] / epoch)
+
+    if __name__ == "__main__":
+        ashtune.tune(train, {"x": (0.0, 1.0), "kind": ["plain", "fan\\ncy"]}, metric="loss", mode="min", trials=60,
+                     max_resource=4, workers=2, directory=sys.argv[1], quiet=True, observers=[CsvLog()])
+"""
+
+
+def test_over_kills_the_table_holds_every_result_once(tmp_path: Path) -> None:
+    script, directory = tmp_path / "tune.py", tmp_path / "s"
+    script.write_text(textwrap.dedent(SCRIPT))
+    for size in (1_500, 3_000):
+        driver = subprocess.Popen([sys.executable, str(script), str(directory)], start_new_session=True)
+        log = directory / "results.csv"
+        while not (log.exists() and log.stat().st_size > size) and driver.poll() is None:
+            time.sleep(0.005)
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    subprocess.run([sys.executable, str(script), str(directory)], check=True)
+    assert_holds_every_result_once(directory)
