@@ -42,8 +42,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Training
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFinished
 from ashtune.jobs import Goal, Job, TrialId
 from ashtune.ladder import Ladder

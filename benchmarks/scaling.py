@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.driver_cost import measured_decision_seconds
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Driver
+from ashtune.engines.simulated.model import Driver
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.ladder import Ladder
 from ashtune.reports.figures import seconds_text
 from ashtune.reports.progress import BestSoFar

@@ -13,8 +13,8 @@ import sys
 import time
 
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Training
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import Ash

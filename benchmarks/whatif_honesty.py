@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 import curve_sets
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Training
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.ladder import Ladder
 from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.ash import Ash

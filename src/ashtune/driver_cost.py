@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ashtune.engines.process import without_launcher
+from ashtune.engines.local.process import without_launcher
 from ashtune.events import JobFinished, TrialReleased
 from ashtune.performance.machine import child
 from ashtune.study.journal import NAME, read_events

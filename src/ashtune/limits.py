@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.engines.node import check_gpus_per_worker
+from ashtune.engines.resources.shares import check_gpus_per_worker
 from ashtune.errors import SettingsError
 from ashtune.ladder import MOST_WHOLE, whole_number
 from ashtune.plaintext import shown, visible

@@ -21,9 +21,9 @@ from ashtune.building import build_controller, build_design, build_scheduler
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
 from ashtune.engines.loop import Drive
+from ashtune.engines.mpi.world import World
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
-from ashtune.engines.world import World
 from ashtune.errors import NoResultError, StudyError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ashtune import objectives
-from ashtune.engines.cores import available_cores
-from ashtune.engines.letters import Opening
-from ashtune.engines.local import LocalWorkers
-from ashtune.engines.mpi import MpiWorkers
-from ashtune.engines.node import claim, environment_of, gpus_present
+from ashtune.engines.local.workers import LocalWorkers
+from ashtune.engines.mpi.driver import MpiWorkers
+from ashtune.engines.mpi.messages import Opening
+from ashtune.engines.mpi.world import World
 from ashtune.engines.protocol import Workers
-from ashtune.engines.world import World
+from ashtune.engines.resources.cores import available_cores
+from ashtune.engines.resources.shares import claim, environment_of, gpus_present
 from ashtune.errors import SettingsError
 from ashtune.jobs import WorkerId
 from ashtune.limits import Means

@@ -399,10 +399,10 @@ class Study:
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
         from ashtune.driver.observing import check_observers
-        from ashtune.engines.entrance import enter
+        from ashtune.engines.mpi.start import start_mpi
         from ashtune.session import Session
 
-        world = enter(workers_given=workers is not None)
+        world = start_mpi(workers_given=workers is not None)
         if self.settings.simulated:
             raise StudyError(
                 f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "

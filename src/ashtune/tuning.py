@@ -15,7 +15,7 @@ from ashtune import hints, objectives
 from ashtune.building import new_settings, scheduler_named
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import check_observers
-from ashtune.engines.entrance import enter
+from ashtune.engines.mpi.start import start_mpi
 from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
 from ashtune.ladder import MOST_WHOLE, Ladder, Reduction, whole_number
@@ -150,7 +150,7 @@ def tune(
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
-    world = enter(workers_given=workers is not None)
+    world = start_mpi(workers_given=workers is not None)
     goal = _goal(metric, mode)
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
     scheduler_named(scheduler)  # a wrong name is refused before anything is created

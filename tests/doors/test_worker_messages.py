@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.engines import processes
+from ashtune.engines.local import pool
 from ashtune.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
 from ashtune.study.journal import read_events
 
@@ -117,7 +117,7 @@ def test_a_worker_that_says_what_does_not_fit_is_lost_and_the_study_is_not(
 
 
 def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MESSAGE_SECONDS", 0.5)
+    monkeypatch.setattr(pool, "MESSAGE_SECONDS", 0.5)
     mark = tmp_path / "mark"
 
     def half(trial: Any) -> None:
@@ -153,7 +153,7 @@ class Late:
 def test_a_worker_that_never_starts_is_lost_and_another_takes_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "START_SECONDS", 3.0)
+    monkeypatch.setattr(pool, "START_SECONDS", 3.0)
     late = Late(tmp_path / "mark")
 
     def loads_late(trial: Any) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from ashtune import objectives
-from ashtune.engines.local import LocalWorkers
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Training
+from ashtune.engines.local.workers import LocalWorkers
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.jobs import Goal, WorkerId
 from ashtune.study.configurations import Configurations
 from ashtune.testing.threads import ThreadWorkers
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import MakeYard, Squares, WorkersSuite, Yard
+from ashtune.testing.workers import EngineHarness, MakeHarness, Squares, WorkersSuite
 from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
@@ -23,16 +23,16 @@ GOAL = Goal("score", "max")
 
 class TestLocalWorkers(TrainersSuite):
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         made: list[LocalWorkers] = []
 
-        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
             objectives.keep(study, objectives.packed(objective))
             configurations = Configurations(Squares())
             setup = Setup(WorkerId(0), str(study / objectives.NAME), GOAL, str(study), 0, sys.path)
             found = LocalWorkers(setup, configurations, environments=[{}] * workers)
             made.append(found)
-            return Yard(found, configurations)
+            return EngineHarness(found, configurations)
 
         yield make
         for workers in made:
@@ -45,14 +45,14 @@ class TestThreadWorkers(TrainersSuite):
     isolates = False
 
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         made: list[ThreadWorkers] = []
 
-        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
             configurations = Configurations(Squares())
             found = ThreadWorkers(study, objective, configurations, goal=GOAL, workers=workers)
             made.append(found)
-            return Yard(found, configurations)
+            return EngineHarness(found, configurations)
 
         yield make
         for workers in made:
@@ -61,8 +61,8 @@ class TestThreadWorkers(TrainersSuite):
 
 class TestSimulatedWorkers(WorkersSuite):
     @pytest.fixture
-    def engine(self) -> MakeYard:
-        def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+    def engine(self) -> MakeHarness:
+        def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
             """Simulate what ``count`` trains, which is all that this suite asks for."""
             assert objective.__name__ == "count"
             training = Training(
@@ -70,6 +70,6 @@ class TestSimulatedWorkers(WorkersSuite):
                 seconds=lambda trial, start, target: float(target - start),
                 has_curves=True,
             )
-            return Yard(SimulatedWorkers(training, workers=workers), Configurations(Squares()))
+            return EngineHarness(SimulatedWorkers(training, workers=workers), Configurations(Squares()))
 
         return make

@@ -366,7 +366,7 @@ def _parent_of(pid: int) -> int:
 
 
 def _guarded(launch: Launch) -> dict[int, str]:
-    return {pid: words for pid, words in launch.processes().items() if "ashtune.engines.guardian" in words}
+    return {pid: words for pid, words in launch.processes().items() if "ashtune.engines.worker.guardian" in words}
 
 
 def _workers(launch: Launch) -> list[int]:

@@ -18,7 +18,7 @@ import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
 from ashtune.building import new_settings
-from ashtune.engines.local import LocalWorkers
+from ashtune.engines.local.workers import LocalWorkers
 from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder

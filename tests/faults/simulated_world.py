@@ -18,7 +18,7 @@ import msgspec
 from greenlet import getcurrent, greenlet
 from simulated_disk import FAULTS, SimulatedDisk
 
-from ashtune.engines.frames import FrameReader, FrameWriter
+from ashtune.engines.worker.frames import FrameReader, FrameWriter
 from ashtune.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune.jobs import WorkerId
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
@@ -178,7 +178,7 @@ class World:
 
 
 class Host:
-    """A machine, as :class:`ashtune.engines.process.Host` is one."""
+    """A machine, as :class:`ashtune.engines.local.process.Host` is one."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -221,7 +221,7 @@ class Host:
 
 
 class Process(greenlet):
-    """A worker process with the driver's end of its connection, as ``ashtune.engines.process.WorkerProcess`` is one."""
+    """A worker process with the driver's end of its connection, as a ``WorkerProcess`` is one."""
 
     def __init__(self, world: World, worker: WorkerId, log: str) -> None:
         super().__init__(self._live, world._main)
@@ -282,7 +282,7 @@ class Process(greenlet):
         self.world.driver_step()
         self._die("killed by SIGKILL")
 
-    def hang_up(self) -> None:
+    def close_connection(self) -> None:
         self._is_hung_up = True
         if self._waits_for_message:
             self._waits_for_message = False
@@ -304,7 +304,7 @@ class Process(greenlet):
     # The worker's end
 
     def _live(self) -> None:
-        """Be a worker: the loop of ``ashtune.engines.worker`` with the real runner."""
+        """Be a worker: the loop of ``ashtune.engines.worker.serve`` with the real runner."""
         world, how = self.world, "left with exit status 0"
         try:
             mailbox = Mailbox(self)

@@ -26,28 +26,28 @@ START = f"""
     import mpi4py
     mpi4py.rc.initialize = mpi4py.rc.finalize = False
     from mpi4py import MPI
-    from ashtune.engines import entrance
+    from ashtune.engines.mpi import start
 
     if late and point == "before MPI is initialised":
         time.sleep({LATE_SECONDS})
     if late and point == "after MPI is initialised":
-        real = entrance._await_all
+        real = start._await_all
 
         def come_late(mpi):
             time.sleep({LATE_SECONDS})
             real(mpi)
 
-        entrance._await_all = come_late
+        start._await_all = come_late
     began, used = time.monotonic(), time.process_time()
 
-    class Started(entrance.World):
+    class Started(start.World):
         def __init__(self, mpi):
             waited = time.monotonic() - began
             Path(__file__).with_name(f"rank-{{rank}}").write_text(f"{{waited}} {{time.process_time() - used}}")
             super().__init__(mpi)
 
-    entrance.World = Started
-    entrance.enter()
+    start.World = Started
+    start.start_mpi()
 """
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.errors import StudyError
 from ashtune.events import (
     Event,

@@ -8,8 +8,8 @@ import pytest
 
 from ashtune.building import scheduler_named
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Stay
+from ashtune.engines.simulated.model import Stay
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder

@@ -5,7 +5,7 @@ from array import array
 import msgspec
 import pytest
 
-from ashtune.engines.simulated import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.errors import SettingsError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder

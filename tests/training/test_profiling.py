@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.engines.frames import FrameWriter
-from ashtune.engines.worker import StreamChannel
+from ashtune.engines.worker.frames import FrameWriter
+from ashtune.engines.worker.serve import StreamChannel
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Release
@@ -275,7 +275,7 @@ def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
     code = (
-        "import sys, ashtune.engines.worker, ashtune.training.job\n"
+        "import sys, ashtune.engines.worker.serve, ashtune.training.job\n"
         "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling.worker'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

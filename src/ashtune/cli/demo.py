@@ -30,7 +30,7 @@ def main(given: argparse.Namespace) -> int:
 
     from ashtune.cli.showing import say, show_study
     from ashtune.demo import digits, lanes, objective
-    from ashtune.engines.entrance import enter
+    from ashtune.engines.mpi.start import start_mpi
     from ashtune.limits import Means
     from ashtune.reports.figures import plural
     from ashtune.staff import head_count
@@ -56,7 +56,7 @@ def main(given: argparse.Namespace) -> int:
         objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
         directory=base / "sequential", **common,
     )  # fmt: skip
-    world = enter(workers_given=given.workers is not None)
+    world = start_mpi(workers_given=given.workers is not None)
     workers = head_count(Means(workers=given.workers), world, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(

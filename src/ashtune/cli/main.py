@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(main=module.main)
     if wanted not in TRAINING:
         return _left_behind(_run(parser, arguments))
-    from ashtune.engines.entrance import leave
+    from ashtune.engines.mpi.start import leave
 
     status = _run(parser, arguments, trains=True)
     leave(status)
@@ -66,10 +66,10 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
     """Run the command; what a user did wrong becomes one line."""
     try:
         if trains:
-            from ashtune.engines.entrance import enter
+            from ashtune.engines.mpi.start import start_mpi
 
             # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
-            enter(workers_given=any(argument.startswith("--workers") for argument in arguments))
+            start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
         try:
             options = parser.parse_args(arguments)
             status: int = options.main(options)

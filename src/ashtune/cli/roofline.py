@@ -87,7 +87,7 @@ def main(given: argparse.Namespace) -> int:
 
 def measured() -> "Roofs":
     """Measure this machine."""
-    from ashtune.engines.cores import available_cores
+    from ashtune.engines.resources.cores import available_cores
     from ashtune.performance.machine import measure
 
     return measure(available_cores(), environment)
@@ -126,7 +126,7 @@ def study_epochs(directory: Path) -> "Epochs":
 
 def environment(threads: int) -> Mapping[str, str]:
     """Return the environment of a process that may use so many threads."""
-    from ashtune.engines.cores import thread_variables
+    from ashtune.engines.resources.cores import thread_variables
 
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ashtune.engines.loop import Ledger
-    from ashtune.engines.simulated import SimulatedWorkers
+    from ashtune.engines.simulated.workers import SimulatedWorkers
     from ashtune.ladder import Ladder
     from ashtune.simulation.curves import Curves
     from ashtune.simulation.traces import Traces
@@ -206,8 +206,8 @@ def _trials(given: argparse.Namespace, scheduler: str, curves: "Curves") -> int 
 
 
 def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "SimulatedWorkers":
-    from ashtune.engines.simulated import SimulatedWorkers
-    from ashtune.engines.simulated_training import Deaths, Driver, Stay, half_normal
+    from ashtune.engines.simulated.model import Driver, Mortality, Stay, half_normal
+    from ashtune.engines.simulated.workers import SimulatedWorkers
 
     start, late = curves.timing.start, given.late
     saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save}
@@ -223,7 +223,7 @@ def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "S
         workers=[Stay(start(number) + late * number / given.workers) for number in range(given.workers)],
         seed=given.seed,
         driver=Driver(decision),
-        deaths=None if given.deaths is None else Deaths(given.deaths, given.replaced),
+        deaths=None if given.deaths is None else Mortality(given.deaths, given.replaced),
     )
 
 

@@ -32,11 +32,11 @@ from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent
 
 MOST_PLACES = 1 << 20
 
-Said = FromWorker | WorkerLost
+WorkerMessage = FromWorker | WorkerLost
 """What comes from workers, and what is said of one that cannot speak any more."""
 
 
-class Given(Protocol):
+class AssignedJob(Protocol):
     """A job as it was given to a worker."""
 
     @property
@@ -60,7 +60,7 @@ class Given(Protocol):
         """Whether the worker goes on with a trial that it holds."""
 
 
-J = TypeVar("J", bound=Given)
+J = TypeVar("J", bound=AssignedJob)
 
 
 class Workload(Generic[J]):
@@ -136,7 +136,7 @@ class Workload(Generic[J]):
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
 
-    def complaint(self, message: Said) -> str:
+    def complaint(self, message: WorkerMessage) -> str:
         """Say why a message does not fit what the worker was given; nothing if it fits."""
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
@@ -208,7 +208,7 @@ class Workloads(Generic[J]):
         self._of[worker].take(job)
         return job.trial in self._suspects
 
-    def note(self, worker: WorkerId, message: Said) -> None:
+    def note(self, worker: WorkerId, message: WorkerMessage) -> None:
         """Note what a message that fits says of a worker that is there."""
         workload = self._of[worker]
         match message:

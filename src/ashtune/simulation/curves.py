@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.engines.simulated_training import Training
+from ashtune.engines.simulated.model import Training
 from ashtune.jobs import Goal, TrialId
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.traces import Timing, Traces
@@ -19,7 +19,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
 
     ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
     -> seconds of training from one resource to the other. ``fails``, ``wait``, ``release``, ``saves`` and ``resumes``
-    are what happens around each job: see :class:`~ashtune.engines.simulated_training.Training`.
+    are what happens around each job: see :class:`~ashtune.engines.simulated.model.Training`.
     """
 
     goal: Goal
@@ -34,7 +34,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return what simulated workers do: see :class:`~ashtune.engines.simulated_training.Training` for ``more``."""
+        """Return what simulated workers do: see :class:`~ashtune.engines.simulated.model.Training` for ``more``."""
         goal, loss = self.goal, self.loss
 
         def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:

@@ -16,8 +16,8 @@ import msgspec
 
 from ashtune.building import scheduler_named
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Driver, Stay
+from ashtune.engines.simulated.model import Driver, Stay
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.errors import SettingsError
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder, Reduction

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated import SimulatedWorkers
-from ashtune.engines.simulated_training import Training, half_normal
+from ashtune.engines.simulated.model import Training, half_normal
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFailed, JobFinished, JobPaused, Progress
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder

@@ -14,7 +14,7 @@ from ashtune.errors import InvalidConfiguration
 from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn, WorkerJoined, WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
-from ashtune.testing.workers import MakeYard, WorkersSuite, count
+from ashtune.testing.workers import MakeHarness, WorkersSuite, count
 
 
 class TrainersSuite(WorkersSuite):
@@ -23,7 +23,7 @@ class TrainersSuite(WorkersSuite):
     isolates = True
 
     def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
-        self, engine: MakeYard, tmp_path: Path
+        self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A paused job resumes where it was, not at its rung."""
         gate = tmp_path / "gate"
@@ -39,21 +39,21 @@ class TrainersSuite(WorkersSuite):
                 time.sleep(0.01)
             trial.save(trained)
 
-        yard = engine(tmp_path, patient, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0, target=2_000)
+        harness = engine(tmp_path, patient, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0, target=2_000)
         while not gate.exists():
-            yard.workers.wait(yard.workers.now() + 0.01)
-        yard.workers.carry_out(Pause(worker, TrialId(0)))
-        paused = yard.next(JobPaused)
+            harness.workers.wait(harness.workers.now() + 0.01)
+        harness.workers.carry_out(Pause(worker, TrialId(0)))
+        paused = harness.next(JobPaused)
         assert 0 < paused.resource < 2_000
         assert paused.checkpoint is not None
-        yard.train(worker, 0, start=paused.resource, target=paused.resource + 1)
-        found = yard.next(JobFinished)
+        harness.train(worker, 0, start=paused.resource, target=paused.resource + 1)
+        found = harness.next(JobFinished)
         assert (found.start, found.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
 
     def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
-        self, engine: MakeYard, tmp_path: Path
+        self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """A user's fault fails the user's trial."""
 
@@ -62,40 +62,40 @@ class TrainersSuite(WorkersSuite):
                 raise ValueError("the learning rate is not to my taste")
             return float(trial["x"])
 
-        yard = engine(tmp_path, fragile, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        failed = yard.next(JobFailed)
+        harness = engine(tmp_path, fragile, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0)
+        failed = harness.next(JobFailed)
         assert failed.reason == "ValueError: the learning rate is not to my taste"
         assert "in fragile" in failed.traceback
-        yard.train(worker, 1)
-        assert yard.next(JobFinished).metrics == {"score": 1.0}
+        harness.train(worker, 1)
+        assert harness.next(JobFinished).metrics == {"score": 1.0}
 
-    def test_an_invalid_configuration_is_withdrawn(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_an_invalid_configuration_is_withdrawn(self, engine: MakeHarness, tmp_path: Path) -> None:
         """It is a verdict on the configuration, not a failure."""
 
         def picky(trial: Any) -> float:
             raise InvalidConfiguration("too wide")
 
-        yard = engine(tmp_path, picky, 1)
-        yard.train(yard.next(WorkerJoined).worker, 0)
-        assert yard.next(TrialWithdrawn).reason == "too wide"
+        harness = engine(tmp_path, picky, 1)
+        harness.train(harness.next(WorkerJoined).worker, 0)
+        assert harness.next(TrialWithdrawn).reason == "too wide"
 
-    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeHarness, tmp_path: Path) -> None:
         """What is held is answered before the next job begins."""
-        yard = engine(tmp_path, count, 1)
-        worker = yard.next(WorkerJoined).worker
+        harness = engine(tmp_path, count, 1)
+        worker = harness.next(WorkerJoined).worker
         for trial in range(3):
-            yard.train(worker, trial, target=2)
+            harness.train(worker, trial, target=2)
         for trial in range(3):
-            found = yard.next(JobFinished)
+            found = harness.next(JobFinished)
             assert (found.trial, found.held) == (trial, True)
-            yard.go_on(worker, trial, rung=1, start=2, target=3)
-            assert yard.next(JobFinished).metrics["trained"] == 3.0
-            yard.workers.carry_out(Release(worker, TrialId(trial)))
-            assert yard.next(TrialReleased).trial == trial
+            harness.go_on(worker, trial, rung=1, start=2, target=3)
+            assert harness.next(JobFinished).metrics["trained"] == 3.0
+            harness.workers.carry_out(Release(worker, TrialId(trial)))
+            assert harness.next(TrialReleased).trial == trial
 
-    def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
         """They end where they would have begun."""
         gate = tmp_path / "gate"
 
@@ -107,19 +107,19 @@ class TrainersSuite(WorkersSuite):
                 gate.write_text(str(epoch))
                 time.sleep(0.01)
 
-        yard = engine(tmp_path, patient, 1)
-        worker = yard.next(WorkerJoined).worker
+        harness = engine(tmp_path, patient, 1)
+        worker = harness.next(WorkerJoined).worker
         for trial in range(2):
-            yard.train(worker, trial, target=2_000)
+            harness.train(worker, trial, target=2_000)
         while not gate.exists():
-            yard.workers.wait(yard.workers.now() + 0.01)
+            harness.workers.wait(harness.workers.now() + 0.01)
         for trial in range(2):
-            yard.workers.carry_out(Pause(worker, TrialId(trial)))
-        first, second = yard.next(JobPaused), yard.next(JobPaused)
+            harness.workers.carry_out(Pause(worker, TrialId(trial)))
+        first, second = harness.next(JobPaused), harness.next(JobPaused)
         assert (first.trial, second.trial, second.resource) == (0, 1, 0)
         assert first.resource > 0
 
-    def test_of_the_jobs_of_a_dead_worker_the_one_it_had_begun_is_named(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(self, engine: MakeHarness, tmp_path: Path) -> None:
         """Those that waited are not to blame."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
@@ -129,17 +129,17 @@ class TrainersSuite(WorkersSuite):
                 os._exit(3)
             return 1.0
 
-        yard = engine(tmp_path, deadly, 1)
-        worker = yard.next(WorkerJoined).worker
+        harness = engine(tmp_path, deadly, 1)
+        worker = harness.next(WorkerJoined).worker
         for trial in range(4):
-            yard.train(worker, trial)
-        assert yard.next(JobFinished).trial == 0
-        assert yard.next(WorkerLost).trial == 1
-        heir = yard.next(WorkerJoined).worker
-        yard.train(heir, 2)
-        assert yard.next(JobFinished).trial == 2
+            harness.train(worker, trial)
+        assert harness.next(JobFinished).trial == 0
+        assert harness.next(WorkerLost).trial == 1
+        heir = harness.next(WorkerJoined).worker
+        harness.train(heir, 2)
+        assert harness.next(JobFinished).trial == 2
 
-    def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeHarness, tmp_path: Path) -> None:
         """What ends the process costs one job."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
@@ -149,17 +149,17 @@ class TrainersSuite(WorkersSuite):
                 os._exit(3)
             return 1.0
 
-        yard = engine(tmp_path, deadly, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        lost = yard.next(WorkerLost)
+        harness = engine(tmp_path, deadly, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0)
+        lost = harness.next(WorkerLost)
         assert (lost.worker, lost.trial, lost.reason) == (worker, 0, "left with exit status 3")
-        heir = yard.next(WorkerJoined).worker
-        yard.train(heir, 1)
-        assert yard.next(JobFinished).worker == heir
+        heir = harness.next(WorkerJoined).worker
+        harness.train(heir, 1)
+        assert harness.next(JobFinished).worker == heir
 
     def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
-        self, engine: MakeYard, tmp_path: Path
+        self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The result stands, and the worker goes on: it is no failure that follows a result."""
         gate, is_set = tmp_path / "gate", tmp_path / "is_set"
@@ -182,19 +182,19 @@ class TrainersSuite(WorkersSuite):
             for _ in trial.epochs():
                 trial.report(score=1.0)
 
-        yard = engine(tmp_path, limited, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        yard.next(JobFinished)
+        harness = engine(tmp_path, limited, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0)
+        harness.next(JobFinished)
         gate.touch()
         while not is_set.exists():
-            yard.workers.wait(yard.workers.now() + 0.01)
-        yard.workers.carry_out(Release(worker, TrialId(0)))
-        assert yard.next(TrialReleased).problem == "TimeoutError"
-        yard.train(worker, 1)
-        assert yard.next(JobFinished).trial == 1
+            harness.workers.wait(harness.workers.now() + 0.01)
+        harness.workers.carry_out(Release(worker, TrialId(0)))
+        assert harness.next(TrialReleased).problem == "TimeoutError"
+        harness.train(worker, 1)
+        assert harness.next(JobFinished).trial == 1
 
-    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeHarness, tmp_path: Path) -> None:
         """The worker is free, and what was saved is kept."""
 
         def stopping(trial: Any) -> None:
@@ -204,14 +204,14 @@ class TrainersSuite(WorkersSuite):
                     trial.stop()
             trial.save("state")
 
-        yard = engine(tmp_path, stopping, 1)
-        yard.train(yard.next(WorkerJoined).worker, 0, target=4)
-        found = yard.next(JobFinished)
+        harness = engine(tmp_path, stopping, 1)
+        harness.train(harness.next(WorkerJoined).worker, 0, target=4)
+        found = harness.next(JobFinished)
         assert (found.resource, found.stopped, found.held) == (2, True, False)
         assert found.checkpoint is not None
 
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
-        self, engine: MakeYard, tmp_path: Path
+        self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """An own loop, a loop left early, a checkpoint that nobody restores."""
 
@@ -225,15 +225,15 @@ class TrainersSuite(WorkersSuite):
                     return
             trial.save("state")
 
-        yard = engine(tmp_path, wrong, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0, target=2)
-        assert "write: for epoch in trial.epochs(): / train one epoch / trial.report" in yard.next(JobFailed).reason
-        yard.train(worker, 1, target=2)
-        assert "the loop ended at epoch 1 of 2; call trial.stop()" in yard.next(JobFailed).reason
-        yard.train(worker, 2, target=2)
-        yard.next(JobFinished)
-        yard.workers.carry_out(Release(worker, TrialId(2)))
-        yard.next(TrialReleased)
-        yard.train(worker, 2, rung=1, start=2, target=4)
-        assert "model = trial.restore() or build(trial.config)" in yard.next(JobFailed).reason
+        harness = engine(tmp_path, wrong, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0, target=2)
+        assert "write: for epoch in trial.epochs(): / train one epoch / trial.report" in harness.next(JobFailed).reason
+        harness.train(worker, 1, target=2)
+        assert "the loop ended at epoch 1 of 2; call trial.stop()" in harness.next(JobFailed).reason
+        harness.train(worker, 2, target=2)
+        harness.next(JobFinished)
+        harness.workers.carry_out(Release(worker, TrialId(2)))
+        harness.next(TrialReleased)
+        harness.train(worker, 2, rung=1, start=2, target=4)
+        assert "model = trial.restore() or build(trial.config)" in harness.next(JobFailed).reason

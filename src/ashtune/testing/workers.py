@@ -1,7 +1,7 @@
 """The suite that every engine passes: pipes, MPI, threads, the simulator, or yours.
 
 Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes
-(study directory, training function, number of workers) and returns a :class:`Yard`. Engines that run training
+(study directory, training function, number of workers) and returns a :class:`EngineHarness`. Engines that run training
 functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
 """
 
@@ -33,7 +33,7 @@ class Squares:
         return None
 
 
-class Yard:
+class EngineHarness:
     """Workers with the little that a test needs around them.
 
     Args:
@@ -72,7 +72,7 @@ class Yard:
             self._seen += arrived
 
 
-MakeYard = Callable[[Path, Callable[..., Any], int], Yard]
+MakeHarness = Callable[[Path, Callable[..., Any], int], EngineHarness]
 
 
 def count(trial: Any) -> None:
@@ -87,75 +87,75 @@ def count(trial: Any) -> None:
 class WorkersSuite:
     """What an engine must do."""
 
-    def test_every_worker_joins_once_under_its_own_number(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_every_worker_joins_once_under_its_own_number(self, engine: MakeHarness, tmp_path: Path) -> None:
         """A worker's first word is that it is there."""
-        yard = engine(tmp_path, count, 2)
-        assert yard.next(WorkerJoined).worker != yard.next(WorkerJoined).worker
+        harness = engine(tmp_path, count, 2)
+        assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
-    def test_a_result_carries_the_rung_its_metrics_and_the_curve_before(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_result_carries_its_rung_metrics_and_the_curve_before(self, engine: MakeHarness, tmp_path: Path) -> None:
         """One event tells all the epochs up to a rung."""
-        yard = engine(tmp_path, count, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 7, rung=2, target=3)
-        found = yard.next(JobFinished)
+        harness = engine(tmp_path, count, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 7, rung=2, target=3)
+        found = harness.next(JobFinished)
         assert (found.trial, found.rung, found.start, found.resource, found.held) == (7, 2, 0, 3, True)
         assert found.metrics == {"score": 7.0, "trained": 3.0}
         assert [resource for resource, _ in found.curve] == [1, 2]
 
-    def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeHarness, tmp_path: Path) -> None:
         """Nothing is saved or loaded between the two rungs."""
-        yard = engine(tmp_path, count, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0, target=2)
-        yard.next(JobFinished)
-        yard.go_on(worker, 0, rung=1, start=2, target=5)
-        found = yard.next(JobFinished)
+        harness = engine(tmp_path, count, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0, target=2)
+        harness.next(JobFinished)
+        harness.go_on(worker, 0, rung=1, start=2, target=5)
+        found = harness.next(JobFinished)
         assert (found.start, found.resource, found.metrics["trained"]) == (2, 5, 5.0)
         assert not (tmp_path / "checkpoints").exists()
 
-    def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
         """The checkpoint of one worker is another's beginning."""
-        yard = engine(tmp_path, count, 2)
-        one, other = yard.next(WorkerJoined).worker, yard.next(WorkerJoined).worker
-        yard.train(one, 3, target=2)
-        yard.next(JobFinished)
-        yard.workers.carry_out(Release(one, TrialId(3)))
-        released = yard.next(TrialReleased)
+        harness = engine(tmp_path, count, 2)
+        one, other = harness.next(WorkerJoined).worker, harness.next(WorkerJoined).worker
+        harness.train(one, 3, target=2)
+        harness.next(JobFinished)
+        harness.workers.carry_out(Release(one, TrialId(3)))
+        released = harness.next(TrialReleased)
         assert released.resource == 2
         assert released.checkpoint is not None
         assert released.checkpoint > 0
-        yard.train(other, 3, rung=1, start=2, target=4)
-        found = yard.next(JobFinished)
+        harness.train(other, 3, rung=1, start=2, target=4)
+        found = harness.next(JobFinished)
         assert (found.start, found.resource, found.metrics["trained"]) == (2, 4, 4.0)
 
     def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
-        self, engine: MakeYard, tmp_path: Path
+        self, engine: MakeHarness, tmp_path: Path
     ) -> None:
         """The order to let go and the next job go out together."""
-        yard = engine(tmp_path, count, 1)
-        worker = yard.next(WorkerJoined).worker
-        yard.train(worker, 0)
-        yard.next(JobFinished)
-        yard.workers.carry_out(Release(worker, TrialId(0)))
-        yard.train(worker, 1)
-        assert yard.next(JobFinished).trial == 1
-        assert yard.next(TrialReleased).trial == 0
+        harness = engine(tmp_path, count, 1)
+        worker = harness.next(WorkerJoined).worker
+        harness.train(worker, 0)
+        harness.next(JobFinished)
+        harness.workers.carry_out(Release(worker, TrialId(0)))
+        harness.train(worker, 1)
+        assert harness.next(JobFinished).trial == 1
+        assert harness.next(TrialReleased).trial == 0
 
-    def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeHarness, tmp_path: Path) -> None:
         """A driver has other things to do."""
-        yard = engine(tmp_path, count, 1)
-        yard.next(WorkerJoined)
-        until = yard.workers.now() + 0.05
-        assert list(yard.workers.wait(until)) == []
-        assert yard.workers.now() >= until - 0.01
+        harness = engine(tmp_path, count, 1)
+        harness.next(WorkerJoined)
+        until = harness.workers.now() + 0.05
+        assert list(harness.workers.wait(until)) == []
+        assert harness.workers.now() >= until - 0.01
 
-    def test_events_come_in_the_order_of_their_times(self, engine: MakeYard, tmp_path: Path) -> None:
+    def test_events_come_in_the_order_of_their_times(self, engine: MakeHarness, tmp_path: Path) -> None:
         """The engine stamps them as they arrive."""
-        yard = engine(tmp_path, count, 2)
+        harness = engine(tmp_path, count, 2)
         for _ in range(2):
-            yard.train(yard.next(WorkerJoined).worker, 0)
+            harness.train(harness.next(WorkerJoined).worker, 0)
         for _ in range(2):
-            yard.next(JobFinished)
-        times = [event.time for event in yard.history]
+            harness.next(JobFinished)
+        times = [event.time for event in harness.history]
         assert times == sorted(times)
-        assert times[-1] <= yard.workers.now()
+        assert times[-1] <= harness.workers.now()

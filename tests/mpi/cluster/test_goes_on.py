@@ -20,10 +20,10 @@ from killing import Tuned, kill, ranks, until
 from launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
 from one_node_slurm import Slurm
 
-from ashtune.engines.world import BEAT_SECONDS, BEATS_MISSED
+from ashtune.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
 from ashtune.events import JobFinished, SessionStarted, WorkerJoined
 
-SILENCE = BEATS_MISSED * BEAT_SECONDS
+SILENCE = HEARTBEATS_MISSED * HEARTBEAT_SECONDS
 SEED = 20
 LAUNCHES = 5
 SOON = 120.0  # seconds for what is measured to take one; the machine may be busy
@@ -213,7 +213,7 @@ def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Lau
         "import os, signal, sys\n"
         "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "from ashtune.engines.entrance import enter\n"
+        "from ashtune.engines.mpi.start import start_mpi\n"
         "enter()\n"
     )
     with launcher.start(3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)) as launch:

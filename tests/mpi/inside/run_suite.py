@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.engines.entrance import enter, leave
+from ashtune.engines.mpi.start import leave, start_mpi
 
 if __name__ == "__main__":
-    world = enter()
+    world = start_mpi()
     if world is None:
         sys.exit("this has to be started by mpiexec or srun")
     status = pytest.main([str(Path(__file__).with_name("suite_over_mpi.py")), "-p", "no:cacheprovider", *sys.argv[1:]])

@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 
 from ashtune import objectives
-from ashtune.engines.entrance import enter
-from ashtune.engines.letters import Opening
-from ashtune.engines.mpi import MpiWorkers
+from ashtune.engines.mpi.driver import MpiWorkers
+from ashtune.engines.mpi.messages import Opening
+from ashtune.engines.mpi.start import start_mpi
 from ashtune.jobs import Goal, WorkerId
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import MakeYard, Squares, Yard
+from ashtune.testing.workers import EngineHarness, MakeHarness, Squares
 from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
 
 
-def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeYard]:
+def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeHarness]:
     made: list[MpiWorkers] = []
-    world = enter()
+    world = start_mpi()
     assert world is not None
 
-    def make(study: Path, objective: Callable[..., Any], workers: int) -> Yard:
+    def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
         if workers > len(world.ranks):
             pytest.skip(f"needs {workers} workers")
         objectives.keep(study, objectives.packed(objective))
@@ -45,7 +45,7 @@ def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeY
         opening = Opening(setup=setup, created=created, is_isolated=is_isolated, carries_checkpoints=carries)
         found = MpiWorkers(world, opening, configurations, workers=workers)
         made.append(found)
-        return Yard(found, configurations)
+        return EngineHarness(found, configurations)
 
     yield make
     for workers in made:
@@ -55,13 +55,13 @@ def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeY
 
 class TestMpiWorkers(TrainersSuite):
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         yield from makers()
 
 
 class TestMpiWorkersWithoutASharedDirectory(TrainersSuite):
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         yield from makers(carries=True)
 
 
@@ -69,7 +69,7 @@ class TestTrainingInTheRank(TrainersSuite):
     isolates = False
 
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         yield from makers(is_isolated=False)
 
 
@@ -77,5 +77,5 @@ class TestTrainingInTheRankWithoutASharedDirectory(TrainersSuite):
     isolates = False
 
     @pytest.fixture
-    def engine(self) -> Iterator[MakeYard]:
+    def engine(self) -> Iterator[MakeHarness]:
         yield from makers(is_isolated=False, carries=True)

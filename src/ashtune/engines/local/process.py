@@ -1,0 +1,239 @@
+"""One local worker process with its guardian, as the driver holds it."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune.engines.worker import guardian
+from ashtune.engines.worker.frames import read_some
+from ashtune.jobs import WorkerId
+from ashtune.study.disk import append_to, folder_of_a_study
+
+SHUTDOWN_SECONDS = 2.0
+LAST_WORDS_BYTES = 1 << 16
+SEND_AGAIN_SECONDS = 0.05
+STOPPED_STATES = ("T", "t")
+LAUNCHER_PREFIXES = (
+    "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
+)  # fmt: skip
+LAUNCHER_VARIABLES = (
+    "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+)  # fmt: skip
+
+
+class WorkerProcess:
+    """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
+
+    On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
+
+    Args:
+        worker: Its number.
+        log: File that takes its stdout and stderr.
+        environment: Added to the driver's own.
+    """
+
+    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
+        self.worker = worker
+        self.log = log
+        self._socket, theirs = socket.socketpair()
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([inherited, import_root()] if inherited else [import_root()])
+        with append_to(log) as output, theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", guardian.MODULE, str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                env={**without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            )
+        self._socket.setblocking(False)
+        self._unsent = bytearray()
+        self.worker_pid = 0
+        """The number of the worker itself, once it has joined and said so."""
+        self.file = self._socket.fileno()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to read from it."""
+        poll = select.poll()  # select() itself refuses file descriptors above 1,023
+        poll.register(self.file, select.POLLIN)
+        return bool(poll.poll(0))
+
+    @property
+    def pid(self) -> int:
+        """The number of the child process."""
+        return self._process.pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is suspended, as by SIGSTOP; only Linux tells."""
+        return _state(self.worker_pid or self.pid) in STOPPED_STATES
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame after what is left of those before it; return whether the worker has taken all.
+
+        One that is suspended takes nothing after a while, and the driver must not wait for it. One that is gone is
+        noticed when it is read from.
+        """
+        sent = 0
+        try:
+            if not self._unsent and (sent := os.write(self.file, frame)) == len(frame):
+                return True
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return True
+        self._unsent += frame[sent:]
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self.file, self._unsent)]
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            self._unsent.clear()
+        return True
+
+    def read(self) -> bytes:
+        """Read what it has said.
+
+        Raises:
+            EOFError: If the connection is closed.
+        """
+        try:
+            return read_some(self.file)
+        except BlockingIOError:
+            return b""
+
+    def kill(self) -> None:
+        """End it and whatever it started, at once."""
+        if guardian.is_available():
+            self._process.send_signal(guardian.end_signal())
+            self._process.send_signal(signal.SIGCONT)  # it may have been stopped with all of the session
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close_connection(self) -> None:
+        """Close the connection: an idle worker leaves by itself."""
+        self._socket.close()
+
+    def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
+        """Make sure the process is gone, killed after some seconds; return how it ended, in words."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._killed()
+        self.kill()  # what the training function may have started, where no guardian has done it
+        self._socket.close()
+        if code < 0:
+            return f"killed by {_signal_name(-code)}"
+        return f"left with exit status {code}"
+
+    def _killed(self) -> int:
+        """Return the exit status of a process that was killed."""
+        try:
+            return self._process.wait(guardian.END_SECONDS + SHUTDOWN_SECONDS)
+        except subprocess.TimeoutExpired:  # a guardian that cannot run, as where a debugger holds it
+            self._process.kill()
+            return self._process.wait()
+
+    def last_words(self, lines: int = 40) -> str:
+        """Return the end of its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+class Host:
+    """This machine, as far as worker processes are concerned: it starts them, waits for them, and has a clock."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._by_file: dict[int, WorkerProcess] = {}
+        self._slow: set[WorkerProcess] = set()  # those that have not taken all that was sent to them
+
+    def now(self) -> float:
+        """Return the time in seconds, from some moment in the past."""
+        return time.monotonic()
+
+    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
+        """Start a worker; its output goes to a file of its own among the logs.
+
+        Raises:
+            OSError: If that is not possible.
+        """
+        folder_of_a_study(logs)
+        process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
+        self._by_file[process.file] = process
+        self._poll.register(process.file, select.POLLIN)
+        return process
+
+    def forget(self, process: WorkerProcess) -> None:
+        """Wait for a worker no longer."""
+        self._poll.unregister(process.file)
+        del self._by_file[process.file]
+        self._slow.discard(process)
+
+    def send(self, process: WorkerProcess, frame: bytes) -> None:
+        """Send a frame to a worker, as much of it as it takes now; the rest follows from :meth:`ready`."""
+        if not process.send(frame):
+            self._slow.add(process)
+
+    def ready(self, seconds: float) -> list[WorkerProcess]:
+        """Wait for some seconds at most; return the workers that have said something, or have gone."""
+        if self._slow:
+            self._slow = {process for process in self._slow if not process.send(b"")}
+            seconds = min(seconds, SEND_AGAIN_SECONDS)
+        return [self._by_file[file] for file, _ in self._poll.poll(seconds * 1000)]
+
+
+def _state(pid: int) -> str:
+    """Return the letter that Linux has for the state of a process, nothing where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - several times a second
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def import_root() -> str:
+    """Return the folder from which this package is imported."""
+    package = sys.modules[__name__.partition(".")[0]]
+    return str(Path(package.__path__[0]).parent)
+
+
+def without_launcher() -> dict[str, str]:
+    """Return the environment without what says that this process is one rank of many: the worker is none.
+
+    A library that asks, as MPI or a trainer for many nodes does, would take it for the rank.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(LAUNCHER_PREFIXES) and name not in LAUNCHER_VARIABLES
+    }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

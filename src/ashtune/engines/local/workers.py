@@ -1,0 +1,112 @@
+"""Local workers: one process a core, each at the end of a socket."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+
+from ashtune.engines.collector import Collector
+from ashtune.engines.deletions import DeferredDeletions
+from ashtune.engines.local.pool import ProcessPool
+from ashtune.engines.local.process import Host
+from ashtune.errors import StudyError
+from ashtune.events import Event, Progress
+from ashtune.orders import Discard, Order, Train
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.study.disk import DISK, Disk
+from ashtune.training.messages import Setup, assignment_of
+
+
+class LocalWorkers:
+    """Worker processes on this machine.
+
+    Args:
+        setup: What they are told of the study; the number in it is that of the first worker.
+        configurations: Trial -> configuration.
+        environments: For each worker, what its environment has besides the driver's own.
+        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+        began: The time at the start of this session, in seconds since the study began.
+        host: The machine.
+        disk: Where the checkpoints are.
+
+    Raises:
+        StudyError: If no process can be started, also later, when one that died has to be replaced.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        configurations: Configurations,
+        *,
+        environments: Sequence[Mapping[str, str]],
+        trial_timeout: float | None = None,
+        began: float = 0.0,
+        host: Host | None = None,
+        disk: Disk = DISK,
+    ) -> None:
+        study = Path(setup.study)
+        self._logs = study / "logs"
+        self._configurations = configurations
+        checkpoints = Checkpoints(study, disk)
+        self._deletions = DeferredDeletions(lambda order: checkpoints.discard(order.trial, order.resource), self.now)
+        self._host = host or Host()
+        self._clock_offset = began - self._host.now()
+        self._collector = Collector(self._logs)
+        try:
+            self._pool = ProcessPool(
+                setup,
+                self._logs,
+                numbers=count(setup.worker),
+                environments=environments,
+                trial_timeout=trial_timeout,
+                host=self._host,
+            )
+        except OSError as error:
+            raise self._refused(error) from None
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker processes' numbers."""
+        return self._pool.pids
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(self._host.now() + self._clock_offset, 6)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Block until a worker has said something, or until the given time."""
+        if self._collector.fatal_error is not None:
+            raise self._collector.fatal_error
+        seconds = until - self.now()
+        while self._deletions.is_due and not self._pool.have_news:
+            self._deletions.carry_out_one()
+            seconds = until - self.now()
+        try:
+            messages = self._pool.wait(max(0.0, seconds))
+        except OSError as error:
+            raise self._refused(error) from None
+        self._collector.fatal_error = self._collector.fatal_error or self._pool.fatal_error
+        return self._collector.collect(messages, self.now())
+
+    def carry_out(self, order: Order) -> None:
+        """Send an order to its worker, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._deletions.add(order)
+        elif isinstance(order, Train):
+            if not order.start:
+                self._deletions.carry_out_of(order.trial)
+            self._pool.send(order.worker, assignment_of(order, self._configurations))
+        else:
+            self._pool.send(order.worker, order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        return self._collector.progress()
+
+    def close(self) -> None:
+        """Dismiss the idle, kill the busy, leave no process behind."""
+        self._pool.close()
+        self._deletions.carry_out_all()
+
+    def _refused(self, error: OSError) -> StudyError:
+        return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")

@@ -1,0 +1,1 @@
+"""The engine of MPI: every other rank of the launch is a worker."""

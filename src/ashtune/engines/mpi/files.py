@@ -1,0 +1,310 @@
+"""Files of a study on their way between two directories, in chunks, where the ranks share none.
+
+Rule 1: only the files that a study has are taken, and nothing is put outside of it.
+Rule 2: a checkpoint for which there is no room is given up, as any that cannot be written; its trial begins again.
+"""
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune.engines.mpi.messages import DRIVER, Chunk
+from ashtune.engines.mpi.transport import Transport
+from ashtune.engines.workload import WorkerMessage
+from ashtune.errors import StudyError
+from ashtune.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
+from ashtune.jobs import TrialId
+from ashtune.orders import Discard
+from ashtune.study.checkpoints import FOLDER, delete, sync_tree, walk
+from ashtune.study.disk import DISK, Disk, OpenFile
+from ashtune.training.profiling.files import path_of
+
+PIECE_BYTES = 1 << 20
+ARRIVING = ".arriving"
+CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
+FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
+FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
+NEEDED = "objective.pickle"
+"""Without it nothing can be trained; all else can be done without."""
+
+
+class ChunkError(StudyError):
+    """A piece of a file arrived that makes no sense."""
+
+
+class FileSender:
+    """Makes chunks of the files in a directory.
+
+    Args:
+        directory: The study's directory, or what stands for it on this machine.
+        disk: Where the directory is.
+    """
+
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
+        self._directory = str(directory)
+        self._disk = disk
+
+    def chunks(self, path: str) -> Iterator[Chunk]:
+        """Yield the chunks of a file or folder, read as they are asked for; none if it is not there.
+
+        Whoever trains on without it begins the trial anew, as with any checkpoint that is gone or not whole.
+        """
+        held: Chunk | None = None
+        for inside, data, is_link in self._pieces(path):
+            if held is not None:
+                yield held
+            held = Chunk(path, data, inside, is_first=held is None, is_link=is_link)
+        if held is not None:
+            yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
+
+    def growth(self, path: str, seen: int) -> bytes:
+        """Return what a file has gained since it was ``seen`` bytes long; nothing if there is none."""
+        with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
+            return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
+        return b""
+
+    @staticmethod
+    def grown(path: str, data: bytes) -> Iterator[Chunk]:
+        """Yield the chunk of what a file has gained."""
+        yield Chunk(path, data, appended=True)
+
+    def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
+        """Yield (file inside, piece, whether it is what a link says) of a folder, or ("", piece, False) of a file."""
+        found, disk = f"{self._directory}/{path}", self._disk
+        with suppress(OSError):  # what is cut by that is not used: its size is not the journal's
+            if not disk.status(found).is_folder:
+                yield from (("", piece, False) for piece in self._read(found))
+                return
+            for place, status in walk(disk, found):
+                inside = place[len(found) + 1 :]
+                if status.is_link:
+                    yield inside, disk.read_link(place).encode("utf-8", "surrogateescape"), True
+                elif status.is_file:
+                    yield from ((inside, piece, False) for piece in self._read(place))
+
+    def _read(self, place: str) -> Iterator[bytes]:
+        with OpenFile(self._disk, place, os.O_RDONLY) as file:
+            yield self._disk.read(file.descriptor, PIECE_BYTES)
+            while data := self._disk.read(file.descriptor, PIECE_BYTES):
+                yield data
+
+
+class FileReceiver:
+    """Puts chunks of files where they belong.
+
+    Args:
+        directory: The study's directory, or what stands for it on this machine.
+        takes: The names of the files that it takes.
+        disk: Where the directory is.
+    """
+
+    def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
+        self._directory = str(directory)
+        self._takes = takes
+        self._disk = disk
+        self._coming: set[str] = set()
+        self._given_up: dict[str, str] = {}
+
+    def take(self, chunk: Chunk) -> None:
+        """Put a piece where it belongs. What the disk refuses is given up: see :meth:`why_given_up`.
+
+        Raises:
+            ChunkError: If it makes no sense: the name of a file that is not taken, a piece that is too large, or
+                one of a file whose beginning has not come.
+            StudyError: If the disk refuses what nothing can be trained without.
+        """
+        path = chunk.path
+        self._refuse_nonsense(chunk)
+        if chunk.is_first:
+            self._coming.add(path)
+            self._given_up.pop(path, None)
+        if path in self._given_up:
+            return
+        whole = f"{self._directory}/{path}" if chunk.appended else f"{self._directory}/{path}{ARRIVING}"
+        try:
+            if chunk.is_first:
+                delete(self._disk, whole)
+            self._put(chunk, whole)
+            if chunk.is_last:
+                self._coming.discard(path)
+                self._have(whole, f"{self._directory}/{path}")
+        except OSError as error:
+            if path == NEEDED:
+                raise StudyError(f"{whole}: {error.strerror}; make room; what was found so far is kept") from None
+            if not chunk.appended:
+                delete(self._disk, whole)
+                self._given_up[path] = str(error.strerror)
+
+    def why_given_up(self, path: str) -> str:
+        """Return why the file that came last under a name is not here; nothing if it is."""
+        return self._given_up.get(path, "")
+
+    def _refuse_nonsense(self, chunk: Chunk) -> None:
+        path, inside = chunk.path, chunk.inside
+        if not self._takes.fullmatch(path):
+            raise ChunkError(f"a file named {path[:200]!r} arrived, which is none of those that are sent; refused")
+        parts = inside.split("/") if inside else []
+        if "\0" in inside or any(part in ("", ".", "..") for part in parts):
+            raise ChunkError(f"a file named {inside[:200]!r} arrived, which is not inside {path}; refused")
+        if len(chunk.data) > PIECE_BYTES:
+            raise ChunkError(f"a piece of {len(chunk.data):,} bytes of {path} arrived; they have at most 1 MB; refused")
+        if not (chunk.appended or chunk.is_first or path in self._coming):
+            raise ChunkError(f"a piece of {path} arrived whose beginning did not; refused")
+        if chunk.is_link and not inside:
+            raise ChunkError(f"{path} arrived as a link; refused")
+
+    def _put(self, chunk: Chunk, whole: str) -> None:
+        """Write a piece into the file that it belongs to, through no link that arrived before it."""
+        disk = self._disk
+        self._have_folder(whole.rpartition("/")[0])
+        place = whole
+        for part in chunk.inside.split("/") if chunk.inside else ():
+            self._have_folder(place)
+            place = f"{place}/{part}"
+        if chunk.is_link:
+            disk.make_link(chunk.data.decode("utf-8", "surrogateescape"), place)
+            return
+        with OpenFile(disk, place, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+            left = memoryview(chunk.data)
+            while left:
+                left = left[file.write(left) :]
+
+    def _have_folder(self, place: str) -> None:
+        try:
+            self._disk.make_folder(place)
+        except FileExistsError:
+            if place not in (self._directory, f"{self._directory}/{FOLDER}") and not self._disk.status(place).is_folder:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
+
+    def _have(self, whole: str, final: str) -> None:
+        """Give what has come its name. A folder's files cannot be checked later, so they are synced."""
+        if self._disk.status(whole).is_folder:
+            sync_tree(self._disk, whole)
+        delete(self._disk, final)
+        self._disk.rename(whole, final)
+
+
+class CheckpointLocations:
+    """Which ranks have a copy of which checkpoint: sends each rank those it needs, once, and has all copies deleted.
+
+    Args:
+        transport: Carries them.
+        sender: Of the study's directory, where the driver has its own.
+    """
+
+    def __init__(self, transport: Transport, sender: FileSender) -> None:
+        self._transport = transport
+        self._sender = sender
+        self._ranks: dict[tuple[TrialId, int], set[int]] = {}
+
+    def saved(self, rank: int, trial: TrialId, resource: int) -> None:
+        """A rank has saved a checkpoint."""
+        self._ranks[trial, resource] = {rank}
+
+    def send_if_absent(self, rank: int, trial: TrialId, resource: int) -> None:
+        """A rank is to go on from a checkpoint: it is sent unless the rank has it."""
+        ranks = self._ranks.setdefault((trial, resource), set())
+        if rank not in ranks:
+            ranks.add(rank)
+            self._transport.put(rank, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
+
+    def delete(self, order: Discard, present: Container[int]) -> None:
+        """Have a checkpoint deleted by the ranks that have it and are there."""
+        for rank in sorted(self._ranks.pop((order.trial, order.resource), ())):
+            if rank in present:
+                self._transport.put(rank, order)
+
+
+class RankFiles:
+    """Sends the files that the driver has to have: checkpoints before the event that names them, logs, and profiles
+    when their worker is gone.
+
+    Args:
+        transport: Leads to the driver.
+        directory: This rank's folder for the study.
+    """
+
+    def __init__(self, transport: Transport, directory: Path) -> None:
+        self._transport = transport
+        self._sender = FileSender(directory)
+        self._log = ""
+        self._sent = 0
+        self._profile = ""
+
+    def before(self, message: WorkerMessage) -> None:
+        """Send what has to be there before a message."""
+        match message:
+            case WorkerJoined(worker=worker):
+                self.log()
+                self._send_profile()
+                self._log, self._sent = f"logs/worker-{worker}.log", 0
+                self._profile = path_of(worker)
+            case JobFinished(checkpoint=int()) | TrialReleased(checkpoint=int()) | JobPaused(checkpoint=int()):
+                path = f"{FOLDER}/{message.trial}.{message.resource}"
+                self._transport.put(DRIVER, self._sender.chunks(path))
+            case _:
+                pass
+
+    def send_the_rest(self) -> None:
+        """Send the end of the log and the profile, no more: the study is over, no checkpoint is waited for any more."""
+        self._transport.forget(DRIVER)
+        self.log()
+        self._send_profile()
+
+    def log(self) -> None:
+        """Send what the worker has printed since the last time."""
+        while self._log and (data := self._sender.growth(self._log, self._sent)):
+            self._sent += len(data)
+            self._transport.put(DRIVER, self._sender.grown(self._log, data))
+
+    def _send_profile(self) -> None:
+        """Send the profile of the worker that is gone, if it has left one."""
+        if self._profile:
+            self._transport.put(DRIVER, self._sender.chunks(self._profile))
+
+
+class ScratchDirectory:
+    """A rank's own folder for what is not shared, among the machine's temporary files: at most one at a time.
+
+    It is made when it is needed, and gone when the study is over. A rank that is killed cannot delete its folder; the
+    next one on the same machine does.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def folder(self) -> Path:
+        """Return the folder."""
+        if self._folder is None:
+            ours = f"ashtune-{os.uname().nodename}-"
+            _delete_those_of_the_dead(ours)
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-"))
+        return self._folder
+
+    def delete(self) -> None:
+        """Delete the folder."""
+        if self._folder is not None:
+            delete(DISK, str(self._folder))
+            self._folder = None
+
+
+def _delete_those_of_the_dead(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        pid = folder.name.removeprefix(prefix).partition("-")[0]
+        with suppress(FileNotFoundError):
+            if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
+                delete(DISK, str(folder))  # another user's stays
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,142 @@
+"""A rank's side of its connection to the driver: what comes from it, and whether it lives."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from ashtune.engines.failure_detector import FailureDetector
+from ashtune.engines.mpi.backoff import AnswerBackoff
+from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, ScratchDirectory
+from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank
+from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, chunk_decoder
+from ashtune.engines.mpi.world import World
+
+LONGEST_SLEEP = 0.02
+LIVENESS_CHECK_SECONDS = 0.5
+SILENCE_AT_REST = 3600.0
+
+
+class DriverMonitor:
+    """A rank's signs of life to the driver, and the driver's to it: ends this process when the driver is gone.
+
+    Between two studies the driver does what the user's script does, which may keep even its heartbeat from being sent
+    for as long as one call into a library lasts; only during a study is it known to listen.
+
+    Args:
+        world: The ranks.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._next_heartbeat = self._next_liveness_check = 0.0
+        self.rest()
+
+    def rest(self) -> None:
+        """No study is under way: the driver hears nothing, and may say nothing for long."""
+        self._is_at_work = False
+        self._detector = FailureDetector([DRIVER], SILENCE_AT_REST, time.monotonic())
+
+    def work(self) -> None:
+        """A study begins."""
+        self._is_at_work = True
+        self._detector = FailureDetector([DRIVER], self._world.silence_allowed, time.monotonic())
+
+    def heard(self) -> None:
+        """The driver has said something."""
+        self._detector.heard(DRIVER)
+
+    def look(self) -> None:
+        """Show life, and see whether the driver does."""
+        now = time.monotonic()
+        if self._is_at_work and now >= self._next_heartbeat:
+            self._next_heartbeat = now + self._world.heartbeat_seconds
+            self._world.transport.heartbeat(DRIVER)
+        if now >= self._next_liveness_check:
+            self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
+            is_silent = self._detector.silent(now) and self._world.heartbeat.is_possible
+            # Where no thread may send, heartbeats come only during a study.
+            if is_silent or DRIVER in self._world.transport.failed:
+                self._leave()
+
+    def _leave(self) -> NoReturn:
+        """End, rather than wait until the batch system does it. What this rank has started ends with it."""
+        sys.stderr.write(
+            f"rank {self._world.rank} on {os.uname().nodename}: the driver is gone; leaving. "
+            "Go on with `ashtune resume`\n"
+        )
+        sys.stderr.flush()
+        os._exit(1)
+
+
+class Inbox:
+    """Messages in the order in which they were sent; files that come between them are put where they belong.
+
+    Args:
+        world: The ranks.
+        monitor: It is told that the driver lives, and looked at while waiting.
+        scratch: Where files go.
+    """
+
+    def __init__(self, world: World, monitor: DriverMonitor, scratch: ScratchDirectory) -> None:
+        self._monitor = monitor
+        self._scratch = scratch
+        self._transport = world.transport
+        self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
+        self._chunk = chunk_decoder()
+        self._backoff = AnswerBackoff(LONGEST_SLEEP)
+        self._messages: list[ToRank] = []
+        self._receiver: tuple[Path, FileReceiver] | None = None
+
+    def look(self) -> list[ToRank]:
+        """Return what has come."""
+        messages, self._messages = self._messages, []
+        arrived = self._transport.collect()
+        if arrived:
+            self._monitor.heard()
+        for _, kind, body in arrived:
+            if kind != HEARTBEAT:  # a sign of life is not what one waits for
+                self._backoff.heard()
+            if kind == ENVELOPE:
+                messages += self._envelope.decode(body).messages
+            elif kind == CHUNK:
+                self._files().take(self._chunk(body))
+        self._monitor.look()
+        return messages
+
+    def _files(self) -> FileReceiver:
+        """Return what puts files into the folder that this rank has for the study."""
+        folder = self._scratch.folder()
+        if self._receiver is None or self._receiver[0] != folder:
+            self._receiver = (folder, FileReceiver(folder, FROM_THE_DRIVER))
+        return self._receiver[1]
+
+    def wait(self) -> list[ToRank]:
+        """Wait until something has come; meanwhile send what a slow driver could not take at once."""
+        while not (messages := self.look()):
+            self._transport.flush()
+            self.rest()
+        return messages
+
+    def rest(self, at_most: float = LONGEST_SLEEP) -> None:
+        """Sleep for a moment that suits the traffic."""
+        self._backoff.rest(at_most)
+
+    def expect_an_answer(self) -> None:
+        """Something has been said to the driver: the wait for its answer begins now."""
+        self._backoff.heard()
+
+    def wait_for_the_end(self) -> None:
+        """Take no notice of anything until the study is over."""
+        while True:
+            for at, message in enumerate(messages := self.wait()):
+                if isinstance(message, Closing | EndOfLaunch | Opening):
+                    self.put_back(messages[at:])
+                    return
+
+    def put_back(self, messages: list[ToRank]) -> None:
+        """Have messages come once more."""
+        self._messages = messages + self._messages

@@ -1,0 +1,113 @@
+"""The life of a rank that serves: study after study, until the driver's script has ended."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from ashtune.engines.mpi.files import ScratchDirectory
+from ashtune.engines.mpi.in_rank import train_in_rank
+from ashtune.engines.mpi.inbox import DriverMonitor, Inbox
+from ashtune.engines.mpi.messages import DRIVER, Closed, EndOfLaunch, Opening, Unable
+from ashtune.engines.mpi.relay import Relay
+from ashtune.engines.mpi.world import World
+from ashtune.engines.resources.shares import environment_of, gpus_present
+from ashtune.engines.stop import SIGNALS
+from ashtune.errors import AshtuneError
+from ashtune.study.journal import NAME, read_settings
+from ashtune.training.messages import Broken
+
+DIRECTORY_SECONDS = 3.0
+
+
+def serve_rank(world: World) -> bool:
+    """Serve until dismissed; return whether MPI can be finalised after.
+
+    Where it cannot be, as a rank was lost, this does not return but waits for rank 0 to end all of them together: a
+    rank that left by itself would look like one that died, and take the others with it. Only where the others outlive
+    a death does it return: there rank 0 cannot end them.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    monitor, scratch = DriverMonitor(world), ScratchDirectory()
+    inbox = Inbox(world, monitor, scratch)
+    try:
+        while True:
+            messages = inbox.wait()
+            for at, message in enumerate(messages):
+                if isinstance(message, EndOfLaunch):
+                    while not (message.is_whole or world.outlives_deaths):
+                        inbox.wait()
+                    return message.is_whole
+                if isinstance(message, Opening):
+                    inbox.put_back(messages[at + 1 :])
+                    world.edition = message.edition
+                    monitor.work()
+                    _serve(world, inbox, scratch, message)
+                    monitor.rest()
+                    scratch.delete()
+                    break
+    finally:
+        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
+            signal.signal(number, signal.SIG_IGN)  # the interpreter, as it ends, gives up handlers but not this
+        scratch.delete()
+
+
+def _serve(world: World, inbox: Inbox, scratch: ScratchDirectory, opening: Opening) -> None:
+    """Take part in one study."""
+    me = f"rank {world.rank} on {os.uname().nodename}"
+    try:
+        directory = scratch.folder() if opening.carries_checkpoints else _shared(opening)
+        opening = _moved_to(directory, opening)
+        environment = environment_of(
+            world.place,
+            world.claims,
+            threads=opening.threads,
+            gpus_per_worker=opening.gpus_per_worker,
+            inherited=os.environ,
+            gpus_present=gpus_present(),
+        )
+    except AshtuneError as error:  # what is wrong from the start is the user's to mend, before anything is trained
+        world.transport.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
+        inbox.wait_for_the_end()
+    else:
+        try:
+            if opening.is_isolated:
+                Relay(world, inbox, opening, directory, environment).run()
+            else:
+                train_in_rank(world, inbox, opening, directory, environment)
+        except (AshtuneError, OSError) as error:
+            world.transport.put(DRIVER, Unable(f"{me} cannot train: {error}"))
+            inbox.wait_for_the_end()
+    world.transport.put(DRIVER, Closed())
+    world.transport.flush()
+
+
+def _moved_to(directory: Path, opening: Opening) -> Opening:
+    """Return what the driver said, with the paths as they are on this machine."""
+    objective = directory / Path(opening.setup.objective).name
+    setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
+    return msgspec.structs.replace(opening, setup=setup)
+
+
+def _shared(opening: Opening) -> Path:
+    """Return the study's directory, if this rank sees the same one as the driver."""
+    directory = Path(opening.setup.study)
+    deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
+    while True:
+        try:
+            is_the_same = read_settings(directory / NAME).created == opening.created
+        except AshtuneError:
+            is_the_same = False
+        if is_the_same:
+            return directory
+        if time.monotonic() > deadline:
+            raise AshtuneError(
+                f"{directory} is not there as the driver has it; give a directory that all ranks share, "
+                "or checkpoints='messages'"
+            )
+        time.sleep(0.05)

@@ -1,0 +1,191 @@
+"""Where a process finds out whether it is one rank of many.
+
+Rank 0 goes on in the user's script; every other rank serves here, study after study, until rank 0's
+script has ended. MPI is loaded only when a launcher's variables say that there are several ranks.
+"""
+
+import atexit
+import faulthandler
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from ashtune.engines.mpi import launcher, stale_memory
+from ashtune.engines.mpi.rank import serve_rank
+from ashtune.engines.mpi.world import FAULT_TOLERANT, World
+from ashtune.errors import StudyError
+
+REFUSAL_SECONDS = 1.0
+START_SECONDS = 600.0
+START_VARIABLE = "ASHTUNE_START_SECONDS"
+AWAIT_SECONDS = 0.001
+HEAVY_YIELD = "MPIR_CVAR_ENABLE_HEAVY_YIELD"
+TIMER_SLACK_NANOSECONDS = 1_000_000
+_PR_SET_TIMERSLACK = 29
+
+_world: World | None = None
+
+
+def start_mpi(*, workers_given: bool = False) -> World | None:
+    """Return the ranks to drive; None if this process is alone. Ranks other than 0 do not return.
+
+    They serve until rank 0's script has ended, then leave with exit status 0.
+
+    Args:
+        workers_given: The user named a number of workers, which in a SLURM allocation means: on this node.
+
+    Raises:
+        StudyError: If the launch went wrong, on rank 0; the others leave with exit status 2.
+    """
+    global _world  # noqa: PLW0603 - MPI is one a process
+    if _world is not None:
+        if _world.has_left:
+            raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")
+        return _world
+    found = launcher.launched(os.environ)
+    if found is None:
+        return None
+    if not found.is_started_by_it:
+        _refuse(found, launcher.without_world(found, workers_given=workers_given))
+        return None
+    with all_ranks_start_within(start_seconds(os.environ)), waiting_asleep(os.environ):
+        mpi = _load(found)
+        if why := launcher.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
+            mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
+            _refuse(found, why)
+        _await_all(mpi)
+        world = World(mpi)
+    if world.rank != 0:
+        _serve(world)
+    world.heartbeat.start()
+    _remember_status(world)
+    atexit.register(world.leave)
+    _world = world
+    return world
+
+
+@contextmanager
+def all_ranks_start_within(seconds: float) -> Iterator[None]:
+    """End this process, with the place where it is on stderr, if the block takes longer.
+
+    Initialising MPI waits for every rank, holds the interpreter, and where the others outlive a death never ends
+    if one of them dies meanwhile. Nothing but a thread that is not Python's can end it.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Let MPI sleep between its looks at whether the other ranks have come, in place of taking a whole core for it.
+
+    MPICH looks without a pause, or asked to yield heavily, with a sleep of no length; Open MPI sleeps for 0.1 ms. Linux
+    makes every sleep of this thread longer by up to its timer slack, which is 0.05 ms if not set: see prctl(2).
+
+    Args:
+        environment: Of this process; afterwards it is as it was.
+    """
+    is_asked = HEAVY_YIELD not in environment
+    if is_asked:
+        environment[HEAVY_YIELD] = "1"
+    _set_timer_slack(TIMER_SLACK_NANOSECONDS)
+    try:
+        yield
+    finally:
+        _set_timer_slack(0)  # as it was when the thread began
+        if is_asked:
+            environment.pop(HEAVY_YIELD, None)
+
+
+def _set_timer_slack(nanoseconds: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, nanoseconds)
+
+
+def _await_all(mpi: Any) -> None:
+    """Wait for all ranks, asleep: the calls that follow would wait for them without a pause."""
+    request = mpi.COMM_WORLD.Ibarrier()
+    while not request.Test():
+        time.sleep(AWAIT_SECONDS)
+
+
+def start_seconds(environment: Mapping[str, str]) -> float:
+    """Return how long the ranks may take to find each other.
+
+    Raises:
+        StudyError: If the variable for it is not a number above 0.
+    """
+    text = environment.get(START_VARIABLE, str(START_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise StudyError(
+            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it for {START_SECONDS:g} s"
+        )
+    return seconds
+
+
+def _remember_status(world: World) -> None:
+    """Have the exit status known when the interpreter ends, which does not tell it."""
+    exit_as_usual = sys.exit
+
+    def exit_and_remember(status: Any = None) -> NoReturn:
+        world.status = status if isinstance(status, int) else int(status is not None)
+        exit_as_usual(status)
+
+    sys.exit = exit_and_remember
+
+
+def leave(status: int) -> None:
+    """Dismiss the other ranks, if there are any, as the program ends with this exit status."""
+    if _world is not None:
+        _world.leave(status)
+
+
+def _serve(world: World) -> NoReturn:
+    world.finalize(is_whole=serve_rank(world), status=0)
+    sys.exit(0)
+
+
+def _load(found: launcher.Launch) -> Any:
+    """Load and initialise MPI."""
+    try:
+        import mpi4py
+
+        mpi4py.rc.initialize = mpi4py.rc.finalize = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a suspicious launch is refused in our own words
+            from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        _refuse(found, launcher.mpi4py_missing(found, error))
+        raise
+    if not MPI.Is_initialized():
+        _refuse(found, launcher.mismatch(found, MPI.Get_library_version()))
+        stale_memory.clear(os.environ)
+        if FAULT_TOLERANT in os.environ:
+            # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
+            os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    return MPI
+
+
+def _refuse(found: launcher.Launch, why: str) -> None:
+    """Refuse a launch in one line, not in as many as there are processes."""
+    if not why:
+        return
+    if found.rank != 0:
+        time.sleep(REFUSAL_SECONDS)  # some launchers end the others at once, rank 0 before it has said why
+        sys.exit(2)
+    raise StudyError(why)

@@ -1,0 +1,1 @@
+"""The cores and GPUs of a machine, and each worker's share of them."""

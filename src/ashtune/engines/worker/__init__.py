@@ -1,0 +1,1 @@
+"""The process that trains: what runs in it, and what guards it."""

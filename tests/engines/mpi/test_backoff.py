@@ -1,0 +1,57 @@
+"""When to look again: against a clock of the test's."""
+
+import math
+
+import pytest
+
+from ashtune.engines.mpi import backoff
+from ashtune.engines.mpi.backoff import SHORTEST_SLEEP, WAKE_SECONDS, AnswerBackoff, PacedPolling
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(backoff.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
+def test_a_rhythm_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
+    rhythm = PacedPolling(longest=0.01)
+    for _ in range(200):
+        clock[0] += gap
+        rhythm.heard()
+    found = rhythm.pause()
+
+    def cost(sleep: float) -> float:
+        return WAKE_SECONDS / sleep + sleep / (2 * gap)
+
+    assert cost(found) <= min(cost(found * 0.9), cost(found * 1.1))
+    assert found == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
+
+
+def test_a_rhythm_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
+    rhythm = PacedPolling(longest=0.01)
+    clock[0] += 3600
+    assert rhythm.pause() == pytest.approx(0.01)
+    rhythm.heard()
+    clock[0] += 1  # one long wait does not make it deaf
+    assert rhythm.pause() <= 0.01
+
+
+def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
+    rhythm = PacedPolling(longest=0.01)
+    for _ in range(50):
+        clock[0] += 0.00005
+        rhythm.heard()
+    assert rhythm.pause() == 0
+    clock[0] += 0.0003
+    assert rhythm.pause() >= SHORTEST_SLEEP
+
+
+def test_patience_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
+    waiting = AnswerBackoff(longest=0.02)
+    clock[0] += 0.5
+    assert waiting.pause() == pytest.approx(0.01)
+    clock[0] += 10
+    assert waiting.pause() == 0.02

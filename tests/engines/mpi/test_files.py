@@ -1,0 +1,206 @@
+"""Files of a study arrive as they left, and nowhere else."""
+
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_disk import SimulatedDisk
+
+from ashtune.engines.mpi.files import FROM_THE_DRIVER, PIECE_BYTES, ChunkError, FileReceiver, FileSender
+from ashtune.engines.mpi.messages import Chunk
+from ashtune.errors import StudyError
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, Path]:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    return here, there
+
+
+def carry(here: Path, there: Path, path: str) -> int:
+    chunks = list(FileSender(here).chunks(path))
+    receiver = FileReceiver(there)
+    for chunk in chunks:
+        receiver.take(chunk)
+    return len(chunks)
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+def test_a_file_of_any_size_arrives_whole(both: tuple[Path, Path], size: int) -> None:
+    here, there = both
+    (here / "checkpoints").mkdir()
+    content = bytes(range(256)) * (size // 256 + 1)
+    (here / "checkpoints" / "3.8").write_bytes(content[:size])
+    assert carry(here, there, "checkpoints/3.8") == max(1, -(-size // PIECE_BYTES))
+    assert (there / "checkpoints" / "3.8").read_bytes() == content[:size]
+    assert [entry.name for entry in (there / "checkpoints").iterdir()] == ["3.8"]
+
+
+def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> None:
+    here, there = both
+    (here / "checkpoints" / "3.8" / "deep").mkdir(parents=True)
+    (here / "checkpoints" / "3.8" / "saved.pickle").write_bytes(b"one")
+    (here / "checkpoints" / "3.8" / "deep" / "weights").write_bytes(b"two")
+    carry(here, there, "checkpoints/3.8")
+    assert (there / "checkpoints" / "3.8" / "saved.pickle").read_bytes() == b"one"
+    assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
+
+
+def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(both: tuple[Path, Path]) -> None:
+    here, there = both
+    FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
+    (there / "checkpoints" / "3.8").mkdir()
+    (there / "checkpoints" / "3.8" / "older").write_bytes(b"x")
+    (here / "checkpoints" / "3.8").mkdir(parents=True)
+    (here / "checkpoints" / "3.8" / "weights").write_bytes(b"one")
+    carry(here, there, "checkpoints/3.8")
+    assert [entry.name for entry in (there / "checkpoints").iterdir()] == ["3.8"]
+    assert [entry.name for entry in (there / "checkpoints" / "3.8").iterdir()] == ["weights"]
+
+
+def test_what_is_not_there_is_not_sent(tmp_path: Path) -> None:
+    assert list(FileSender(tmp_path).chunks("checkpoints/3.8")) == []
+
+
+def test_a_file_that_arrived_in_part_is_not_there_under_its_name(both: tuple[Path, Path]) -> None:
+    _, there = both
+    FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", is_first=True))
+    assert not (there / "checkpoints" / "3.8").exists()
+
+
+def test_a_second_attempt_does_not_continue_the_half_of_the_first(both: tuple[Path, Path]) -> None:
+    here, there = both
+    (here / "checkpoints").mkdir()
+    (here / "checkpoints" / "3.8").write_bytes(b"whole")
+    FileReceiver(there).take(Chunk("checkpoints/3.8", b"half of an earlier attempt", is_first=True))
+    carry(here, there, "checkpoints/3.8")
+    assert (there / "checkpoints" / "3.8").read_bytes() == b"whole"
+
+
+def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Path, Path]) -> None:
+    here, there = both
+    folder = here / "checkpoints" / "3.8"
+    folder.mkdir(parents=True)
+    (folder / "epoch-8").write_bytes(b"weights")
+    (folder / "last").symlink_to("epoch-8")
+    (folder / "system").symlink_to("/etc")
+    os.mkfifo(folder / "pipe")
+    carry(here, there, "checkpoints/3.8")
+    arrived = there / "checkpoints" / "3.8"
+    assert sorted(entry.name for entry in arrived.iterdir()) == ["epoch-8", "last", "system"]
+    assert (arrived / "last").readlink() == Path("epoch-8")
+    assert (arrived / "last").read_bytes() == b"weights"
+    assert (arrived / "system").readlink() == Path("/etc")
+
+
+def test_a_checkpoint_that_is_a_link_is_not_sent(both: tuple[Path, Path]) -> None:
+    here, _ = both
+    (here / "checkpoints").mkdir()
+    (here / "secret").write_text("x")
+    (here / "checkpoints" / "3.8").symlink_to("../secret")
+    assert list(FileSender(here).chunks("checkpoints/3.8")) == []
+
+
+def test_nothing_is_written_through_a_link_that_arrived_before(both: tuple[Path, Path]) -> None:
+    outside, there = both
+    receiver = FileReceiver(there)
+    receiver.take(Chunk("checkpoints/3.8", str(outside).encode(), "link", is_first=True, is_link=True))
+    receiver.take(Chunk("checkpoints/3.8", b"x", "link/file"))
+    receiver.take(Chunk("checkpoints/3.8", b"x", "link", is_last=True))
+    assert list(outside.iterdir()) == []
+    assert receiver.why_given_up("checkpoints/3.8")
+    assert list((there / "checkpoints").iterdir()) == []
+
+
+NONSENSE = [
+    Chunk("journal.jsonl", b"x", is_first=True, is_last=True),
+    Chunk("journal.jsonl", b"x", appended=True),
+    Chunk("objective.pickle", b"x", is_first=True, is_last=True),
+    Chunk("driver.lock", b"x", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x", "../3.4", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x", "/etc/passwd", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x", "a//b", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x", "a\0b", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x" * (PIECE_BYTES + 1), is_first=True, is_last=True),
+    Chunk("checkpoints/3.8", b"x"),
+    Chunk("checkpoints/3.8", b"x", is_last=True),
+    Chunk("checkpoints/3.8", b"/etc", is_first=True, is_last=True, is_link=True),
+    Chunk("checkpoints/../journal.jsonl", b"x", is_first=True, is_last=True),
+    Chunk("/checkpoints/3.8", b"x", is_first=True, is_last=True),
+    Chunk("checkpoints/3.8\n", b"x", is_first=True, is_last=True),
+    Chunk("logs/worker-1.log/x", b"x", appended=True),
+    Chunk("", b"x", is_first=True, is_last=True),
+]
+
+
+@pytest.mark.parametrize("chunk", NONSENSE)
+def test_a_piece_that_makes_no_sense_is_refused_in_one_line(both: tuple[Path, Path], chunk: Chunk) -> None:
+    _, there = both
+    with pytest.raises(ChunkError) as refusal:
+        FileReceiver(there).take(chunk)
+    assert "\n" not in str(refusal.value)
+    assert list(there.rglob("*")) == []
+
+
+def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(both: tuple[Path, Path]) -> None:
+    receiver = FileReceiver(both[1], FROM_THE_DRIVER)
+    receiver.take(Chunk("objective.pickle", b"x", is_first=True, is_last=True))
+    receiver.take(Chunk("checkpoints/3.8", b"x", is_first=True, is_last=True))
+    with pytest.raises(ChunkError):
+        receiver.take(Chunk("logs/worker-1.log", b"x", appended=True))
+
+
+@given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
+def test_nothing_is_written_outside(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+    there = tmp_path_factory.mktemp("there")
+    inside = "/".join(parts)
+    chunk = Chunk("checkpoints/3.8", b"x", inside, is_first=True, is_last=True)
+    if set(parts) <= {"a", "b"}:
+        FileReceiver(there).take(chunk)
+        assert (there / "checkpoints" / "3.8" / inside).read_bytes() == b"x"
+    elif inside:
+        with pytest.raises(ChunkError, match="not inside"):
+            FileReceiver(there).take(chunk)
+        assert list(there.iterdir()) == []
+
+
+def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
+    here, there = both
+    name = "logs/worker-3.log"
+    log = here / name
+    log.parent.mkdir()
+    log.write_bytes(b"one ")
+    seen = FileSender(here).growth(name, 0)
+    for chunk in FileSender(here).grown(name, seen):
+        FileReceiver(there).take(chunk)
+    log.write_bytes(b"one two")
+    for chunk in FileSender(here).grown(name, FileSender(here).growth(name, len(seen))):
+        FileReceiver(there).take(chunk)
+    assert (there / name).read_bytes() == b"one two"
+    assert FileSender(here).growth(name, 7) == b""
+    assert FileSender(here).growth("no such log", 0) == b""
+
+
+def test_a_checkpoint_for_which_there_is_no_room_is_given_up_and_the_next_one_arrives() -> None:
+    disk = SimulatedDisk(Random(0), bytes_in_all=10)
+    receiver = FileReceiver(Path("/"), disk=disk)
+    receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))
+    receiver.take(Chunk("checkpoints/3.8", b"x" * 6))
+    receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_last=True))
+    assert receiver.why_given_up("checkpoints/3.8") == "No space left on device"
+    assert disk.tree() == {"/checkpoints": None}
+    receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True, is_last=True))
+    assert receiver.why_given_up("checkpoints/3.8") == ""
+    assert disk.tree()["/checkpoints/3.8"] == b"x" * 6
+    receiver.take(Chunk("logs/worker-0.log", b"x" * 6, appended=True))  # a log that is cut ends no study
+
+
+def test_no_room_for_the_training_function_is_said_in_one_line() -> None:
+    receiver = FileReceiver(Path("/"), FROM_THE_DRIVER, SimulatedDisk(Random(0), bytes_in_all=1))
+    with pytest.raises(StudyError, match="No space left on device; make room"):
+        receiver.take(Chunk("objective.pickle", b"xx", is_first=True, is_last=True))

@@ -1,0 +1,290 @@
+"""What launchers say, in the variables seen under Slurm 24.11, MPICH 5.0 and Open MPI 5.0, and what is answered."""
+
+import pytest
+
+from ashtune.engines.mpi.launcher import (
+    Launch,
+    alone,
+    family_of,
+    launched,
+    mismatch,
+    mpi4py_missing,
+    without_world,
+)
+
+OPEN_MPI = "Open MPI v5.0.11, package: Open MPI user@mpich-host Distribution, ident: 5.0.11, Sep 16, 2026\x00"
+MPICH_5 = "MPICH Version:      5.0.2\nMPICH ABI:          18:2:6\nMPICH configure:    --with-device=ch4:ucx,ofi\n"
+MPICH_4 = "MPICH Version:      4.2.1\nMPICH ABI:          16:1:4\nMPICH configure:    --with-slurm=/usr\n"
+MPICH_PMIX = "MPICH Version:      4.3.0\nMPICH configure:    --with-pmix=/usr --with-pm=none\n"
+INTEL = "Intel(R) MPI Library 2021.10 for Linux* OS\n"
+CRAY = "MPI VERSION    : CRAY MPICH version 8.1.25.17 (ANL base 3.4a2)\nMPI BUILD INFO : Sun Feb 26 16:42 2023\n"
+MVAPICH = "MVAPICH2 Version:    \t2.3.7\nMVAPICH2 configure:\t--prefix=/opt\n"
+UNKNOWN = "An MPI of its own, version 1"
+
+BATCH = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS": "3", "SLURM_NPROCS": "3", "SLURM_PROCID": "0"}
+STEP = {
+    "SLURM_JOB_NUM_NODES": "1",
+    "SLURM_NTASKS": "3",
+    "SLURM_PROCID": "2",
+    "SLURM_STEPID": "0",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NUM_TASKS": "3",
+}
+PMI2 = STEP | {"PMI_RANK": "2", "PMI_SIZE": "3", "SLURM_MPI_TYPE": "pmi2"}
+PMIX = STEP | {"PMIX_RANK": "2", "PMIX_NAMESPACE": "slurm.pmix.4.2", "SLURM_MPI_TYPE": "pmix"}
+HYDRA = {"MPI_LOCALNRANKS": "4", "MPI_LOCALRANKID": "1", "PMI_RANK": "1", "PMI_SIZE": "4"}
+ONE_TASK_STEP = STEP | {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
+PMIX_OF_THE_PROXY = {"PMIX_RANK": "0", "PMIX_NAMESPACE": "slurm.pmix.4.2", "SLURM_MPI_TYPE": "pmix"}
+OMPI = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1"}
+
+BY_OMPI = Launch(1, 4, "Open MPI's mpiexec", "openmpi", True)
+BY_HYDRA = Launch(1, 4, "MPICH's mpiexec", "mpich", True)
+BY_NONE, BY_PMI2, BY_PMIX = (Launch(1, 4, f"srun --mpi={plugin}", "", True) for plugin in ("none", "pmi2", "pmix"))
+BY_NOBODY = Launch(0, 4, "SLURM", "", False)
+
+
+def test_without_a_launchers_variables_there_is_no_launch() -> None:
+    assert launched({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}) is None
+
+
+def test_open_mpis_mpiexec_is_known_by_its_own_variables() -> None:
+    assert launched(OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
+
+
+def test_hydra_is_known_by_its_local_rank() -> None:
+    assert launched(HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
+
+
+def test_another_pmi_launcher_is_not_taken_for_one_of_mpich() -> None:
+    assert launched({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}) == Launch(1, 2, "a PMI launcher", "", True)
+
+
+def test_srun_with_pmi2_is_known_by_pmi_size_within_a_step() -> None:
+    assert launched(PMI2) == Launch(2, 3, "srun --mpi=pmi2", "", True)
+
+
+def test_srun_with_pmix_has_its_size_from_the_step() -> None:
+    assert launched(PMIX) == Launch(2, 3, "srun --mpi=pmix", "", True)
+
+
+def test_srun_without_mpi_counts_as_a_launch_of_several() -> None:
+    assert launched(STEP) == Launch(2, 3, "srun --mpi=none", "", True)
+
+
+def test_srun_is_called_by_the_plugin_it_names() -> None:
+    launch = launched(STEP | {"SLURM_MPI_TYPE": "cray_shasta"})
+    assert launch is not None and launch.launcher == "srun --mpi=cray_shasta"
+
+
+def test_a_step_is_also_known_by_its_older_name_and_without_its_number_of_tasks() -> None:
+    older = {name: STEP[name] for name in ("SLURM_STEPID", "SLURM_NTASKS", "SLURM_PROCID")}
+    assert launched(older) == Launch(2, 3, "srun --mpi=none", "", True)
+    older |= {"PMI_RANK": "2", "PMI_SIZE": "3"}
+    assert launched(older) == Launch(2, 3, "srun --mpi=pmi2", "", True)
+
+
+def test_a_batch_script_was_not_started_by_srun_although_it_has_a_task_number() -> None:
+    assert launched(BATCH) == Launch(0, 3, "SLURM", "", False)
+
+
+def test_nodes_without_a_number_of_tasks_are_one_task_each() -> None:
+    only_nodes = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
+    assert launched(only_nodes) == Launch(0, 3, "SLURM", "", False)
+
+
+def test_the_step_that_is_sallocs_shell_was_not_started_as_one_of_several() -> None:
+    shell = STEP | {"SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1", "SLURM_MPI_TYPE": "pmi2"}
+    assert launched(shell) == Launch(0, 3, "SLURM", "", False)
+
+
+@pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
+def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(left_over: dict[str, str]) -> None:
+    inherited = BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
+    assert launched(inherited) == Launch(0, 3, "SLURM", "", False)
+
+
+@pytest.mark.parametrize("allocation", [BATCH, ONE_TASK_STEP, STEP])
+def test_hydra_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(allocation: dict[str, str]) -> None:
+    assert launched(allocation | HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
+
+
+def test_hydra_has_its_own_ranks_where_srun_gave_pmix_to_its_proxies() -> None:
+    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
+    assert launch == Launch(1, 4, "MPICH's mpiexec within srun --mpi=pmix", "mpich", True)
+
+
+@pytest.mark.parametrize("allocation", [BATCH, STEP])
+def test_open_mpis_mpiexec_in_an_allocation_is_the_launcher(allocation: dict[str, str]) -> None:
+    assert launched(allocation | OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"},
+        {"MPI_LOCALRANKID": "0", "PMI_RANK": "0", "PMI_SIZE": "1"},
+        BATCH | {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"},
+        BATCH | {"MPI_LOCALRANKID": "0", "PMI_RANK": "0", "PMI_SIZE": "1"},
+        ONE_TASK_STEP,
+        ONE_TASK_STEP | PMIX_OF_THE_PROXY,
+        ONE_TASK_STEP | {"PMI_RANK": "0", "PMI_SIZE": "1"},
+        BATCH | {"SLURM_NTASKS": "1"},
+    ],
+)
+def test_a_single_process_is_no_launch(environment: dict[str, str]) -> None:
+    assert launched(environment) is None
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "-2", "2.0", " 2", "²", "9" * 5000])
+def test_a_malformed_number_counts_as_not_set(nonsense: str) -> None:
+    assert launched({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) is None
+    assert launched({"PMI_RANK": nonsense, "PMI_SIZE": "2"}) is None
+    assert launched({"SLURM_NTASKS": nonsense}) is None
+    assert launched(STEP | {"SLURM_PROCID": nonsense}) is None
+    assert launched(HYDRA | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) == BY_HYDRA
+
+
+@pytest.mark.parametrize(
+    ("version", "family"),
+    [(OPEN_MPI, "openmpi"), (UNKNOWN, ""), ("", "")]
+    + [(version, "mpich") for version in (MPICH_4, MPICH_5, INTEL, CRAY, MVAPICH)],
+)
+def test_a_library_belongs_to_the_family_it_descends_from(version: str, family: str) -> None:
+    assert family_of(version) == family
+
+
+def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() -> None:
+    absent = mpi4py_missing(BY_OMPI, ModuleNotFoundError("No module named 'mpi4py'"))
+    assert "Open MPI's mpiexec started 4 processes" in absent
+    assert "mpi4py is not installed" in absent
+    assert "module load" in absent and "'ashtune[mpi]'" in absent and "'ashtune[mpich]'" in absent
+    bare = mpi4py_missing(BY_NONE, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open\nlibmpi.so.12: too"))
+    assert "finds no MPI library it can load (cannot load MPI library)" in bare
+    assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
+
+
+def test_an_mpi4py_whose_library_lacks_another_one_is_not_called_missing() -> None:
+    text = mpi4py_missing(BY_OMPI, ImportError("librdmacm.so.1: cannot open shared object file"))
+    assert "not installed" not in text and "librdmacm.so.1" in text
+
+
+def test_an_error_without_words_still_makes_a_refusal() -> None:
+    assert "(RuntimeError)" in mpi4py_missing(BY_OMPI, RuntimeError())
+
+
+def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_ways_out() -> None:
+    text = mismatch(BY_OMPI, MPICH_5)
+    assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
+    assert "own `mpiexec`" in text and "MPI4PY_MPIABI=openmpi" in text and "libmpi.so.40" in text
+
+
+def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_ways_out() -> None:
+    text = mismatch(BY_HYDRA, OPEN_MPI)
+    assert "MPICH's mpiexec started 4 processes, but mpi4py loaded Open MPI v5.0.11, which" in text
+    assert "own `mpiexec`" in text and "MPI4PY_MPIABI=mpich" in text and "libmpi.so.12" in text
+
+
+@pytest.mark.parametrize("version", [MPICH_4, MPICH_5])
+def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> None:
+    text = mismatch(BY_PMIX, version)
+    assert "without PMIx" in text and "`srun --mpi=pmi2 python ...`" in text and "own `mpiexec`" in text
+
+
+@pytest.mark.parametrize("version", [MPICH_PMIX, INTEL, CRAY, OPEN_MPI, UNKNOWN])
+def test_a_library_that_may_know_pmix_is_not_refused_under_srun_with_pmix(version: str) -> None:
+    assert mismatch(BY_PMIX, version) == ""
+
+
+def test_mpich_5_is_refused_under_hydra_within_pmix_where_mpich_4_is_not() -> None:
+    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
+    assert launch is not None
+    assert "MPIR_CVAR_PMI_VERSION=1" in mismatch(launch, MPICH_5)
+    assert mismatch(launch, MPICH_4) == ""
+    assert "MPI4PY_MPIABI=mpich" in mismatch(launch, OPEN_MPI)
+
+
+def test_the_remedy_for_hydra_within_pmix_is_not_refused_again() -> None:
+    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY | {"MPIR_CVAR_PMI_VERSION": "1"})
+    assert launch == BY_HYDRA
+    assert mismatch(launch, MPICH_5) == ""
+
+
+@pytest.mark.parametrize(
+    ("launch", "version"),
+    [
+        (BY_OMPI, OPEN_MPI),
+        (BY_OMPI, UNKNOWN),
+        (BY_HYDRA, MPICH_5),
+        (BY_HYDRA, INTEL),
+        (BY_HYDRA, UNKNOWN),
+        (BY_PMI2, MPICH_5),
+        (BY_PMI2, OPEN_MPI),  # Open MPI 4 may have been built for PMI2
+        (BY_NONE, MPICH_5),  # an MPICH built for Slurm's own PMI needs no plugin
+        (Launch(1, 4, "a PMI launcher", "", True), OPEN_MPI),
+    ],
+)
+def test_what_may_fit_is_not_refused_before_mpi_has_tried(launch: Launch, version: str) -> None:
+    assert mismatch(launch, version) == ""
+
+
+def test_singletons_of_mpich_under_srun_are_sent_to_pmi2() -> None:
+    text = alone(BY_NONE, MPICH_5, 1)
+    assert "srun --mpi=none started 4 processes, but MPICH 5.0.2 sees 1" in text
+    assert "`srun --mpi=pmi2 python ...`" in text and "`mpiexec`" in text and "pmix" not in text
+
+
+@pytest.mark.parametrize("launch", [BY_NONE, BY_PMI2])
+def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> None:
+    text = alone(launch, OPEN_MPI, 1)
+    assert "`srun --mpi=pmix python ...`" in text and "`mpiexec`" in text and "`srun --mpi=pmi2" not in text
+
+
+def test_singletons_of_an_mpich_built_for_pmix_are_sent_to_pmix() -> None:
+    assert "`srun --mpi=pmix python ...`" in alone(BY_NONE, MPICH_PMIX, 1)
+
+
+def test_singletons_of_an_unknown_mpi_are_sent_to_what_they_have_not_tried() -> None:
+    assert "`srun --mpi=pmix python ...` or `srun --mpi=pmi2 python ...`" in alone(BY_NONE, UNKNOWN, 1)
+    assert "srun --mpi=pmi2" in alone(BY_PMIX, UNKNOWN, 1)
+    assert "`srun --mpi=pmix python ...`" not in alone(BY_PMIX, UNKNOWN, 1)
+
+
+@pytest.mark.parametrize(("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)])
+def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library(launch: Launch, version: str) -> None:
+    text = alone(launch, version, 1)
+    assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
+
+
+def test_a_world_of_several_is_not_refused() -> None:
+    assert alone(BY_PMI2, MPICH_5, 4) == ""
+
+
+def test_a_process_that_srun_did_not_start_may_be_alone_in_mpi() -> None:
+    assert alone(BY_NOBODY, MPICH_5, 1) == ""
+
+
+def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
+    text = without_world(BY_NOBODY, workers_given=False)
+    assert "SLURM gave 4 tasks" in text and "srun did not start this process" in text
+    assert "`srun python ...`" in text and "workers=" in text
+
+
+def test_workers_given_take_this_node_alone() -> None:
+    assert without_world(BY_NOBODY, workers_given=True) == ""
+
+
+def test_a_process_that_the_launcher_started_has_a_world() -> None:
+    assert without_world(BY_NONE, workers_given=False) == ""
+
+
+def test_every_refusal_is_one_line() -> None:
+    said = [
+        mpi4py_missing(BY_OMPI, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open")),
+        mismatch(BY_OMPI, MPICH_5),
+        mismatch(BY_HYDRA, OPEN_MPI),
+        mismatch(BY_PMIX, MPICH_4),
+        alone(BY_NONE, CRAY, 1),
+        alone(BY_NONE, "", 1),
+        without_world(BY_NOBODY, workers_given=False),
+    ]
+    assert all(text and text.isprintable() for text in said)

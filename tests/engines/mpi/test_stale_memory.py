@@ -1,0 +1,28 @@
+"""What a killed SLURM step left is deleted, and nothing else."""
+
+import os
+import time
+from pathlib import Path
+
+from ashtune.engines.mpi.stale_memory import clear
+
+OF_STEP_1_0 = "mpich_shm_eb421bf2_0"  # as MPICH 5.0.2 named it under srun
+
+
+def test_only_what_the_same_step_left_before_this_process_was_started_is_deleted(tmp_path: Path) -> None:
+    ghost, own, another = tmp_path / OF_STEP_1_0, tmp_path / "mpich_shm_eb421bf2_1", tmp_path / "mpich_shm_281e0ec3_0"
+    for file in (ghost, own, another):
+        file.touch()
+    for file in (ghost, another):
+        os.utime(file, (0, time.time() - 3600))
+    clear({"PMI_JOBID": "1.0"}, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([own, another])
+
+
+def test_nothing_is_deleted_under_another_launcher_or_where_there_is_no_shared_memory(tmp_path: Path) -> None:
+    ghost = tmp_path / OF_STEP_1_0
+    ghost.touch()
+    os.utime(ghost, (0, 0))
+    clear({"PMI_RANK": "0"}, tmp_path)
+    clear({"PMI_JOBID": "1.0"}, tmp_path / "nowhere")
+    assert ghost.exists()

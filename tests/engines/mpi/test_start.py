@@ -1,0 +1,39 @@
+"""Ranks that wait for one that never starts."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ashtune.engines.mpi.start import START_SECONDS, START_VARIABLE, start_seconds
+from ashtune.errors import StudyError
+
+STUCK = """
+import ctypes
+from ashtune.engines.mpi.start import all_ranks_start_within
+with all_ranks_start_within(0.5):
+    ctypes.PyDLL(None).sleep(60)  # holds the interpreter, as initialising MPI does
+"""
+
+
+def test_a_start_that_never_ends_is_ended_even_while_a_library_holds_the_interpreter() -> None:
+    ended = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+
+
+def test_what_follows_a_start_in_time_is_not_limited() -> None:
+    script = STUCK.replace("(60)", "(0)") + "import time; time.sleep(1); print('alive')"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
+
+
+def test_the_limit_is_ten_minutes_or_the_users() -> None:
+    assert start_seconds({}) == START_SECONDS
+    assert start_seconds({START_VARIABLE: "90"}) == 90
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_number_of_seconds_is_refused(text: str) -> None:
+    with pytest.raises(StudyError, match=START_VARIABLE):
+        start_seconds({START_VARIABLE: text})

@@ -1,0 +1,387 @@
+"""How the workers of one node share its cores and GPUs: invariants over any node, and the masks of real launchers."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ashtune.engines.resources import cores, shares
+from ashtune.engines.resources.cores import THREAD_VARIABLES
+from ashtune.engines.resources.gpus import CUDA, HIP, ROCR, device_files, devices_in, gpus_present, is_amd
+from ashtune.engines.resources.shares import Claim, check_gpus_per_worker, claim, environment_of
+from ashtune.errors import SettingsError
+from ashtune.plaintext import shown
+
+SHARES = [0.1, 1 / 7, 0.2, 0.25, 1 / 3, 0.5, 1.0, 2.0, 3.0, 8.0]
+FREE = Claim(cores=(0, 1, 2, 3), gpus=None)
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a quota and without AMD's driver, whatever runs these tests."""
+    monkeypatch.setattr(cores, "_CGROUP_QUOTA", tmp_path / "no-quota")
+    monkeypatch.setattr(shares, "is_amd", lambda: False)
+
+
+def set_quota(monkeypatch: pytest.MonkeyPatch, file: Path, text: str) -> None:
+    file.write_text(text)
+    monkeypatch.setattr(cores, "_CGROUP_QUOTA", file)
+
+
+def seen(
+    index: int,
+    claims: Sequence[Claim],
+    gpus_per_worker: float,
+    *,
+    present: int | None = None,
+    inherited: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the variables of GPUs that one worker gets."""
+    given_out = environment_of(
+        index,
+        claims,
+        threads=1,
+        gpus_per_worker=gpus_per_worker,
+        inherited=inherited or {},
+        gpus_present=present,
+    )
+    return {name: value for name, value in given_out.items() if name not in THREAD_VARIABLES}
+
+
+def devices(
+    claims: Sequence[Claim], gpus_per_worker: float, *, present: int | None = None, variable: str = CUDA
+) -> list[str]:
+    """Return what each worker sees, all of them under one variable."""
+    return [
+        seen(
+            index,
+            claims,
+            gpus_per_worker,
+            present=present,
+            inherited={} if mine.gpus is None else {variable: mine.gpus},
+        )[variable]
+        for index, mine in enumerate(claims)
+    ]
+
+
+def threads(index: int, claims: Sequence[Claim], *, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    return environment_of(
+        index, claims, threads=None, gpus_per_worker=None, inherited=inherited or {}, gpus_present=None
+    )
+
+
+# Cores
+
+
+def test_workers_without_a_binding_share_the_cores_out() -> None:
+    assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
+
+
+def test_workers_bound_to_cores_of_their_own_use_all_of_these() -> None:
+    bound = [Claim((0, 1, 2), None), Claim((3, 4, 5), None), Claim((6,), None)]
+    assert [threads(index, bound)["OMP_NUM_THREADS"] for index in range(3)] == ["3", "3", "1"]
+
+
+def test_workers_bound_by_socket_share_the_cores_of_their_socket() -> None:
+    sockets = [Claim((0, 1, 2, 3), None)] * 2 + [Claim((4, 5, 6, 7, 8, 9), None)] * 3
+    assert [threads(index, sockets)["MKL_NUM_THREADS"] for index in range(5)] == ["2"] * 5
+
+
+def test_more_workers_than_cores_have_one_thread_each() -> None:
+    assert threads(6, [FREE] * 7)["OMP_NUM_THREADS"] == "1"
+
+
+def test_what_the_user_has_set_is_left_alone_unless_threads_are_given() -> None:
+    inherited = {"OMP_NUM_THREADS": "7"}
+    assert "OMP_NUM_THREADS" not in threads(0, [FREE], inherited=inherited)
+    assert threads(0, [FREE], inherited=inherited)["MKL_NUM_THREADS"] == "4"
+    given_out = environment_of(0, [FREE], threads=3, gpus_per_worker=None, inherited=inherited, gpus_present=8)
+    assert given_out == dict.fromkeys(THREAD_VARIABLES, "3")
+
+
+def test_a_quota_is_shared_by_all_workers_even_if_each_is_bound_to_cores_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_quota(monkeypatch, tmp_path / "cpu.max", "400000 100000\n")
+    bound = [Claim((0, 1, 2, 3), None), Claim((4, 5, 6, 7), None)]
+    assert threads(0, bound)["OMP_NUM_THREADS"] == "2"
+    set_quota(monkeypatch, tmp_path / "cpu.max", "max 100000\n")
+    assert threads(0, bound)["OMP_NUM_THREADS"] == "4"
+
+
+@given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
+def test_no_set_of_cores_carries_more_threads_than_cores_unless_each_worker_has_but_one(
+    masks: list[tuple[int, ...]],
+) -> None:
+    claims = [Claim(mask, None) for mask in masks]
+    each = [int(threads(index, claims)["OMP_NUM_THREADS"]) for index in range(len(claims))]
+    for mask in set(masks):
+        mine = [count for count, found in zip(each, masks, strict=True) if found == mask]
+        assert sum(mine) <= len(mask) or set(mine) == {1}
+
+
+# GPUs
+
+
+def test_without_gpus_per_worker_nothing_is_said_about_gpus() -> None:
+    claims = [Claim((0,), "0,1")]
+    given_out = environment_of(0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2)
+    assert set(given_out) == set(THREAD_VARIABLES)
+
+
+@given(st.integers(1, 24), st.integers(1, 16), st.sampled_from(SHARES))
+def test_each_gets_as_many_devices_as_asked_for_and_none_serves_too_many(
+    workers: int, present: int, share: float
+) -> None:
+    each, on_each = max(1, round(share)), max(1, round(1 / share))
+    assume(-(-workers // on_each) * each <= present)
+    own = [mask.split(",") for mask in devices([FREE] * workers, share, present=present)]
+    assert all(len(mine) == len(set(mine)) == each for mine in own)
+    served = Counter(device for mine in own for device in mine)
+    assert set(served) <= {str(number) for number in range(present)}
+    assert max(served.values()) <= on_each
+
+
+@given(st.integers(1, 24), st.integers(0, 16), st.sampled_from(SHARES), st.booleans())
+def test_too_few_devices_are_refused_to_every_worker_and_what_the_refusal_advises_would_do(
+    workers: int, present: int, share: float, is_masked: bool
+) -> None:
+    each, on_each = max(1, round(share)), max(1, round(1 / share))
+    assume(-(-workers // on_each) * each > present)
+    found = Claim((0,), ",".join(map(str, range(present)))) if is_masked else FREE
+    for index in range(workers):
+        with pytest.raises(SettingsError) as refusal:
+            seen(index, [found] * workers, share, present=present)
+        assert "\n" not in str(refusal.value)
+    advised = re.search(r"give gpus_per_worker=([0-9.]+)", str(refusal.value))
+    assert (advised is None) == (present == 0)
+    if advised:
+        devices([found] * workers, check_gpus_per_worker(float(advised[1])), present=present)
+    fewer = re.search(r"at most ([0-9]+)", str(refusal.value))
+    if fewer:
+        devices([found] * int(fewer[1]), share, present=present)
+
+
+@given(st.integers(1, 24), st.integers(0, 8), st.sampled_from(SHARES))
+def test_a_worker_gets_the_same_devices_whether_or_not_their_number_is_known(
+    workers: int, present: int, share: float
+) -> None:
+    unknown = devices([FREE] * workers, share, present=None)
+    try:
+        assert devices([FREE] * workers, share, present=present) == unknown
+    except SettingsError:
+        assert int(unknown[-1].split(",")[-1]) >= present
+
+
+def test_two_workers_share_a_device_when_each_needs_half() -> None:
+    assert devices([FREE] * 5, 0.5, present=3) == ["0", "0", "1", "1", "2"]
+
+
+def test_workers_divide_the_devices_of_a_mask_that_all_of_them_inherited() -> None:
+    assert devices([Claim((0,), "4,5,6,7")] * 2, 2.0) == ["4,5", "6,7"]
+
+
+def test_a_rank_with_a_mask_of_its_own_takes_the_first_of_its_own_devices() -> None:
+    per_task = [Claim((0,), mask) for mask in ("0,1", "2,3", "4,5")]
+    assert devices(per_task, 1.0) == ["0", "2", "4"]
+
+
+def test_tasks_whose_gpus_are_all_numbered_0_by_their_cgroups_do_not_share_one() -> None:
+    constrained = [Claim((0,), "0", ("/dev/nvidia0",)), Claim((0,), "0", ("/dev/nvidia1",))]
+    assert devices(constrained, 1.0) == ["0", "0"]
+    with pytest.raises(SettingsError, match="2 workers share 1 GPU "):
+        devices([constrained[0]] * 2, 1.0)
+
+
+def test_uuids_and_mig_instances_are_passed_on_as_they_are() -> None:
+    mask = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,MIG-GPU-8932f937/1/0,MIG-a2e1a2ff"
+    assert devices([Claim((0,), mask)] * 3, 1.0) == mask.split(",")
+
+
+@pytest.mark.parametrize(
+    ("mask", "visible"),
+    [
+        ("", ()),
+        ("-1", ()),
+        ("NoDevFiles", ()),
+        ("none", ()),
+        ("0", ("0",)),
+        (" 1, 0 ", ("1", "0")),
+        ("0,2,-1,1", ("0", "2")),
+        ("0,1,", ("0", "1")),
+        ("1,2,1", ()),
+        ("GPU-a,GPU-b,x,GPU-c", ("GPU-a", "GPU-b")),
+    ],
+)
+def test_a_mask_is_read_as_cuda_reads_it(mask: str, visible: tuple[str, ...]) -> None:
+    assert devices_in(mask) == visible
+
+
+@given(st.text("0123456789,-GPUMIx ", max_size=20))
+def test_a_mask_of_the_devices_that_were_read_reads_the_same(mask: str) -> None:
+    assert devices_in(",".join(devices_in(mask))) == devices_in(mask)
+
+
+@pytest.mark.parametrize(
+    ("inherited", "expected"),
+    [
+        ({CUDA: "3,4"}, {CUDA: "4"}),
+        ({HIP: "3,4"}, {HIP: "4"}),
+        ({ROCR: "3,4"}, {ROCR: "4"}),
+        ({CUDA: "3,4", HIP: "3,4"}, {CUDA: "4", HIP: "4"}),
+        ({HIP: "0,1", ROCR: "3,4"}, {HIP: "1"}),
+        ({CUDA: "0,1", ROCR: "3,4"}, {CUDA: "1"}),
+        ({"SLURM_PROCID": "1"}, {CUDA: "1"}),
+    ],
+)
+def test_the_inherited_variable_is_narrowed_and_never_a_second_layer(
+    inherited: dict[str, str], expected: dict[str, str]
+) -> None:
+    assert seen(1, [claim(inherited)] * 2, 1.0, present=2, inherited=inherited) == expected
+
+
+def test_without_a_mask_amds_devices_are_named_in_both_variables_of_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "is_amd", lambda: True)
+    assert seen(1, [FREE] * 2, 1.0, present=2) == {CUDA: "1", HIP: "1"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "mask", "share", "message"),
+    [
+        (
+            3,
+            "0,1",
+            1.0,
+            "gpus_per_worker=1 is too much on this node, where 3 workers share 2 GPUs (CUDA_VISIBLE_DEVICES='0,1') "
+            "and would need 3; give gpus_per_worker=0.5, or start at most 2 for them",
+        ),
+        (
+            1,
+            "5",
+            2.0,
+            "gpus_per_worker=2 is too much on this node, where 1 worker has 1 GPU (CUDA_VISIBLE_DEVICES='5') "
+            "and would need 2; give gpus_per_worker=1",
+        ),
+        (
+            2,
+            "NoDevFiles",
+            0.5,
+            "gpus_per_worker=0.5, but this node shows no GPU (CUDA_VISIBLE_DEVICES='NoDevFiles'); "
+            "ask the launcher for GPUs, or leave gpus_per_worker out",
+        ),
+    ],
+)
+def test_the_refusal_says_how_many_workers_and_devices_there_are(
+    workers: int, mask: str, share: float, message: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        devices([Claim((0,), mask)] * workers, share)
+    assert str(refusal.value) == message
+
+
+# What may be asked for
+
+
+@pytest.mark.parametrize("value", [1, 2, 8.0, 0.5, 0.25, 1 / 3, 0.3333333333, 0.1, 1 / 49])
+def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
+    assert check_gpus_per_worker(value) == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, -0.5, 1.5, 0.4, 0.3333, 2.0001, float("nan"), float("inf"), 5e-324, 10**400, True, False, "1", None],
+)
+def test_anything_else_is_refused_with_its_value(value: float) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"gpus_per_worker={shown(value)} is neither")):
+        check_gpus_per_worker(value)
+
+
+@given(st.floats() | st.integers())
+def test_what_is_accepted_is_accepted_again_unchanged(value: float) -> None:
+    try:
+        accepted = check_gpus_per_worker(value)
+    except SettingsError:
+        return
+    assert check_gpus_per_worker(accepted) == accepted
+
+
+# What this process has
+
+
+def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
+    monkeypatch.setattr(shares, "device_files", lambda: ("/dev/nvidia0",))
+    assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
+    assert claim({CUDA: "", HIP: "1"}).gpus == ""
+    assert claim({}).gpus is None
+
+
+def test_without_affinity_the_claim_is_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert claim({}).cores == (0, 1, 2)
+
+
+def make(root: Path, *paths: str, text: str = "") -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+def make_amd_node(root: Path, number: int, simds: int) -> None:
+    path = f"sys/class/kfd/kfd/topology/nodes/{number}/properties"
+    make(root, path, text=f"cpu_cores_count {0 if simds else 64}\nsimd_count {simds}\nmem_banks_count 1\n")
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let a cgroup withhold these files."""
+    allowed: Callable[[Path, int], bool] = os.access
+    monkeypatch.setattr(os, "access", lambda file, mode: Path(file).name not in names and allowed(file, mode))
+
+
+def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> None:
+    make(tmp_path, "dev/null", "dev/nvidiactl", "dev/nvidia-uvm")
+    assert gpus_present(tmp_path) is None
+    assert device_files(tmp_path) == ()
+    assert not is_amd(tmp_path)
+
+
+def test_nvidias_gpus_are_counted_by_files_and_without_these_by_the_drivers_list(tmp_path: Path) -> None:
+    make(tmp_path, "proc/driver/nvidia/gpus/0000:01:00.0/information", "proc/driver/nvidia/gpus/0000:02:00.0/power")
+    assert gpus_present(tmp_path) == 2
+    make(tmp_path, "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-caps/nvidia-cap1")
+    assert gpus_present(tmp_path) == 1
+
+
+def test_gpus_that_a_cgroup_withholds_are_neither_counted_nor_claimed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make(tmp_path, *(f"dev/nvidia{number}" for number in range(12)), "dev/dri/renderD128", "dev/dri/card0")
+    forbid(monkeypatch, "nvidia0", "nvidia11")
+    assert gpus_present(tmp_path) == 10
+    named = [Path(file).name for file in device_files(tmp_path)]
+    assert sorted(named) == sorted([f"nvidia{number}" for number in range(1, 11)] + ["renderD128"])
+
+
+def test_amds_nodes_count_if_they_compute_and_can_be_read(tmp_path: Path) -> None:
+    make_amd_node(tmp_path, 0, simds=0)
+    assert gpus_present(tmp_path) == 0
+    make_amd_node(tmp_path, 1, simds=440)
+    make_amd_node(tmp_path, 2, simds=440)
+    (tmp_path / "sys/class/kfd/kfd/topology/nodes/3").mkdir()
+    assert gpus_present(tmp_path) == 2
+
+
+def test_nvidias_gpus_go_before_the_graphics_of_an_amd_processor(tmp_path: Path) -> None:
+    make_amd_node(tmp_path, 0, simds=8)
+    make(tmp_path, "dev/kfd")
+    (tmp_path / "proc/driver/nvidia/gpus").mkdir(parents=True)
+    assert is_amd(tmp_path)
+    assert gpus_present(tmp_path) == 1
+    make(tmp_path, *(f"dev/nvidia{number}" for number in range(4)))
+    assert gpus_present(tmp_path) == 4

@@ -1,0 +1,205 @@
+"""Simulated workers: exact times, and two cells of an independent reference."""
+
+import statistics
+
+import pytest
+
+from ashtune.core.observer import Observer
+from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.errors import SettingsError, StudyError
+from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.jobs import TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Pause, Train
+from ashtune.schedulers.ash import Ash
+from ashtune.simulation import simulate
+from ashtune.testing.stragglers import run
+
+
+class Seen(Observer):
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
+    return {"loss": (trial * 0.618) % 1 + 1 / resource}
+
+
+def seconds(trial: TrialId, start: int, target: int) -> float:
+    return 2.0 * (target - start)
+
+
+def simulated(seed: int = 0, **more: float) -> tuple[list[Event], float]:
+    ladder, seen = Ladder(1, 8, 2), Seen()
+    workers = SimulatedWorkers(Training(metrics=metrics, seconds=seconds, **more), workers=3, seed=seed)  # type: ignore[arg-type]
+    end = simulate(Ash(ladder, 20), workers, [seen], trials=20)
+    return seen.events, end
+
+
+@pytest.mark.parametrize(("workers", "first"), [(1, 1280), (5, 488), (10, 406), (25, 359), (50, 350), (256, 341)])
+def test_synchronous_halving_s_first_configuration_is_trained_exactly_when_arithmetic_says(
+    workers: int, first: int
+) -> None:
+    assert run("sh", workers, deviation=0, drop=0, seed=0, until=1300).trained[0] == first
+
+
+def test_with_enough_workers_the_first_takes_341_of_256_or_nearly_256_when_resuming() -> None:
+    assert run("ash", 256, deviation=0, drop=0, seed=0, until=400).trained[0] == 341
+    assert run("ash", 256, deviation=0, drop=0, seed=0, until=400, resumes=True).trained[0] <= 1.05 * 256
+
+
+@pytest.mark.parametrize(("scheduler", "mean", "deviation"), [("sh", 24.72, 1.06), ("ash", 32.48, 3.47)])
+def test_a_cell_of_the_reference_is_met_within_three_standard_errors(
+    scheduler: str, mean: float, deviation: float
+) -> None:
+    found = [len(run(scheduler, 25, deviation=0.24, drop=0.001, seed=seed, until=2000).trained) for seed in range(12)]
+    error = (statistics.variance(found) / len(found) + deviation**2 / 25) ** 0.5
+    assert abs(statistics.mean(found) - mean) <= 3 * error
+
+
+def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
+    events, end = simulated(save_seconds=0.5)
+    jobs = [event for event in events if isinstance(event, JobFinished)]
+    assert all(job.seconds == 2.0 * (job.resource - job.start) for job in jobs)
+    assert {event.seconds for event in events if isinstance(event, TrialReleased) and event.checkpoint} == {0.5}
+    assert end == max(event.time for event in events)
+
+
+def test_the_same_seed_is_the_same_study() -> None:
+    assert simulated(seed=4, drop=0.01) == simulated(seed=4, drop=0.01)
+    assert simulated(seed=4, drop=0.01) != simulated(seed=5, drop=0.01)
+
+
+def test_what_would_never_end_is_refused() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    with pytest.raises(SettingsError, match="never end"):
+        simulate(Ash(Ladder(1, 4), None), SimulatedWorkers(training, workers=1), [])
+    with pytest.raises(StudyError, match="give it workers"):
+        simulate(Ash(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
+
+
+@pytest.mark.parametrize(
+    ("drop", "life", "ends"), [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)]
+)
+def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, life: float | None, ends: bool) -> None:
+    """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5 s one in 10^7."""
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 8.0, drop=drop)
+    deaths = None if life is None else Mortality(life, replaced_after=0.1)
+    workers = SimulatedWorkers(training, workers=4, deaths=deaths)
+    if ends:
+        assert jobs_of(workers, 3)[1] > 0
+    else:
+        with pytest.raises(SettingsError, match="a job of 8 s hardly ever ends"):
+            jobs_of(workers, 3)
+
+
+def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
+    seen = Seen()
+    end = simulate(Ash(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
+    return seen.events, end
+
+
+def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
+    """Three workers join at 0 and are told at 3; their jobs end together at 13 and are decided on by 16."""
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
+    workers = SimulatedWorkers(training, workers=3, driver=Driver(decision_seconds=1.0))
+    events, end = jobs_of(workers, 6)
+    finished = [event.time for event in events if isinstance(event, JobFinished)]
+    assert finished[:3] == [13.0, 13.0, 13.0]
+    released = [event.time for event in events if isinstance(event, TrialReleased)]
+    assert released[:3] == [16.0, 16.0, 16.0]
+    assert finished[3:] == [26.0, 26.0, 26.0]
+    assert end == 29.0 + 3.0
+    assert workers.driver_seconds == 3 + 3 + 3 + 3 + 3
+
+
+def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 0.001)
+    workers = SimulatedWorkers(training, workers=100, driver=Driver(decision_seconds=0.01))
+    _, end = jobs_of(workers, 1000)
+    decisions = 100 + 1000 + 1000  # joining, results, trials let go
+    assert end == pytest.approx(decisions * 0.01, rel=0.01)
+
+
+def test_each_job_begins_a_handover_after_its_order() -> None:
+    training = Training(metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5)
+    _, end = jobs_of(SimulatedWorkers(training, workers=1), 4)
+    assert end == 4 * (2.0 + 0.5)
+
+
+def test_workers_join_late_leave_early_and_what_they_had_is_trained_by_others() -> None:
+    training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
+    workers = SimulatedWorkers(training, workers=[Stay(), Stay(joins=5.0), Stay(leaves=15.0)])
+    events, _ = jobs_of(workers, 6)
+    assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 0.0, 5.0]
+    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
+    assert (lost.time, lost.trial) == (15.0, None)
+    jobs = [event for event in events if isinstance(event, JobFinished)]
+    assert sorted(job.trial for job in jobs) == [0, 1, 2, 3, 4, 5]
+    assert all(not (job.worker == lost.worker and job.time > 15.0) for job in jobs)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
+    training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
+    workers = SimulatedWorkers(training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0))
+    events, _ = jobs_of(workers, 40, Ladder(1, 8, 2))
+    lost = [event for event in events if isinstance(event, WorkerLost)]
+    joined = [event for event in events if isinstance(event, WorkerJoined)]
+    assert len(lost) > 3
+    replaced = [event.time + 1.0 for event in lost if event.time + 1.0 <= events[-1].time]
+    assert [event.time for event in joined] == [0.0] * 4 + replaced
+    jobs = [(event.trial, event.rung) for event in events if isinstance(event, JobFinished)]
+    assert len(jobs) == len(set(jobs))
+    dead = {event.trial for event in lost if event.trial is not None}
+    assert {trial for trial, rung in jobs if rung == 0} | dead == set(range(40))
+
+
+def test_workers_that_die_for_good_leave_a_study_that_cannot_end() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    with pytest.raises(StudyError, match="give it workers"):
+        jobs_of(SimulatedWorkers(training, workers=2, deaths=Mortality(5.0)), 100)
+
+
+def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for() -> None:
+    training = Training(metrics=metrics, seconds=seconds, warmup_seconds=7.0, load_seconds=0.25)
+    workers = SimulatedWorkers(training, workers=1)
+    for event in workers.wait(0.0):
+        assert isinstance(event, WorkerJoined)
+    took = []
+    for trial, start in ((0, 0), (1, 0), (0, 1)):
+        workers.carry_out(Train(WorkerId(0), TrialId(trial), min(start, 1), start, start + 1))
+        (event,) = workers.wait(1e9)
+        assert isinstance(event, JobFinished)
+        took.append(event.seconds)
+    assert took == [9.0, 2.0, 2.25]
+
+
+def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
+    training = Training(metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True)
+    workers = SimulatedWorkers(training, workers=1)
+    workers.wait(0.0)
+    workers.carry_out(Train(WorkerId(0), TrialId(0), 0, 0, 8))
+    assert workers.wait(7.0) == []  # epochs end at 3, 6, 9 ...
+    workers.carry_out(Pause(WorkerId(0), TrialId(0)))
+    (paused,) = workers.wait(1e9)
+    assert isinstance(paused, JobPaused)
+    assert (paused.time, paused.resource, paused.seconds, paused.checkpoint) == (9.0, 3, 9.0, 1)
+    assert [resource for resource, _ in paused.curve] == [1, 2, 3]
+
+
+def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
+    training = Training(metrics=metrics, seconds=seconds)
+    seen = Seen()
+    end = simulate(Ash(Ladder(64, 64), None), SimulatedWorkers(training, workers=2), [seen], until=200.0)
+    assert [event.time for event in seen.events if isinstance(event, JobFinished)] == [128.0, 128.0]
+    assert 200.0 <= end <= 200.5
+
+
+def test_deaths_that_are_no_lives_are_refused() -> None:
+    with pytest.raises(SettingsError, match="mean_seconds=0"):
+        Mortality(0.0)
