@@ -24,7 +24,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PJRT_NPROC", "1")
 
 from collections.abc import Mapping
-from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -33,11 +32,12 @@ import numpy as np
 
 from ashtune.demo import digits, lanes
 from ashtune.ladder import Ladder
-from ashtune.training.fused.backend import JaxBackend
-from ashtune.training.fused.program import LanesProgram
-from ashtune.training.fused.recipe import Recipe
-from ashtune.training.fused.sizes import QUICK, powers
-from ashtune.training.fused.sizing import choose_lanes
+from ashtune.training.fused.dry_run import choose_lanes
+from ashtune.training.fused.jax.backend import JaxBackend
+from ashtune.training.fused.jax.program import JaxProgram
+from ashtune.training.fused.jax.recipe import Recipe
+from ashtune.training.fused.programs import powers
+from ashtune.training.fused.protocol import Program, Variant
 from table import show
 
 SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size
@@ -96,11 +96,11 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width, "depth": depth, "batch_size": batch}  # fmt: skip  # noqa: E501
     static, lane = found.parted(config)
     backend = JaxBackend(found, 0, None)
-    sizing = choose_lanes(partial(backend.beside, static), lane)
+    sizing = choose_lanes(backend, static, lane)
     sizes = powers(backend.most_lanes(static, lane))[1:]
-    in_turn = {name: backend.program(static, size, LANES) for name, size in (("quick", QUICK), ("in turn", 1))}
-    beside = {str(count): backend.beside(static, count) for count in SWEEP}
-    seconds = seconds_a_lane(in_turn | beside, lane)
+    in_turn = {"quick": Variant(1, LANES, quick=True), "in turn": Variant(1, LANES)}
+    variants = in_turn | {str(count): Variant(count) for count in SWEEP}
+    seconds = seconds_a_lane({name: backend.program(static, variant) for name, variant in variants.items()}, lane)
     best = min((str(count) for count in SWEEP), key=lambda count: seconds[count])
     learnt = min([*in_turn, *map(str, sizes)], key=lambda name: seconds[name])
     parts = [(1200 / batch, products(width, depth, batch)), (1, forward(width, depth, 597))]
@@ -121,18 +121,18 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     ]
 
 
-def seconds_a_lane(programs: Mapping[str, LanesProgram], lane: Mapping[str, float]) -> dict[str, float]:
+def seconds_a_lane(programs: Mapping[str, Program], lane: Mapping[str, float]) -> dict[str, float]:
     """Return what a lane's epoch takes with each program, with all of its lanes, in a call."""
     best = dict.fromkeys(programs, float("inf"))
-    states = {name: program.fresh([lane] * program.lanes) for name, program in programs.items()}
+    states = {name: program.fresh([lane] * program.variant.room) for name, program in programs.items()}
     for _ in range(TURNS):
         for name, program in programs.items():
             until = perf_counter() + TURN_SECONDS
             while perf_counter() < until:
                 compiling, began = program.compile_seconds, perf_counter()
-                program.train(states[name], [lane] * program.lanes, 0, 1)
+                program.train(states[name], [lane] * program.variant.room, 0, 1)
                 if program.compile_seconds == compiling:
-                    best[name] = min(best[name], (perf_counter() - began) / program.lanes)
+                    best[name] = min(best[name], (perf_counter() - began) / program.variant.room)
     return best
 
 
@@ -159,7 +159,7 @@ def trained(
     rows: dict[str, np.ndarray] = {}
     for static in {found.parted(config)[0] for config in configs}:
         mine = [number for number, config in enumerate(configs) if found.parted(config)[0] == static]
-        program = LanesProgram(found, static, lanes, in_turn=in_turn)
+        program = JaxProgram(found, static, Variant(1, lanes) if in_turn else Variant(lanes))
         for begin in range(0, len(mine), together):
             pack = mine[begin : begin + together]
             numbers = [found.parted(configs[number])[1] for number in pack]

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from ashtune.search.grid import Grid
     from ashtune.search.random import Random
     from ashtune.studies import Study
-    from ashtune.training.fused.objective import fused
-    from ashtune.training.fused.torch_objective import fused_torch
+    from ashtune.training.fused.jax.objective import fused
+    from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
     from ashtune.tuning import tune
 
@@ -35,8 +35,8 @@ _HOMES = {
     "Random": "ashtune.search.random",
     "Study": "ashtune.studies",
     "Trial": "ashtune.training.trial",
-    "fused": "ashtune.training.fused.objective",
-    "fused_torch": "ashtune.training.fused.torch_objective",
+    "fused": "ashtune.training.fused.jax.objective",
+    "fused_torch": "ashtune.training.fused.torch.objective",
     "tune": "ashtune.tuning",
 }
 

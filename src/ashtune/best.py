@@ -15,7 +15,7 @@ from ashtune.reports.figures import number_text, value_text
 from ashtune.reports.loading import load
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
 from ashtune.study.disk import DISK
-from ashtune.training.fused.recipe import Saved
+from ashtune.training.fused.protocol import Saved
 from ashtune.training.loading import load_objective
 
 

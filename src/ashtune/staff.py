@@ -20,7 +20,7 @@ from ashtune.limits import Means
 from ashtune.plaintext import visible
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
-from ashtune.training.fused.library import FOLDER as PROGRAMS
+from ashtune.training.fused.protocol import PROGRAMS_FOLDER as PROGRAMS
 from ashtune.training.messages import Setup
 
 MOST_LOCAL = 1_024

@@ -23,7 +23,7 @@ from ashtune.reports.roofline import (
 )
 from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.text import as_text
-from ashtune.training.fused.sizing import Sizing
+from ashtune.training.fused.dry_run import Sizing
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 LAPTOP = Roofs(

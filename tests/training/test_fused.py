@@ -14,12 +14,11 @@ import pytest
 
 import ashtune
 from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
-from ashtune.training.fused.backend import JaxBackend
-from ashtune.training.fused.computation import MOST_EPOCHS
-from ashtune.training.fused.options import QUICKLY, compile_with
-from ashtune.training.fused.program import LanesProgram, Trained
-from ashtune.training.fused.recipe import Recipe
-from ashtune.training.fused.sizes import QUICK
+from ashtune.training.fused.jax.backend import JaxBackend
+from ashtune.training.fused.jax.program import JaxProgram
+from ashtune.training.fused.jax.program_cache import CHEAPLY, QUICKLY, compile_with
+from ashtune.training.fused.jax.recipe import Recipe
+from ashtune.training.fused.protocol import MOST_EPOCHS, LaneMetrics, Variant
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 EXAMPLES, FEATURES = 50, 3
@@ -70,8 +69,8 @@ def in_float64() -> Iterator[None]:
         yield
 
 
-def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC) -> list[Trained]:
-    program = LanesProgram(RECIPE, static, len(lanes))
+def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC) -> list[LaneMetrics]:
+    program = JaxProgram(RECIPE, static, Variant(len(lanes)))
     state, found = program.fresh(lanes), []
     for start, stop in pairwise(cuts):
         state, part = program.train(state, lanes, start, stop)
@@ -94,7 +93,7 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothi
     parts = trained(LANES, [0, 1, 2, 4, 8, 13])
     for name, values in whole.metrics.items():
         np.testing.assert_array_equal(values, np.concatenate([part.metrics[name] for part in parts]))
-    program = LanesProgram(RECIPE, STATIC, 2)
+    program = JaxProgram(RECIPE, STATIC, Variant(2))
     state, _ = program.train(program.fresh(LANES[:2]), LANES[:2], 0, 1)
     before = program.compile_seconds
     program.train(state, LANES[2:4], 7, MOST_EPOCHS + 7)
@@ -105,7 +104,7 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothi
 def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone_and_nearly_what_they_are_side_by_side(
     is_quick: bool,
 ) -> None:
-    program = LanesProgram(RECIPE, STATIC, 8, in_turn=True, is_quick=is_quick)
+    program = JaxProgram(RECIPE, STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
     _, then = program.train(state, wild, 4, 20)
@@ -114,14 +113,14 @@ def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone_and_nearly_what_th
     np.testing.assert_allclose(np.delete(losses[:, :7], 2, axis=1), beside.metrics["loss"], rtol=1e-9)
     assert not then.finite[-1, 2]
     assert np.delete(then.finite[:, :7], 2, axis=1).all()
-    alone = LanesProgram(RECIPE, STATIC, 1, in_turn=True, is_quick=is_quick)
+    alone = JaxProgram(RECIPE, STATIC, Variant(1, 1, is_quick))
     for place, numbers in enumerate(wild):
         _, found = alone.train(alone.fresh([numbers]), [numbers], 0, 20)
         np.testing.assert_array_equal(found.metrics["loss"][:, 0], losses[:, place])
 
 
 def test_places_that_have_no_turn_are_not_trained() -> None:
-    program = LanesProgram(RECIPE, STATIC, 8, in_turn=True)
+    program = JaxProgram(RECIPE, STATIC, Variant(1, 8))
     before = program.fresh([LANES[0]] * 8)
     after, found = program.train(before, LANES[:3], 0, 5)
     assert found.metrics["loss"][:, :3].all()
@@ -142,23 +141,16 @@ def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_n
 
 def test_an_epoch_s_training_metrics_are_the_mean_over_its_steps() -> None:
     (found,) = trained([{"rate": 0.0, "momentum": 0.0}], [0, 3], (("width", 4), ("batch", 25)))
-    program = LanesProgram(RECIPE, (("width", 4), ("batch", 25)), 1)
+    program = JaxProgram(RECIPE, (("width", 4), ("batch", 25)), Variant(1))
     weights = jax.tree.map(lambda leaf: leaf[0], program.fresh([{"rate": 0.0, "momentum": 0.0}])["weights"])
     np.testing.assert_allclose(found.metrics["training"][:, 0], float(loss(weights, *RECIPE.train)), rtol=1e-9)
 
 
 def test_programs_of_a_shape_that_are_made_differently_are_not_taken_for_each_other() -> None:
     backend = JaxBackend(RECIPE, 0, None)
-    made = [backend.program(STATIC, QUICK, 16), backend.program(STATIC, 1, 16), backend.program(STATIC, 1, 4)]
-    made += [backend.program(STATIC, 16), backend.beside(STATIC, 1), backend.beside(STATIC, 4)]
-    assert [(program.lanes, program.size) for program in made] == [
-        (16, QUICK),
-        (16, 1),
-        (4, 1),
-        (16, 16),
-        (1, 1),
-        (4, 4),
-    ]
+    variants = [Variant(1, 16, quick=True), Variant(1, 16), Variant(1, 4), Variant(16), Variant(4), Variant(1)]
+    made = [backend.program(STATIC, variant) for variant in variants]
+    assert [program.variant for program in made] == variants
     assert len({program._key for program in made}) == len(made)
 
 
@@ -169,13 +161,13 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(monkeypatch:
         used.append(options)
         return compile_with(lowered, options)
 
-    monkeypatch.setattr("ashtune.training.fused.program.compile_with", compile_and_note)
+    monkeypatch.setattr("ashtune.training.fused.jax.program.compile_with", compile_and_note)
     backend = JaxBackend(RECIPE, 0, None)
     assert backend.is_quick
-    for size in (QUICK, 1, 4):
-        program = backend.program(STATIC, size, 2)
-        program.train(program.fresh([LANES[0]] * program.lanes), LANES[:1], 0, 1)
-    assert used == [QUICKLY, {}, {}]
+    for variant in (Variant(1, 2, quick=True), Variant(1, 2), Variant(4)):
+        program = backend.program(STATIC, variant)
+        program.train(program.fresh([LANES[0]] * variant.room), LANES[:1], 0, 1)
+    assert used == [CHEAPLY, QUICKLY, {}, {}], "the first makes the initial states"
 
 
 def test_options_that_xla_does_not_know_are_left_out_and_other_errors_are_not() -> None:
@@ -195,7 +187,7 @@ def test_a_configuration_is_parted_into_its_program_and_its_lane() -> None:
     with pytest.raises(InvalidConfiguration, match="rate=nan is not finite"):
         RECIPE.parted({"rate": math.nan, "width": 8, "batch": 2})
     with pytest.raises(ObjectiveError, match="batch_size=0 is not a whole number"):
-        LanesProgram(RECIPE, (("width", 8), ("batch", 0)), 1)
+        JaxProgram(RECIPE, (("width", 8), ("batch", 0)), Variant(1))
 
 
 def objective(**more: Any) -> Any:
@@ -236,7 +228,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     code = (
         "import os, time; from pathlib import Path\n"
-        "from ashtune.training.fused.backend import prepare_jax; prepare_jax()\n"
+        "from ashtune.training.fused.jax.backend import prepare_jax; prepare_jax()\n"
         "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, 512))).block_until_ready()\n"
         "print(os.environ['PJRT_NPROC'], len(list(Path('/proc/self/task').iterdir())))"
     )

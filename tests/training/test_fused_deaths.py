@@ -15,7 +15,7 @@ import ashtune
 from ashtune.events import WorkerLost
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.channel import Mailbox
-from ashtune.training.fused.bench import FusedBench
+from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Setup
 
 
@@ -30,8 +30,8 @@ class Toy:
 
     def make_runner(
         self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
-    ) -> FusedBench:
-        return FusedBench(ToyBackend(8), setup, mailbox, lanes=8, file=file, profiler=profiler)
+    ) -> FusedRunner:
+        return FusedRunner(ToyBackend(8), setup, mailbox, lanes=8, file=file, profiler=profiler)
 
 
 def tuned(study: Path, enqueue: list[dict[str, Any]], **more: Any) -> ashtune.Study:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.training.fused import epochs, sizing
-from ashtune.training.fused.backend import JaxBackend
-from ashtune.training.fused.epochs import count_epochs
-from ashtune.training.fused.recipe import Recipe
-from ashtune.training.fused.sizing import Sizing
+from ashtune.training.fused import dry_run
+from ashtune.training.fused.dry_run import Sizing, count_epochs
+from ashtune.training.fused.jax.backend import JaxBackend
+from ashtune.training.fused.jax.recipe import Recipe
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 EXAMPLES, WIDTH, BATCH = 70, 64, 16
@@ -36,7 +35,7 @@ def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4}, bytes_a_lane=1, cache_bytes=1, compile_seconds=0.0)
-    monkeypatch.setattr(epochs, "choose_lanes", lambda *_, **__: found)
+    monkeypatch.setattr(dry_run, "choose_lanes", lambda *_, **__: found)
     alone, lanes = count_epochs(JaxBackend(recipe(), 0, None), (("kind", "a"),), {"rate": 0.1}).steps
     products = 2 * 2 * EXAMPLES * WIDTH * WIDTH + 2 * 8 * WIDTH * WIDTH
     assert 1.0 <= alone.flops / products < 1.15, "what is not a product is an addition for each weight and step"
@@ -50,8 +49,8 @@ def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
 
 
 def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizing, "MOST_LANES", 2)
-    monkeypatch.setattr(sizing, "WORTH", 0.0)
+    monkeypatch.setattr(dry_run, "MOST_LANES", 2)
+    monkeypatch.setattr(dry_run, "WORTH", 0.0)
     found = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
     assert [step.name for step in found.steps] == ["one model alone"]
     assert found.sizing.lanes == 1

@@ -14,7 +14,7 @@ from launching import PYTHON
 import ashtune
 from ashtune.events import JobFinished
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.fused.library import FOLDER
+from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 
 pytest.importorskip("jax", reason="JAX is not installed")
 EQUINOX = """
@@ -216,7 +216,9 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
     for event in finished:
         trained_by[event.worker].add(event.trial)
     assert len(trained_by) == 2, "each of two workers has trained"
-    assert len([file for file in (study / FOLDER).iterdir() if not file.suffix]) >= 2, "one wrote programs for both"
+    assert len([file for file in (study / PROGRAMS_FOLDER).iterdir() if not file.suffix]) >= 2, (
+        "one wrote programs for both"
+    )
     curves = ashtune.Study.load(study).curves_dataframe()
     for trial, curve in curves.groupby("trial"):
         assert list(curve.resource) == list(range(1, len(curve) + 1)), trial

@@ -9,7 +9,7 @@ import pytest
 
 import ashtune
 from ashtune.errors import ObjectiveError, SettingsError
-from ashtune.training.fused.called import evaluated
+from ashtune.training.fused.jax.recipe import Recipe
 
 pytest.importorskip("jax", reason="JAX is not installed")
 X = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
@@ -173,5 +173,6 @@ def test_evaluate_gets_the_configuration_if_it_takes_a_third_argument_without_a_
 
     config = {"rate": 0.1}
     for function in (asks, has_its_own, evaluate):
-        assert evaluated(function, {"w": X[:1, :1]}, X, config).keys() == {"loss"}
+        recipe = Recipe(init=init, step=step, evaluate=function, train=X, validation=X, batch_size=5)
+        assert recipe.checked_evaluate({"w": X[:1, :1]}, X, config).keys() == {"loss"}
     assert given == [config, False]

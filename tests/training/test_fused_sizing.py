@@ -1,16 +1,15 @@
 """How many lanes: around what fits the cache, the fewest that are about as fast as the fastest."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ashtune.reports.lanes import lanes_figure, lanes_words
-from ashtune.training.fused.backend import JaxBackend
-from ashtune.training.fused.recipe import Recipe
-from ashtune.training.fused.sizing import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
+from ashtune.training.fused.dry_run import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
+from ashtune.training.fused.jax.backend import JaxBackend
+from ashtune.training.fused.jax.recipe import Recipe
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 
@@ -68,12 +67,12 @@ def recipe(width: int) -> Recipe:
 
 
 def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried() -> None:
-    found = choose_lanes(partial(JaxBackend(recipe(64), 0, None).beside, ()), {"rate": 0.1}, cache_bytes=1 << 18)
+    found = choose_lanes(JaxBackend(recipe(64), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
     assert found.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
     assert found.lanes in found.seconds
     assert {1, 2} <= found.seconds.keys()
     assert found.compile_seconds > 0
-    larger = choose_lanes(partial(JaxBackend(recipe(128), 0, None).beside, ()), {"rate": 0.1}, cache_bytes=1 << 18)
+    larger = choose_lanes(JaxBackend(recipe(128), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
     assert 3 < larger.bytes_a_lane / found.bytes_a_lane < 5
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from ashtune.errors import InvalidConfiguration, ObjectiveError
-from ashtune.training.fused.program import Trained
-from ashtune.training.fused.torch_called import Called
-from ashtune.training.fused.torch_optimizers import numbers_of, rule
-from ashtune.training.fused.torch_program import TorchLanesProgram
-from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
+from ashtune.training.fused.protocol import LaneMetrics, Variant
+from ashtune.training.fused.torch.module import FunctionalModule
+from ashtune.training.fused.torch.objective import cross_entropy
+from ashtune.training.fused.torch.optimizers import numbers_of, rule
+from ashtune.training.fused.torch.program import TorchProgram
+from ashtune.training.fused.torch.recipe import TorchRecipe, mixed, own_randomness
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -76,7 +77,7 @@ def scores(outputs: Any, labels: Any) -> dict[str, Any]:
 
 def recipe(module: Callable[..., Any] = perceptron, **more: Any) -> TorchRecipe:
     given = {"train": data(0), "validation": data(1), "batch_size": "batch", "static": ("width", "batch"), **more}
-    return TorchRecipe(module=module, **{"evaluate": scores, **given})
+    return TorchRecipe(module=module, **{"evaluate": scores, "loss": cross_entropy, **given})
 
 
 STATIC = (("width", 5), ("batch", 16))  # three whole batches and a rest of two
@@ -91,8 +92,8 @@ LANES = {
 
 def trained(
     given: TorchRecipe, lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC, seed: int = 3
-) -> tuple[Any, list[Trained]]:
-    program = TorchLanesProgram(given, static, len(lanes), seed)
+) -> tuple[Any, list[LaneMetrics]]:
+    program = TorchProgram(given, static, Variant(len(lanes)), seed)
     state, found = program.fresh(lanes), []
     for start, stop in pairwise(cuts):
         state, part = program.train(state, lanes, start, stop)
@@ -207,7 +208,7 @@ def test_one_lane_is_trained_by_pytorch_itself_to_what_torch_func_would_give(
 ) -> None:
     given = recipe(module)
     _, (plain,) = trained(given, LANES["sgd"][:1], [0, 9])
-    monkeypatch.setattr(Called, "slopes_of_one", Called.slopes)
+    monkeypatch.setattr(FunctionalModule, "slopes_of_one", FunctionalModule.slopes)
     _, (by_func,) = trained(given, LANES["sgd"][:1], [0, 9])
     for name in plain.metrics:
         np.testing.assert_allclose(plain.metrics[name], by_func.metrics[name], rtol=1e-9)
@@ -217,7 +218,7 @@ def test_one_lane_is_trained_by_pytorch_itself_to_what_torch_func_would_give(
 def test_what_draws_otherwise_as_lanes_is_trained_as_one_of_them_when_it_is_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(Called, "slopes_of_one")
+    monkeypatch.delattr(FunctionalModule, "slopes_of_one")
     trained(recipe(lambda config: Attentive()), LANES["sgd"][:1], [0, 2])
     with pytest.raises(AttributeError):
         trained(recipe(perceptron), LANES["sgd"][:1], [0, 2])
@@ -253,7 +254,7 @@ def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimi
     given, lanes = recipe(normalised, optimizer=optimizer), LANES[optimizer]
     _, (whole,) = trained(given, lanes, [0, 7])
     state, _ = trained(given, lanes, [0, 3])
-    program = TorchLanesProgram(given, STATIC, 4, 3)
+    program = TorchProgram(given, STATIC, Variant(4), 3)
     parts = [program.apart(state, place) for place in (4, 1)]
     for array in (*parts[0]["parameters"].values(), *parts[1]["buffers"].values()):
         assert isinstance(array, np.ndarray)
@@ -271,7 +272,7 @@ def test_training_leaves_the_state_it_was_given_and_the_data_as_they_are() -> No
     given, lanes = recipe(normalised), LANES["sgd"]
     for array in (*given.train, *given.validation):
         array.flags.writeable = False
-    program = TorchLanesProgram(given, STATIC, 5)
+    program = TorchProgram(given, STATIC, Variant(5))
     state = program.fresh(lanes)
     before = {name: values.clone() for part in ("parameters", "buffers") for name, values in state[part].items()}
     program.train(state, lanes, 0, 2)
@@ -294,10 +295,10 @@ def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> Non
 
 
 def test_initial_weights_depend_on_the_seed_and_not_on_the_user_s_random_state() -> None:
-    first = TorchLanesProgram(recipe(), STATIC, 2, 0).fresh(LANES["sgd"][:2])["parameters"]["0.weight"]
+    first = TorchProgram(recipe(), STATIC, Variant(2), 0).fresh(LANES["sgd"][:2])["parameters"]["0.weight"]
     torch.rand(5)
-    again = TorchLanesProgram(recipe(), STATIC, 1, 0).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
-    other = TorchLanesProgram(recipe(), STATIC, 1, 1).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
+    again = TorchProgram(recipe(), STATIC, Variant(1), 0).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
+    other = TorchProgram(recipe(), STATIC, Variant(1), 1).fresh(LANES["sgd"][:1])["parameters"]["0.weight"]
     assert first[0].equal(first[1])
     assert first[0].equal(again[0])
     assert not first[0].equal(other[0])
@@ -335,7 +336,7 @@ def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tie
 
 
 def test_the_bytes_grow_with_each_lane_by_the_same_amount() -> None:
-    one, two, nine = (TorchLanesProgram(recipe(normalised), STATIC, lanes).bytes for lanes in (1, 2, 9))
+    one, two, nine = (TorchProgram(recipe(normalised), STATIC, Variant(lanes)).bytes for lanes in (1, 2, 9))
     assert nine - two == 7 * (two - one)
     numbers = FEATURES * 5 + 5 + 5 + 5 + 5 * CLASSES + CLASSES  # weights, biases, and scale and shift
     assert two - one > 3 * 8 * numbers
@@ -433,7 +434,7 @@ REFUSED = {
 def test_what_lanes_cannot_train_right_is_refused_in_one_line(name: str) -> None:
     module, words = REFUSED[name]
     with pytest.raises(ObjectiveError, match=words) as raised:
-        TorchLanesProgram(recipe(module), STATIC, 2)
+        TorchProgram(recipe(module), STATIC, Variant(2))
     assert "\n" not in str(raised.value)
 
 
@@ -441,7 +442,7 @@ def test_a_rest_of_one_example_is_refused_where_it_cannot_be_normalised() -> Non
     with pytest.raises(
         ObjectiveError, match=r"layer '1' \(BatchNorm1d\) cannot be called with a batch of 1; change it"
     ):
-        TorchLanesProgram(recipe(normalised), (("width", 5), ("batch", 7)), 2)
+        TorchProgram(recipe(normalised), (("width", 5), ("batch", 7)), Variant(2))
 
 
 def test_buffers_that_a_module_replaces_are_each_lane_s_own() -> None:
@@ -462,7 +463,7 @@ def test_buffers_that_a_module_replaces_are_each_lane_s_own() -> None:
 def test_what_is_no_recipe_is_refused() -> None:
     def refused(words: str, **more: Any) -> None:
         with pytest.raises(ObjectiveError, match=words):
-            TorchLanesProgram(recipe(**more), STATIC, 1)
+            TorchProgram(recipe(**more), STATIC, Variant(1))
 
     refused("optimizer='lion' is none; there are sgd, adam", optimizer="lion")
     refused("train is a ndarray; give a tuple", train=data(0)[0])
@@ -589,12 +590,12 @@ def test_what_evaluate_cannot_do_with_the_configuration_is_refused_in_one_line(
     metric: Callable[[Any], Any], words: str
 ) -> None:
     with pytest.raises(ObjectiveError, match=words) as raised:
-        TorchLanesProgram(recipe(evaluate=lambda outputs, labels, config: {"x": metric(config)}), STATIC, 1)
+        TorchProgram(recipe(evaluate=lambda outputs, labels, config: {"x": metric(config)}), STATIC, Variant(1))
     assert "\n" not in str(raised.value)
 
 
 def test_numbers_that_the_optimizer_does_not_know_are_refused() -> None:
-    program = TorchLanesProgram(recipe(), STATIC, 1)
+    program = TorchProgram(recipe(), STATIC, Variant(1))
     with pytest.raises(
         ObjectiveError, match=r"lr=0.1 is no hyperparameter of optimizer='sgd', which has learning_rate"
     ):
@@ -612,4 +613,4 @@ def test_a_configuration_is_parted_as_that_of_a_recipe_of_jax() -> None:
     with pytest.raises(InvalidConfiguration, match="is not finite"):
         given.parted({"learning_rate": float("inf"), "width": 8, "batch": 2})
     with pytest.raises(ObjectiveError, match="batch_size=0 is not a whole number"):
-        TorchLanesProgram(given, (("width", 8), ("batch", 0)), 1)
+        TorchProgram(given, (("width", 8), ("batch", 0)), Variant(1))

@@ -13,7 +13,7 @@ from ConfigSpace import Categorical
 
 import ashtune
 from ashtune.errors import SettingsError
-from ashtune.training.fused.torch_backend import ROUNDING_VARIABLE
+from ashtune.training.fused.torch.backend import ROUNDING_VARIABLE
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -65,9 +65,10 @@ def test_all_trials_of_a_study_report_every_epoch_and_none_fails(tmp_path: Path)
 
 def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() -> None:
     code = (
-        "from ashtune.training.fused.torch_backend import TorchBackend, round_alike; round_alike()\n"
+        "from ashtune.training.fused.torch.backend import TorchBackend, round_alike; round_alike()\n"
+        "from ashtune.training.fused.protocol import Variant\n"
         "from test_fused_torch_study import objective\n"
-        "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), 4)\n"
+        "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), Variant(4))\n"
         "lanes, found = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
         "for place in range(4):\n"
         "    moved = [*lanes[1:1 + place], lanes[0], *lanes[1 + place:]]\n"

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import msgspec
 
-from ashtune.training.packing import next_pack
+from ashtune.training.fused.pack import next_pack
 
 
 class Job(msgspec.Struct):

@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.training.fused.program import Trained
-from ashtune.training.fused.recipe import Static
-from ashtune.training.fused.sizes import turns_of
+from ashtune.training.fused.protocol import LaneMetrics, Static, Variant
 
 
 class ToyClock:
     """Time that goes on only while something is compiled or trained.
 
     Args:
-        seconds: What an epoch takes of the lanes that a size trains side by side, by size.
-        compiling: What compiling a program of a size takes, by size.
+        seconds: What an epoch takes of the lanes that a program trains side by side, by their number; "quick" of the
+            quick one.
+        compiling: What compiling a program takes, by the same.
         beginning: What compiling initial states takes.
     """
 
-    def __init__(self, seconds: Mapping[int, float], compiling: Mapping[int, float], beginning: float) -> None:
+    def __init__(
+        self, seconds: Mapping[int | str, float], compiling: Mapping[int | str, float], beginning: float
+    ) -> None:
         self.seconds, self.compiling, self.beginning = seconds, compiling, beginning
         self.now = 0.0
 
@@ -35,14 +36,17 @@ class ToyClock:
 
 class ToyProgram:
     is_at_another = False
-    is_there = False
     is_built_here = True
 
-    def __init__(self, backend: "ToyBackend", static: Static, lanes: int, size: int) -> None:
-        self.lanes, self.size = lanes, size
+    def __init__(self, backend: "ToyBackend", static: Static, variant: Variant) -> None:
+        self.variant = variant
         self.compile_seconds = self.build_seconds = 0.0
         self._backend = backend
         self._static = static
+
+    @property
+    def is_there(self) -> bool:
+        return self.variant in self._backend.there
 
     def together(self, states: Sequence[Any], lanes: Sequence[Mapping[str, float]]) -> Any:
         if states[0] is None and (clock := self._backend.clock) and not self.compile_seconds:
@@ -51,15 +55,15 @@ class ToyProgram:
         rows = [
             np.array([[0.0, lane["x"]]]) if state is None else state for state, lane in zip(states, lanes, strict=True)
         ]
-        return np.concatenate([*rows, *[rows[0]] * (self.lanes - len(rows))])
+        return np.concatenate([*rows, *[rows[0]] * (self.variant.room - len(rows))])
 
     def apart(self, state: Any, lane: int) -> Any:
         return state[lane : lane + 1].copy()
 
-    def train(self, state: Any, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[Any, Trained]:
-        assert len(lanes) <= self.lanes == len(state)
+    def train(self, state: Any, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[Any, LaneMetrics]:
+        assert len(lanes) <= self.variant.room == len(state)
         self._backend.calls.append((self._static, len(lanes), start, stop))
-        self._backend.sizes.append(self.size)
+        self._backend.variants.append(self.variant)
         self._pass(len(lanes), stop - start)
         if any(lane.get("raises") for lane in lanes):
             raise ValueError("a step that cannot be taken")
@@ -67,35 +71,42 @@ class ToyProgram:
             os._exit(9)
         if any(lane.get("sleeps") for lane in lanes):
             time.sleep(100)
-        padded = [*lanes, *[lanes[0]] * (self.lanes - len(lanes))]
+        padded = [*lanes, *[lanes[0]] * (self.variant.room - len(lanes))]
         epochs = np.arange(start + 1, stop + 1)[:, None]
         trained = state[:, 0] + epochs - start
         finite = np.array([[epoch < lane.get("nan_at", np.inf) for lane in padded] for epoch in epochs[:, 0]])
         name = "unknown" if any(lane.get("silent") for lane in lanes) else "score"
         metrics = {name: state[:, 1] + 0 * trained, "trained": trained}
-        return np.stack([state[:, 0] + stop - start, state[:, 1]], axis=1), Trained(metrics, finite)
+        return np.stack([state[:, 0] + stop - start, state[:, 1]], axis=1), LaneMetrics(metrics, finite)
 
     def _pass(self, lanes: int, epochs: int) -> None:
         clock = self._backend.clock
         if clock is None:
             return
+        size = "quick" if self.variant.quick else self.variant.lanes
         if not self.build_seconds:
-            self.build_seconds = clock.compiling[self.size]
+            self.build_seconds = clock.compiling[size]
             self.compile_seconds += self.build_seconds
             clock.now += self.build_seconds
-        clock.now += epochs * turns_of(self.size, lanes) * clock.seconds[self.size]
+        clock.now += epochs * self.variant.turns_for(lanes) * clock.seconds[size]
 
 
 class ToyBackend:
-    compile_seconds = 1.0
-    gain = 0.9
-
     def __init__(
-        self, most: int = 4, most_turns: int = 1, is_quick: bool = False, clock: ToyClock | None = None
+        self,
+        most: int = 4,
+        *,
+        most_turns: int = 1,
+        is_quick: bool = False,
+        clock: ToyClock | None = None,
+        gain: float = 0.9,
+        compile_seconds: float = 1.0,
     ) -> None:
+        self.gain, self.compile_seconds = gain, compile_seconds
+        self.there: set[Variant] = set()
         self.most_turns = most_turns
         self.clock = clock
-        self.sizes: list[int] = []
+        self.variants: list[Variant] = []
         self.is_quick = is_quick
         self.calls: list[tuple[Static, int, int, int]] = []
         self._most = most
@@ -107,8 +118,8 @@ class ToyBackend:
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         return self._most
 
-    def program(self, static: Static, size: int, turns: int = 1) -> ToyProgram:
-        return ToyProgram(self, static, size if size > 1 else turns, size)
+    def program(self, static: Static, variant: Variant) -> ToyProgram:
+        return ToyProgram(self, static, variant)
 
     def bytes_of(self, state: Any) -> int:
         return int(state.nbytes)

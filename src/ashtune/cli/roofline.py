@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ashtune.performance.roofline import Roofs, Step
     from ashtune.reports.roofline import Placed
-    from ashtune.training.fused.epochs import Epochs
+    from ashtune.training.fused.dry_run import Epochs
 
 _GIGA = 1e9
 _WIDTH = 24
@@ -109,7 +109,7 @@ def study_epochs(directory: Path) -> "Epochs":
 
     from ashtune.performance.machine import child
     from ashtune.studies import Study
-    from ashtune.training.fused.epochs import Epochs
+    from ashtune.training.fused.dry_run import Epochs
 
     best = Study.load(directory).best
     sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")

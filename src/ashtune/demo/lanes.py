@@ -56,7 +56,7 @@ def space() -> dict[str, Any]:
 
 def objective() -> "FusedObjective":
     """Return the demo's training function, fused."""
-    from ashtune.training.fused.objective import fused
+    from ashtune.training.fused.jax.objective import fused
 
     data = digits.load()
     return fused(

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 _CPUS = Path("/sys/devices/system/cpu")
+_UNKNOWN_SECOND = 2**20
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -35,6 +36,11 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
     for (level, _), size in found.items():
         sizes.setdefault(level, []).append(size)
     return [Cache(level=level, size=max(sizes[level]), count=len(sizes[level])) for level in sorted(sizes)]
+
+
+def second_cache_bytes() -> int:
+    """Return the size of a core's second cache; 1 MiB where it is unknown."""
+    return next((cache.size for cache in caches() if cache.level == 2), _UNKNOWN_SECOND)
 
 
 def _own_cores() -> list[int]:

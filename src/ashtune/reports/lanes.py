@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ashtune.reports.figures import bytes_text, number_text, plural
 from ashtune.reports.plots import BLUE, GREEN, blank, go
-from ashtune.training.fused.sizing import Sizing
+from ashtune.training.fused.dry_run import Sizing
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -16,7 +16,7 @@ from ashtune.reports.figures import bytes_text, number_text
 from ashtune.reports.lanes import lanes_figure, lanes_words
 from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, side, size_text, time_text
 from ashtune.study.disk import DISK, read_whole, write_new
-from ashtune.training.fused.sizing import Sizing
+from ashtune.training.fused.dry_run import Sizing
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -1,20 +1,119 @@
-"""Lanes that are trained together up to their rung: what they are as one, call by call."""
+"""Packs: the lanes of a worker that are trained together, as one program call after another, up to their rung.
 
-from collections.abc import Sequence
+Rule 1: a pack is of one group: the same shape, the same stretch of epochs.
+Rule 2: promotions first, the highest rung before the others: but not until they have waited for a moment, in which
+fuller packs go before them and others join them. Then they go first, however few they are.
+Rule 3: nobody waits for a fuller pack while there is nothing else to train.
+Rule 4: a trial that was in the hands of a worker that died is alone, and before all others: should it be to blame, no
+other suffers.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from time import perf_counter
+from typing import Any, Protocol, TypeVar
 
-from ashtune.training.fused.lane import Lane
-from ashtune.training.fused.program import Trained
-from ashtune.training.fused.protocol import Program
-from ashtune.training.fused.recipe import State
-from ashtune.training.fused.sizes import side_by_side
+import msgspec
+
+from ashtune.study.checkpoints import CheckpointWriter
+from ashtune.training.fused.programs import Shape
+from ashtune.training.fused.protocol import LaneMetrics, Program, State
+from ashtune.training.job import RunningJob
+
+
+class Clock(msgspec.Struct):
+    """A trial's share of the time that its pack takes, in seconds."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        """Return what it has had so far."""
+        return self.seconds
+
+
+class Lane(msgspec.Struct, eq=False, kw_only=True):
+    """A trial in a worker's hands.
+
+    ``state`` is what it is after ``trained`` epochs, None for a new one; ``is_saved`` whether that is on disk; ``due``
+    when it has waited long enough, by ``time.monotonic``.
+    """
+
+    job: RunningJob
+    writer: CheckpointWriter
+    clock: Clock
+    configuration: Mapping[str, Any]
+    shape: Shape
+    numbers: Mapping[str, float]
+    state: State | None
+    trained: int
+    is_saved: bool
+    alone: bool
+    due: float = math.inf
+    is_to_pause: bool = False
+
+    @property
+    def rung(self) -> int:
+        """Up to which rung it is trained."""
+        return self.job.rung
+
+    @property
+    def group(self) -> Hashable:
+        """What it has in common with those that it can be trained with."""
+        return self.shape, self.trained, self.job.target
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it has not ended in some way."""
+        return self.job.phase == "training"
+
+
+class Packable(Protocol):
+    """What :func:`next_pack` looks at of a lane."""
+
+    @property
+    def group(self) -> Hashable: ...
+
+    @property
+    def rung(self) -> int: ...
+
+    @property
+    def due(self) -> float: ...
+
+    @property
+    def alone(self) -> bool: ...
+
+
+Waiting = TypeVar("Waiting", bound=Packable)
+
+
+def next_pack(waiting: Iterable[Waiting], most: Callable[[Waiting], int], now: float) -> list[Waiting]:
+    """Return the lanes to train next: those of the highest rung that is due, else the fullest pack. O(n).
+
+    Args:
+        waiting: In the order in which they came; at least one.
+        most: Lane -> with how many, itself included, it can be trained at most.
+        now: The time, by the clock by which they are due.
+    """
+    lanes = list(waiting)
+    first = next((lane for lane in lanes if lane.alone), None)
+    if first is not None:
+        return [first]
+    groups: dict[Hashable, list[Waiting]] = {}
+    for lane in lanes:
+        groups.setdefault(lane.group, []).append(lane)
+    due = [lane for lane in lanes if lane.due <= now]
+    if due:
+        first = max(due, key=lambda lane: lane.rung)  # of equal ones the first
+        return groups[first.group][: most(first)]
+    packs = [group[: most(group[0])] for group in groups.values()]
+    return max(packs, key=lambda pack: (len(pack) / most(pack[0]), pack[0].rung))
 
 
 class Pack:
-    """Lanes of one shape and one stretch of epochs.
+    """Lanes of one group.
 
     Args:
-        lanes: Those of them that are trained; they begin where the first does.
+        lanes: Those that are trained.
         program: What trains them, for now; it has room for all.
 
     Attributes:
@@ -28,7 +127,7 @@ class Pack:
         self.lanes = list(lanes)
         self.program = program
         self.trained, self.target = lanes[0].trained, lanes[0].job.target
-        self._told = program.compile_seconds
+        self._compile_seconds = program.compile_seconds
         self._state = program.together([lane.state for lane in lanes], [lane.numbers for lane in lanes])
 
     @property
@@ -36,19 +135,19 @@ class Pack:
         """The lanes that have not ended in some way, unless all have come to the target."""
         return [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
 
-    def train(self, epochs: int) -> tuple[Trained, float]:
+    def train(self, epochs: int) -> tuple[LaneMetrics, float]:
         """Train for some epochs; return what was reported, and the seconds that took apart from compiling."""
         stop = min(self.target, self.trained + epochs)
         began, before = perf_counter(), self.program.compile_seconds
         numbers = [lane.numbers for lane in self.lanes]
-        self._state, found = self.program.train(self._state, numbers, self.trained, stop)
+        self._state, metrics = self.program.train(self._state, numbers, self.trained, stop)
         self.trained = stop
-        return found, perf_counter() - began - (self.program.compile_seconds - before)
+        return metrics, perf_counter() - began - (self.program.compile_seconds - before)
 
     def take_compile_seconds(self) -> float:
         """Return what compiling its program took since this was last asked."""
-        seconds, self._told = self.program.compile_seconds - self._told, self.program.compile_seconds
-        return seconds
+        before, self._compile_seconds = self._compile_seconds, self.program.compile_seconds
+        return self._compile_seconds - before
 
     def put_back(self, lane: Lane) -> None:
         """Give a lane the state that it has come to."""
@@ -61,11 +160,11 @@ class Pack:
         Side by side those that have ended cost nothing. In turn each would cost its turn.
         """
         going = self.going
-        if len(going) > program.lanes:
+        if len(going) > program.variant.room:
             program = self.program
-        if program is self.program and (len(going) == len(self.lanes) or side_by_side(program.size) > 1):
+        if program is self.program and (len(going) == len(self.lanes) or program.variant.lanes > 1):
             return
         states: list[State | None] = [self.program.apart(self._state, self.lanes.index(lane)) for lane in going]
-        self._told = program.compile_seconds
+        self._compile_seconds = program.compile_seconds
         self._state = program.together(states, [lane.numbers for lane in going])
         self.lanes, self.program = going, program

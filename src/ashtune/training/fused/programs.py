@@ -1,82 +1,195 @@
-"""A worker's programs: which of them the next call is of, and what it trains.
+"""A worker's programs: which of them the next call is of, and what it trains, learnt while the study runs.
 
-Which pay is learnt shape by shape while the study runs: :mod:`ashtune.training.fused.sizes`.
+The programs of a shape come in variants: for 1, 4, 16 ... lanes side by side. Those for one lane train several in turn.
+A shape begins with one for a single lane that is compiled in less time and trains more slowly, where there is one.
+
+Compiling another program takes as long as hundreds of epochs of a small model. So lanes are trained with the programs
+that there are, in several turns or with some lanes empty, and the time that another variant would have saved is added
+up. When that sum reaches the price of compiling, it is compiled: the total is at most about twice the best in hindsight
+(rent or buy skis: Karlin et al., Algorithmica 1988), if the saving was guessed well. A program that another worker has
+compiled costs nothing and is taken at once.
+
+Rule 1: what an epoch takes is measured in the study itself. What it would take with a variant that is not there is
+guessed from the nearest one that is. A shape for which more lanes are no faster stays with one.
+Rule 2: how much slower the quickly compiled program is cannot be guessed (1.1 times for a perceptron, 1.5 for a
+convolution). All of its time counts as lost until a shape has shown its share.
 """
 
+import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from ashtune.training.fused.protocol import Backend, Program
-from ashtune.training.fused.recipe import Static
-from ashtune.training.fused.sizes import Call, Sizes
+import msgspec
+
+from ashtune.performance.caches import second_cache_bytes
+from ashtune.training.fused.protocol import MOST_EPOCHS, Backend, Program, Static, Variant
+
+MOST_LANES = 256
+QUICK_COMPILING = 0.6
+"""What compiling the quick variant is guessed to need, as a share of what another needs."""
+DOUBLINGS = 4
+"""A variant farther than this from what was measured is guessed to gain no more."""
+RECENT = 0.3
+"""How much the last measurement counts against those before."""
+CALL_SECONDS = 0.25
+"""About how long a call of a program takes: between two of them the worker looks for messages."""
 
 
-class Programs:
-    """The programs of one worker.
+class Call(NamedTuple):
+    """How many lanes a call of a program trains, and for how many epochs."""
+
+    lanes: int
+    epochs: int
+
+
+class Learnt(msgspec.Struct):
+    """What one shape shows of all: the share of its time that the quick variant loses against that for one lane."""
+
+    quick_loss: float = 1.0
+
+
+class Shape:
+    """The programs of one choice of static hyperparameters, and what they have taken.
 
     Args:
-        backend: Makes them.
-        lanes: Always this number of them; None for as many as is fastest.
+        backend: Makes the programs.
+        static: The static hyperparameters.
+        most: The largest number of lanes.
+        is_fixed: Whether that is the only number.
+        learnt: What the worker's other shapes have shown.
+    """
+
+    def __init__(
+        self, backend: Backend, static: Static, most: int, *, is_fixed: bool = False, learnt: Learnt | None = None
+    ) -> None:
+        self.static = static
+        self.most = most
+        turns = min(backend.most_turns, most)
+        self._full = [Variant(lanes, turns if lanes == 1 else 1) for lanes in ([most] if is_fixed else powers(most))]
+        quick = [Variant(1, turns, quick=True)] if backend.is_quick and not is_fixed else []
+        self._variants = [*quick, *self._full]
+        self._backend = backend
+        self._programs: dict[Variant, Program] = {}
+        self._seconds: dict[Variant, float] = {}
+        self._saved = dict.fromkeys(self._full, 0.0)  # what each that is not there would have saved
+        self._compile_seconds = backend.compile_seconds
+        self._learnt = learnt or Learnt()
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether nothing was trained here, and another worker compiles the first program."""
+        return not self._seconds and self._program(self._variants[0]).is_at_another
+
+    @property
+    def alone_seconds(self) -> float:
+        """What an epoch of one lane takes at most; 0 if that was never measured."""
+        return max((seconds for variant, seconds in self._seconds.items() if variant.lanes == 1), default=0.0)
+
+    def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
+        """Return what the next call of a program should train of these lanes and epochs: not for too long.
+
+        A program that has trained nothing yet gets one epoch, and one turn.
+        """
+        seconds = self._seconds.get(variant)
+        if seconds is None:
+            return Call(min(lanes, variant.lanes), 1)
+        turns = max(1, int(CALL_SECONDS / seconds))
+        lanes = min(lanes, variant.room, turns * variant.lanes)
+        return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
+
+    def choose(self, lanes: int, epochs: int) -> Program:
+        """Return the program whose next call should train of these lanes and epochs what it can."""
+        return self._program(self._choose(lanes, epochs))
+
+    def _choose(self, lanes: int, epochs: int) -> Variant:
+        if all(variant.quick for variant in self._seconds):  # nothing to guess from
+            theirs = [variant for variant in self._variants if variant.lanes <= lanes and self._is_there(variant)]
+            if theirs or not self._seconds:
+                return theirs[-1] if theirs else self._variants[0]
+            cheapest, wanted = self._variants[0], self._full[0]
+            share = self._learnt.quick_loss
+        else:
+            costs = {variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]}
+            cheapest = min(self._seconds, key=costs.__getitem__)
+            wanted = min(costs, key=costs.__getitem__)  # of equal ones that which is there
+            if wanted in self._seconds or self._is_there(wanted):
+                return wanted
+            share = 1 - costs[wanted] / costs[cheapest]
+        call = self.call(cheapest, lanes, epochs)
+        self._saved[wanted] += share * call.epochs * call.lanes / lanes * self._cost(cheapest, lanes)
+        return wanted if self._saved[wanted] >= self._compile_seconds else cheapest
+
+    def compiled(self, variant: Variant, seconds: float) -> None:
+        """A program was compiled, in this time."""
+        self._compile_seconds = seconds / QUICK_COMPILING if variant.quick else seconds
+
+    def trained(self, variant: Variant, epoch_seconds: float) -> None:
+        """An epoch of the lanes that a program trains side by side took this time."""
+        before = self._seconds.get(variant, epoch_seconds)
+        self._seconds[variant] = min(epoch_seconds, before + RECENT * (epoch_seconds - before))
+        first, one = self._seconds.get(self._variants[0]), self._seconds.get(self._full[0])
+        if self._variants[0].quick and first and one:
+            self._learnt.quick_loss = max(0.0, 1 - one / first)
+
+    def _cost(self, variant: Variant, lanes: int) -> float:
+        """Return what an epoch of these lanes takes with a variant, or may take, in turns if it must."""
+        seconds = self._seconds.get(variant)
+        if seconds is None:
+            near = min((other for other in self._seconds if not other.quick), key=lambda o: abs(_doublings(o, variant)))
+            gained = self._backend.gain ** max(-DOUBLINGS, min(DOUBLINGS, _doublings(near, variant)))
+            seconds = self._seconds[near] * variant.lanes / near.lanes * gained
+        return variant.turns_for(lanes) * seconds
+
+    def _program(self, variant: Variant) -> Program:
+        if variant not in self._programs:
+            self._programs[variant] = self._backend.program(self.static, variant)
+        return self._programs[variant]
+
+    def _is_there(self, variant: Variant) -> bool:
+        return self._program(variant).is_there
+
+
+class Shapes:
+    """The shapes of one worker.
+
+    Args:
+        backend: Makes their programs.
+        lanes: Programs always have this number of lanes; None for as many as is fastest.
     """
 
     def __init__(self, backend: Backend, lanes: int | None) -> None:
         self._backend = backend
         self._lanes = lanes
-        self._sizes: dict[Static, Sizes] = {}
-        self._programs: dict[tuple[Static, int], Program] = {}
-        self._quick_lost = 1.0  # as the last shape that has shown it
+        self._shapes: dict[Static, Shape] = {}
+        self._learnt = Learnt()
 
-    def meet(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return the most lanes that a shape may have; of a shape not seen before they are worked out.
+    def of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
+        """Return the shape of a trial; the first time, its largest number of lanes is worked out.
 
         Raises:
             Exception: Whatever the user's functions raise.
         """
-        if static not in self._sizes:
+        if static not in self._shapes:
             most = self._lanes or self._backend.most_lanes(static, numbers)
-            self._sizes[static] = Sizes(
-                most,
-                turns=min(self._backend.most_turns, most),
-                gain=self._backend.gain,
-                is_fixed=self._lanes is not None,
-                is_quick=self._backend.is_quick,
-                compile_seconds=self._backend.compile_seconds,
-            )
-        return self._sizes[static].most
+            is_fixed = self._lanes is not None
+            self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
+        return self._shapes[static]
 
-    def most(self, static: Static) -> int:
-        """Return the most lanes that a shape may have."""
-        return self._sizes[static].most
 
-    def is_at_another(self, static: Static) -> bool:
-        """Whether nothing of a shape was trained here, and another worker compiles its first program."""
-        sizes = self._sizes[static]
-        return sizes.is_new and self._of(static, sizes.first).is_at_another
+def lanes_that_fit(state_bytes: int) -> int:
+    """Return how many lanes' states fit the second cache, as a power of two from 1 to :data:`MOST_LANES`.
 
-    def choose(self, static: Static, lanes: int, epochs: int) -> Program:
-        """Return the program whose next call should train of so many lanes and epochs what it can."""
-        size = self._sizes[static].choose(lanes, epochs, lambda size: self._of(static, size).is_there, self._quick_lost)
-        return self._of(static, size)
+    A lane takes five to ten times its state while it is trained, but not all of that at once: on four shapes of the
+    demo's network the best number by trying was this one, or as fast (``benchmarks/fused_lanes.py``).
+    """
+    fits = second_cache_bytes() // max(1, state_bytes)
+    return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
 
-    def alone_seconds(self, static: Static) -> float:
-        """Return what an epoch of one lane takes at most, as far as that was seen."""
-        return self._sizes[static].alone_seconds
 
-    def call(self, static: Static, size: int, lanes: int, epochs: int) -> Call:
-        """Return what the next call of a program should train of so many lanes and epochs."""
-        return self._sizes[static].call(size, lanes, epochs)
+def powers(most: int) -> list[int]:
+    """Return 1, 4, 16 ... up to a number, which is the last: each program has to be compiled."""
+    return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 
-    def trained(self, static: Static, size: int, epoch_seconds: float) -> None:
-        """An epoch of the lanes that a program trains side by side took so long."""
-        sizes = self._sizes[static]
-        sizes.trained(size, epoch_seconds)
-        if sizes.quick_lost is not None:
-            self._quick_lost = sizes.quick_lost
 
-    def compiled(self, static: Static, size: int, seconds: float) -> None:
-        """Compiling a program of a shape took so long."""
-        self._sizes[static].compiled(size, seconds)
-
-    def _of(self, static: Static, size: int) -> Program:
-        if (static, size) not in self._programs:
-            self._programs[static, size] = self._backend.program(static, size, self._sizes[static].turns)
-        return self._programs[static, size]
+def _doublings(before: Variant, after: Variant) -> float:
+    return math.log2(after.lanes / before.lanes)

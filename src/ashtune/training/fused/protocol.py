@@ -1,21 +1,80 @@
-"""What the runner needs of a library that trains lanes: JAX, PyTorch."""
+"""What a library that trains lanes offers to the rest (JAX, PyTorch), and what both libraries have in common."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any, Protocol, TypeVar
 
-from ashtune.training.fused.epochs import Countable
-from ashtune.training.fused.program import Trained
-from ashtune.training.fused.recipe import State, Static
+import msgspec
+
+from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
+
+MOST_FIXED = 4096
+"""Of lanes that may be asked for."""
+MOST_EPOCHS = 64
+"""Epochs a call trains at most: a compiled program has as many rows for their metrics."""
+PROGRAMS_FOLDER = "programs"
+"""In a study's directory: the compiled programs that its workers share."""
+State = Any
+"""A pytree of arrays: parameters, optimizer state, whatever a step changes."""
+Data = Any
+"""A pytree of arrays whose first axis counts examples."""
+Static = tuple[tuple[str, Any], ...]
+"""The static hyperparameters of a configuration, which name its shape: trials of one shape can share a program."""
+Item = TypeVar("Item")
 
 
-class Program(Protocol):
-    """Trains the lanes of one shape; see :class:`~ashtune.training.fused.program.LanesProgram`.
+class Variant(msgspec.Struct, frozen=True):
+    """Which program of a shape: how many lanes it trains side by side, and in how many turns, one after another.
 
-    A call trains ``lanes`` at most, ``size`` of them side by side, as in :mod:`ashtune.training.fused.sizes`.
+    A call trains at most ``lanes * turns`` lanes. A ``quick`` one takes less time to compile and more to train.
     """
 
     lanes: int
-    size: int
+    turns: int = 1
+    quick: bool = False
+
+    @property
+    def room(self) -> int:
+        """How many lanes a call trains at most."""
+        return self.lanes * self.turns
+
+    def turns_for(self, lanes: int) -> int:
+        """Return in how many turns it trains this number of lanes."""
+        return -(-lanes // self.lanes)
+
+
+class LaneMetrics(msgspec.Struct, frozen=True):
+    """What lanes reported: by metric, (epochs, lanes); and whether each lane was finite after each epoch."""
+
+    metrics: dict[str, Any]
+    finite: Any
+
+    def report(self, epoch: int, lane: int) -> dict[str, float]:
+        """Return one lane's metrics of an epoch, counted from 0 in this call."""
+        return {name: float(values[epoch, lane]) for name, values in self.metrics.items()}
+
+
+class EpochCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """Operations and bytes of an epoch; ``source`` says how they were counted."""
+
+    flops: float
+    bytes_moved: float
+    dtype: str
+    source: str
+
+
+class Program(Protocol):
+    """Trains lanes of one shape.
+
+    ``compile_seconds`` is what tracing and compiling took so far, apart from training, or waiting for another worker
+    that did, or loading; ``build_seconds`` is the part of it for the program alone, without what makes initial states;
+    ``is_built_here`` is False if the program came from a disk.
+    """
+
+    variant: Variant
     compile_seconds: float
     build_seconds: float
     is_built_here: bool
@@ -28,48 +87,189 @@ class Program(Protocol):
     def is_there(self) -> bool:
         """Whether another worker has compiled it, so that it costs hardly anything here."""
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of memory that training works on; known once it is built."""
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each, stacked along the first axis."""
+
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of lanes as one, padded; None for all of them begins anew."""
+        """Return the states of lanes as one, padded with the first; None for all of them begins new trials."""
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state, on the host, as it is saved and taken up again by :meth:`together`."""
 
-    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
-        """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program has."""
+    def train(
+        self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
+    ) -> tuple[State, LaneMetrics]:
+        """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program has room for."""
 
 
-class Backend(Countable, Protocol):
+class Backend(Protocol):
     """Makes programs of what the user gave.
 
-    ``compile_seconds`` is what a program is taken to cost before the first was made; ``most_turns`` how many lanes a
-    call can train one after another.
+    ``compile_seconds`` is what a program is taken to cost before the first was made, ``most_turns`` how many lanes a
+    call can train one after another, ``gain`` what twice as many lanes are guessed to need for each of them, as a share
+    of what half of them need. ``is_quick`` says that there is a program for one lane that is compiled more quickly.
     """
 
     compile_seconds: float
     most_turns: int
 
     @property
-    def gain(self) -> float:
-        """What twice as many lanes are guessed to need for each, of what half of them does."""
+    def gain(self) -> float: ...
 
     @property
-    def is_quick(self) -> bool:
-        """Whether a program for one lane can be compiled more quickly, to be slower then."""
+    def is_quick(self) -> bool: ...
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Return the static part of a configuration, which names its program, and the numbers of its lane."""
+        """Return the static part of a configuration, which names its shape, and the numbers of its lane."""
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return up to how many lanes of a shape are worth trying on this machine."""
 
-    def program(self, static: Static, size: int, turns: int = 1) -> Program:
-        """Return the program of a shape for so many lanes side by side, or for one and up to so many in turn.
+    def program(self, static: Static, variant: Variant) -> Program:
+        """Return a program of a shape; nothing is compiled before it is used."""
 
-        A size of :data:`~ashtune.training.fused.sizes.QUICK` is one that is quickly compiled, for one lane in turn.
-        """
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> EpochCosts:
+        """Return what an epoch of this number of lanes costs."""
 
     def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's state as the user's functions have it, of what was saved of it."""
+        """Return one lane's state as the user's functions have it, from what was saved of it."""
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What a checkpoint holds of a trial: a lane's state, as its program takes it apart."""
+
+    state: State
+
+
+class Batched(msgspec.Struct, frozen=True, kw_only=True):
+    """How data are cut into batches, and configurations into programs and lanes.
+
+    Args:
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it.
+        static: Hyperparameters that change shapes or the program; all others are numbers, one a lane.
+    """
+
+    batch_size: int | str
+    static: tuple[str, ...] = ()
+
+    def check_batch_size(self) -> None:
+        """Refuse a batch size that no program can have, where that is known without a configuration.
+
+        Raises:
+            ObjectiveError: If it is no whole number of at least 1, or no static hyperparameter.
+        """
+        if not isinstance(self.batch_size, str):
+            self.examples_a_batch(())
+        elif self.batch_size not in self.static:
+            raise ObjectiveError(
+                f"batch_size={self.batch_size!r} is not static; name it in static=[{self.batch_size!r}]"
+            )
+
+    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        """Return the static part of a configuration, which names its shape, and the numbers of its lane.
+
+        Raises:
+            ObjectiveError: If a static hyperparameter is missing, or another is no number.
+            InvalidConfiguration: If a number is not finite.
+        """
+        for name in self.static:
+            if name not in configuration:
+                raise ObjectiveError(
+                    f"static={name!r} is no hyperparameter; there are {', '.join(configuration) or 'none'}"
+                )
+        lane: dict[str, float] = {}
+        for name, value in configuration.items():
+            if name in self.static:
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise ObjectiveError(
+                    f"{name}={value!r} is no number, and lanes differ in numbers only; name it in static=[{name!r}]"
+                )
+            if not math.isfinite(value):
+                raise InvalidConfiguration(f"{name}={value!r} is not finite")
+            lane[name] = float(value)
+        return tuple((name, _frozen(configuration[name])) for name in self.static), lane
+
+    def examples_a_batch(self, static: Static) -> int:
+        """Return the batch size of a program.
+
+        Raises:
+            ObjectiveError: If it is not a whole number of at least 1, or is no static hyperparameter.
+        """
+        size = self.batch_size
+        if isinstance(size, str):
+            if size not in dict(static):
+                raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
+            size = dict(static)[size]
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
+        return size
+
+
+def _frozen(value: Any) -> Any:
+    """Return a list as a tuple, which can name a program; JSON has made lists of the tuples of a space."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def check_lanes(static: Sequence[str], lanes: int | None) -> None:
+    """Refuse what is no list of names, or no number of lanes.
+
+    Raises:
+        SettingsError: In one line.
+    """
+    if isinstance(static, str):
+        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
+    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MOST_FIXED):
+        raise SettingsError(
+            f"lanes={lanes!r} is not a whole number from 1 to {MOST_FIXED:,}; leave it out for as many as is fastest"
+        )
+
+
+def wants_configuration(evaluate: Callable[..., Any], others: int) -> bool:
+    """Whether a function has, after ``others`` arguments by position, one more without a default value."""
+    try:
+        parameters = list(signature(evaluate).parameters.values())
+    except (TypeError, ValueError):  # it does not say
+        return False
+    asked = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len(asked) > others and asked[others].default is asked[others].empty
+
+
+@contextmanager
+def names_checked(function: str, config: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse in one line that a function asks for a hyperparameter that is not there.
+
+    Args:
+        function: Its name.
+        config: What it gets; empty if it gets none.
+
+    Raises:
+        ObjectiveError: In place of the KeyError of a name that is not in the configuration.
+    """
+    try:
+        yield
+    except KeyError as error:
+        name = error.args[0] if error.args else ""
+        if name in config or not config:
+            raise
+        raise ObjectiveError(
+            f"{function} asks for {name!r}, which is not there; the hyperparameters are {', '.join(config)}"
+        ) from error
+
+
+def padded(items: Sequence[Item], count: int) -> list[Item]:
+    """Return as many items as asked for, the first once more for those that are missing."""
+    return [*items, *[items[0]] * (count - len(items))]
+
+
+def not_finite(epoch: int, configuration: Mapping[str, Any]) -> FloatingPointError:
+    """Return the error of a trial whose state has numbers that are not finite."""
+    named = ", ".join(f"{name}={value!r}" for name, value in configuration.items())
+    return FloatingPointError(f"the state is not finite after epoch {epoch}, with {named}")

@@ -22,25 +22,20 @@ from ashtune.events import PlacesChanged, ProgramCompiled
 from ashtune.jobs import TrialId
 from ashtune.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.fused.lane import Clock, Lane
-from ashtune.training.fused.leaving import Leaving
-from ashtune.training.fused.pack import Pack
-from ashtune.training.fused.program import Trained, not_finite
-from ashtune.training.fused.programs import Programs
-from ashtune.training.fused.protocol import Backend, Program
-from ashtune.training.fused.recipe import Static
-from ashtune.training.fused.sizes import side_by_side, turns_of
+from ashtune.training.fused.pack import Clock, Lane, Pack, next_pack
+from ashtune.training.fused.programs import Shape, Shapes
+from ashtune.training.fused.protocol import Backend, LaneMetrics, Program, not_finite
+from ashtune.training.fused.state_store import StateStore
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Alone, Assignment, Setup, ToWorker
 from ashtune.training.outcomes import Outcomes
-from ashtune.training.packing import next_pack
 from ashtune.training.reports import Reports
 
-PATIENCE_SECONDS = 0.1
+PROMOTION_SECONDS = 0.1
 """For so long fuller packs may go before a promoted trial."""
 
 
-class FusedBench:
+class FusedRunner:
     """Trains the trials of one worker as lanes.
 
     Args:
@@ -66,10 +61,10 @@ class FusedBench:
         self._backend = backend
         self._setup = setup
         self._mailbox = mailbox
-        self._programs = Programs(backend, lanes)
+        self._shapes = Shapes(backend, lanes)
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(mailbox, file)
-        self._leaving = Leaving(Path(setup.study), setup.worker, self._outcomes, backend.bytes_of)
+        self._states = StateStore(Path(setup.study), setup.worker, self._outcomes, backend.bytes_of)
         self._waiting: dict[TrialId, Lane] = {}
         self._training: dict[TrialId, Lane] = {}
         self._held: dict[TrialId, Lane] = {}
@@ -83,7 +78,7 @@ class FusedBench:
                 self._take(self._mailbox.next())
             self._take_all()
             if self._waiting:
-                self._train(next_pack(self._ready(), lambda lane: self._programs.most(lane.static), time.monotonic()))
+                self._train(next_pack(self._ready(), lambda lane: lane.shape.most, time.monotonic()))
 
     def _take_all(self) -> None:
         while (message := self._mailbox.poll()) is not None:
@@ -98,7 +93,7 @@ class FusedBench:
             case Assignment():
                 self._begin(message)
             case Release():
-                self._leaving.let_go(self._held.pop(message.trial), message)
+                self._states.release(self._held.pop(message.trial), message)
             case Pause():
                 self._pause(message.trial)
             case Setup():
@@ -109,7 +104,7 @@ class FusedBench:
     def _begin(self, assignment: Assignment) -> None:
         """Take up a trial: where it was left, or from the beginning."""
         setup, trial = self._setup, assignment.trial
-        writer = self._leaving.writer(trial, assignment.start, assignment.size)
+        writer = self._states.writer(trial, assignment.start, assignment.size)
         clock = Clock()
         job = RunningJob(
             assignment,
@@ -124,10 +119,11 @@ class FusedBench:
         configuration = msgspec.msgpack.decode(assignment.configuration)
         try:
             static, numbers = self._backend.parted(configuration)
-            self._ask_for_places(self._programs.meet(static, numbers))
+            shape = self._shapes.of(static, numbers)
+            self._ask_for_places(shape.most)
             began = time.perf_counter()
             try:
-                state = self._leaving.left(trial, job.start, writer)
+                state = self._states.restore(trial, job.start, writer)
             except CheckpointUnread:
                 job.begin_again()
                 writer.forget_earlier()
@@ -141,7 +137,7 @@ class FusedBench:
             writer=writer,
             clock=clock,
             configuration=configuration,
-            static=static,
+            shape=shape,
             numbers=numbers,
             state=state,
             trained=job.start,
@@ -161,22 +157,22 @@ class FusedBench:
         """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
         if lane.trained:
             epochs = lane.job.target - lane.trained
-            seconds = epochs * self._programs.alone_seconds(lane.static)
-            lane.due = time.monotonic() + max(PATIENCE_SECONDS, seconds)
+            seconds = epochs * lane.shape.alone_seconds
+            lane.due = time.monotonic() + max(PROMOTION_SECONDS, seconds)
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
         """Return the lanes that wait, but for those of a first program that another worker compiles, if others wait."""
         waiting = list(self._waiting.values())
-        absent = {static for static in {lane.static for lane in waiting} if self._programs.is_at_another(static)}
-        return [lane for lane in waiting if lane.static not in absent] or waiting
+        absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
+        return [lane for lane in waiting if lane.shape not in absent] or waiting
 
     def _train(self, waiting: Sequence[Lane]) -> None:
         """Train the first of these lanes up to their rung; send what comes of it."""
-        first, programs = waiting[0], self._programs
+        first = waiting[0]
         epochs = first.job.target - first.trained
-        program = programs.choose(first.static, len(waiting), epochs)
-        lanes = waiting[: programs.call(first.static, program.size, len(waiting), epochs).lanes]
+        program = first.shape.choose(len(waiting), epochs)
+        lanes = waiting[: first.shape.call(program.variant, len(waiting), epochs).lanes]
         for lane in lanes:
             self._training[lane.job.trial] = self._waiting.pop(lane.job.trial)
         if first.alone:
@@ -199,16 +195,16 @@ class FusedBench:
             self._training.clear()
 
     def _train_pack(self, pack: Pack) -> None:
-        static = pack.lanes[0].static
+        shape = pack.lanes[0].shape
         while going := pack.going:
-            self._call(pack, static)
+            self._call(pack, shape)
             self._take_all()
             for lane in going:
                 if lane.is_training and lane.is_to_pause and pack.trained < pack.target:
                     pack.put_back(lane)
-                    self._leaving.break_off(lane)
+                    self._states.pause(lane)
             if going := pack.going:
-                pack.go_on(self._programs.choose(static, len(going), pack.target - pack.trained))
+                pack.go_on(shape.choose(len(going), pack.target - pack.trained))
         for lane in pack.lanes:
             if lane.is_training:
                 pack.put_back(lane)
@@ -217,41 +213,36 @@ class FusedBench:
                 else:
                     lane.writer.abandon()
 
-    def _call(self, pack: Pack, static: Static) -> None:
+    def _call(self, pack: Pack, shape: Shape) -> None:
         """Train a pack for about as long as a call should take, and report what it did."""
-        programs, program, start = self._programs, pack.program, pack.trained
-        call = programs.call(static, program.size, len(pack.lanes), pack.target - start)
-        found, seconds = pack.train(call.epochs)
-        self._tell_compiled(static, program, pack.take_compile_seconds())
-        programs.trained(static, program.size, seconds / len(found.finite) / turns_of(program.size, len(pack.lanes)))
-        self._report(pack.lanes, found, start, seconds)
+        program, variant, start = pack.program, pack.program.variant, pack.trained
+        call = shape.call(variant, len(pack.lanes), pack.target - start)
+        metrics, seconds = pack.train(call.epochs)
+        self._tell_compiled(shape, program, pack.take_compile_seconds())
+        shape.trained(variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes)))
+        self._report(pack.lanes, metrics, start, seconds)
 
-    def _tell_compiled(self, static: Static, program: Program, seconds: float) -> None:
+    def _tell_compiled(self, shape: Shape, program: Program, seconds: float) -> None:
         if not seconds:
             return
         if program.is_built_here:  # what loading takes is not the price of another
-            self._programs.compiled(static, program.size, program.build_seconds)
-        told = ProgramCompiled(
-            0,
-            worker=self._setup.worker,
-            seconds=round(seconds, 6),
-            lanes=side_by_side(program.size),
-            shape=dict(static),
-        )
-        self._mailbox.send(told)
+            shape.compiled(program.variant, program.build_seconds)
+        lanes, worker = program.variant.lanes, self._setup.worker
+        event = ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static))
+        self._mailbox.send(event)
 
-    def _report(self, lanes: Sequence[Lane], found: Trained, start: int, seconds: float) -> None:
+    def _report(self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float) -> None:
         """Report each lane's epochs of a call; one that is not finite any more fails."""
         going = [place for place, lane in enumerate(lanes) if lane.is_training]
         for place in going:
             lane = lanes[place]
             lane.clock.seconds += seconds / len(going)
             try:
-                for row in range(len(found.finite)):
+                for row in range(len(metrics.finite)):
                     lane.job.epoch = epoch = start + 1 + row
-                    if not found.finite[row, place]:
+                    if not metrics.finite[row, place]:
                         raise not_finite(epoch, lane.configuration)
-                    lane.job.report(found.report(row, place))
+                    lane.job.report(metrics.report(row, place))
             except Exception as error:  # noqa: BLE001 - what is reported may be anything
                 self._outcomes.failed(lane.job, error, lane.writer)
                 lane.job.phase = "failed"
@@ -259,6 +250,6 @@ class FusedBench:
     def _pause(self, trial: TrialId) -> None:
         """Break a trial off: now if it waits, at the end of this call if it is trained; else it has ended by itself."""
         if (lane := self._waiting.pop(trial, None)) is not None:
-            self._leaving.break_off(lane)
+            self._states.pause(lane)
         elif (lane := self._training.get(trial)) is not None:
             lane.is_to_pause = True

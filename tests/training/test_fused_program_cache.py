@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.training.fused.library import FOLDER, Library
+from ashtune.training.fused.jax.program_cache import ProgramCache
+from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 PROGRAM = """
@@ -16,13 +17,13 @@ PROGRAM = """
     from pathlib import Path
     import jax
     import jax.numpy as jnp
-    from ashtune.training.fused.library import Library
+    from ashtune.training.fused.jax.program_cache import ProgramCache
 
     def compile_it():
         print("compiled")
         return jax.jit(lambda x: jnp.sin(x) * 2).lower(jnp.zeros(3)).compile()
 
-    print(float(Library(Path(sys.argv[1])).compiled(sys.argv[2], compile_it)(jnp.ones(3))[0]))
+    print(float(ProgramCache(Path(sys.argv[1])).compiled(sys.argv[2], compile_it)(jnp.ones(3))[0]))
 """
 
 
@@ -57,23 +58,23 @@ def test_what_jax_has_on_disk_is_not_written_down_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"not a program", b"\x80\x04N."])
 def test_a_damaged_program_is_compiled_anew(tmp_path: Path, damage: bytes) -> None:
     run(tmp_path)
-    (file,) = [file for file in (tmp_path / FOLDER).iterdir() if not file.suffix]
+    (file,) = [file for file in (tmp_path / PROGRAMS_FOLDER).iterdir() if not file.suffix]
     file.write_bytes(damage)
     assert run(tmp_path)[0] == "compiled"
 
 
 def test_who_died_while_compiling_is_not_waited_for(tmp_path: Path) -> None:
-    library = Library(tmp_path)
-    assert not library.is_at_another("a")
+    cache = ProgramCache(tmp_path)
+    assert not cache.is_at_another("a")
     slow = PROGRAM.replace('print("compiled")', 'print("compiling", flush=True); import time; time.sleep(600)')
     command = [sys.executable, "-c", textwrap.dedent(slow), str(tmp_path), "a"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "compiling\n"
-        assert library.is_at_another("a")
-        assert not library.is_at_another("b")
+        assert cache.is_at_another("a")
+        assert not cache.is_at_another("b")
         other.kill()
-    assert not library.is_at_another("a")
+    assert not cache.is_at_another("a")
     assert run(tmp_path)[0] == "compiled"
 
 

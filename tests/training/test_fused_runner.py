@@ -12,8 +12,7 @@ from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, Pro
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.fused.bench import FusedBench
-from ashtune.training.fused.sizes import QUICK
+from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 
 ME = WorkerId(7)
@@ -66,7 +65,7 @@ class Room:
     def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, *, most: int = 4, **more: Any) -> None:
         self.channel, self.backend = Channel(), ToyBackend(most, **more)
         setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
-        self.runner = FusedBench(self.backend, setup, Mailbox(self.channel), lanes=lanes)
+        self.runner = FusedRunner(self.backend, setup, Mailbox(self.channel), lanes=lanes)
 
     def run(self, first: Assignment, *come: ToWorker, answers: list[ToWorker] | None = None) -> None:
         self.channel.come.extend(come)
@@ -170,17 +169,17 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
     """The first call is of one epoch, as nothing is known of its time."""
     real = room.backend.program
 
-    def program(static: Any, size: int, turns: int) -> Any:
-        found = real(static, size, turns)
-        train = found.train
+    def program(static: Any, variant: Any) -> Any:
+        made = real(static, variant)
+        train = made.train
 
         def meddled(state: Any, numbers: Any, start: int, stop: int) -> Any:
             if start == 0:
                 room.channel.come.append(Pause(ME, TrialId(1)))
             return train(state, numbers, start, stop)
 
-        found.train = meddled  # type: ignore[method-assign]
-        return found
+        made.train = meddled  # type: ignore[method-assign]
+        return made
 
     room.backend.program = program  # type: ignore[method-assign]
     room.run(job(0, target=100), job(1, target=100), answers=[off(0)])
@@ -212,7 +211,7 @@ def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Ro
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
-    found = ToyClock({QUICK: 0.098, 1: 0.0098, 4: 0.0392}, {QUICK: 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
+    found = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
     monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", found)
     return found
 
@@ -241,11 +240,11 @@ def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_an
     """Making initial states is no part of a program's price: one second, which ten epochs take."""
     room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
     room.run(job(0, target=64), answers=[off(0)])
-    epochs = dict.fromkeys((QUICK, 1), 0)
-    for size, (_, start, stop) in zip(room.backend.sizes, calls(room), strict=True):
-        epochs[size] += stop - start
-    assert 8 <= epochs[QUICK] <= 12
-    assert epochs[QUICK] + epochs[1] == 64
+    epochs = dict.fromkeys((True, False), 0)
+    for variant, (_, start, stop) in zip(room.backend.variants, calls(room), strict=True):
+        epochs[variant.quick] += stop - start
+    assert 8 <= epochs[True] <= 12
+    assert epochs[True] + epochs[False] == 64
     (found,) = room.channel.of(JobFinished)
     assert found.metrics["trained"] == 64
     assert [message.lanes for message in room.channel.of(ProgramCompiled)] == [1, 1]
@@ -255,14 +254,14 @@ def test_what_one_shape_has_shown_of_the_quickly_compiled_program_holds_for_the_
     tmp_path: Path, clock: ToyClock
 ) -> None:
     """Another costs a second. The quickly compiled one takes twice as long an epoch."""
-    clock.seconds = {QUICK: 0.02, 1: 0.01}
+    clock.seconds = {"quick": 0.02, 1: 0.01}
     room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
     room.run(job(0, target=99), job(1, target=300, kind="b"), answers=[off(0), off(1)])
-    epochs = {(kind, size): 0 for kind in (None, "b") for size in (QUICK, 1)}
-    for size, (static, _, start, stop) in zip(room.backend.sizes, room.backend.calls, strict=True):
-        epochs[static[0][1], size] += stop - start
-    assert 40 <= epochs[None, QUICK] <= 60, "all of a second is lost"
-    assert 90 <= epochs["b", QUICK] <= 110, "half of it is"
+    epochs = {(kind, is_quick): 0 for kind in (None, "b") for is_quick in (True, False)}
+    for variant, (static, _, start, stop) in zip(room.backend.variants, room.backend.calls, strict=True):
+        epochs[static[0][1], variant.quick] += stop - start
+    assert 40 <= epochs[None, True] <= 60, "all of a second is lost"
+    assert 90 <= epochs["b", True] <= 110, "half of it is"
 
 
 def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock: ToyClock) -> None:

@@ -6,22 +6,32 @@ checkpoints of exactly what was reported.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from ashtune.errors import ObjectiveError, SettingsError
 from ashtune.training.fused.objective import FusedObjective
-from ashtune.training.fused.recipe import check_lanes
-from ashtune.training.fused.torch_backend import TorchBackend, round_alike
-from ashtune.training.fused.torch_optimizers import rule
-from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe, cross_entropy, loss_and_accuracy, tensors
+from ashtune.training.fused.protocol import check_lanes
+
+
+def cross_entropy(outputs: Any, labels: Any) -> Any:
+    """Return the mean cross-entropy in nats of logits (m, classes) and labels (m,), whole numbers of any type."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(outputs, labels if labels.is_floating_point() else labels.long())
+
+
+def loss_and_accuracy(outputs: Any, labels: Any) -> dict[str, Any]:
+    """Return the cross-entropy of logits, as "loss", and the share of labels that have the largest, as "accuracy"."""
+    right = outputs.argmax(dim=1) == labels
+    return {"loss": cross_entropy(outputs, labels), "accuracy": right.to(outputs.dtype).mean()}
 
 
 def fused_torch(
     module: Callable[[Mapping[str, Any]], Any],
     *,
-    train: Arrays,
-    validation: Arrays,
+    train: tuple[Any, ...],
+    validation: tuple[Any, ...],
     batch_size: int | str,
     loss: Callable[..., Any] = cross_entropy,
     evaluate: Callable[..., Mapping[str, Any]] | None = None,
@@ -79,11 +89,13 @@ def fused_torch(
         >>> space = {"learning_rate": (0.01, 1.0), "width": [4, 8]}
         >>> study = tune(objective, space, metric="accuracy", mode="max", trials=8, max_resource=4)
     """
-    from importlib.util import find_spec
-
     if find_spec("torch") is None:
         raise SettingsError("fused_torch needs PyTorch, which is not installed: pip install 'ashtune[torch]'")
     check_lanes(static, lanes)
+    from ashtune.training.fused.torch.backend import TorchBackend
+    from ashtune.training.fused.torch.optimizers import rule
+    from ashtune.training.fused.torch.recipe import TorchRecipe, tensors
+
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise SettingsError(f"seed={seed!r} is not a whole number")
     for name, function in (("module", module), ("loss", loss), ("evaluate", evaluate)):
@@ -96,8 +108,8 @@ def fused_torch(
             module=module,
             loss=loss,
             evaluate=evaluate,
-            train=_arrays(train, "train"),
-            validation=_arrays(validation, "validation"),
+            train=tuple(tensor.numpy() for tensor in tensors(train, "train")),
+            validation=tuple(tensor.numpy() for tensor in tensors(validation, "validation")),
             batch_size=batch_size,
             static=tuple(static),
             optimizer=optimizer,
@@ -106,18 +118,7 @@ def fused_torch(
         recipe.check_batch_size()
     except ObjectiveError as error:
         raise SettingsError(str(error)) from None
-    return FusedObjective(module, recipe, partial(_backend, recipe, seed, lanes is not None), lanes)
-
-
-def _backend(recipe: TorchRecipe, seed: int, is_fixed: bool, study: Path | None) -> TorchBackend:
-    if is_fixed:
-        round_alike()
-    return TorchBackend(recipe, seed)
-
-
-def _arrays(given: Arrays, role: str) -> Arrays:
-    """Return what was given as numpy's arrays, which travel to the workers."""
-    return tuple(tensor.numpy() for tensor in tensors(given, role))
+    return FusedObjective(module, recipe, partial(TorchBackend, recipe, seed, lanes is not None), lanes)
 
 
 def _only(loss: Callable[..., Any], outputs: Any, *targets: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many lanes a program should have on this machine: from what a lane takes of the cache, then by trying.
+"""A dry run of a shape: how many lanes are fastest on this machine, and an epoch of them to place under a roofline.
 
 Lanes share a program's overhead, and fill the core's arithmetic units, as long as what they work on stays in the second
 cache; beyond it each step waits for memory again. So the bytes of a lane say where to look, and a short run of a few
@@ -7,21 +7,20 @@ sizes around there decides. A shape for which lanes are no faster than one by on
 Rule: measured on the user's own step and data, in the process that will train; nothing is assumed of a machine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Protocol
 
 import msgspec
 
-from ashtune.performance.caches import caches
-from ashtune.training.fused.recipe import State
+from ashtune.performance.caches import second_cache_bytes
+from ashtune.performance.roofline import Step
+from ashtune.training.fused.programs import MOST_LANES
+from ashtune.training.fused.protocol import Backend, EpochCosts, Program, Static, Variant
 
-MOST_LANES = 256
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
 """More lanes are taken only if they need at most this share of the time."""
-FALLBACK_CACHE_BYTES = 1 << 20
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,35 +43,42 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     __repr__ = __str__
 
 
-class Measurable(Protocol):
-    """A program that trains lanes side by side; see :class:`~ashtune.training.fused.program.LanesProgram`."""
+class Epochs(msgspec.Struct, frozen=True, kw_only=True):
+    """An epoch of one model alone, one of as many lanes as a dry run found best, if that is several, and that run."""
 
-    lanes: int
-    compile_seconds: float
+    steps: list[Step]
+    sizing: Sizing
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of memory that training works on."""
 
-    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, a lane each."""
+def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
+    """Count and time epochs of a configuration. It makes a handful of programs: some ten seconds with JAX.
 
-    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> object:
-        """Train all lanes from one epoch to another."""
+    Args:
+        backend: Makes them.
+        static: The static hyperparameters.
+        numbers: The others.
+    """
+    sizing = choose_lanes(backend, static, numbers)
+    steps = [
+        _step(static, lanes, backend.costs(static, numbers, lanes), sizing.seconds[lanes] * lanes)
+        for lanes in sorted({1, sizing.lanes})
+    ]
+    return Epochs(steps=steps, sizing=sizing)
 
 
 def choose_lanes(
-    beside: Callable[[int], Measurable], lane: Mapping[str, float], *, cache_bytes: int | None = None
+    backend: Backend, static: Static, lane: Mapping[str, float], *, cache_bytes: int | None = None
 ) -> Sizing:
     """Return how many lanes a program should have. Makes a handful of programs.
 
     Args:
-        beside: Number of lanes -> a program that trains them side by side.
+        backend: Makes the programs that are tried.
+        static: The static hyperparameters.
         lane: The numbers of a typical lane: all that are tried train the same.
         cache_bytes: Of a core's second cache; this machine's by default.
     """
-    cache = cache_bytes or _second_cache()
-    programs = {lanes: beside(lanes) for lanes in (1, 2)}
+    cache = cache_bytes or second_cache_bytes()
+    programs = {lanes: backend.program(static, Variant(lanes)) for lanes in (1, 2)}
     runs = {lanes: _run(program, lane) for lanes, program in programs.items()}
     bytes_a_lane = max(1, programs[2].bytes - programs[1].bytes)
     tried = around(max(1, cache // bytes_a_lane))
@@ -80,7 +86,7 @@ def choose_lanes(
     while tried:
         for lanes in tried:
             if lanes not in programs:
-                programs[lanes] = beside(lanes)
+                programs[lanes] = backend.program(static, Variant(lanes))
                 runs[lanes] = _run(programs[lanes], lane)
         seconds = fastest_of(runs, TURN_SECONDS)
         tried = beyond(seconds)
@@ -91,16 +97,6 @@ def choose_lanes(
         cache_bytes=cache,
         compile_seconds=sum(program.compile_seconds for program in programs.values()),
     )
-
-
-def fitting(state_bytes: int, cache_bytes: int | None = None) -> int:
-    """Return how many lanes' states fit the second cache, as a power of two from 1 to :data:`MOST_LANES`.
-
-    A lane takes five to ten times its state while it is trained, but not all of that at once: on four shapes of the
-    demo's network the best number by trying was this one, or as fast (``benchmarks/fused_lanes.py``).
-    """
-    fits = (cache_bytes or _second_cache()) // max(1, state_bytes)
-    return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
 
 
 def around(fits: int) -> list[int]:
@@ -138,9 +134,9 @@ def fastest_of(runs: Mapping[int, Callable[[], None]], turn_seconds: float) -> d
     return best
 
 
-def _run(program: Measurable, lane: Mapping[str, float]) -> Callable[[], None]:
+def _run(program: Program, lane: Mapping[str, float]) -> Callable[[], None]:
     """Return a function that trains all lanes for an epoch; the first one is trained here, to compile."""
-    lanes = [lane] * program.lanes
+    lanes = [lane] * program.variant.room
     state = program.fresh(lanes)
     program.train(state, lanes, 0, 1)
 
@@ -150,5 +146,15 @@ def _run(program: Measurable, lane: Mapping[str, float]) -> Callable[[], None]:
     return run
 
 
-def _second_cache() -> int:
-    return next((cache.size for cache in caches() if cache.level == 2), FALLBACK_CACHE_BYTES)
+def _step(static: Static, lanes: int, costs: EpochCosts, seconds: float) -> Step:
+    named = ", ".join(f"{name}={value!r}" for name, value in static)
+    return Step(
+        name=("one model alone" if lanes == 1 else f"{lanes} models as lanes") + (f" ({named})" if named else ""),
+        flops=costs.flops,
+        bytes_moved=costs.bytes_moved,
+        seconds=seconds,
+        source=costs.source,
+        dtype=costs.dtype,
+        cores=1,
+        each="an epoch",
+    )

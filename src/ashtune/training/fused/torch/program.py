@@ -1,34 +1,35 @@
 """Small modules of PyTorch trained side by side: lanes of the same shapes, each with its own hyperparameters.
 
-Rules 1, 2 and 4 of ``program.py`` hold: batches depend on the epoch alone, initial weights on the shapes alone, and a
-lane that is no longer finite says so for itself. Nothing is compiled.
+Rules 1, 2 and 4 of ``jax/program.py`` hold: batches depend on the epoch alone, initial weights on the shapes alone, and
+a lane that is no longer finite says so for itself. Nothing is compiled.
 Rule 5: random numbers in a module (dropout) are the same in all lanes and depend on the epoch alone.
-Rule 6: what is trained as lanes has been proven on the first batches, see ``torch_proof.py``.
+Rule 6: what is trained as lanes has been proven on the first batches, see ``checks.py``.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from ashtune.training.fused.program import Trained, padded
-from ashtune.training.fused.recipe import State, Static
-from ashtune.training.fused.torch_optimizers import numbers_of, rule
-from ashtune.training.fused.torch_recipe import TorchRecipe, mixed, own_randomness
-from ashtune.training.fused.torch_shape import TorchShape
-from ashtune.training.fused.torch_states import copied, finite_lanes, joined, leaves
+from ashtune.training.fused.protocol import LaneMetrics, State, Static, Variant, padded
+from ashtune.training.fused.torch.checks import Proof, Proven
+from ashtune.training.fused.torch.module import FunctionalModule
+from ashtune.training.fused.torch.optimizers import Tensors, numbers_of, rule, some_numbers
+from ashtune.training.fused.torch.recipe import TorchRecipe, built, mixed, own_randomness, tensors
+from ashtune.training.fused.torch.states import bytes_of, copied, finite_lanes, joined, leaves, repeated
 
 _ORDER, _DRAWS = 0, 1
 """What is drawn in an epoch: the order of the examples, and whatever the module draws."""
 
 
-class TorchLanesProgram:
+class TorchProgram:
     """The program for one choice of static hyperparameters and a number of lanes.
 
     Args:
         recipe: What is trained.
         static: The static hyperparameters.
-        lanes: How many are trained side by side.
+        variant: How many are trained side by side.
         seed: Of initial weights, of the batches' order and of what the module draws.
         shape: Of the same recipe, static hyperparameters and seed; programs share one.
 
@@ -37,9 +38,9 @@ class TorchLanesProgram:
     """
 
     def __init__(
-        self, recipe: TorchRecipe, static: Static, lanes: int, seed: int = 0, shape: TorchShape | None = None
+        self, recipe: TorchRecipe, static: Static, variant: Variant, seed: int = 0, shape: "TorchShape | None" = None
     ) -> None:
-        self.lanes = self.size = lanes
+        self.variant = variant
         self.compile_seconds = self.build_seconds = 0.0
         self.is_built_here = True
         self._optimizer = recipe.optimizer
@@ -59,7 +60,7 @@ class TorchLanesProgram:
     @property
     def bytes(self) -> int:
         """Bytes that training works on: parameters, gradients, the optimizer's, buffers, activations and a batch."""
-        return self._shape.bytes_with(self.lanes)
+        return self._shape.bytes_with(self.variant.lanes)
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of new trials, a lane each: dicts of tensors whose first axis counts lanes.
@@ -78,8 +79,8 @@ class TorchLanesProgram:
             lanes: Their numbers.
         """
         if states[0] is None:
-            return self.fresh(padded(lanes, self.lanes))
-        return joined(padded(states, self.lanes))
+            return self.fresh(padded(lanes, self.variant.room))
+        return joined(padded(states, self.variant.room))
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state in numpy's arrays, each with a first axis of 1."""
@@ -87,11 +88,13 @@ class TorchLanesProgram:
             return {name: self.apart(part, lane) for name, part in state.items()}
         return state[lane : lane + 1].numpy().copy()
 
-    def train(self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[State, Trained]:
+    def train(
+        self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
+    ) -> tuple[State, LaneMetrics]:
         """Train all lanes from one epoch to another.
 
         Args:
-            state: Of the lanes, stacked along the first axis, of tensors or numpy's arrays; it is kept as it is.
+            state: Of the lanes, stacked along the first axis, of tensors or numpy's arrays; it stays as it is.
             lanes: Their numbers; the first once more for those that are missing.
             start: Epochs they are trained already.
             stop: Epochs they are trained then.
@@ -100,7 +103,7 @@ class TorchLanesProgram:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
         """
         shape, state = self._shape, copied(state)
-        is_plain = self.lanes == 1 and not shape.proven.draws_otherwise
+        is_plain = self.variant.lanes == 1 and not shape.proven.draws_otherwise
         slopes_of = shape.called.slopes_of_one if is_plain else shape.called.slopes
         lanes = padded(lanes, len(next(leaves(state))))
         numbers = numbers_of(self._optimizer, lanes)
@@ -121,11 +124,56 @@ class TorchLanesProgram:
                 row.append(metrics[name].double().numpy())
             finite.append(finite_lanes(state))
         table = (stop - start, len(lanes))
-        kept = {name: np.asarray(row).reshape(table) for name, row in rows.items()}
-        return state, Trained(kept, np.asarray(finite, dtype=bool).reshape(table))
+        metrics_by_epoch = {name: np.asarray(row).reshape(table) for name, row in rows.items()}
+        return state, LaneMetrics(metrics_by_epoch, np.asarray(finite, dtype=bool).reshape(table))
 
     def _order(self, epoch: int) -> Any:
-        import torch
-
         generator = torch.Generator(device="cpu").manual_seed(mixed(self._seed, epoch, _ORDER))
         return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")
+
+
+class TorchShape:
+    """The data as tensors, the module, and what was proven of it.
+
+    Args:
+        recipe: What is trained.
+        static: The static hyperparameters.
+        seed: Of initial weights.
+
+    Raises:
+        ObjectiveError: If lanes of this module would not be what each is alone.
+    """
+
+    def __init__(self, recipe: TorchRecipe, static: Static, seed: int) -> None:
+        self.batch_size = recipe.examples_a_batch(static)
+        self.train = tensors(recipe.train, "train")
+        self.validation = tensors(recipe.validation, "validation")
+        self._rule = rule(recipe.optimizer)
+        self.called = FunctionalModule(recipe, built(recipe, dict(static), self.train[0], seed), static)
+        self.proven = self._prove(seed, recipe.optimizer)
+
+    def states(self, lanes: int) -> State:
+        """Return the states of new trials, all the same."""
+        parameters, buffers = (repeated(tensors_of_one, lanes) for tensors_of_one in self._initial())
+        return {"parameters": parameters, "buffers": buffers, "optimizer": self._rule.fresh(parameters)}
+
+    def bytes_with(self, lanes: int) -> int:
+        """Return what training works on: parameters, gradients, the optimizer's, buffers, activations and a batch."""
+        parameters, buffers = self._initial()
+        numbers = bytes_of(parameters) * (2 + self._rule.slots) + bytes_of(buffers) + self.proven.activation_bytes
+        batch = sum(int(array[: self.batch_size].nbytes) for array in self.train)
+        return lanes * numbers + batch
+
+    def _initial(self) -> tuple[Tensors, Tensors]:
+        """Return what the optimizer changes of one lane, and the rest: buffers, and what the loss does not reach."""
+        parameters, buffers = self.called.initial()
+        rest: dict[str, Any] = {name: parameters.pop(name) for name in self.proven.unreached}
+        return parameters, {**rest, **buffers}
+
+    def _prove(self, seed: int, optimizer: str) -> Proven:
+        examples = len(self.train[0])
+        sizes = [min(self.batch_size, examples), examples % self.batch_size]
+        batches = [tuple(array[:size].clone() for array in self.train) for size in sizes if size]
+        with own_randomness(seed):
+            proof = Proof(self.called, seed, some_numbers(optimizer))
+            return proof.of(batches, tuple(array.clone() for array in self.validation))

@@ -1,23 +1,51 @@
 """Where the states of a worker's trials come from and where they go: disk, and memory for what comes back soon."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.orders import Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.training.fused.lane import Lane
-from ashtune.training.fused.memory import Kept
-from ashtune.training.fused.recipe import Saved, State
+from ashtune.training.fused.pack import Lane
+from ashtune.training.fused.protocol import Saved, State
 from ashtune.training.outcomes import Outcomes
 
-KEPT_BYTES = 64_000_000
-"""Of states of trials let go of that are kept in memory; all are on disk too."""
+MEMORY_BYTES = 64_000_000
+"""Of released trials' states that stay in memory; all are on disk too."""
 
 
-class Leaving:
-    """Lets trials of a worker go, and takes them up where they were left.
+class RecentStates:
+    """States of released trials, the most recent ones, for when the worker is given one of them again.
+
+    Args:
+        most_bytes: What they may take together.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._states: OrderedDict[tuple[TrialId, int], tuple[State, int]] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, trial: TrialId, resource: int, state: State, size: int) -> None:
+        """Hold a state of ``size`` bytes; the oldest go."""
+        self.take(trial, resource)
+        self._states[trial, resource] = state, size
+        self._bytes += size
+        while self._bytes > self._most_bytes:
+            _, (_, gone) = self._states.popitem(last=False)
+            self._bytes -= gone
+
+    def take(self, trial: TrialId, resource: int) -> State | None:
+        """Return the state of a trial at a resource and forget it; None if it is not here."""
+        state, size = self._states.pop((trial, resource), (None, 0))
+        self._bytes -= size
+        return state
+
+
+class StateStore:
+    """Saves the trials that a worker releases, and restores those that it takes up.
 
     Args:
         study: Its directory.
@@ -31,31 +59,31 @@ class Leaving:
         self._worker = worker
         self._outcomes = outcomes
         self._bytes_of = bytes_of
-        self._kept = Kept(KEPT_BYTES)
+        self._recent = RecentStates(MEMORY_BYTES)
 
     def writer(self, trial: TrialId, start: int, size: int | None) -> CheckpointWriter:
         """Return what reads and writes a trial's checkpoints; ``size``: the bytes of that at ``start``."""
         return CheckpointWriter(self._checkpoints, trial, start, worker=self._worker, size=size)
 
-    def left(self, trial: TrialId, start: int, writer: CheckpointWriter) -> State | None:
+    def restore(self, trial: TrialId, start: int, writer: CheckpointWriter) -> State | None:
         """Return a trial's state as it was left: from memory if this worker did it, else from disk; None if new."""
         if not start:
             return None
-        kept = self._kept.take(trial, start)
-        if kept is not None:
-            return kept
+        recent = self._recent.take(trial, start)
+        if recent is not None:
+            return recent
         saved = writer.restore()
         return None if saved is None else saved.state
 
-    def let_go(self, lane: Lane, answer: Release) -> None:
+    def release(self, lane: Lane, answer: Release) -> None:
         """Save a trial if it may be wanted again, and forget it."""
         lane.job.hear(answer)
         self._save(lane)
         if answer.keep and not lane.writer.problem:
-            self._kept.put(lane.job.trial, lane.trained, lane.state, self._bytes_of(lane.state))
+            self._recent.put(lane.job.trial, lane.trained, lane.state, self._bytes_of(lane.state))
 
-    def break_off(self, lane: Lane) -> None:
-        """Pause a trial where it is."""
+    def pause(self, lane: Lane) -> None:
+        """Save a trial where it is and break it off."""
         lane.job.phase = "pausing"
         lane.job.epoch = lane.trained
         self._save(lane)

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import torch
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.torch_called import Called
-from ashtune.training.fused.torch_optimizers import Numbers, Tensors
-from ashtune.training.fused.torch_recipe import Arrays, layer_words, mixed
-from ashtune.training.fused.torch_states import repeated
+from ashtune.training.fused.torch.module import FunctionalModule
+from ashtune.training.fused.torch.optimizers import Numbers, Tensors
+from ashtune.training.fused.torch.recipe import Arrays, layer_words, mixed
+from ashtune.training.fused.torch.states import repeated
 
 _JUMP = 0.1
 """Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
@@ -45,9 +46,7 @@ class Proof:
         numbers: The optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
     """
 
-    def __init__(self, called: Called, seed: int, numbers: Numbers) -> None:
-        import torch
-
+    def __init__(self, called: FunctionalModule, seed: int, numbers: Numbers) -> None:
         parameters, self._buffers = called.initial()
         if not parameters:
             raise ObjectiveError(
@@ -96,22 +95,16 @@ class Proof:
     def _drawn(
         self, function: _Function, parameters: Tensors, buffers: Tensors, data: Arrays
     ) -> tuple[Tensors, Tensors]:
-        import torch
-
         torch.default_generator.manual_seed(self._seed)
         return function(parameters, buffers, data)
 
     def _has_drawn(self) -> bool:
-        import torch
-
         now = torch.default_generator.get_state()
         torch.default_generator.manual_seed(self._seed)
         return not now.equal(torch.default_generator.get_state())
 
     def _stacked(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
         """Return what each lane of several gets."""
-        import torch
-
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
         found = self._drawn(function, parameters, repeated(self._buffers, len(lanes)), data)
         return [
@@ -136,8 +129,6 @@ class Proof:
         return None
 
     def _slopes_alone(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
-        import torch
-
         leaves = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
         saved: dict[int, int] = {}
         own = {tensor.untyped_storage().data_ptr() for tensor in [*leaves.values(), *batch]}
@@ -162,8 +153,6 @@ class Proof:
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
 
     def _score_alone(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
-        import torch
-
         with torch.no_grad():
             return self._called.score(parameters, buffers, data, {name: own[0] for name, own in self._numbers.items()})
 
@@ -238,8 +227,6 @@ def _leave(entered: list[str]) -> None:
 
 def _is_alike(found: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
     """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
-    import torch
-
     largest = max(
         float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
     )
@@ -248,7 +235,5 @@ def _is_alike(found: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
 
 
 def _shaken(tensor: Any) -> Any:
-    import torch
-
     spread = tensor.square().mean().sqrt() + 0.1
     return tensor + 0.1 * spread * torch.randn_like(tensor)

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.asking import names_checked, wants_configuration
-from ashtune.training.fused.recipe import Static
-from ashtune.training.fused.torch_optimizers import Numbers, Tensors
-from ashtune.training.fused.torch_recipe import Arrays, TorchRecipe
+from ashtune.training.fused.protocol import Static, names_checked, wants_configuration
+from ashtune.training.fused.torch.optimizers import Numbers, Tensors
+from ashtune.training.fused.torch.recipe import Arrays, TorchRecipe
 
 
-class Called:
+class FunctionalModule:
     """A module as functions of its parameters and buffers.
 
     Args:
@@ -20,8 +21,6 @@ class Called:
     """
 
     def __init__(self, recipe: TorchRecipe, module: Any, static: Static) -> None:
-        import torch
-
         self.module = module
         self._recipe = recipe
         self._static = dict(static)
@@ -71,8 +70,6 @@ class Called:
 
         It is as good as long as random numbers, if any are drawn, do not come out otherwise.
         """
-        import torch
-
         self.module.train()
         own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
         loss, after = self.loss(own, {name: buffer[0] for name, buffer in buffers.items()}, batch)
@@ -82,8 +79,6 @@ class Called:
 
     def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
         """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
-        import torch
-
         self.module.eval()
         with torch.no_grad():
             given = numbers if self._is_configured else {}
@@ -97,8 +92,6 @@ class Called:
         return {**self._static, **own}
 
     def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
-        import torch
-
         # A module changes its buffers in place, which a gradient of it cannot have: it gets copies.
         given = {**parameters, **{name: buffer.clone() for name, buffer in buffers.items()}}
         outer = {f"module.{name}": tensor for name, tensor in given.items()}
@@ -111,7 +104,6 @@ def _with_tensors(module: Any) -> Any:
 
     They are read inside the call: a layer may have put new tensors in the place of those it was given.
     """
-    import torch
 
     class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
         def __init__(self) -> None:
@@ -126,14 +118,10 @@ def _with_tensors(module: Any) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    import torch
-
     return bool(torch.is_tensor(value) and value.dim() == 0)
 
 
 def _kind(value: Any) -> str:
-    import torch
-
     if torch.is_tensor(value):
         return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
     return f"a {type(value).__name__}"

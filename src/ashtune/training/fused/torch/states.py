@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from ashtune.training.fused.recipe import State
-from ashtune.training.fused.torch_optimizers import Tensors
+from ashtune.training.fused.protocol import State
+from ashtune.training.fused.torch.optimizers import Tensors
 
 
 def repeated(found: Tensors, lanes: int) -> Tensors:
     """Return the tensors of one lane as those of several."""
-    import torch
-
     return {name: torch.stack([tensor] * lanes) for name, tensor in found.items()}
 
 
@@ -25,8 +24,6 @@ def joined(states: Sequence[State]) -> State:
 
 def copied(state: State) -> State:
     """Return a state of the same structure in tensors of its own."""
-    import torch
-
     if isinstance(state, Mapping):
         return {name: copied(part) for name, part in state.items()}
     return state.clone() if torch.is_tensor(state) else torch.tensor(state, device="cpu")
@@ -34,8 +31,6 @@ def copied(state: State) -> State:
 
 def finite_lanes(state: State) -> Any:
     """Return for each lane whether all its numbers are finite: (lanes,)."""
-    import torch
-
     flags = [leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves(state) if leaf.is_floating_point()]
     return torch.stack(flags).all(dim=0).numpy()
 

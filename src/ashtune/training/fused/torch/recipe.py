@@ -10,25 +10,13 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.recipe import Batched
+from ashtune.training.fused.protocol import Batched
 
 Arrays = tuple[Any, ...]
 """Arrays of numpy, the inputs first and then what loss and metrics compare with; the first axis counts examples."""
-
-
-def cross_entropy(outputs: Any, labels: Any) -> Any:
-    """Return the mean cross-entropy in nats of logits (m, classes) and labels (m,), whole numbers of any type."""
-    from torch.nn import functional
-
-    return functional.cross_entropy(outputs, labels if labels.is_floating_point() else labels.long())
-
-
-def loss_and_accuracy(outputs: Any, labels: Any) -> dict[str, Any]:
-    """Return the cross-entropy of logits, as "loss", and the share of labels that have the largest, as "accuracy"."""
-    right = outputs.argmax(dim=1) == labels
-    return {"loss": cross_entropy(outputs, labels), "accuracy": right.to(outputs.dtype).mean()}
 
 
 class TorchRecipe(Batched, frozen=True, kw_only=True):
@@ -49,10 +37,10 @@ class TorchRecipe(Batched, frozen=True, kw_only=True):
     """
 
     module: Callable[[Mapping[str, Any]], Any]
+    loss: Callable[..., Any]
     evaluate: Callable[..., Mapping[str, Any]]
     train: Arrays
     validation: Arrays
-    loss: Callable[..., Any] = cross_entropy
     optimizer: Literal["sgd", "adam"] = "sgd"
 
 
@@ -62,8 +50,6 @@ def own_randomness(*seed: int) -> Iterator[None]:
 
     ``torch.manual_seed`` would also seed the generators of all GPUs, which nobody gives back.
     """
-    import torch
-
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(mixed(*seed))
         yield
@@ -86,11 +72,11 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
     """
     if not isinstance(arrays, tuple | list) or not arrays:
         raise ObjectiveError(f"{role} is a {type(arrays).__name__}; give a tuple of arrays: (inputs, targets)")
-    found = tuple(_tensor(array, f"{role}[{place}]") for place, array in enumerate(arrays))
-    sizes = sorted({len(tensor) for tensor in found})
+    as_tensors = tuple(_tensor(array, f"{role}[{place}]") for place, array in enumerate(arrays))
+    sizes = sorted({len(tensor) for tensor in as_tensors})
     if len(sizes) != 1 or not sizes[0]:
         raise ObjectiveError(f"{role} has {sizes} examples; give arrays with as many each, at least 1")
-    return found
+    return as_tensors
 
 
 def built(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int) -> Any:
@@ -116,8 +102,6 @@ def built(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int
 
 
 def _made(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
-    import torch
-
     try:
         module = recipe.module(dict(static))
     except KeyError as error:
@@ -155,8 +139,6 @@ def _weights(module: Any) -> dict[str, Any]:
 
 
 def _tensor(array: Any, name: str) -> Any:
-    import torch
-
     try:
         array = np.ascontiguousarray(array) if np.ndim(array) else None
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a GPU, or with a gradient
@@ -166,7 +148,7 @@ def _tensor(array: Any, name: str) -> Any:
         raise ObjectiveError(f"{name} has no axis; its first axis should count examples")
     try:
         with warnings.catch_warnings():
-            # Of arrays that cannot be written: nothing writes here, see torch_proof.py.
+            # Of arrays that cannot be written: nothing writes here, see checks.py.
             warnings.simplefilter("ignore", UserWarning)
             return torch.from_numpy(array)
     except (TypeError, ValueError) as error:

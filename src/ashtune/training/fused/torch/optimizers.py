@@ -10,6 +10,8 @@ Rule 2: steps change parameters and state in place: they are the size of what th
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from ashtune.errors import ObjectiveError
 
 Tensors = dict[str, Any]
@@ -80,8 +82,6 @@ class AdamW:
     @staticmethod
     def fresh(parameters: Tensors) -> dict[str, Any]:
         """Return moments of 0 and, for each lane, 0 steps."""
-        import torch
-
         lanes = len(next(iter(parameters.values())))
         steps = torch.zeros(lanes, dtype=torch.int64, device="cpu")
         return {"first": _zeros(parameters), "second": _zeros(parameters), "steps": steps}
@@ -120,8 +120,6 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
     Raises:
         ObjectiveError: If a lane has a number that the optimizer does not know, or lacks one without a default.
     """
-    import torch
-
     defaults = rule(optimizer).defaults
     for lane in lanes:
         for name in lane:
@@ -157,6 +155,4 @@ def _column(values: Any, parameter: Any) -> Any:
 
 
 def _zeros(parameters: Tensors) -> Tensors:
-    import torch
-
     return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}

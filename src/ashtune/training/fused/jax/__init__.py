@@ -1,0 +1,1 @@
+"""Lanes by JAX: pure functions, of which XLA compiles programs."""

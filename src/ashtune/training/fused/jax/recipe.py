@@ -1,0 +1,240 @@
+"""What a user of JAX gives to be trained as lanes, and the epochs that are traced of it.
+
+Rule 1: the first epoch, the last, and how many lanes take their turn are arguments of what is traced: another rung
+compiles nothing.
+Rule 2: lanes side by side and lanes in turn are made of the same epoch of one lane.
+Rule 3: what the user's functions give that cannot be trained is refused in one line, as they are traced.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ashtune.errors import ObjectiveError
+from ashtune.training.fused.protocol import (
+    MOST_EPOCHS,
+    Batched,
+    Data,
+    State,
+    Static,
+    names_checked,
+    wants_configuration,
+)
+
+FINITE = "finite"
+Row = dict[str, Any]
+Stretch = tuple[Any, Any, Any, Any]
+"""Epochs that lanes are trained already and will be then, the orders of the examples by epoch, and the number of lanes
+to train."""
+
+
+class Recipe(Batched, frozen=True, kw_only=True):
+    """The parts of fused training.
+
+    Args:
+        init: (key, configuration) -> state.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
+        evaluate: (state, data) or (state, data, configuration) -> metrics, after each epoch, on the validation data.
+        train: What batches are taken from.
+        validation: What ``evaluate`` gets.
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it.
+        static: Hyperparameters that change shapes or the program. They reach the functions as they are; all others
+            as numbers that JAX traces, one a lane.
+    """
+
+    init: Callable[[Any, Mapping[str, Any]], State]
+    step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
+    evaluate: Callable[..., Mapping[str, Any]]
+    train: Data
+    validation: Data
+
+    def count_examples(self) -> int:
+        """Return how many examples there are to train on.
+
+        Raises:
+            ObjectiveError: If there is none, or arrays differ in it, or there is anything but arrays.
+        """
+        shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
+        if not shapes or () in shapes:
+            raise ObjectiveError(
+                "train has a number where arrays are asked for, (examples, ...) each; give numpy's arrays"
+            )
+        sizes = sorted({shape[0] for shape in shapes})
+        if len(sizes) != 1:
+            raise ObjectiveError(
+                f"train has arrays of {', '.join(map(str, sizes))} examples; give arrays with as many each"
+            )
+        if not sizes[0]:
+            raise ObjectiveError("train has no examples; give at least 1")
+        return int(sizes[0])
+
+    def checked_init(self, key: Any, config: Mapping[str, Any]) -> State:
+        """Return a trial's initial state."""
+        with _explained("init", config):
+            return self.init(key, config)
+
+    def checked_step(self, state: State, batch: Any, config: Mapping[str, Any]) -> tuple[State, Row]:
+        """Return the state after a step, and its metrics.
+
+        Raises:
+            ObjectiveError: If it gives anything else, or a state of another structure, shape or type.
+        """
+        with _explained("step", config):
+            given = self.step(state, batch, config)
+        if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[1], Mapping):
+            raise ObjectiveError(f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty")
+        after, metrics = given
+        before, now = (jax.tree_util.tree_flatten_with_path(tree) for tree in (state, after))
+        if before[1] != now[1]:
+            raise ObjectiveError(f"step gives a state of another structure: {now[1]}, not {before[1]}")
+        for (path, old_leaf), (_, new_leaf) in zip(before[0], now[0], strict=True):
+            old, new = (_type(array) for array in (old_leaf, new_leaf))
+            if old != new:
+                raise ObjectiveError(
+                    f"step gives state{jax.tree_util.keystr(path)} as {new}; it was {old}, and has to stay that"
+                )
+        return after, _scalars("step", metrics)
+
+    def checked_evaluate(self, state: State, data: Data, config: Mapping[str, Any]) -> Row:
+        """Return the metrics of a state.
+
+        Raises:
+            ObjectiveError: If they are no scalars by name.
+        """
+        more = (config,) if wants_configuration(self.evaluate, 2) else ()
+        with _explained("evaluate", config if more else {}):
+            metrics = self.evaluate(state, data, *more)
+        if not isinstance(metrics, Mapping):
+            raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
+        return _scalars("evaluate", metrics)
+
+
+class TracedEpochs:
+    """Epochs of one choice of static hyperparameters, to be traced by JAX.
+
+    Both ways take the states of lanes, stacked along the first axis; their numbers, by hyperparameter; a stretch; and
+    the training and validation data. They return the states, and by metric (MOST_EPOCHS, lanes).
+    """
+
+    def __init__(self, recipe: Recipe, static: Static) -> None:
+        self._recipe = recipe
+        self._static = dict(static)
+        self._batch = recipe.examples_a_batch(static)
+        self.examples = recipe.count_examples()
+
+    def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
+        """Take each step of all lanes before the next one: they share the reading of a batch."""
+        start, stop, orders, _ = stretch
+        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though looked at twice
+
+        def epoch(number: Any, carried: Any) -> Any:
+            states, rows = carried
+            states, row = one_epoch(states, numbers, orders[number - start], data)
+            return states, {name: rows[name].at[number - start].set(row[name]) for name in rows}
+
+        _, shapes = jax.eval_shape(one_epoch, states, numbers, orders[0], data)
+        return jax.lax.fori_loop(start, stop, epoch, (states, _rows(shapes, ())))
+
+    def in_turn(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
+        """Train one lane after another, each by itself: whatever its place and its company, to the last bit the same.
+
+        Lanes beyond those that there are to train cost nothing.
+        """
+        start, stop, orders, lanes = stretch
+        one_epoch = jax.jit(self._epoch)
+
+        def turn(lane: Any, carried: Any) -> Any:
+            def epoch(number: Any, carried: Any) -> Any:
+                state, rows = carried
+                state, row = one_epoch(state, own, orders[number - start], data)
+                return state, {name: rows[name].at[number - start, lane].set(row[name]) for name in rows}
+
+            states, rows = carried
+            state, own = _lane(states, lane), _lane(numbers, lane)
+            state, rows = jax.lax.fori_loop(start, stop, epoch, (state, rows))
+            put_back = jax.tree.map(lambda leaf, new: leaf.at[lane].set(new), states, state)
+            return put_back, rows
+
+        places = len(jax.tree.leaves(states)[0])
+        _, shapes = jax.eval_shape(one_epoch, _lane(states, 0), _lane(numbers, 0), orders[0], data)
+        return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
+
+    def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
+        """Train one lane for an epoch; return its state and what it reports."""
+        train, validation = data
+        config = {**self._static, **numbers}
+        state, during = self._steps(state, config, order, train)
+        after = self._recipe.checked_evaluate(state, validation, config)
+        return state, {**during, **after, FINITE: _is_finite(state)}
+
+    def _steps(self, state: State, config: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
+        """Take a step for each batch of an epoch; the last batch may be smaller."""
+        whole, rest = divmod(self.examples, self._batch)
+
+        def step(state: State, places: Any) -> tuple[State, Row]:
+            return self._recipe.checked_step(state, jax.tree.map(lambda array: array[places], train), config)
+
+        sums: Row = {}
+        if whole:
+            state, rows = jax.lax.scan(step, state, order[: whole * self._batch].reshape(whole, self._batch))
+            sums = {name: values.sum(axis=0) for name, values in rows.items()}
+        if rest:
+            state, row = step(state, order[whole * self._batch :])
+            sums = {name: sums.get(name, 0.0) + value for name, value in row.items()}
+        steps = jnp.asarray(whole + bool(rest))
+        return state, {name: total / steps for name, total in sums.items()}
+
+
+@contextmanager
+def _explained(function: str, config: Mapping[str, Any]) -> Iterator[None]:
+    """Say in one line what JAX says of a number that is traced, and of one that is not there."""
+    try:
+        with names_checked(function, config):
+            yield
+    except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        first = str(error).partition("\n")[0]
+        if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in first:
+            raise
+        raise ObjectiveError(
+            f"{function} needs the value of what is traced ({first.rstrip('.')}); a hyperparameter that it needs so "
+            "is named in static=[...]"
+        ) from error
+
+
+def _scalars(function: str, metrics: Mapping[str, Any]) -> Row:
+    for name, value in metrics.items():
+        if jnp.shape(value):
+            raise ObjectiveError(f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar")
+    return dict(metrics)
+
+
+def _type(array: Any) -> str:
+    return f"{jnp.result_type(array)}{list(jnp.shape(array))}"
+
+
+def _kind(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"an array of shape {tuple(shape)}" if shape is not None else f"a {type(value).__name__}"
+
+
+def _lane(stacked: Any, lane: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[lane], stacked)
+
+
+def _rows(shapes: Mapping[str, Any], lanes: tuple[int, ...]) -> Row:
+    return {name: jnp.zeros((MOST_EPOCHS, *lanes, *shape.shape), shape.dtype) for name, shape in shapes.items()}
+
+
+def _is_finite(state: State) -> Any:
+    """Return whether all numbers of a lane are finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    # Only a finite number times zero is zero. A sum of all of a type is quickly compiled (0.03 s, a flag for each
+    # leaf 0.19 s); a maximum would be too, but leaves out what is no number.
+    flags = []
+    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
+        rows = [leaf.ravel() for leaf in leaves if leaf.dtype == dtype]
+        flags.append((jnp.concatenate(rows) * 0).sum() == 0)
+    return jnp.stack(flags).all()

@@ -1,0 +1,1 @@
+"""Lanes by PyTorch: modules whose weights are stacked, by ``torch.func.vmap``."""

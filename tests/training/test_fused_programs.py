@@ -1,0 +1,270 @@
+"""Numbers of lanes: programs are bought when renting has cost as much, and the best as measured is taken."""
+
+import random
+from typing import Any
+
+import pytest
+from toy_lanes import ToyBackend
+
+from ashtune.jobs import TrialId
+from ashtune.training.fused.programs import QUICK_COMPILING, Learnt, Shape, powers
+from ashtune.training.fused.protocol import MOST_EPOCHS, Variant
+from ashtune.training.fused.state_store import RecentStates
+
+
+def shape(most: int, *, turns: int = 1, is_fixed: bool = False, learnt: Learnt | None = None, **more: Any) -> Shape:
+    return Shape(ToyBackend(most, most_turns=turns, **more), (), most, is_fixed=is_fixed, learnt=learnt)
+
+
+def lanes_of(shape: Shape, lanes: int, epochs: int = 1) -> int | str:
+    """Return how many lanes the program that is chosen has side by side; "quick" for the quick one."""
+    return name(shape.choose(lanes, epochs).variant)
+
+
+def name(variant: Variant) -> int | str:
+    return "quick" if variant.quick else variant.lanes
+
+
+def variant(shape: Shape, wanted: int | str) -> Variant:
+    return next(variant for variant in shape._variants if name(variant) == wanted)
+
+
+def there(shape: Shape, *lanes: int) -> None:
+    """From now on another worker has programs for these numbers of lanes."""
+    shape._backend.there = {variant(shape, wanted) for wanted in lanes}  # type: ignore[attr-defined]
+
+
+def run(
+    shape: Shape, packs: list[tuple[int, int]], seconds: dict[int | str, float], compiling: float
+) -> tuple[float, float]:
+    """Train packs of (lanes, epochs) call by call; return the seconds spent compiling and training.
+
+    ``seconds`` is what an epoch takes of the lanes that a program trains side by side.
+    """
+    bought: set[Variant] = set()
+    spent = trained = 0.0
+    for lanes, epochs in packs:
+        left = lanes
+        while left:
+            used = shape.choose(left, epochs).variant
+            together, done = shape.call(used, left, epochs).lanes, 0
+            while done < epochs:
+                if used not in bought:
+                    bought.add(used)
+                    price = compiling * (QUICK_COMPILING if used.quick else 1.0)
+                    spent += price
+                    shape.compiled(used, price)
+                stretch = shape.call(used, together, epochs - done).epochs
+                trained += stretch * used.turns_for(together) * seconds[name(used)]
+                shape.trained(used, seconds[name(used)])
+                done += stretch
+                if done < epochs:
+                    other = shape.choose(together, epochs - done).variant
+                    used = other if other.room >= together else used
+            left -= together
+    return spent, trained
+
+
+def test_powers_of_four_up_to_the_largest() -> None:
+    assert powers(1) == [1]
+    assert powers(8) == [1, 4, 8]
+    assert powers(64) == [1, 4, 16, 64]
+
+
+def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:
+    fixed = shape(8, is_fixed=True, is_quick=True)
+    assert {lanes_of(fixed, lanes) for lanes in (1, 3, 8)} == {8}
+    fixed.trained(Variant(8), 100.0)
+    assert {lanes_of(fixed, lanes, 64) for lanes in (1, 3, 8)} == {8}
+
+
+def test_the_first_program_has_one_lane() -> None:
+    assert [lanes_of(shape(32), lanes) for lanes in (1, 3, 20)] == [1, 1, 1]
+
+
+def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -> None:
+    new = shape(16)
+    there(new, 1, 4, 16)
+    assert lanes_of(new, 5) == 4, "the largest that is filled"
+    there(new, 16)
+    assert lanes_of(new, 3) == 1, "most of its lanes would be empty"
+    new.trained(Variant(1), 1.0e-3)
+    there(new)
+    assert lanes_of(new, 16) == 1
+    there(new, 16)
+    assert lanes_of(new, 16) == 16
+
+
+FASTER: dict[int | str, float] = {1: 1.0e-3, 4: 2.6e-3, 16: 8.5e-3}
+SLOWER: dict[int | str, float] = {1: 1.0e-3, 4: 5.2e-3, 16: 20.8e-3}
+
+
+def test_in_the_long_run_full_packs_have_the_best_program_and_single_trials_their_own() -> None:
+    full = shape(16)
+    run(full, [(16, 1)] * 3_000, FASTER, 1.0)
+    assert lanes_of(full, 16) == 16
+    run(full, [(1, 16)] * 300, FASTER, 1.0)
+    assert lanes_of(full, 1, 16) == 1
+
+
+def test_a_shape_whose_lanes_are_slower_is_trained_one_by_one() -> None:
+    slower = shape(16)
+    run(slower, [(16, 4)] * 3_000, SLOWER, 1.0)
+    assert [lanes_of(slower, lanes) for lanes in (1, 5, 16)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_the_largest_is_come_to_as_long_as_each_larger_one_has_paid(is_quick: bool) -> None:
+    large = shape(256, turns=16, is_quick=is_quick)
+    seconds: dict[int | str, float] = {"quick": 3.0e-3} | {lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)}
+    run(large, [(256, 1)] * 1_000, seconds, 0.1)
+    assert lanes_of(large, 256) == 256
+
+
+def test_little_work_compiles_one_program_and_no_more() -> None:
+    spent, _ = run(shape(16), [(chance, 1) for chance in (4, 1, 2, 16, 3)], FASTER, 1.0)
+    assert spent == 1.0
+
+
+def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
+    """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what all 16 do."""
+    rented = shape(16, gain=0.8, compile_seconds=0.1)
+    rented.trained(Variant(1), 1.0e-3)
+    turns = 1
+    while lanes_of(rented, 16) == 1:
+        turns += 1
+    assert turns == pytest.approx(0.1 / (1.0e-3 * (1 - 0.8**4)), abs=1)
+
+
+@pytest.mark.parametrize(("epoch_seconds", "lanes", "epochs"), [(1e-3, 16, 1), (0.1, 2, 1), (1.0, 1, 1)])
+def test_only_what_a_call_trains_is_rented(epoch_seconds: float, lanes: int, epochs: int) -> None:
+    """In turn a call trains 16 lanes of a small model at once, and of a large one what takes a quarter of a second."""
+    rented, one = shape(16, turns=16, gain=0.8, compile_seconds=10.0), Variant(1, 16)
+    rented.trained(one, epoch_seconds)
+    assert rented.call(one, 16, epochs) == (lanes, epochs)
+    calls = 1
+    while lanes_of(rented, 16, epochs) == 1:
+        calls += 1
+    assert calls == pytest.approx(10.0 / (lanes * epochs * epoch_seconds * (1 - 0.8**4)), abs=1)
+
+
+def test_a_call_takes_about_a_quarter_of_a_second() -> None:
+    timed, one, many = shape(16, turns=16), Variant(1, 16), Variant(16)
+    assert timed.call(one, 8, 9) == (1, 1), "nothing is known"
+    assert timed.call(many, 8, 9) == (8, 1), "side by side the others cost nothing"
+    timed.trained(one, 0.01)
+    timed.trained(many, 0.04)
+    assert timed.call(one, 1, 1_000) == (1, 25)
+    assert timed.call(one, 8, 1_000) == (8, 3)
+    assert timed.call(one, 99, 1_000) == (16, 1)
+    assert timed.call(many, 99, 1_000) == (16, 6)
+    assert timed.call(many, 99, 4) == (16, 4)
+    timed.trained(one, 1e-9)
+    assert timed.call(one, 99, 1_000) == (16, MOST_EPOCHS)
+
+
+QUICK = Variant(1, quick=True)
+
+
+def test_a_shape_begins_with_the_quickly_compiled_program_and_leaves_it_after_as_long_as_another_costs() -> None:
+    """However much slower it is, no more is lost than the price of the other."""
+    small = shape(1, is_quick=True)
+    assert lanes_of(small, 1, 4) == "quick"
+    small.compiled(QUICK, 0.3)
+    small.trained(QUICK, 1.0e-3)
+    epochs = 0
+    while lanes_of(small, 1, 4) == "quick":
+        epochs += 4
+    assert epochs == pytest.approx(0.3 / QUICK_COMPILING / 1.0e-3, abs=4)
+    small.trained(Variant(1), 1.2e-3)
+    assert lanes_of(small, 1, 4) == "quick", "the other is no faster"
+    small.trained(Variant(1), 0.2e-3)
+    assert lanes_of(small, 1, 4) == 1
+    assert small.alone_seconds == 1.0e-3
+
+
+def test_what_another_shape_has_shown_says_how_long_the_quickly_compiled_program_is_used() -> None:
+    learnt = Learnt()
+    other, small = (shape(1, is_quick=True, compile_seconds=0.1, learnt=learnt) for _ in range(2))
+    other.trained(QUICK, 1.25e-3)
+    assert learnt.quick_loss == 1.0, "not known yet: all of it"
+    other.trained(Variant(1), 1.0e-3)
+    assert learnt.quick_loss == pytest.approx(0.2)
+    small.trained(QUICK, 1.0e-3)
+    epochs = 0
+    while lanes_of(small, 1) == "quick":
+        epochs += 1
+    assert epochs == pytest.approx(0.1 / 1.0e-3 / 0.2, abs=2)
+    other.trained(QUICK, 0.5e-3)
+    assert learnt.quick_loss == 0.0, "it is the faster one"
+
+
+def test_the_quickly_compiled_program_says_nothing_of_what_larger_ones_take() -> None:
+    large = shape(16, turns=16, is_quick=True, compile_seconds=0.1)
+    large.trained(Variant(1, 16, quick=True), 9.0e-3)
+    large.trained(Variant(1, 16), 1.0e-3)
+    large.trained(Variant(4), 3.9e-3)
+    calls = 1
+    while lanes_of(large, 16) != 16:
+        calls += 1
+    assert calls == pytest.approx(0.1 / (3.9e-3 * (1 - 0.9**2)), abs=1)
+
+
+def test_after_the_quickly_compiled_program_what_another_worker_has_is_taken_at_once() -> None:
+    large = shape(16, turns=16, is_quick=True)
+    large.trained(Variant(1, 16, quick=True), 1.0e-3)
+    assert lanes_of(large, 16) == "quick"
+    there(large, 1, 16)
+    assert lanes_of(large, 2) == 1
+    assert lanes_of(large, 16) == 16
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("slowness", [0.0, 1.1, 3.0])
+@pytest.mark.parametrize("seconds", [FASTER, SLOWER])
+def test_it_never_costs_much_more_than_had_all_been_known_before(
+    seed: int, seconds: dict[int | str, float], slowness: float
+) -> None:
+    """Every set of programs is tried, as what someone who knew would buy. Each is bought for at most what was lost for
+    want of it, and on a guess that was wrong at most once: twice the best, and a program each.
+    """
+    chance = random.Random(seed)
+    packs = [
+        (chance.choice([1, 1, 2, 3, 5, 16]), chance.choice([1, 2, 8, 32])) for _ in range(chance.choice([5, 50, 500]))
+    ]
+    if slowness:
+        seconds = {"quick": slowness * seconds[1], **seconds}
+    learning = shape(16, is_quick=bool(slowness), turns=16 if slowness else 1)
+    total = sum(run(learning, packs, seconds, 0.5))
+    side = {wanted: 1 if wanted == "quick" else int(wanted) for wanted in seconds}
+    some = [[size for bit, size in enumerate(seconds) if mask >> bit & 1] for mask in range(1, 1 << len(seconds))]
+    best = min(
+        sum(0.5 * (QUICK_COMPILING if size == "quick" else 1) for size in bought)
+        + sum(epochs * min(-(-lanes // side[size]) * seconds[size] for size in bought) for lanes, epochs in packs)
+        for bought in some
+    )
+    assert total <= 2 * best + 0.5 * len(seconds)
+
+
+def test_until_something_was_compiled_a_second_is_assumed() -> None:
+    """Of four lanes a quarter is used at 0.1 s an epoch; one lane is guessed to need 0.039 s."""
+    wide = shape(4, gain=0.8)
+    wide.trained(Variant(4), 0.1)
+    rounds = 0
+    while lanes_of(wide, 1) == 4:
+        rounds += 1
+    assert (rounds + 1) * (0.1 - 0.1 / 4 / 0.8**2) == pytest.approx(1.0, abs=0.06)
+
+
+def test_recent_states_take_no_more_than_their_bytes_and_are_given_out_once() -> None:
+    recent = RecentStates(10)
+    for trial in range(4):
+        recent.put(TrialId(trial), 1, f"state {trial}", 4)
+    assert recent.take(TrialId(0), 1) is None
+    assert recent.take(TrialId(3), 2) is None
+    assert recent.take(TrialId(3), 1) == "state 3"
+    assert recent.take(TrialId(3), 1) is None
+    recent.put(TrialId(9), 1, "large", 11)
+    assert recent.take(TrialId(9), 1) is None
+    recent.put(TrialId(8), 1, "fits", 10)
+    assert recent.take(TrialId(8), 1) == "fits"
