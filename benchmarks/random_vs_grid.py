@@ -73,8 +73,7 @@ def law(repetitions: int) -> float:
             f"{off[-1]:+.1f}",
         ])  # fmt: skip
     show(
-        f"P(best of n random trials in the top share); simulated: {repetitions:,} seeds of RandomDesign, "
-        "the same for all n",
+        f"P(best of n random trials in the top share); simulated: {repetitions:,} seeds of Random, the same for all n",
         ["top", "n", "exact", "fewest n for", "papers.md", "simulated", "s.e.", "sigmas"],
         rows,
     )

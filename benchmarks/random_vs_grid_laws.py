@@ -3,7 +3,7 @@
 Source: Bergstra and Bengio, *Random Search for Hyper-Parameter Optimization*, JMLR 13, 2012,
 https://jmlr.org/papers/v13/bergstra12a.html, for why few important dimensions favour random search.
 
-Rule: every trial that is counted here comes from ``RandomDesign.configuration`` or
+Rule: every trial that is counted here comes from ``Random.configuration`` or
 ``GridDesign.configuration``; numpy's generator places the optima only.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ashtune.search import GridDesign, RandomDesign, Space
+from ashtune.search import GridDesign, Random, Space
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def cube(dimensions: int, margin: float = 0.0) -> Space:
 
 def drawn(space: Space, seed: int, trials: int) -> Floats:
     """Return the first trials of a random search as points, shape ``(trials, hyperparameters)``."""
-    search = RandomDesign(space, seed)
+    search = Random().build(space, seed)
     return np.array([list(search.configuration(trial).values()) for trial in range(trials)])
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ashtune.ladder import Ladder
     from ashtune.search.grid import Grid
     from ashtune.search.random import Random
+    from ashtune.search.sobol import Sobol
     from ashtune.studies import Study
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
@@ -21,6 +22,7 @@ __all__ = [
     "InvalidConfiguration",
     "Ladder",
     "Random",
+    "Sobol",
     "Study",
     "Trial",
     "__version__",
@@ -33,6 +35,7 @@ _HOMES = {
     "Grid": "ashtune.search.grid",
     "Ladder": "ashtune.ladder",
     "Random": "ashtune.search.random",
+    "Sobol": "ashtune.search.sobol",
     "Study": "ashtune.studies",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

@@ -107,7 +107,7 @@ def tune(
         rungs: The rungs themselves, in place of the three above.
         scheduler: "ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh"
             (synchronous successive halving) or "full" (no early stop).
-        search: "random" or "grid", or one with options, as ``ashtune.Grid(points=5)``.
+        search: "random", "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``.
         grid_points: Points on continuous parameters of a grid: for all, or by name.
         enqueue: Configurations to try first; the search of a finite space does not give them again.
         seed: Decides the configurations drawn.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ashtune.search import GridDesign, Grouped, RandomDesign, Space
+from ashtune.search import GridDesign, Grouped, Random, Space
 from ashtune.search.grouped import BLOCK, LONGEST_RUN
 
 SPACE = Space.parse({"rate": (0.0, 1.0), "width": [16, 32, 64], "names": [["a", "b"], ["c"]]})
@@ -18,12 +18,12 @@ def kind(configuration: dict[str, Any]) -> str:
 
 
 def first(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    search = Grouped(RandomDesign(SPACE, seed), KIND)
+    search = Grouped(Random().build(SPACE, seed), KIND)
     return [search.configuration(trial) for trial in range(count)]
 
 
 def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> None:
-    search = RandomDesign(SPACE, 0)
+    search = Random().build(SPACE, 0)
     drawn = [search.configuration(trial) for trial in range(2 * BLOCK)]
     for begin in (0, BLOCK):
         block = slice(begin, begin + BLOCK)
@@ -40,7 +40,7 @@ def test_a_study_of_few_trials_has_shorter_runs_so_that_it_tries_every_kind() ->
     for trials, kinds in ((30, 3), (200, 3), (256, 12)):
         space = Space.parse({"rate": (0.0, 1.0), "width": list(range(kinds))})
         for seed in range(10):
-            search = Grouped(RandomDesign(space, seed), ("width",), trials)
+            search = Grouped(Random().build(space, seed), ("width",), trials)
             tried = Counter(search.configuration(trial)["width"] for trial in range(trials))
             assert len(tried) == kinds
             assert max(tried.values()) < 3 * trials / kinds
@@ -48,8 +48,8 @@ def test_a_study_of_few_trials_has_shorter_runs_so_that_it_tries_every_kind() ->
 
 def test_any_trial_can_be_asked_for_by_itself() -> None:
     found = first(BLOCK + 5)
-    assert Grouped(RandomDesign(SPACE, 0), KIND).configuration(BLOCK + 4) == found[BLOCK + 4]
-    assert Grouped(RandomDesign(SPACE, 0), KIND).configuration(17) == found[17]
+    assert Grouped(Random().build(SPACE, 0), KIND).configuration(BLOCK + 4) == found[BLOCK + 4]
+    assert Grouped(Random().build(SPACE, 0), KIND).configuration(17) == found[17]
 
 
 def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
@@ -60,7 +60,7 @@ def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None
     space = Space.parse({"rate": (0.0, 1.0), "width": Categorical("width", [16, 32, 64], weights=[2, 1, 1])})
     counts = []
     for seed in range(400):
-        search = Grouped(RandomDesign(space, seed), ("width",))
+        search = Grouped(Random().build(space, seed), ("width",))
         counts.append(Counter(search.configuration(trial)["width"] for trial in range(40))[16])
     assert abs(sum(counts) / len(counts) - 20) < 5 * 20 / len(counts) ** 0.5
     assert min(counts) < 10

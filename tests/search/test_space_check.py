@@ -7,7 +7,7 @@ import pytest
 from spaces import conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import Enqueued, GridDesign, Grouped, RandomDesign, Space
+from ashtune.search import Enqueued, GridDesign, Grouped, Random, Space
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})
 GOOD = {"lr": 0.5, "n": 3, "c": "a", "k": 9}
@@ -17,7 +17,7 @@ LEAF = {"opt": "adam", "layers": 2, "momentum": 0.1}
 
 @pytest.mark.parametrize("space", [SPACE, TREE, of_every_kind()])
 def test_whatever_a_search_draws_passes_unchanged(space: Space) -> None:
-    for search in (RandomDesign(space, 0), GridDesign(space, 2)):
+    for search in (Random().build(space, 0), GridDesign(space, 2)):
         for trial in range(min(50, search.size or 50)):
             drawn = search.configuration(trial)
             assert space.check(drawn) == drawn
@@ -72,7 +72,7 @@ def test_a_configuration_that_does_not_fit_is_refused_on_one_line(space: Space, 
 
 def test_enqueued_configurations_come_first_and_the_search_starts_at_its_zero() -> None:
     first = [SPACE.check(GOOD), SPACE.check(GOOD | {"c": (1, 2)})]
-    then = RandomDesign(SPACE, 0)
+    then = Random().build(SPACE, 0)
     both = Enqueued(first, then)
     assert [both.configuration(i) for i in range(2)] == first
     assert both.configuration(2) == then.configuration(0)
@@ -100,7 +100,7 @@ def test_enqueued_configurations_that_a_grid_does_not_have_come_on_top_of_it() -
 @pytest.mark.parametrize("kind", ["grid", "random", "grouped"])
 @pytest.mark.parametrize("space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"])
 def test_every_configuration_of_a_finite_search_is_found_at_its_trial(space: Space, kind: str) -> None:
-    search = RandomDesign(space, 1) if kind == "random" else GridDesign(space, 3)
+    search = Random().build(space, 1) if kind == "random" else GridDesign(space, 3)
     if kind == "grouped":
         search = Grouped(search, (space.names[-1],))
     if search.size is not None:

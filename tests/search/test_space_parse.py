@@ -10,18 +10,18 @@ from ConfigSpace import ConfigurationSpace, Constant, Float
 from spaces import conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import RandomDesign, Space
+from ashtune.search import Random, Space
 
 
 def test_the_names_keep_the_order_of_the_dict() -> None:
     space = Space.parse({"z": (0, 1), "a": (0, 1), "m": 3})
     assert space.names == ("z", "a", "m")
-    assert list(RandomDesign(space, 0).configuration(0)) == ["z", "a", "m"]
+    assert list(Random().build(space, 0).configuration(0)) == ["z", "a", "m"]
 
 
 def test_two_ints_are_an_integer_range_with_both_ends_and_any_float_makes_floats() -> None:
     space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
-    drawn = [RandomDesign(space, 0).configuration(i) for i in range(200)]
+    drawn = [Random().build(space, 0).configuration(i) for i in range(200)]
     assert {c["n"] for c in drawn} == {1, 2, 3}
     assert {type(c["n"]) for c in drawn} == {int}
     assert {type(c[name]) for c in drawn for name in "xy"} == {float}
@@ -54,7 +54,7 @@ def test_the_users_own_space_is_left_as_it_was() -> None:
     theirs.seed(3)
     before = theirs.random.get_state()[1].tolist(), str(theirs)
     space = Space.parse(theirs)
-    RandomDesign(space, 1).configuration(5)
+    Random().build(space, 1).configuration(5)
     assert (theirs.random.get_state()[1].tolist(), str(theirs)) == before
     theirs.add(Constant("late", 1))
     assert "late" not in space.names

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from spaces import conditional, finite_conditional, of_every_kind
 
 from ashtune.errors import SpaceError
-from ashtune.search import GridDesign, RandomDesign, Space
+from ashtune.search import GridDesign, Random, Space
 
 
 def with_every_clause() -> Space:
@@ -51,7 +51,7 @@ def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make:
     assert again.names == space.names
     assert again.describe() == space.describe()
     assert again.to_record() == space.to_record()
-    first, second = RandomDesign(space, 5), RandomDesign(again, 5)
+    first, second = Random().build(space, 5), Random().build(again, 5)
     trials = range(first.size or 1100)
     assert [repr(first.configuration(i)) for i in trials] == [repr(second.configuration(i)) for i in trials]
 
@@ -86,8 +86,8 @@ def test_any_dict_is_the_same_space_after_a_round_trip_and_holds_what_it_draws(
 ) -> None:
     space = Space.parse(given)
     again = Space.from_record(json.loads(json.dumps(space.to_record())))
-    drawn = RandomDesign(space, 1).configuration(0)
-    assert drawn == RandomDesign(again, 1).configuration(0)
+    drawn = Random().build(space, 1).configuration(0)
+    assert drawn == Random().build(again, 1).configuration(0)
     assert again.check(drawn) == drawn
     for name, value in drawn.items():
         range_given = given[name]
@@ -122,6 +122,6 @@ def test_reading_a_space_prints_nothing(capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
     space = Space.from_record(record)
     GridDesign(space, points=2)
-    RandomDesign(space, 0).configuration(0)
+    Random().build(space, 0).configuration(0)
     space.check({"a": 3, "b": 2, "c": [3, 4], "o": "s"})
     assert capsys.readouterr().out == ""

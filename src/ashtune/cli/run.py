@@ -21,7 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", required=True, choices=("min", "max"), help="which way is better")
     options.add_ladder(parser)
     search = parser.add_argument_group("search")
-    search.add_argument("--search", default="random", metavar="NAME", help="random (default) or grid")
+    search.add_argument("--search", default="random", metavar="NAME", help="random (default), sobol or grid")
     search.add_argument("--grid-points", type=int, metavar="N", help="points on each continuous parameter of a grid")
     search.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     options.add_limits(parser, max_failures=MAX_FAILURES)

@@ -7,11 +7,13 @@ are imported inside the functions that use them, so workers and ``--help`` start
 Rule 3: only plain Python values leave this package: None, bool, int, float, str and lists of these.
 """
 
+from ashtune.search.drawn import DrawnDesign
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import Grid, GridDesign
 from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Search
-from ashtune.search.random import Random, RandomDesign
+from ashtune.search.random import Random
+from ashtune.search.sobol import Sobol
 from ashtune.search.space import Space
 
-__all__ = ["Design", "Enqueued", "Grid", "GridDesign", "Grouped", "Random", "RandomDesign", "Search", "Space"]
+__all__ = ["Design", "DrawnDesign", "Enqueued", "Grid", "GridDesign", "Grouped", "Random", "Search", "Sobol", "Space"]

@@ -9,7 +9,6 @@ from ashtune.plaintext import shown
 from ashtune.search.columns import Column
 from ashtune.search.describing import range_text, when
 from ashtune.search.plain import plain
-from ashtune.search.validity import is_forbidden
 
 if TYPE_CHECKING:
     from ashtune.search.space import Space
@@ -22,8 +21,6 @@ def checked(space: "Space", configuration: Mapping[str, object]) -> dict[str, ob
         SpaceError: If a name is unknown or missing, a value is outside or inactive, or the whole is
             forbidden.
     """
-    import numpy as np
-
     if not isinstance(configuration, Mapping):
         raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {_listed(space)}")
     for name, value in configuration.items():
@@ -35,24 +32,20 @@ def checked(space: "Space", configuration: Mapping[str, object]) -> dict[str, ob
         if name in configuration
     }
     within = space.configuration_space
-    matrix = np.full((len(within), 1), np.nan)
-    for name, value in values.items():
-        matrix[within.index_of[name], 0] = space.columns[name].vectors([value])[0]
+    inactive = space.rules.inactive(values)
     for name in within:  # parents come before their children
-        active = all(c.satisfied_by_vector_array(matrix)[0] for c in within.parent_conditions_of[name])
-        if active and name not in values:
+        if name not in inactive and name not in values:
             raise SpaceError(
                 f"{name} is missing in {shown(dict(configuration))}; give it a value in "
                 f"{range_text(space.columns[name])}"
             )
-        if not active and name in values:
+        if name in inactive and name in values:
             raise SpaceError(
                 f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only{when(within, name)}"
             )
-    for clause in within.forbidden_clauses:
-        if is_forbidden(clause, matrix)[0]:
-            rule = " ".join(str(clause).split())
-            raise SpaceError(f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values")
+    if (clause := space.rules.forbidding(values)) is not None:
+        rule = " ".join(str(clause).split())
+        raise SpaceError(f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values")
     return values
 
 

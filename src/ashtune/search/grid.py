@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from ashtune.errors import SpaceError
 from ashtune.plaintext import shown
 from ashtune.search.columns import Column
-from ashtune.search.lattice import Lattice
+from ashtune.search.lattice import LARGEST_ENUMERATED, Lattice
 from ashtune.search.protocol import Search, refuse_outside
 from ashtune.search.space import Space
 
-_LARGEST_ENUMERATED = 1_000_000
 _MOST_POINTS = 1_000_000
 
 
@@ -37,7 +36,7 @@ class GridDesign:
 
     The hyperparameters stand in the order the user wrote them, and the last varies fastest. Without
     conditions and forbidden clauses nothing is written out, however large the grid; with them the
-    valid points are found first, among at most a million.
+    valid points are found first, among at most 100,000.
 
     Args:
         space: The space; choices of weight 0 are left out.
@@ -62,12 +61,12 @@ class GridDesign:
         self._lattice = Lattice(space, axes)
         self._members: list[int] | None = None  # a range would not do: its length may exceed 64 bits
         if self._lattice.is_constrained:
-            if self._lattice.volume > _LARGEST_ENUMERATED:
+            if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
                     f"the grid has {self._lattice.volume:,} combinations before its conditions; give "
-                    f"fewer points, for at most {_LARGEST_ENUMERATED:,}, or search at random"
+                    f"fewer points, for at most {LARGEST_ENUMERATED:,}, or search at random"
                 )
-            self._members = self._lattice.members().tolist()
+            self._members = self._lattice.members()
 
     @property
     def size(self) -> int:
@@ -105,7 +104,7 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
 
 def _count(what: str, count: object) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_POINTS:
-        raise SpaceError(f"{what}={shown(count)} does not fit; give an integer of 1 to {_LARGEST_ENUMERATED:,}")
+        raise SpaceError(f"{what}={shown(count)} does not fit; give an integer of 1 to {_MOST_POINTS:,}")
     return count
 
 

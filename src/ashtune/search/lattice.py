@@ -2,27 +2,18 @@
 
 A point is a number written in mixed radix, one digit a hyperparameter, the last digit fastest.
 Where a hyperparameter is inactive its digit does not matter, and the point with digit 0 stands for
-them all: so each configuration has exactly one point, and no set of those seen is needed.
+them all: so each configuration has exactly one point.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 from ashtune.search.plain import fresh
 from ashtune.search.space import Space
-from ashtune.search.validity import settle
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ashtune.search.validity import Vectors
-
-    Points: TypeAlias = NDArray[np.int64]
-
-_CHUNK = 65_536  # points looked at together; bounds the memory of an enumeration
+LARGEST_ENUMERATED = 100_000
+"""Points that are looked at one by one: up to half a second."""
 
 
 class Lattice:
@@ -40,9 +31,8 @@ class Lattice:
 
     def __init__(self, space: Space, axes: Mapping[str, Sequence[object]]) -> None:
         self.volume = math.prod(len(values) for values in axes.values())
-        within = space.configuration_space
-        self.is_constrained = bool(within.conditions or within.forbidden_clauses)
-        self._space = space
+        self.is_constrained = space.rules.has_conditions or space.rules.has_clauses
+        self._rules = space.rules
         self._axes = axes
 
     def configuration(self, point: int) -> dict[str, object]:
@@ -52,9 +42,8 @@ class Lattice:
             point, digit = divmod(point, len(axis))
             values.append(axis[digit])
         configuration = dict(zip(self._axes, reversed(values), strict=True))
-        if self.is_constrained:
-            for name in self._inactive(configuration):
-                del configuration[name]
+        for name in self._rules.inactive(configuration):
+            del configuration[name]
         return fresh(configuration)
 
     def point(self, configuration: Mapping[str, object]) -> int | None:
@@ -69,52 +58,15 @@ class Lattice:
                     return None
         return point
 
-    def members(self) -> "Points":
+    def members(self) -> list[int]:
         """Return the points that are valid, distinct configurations, ascending. O(volume)."""
-        import numpy as np
-
         if not self.is_constrained:
-            return np.arange(self.volume)
-        return np.concatenate(list(self._valid_chunks()))
+            return list(range(self.volume))
+        return [point for point, values in enumerate(product(*self._axes.values())) if self._is_member(values)]
 
-    def points(self, matrix: "Vectors") -> "Points":
-        """Return the points of valid vectors, shape ``(hyperparameters, n)`` to ``(n,)``."""
-        import numpy as np
-
-        points = np.zeros(matrix.shape[1], dtype=np.int64)
-        for name, vectors in self._axis_vectors.items():
-            row = matrix[self._space.configuration_space.index_of[name]]
-            # To the nearest value, because a logarithm may differ in its last bit.
-            digits = np.searchsorted((vectors[1:] + vectors[:-1]) / 2, np.nan_to_num(row, nan=-1.0))
-            points = points * len(vectors) + digits
-        return points
-
-    def _inactive(self, configuration: dict[str, object]) -> list[str]:
-        import numpy as np
-
-        rows = self._space.configuration_space.index_of
-        matrix = np.empty((len(configuration), 1))
-        for name, value in configuration.items():
-            matrix[rows[name]] = self._space.columns[name].vectors([value])
-        settle(self._space.configuration_space, matrix)
-        return [name for name in configuration if np.isnan(matrix[rows[name], 0])]
-
-    @cached_property
-    def _axis_vectors(self) -> dict[str, "Vectors"]:
-        return {name: self._space.columns[name].vectors(values) for name, values in self._axes.items()}
-
-    def _valid_chunks(self) -> Iterator["Points"]:
-        import numpy as np
-
-        within = self._space.configuration_space
-        shape = [len(values) for values in self._axes.values()]
-        for start in range(0, self.volume, _CHUNK):
-            points = np.arange(start, min(start + _CHUNK, self.volume))
-            digits = dict(zip(self._axes, np.unravel_index(points, shape), strict=True))
-            matrix = np.empty((len(shape), len(points)))
-            for name, vectors in self._axis_vectors.items():
-                matrix[within.index_of[name]] = vectors[digits[name]]
-            kept = settle(within, matrix)
-            for name, digit in digits.items():
-                kept &= ~np.isnan(matrix[within.index_of[name]]) | (digit == 0)
-            yield points[kept]
+    def _is_member(self, values: tuple[object, ...]) -> bool:
+        configuration = dict(zip(self._axes, values, strict=True))
+        for name in self._rules.inactive(configuration):
+            if configuration.pop(name) != self._axes[name][0]:
+                return False
+        return self._rules.forbidding(configuration) is None

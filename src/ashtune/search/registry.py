@@ -8,9 +8,10 @@ from ashtune.search.grid import Grid
 from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Search
 from ashtune.search.random import Random
+from ashtune.search.sobol import Sobol
 from ashtune.search.space import Space
 
-SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid), group="ashtune.searches")
+SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid, Sobol), group="ashtune.searches")
 
 
 def design_of(

@@ -15,9 +15,12 @@ from ashtune.search.columns import Column
 from ashtune.search.describing import range_text, when
 from ashtune.search.parsing import space_of_mapping
 from ashtune.search.record import read_record, record_of
+from ashtune.search.rules import Rules
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
+
+    from ashtune.search.drawn import Points
 
 
 class Space:
@@ -28,13 +31,15 @@ class Space:
     Attributes:
         configuration_space: The space as ConfigSpace sees it; hyperparameters sorted.
         names: The hyperparameters, in the order the user wrote them.
-        columns: For each name, in that order, the conversion to plain Python values.
+        columns: For each name, in that order, the map from the unit interval to plain Python values.
+        rules: Its conditions and forbidden clauses.
     """
 
     def __init__(self, configuration_space: "ConfigurationSpace", names: tuple[str, ...]) -> None:
         self.configuration_space = configuration_space
         self.names = names
         self.columns = {name: Column(configuration_space[name]) for name in names}
+        self.rules = Rules(configuration_space)
 
     @classmethod
     def parse(cls, space: object) -> "Space":
@@ -88,6 +93,34 @@ class Space:
                 forbidden clause rules the configuration out.
         """
         return checked(self, configuration)
+
+    def at(self, points: "Points") -> list[dict[str, object]]:
+        """Return the configurations at points of the unit cube; inactive hyperparameters are left out.
+
+        Args:
+            points: Shape ``(n, hyperparameters)``, the columns in the order of ``names``, within [0, 1].
+
+        Returns:
+            ``n`` configurations. They may be ones that a forbidden clause rules out, and share lists with each other.
+        """
+        columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
+        configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
+        if self.rules.has_conditions:
+            for configuration in configurations:
+                for name in self.rules.inactive(configuration):
+                    del configuration[name]
+        return configurations
+
+    def place(self, configuration: Mapping[str, object]) -> list[float | None]:
+        """Return the point of a configuration of this space: a coordinate for each of ``names``, None where inactive.
+
+        ``at`` gives the same configuration at this point, whatever stands in place of None, but for the last bits of
+        floats.
+        """
+        return [
+            column.place(configuration[name]) if name in configuration else None
+            for name, column in self.columns.items()
+        ]
 
     def describe(self) -> list[tuple[str, str]]:
         """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""

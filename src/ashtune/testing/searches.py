@@ -1,0 +1,89 @@
+"""The suite that every search passes: random, quasi-random, grid, or yours.
+
+Example:
+    >>> from ashtune.search import Random
+    >>> check_design(Random(), {"x": (0.0, 1.0), "n": (1, 8)})
+"""
+
+import random
+from collections.abc import Callable
+from copy import deepcopy
+
+from ashtune.search.protocol import Design, Search
+from ashtune.search.space import Space
+
+SEEDS = (0, 1, 2**40)
+
+
+def check_design(search: Search, space: object, *, trials: int = 600) -> None:
+    """Fail unless what a search builds is a design.
+
+    Args:
+        search: The search with its options.
+        space: As a user gives it to ``tune``.
+        trials: How many to look at, if there are as many.
+
+    Raises:
+        AssertionError: If it is not.
+        SpaceError: If the space does not suit the search.
+    """
+    parsed = Space.parse(space)
+    for seed in SEEDS:
+        check_sequence(lambda: search.build(parsed, seed), parsed, trials=trials)  # noqa: B023 - called at once
+
+
+def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 600) -> None:
+    """Fail unless each call of ``build`` gives the same numbered sequence of configurations of a space.
+
+    Args:
+        build: Makes the design anew.
+        space: Where its configurations come from.
+        trials: How many to look at, if there are as many.
+
+    Raises:
+        AssertionError: If a trial's configuration depends on the order of calls, is not one of the space, is shared
+            with the design, or comes twice although there is an end.
+    """
+    design = build()
+    size = design.size
+    assert size is None or size >= 0, f"size={size}"
+    numbers = range(trials if size is None else min(trials, size))
+    drawn = [deepcopy(design.configuration(trial)) for trial in numbers]
+    _check_plain(drawn, space)
+    _check_order(build, drawn)
+    for trial in (numbers[0], numbers[-1]) if numbers else ():
+        taken = design.configuration(trial)
+        for value in taken.values():
+            if isinstance(value, list):
+                value.append("changed by the caller")
+        taken.clear()
+        assert design.configuration(trial) == drawn[trial], f"trial {trial} is shared with the caller"
+    if size is None:
+        assert not drawn or design.find(drawn[0]) is None, "a design without end finds no trial"
+        return
+    texts = {repr(sorted(configuration.items())) for configuration in drawn}
+    assert len(texts) == len(drawn), "a design with an end gives a configuration twice"
+    for trial in {numbers[0], numbers[-1], numbers[len(numbers) // 2]} if numbers else ():
+        assert design.find(drawn[trial]) == trial, f"trial {trial} is not found by its configuration"
+    for outside in (-1, size):
+        try:
+            design.configuration(outside)
+        except IndexError:
+            continue
+        raise AssertionError(f"trial {outside} of {size} is no IndexError")
+
+
+def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
+    for trial, configuration in enumerate(drawn):
+        checked = space.check(configuration)
+        assert repr(checked) == repr(configuration), f"trial {trial} is {configuration}, in plain values {checked}"
+
+
+def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
+    """Ask new designs for the same trials in other orders, and from the middle on."""
+    order = list(range(len(drawn)))
+    random.Random(0).shuffle(order)
+    for some in (order, order[:1], sorted(order, reverse=True)[:3]):
+        design = build()
+        for trial in some:
+            assert design.configuration(trial) == drawn[trial], f"trial {trial} depends on the order of calls"

@@ -1,0 +1,72 @@
+"""Every design passes the suite of ``ashtune.testing``, alone and inside of others."""
+
+from collections.abc import Callable
+
+import pytest
+from spaces import conditional, finite_conditional, of_every_kind
+
+from ashtune.search import Design, Enqueued, Grid, Grouped, Random, Search, Sobol, Space
+from ashtune.testing.searches import check_design, check_sequence
+
+SEARCHES = [Random(), Sobol(), Grid(points=2)]
+SPACES: list[Callable[[], object]] = [
+    of_every_kind,
+    conditional,
+    finite_conditional,
+    lambda: {"x": (0.0, 1.0)},
+    lambda: {"n": (1, 700), "c": ["a", [1, [2]], None]},
+    lambda: {"only": 3},
+]
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("search", SEARCHES, ids=str)
+def test_a_search_makes_a_design(search: Search, space: Callable[[], object]) -> None:
+    check_design(search, space())
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("search", SEARCHES, ids=str)
+def test_a_design_in_runs_behind_enqueued_configurations_is_one(search: Search, space: Callable[[], object]) -> None:
+    parsed = Space.parse(space())
+    first = [search.build(parsed, 3).configuration(0)]
+    check_sequence(lambda: Enqueued(first, Grouped(search.build(parsed, 3), parsed.names[-1:], 40)), parsed)
+
+
+class Draws:
+    """A design as wrong as the test says."""
+
+    size = None
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.calls = 0
+        self.first = {"x": [0.5]}
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        self.calls += 1
+        match self.fault:
+            case "order":
+                return {"x": [float(self.calls % 7)]}
+            case "outside":
+                return {"x": 2.0}
+            case "shared":
+                return self.first  # type: ignore[return-value]
+        return {"x": [0.5]}
+
+    def find(self, configuration: object) -> int | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [("order", "depends on the order"), ("outside", "is outside"), ("shared", "is shared with")]
+)
+def test_the_suite_finds_what_is_no_design(fault: str, says: str) -> None:
+    space = Space.parse({"x": [[float(n)] for n in range(7)] + [[0.5]]})
+
+    def build() -> Design:
+        return Draws(fault)
+
+    check_sequence(lambda: Draws("none"), space, trials=9)
+    with pytest.raises(Exception, match=says):
+        check_sequence(build, space, trials=9)

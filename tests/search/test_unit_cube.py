@@ -1,0 +1,56 @@
+"""The map between the unit cube and a space, both ways."""
+
+import random
+
+import numpy as np
+import pytest
+from spaces import conditional, of_every_kind
+
+from ashtune.search import Random, Space
+
+
+def same(one: object, other: object) -> bool:
+    return one == (pytest.approx(other, rel=1e-9) if isinstance(other, float) else other)
+
+
+@pytest.mark.parametrize("space", [of_every_kind(), Space.parse(conditional())], ids=["every kind", "conditional"])
+def test_the_point_of_a_configuration_gives_it_back_whatever_stands_for_the_inactive(space: Space) -> None:
+    design, chance = Random().build(space, 1), random.Random(0)
+    for trial in range(200):
+        configuration = design.configuration(trial)
+        point = space.place(configuration)
+        assert [place is None for place in point] == [name not in configuration for name in space.names]
+        assert all(place is None or 0 <= place <= 1 for place in point)
+        [again] = space.at(np.array([[chance.random() if place is None else place for place in point]]))
+        assert list(again) == list(configuration)
+        assert all(same(again[name], value) for name, value in configuration.items())
+
+
+def test_the_ends_of_the_unit_interval_are_the_ends_of_every_range() -> None:
+    space = of_every_kind()
+    low, high = space.at(np.array([[0.0] * len(space.names), [1.0] * len(space.names)]))
+    for name in ("lr", "units", "momentum", "layers", "noise", "depth", "heads"):
+        bounds = space.columns[name].hyperparameter
+        assert (low[name], high[name]) == (pytest.approx(bounds.lower), pytest.approx(bounds.upper))
+        assert bounds.lower <= low[name] <= high[name] <= bounds.upper
+    assert (low["act"], high["act"]) == ("relu", "tanh")
+
+
+def test_every_integer_of_a_range_has_an_equal_part_of_the_unit_interval() -> None:
+    space = Space.parse({"n": (3, 7)})
+    steps = (np.arange(1000)[:, np.newaxis] + 0.5) / 1000
+    values = [configuration["n"] for configuration in space.at(steps)]
+    assert [values.count(n) for n in (3, 4, 5, 6, 7)] == [200] * 5
+    assert values == sorted(values)
+
+
+def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
+    from test_space_record import with_every_clause
+
+    space = with_every_clause()
+    design = Random().build(space, 0)
+    drawn = [design.configuration(trial) for trial in range(500)]
+    assert {("d" in c) == (c["c"] == [1, 2] or c["a"] in (7, 8)) for c in drawn} == {True}
+    assert {"d" in c for c in drawn} == {True, False}
+    assert all(c["a"] >= c["b"] and c["a"] != 9 and c["b"] not in (5, 6) and c["o"] != "l" for c in drawn)
+    assert {c["o"] for c in drawn} == {"s", "m"}
