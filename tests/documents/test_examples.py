@@ -1,0 +1,31 @@
+"""The examples run as they stand, in sizes that take seconds."""
+
+import contextlib
+import io
+import shutil
+from pathlib import Path
+
+import pages
+import pytest
+from commands import ashtune
+
+EXAMPLES = pages.ROOT / "examples"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_an_example_prints_the_best_configuration_and_its_accuracy(name: str, tmp_path: Path) -> None:
+    script = Path(shutil.copy(EXAMPLES / name, tmp_path))
+    with pages.as_a_reader(tmp_path) as main, contextlib.redirect_stdout(io.StringIO()) as printed:
+        main.__file__ = str(script)
+        exec(compile(script.read_text(), str(script), "exec", dont_inherit=True), vars(main))
+    assert "'learning_rate': " in printed.getvalue()
+    assert "{'accuracy': 0." in printed.getvalue()
+
+
+def test_the_training_function_of_the_job_script_is_tuned_by_its_command(tmp_path: Path) -> None:
+    script = Path(shutil.copy(EXAMPLES / "slurm" / "train.py", tmp_path))
+    assert "train.py:train" in (EXAMPLES / "slurm" / "tune.sbatch").read_text()
+    options = ["--metric", "accuracy", "--mode", "max", "--trials", "4", "--max-resource", "2", "--workers", "2"]
+    done = ashtune(tmp_path, "run", f"{script.name}:train", *options, "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "best  accuracy = 0." in done.stdout

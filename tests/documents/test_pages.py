@@ -1,0 +1,94 @@
+"""The commands and the code of README and guide do what the pages say."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pages
+import pytest
+from pages import PAGES, Step
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reader")
+    pages.prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(_prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(_prepared, tmp_path, dirs_exist_ok=True))
+
+
+def printed(steps: list[Step], text: str) -> str:
+    """Return what the one step that has a text printed."""
+    (step,) = [step for step in steps if text in step.text]
+    return step.printed
+
+
+def test_all_pages_are_run_but_for_commands_of_which_each_says_why_not() -> None:
+    texts = [str(example.parsed) for page in PAGES for example in pages.parsed(page).examples()]
+    reasons = [pages.reason_not_to_run(text) for text in texts]
+    assert set(reasons) - {""} == set(pages.NOT_RUN.values()), "a reason that no command needs"
+    assert reasons.count("") > 30
+
+
+def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
+    steps = pages.carried_out("README.md", folder)
+    configuration = printed(steps, "MLPClassifier")
+    assert "'width': " in configuration
+    assert "'accuracy': 0." in configuration
+    assert "ash, 256 trials" in printed(steps, "ashtune plan --trials 256")
+
+
+def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    before = set((folder / "runs").iterdir())
+    steps = pages.carried_out("docs/guide/tuning.md", folder)
+    assert printed(steps, "@functools.cache").startswith("{'rate': ")
+    assert "'rate': " in printed(steps, "ashtune.fused(")
+    assert "'learning_rate': " in printed(steps, "ashtune.fused_torch(")
+    logs = [log.read_text() for study in set((folder / "runs").iterdir()) - before for log in study.glob("logs/*")]
+    readings = [log.count("reading\n") for log in logs]
+    assert max(readings) == 1, "a worker that came too late for any trial reads nothing, none reads twice"
+
+
+def test_the_page_on_where_it_runs_does_what_it_says(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/where-it-runs.md", folder)
+    assert "'accuracy': 0." in printed(steps, "from train import train, space")
+
+
+def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/understanding.md", folder)
+    assert "<!doctype html>" in (folder / "digits.html").read_text()[:100].lower()
+    assert "attainable" in printed(steps, "ashtune roofline --peak")
+    assert "train.py" in printed(steps, "--profile    # all functions")
+
+
+def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
+    shutil.rmtree(folder / "runs")
+    outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
+    small, nodes, choices, deadline, budget, oracle, large, again, nothing, table = outputs
+    assert nothing == ""
+    assert "wall time                     2 h 00 min" in small
+    (bold,) = [line.split() for line in nodes.splitlines() if line.split()[:1] == ["8"]]
+    assert bold[1:3] == ["2.00", "h"]
+    assert float(bold[3]) / 8 == pytest.approx(float(bold[4]) / 100, abs=0.01)
+    for number in (1, 64, 512):
+        assert any(line.split()[:1] == [str(number)] for line in nodes.splitlines())
+    for name in ("ash", "stopping", "sh"):
+        for factor in (2, 3, 4):
+            assert f"\n{name} 1/{factor}\n" in choices
+    assert "\nfull\n" in choices
+    assert len(re.findall(r"\d+ workers are about the fewest that are done in 2 h 00 min, after 1 h", deadline)) == 2
+    (hours,) = re.findall(r"Best use of 20 core-hours: .* takes .* and\s+(\S+)\s+core-hours", budget.replace("\n", " "))
+    assert 0 < float(hours) <= 20
+    assert 2400 < float(oracle.splitlines()[0]) < 3600
+    assert "Choice(" in oracle
+    assert "10,000 trials" in large
+    assert "stopping on 32 workers, 256 trials" in again
+    assert "ash on 8 workers, 100 trials" in table
