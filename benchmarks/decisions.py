@@ -17,7 +17,7 @@ from ashtune.events import JobFinished, SessionStarted, WorkerJoined
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Train
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 from table import show
 
@@ -27,7 +27,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 def scheduler_alone(trials: int, losses: list[float]) -> tuple[int, float]:
     """Return (jobs, seconds) of a study on one worker."""
-    scheduler = Ash(LADDER, trials)
+    scheduler = AshMachine(LADDER, trials)
     jobs = 0
     began = time.perf_counter()
     while (job := scheduler.next_job()) is not None:
@@ -38,7 +38,7 @@ def scheduler_alone(trials: int, losses: list[float]) -> tuple[int, float]:
 
 def with_controller(trials: int, losses: list[float]) -> tuple[int, float]:
     """Return (jobs, seconds) of a study on one worker, through events and orders."""
-    controller = Controller(Ash(LADDER, 0), Goal("loss", "min"))
+    controller = Controller(AshMachine(LADDER, 0), Goal("loss", "min"))
     controller.handle(SessionStarted(0, 0, "", "", 0, trials=trials))
     orders = controller.handle(WorkerJoined(0, WorkerId(0)))
     jobs = 0

@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 
 from ashtune.ladder import Ladder
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 
 PAPERS = {  # (eta, n): mean and standard error of papers.md 1.5
     (2, 100): (4.28, 0.05),
@@ -34,7 +34,7 @@ REPETITIONS = {100: 4000, 1000: 2000, 10000: 600}
 
 def promotions(losses: list[float], eta: int) -> tuple[int, int]:
     """Return how many trials of one rung were promoted, and how many of them falsely."""
-    scheduler = Ash(Ladder(1, eta, eta), len(losses))
+    scheduler = AshMachine(Ladder(1, eta, eta), len(losses))
     promoted = []
     while (job := scheduler.next_job()) is not None:
         if job.rung == 0:

@@ -49,13 +49,13 @@ from ashtune.jobs import Goal, Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.reports.tally import Tally
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.budget import Budget
-from ashtune.schedulers.full import FullTraining
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.sh import SuccessiveHalving
-from ashtune.schedulers.sh_brackets import BracketedHalving
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.full import FullMachine
+from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.sh_brackets import BracketsMachine
+from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.simulation import simulate
 from curve_sets import Curves, load
 from table import show
@@ -116,24 +116,24 @@ class OneEpoch:
         return [trials, trials]
 
 
-def brackets(ladder: Ladder, trials: int) -> BracketedHalving:
+def brackets(ladder: Ladder, trials: int) -> BracketsMachine:
     """Return halving in brackets that each send one trial to the top."""
-    return BracketedHalving(ladder, REDUCTION_FACTOR**ladder.top, trials)
+    return BracketsMachine(ladder, REDUCTION_FACTOR**ladder.top, trials)
 
 
-def from_a_ninth(ladder: Ladder, trials: int) -> Ash:
+def from_a_ninth(ladder: Ladder, trials: int) -> AshMachine:
     """Return ASH on rungs at 1/9, 1/3 and all of the epochs."""
     epochs = ladder.rungs[-1]
-    return Ash(Ladder.explicit([round(epochs / 9), round(epochs / 3), epochs]), trials)
+    return AshMachine(Ladder.explicit([round(epochs / 9), round(epochs / 3), epochs]), trials)
 
 
-METHODS: dict[str, Callable[[Ladder, int], Scheduler]] = {
-    "ASH": Ash,
+METHODS: dict[str, Callable[[Ladder, int], Machine]] = {
+    "ASH": AshMachine,
     "ASH from 1/9": from_a_ninth,
-    "Stopping": StoppingAsh,
-    "SH": SuccessiveHalving,
+    "Stopping": StoppingMachine,
+    "SH": HalvingMachine,
     "SH brackets": brackets,
-    "Random": FullTraining,
+    "Random": FullMachine,
     "One epoch": OneEpoch,
 }
 OURS = ("ASH", "ASH from 1/9")

@@ -17,7 +17,7 @@ from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from table import show
 
@@ -44,7 +44,9 @@ def one(factor: int, workers: int, trials: int) -> None:
     )
     count = Count()
     began = time.perf_counter()
-    simulate(Ash(Ladder(1, 256, factor), trials), SimulatedWorkers(training, workers=workers), [count], trials=trials)
+    simulate(
+        AshMachine(Ladder(1, 256, factor), trials), SimulatedWorkers(training, workers=workers), [count], trials=trials
+    )
     print(count.jobs, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 
 

@@ -26,7 +26,7 @@ from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.ladder import Ladder
 from ashtune.reports.timeline import Timeline
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
@@ -69,7 +69,7 @@ def cut(truth: Traces, ladder: Ladder) -> Traces:
         has_curves=True,
     )
     workers = SimulatedWorkers(training, workers=RECORDED_WORKERS)
-    simulate(Ash(ladder, len(trials)), workers, [recorder, timeline], trials=len(trials), goal=goal)
+    simulate(AshMachine(ladder, len(trials)), workers, [recorder, timeline], trials=len(trials), goal=goal)
     return recorder.traces("ash", timeline)
 
 

@@ -6,6 +6,11 @@ from ashtune.errors import AshtuneError, InvalidConfiguration
 
 if TYPE_CHECKING:
     from ashtune.ladder import Ladder
+    from ashtune.schedulers.ash import Ash
+    from ashtune.schedulers.full import FullTraining
+    from ashtune.schedulers.protocol import Scheduler
+    from ashtune.schedulers.sh import SuccessiveHalving
+    from ashtune.schedulers.stopping import StoppingAsh
     from ashtune.search.grid import Grid
     from ashtune.search.random import Random
     from ashtune.search.sobol import Sobol
@@ -17,13 +22,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Ash",
     "AshtuneError",
+    "FullTraining",
     "Grid",
     "InvalidConfiguration",
     "Ladder",
     "Random",
+    "Scheduler",
     "Sobol",
+    "StoppingAsh",
     "Study",
+    "SuccessiveHalving",
     "Trial",
     "__version__",
     "fused",
@@ -32,11 +42,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ash": "ashtune.schedulers.ash",
+    "FullTraining": "ashtune.schedulers.full",
     "Grid": "ashtune.search.grid",
     "Ladder": "ashtune.ladder",
     "Random": "ashtune.search.random",
+    "Scheduler": "ashtune.schedulers.protocol",
     "Sobol": "ashtune.search.sobol",
+    "StoppingAsh": "ashtune.schedulers.stopping",
     "Study": "ashtune.studies",
+    "SuccessiveHalving": "ashtune.schedulers.sh",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",

@@ -1,7 +1,8 @@
 """From the first line of a journal to the parts it names, and to the first line of a new one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -10,12 +11,9 @@ from ashtune import __version__
 from ashtune.errors import SettingsError, SpaceError
 from ashtune.jobs import Goal
 from ashtune.ladder import MOST_WHOLE, Ladder
-from ashtune.plaintext import shown
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.full import FullTraining
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.sh import SuccessiveHalving
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.search.space import Space
@@ -23,19 +21,12 @@ from ashtune.study.controller import Controller
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import first_ladder
 
-SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
-    "ash": Ash,
-    "stopping": StoppingAsh,
-    "sh": SuccessiveHalving,
-    "full": FullTraining,
-}
-
 
 def new_settings(
     *,
     name: str,
     goal: Goal,
-    scheduler: str,
+    scheduler: Scheduler,
     ladder: Ladder,
     space: Space,
     search: Search,
@@ -53,7 +44,7 @@ def new_settings(
         created=time.time(),
         name=name,
         goal=goal,
-        scheduler=scheduler,
+        scheduler=SCHEDULERS.record(scheduler),
         rungs=rungs,
         kept=kept,
         space=space.to_record(),
@@ -70,26 +61,31 @@ def new_settings(
     return msgspec.structs.replace(settings, configurations=size)
 
 
-def build_scheduler(settings: Settings, ladder: Ladder | None = None) -> Scheduler:
-    """Return the scheduler of a study, with no trial allowed yet: its first session says how many.
+def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
+    """Return what a reader can ask of a study's scheduler, on the ladder in force; no module is imported for it.
+
+    Raises:
+        SettingsError: If the journal's first line names no scheduler, or its options do not fit.
+    """
+    with _of_the_first_line():
+        return view_of(settings.scheduler, first_ladder(settings), ladder, settings.seed)
+
+
+@contextmanager
+def _of_the_first_line() -> Iterator[None]:
+    """Say where a scheduler that does not fit stands."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"line 1 of the journal describes no scheduler: {error}") from None
+
+
+def build_controller(settings: Settings, machine: Machine | None = None) -> Controller:
+    """Return the controller of a study, before its first event.
 
     Args:
         settings: What the study is.
-        ladder: Its rungs; those it began with by default.
-
-    Raises:
-        SettingsError: If there is no such scheduler.
-    """
-    if settings.scheduler not in SCHEDULERS:
-        raise SettingsError(
-            f"line 1 of the journal names the scheduler {shown(settings.scheduler)}, which is unknown; there are "
-            f"{', '.join(SCHEDULERS)}"
-        )
-    return SCHEDULERS[settings.scheduler](first_ladder(settings) if ladder is None else ladder, 0)
-
-
-def build_controller(settings: Settings) -> Controller:
-    """Return the controller of a study, before its first event.
+        machine: Of its scheduler; by default a new one, for which the module that the journal names may be imported.
 
     Raises:
         SettingsError: If the journal's first line names no scheduler or no search.
@@ -98,23 +94,15 @@ def build_controller(settings: Settings) -> Controller:
         SEARCHES.check(settings.search)
     except SettingsError as error:
         raise SettingsError(f"line 1 of the journal: {error}") from None
+    if machine is None:
+        with _of_the_first_line():
+            machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
-        build_scheduler(settings),
+        machine,
         settings.goal,
         configurations=settings.configurations,
         checkpoint_limit=settings.checkpoint_limit,
     )
-
-
-def scheduler_named(name: str) -> Callable[[Ladder, int], Scheduler]:
-    """Return a scheduler's class.
-
-    Raises:
-        SettingsError: If there is none of that name.
-    """
-    if not isinstance(name, str) or name not in SCHEDULERS:
-        raise SettingsError(f"scheduler={shown(name)} is unknown; give one of {', '.join(SCHEDULERS)}")
-    return SCHEDULERS[name]
 
 
 def build_design(settings: Settings) -> Design:

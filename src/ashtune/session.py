@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from ashtune import __version__, batch
-from ashtune.building import build_controller, build_design, build_scheduler
+from ashtune.building import build_controller, build_design, scheduler_view
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
 from ashtune.engines.loop import Drive
@@ -333,9 +333,8 @@ class Session:
         settings = self._settings
         return About(
             name=settings.name,
-            scheduler=settings.scheduler,
+            scheduler=scheduler_view(settings, self._ladder),
             directory=self._shown,
-            expected=build_scheduler(settings, self._ladder).expected,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
             workers=workers,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
-from ashtune.building import build_controller, build_scheduler
+from ashtune.building import build_controller, scheduler_view
 from ashtune.core.observer import Observers
 from ashtune.errors import StudyError, in_one_line
 from ashtune.events import WorkerLost
@@ -21,10 +21,11 @@ from ashtune.reports.counts import Best as Found
 from ashtune.reports.loading import Loaded, events_of, load
 from ashtune.reports.results import Results
 from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
-from ashtune.study.ladders import ladder_in_force
+from ashtune.study.ladders import first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 from ashtune.study.replay import Replay
 from ashtune.training.versions import version_of
@@ -112,26 +113,29 @@ class Study:
         Returns:
             How the study ended.
         """
-        replay = Replay(build_controller(self.settings))
+        view = scheduler_view(self.settings, first_ladder(self.settings))
+        replay = None if view.machine is None else Replay(build_controller(self.settings, view.machine))
         told = Observers(observers)
         for event in events_of(self.directory / NAME):
             told.event(event)
-            for what in replay.feed(event):
+            for what in () if replay is None else replay.feed(event):
                 told.followed(what)
+        if replay is None:
+            return Outcome(is_complete=False, stopped=view.missing)
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
         return Outcome(is_complete=replay.is_complete, stopped=stopped)
 
     @property
     def about(self) -> About:
         """What its views have to know of it."""
+        scheduler = scheduler_view(self.settings, self.ladder)
         return About(
             name=self.settings.name,
-            scheduler=self.settings.scheduler,
+            scheduler=scheduler,
             directory=str(self.directory),
-            expected=build_scheduler(self.settings, self.ladder).expected,
             configuration=self._configuration,
             is_simulated=self.settings.simulated,
-            missing=SEARCHES.missing(self.settings.search),
+            missing=scheduler.missing or SEARCHES.missing(self.settings.search),
         )
 
     def _configuration(self, trial: TrialId) -> dict[str, Any]:
@@ -298,13 +302,14 @@ class Study:
         from ashtune.reports.report_page import Material, PageObservers, report_page
         from ashtune.reports.roofline import kept
 
-        observers = PageObservers(self.settings, self.ladder)
+        about = self.about
+        observers = PageObservers(self.settings, self.ladder, about.scheduler)
         outcome = self.shown_to(observers.all)
         page = report_page(
             Material(
                 settings=self.settings,
                 observers=observers,
-                about=self.about,
+                about=about,
                 outcome=outcome,
                 profile=profile_of(self.directory),
                 placed=kept(self.directory),
@@ -343,7 +348,13 @@ class Study:
 
         recorder, timeline = Recorder(self.settings.goal, self.ladder), Timeline(self.ladder)
         outcome = self.shown_to([recorder, timeline])
-        return recorder.traces(self.settings.scheduler, timeline, is_whole=outcome.is_complete)
+        scheduler = SCHEDULERS.known(self.settings.scheduler)
+        return recorder.traces(
+            None if isinstance(scheduler, str) else scheduler,
+            timeline,
+            seed=self.settings.seed,
+            is_whole=outcome.is_complete,
+        )
 
     @in_one_line
     def resume(

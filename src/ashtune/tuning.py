@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ashtune import hints, objectives
-from ashtune.building import new_settings, scheduler_named
+from ashtune.building import new_settings
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import check_observers
 from ashtune.engines.mpi.start import start_mpi
@@ -33,6 +33,8 @@ from ashtune.limits import (
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.loading import events_of
 from ashtune.reports.text import write
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
 from ashtune.search.registry import SEARCHES, design_of
@@ -63,7 +65,7 @@ def tune(
     min_resource: int = 1,
     reduction_factor: Reduction = 2,
     rungs: Sequence[int] | None = None,
-    scheduler: str = "ash",
+    scheduler: Scheduler | str = "ash",
     search: str | Search = "random",
     grid_points: int | Mapping[str, int] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
@@ -106,7 +108,8 @@ def tune(
         reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
         rungs: The rungs themselves, in place of the three above.
         scheduler: "ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh"
-            (synchronous successive halving) or "full" (no early stop).
+            (synchronous successive halving) or "full" (no early stop); or one with its options, as
+            ``ashtune.Ash()``.
         search: "random", "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``.
         grid_points: Points on continuous parameters of a grid: for all, or by name.
         enqueue: Configurations to try first; the search of a finite space does not give them again.
@@ -153,7 +156,7 @@ def tune(
     world = start_mpi(workers_given=workers is not None)
     goal = _goal(metric, mode)
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
-    scheduler_named(scheduler)  # a wrong name is refused before anything is created
+    halving = SCHEDULERS.given(scheduler)  # a wrong name is refused before anything is created
     parsed = Space.parse(space)
     enqueued = _enqueued(parsed, enqueue)
     seed = check_whole("seed", seed, at_least=0, at_most=MOST_SEED)
@@ -163,8 +166,8 @@ def tune(
     is_endless = size is None or size > MOST_WHOLE
     if is_endless and not limits.ends:
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
-    if scheduler == "sh" and limits.trials is None and is_endless:
-        raise SettingsError("scheduler='sh' halves a known number of trials; give trials=256")
+    if halving.needs_trials and limits.trials is None and is_endless:
+        raise SettingsError(f"scheduler={shown(scheduler)} halves a known number of trials; give trials=256")
     means = means_of(
         workers=workers,
         threads=threads,
@@ -183,7 +186,7 @@ def tune(
     settings = new_settings(
         name=one_line(name, MOST_NAME) or "study",
         goal=goal,
-        scheduler=scheduler,
+        scheduler=halving,
         ladder=ladder,
         space=parsed,
         search=chosen,

@@ -12,6 +12,7 @@ from ashtune.errors import AshtuneError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.reports.roofline import KEPT, kept
+from ashtune.schedulers.ash import Ash
 from ashtune.search import Random, Space
 from ashtune.studies import Study
 from ashtune.study import journal as journals
@@ -25,7 +26,7 @@ def study(directory: Path, **changes: Any) -> Study:
     settings = new_settings(
         name="made up",
         goal=Goal("score", "max"),
-        scheduler="ash",
+        scheduler=Ash(),
         ladder=Ladder(1, 4, 2),
         space=SPACE,
         search=Random(),
@@ -38,7 +39,9 @@ def study(directory: Path, **changes: Any) -> Study:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"scheduler": "a\x1b[31m"},
+        {"scheduler": {"kind": "ash", "a\x1b[31m": 1}},
+        {"scheduler": {}},
+        {"scheduler": {"kind": 5}},
         {"search": {}},
         {"search": {"kind": 5}},
         {"search": {"kind": "grid", "points": {"x": "many"}}},
@@ -84,6 +87,16 @@ def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study
         build_design(loaded.settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
+
+
+@pytest.mark.parametrize("record", [{"kind": "magic"}, {"kind": "a\x1b[31m"}, {"kind": "json:tool", "x": [1]}])
+def test_a_study_of_an_unknown_scheduler_is_read_and_says_in_one_line_that_it_is(
+    record: dict[str, Any], tmp_path: Path
+) -> None:
+    data = study(tmp_path, scheduler=record).report_data()
+    assert "the scheduler" in data["stopped"]
+    assert data["stopped"].isprintable()
+    assert data["scheduler"].isprintable()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "nested", "not UTF-8", "too long"])

@@ -19,6 +19,15 @@ from ashtune.events import JobFinished, TrialReleased
 from ashtune.study.journal import NAME, read_events
 
 
+def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(tmp_path: Path) -> None:
+    study = tuned(tmp_path, scheduler=ashtune.StoppingAsh(), trials=4)
+    assert study.settings.scheduler == {"kind": "stopping"}
+    again = tuned(tmp_path, scheduler="stopping", trials=4)
+    assert again.report_data()["scheduler"] == "stopping"
+    with pytest.raises(StudyError, match="scheduler = 'stopping' and not 'ash'"):
+        tuned(tmp_path, trials=4)
+
+
 def test_the_best_is_the_best_of_the_highest_rung(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     table = study.trials_dataframe()

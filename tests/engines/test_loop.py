@@ -11,7 +11,7 @@ from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Train
 from ashtune.reports.tally import Tally
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
@@ -63,11 +63,11 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
     journals.create(
         path,
         Settings(
-            ashtune="0", created=0.0, name="t", goal=GOAL, scheduler="ash", rungs=rungs, kept=kept, space={},
+            ashtune="0", created=0.0, name="t", goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs, kept=kept, space={},
             search={}, seed=0,
         ),
     )  # fmt: skip
-    controller, inspector = Controller(Ash(LADDER, 0), GOAL), Inspector(path)
+    controller, inspector = Controller(AshMachine(LADDER, 0), GOAL), Inspector(path)
     session = SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
     controller.handle(session)
     with Journal(path) as journal:

@@ -63,7 +63,7 @@ class Oracle:
         yield from self.check_values
         yield from self._events()
         yield from {"ash": self._ash, "stopping": self._stopping, "sh": self._sh, "full": self._full}[
-            self.settings["scheduler"]
+            self.settings["scheduler"]["kind"]
         ]()
         yield from self._best()
         yield from self._checkpoints()

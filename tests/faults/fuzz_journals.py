@@ -42,6 +42,7 @@ from ashtune.building import build_controller, build_design, new_settings
 from ashtune.errors import AshtuneError, JournalError, StudyError
 from ashtune.events import TrialStarted
 from ashtune.ladder import Ladder
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.study import journal as journals
 from ashtune.study.journal import NAME, Journal, read_settings
@@ -114,8 +115,8 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
     how = dict(how)
     enqueued = [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
     settings = new_settings(
-        name="made up", goal=ACCURACY, scheduler=scheduler, ladder=Ladder(1, 8, 2), space=space, search=search,
-        seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
+        name="made up", goal=ACCURACY, scheduler=SCHEDULERS.given(scheduler), ladder=Ladder(1, 8, 2), space=space,
+        search=search, seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
         grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
     )  # fmt: skip
     settings = msgspec.structs.replace(settings, created=1e9)

@@ -23,6 +23,7 @@ from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.limits import limits_of, means_of
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
 from ashtune.session import Session, Surroundings
@@ -189,7 +190,7 @@ class History:
         settings = new_settings(
             name="simulated",
             goal=GOAL,
-            scheduler=plan.scheduler,
+            scheduler=SCHEDULERS.given(plan.scheduler),
             ladder=Ladder(1, plan.max_resource, plan.reduction_factor),
             space=Space.parse(SPACES[plan.space]),
             search=SEARCHES.given(plan.search),

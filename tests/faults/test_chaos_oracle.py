@@ -42,7 +42,7 @@ def right() -> Events:
 
 
 def complaints(folder: Path, events: Events, scheduler: str = "ash", best: Sequence[float] = (3, 1, 3.3)) -> list[str]:
-    settings = {"scheduler": scheduler, "rungs": [1, 2], "kept": [[1, 2]]}
+    settings = {"scheduler": {"kind": scheduler}, "rungs": [1, 2], "kept": [[1, 2]]}
     check, lines = 0, []
     for line in [settings, *events]:
         body = json.dumps(line).encode()[:-1]

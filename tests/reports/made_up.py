@@ -23,7 +23,8 @@ from ashtune.events import (
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Release, Train
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.view import view_of
 from ashtune.study.controller import Controller
 
 ACCURACY = Goal("accuracy", "max")
@@ -57,8 +58,9 @@ class MadeUpStudy:
     ) -> None:
         self.ladder = ladder
         self.trials = trials
-        self.controller = Controller(Ash(ladder, 0), ACCURACY)
-        self.expected = self.controller._scheduler.expected
+        self.controller = Controller(AshMachine(ladder, 0), ACCURACY)
+        self.scheduler = view_of({"kind": "ash"}, ladder, ladder, 0)
+        self.expected = self.scheduler.expected
         self.configurations: dict[TrialId, dict[str, Any]] = {}
         self.now = 0.0
         self._crew = workers

@@ -17,9 +17,10 @@ from ashtune.reports.audit import Audit, false_promotions
 from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
 from ashtune.reports.correlation import rank_correlation
 from ashtune.reports.text import as_text
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.sh import SuccessiveHalving
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.stopping import StoppingMachine
+from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, Recorded, Withdrawn
 
@@ -47,14 +48,18 @@ class Greedy:
         self.rungs[job.rung].append((loss, job.trial))
 
 
+def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
+    return view_of({"kind": name}, ladder, ladder, 0)
+
+
 def audited(
     scheduler: object, name: str, ladder: Ladder, seed: int, workers: int, *, orders: bool = True
 ) -> tuple[Audit, list[Fact]]:
     """Run a scheduler over random losses, results in random order; return its audit and the history."""
-    chance, audit = random.Random(seed), Audit(ladder, LOSS, name)
+    chance, audit = random.Random(seed), Audit(ladder, LOSS, view(ladder, name))
     history: list[Fact] = []
     running: list[Job] = []
-    withdraws = isinstance(scheduler, Ash)
+    withdraws = isinstance(scheduler, AshMachine)
     while True:
         while len(running) < workers and (job := scheduler.next_job()) is not None:  # type: ignore[attr-defined]
             running.append(job)
@@ -103,7 +108,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
 @given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([2, 3]), st.integers(1, 40), st.booleans())
 def test_of_ash_every_promotion_is_explained(seed: int, workers: int, eta: int, trials: int, orders: bool) -> None:
     ladder = Ladder(1, eta**3, eta)
-    audit, history = audited(Ash(ladder, trials), "ash", ladder, seed, workers, orders=orders)
+    audit, history = audited(AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders)
     assert unexplained(audit) == by_the_oracle(ladder, history) == set()
 
 
@@ -129,7 +134,7 @@ def test_a_scheduler_that_promotes_too_many_is_shown_at_fault() -> None:
     assert outside.y[0] == len(rung.unexplained)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sh", SuccessiveHalving), ("stopping", StoppingAsh), ("ash", Ash)])
+@pytest.mark.parametrize(("name", "kind"), [("sh", HalvingMachine), ("stopping", StoppingMachine), ("ash", AshMachine)])
 def test_each_scheduler_is_without_fault_by_its_own_rule(name: str, kind: type) -> None:
     ladder = Ladder(1, 27, 3)
     for seed in range(5):
@@ -142,16 +147,16 @@ def test_each_scheduler_is_without_fault_by_its_own_rule(name: str, kind: type) 
 
 def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
-    stopping, _ = audited(StoppingAsh(ladder, 60), "ash", ladder, 0, 5)
+    stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
-    early, _ = audited(Ash(ladder, 60), "stopping", ladder, 0, 5)
+    early, _ = audited(AshMachine(ladder, 60), "stopping", ladder, 0, 5)
     assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"
 
 
 def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_training() -> None:
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("full", set())):
-        audit = Audit(ladder, LOSS, name)
+        audit = Audit(ladder, LOSS, view(ladder, name))
         audit.event(finished(Job(TrialId(7), 2), 0.5, ladder))
         assert unexplained(audit) == faults
 
@@ -175,7 +180,7 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
     ladder, trials, runs = Ladder(1, 4, 4), 1000, 40
     wrong = []
     for seed in range(runs):
-        chance, audit, ash = random.Random(seed), Audit(ladder, LOSS, "ash"), Ash(ladder, trials)
+        chance, audit, ash = random.Random(seed), Audit(ladder, LOSS, view(ladder)), AshMachine(ladder, trials)
         while (job := ash.next_job()) is not None:
             loss = chance.random()
             ash.record(job, loss)
@@ -199,7 +204,10 @@ def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> Non
 @pytest.mark.parametrize("stop_after", [0, 60])
 def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after: int) -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2, stop_after=stop_after)
-    with_orders, without = Audit(study.ladder, ACCURACY, "ash"), Audit(study.ladder, ACCURACY, "ash")
+    with_orders, without = (
+        Audit(study.ladder, ACCURACY, study.scheduler),
+        Audit(study.ladder, ACCURACY, study.scheduler),
+    )
     for kind, what in study:
         if kind == "event":
             with_orders.event(what)  # type: ignore[arg-type]
@@ -213,7 +221,7 @@ def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after:
 
 def test_the_table_is_plain_and_has_a_line_a_rung() -> None:
     ladder = Ladder(1, 4, 2)
-    audit, _ = audited(StoppingAsh(ladder, 32), "stopping", ladder, 1, 2)
+    audit, _ = audited(StoppingMachine(ladder, 32), "stopping", ladder, 1, 2)
     text = as_text(audit_table(audit, ladder.expected(32)), width=160)
     assert text.isascii()
     assert text.splitlines()[1].split()[:3] == ["1", "32", "32"]

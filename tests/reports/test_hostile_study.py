@@ -61,7 +61,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory.mkdir()
     rungs, kept = LADDER.to_record()
     settings = Settings(
-        ashtune=HOSTILE, created=0, name=HOSTILE, goal=GOAL, scheduler="ash", rungs=rungs, kept=kept,
+        ashtune=HOSTILE, created=0, name=HOSTILE, goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs, kept=kept,
         space=dict(Space.parse(SPACE).to_record()), search={"kind": "random"}, seed=0,
     )  # fmt: skip
     create(directory / NAME, settings)

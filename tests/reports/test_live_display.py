@@ -24,6 +24,7 @@ from ashtune.reports.ladder_lines import ladder_lines
 from ashtune.reports.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.palette import ASCII, Pen
 from ashtune.reports.tally import Tally
+from ashtune.schedulers.view import view_of
 
 LADDER = Ladder(1, 64, 2)
 
@@ -44,9 +45,8 @@ def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **mo
 def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
     return About(
         name="digits",
-        scheduler="ash",
+        scheduler=study.scheduler,
         directory="runs/digits-20261124-160957",
-        expected=study.expected,
         configuration=lambda trial: study.configurations[trial],
         checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
         workers=workers,
@@ -150,8 +150,13 @@ def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytes
     monkeypatch.setenv("TERM", "xterm-256color")
     nasty = "a\x1b[31mb\x07\x9bc\u202ed\rz[/]"
     tally, about = part_of_a_study(trouble=0.0)
+    hostile = view_of({"kind": nasty}, LADDER, LADDER, 0)
     about = msgspec.structs.replace(
-        about, name=nasty, directory=nasty, scheduler=nasty, configuration=lambda trial: {nasty: nasty}
+        about,
+        name=nasty,
+        directory=nasty,
+        scheduler=hostile,
+        configuration=lambda trial: {nasty: nasty},
     )
     tally.event(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
     tally.event(StopRequested(tally.now, nasty))
@@ -215,7 +220,7 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):
             tally, about = part_of_a_study(workers, 512, steps, trouble=0.0)
-            left = estimate(tally, about.expected).seconds_left
+            left = estimate(tally, about.scheduler).seconds_left
             assert left is not None
             assert left == pytest.approx(whole - tally.now, rel=0.1, abs=1.0)
 
@@ -227,23 +232,23 @@ def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
     for kind, what in study:
         (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
         if kind == "order" and tally.running:
-            shares.append(estimate(tally, study.expected).share or 0.0)
+            shares.append(estimate(tally, study.scheduler).share or 0.0)
     assert shares == sorted(shares)
     assert max(shares) < 1
-    assert estimate(tally, study.expected).share == 1.0
+    assert estimate(tally, study.scheduler).share == 1.0
 
 
 def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
     tally, about = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
-    judged = estimate(tally, about.expected)
+    judged = estimate(tally, about.scheduler)
     assert (judged.share, judged.seconds_left, judged.left) == (None, None, "")
     assert drawn(tally, about, 80, 24)
-    judged = estimate(tally, about.expected, deadline=tally.now + 3.0)
+    judged = estimate(tally, about.scheduler, deadline=tally.now + 3.0)
     assert judged.seconds_left == pytest.approx(3.0)
     assert judged.left == "3.0 s left"
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, total_resource=tally.epochs * 2)
-    judged = estimate(tally, about.expected, deadline=1e6)
+    judged = estimate(tally, about.scheduler, deadline=1e6)
     assert judged.share == 0.5
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)

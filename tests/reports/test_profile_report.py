@@ -25,8 +25,8 @@ from ashtune.study.journal import Settings, create
 from ashtune.training.profiling.files import Function, Stack, WorkerProfile, write_profile
 
 SETTINGS = Settings(
-    ashtune="", created=0.0, name="train", goal=Goal("loss", "min"), scheduler="ash", rungs=(1,), kept=(), space={},
-    search={"kind": "random"}, seed=0,
+    ashtune="", created=0.0, name="train", goal=Goal("loss", "min"), scheduler={"kind": "ash"}, rungs=(1,), kept=(),
+    space={}, search={"kind": "random"}, seed=0,
 )  # fmt: skip
 SLOW = Function("/home/me/train.py", 3, "slow", 10, 10, 3.0, 4.0)
 TRAIN = Function("/home/me/train.py", 9, "train", 2, 2, 0.5, 5.0)

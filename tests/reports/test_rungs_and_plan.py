@@ -15,7 +15,7 @@ from ashtune.reports.plan import plan, plan_view
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.tally import Tally
 from ashtune.reports.text import as_text
-from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.full import FullMachine
 
 
 def tally_of(study: MadeUpStudy) -> Tally:
@@ -67,7 +67,8 @@ def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
 
 def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     ladder = Ladder(1, 64, 2)
-    planned = plan("full", ladder, 10, FullTraining(ladder).expected(10))
+    machine = FullMachine(ladder)
+    planned = plan("full", ladder, 10, machine.expected(10), machine.entering(10))
     assert planned.epochs == planned.epochs_to_the_top == 640
     assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned))
 

@@ -24,9 +24,8 @@ LADDER = Ladder(1, 16, 2)
 def about(study: MadeUpStudy) -> About:
     return About(
         name="digits",
-        scheduler="ash",
+        scheduler=study.scheduler,
         directory="runs/digits",
-        expected=study.expected,
         configuration=lambda _: SPACE,
     )
 
@@ -125,7 +124,7 @@ def journal_of(path: Path, study: MadeUpStudy) -> Tally:
             created=0,
             name="digits",
             goal=ACCURACY,
-            scheduler="ash",
+            scheduler={"kind": "ash"},
             rungs=rungs,
             kept=kept,
             space={},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers import rung as rung_module
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.rung import Entry, Rung
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, Recorded
@@ -32,7 +32,7 @@ def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("window")
 def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
-    check_scheduler(Ash, oracles.ash)
+    check_scheduler(AshMachine, oracles.ash)
 
 
 @pytest.mark.usefixtures("window")
@@ -71,7 +71,7 @@ def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
     ladder: Ladder, workers: int, reports: list[tuple[int, float]]
 ) -> None:
     """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
-    scheduler = Ash(ladder)
+    scheduler = AshMachine(ladder)
     history: list[Fact] = []
     running: list[Job] = []
 
@@ -95,7 +95,7 @@ def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
 def test_twelve_ever_worse_trials_on_three_workers_end_eight_three_and_one() -> None:
     """Rungs 10, 30, 90: the scenario that most libraries show; time is the resource added."""
     ladder = Ladder(10, 90, 3)
-    scheduler = Ash(ladder, 12)
+    scheduler = AshMachine(ladder, 12)
     reached = dict.fromkeys(range(12), 0)
     pool: list[tuple[int, int, Job]] = []
     free, now = [0, 1, 2], 0
@@ -117,7 +117,7 @@ def test_twelve_ever_worse_trials_on_three_workers_end_eight_three_and_one() -> 
 def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_once(
     ladder: Ladder, of_trial: list[float]
 ) -> None:
-    scheduler = Ash(ladder, len(of_trial))
+    scheduler = AshMachine(ladder, len(of_trial))
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
     while (job := scheduler.next_job()) is not None:
@@ -129,7 +129,7 @@ def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_onc
 
 @pytest.mark.parametrize("replace", [True, False])
 def test_trials_withdrawn_at_the_lowest_rung_leave_nobody_unnamed_at_the_end(replace: bool) -> None:
-    scheduler = Ash(Ladder(1, 64, 2), 40)
+    scheduler = AshMachine(Ladder(1, 64, 2), 40)
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
     while (job := scheduler.next_job()) is not None:
@@ -143,7 +143,7 @@ def test_trials_withdrawn_at_the_lowest_rung_leave_nobody_unnamed_at_the_end(rep
 
 
 def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
-    scheduler = Ash(Ladder(1, 4, 2))
+    scheduler = AshMachine(Ladder(1, 4, 2))
     for loss in (1.0, math.inf, 2.0):
         job = scheduler.next_job()
         assert job is not None
@@ -156,7 +156,7 @@ def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> 
     """400 sequential studies; a seeded draw, as it takes a long history to go wrong here."""
     for seed in range(400):
         draw = random.Random(seed)
-        scheduler = Ash(Ladder(1, 8, 2), 6)
+        scheduler = AshMachine(Ladder(1, 8, 2), 6)
         named: set[TrialId] = set()
         for trials in (draw.randint(7, 12), draw.randint(12, 40)):
             while (job := scheduler.next_job()) is not None:
@@ -169,7 +169,7 @@ def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> 
 
 
 def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
-    scheduler = Ash(Ladder(1, 4, 4), 8)  # two of eight go on
+    scheduler = AshMachine(Ladder(1, 4, 4), 8)  # two of eight go on
     named = []
     for loss in (3.0, 2.0, 1.0):
         job = scheduler.next_job()
@@ -180,7 +180,7 @@ def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
 
 
 def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
-    scheduler = Ash(Ladder(1, 2, 2), 2)
+    scheduler = AshMachine(Ladder(1, 2, 2), 2)
     for _ in range(2):
         job = scheduler.next_job()
         assert job is not None
@@ -196,7 +196,7 @@ def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
 
 
 def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached() -> None:
-    scheduler = Ash(Ladder(1, 2, 2))
+    scheduler = AshMachine(Ladder(1, 2, 2))
     first, second = scheduler.next_job(), scheduler.next_job()
     assert first is not None
     assert second is not None
@@ -212,7 +212,7 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached() -> None:
 
 
 def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
-    scheduler = Ash(Ladder(1, 9, 3))
+    scheduler = AshMachine(Ladder(1, 9, 3))
     assert [scheduler.next_job() for _ in range(100)] == [Job(TrialId(number), 0) for number in range(100)]
 
 

@@ -8,14 +8,14 @@ from hypothesis import Phase, settings
 
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
 UNSHRUNK = settings(SETTINGS, phases=[Phase.generate], database=None)
 
 
-class CountsFromTheRoundedUpQuota(Ash):
+class CountsFromTheRoundedUpQuota(AshMachine):
     """Promotes one trial too early."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
@@ -24,14 +24,14 @@ class CountsFromTheRoundedUpQuota(Ash):
             rung._set_quota(1)
 
 
-class NamesTheBestHopeless(Ash):
+class NamesTheBestHopeless(AshMachine):
     """Would free the checkpoint of a trial that goes on."""
 
     def hopeless(self) -> list[TrialId]:
         return [entry[1] for rung in self._rungs for entry in rung.candidates]
 
 
-class ForgetsFailures(Ash):
+class ForgetsFailures(AshMachine):
     """Leaves failures out of ``n``."""
 
     def record(self, job: Job, loss: float) -> None:
@@ -39,14 +39,14 @@ class ForgetsFailures(Ash):
             super().record(job, loss)
 
 
-class ReplacesEveryWithdrawal(Ash):
+class ReplacesEveryWithdrawal(AshMachine):
     """Starts a new trial for one that was not to be replaced."""
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         super().withdraw(job, replace=True)
 
 
-class ForgetsWhoFinished(Ash):
+class ForgetsWhoFinished(AshMachine):
     """Leaves those who reached the old top rung out when there are more rungs above."""
 
     def lengthen(self, ladder: Ladder) -> None:
@@ -60,7 +60,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[Ash]) -> None:
+def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[AshMachine]) -> None:
     with pytest.raises(AssertionError):
         check_scheduler(broken, oracles.ash, ladders=[Ladder(1, 4, 2)], options=UNSHRUNK)
 

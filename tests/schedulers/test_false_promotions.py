@@ -7,12 +7,12 @@ import statistics
 import pytest
 
 from ashtune.ladder import Ladder
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 
 
 def promotions(losses: list[float], eta: int) -> tuple[int, int]:
     """Return how many trials of one rung were promoted, and how many of them falsely in hindsight."""
-    scheduler = Ash(Ladder(1, eta, eta), len(losses))
+    scheduler = AshMachine(Ladder(1, eta, eta), len(losses))
     promoted = []
     while (job := scheduler.next_job()) is not None:
         if job.rung == 0:

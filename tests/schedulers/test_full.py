@@ -2,17 +2,17 @@
 
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.full import FullMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
 
 
 def test_full_training_gives_every_trial_all_the_resource_in_any_order_of_workers() -> None:
-    check_scheduler(FullTraining, oracles.full)
+    check_scheduler(FullMachine, oracles.full)
 
 
 def test_ten_trials_are_ten_jobs_at_the_top_rung_and_none_is_ever_hopeless() -> None:
-    scheduler = FullTraining(Ladder(1, 9, 3), 10)
+    scheduler = FullMachine(Ladder(1, 9, 3), 10)
     jobs = []
     while (job := scheduler.next_job()) is not None:
         jobs.append(job)

@@ -9,12 +9,12 @@ from hypothesis import settings
 from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.sh_brackets import BracketedHalving
+from ashtune.schedulers.sh_brackets import BracketsMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
 
-def begin(scheduler: BracketedHalving, jobs: int) -> list[Job]:
+def begin(scheduler: BracketsMachine, jobs: int) -> list[Job]:
     """Ask so many times."""
     given = [scheduler.next_job() for _ in range(jobs)]
     return [job for job in given if job is not None]
@@ -23,14 +23,14 @@ def begin(scheduler: BracketedHalving, jobs: int) -> list[Job]:
 @pytest.mark.parametrize("models", [1, 2, 5])
 def test_the_oldest_bracket_that_has_a_job_gives_it_in_any_order_of_workers(models: int) -> None:
     check_scheduler(
-        lambda ladder, trials: BracketedHalving(ladder, models, trials),
+        lambda ladder, trials: BracketsMachine(ladder, models, trials),
         partial(oracles.sh_brackets, models),
         options=settings(SETTINGS, max_examples=100),
     )
 
 
 def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> None:
-    scheduler = BracketedHalving(Ladder(1, 2, 2), 2)
+    scheduler = BracketsMachine(Ladder(1, 2, 2), 2)
     jobs = begin(scheduler, 3)
     assert jobs == [Job(TrialId(0), 0), Job(TrialId(1), 0), Job(TrialId(2), 0)]
     scheduler.record(jobs[0], 2.0)
@@ -39,7 +39,7 @@ def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gi
 
 
 def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
-    scheduler = BracketedHalving(Ladder(1, 2, 2), 4, 6)
+    scheduler = BracketsMachine(Ladder(1, 2, 2), 4, 6)
     jobs = begin(scheduler, 10)
     assert len(jobs) == 6
     for job in jobs[4:]:
@@ -48,13 +48,13 @@ def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
 
 
 def test_a_withdrawn_trial_is_replaced_in_its_bracket_and_takes_none_from_the_others() -> None:
-    scheduler = BracketedHalving(Ladder(1, 2, 2), 2, 4)
+    scheduler = BracketsMachine(Ladder(1, 2, 2), 2, 4)
     scheduler.withdraw(begin(scheduler, 1)[0])
     assert [job.trial for job in begin(scheduler, 9)] == [1, 2, 3, 4]
 
 
 def test_a_rung_whose_last_trial_is_withdrawn_waits_for_the_one_that_replaces_it() -> None:
-    scheduler = BracketedHalving(Ladder(1, 2, 2), 4, 3)
+    scheduler = BracketsMachine(Ladder(1, 2, 2), 4, 3)
     jobs = begin(scheduler, 3)
     scheduler.record(jobs[0], 2.0)
     scheduler.record(jobs[1], 1.0)
@@ -66,7 +66,7 @@ def test_a_rung_whose_last_trial_is_withdrawn_waits_for_the_one_that_replaces_it
 
 
 def test_fewer_trials_than_a_bracket_has_begun_with_start_no_more_and_close_its_rung() -> None:
-    scheduler = BracketedHalving(Ladder(1, 2, 2), 8)
+    scheduler = BracketsMachine(Ladder(1, 2, 2), 8)
     for job in begin(scheduler, 2):
         scheduler.record(job, float(job.trial))
     scheduler.extend(2)
@@ -74,7 +74,7 @@ def test_fewer_trials_than_a_bracket_has_begun_with_start_no_more_and_close_its_
 
 
 def test_more_trials_fill_the_last_bracket_as_long_as_its_first_rung_is_open() -> None:
-    scheduler = BracketedHalving(Ladder(1, 4, 4), 4, 2)
+    scheduler = BracketsMachine(Ladder(1, 4, 4), 4, 2)
     jobs = begin(scheduler, 3)
     scheduler.record(jobs[0], 0.0)
     scheduler.extend(4)
@@ -86,7 +86,7 @@ def test_more_trials_fill_the_last_bracket_as_long_as_its_first_rung_is_open() -
 @pytest.mark.parametrize("seed", range(20))
 def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
     chance = random.Random(seed)
-    scheduler, last = BracketedHalving(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30), {}
+    scheduler, last = BracketsMachine(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30), {}
     running, named = begin(scheduler, 5), list[TrialId]()
     while running:
         job = running.pop(chance.randrange(len(running)))
@@ -100,9 +100,9 @@ def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int
 
 
 def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
-    assert BracketedHalving(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
+    assert BracketsMachine(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
 
 
 def test_a_bracket_without_models_is_refused() -> None:
     with pytest.raises(SettingsError, match="models=0"):
-        BracketedHalving(Ladder(1, 9, 3), 0)
+        BracketsMachine(Ladder(1, 9, 3), 0)

@@ -1,4 +1,4 @@
-"""StoppingAsh against its oracle, and its two rules one by one."""
+"""StoppingMachine against its oracle, and its two rules one by one."""
 
 import math
 
@@ -7,12 +7,12 @@ import pytest
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers import rung as rung_module
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
 
 
-def begin(scheduler: StoppingAsh, trials: int) -> list[Job]:
+def begin(scheduler: StoppingMachine, trials: int) -> list[Job]:
     jobs = [scheduler.next_job() for _ in range(trials)]
     return [job for job in jobs if job is not None]
 
@@ -23,11 +23,11 @@ def test_stopping_ash_decides_as_its_oracle_in_any_order_of_workers(
 ) -> None:
     monkeypatch.setattr(rung_module, "_NEAR", near)
     monkeypatch.setattr(rung_module, "_WIDEST", widest)
-    check_scheduler(StoppingAsh, oracles.stopping)
+    check_scheduler(StoppingMachine, oracles.stopping)
 
 
 def test_too_few_peers_never_kill() -> None:
-    scheduler = StoppingAsh(Ladder(1, 3, 3))
+    scheduler = StoppingMachine(Ladder(1, 3, 3))
     for job, loss in zip(begin(scheduler, 2), (1.0, 9.0), strict=True):
         scheduler.record(job, loss)
     assert [scheduler.next_job(), scheduler.next_job()] == [Job(TrialId(0), 1), Job(TrialId(1), 1)]
@@ -35,7 +35,7 @@ def test_too_few_peers_never_kill() -> None:
 
 
 def test_a_failure_stops_even_without_peers() -> None:
-    scheduler = StoppingAsh(Ladder(1, 3, 3), 1)
+    scheduler = StoppingMachine(Ladder(1, 3, 3), 1)
     [job] = begin(scheduler, 1)
     scheduler.record(job, math.inf)
     assert scheduler.next_job() is None
@@ -44,7 +44,7 @@ def test_a_failure_stops_even_without_peers() -> None:
 
 
 def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
-    scheduler = StoppingAsh(Ladder(1, 3, 3), 4)
+    scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):
         scheduler.record(job, loss)
@@ -54,7 +54,7 @@ def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
 
 
 def test_a_withdrawal_revokes_no_earlier_decision() -> None:
-    scheduler = StoppingAsh(Ladder(1, 2, 2), 3)
+    scheduler = StoppingMachine(Ladder(1, 2, 2), 3)
     jobs = begin(scheduler, 3)
     scheduler.record(jobs[0], 1.0)
     scheduler.record(jobs[1], 2.0)  # stopped, being the worse of two

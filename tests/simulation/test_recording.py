@@ -25,7 +25,7 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.reports.timeline import Timeline
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued, made_up
@@ -160,10 +160,10 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
                 self.kept.append((round(event.time, 6), event.worker, event.trial, event.rung, event.metrics))
 
     training = curves.training(has_curves=True)
-    simulate(Ash(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
+    simulate(AshMachine(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
     traces = recorded.traces()
     again = continued(traces, Continuations(traces)).training()
-    simulate(Ash(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
+    simulate(AshMachine(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60
     assert first == second
 

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.building import scheduler_named
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedWorkers
@@ -16,6 +15,7 @@ from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.reports.tally import Tally
 from ashtune.reports.timeline import Timeline
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations, fits
 from ashtune.simulation.curves import made_up
@@ -41,14 +41,14 @@ class Told(Observer):
             fold.followed(order)
 
     def traces(self, scheduler: str = "ash") -> Traces:
-        return self.recorder.traces(scheduler, self.timeline)
+        return self.recorder.traces(SCHEDULERS.given(scheduler), self.timeline)
 
 
 def study(scheduler: str, workers: int, **training: Any) -> tuple[Told, float]:
     told = Told()
     does = made_up(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
-    inner = scheduler_named(scheduler)(LADDER, TRIALS)
+    inner = SCHEDULERS.given(scheduler).build(LADDER, TRIALS)
     return told, simulate(inner, SimulatedWorkers(does, workers=stays), [told], trials=TRIALS)
 
 
@@ -88,7 +88,7 @@ def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
 def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
     told = Told()
     workers = SimulatedWorkers(made_up(seed=4).training(warmup_seconds=200.0), workers=8)
-    simulate(scheduler_named("ash")(LADDER, 12), workers, [told], trials=12)
+    simulate(SCHEDULERS.given("ash").build(LADDER, 12), workers, [told], trials=12)
     assert told.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
 
 

@@ -12,7 +12,7 @@ from ashtune.ladder import Ladder
 from ashtune.reports.text import as_text
 from ashtune.reports.timeline import Timeline
 from ashtune.reports.whatif import Prediction, Span, whatif_figure, whatif_table, whatif_words
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.curves import made_up
 from ashtune.simulation.recording import Recorder
@@ -41,8 +41,8 @@ def cut(workers: int = 2) -> Traces:
     """What a study by ASH would know of them."""
     recorder, timeline, curves = Recorder(GOAL, LADDER), Timeline(LADDER), made_up(seed=2)
     training = curves.training(has_curves=True)
-    simulate(Ash(LADDER, 40), SimulatedWorkers(training, workers=workers), [recorder, timeline], trials=40)
-    return recorder.traces("ash", timeline)
+    simulate(AshMachine(LADDER, 40), SimulatedWorkers(training, workers=workers), [recorder, timeline], trials=40)
+    return recorder.traces(Ash(), timeline)
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
@@ -67,7 +67,7 @@ def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> 
 
 def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     curves = made_up(seed=2)
-    end = simulate(Ash(LADDER, 40), SimulatedWorkers(curves.training(), workers=2), [], trials=40)
+    end = simulate(AshMachine(LADDER, 40), SimulatedWorkers(curves.training(), workers=2), [], trials=40)
     oracle = Oracle(cut(workers=2))
     one = oracle.prediction(oracle.choice("ash", LADDER, 2))
     assert one.is_as_recorded

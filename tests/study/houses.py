@@ -12,7 +12,7 @@ from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
 from ashtune.reports.tally import Tally
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
@@ -44,7 +44,7 @@ def settings() -> Settings:
         created=0.0,
         name="test",
         goal=GOAL,
-        scheduler="ash",
+        scheduler={"kind": "ash"},
         rungs=rungs,
         kept=kept,
         space={},
@@ -71,7 +71,7 @@ class House:
         journal: Callable[[Path], Journal] = Journal,
         checkpoint_limit: int | None = None,
     ) -> Controller:
-        controller = Controller(Ash(LADDER, 0), GOAL, checkpoint_limit=checkpoint_limit)
+        controller = Controller(AshMachine(LADDER, 0), GOAL, checkpoint_limit=checkpoint_limit)
         configurations = Configurations(Numbers())
         first_worker = 0
 

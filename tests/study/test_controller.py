@@ -24,10 +24,10 @@ from ashtune.events import (
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Discard, Order, Pause, Release, Train
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.sh import SuccessiveHalving
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
 
@@ -38,7 +38,7 @@ class Office:
     """A controller with the paperwork of events done."""
 
     def __init__(self, scheduler=None, *, trials=8, workers=1, **options) -> None:
-        self.scheduler = scheduler or Ash(Ladder(1, 4, 2), 0)
+        self.scheduler = scheduler or AshMachine(Ladder(1, 4, 2), 0)
         self.controller = Controller(self.scheduler, GOAL, **options)
         self.session(trials=trials)
         self.orders: list[Order] = []
@@ -207,7 +207,7 @@ def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> No
 
 
 def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
-    office = Office(StoppingAsh(Ladder(4, 8, 2), 0))
+    office = Office(StoppingMachine(Ladder(4, 8, 2), 0))
     office.controller.handle(StopRequested(0, "time limit"))
     office.controller.handle(
         JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
@@ -268,7 +268,7 @@ def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
 
 
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
-    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    office = Office(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert office.report(trial, trial, 0, float(trial), held=False) == []
     orders = office.report(3, 3, 0, 3.0, held=False)
@@ -277,7 +277,7 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
 
 def at_a_barrier(losses: list[float], *, lost: int | None = None) -> list[Order]:
     """Four trials saved by a worker each, all of them idle; return the orders of the last result."""
-    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    office = Office(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         office.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
     if lost is not None:
@@ -296,7 +296,7 @@ def test_a_trial_whose_worker_is_lost_is_resumed_by_the_longest_idle() -> None:
 
 
 def test_a_trial_whose_worker_is_busy_is_resumed_by_another_at_once() -> None:
-    office = Office(Ash(Ladder(1, 4, 2), 0), workers=2)
+    office = Office(AshMachine(Ladder(1, 4, 2), 0), workers=2)
     office.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
     orders = office.report(1, 1, 0, 0.5, held=False, checkpoint=10)
     assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2, size=10)]
@@ -324,7 +324,7 @@ class NamelessIndex(CheckpointIndex):
 class Floor:
     """Workers that do as they are told; what happens to them is told by trial, not by worker."""
 
-    def __init__(self, scheduler: Scheduler, index: CheckpointIndex) -> None:
+    def __init__(self, scheduler: Machine, index: CheckpointIndex) -> None:
         self.controller = Controller(scheduler, GOAL)
         self.controller.checkpoints = index
         self.jobs: dict[TrialId, Train] = {}
@@ -420,10 +420,10 @@ def next_thing(floors: list[Floor], draw: random.Random, moment: int) -> Callabl
     return lambda floor: floor.join(1000 * moment)
 
 
-@pytest.mark.parametrize("build", [Ash, StoppingAsh, SuccessiveHalving])
+@pytest.mark.parametrize("build", [AshMachine, StoppingMachine, HalvingMachine])
 @pytest.mark.parametrize("limit", [None, 60])
 def test_who_resumes_a_trial_never_changes_which_trial_is_next(
-    build: Callable[[Ladder, int], Scheduler], limit: int | None
+    build: Callable[[Ladder, int], Machine], limit: int | None
 ) -> None:
     resumed = [0, 0]
     for seed in range(20):
@@ -456,7 +456,7 @@ def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None
 
 
 def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> None:
-    office = Office(StoppingAsh(Ladder(1, 4, 2), 0))
+    office = Office(StoppingMachine(Ladder(1, 4, 2), 0))
     office.report(0, 0, 0, 0.1)  # too few peers: it goes on
     office.report(0, 0, 1, 0.1, start=1)
     office.report(0, 0, 2, 0.1, start=2)
@@ -518,7 +518,7 @@ def failing(office: Office, trials: range) -> None:
 
 
 def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
-    office = Office(Ash(Ladder(1, 1), 0), trials=50)
+    office = Office(AshMachine(Ladder(1, 1), 0), trials=50)
     office.session(trials=50, max_failures=3)
     office.controller.handle(WorkerJoined(0, WorkerId(0)))
     failing(office, range(2))
@@ -546,7 +546,7 @@ def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
 
 
 def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
-    office = Office(Ash(Ladder(1, 2, 2), 0), trials=4)
+    office = Office(AshMachine(Ladder(1, 2, 2), 0), trials=4)
     for trial, rung, loss in [(0, 0, 0.4), (1, 0, 0.3), (1, 1, 0.3), (2, 0, 0.2), (2, 1, 0.2), (3, 0, 0.5)]:
         office.report(0, trial, rung, loss, held=False)
     assert office.controller.is_complete
@@ -582,8 +582,8 @@ def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> No
     assert office.controller.is_complete
 
 
-@pytest.mark.parametrize("make", [Ash, StoppingAsh, SuccessiveHalving])
-def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Scheduler]) -> None:
+@pytest.mark.parametrize("make", [AshMachine, StoppingMachine, HalvingMachine])
+def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Machine]) -> None:
     office = Office(make(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         assert not office.controller.is_complete
@@ -592,7 +592,7 @@ def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..
 
 
 def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> None:
-    office = Office(SuccessiveHalving(Ladder(1, 4, 2), 4), trials=4)
+    office = Office(HalvingMachine(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         orders = office.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]

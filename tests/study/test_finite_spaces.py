@@ -22,11 +22,11 @@ from ashtune.events import (
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Train
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.full import FullTraining
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.sh import SuccessiveHalving
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.full import FullMachine
+from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.search import Design, Space
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.study.configurations import Configurations
@@ -36,11 +36,11 @@ GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 4, 2)
 SPACE = Space.parse({"a": [1, 2, 3, 4], "b": ["x", "y"]})
 ENQUEUED = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
-SCHEDULERS: dict[str, Callable[[Ladder, int], Scheduler]] = {
-    "ash": Ash,
-    "stopping": StoppingAsh,
-    "sh": SuccessiveHalving,
-    "full": FullTraining,
+SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
+    "ash": AshMachine,
+    "stopping": StoppingMachine,
+    "sh": HalvingMachine,
+    "full": FullMachine,
 }
 Fate = Callable[[dict[str, Any], int], str]
 """What becomes of a job, by its configuration and rung: "done", "failed" or "withdrawn"."""

@@ -21,7 +21,7 @@ from ashtune.events import (
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Release, Train
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 4, 2)
@@ -29,7 +29,7 @@ ONE, TWO = WorkerId(0), WorkerId(1)
 
 
 def office(*workers: WorkerId, trials: int = 100) -> Controller:
-    controller = Controller(Ash(LADDER, 0), GOAL)
+    controller = Controller(AshMachine(LADDER, 0), GOAL)
     controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=trials))
     for worker in workers:
         controller.handle(WorkerJoined(0, worker))

@@ -86,7 +86,7 @@ def add_ladder(parser: argparse.ArgumentParser) -> None:
     group = add_rungs(parser)
     group.add_argument("--trials", type=int, metavar="N", help="configurations to try")
     group.add_argument(
-        "--scheduler", default="ash", metavar="NAME", help="ash (default), stopping, sh (synchronous) or full"
+        "--scheduler", default="ash", metavar="NAME", help="ash (default), stopping, sh (synchronous), full ..."
     )
 
 

@@ -14,19 +14,22 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
-    from ashtune.building import scheduler_named
     from ashtune.errors import SettingsError
     from ashtune.limits import check_whole
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.text import show, show_json
+    from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.tuning import ladder_of
 
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
     ladder = ladder_of(given.min_resource, given.max_resource, given.reduction_factor, given.rungs)
-    scheduler = scheduler_named(given.scheduler)(ladder, trials)
-    found = plan(given.scheduler, ladder, trials, scheduler.expected(trials))
+    scheduler = SCHEDULERS.given(given.scheduler)
+    name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
+    if (expected := machine.expected(trials)) is None:
+        raise SettingsError(f"--scheduler {name} does not know before how many trials reach each rung")
+    found = plan(name, ladder, trials, expected, machine.entering(trials))
     if given.json:
         show_json(found, sys.stdout)
     else:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ashtune.engines.loop import Ledger
     from ashtune.engines.simulated.workers import SimulatedWorkers
     from ashtune.ladder import Ladder
+    from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.curves import Curves
     from ashtune.simulation.traces import Traces
 
@@ -58,26 +59,26 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
-    from ashtune.building import scheduler_named
     from ashtune.reports.progress import BestSoFar
     from ashtune.reports.simulated import simulated, simulated_view
     from ashtune.reports.tally import Tally
     from ashtune.reports.text import show, show_json, write
+    from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation import simulate
 
     _check(given)
-    curves, name, ladder = _curves(given)
-    trials = _trials(given, name, curves)
-    scheduler = scheduler_named(name)(ladder, 0)  # the session's first event says how many trials
+    curves, scheduler, ladder = _curves(given)
+    trials = _trials(given, scheduler, curves)
+    machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
     decision = _decision_seconds(given)
     workers = _workers(given, curves, decision)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
-    with _ledger(given, curves, name, ladder, trials) as ledger:
-        end = simulate(scheduler, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
+    with _ledger(given, curves, scheduler, ladder, trials) as ledger:
+        end = simulate(machine, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
     found = simulated(
-        name,
+        SCHEDULERS.text(scheduler),
         given.workers,
         tally,
         progress,
@@ -128,8 +129,10 @@ def _check(given: argparse.Namespace) -> None:
         raise SettingsError(f"--directory {given.directory} is there already; give one that is not")
 
 
-def _curves(given: argparse.Namespace) -> "tuple[Curves, str, Ladder]":
+def _curves(given: argparse.Namespace) -> "tuple[Curves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
+    from ashtune.errors import SettingsError
+    from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation.continuation import Continuations
     from ashtune.simulation.curves import continued, made_up
 
@@ -141,7 +144,13 @@ def _curves(given: argparse.Namespace) -> "tuple[Curves, str, Ladder]":
         recorded = traces.recorded
         curves = continued(traces, Continuations(traces, given.seed))
     own = "ash" if recorded is None else recorded.scheduler
-    return curves, given.scheduler or own, _ladder(given, None if recorded is None else recorded.ladder)
+    if given.scheduler is None and own is None:
+        raise SettingsError(f"{given.curves} has a scheduler that is unknown here; give another with --scheduler")
+    return (
+        curves,
+        SCHEDULERS.given(given.scheduler or own or "ash"),
+        _ladder(given, None if recorded is None else recorded.ladder),
+    )
 
 
 def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
@@ -193,14 +202,14 @@ def _traces(given: argparse.Namespace) -> "Traces":
     )
 
 
-def _trials(given: argparse.Namespace, scheduler: str, curves: "Curves") -> int | None:
+def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "Curves") -> int | None:
     """Return how many trials there are: as many as asked for, of a table or study at most all."""
     from ashtune.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
         raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
     trials: int | None = given.trials if given.trials is not None else curves.size
-    if trials is None and (given.until is None or scheduler == "sh"):
+    if trials is None and (given.until is None or scheduler.needs_trials):
         raise SettingsError("trials is missing: how many configurations to train; give --trials 1000")
     return trials
 
@@ -236,7 +245,7 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _ledger(
-    given: argparse.Namespace, curves: "Curves", scheduler: str, ladder: "Ladder", trials: int | None
+    given: argparse.Namespace, curves: "Curves", scheduler: "Scheduler", ladder: "Ladder", trials: int | None
 ) -> "AbstractContextManager[Ledger | None]":
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ashtune.ladder import Ladder
     from ashtune.reports.whatif import Prediction
+    from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.whatif import Choice, Oracle
     from ashtune.studies import Study
 
@@ -34,9 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reduction-factor", type=options.factors, metavar="LIST", help="as 2,3,4 (the study's own rungs)"
     )
-    parser.add_argument(
-        "--scheduler", type=options.names, metavar="LIST", help="of ash, stopping, sh, full (the study's own)"
-    )
+    parser.add_argument("--scheduler", type=options.names, metavar="LIST", help="as ash,sh,hyperband (the study's own)")
     parser.add_argument("--trials", type=int, metavar="N", help="only the first N trials of the study")
     parser.add_argument(
         "--deadline", type=options.seconds, metavar="TIME", help="the fewest workers done by then, as 2h"
@@ -108,13 +107,27 @@ def _check(given: argparse.Namespace) -> None:
 
 def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Choice]":
     """Return the schedulers and ladders asked for, each with one worker."""
+    from ashtune.schedulers.protocol import Rule
+
     recorded = study.loaded.ladder
     ladders = [recorded] if given.reduction_factor is None else _ladders(recorded, given.reduction_factor)
     found = []
-    for scheduler in given.scheduler or [study.settings.scheduler]:
-        several = ladders[:1] if scheduler == "full" else ladders  # it knows no rungs
+    for scheduler in _schedulers(given, study, oracle):
+        several = ladders[:1] if scheduler.rule is Rule.ALWAYS else ladders  # it knows no rungs
         found += [oracle.choice(scheduler, ladder, 1, given.trials) for ladder in several]
     return found
+
+
+def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Scheduler]":
+    from ashtune.errors import SettingsError
+    from ashtune.schedulers.registry import SCHEDULERS
+
+    if given.scheduler:
+        return [SCHEDULERS.given(text) for text in given.scheduler]
+    recorded = oracle.traces.recorded
+    if recorded is None or recorded.scheduler is None:
+        raise SettingsError(f"{study.about.scheduler.missing}; give another with --scheduler")
+    return [recorded.scheduler]
 
 
 def _ladders(recorded: "Ladder", factors: "Sequence[int | float]") -> "list[Ladder]":
@@ -253,7 +266,7 @@ def _title(study: "Study", oracle: "Oracle") -> str:
     tally, recorded = study.loaded.tally, oracle.traces.recorded
     workers = plural(recorded.workers if recorded else 0, "worker")
     return (
-        f"What {study.settings.name} would have taken; recorded: {study.settings.scheduler} on {workers}, "
+        f"What {study.settings.name} would have taken; recorded: {study.about.scheduler.name} on {workers}, "
         f"{plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"
     )
 

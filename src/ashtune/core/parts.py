@@ -55,22 +55,28 @@ class Registry(Generic[PartT]):
         return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
     def given(self, part: object) -> PartT:
-        """Return the part that a user gave: as it is, or by its name, with the defaults of its options.
+        """Return the part that a user gave: as it is, or as text: its name, or ``name:option=value``.
+
+        More options follow after more colons; those left out have their defaults.
 
         Raises:
-            SettingsError: If there is no such part, or it has an option without default.
+            SettingsError: If there is no such part, or it has an option without default, or not those given.
         """
         if isinstance(part, self._base):
             return part
-        if not isinstance(part, str) or not self._is_known(part):
+        words = part.split(":") if isinstance(part, str) else []
+        first = next((place for place, word in enumerate(words) if "=" in word), len(words))
+        name, options = ":".join(words[:first]), dict(word.partition("=")[::2] for word in words[first:])
+        if not self._is_known(name):
             raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}")
-        kind = self._class(part)
+        kind = self._class(name)
         try:
-            return kind()
-        except TypeError as error:
+            return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)
+        except msgspec.ValidationError as error:
+            fields = ", ".join(kind.__struct_fields__) or "none"
             raise SettingsError(
-                f"{self._what}={shown(part)} needs options ({one_line(str(error), 100)}); give a "
-                f"{kind.__name__}(...) in place of its name"
+                f"{self._what}={shown(part)} needs options that fit, which are {fields} "
+                f"({one_line(str(error), 100)}); give a {kind.__name__}(...) in place of its name"
             ) from None
 
     def record(self, part: PartT) -> dict[str, Any]:
@@ -103,6 +109,34 @@ class Registry(Generic[PartT]):
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
         except msgspec.ValidationError as error:
             raise SettingsError(f"the {self._what} {shown(name)} has other options: {one_line(str(error))}") from None
+
+    def known(self, record: Mapping[str, Any]) -> PartT | str:
+        """Return the part of a record for those who only read, or in one line why it is not there.
+
+        A part of ashtune is there, one of an installed package by its entry point, and one of a module that is imported
+        already; no other module is imported.
+
+        Raises:
+            SettingsError: If the record holds none, or options that a part of ashtune has not.
+        """
+        name = self.check(record)
+        if missing := self.missing(record):
+            return missing
+        is_named = name in self._built_in or any(entry.name == name for entry in self._entry_points())
+        if not is_named and name.partition(":")[0] not in sys.modules:
+            return f"the {self._what} {shown(name)} is of a module that reading a study does not import"
+        try:
+            return self.read(record)
+        except SettingsError as error:
+            return str(error)
+
+    def text(self, part: PartT) -> str:
+        """Return a part as :meth:`given` takes it as text, but for options that are lists.
+
+        Raises:
+            SettingsError: As of :meth:`record`.
+        """
+        return as_text(self.record(part))
 
     def check(self, record: Mapping[str, Any]) -> str:
         """Return the name of the part in a record; nothing is imported.
@@ -185,6 +219,12 @@ class Registry(Generic[PartT]):
         from importlib.metadata import entry_points
 
         yield from entry_points(group=self._group)
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """Return a record as text: its name, and its options after colons."""
+    options = (f":{name}={value}" for name, value in record.items() if name != "kind")
+    return one_line(f"{record.get('kind')}{''.join(options)}")
 
 
 def _imported(place: str) -> Any:

@@ -1,14 +1,12 @@
 """What a view needs to know of a study beside its events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from ashtune.jobs import TrialId
-
-Expected = Callable[[int], Sequence[int]]
-"""``Scheduler.expected``: a number of trials -> how many of them should be trained to each rung."""
+from ashtune.schedulers.view import SchedulerView
 
 
 def _no_bytes() -> int:
@@ -24,9 +22,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    scheduler: str
+    scheduler: SchedulerView
     directory: str
-    expected: Expected
     configuration: Callable[[TrialId], Mapping[str, Any]]
     checkpoint_bytes: Callable[[], int] = _no_bytes
     workers: int = 0
@@ -34,3 +31,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     is_simulated: bool = False
     missing: str = ""
+
+    def expected(self, trials: int | None) -> list[int] | None:
+        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows before."""
+        expected = self.scheduler.expected(trials) if trials else None
+        return None if expected is None else list(expected)

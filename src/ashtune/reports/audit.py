@@ -22,6 +22,8 @@ from ashtune.ladder import Ladder
 from ashtune.orders import Order, Train
 from ashtune.reports.correlation import rank_correlation
 from ashtune.reports.reasons import Deaths
+from ashtune.schedulers.protocol import Rule
+from ashtune.schedulers.view import SchedulerView
 
 
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +56,16 @@ class Audit(Observer):
     Args:
         ladder: The rungs.
         goal: The metric, and which way is better.
-        scheduler: Whose rule holds: "ash", "sh" (a promotion needs a place within the quota at that moment),
-            "stopping" (decided once, at the trial's own report) or "full"; another is taken for "ash".
+        scheduler: Whose rule holds.
     """
 
-    def __init__(self, ladder: Ladder, goal: Goal, scheduler: str) -> None:
+    def __init__(self, ladder: Ladder, goal: Goal, scheduler: SchedulerView) -> None:
         self.ladder = ladder
         self.scheduler = scheduler
+        self._rule = scheduler.rule
         self._goal = goal
-        fractions = (Fraction(1),) * ladder.top if scheduler == "full" else ladder.kept
-        self._rungs = [_Rung(kept, scheduler) for kept in (*fractions, Fraction(0))]
+        fractions = (Fraction(1),) * ladder.top if self._rule is Rule.ALWAYS else ladder.kept
+        self._rungs = [_Rung(kept, self._rule) for kept in (*fractions, Fraction(0))]
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._deaths = Deaths()
@@ -105,10 +107,10 @@ class Audit(Observer):
 
     def _reach(self, trial: TrialId, number: int) -> None:
         """A trial is on its way to a rung, so the one before it has promoted it."""
-        first = number if self.scheduler == "full" else 0
+        first = number if self._rule is Rule.ALWAYS else 0
         if number > (before := self._reached.setdefault(trial, first)):
             self._reached[trial] = number
-            self._rungs[before if self.scheduler == "full" else number - 1].promote(trial)
+            self._rungs[before if self._rule is Rule.ALWAYS else number - 1].promote(trial)
 
     def _fail(self, trial: TrialId, number: int) -> None:
         self._reach(trial, number)
@@ -120,7 +122,7 @@ class Audit(Observer):
         above = self._rungs[number + 1].losses if number < self.ladder.top else {}
         both = [trial for trial, loss in above.items() if max(loss, rung.losses.get(trial, math.inf)) < math.inf]
         arrived, kept = len(rung.losses), float(rung.kept)
-        is_by_law = number < self.ladder.top and self.scheduler not in ("sh", "full", "stopping")
+        is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],
@@ -154,7 +156,7 @@ class _Rung:
     result that comes moves at most one of them over the edge.
     """
 
-    def __init__(self, kept: Fraction, scheduler: str) -> None:
+    def __init__(self, kept: Fraction, rule: Rule) -> None:
         self.kept = kept
         self.losses: dict[TrialId, float] = {}
         self.promoted: set[TrialId] = set()
@@ -162,7 +164,7 @@ class _Rung:
         self._within: list[tuple[float, int]] = []  # negated: Python's heaps have the least on top
         self._others: list[tuple[float, TrialId]] = []
         self._ever: set[TrialId] = set()
-        self._scheduler = scheduler
+        self._rule = rule
 
     @property
     def quota(self) -> int:
@@ -184,7 +186,7 @@ class _Rung:
             self._enter(loss, trial)
         if len(self._within) < self.quota:
             self._admit()
-        if self._scheduler == "stopping" and not self.quota and loss < math.inf:
+        if self._rule is Rule.AT_ITS_RESULT and not self.quota and loss < math.inf:
             self._ever.add(trial)
 
     def remove(self, trial: TrialId) -> None:
@@ -202,7 +204,7 @@ class _Rung:
     def promote(self, trial: TrialId) -> None:
         """A trial went on."""
         self.promoted.add(trial)
-        is_explained = self._is_within(trial) if self._scheduler == "sh" else trial in self._ever
+        is_explained = self._is_within(trial) if self._rule is Rule.WHEN_PROMOTED else trial in self._ever
         if not is_explained:
             self.unexplained.add(trial)
 
@@ -211,7 +213,7 @@ class _Rung:
         loss, trial = heappop(self._others)
         heappush(self._within, (-loss, -trial))
         is_its_own_report = next(reversed(self.losses)) == trial
-        if self._scheduler != "stopping" or is_its_own_report:
+        if self._rule is not Rule.AT_ITS_RESULT or is_its_own_report:
             self._enter(loss, trial)
 
     def _enter(self, loss: float, trial: TrialId) -> None:

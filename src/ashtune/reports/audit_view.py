@@ -21,7 +21,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
 
     Args:
         audit: The observer.
-        expected: How many trials should be trained to each rung: ``scheduler.expected(trials)``.
+        expected: How many trials should be trained to each rung: ``About.expected``.
         unit: What the resource counts, in the singular.
     """
     from rich.table import Table
@@ -69,7 +69,7 @@ def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
     said = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
     if promoted and not said:
-        said.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler}.")
+        said.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
     for record in records:
         if record.law is None or not record.promoted:
             continue

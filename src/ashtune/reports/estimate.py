@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ashtune.reports.about import Expected
 from ashtune.reports.counts import RungTally
 from ashtune.reports.figures import plural, seconds_text
 from ashtune.reports.tally import Tally
+from ashtune.schedulers.view import SchedulerView
 
 JOBS_TO_JUDGE_BY = 3
 
@@ -34,7 +34,7 @@ class Estimate(msgspec.Struct, frozen=True):
         return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
 
 
-def estimate(tally: Tally, expected: Expected, *, unit: str = "epoch", deadline: float | None = None) -> Estimate:
+def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str = "epoch", deadline: float | None = None) -> Estimate:
     """Return how far a study is towards the first of its limits. O(rungs)."""
     session = tally.session
     trials = session.trials if session else None
@@ -46,7 +46,7 @@ def estimate(tally: Tally, expected: Expected, *, unit: str = "epoch", deadline:
         known.append((share, _at_this_pace(tally, resource - tally.epochs)))
         done = f"{tally.epochs:,} of {resource:,} {unit}s"
     if trials:
-        known.append(_towards(tally, expected(trials)))
+        known.append(_towards(tally, scheduler, trials))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"
     if deadline:
         left = max(0.0, deadline - tally.now)
@@ -60,18 +60,27 @@ def estimate(tally: Tally, expected: Expected, *, unit: str = "epoch", deadline:
     return Estimate(share, min(waits, default=None), done)
 
 
-def increments(expected: Sequence[int], resources: Sequence[int]) -> list[int]:
-    """Return the epochs to train on the way to each rung, each trial going on from where it stopped."""
-    epochs, before, resource_before = [], 0, 0
-    for trials, resource in zip(expected, resources, strict=True):
-        epochs.append(trials * resource - min(trials, before) * resource_before)
-        before, resource_before = trials, resource
+def increments(expected: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
+    """Return the epochs to train on the way to each rung: of a trial that comes from the rung below, from there on.
+
+    Args:
+        expected: How many trials are trained to each rung.
+        entering: How many of them enter there, and train from the beginning.
+        resources: The ladder's.
+    """
+    epochs, before = [], 0
+    for trials, new, resource in zip(expected, entering, resources, strict=True):
+        epochs.append(trials * resource - max(0, trials - new) * before)
+        before = resource
     return epochs
 
 
-def _towards(tally: Tally, expected: Sequence[int]) -> tuple[float, float | None]:
+def _towards(tally: Tally, scheduler: SchedulerView, trials: int) -> tuple[float, float | None]:
+    expected, entering = scheduler.expected(trials), scheduler.entering(trials)
+    if expected is None or entering is None:
+        return min(1.0, tally.tried / trials), None
     rungs = tally.rungs
-    epochs = increments(expected, tally.ladder.rungs)
+    epochs = increments(expected, entering, tally.ladder.rungs)
     whole = sum(epochs)
     shares = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
     share = sum(part * share for part, share in zip(epochs, shares, strict=True)) / whole if whole else 1.0

@@ -45,7 +45,7 @@ class Frame:
         tally, about = self._tally, self._about
         width = min(width, WIDEST) - len(MARGIN)
         trials = tally.session.trials if tally.session else None
-        expected = about.expected(trials) if trials else None
+        expected = about.expected(trials)
         head = [self._title(width), self._progress(width, pen)]
         ladder = ladder_lines(tally, expected, unit=about.unit, width=width, pen=pen)
         best, notes, crew = self._best(width), self._notes(width), [crew_line(tally, about)]
@@ -60,7 +60,7 @@ class Frame:
 
     def _title(self, width: int) -> Text:
         about = self._about
-        line = Text(MARGIN).append(visible(about.name), STRONG).append(f"  {about.scheduler}", QUIET)
+        line = Text(MARGIN).append(visible(about.name), STRONG).append(f"  {about.scheduler.name}", QUIET)
         room = max(0, width - line.cell_len)
         directory = visible(about.directory)
         if len(directory) > room - 2:
@@ -70,7 +70,7 @@ class Frame:
     def _progress(self, width: int, pen: Pen) -> Text:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
         tally, about = self._tally, self._about
-        judged = estimate(tally, about.expected, unit=about.unit, deadline=about.deadline)
+        judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
         words = _progress_words(tally, judged)
         line = Text(MARGIN)
         if judged.share is None:

@@ -242,7 +242,7 @@ def _notebook() -> Callable[..., Any] | None:
 
 def progress_line(tally: Tally, about: About) -> str:
     """Return where a study stands, on one line without colours."""
-    judged = estimate(tally, about.expected, unit=about.unit, deadline=about.deadline)
+    judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
     first = judged.done
     if at_the_top := tally.rungs[-1].arrived:
         first += f", {at_the_top:,} at the top rung"

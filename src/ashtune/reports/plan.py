@@ -41,16 +41,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
 
 
-def plan(scheduler: str, ladder: Ladder, trials: int, expected: Sequence[int]) -> Plan:
+def plan(
+    scheduler: str, ladder: Ladder, trials: int, expected: Sequence[int], entering: Sequence[int] | None = None
+) -> Plan:
     """Return what a study will do.
 
     Args:
         scheduler: Its name.
         ladder: The rungs.
         trials: How many trials.
-        expected: How many of them are trained to each rung: ``scheduler.expected(trials)``.
+        expected: How many of them are trained to each rung.
+        entering: How many of them enter there, and train from the beginning; by default all at the lowest rung.
     """
-    epochs = increments(expected, ladder.rungs)
+    epochs = increments(expected, entering or [trials, *[0] * ladder.top], ladder.rungs)
     rungs = [
         PlannedRung(number, resource, count, cost)
         for number, (resource, count, cost) in enumerate(zip(ladder.rungs, expected, epochs, strict=True))

@@ -32,6 +32,7 @@ from ashtune.reports.timeline_times import rung_times, time_shares
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
 from ashtune.reports.trials import Trials
 from ashtune.reports.utilisation import utilisation_figure
+from ashtune.schedulers.view import SchedulerView
 from ashtune.study.journal import Settings
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ class PageObservers:
     Args:
         settings: What the study is.
         ladder: Its rungs.
+        scheduler: What is known of its scheduler.
     """
 
-    def __init__(self, settings: Settings, ladder: Ladder) -> None:
+    def __init__(self, settings: Settings, ladder: Ladder, scheduler: SchedulerView) -> None:
         self.tally = Tally(ladder, settings.goal)
         self.trials = Trials(ladder)
         self.timeline = Timeline(ladder)
-        self.audit = Audit(ladder, settings.goal, settings.scheduler)
+        self.audit = Audit(ladder, settings.goal, scheduler)
         self.best = BestSoFar(settings.goal)
         self.curves = Curves(settings.goal)
 
@@ -169,7 +171,7 @@ def _rungs(made_of: Material) -> list[html.Block]:
     tally, about = made_of.observers.tally, made_of.about
     trials = tally.session.trials if tally.session else None
     timeline = made_of.observers.timeline
-    records = rung_records(tally, list(about.expected(trials)) if trials else None, rung_times(timeline))
+    records = rung_records(tally, about.expected(trials), rung_times(timeline))
     return [
         html.words(f"{time_line(tally, time_shares(timeline), unit=about.unit)}."),
         html.figures(rungs=rungs_figure(timeline, unit=about.unit)),
@@ -219,7 +221,7 @@ def _hyperparameters(made_of: Material) -> list[html.Block]:
 def _audit(made_of: Material) -> list[html.Block]:
     audit, tally, about = made_of.observers.audit, made_of.observers.tally, made_of.about
     trials = tally.session.trials if tally.session else None
-    expected = list(about.expected(trials)) if trials else None
+    expected = about.expected(trials)
     return [
         html.figures(audit=audit_figure(audit, expected, unit=about.unit)),
         html.table(audit_table(audit, expected, unit=about.unit)),
@@ -268,7 +270,7 @@ def _facts(made_of: Material) -> dict[str, str]:
     named = {
         "directory": made_of.about.directory,
         "began": began,
-        "scheduler": settings.scheduler,
+        "scheduler": made_of.about.scheduler.name,
         "rungs": ", ".join(f"{resource:,}" for resource in tally.ladder.rungs),
         "search": str(settings.search.get("kind")),
         "seed": str(settings.seed),

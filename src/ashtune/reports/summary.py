@@ -87,7 +87,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
     shares, times = _times(timeline)
     return {
         "name": about.name,
-        "scheduler": about.scheduler,
+        "scheduler": about.scheduler.name,
         "directory": about.directory,
         "metric": tally.goal.metric,
         "mode": tally.goal.mode,
@@ -132,7 +132,7 @@ def _times(timeline: Timeline | None) -> tuple[TimeShares | None, Sequence[RungT
 
 def _expected(tally: Tally, about: About) -> list[int] | None:
     trials = tally.session.trials if tally.session else None
-    return list(about.expected(trials)) if trials else None
+    return about.expected(trials)
 
 
 def _line(text: str, style: str = "") -> "Text":
@@ -149,7 +149,7 @@ def _indented(text: str, times: int = 1, style: str = "") -> "RenderableType":
 
 
 def _head(tally: Tally, about: About, outcome: Outcome) -> "Iterator[RenderableType]":
-    line = _line("").append(about.name, HEADING).append(f"  {about.scheduler}, {plural(tally.tried, 'trial')}, ")
+    line = _line("").append(about.name, HEADING).append(f"  {about.scheduler.name}, {plural(tally.tried, 'trial')}, ")
     yield line.append(outcome.text, "" if outcome.is_complete else WARNING)
     yield _line("")
 

@@ -204,7 +204,7 @@ def _mark(figure: "Figure", recorded: Recorded) -> None:
 
 def who(one: Prediction) -> str:
     """Return a scheduler and its reduction factor in words."""
-    return one.scheduler if one.scheduler == "full" else f"{one.scheduler} 1/{one.reduction_factor}"
+    return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
 
 
 LITTLE = 0.005

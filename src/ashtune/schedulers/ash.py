@@ -12,11 +12,20 @@ from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.prospects import Prospects
+from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.rung import Rung
 
 
-class Ash:
-    """Promote a trial as soon as it is among the best ``1/reduction_factor`` of its rung.
+class Ash(Scheduler, frozen=True):
+    """Promote a trial as soon as it is among the best ``1/reduction_factor`` of its rung."""
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
+        """Return a new machine; it needs no seed."""
+        return AshMachine(ladder, trials)
+
+
+class AshMachine(Machine):
+    """Gives the jobs of ``get_job``.
 
     Args:
         ladder: The rungs.

@@ -6,10 +6,21 @@ from collections import deque
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
+from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 
 
-class FullTraining:
-    """Train every trial straight to the top rung.
+class FullTraining(Scheduler, frozen=True, tag="full"):
+    """Train every trial straight to the top rung."""
+
+    rule = Rule.ALWAYS
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "FullMachine":
+        """Return a new machine; it needs no seed."""
+        return FullMachine(ladder, trials)
+
+
+class FullMachine(Machine):
+    """Gives every trial to the top rung.
 
     Args:
         ladder: Only its top rung is used.
@@ -53,9 +64,13 @@ class FullTraining:
         self._to_go_on.extend(self._finished)
         self._finished = []
 
-    def hopeless(self) -> list[TrialId]:
-        """Return nothing: every trained model is a result."""
-        return []
+    def entry(self, trial: TrialId) -> int:
+        """Return the top rung."""
+        return self.ladder.top
+
+    def entering(self, trials: int) -> list[int]:
+        """Return all trials at the top rung."""
+        return self.expected(trials)
 
     def expected(self, trials: int) -> list[int]:
         """Return all trials at the top rung and none below."""

@@ -1,16 +1,39 @@
-"""What a scheduler is: it decides which trial trains next, and how far."""
+"""What a scheduler is: a value with its options, and the machine it builds, which decides which trial trains next.
 
-from typing import Protocol
+A scheduler (:class:`Scheduler`) is what a user gives and what a study keeps in its settings. It builds a machine
+(:class:`Machine`), which takes in results and gives jobs. Readers of a study ask both what the rule is.
 
+Rule: both are pure: no clock, no random number, no file. The same calls give the same answers.
+"""
+
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from ashtune.core.parts import Part
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 
 
-class Scheduler(Protocol):
-    """Whatever passes the state machine of ``ashtune.testing.schedulers`` is one.
+class Rule(StrEnum):
+    """When a promotion is explained: where the trial has to be within the quota of its rung."""
 
-    Trials are numbered 0, 1, 2 ... in the order in which they are first given out. A scheduler is
-    pure: the same calls give the same answers.
+    SINCE_ITS_RESULT = "since its result"
+    """At some moment from its result on: asynchronous promotion."""
+    AT_ITS_RESULT = "at its result"
+    """When its result arrived, or the quota was still 0: the trial goes on at once or never."""
+    WHEN_PROMOTED = "when promoted"
+    """When it is promoted: all trials of a rung wait for each other."""
+    ALWAYS = "always"
+    """Every trial goes on: nothing is compared, and the ladder does not matter."""
+    UNKNOWN = "unknown"
+    """No rule that a reader could check."""
+
+
+class Machine(Protocol):
+    """What a scheduler builds. Whatever passes the state machine of ``ashtune.testing.schedulers`` is one.
+
+    Trials are numbered 0, 1, 2 ... in the order in which they are first given out. A class that names this one as
+    its base has the answers below where it gives no others.
     """
 
     ladder: Ladder
@@ -28,7 +51,11 @@ class Scheduler(Protocol):
         """The promotion just given will not be trained, as its trial was ended on purpose; its results stay."""
 
     def extend(self, trials: int | None) -> None:
-        """Raise the number of trials that may be started (None: without end)."""
+        """Raise the number of trials that may be started (None: without end).
+
+        Raises:
+            SettingsError: If it comes too late; then nothing has changed.
+        """
 
     def lengthen(self, ladder: Ladder) -> None:
         """Go on with a ladder that has more rungs above; the trials that finished at the old top rung are as any other.
@@ -38,11 +65,54 @@ class Scheduler(Protocol):
         """
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that can never be given out again, each named once.
+        """Return the trials that can never be given out again, each named once; none by default.
 
         Another number of trials, more rungs, or the withdrawal of a trial that has results may change that: then
         such a trial may be given after all, and is named again if it ends once more.
         """
+        return []
 
-    def expected(self, trials: int) -> list[int]:
-        """Return how many of ``trials`` trials should be trained to each rung, failures aside."""
+    def entry(self, trial: TrialId) -> int:
+        """Return the rung at which a trial enters, known before it starts: the lowest by default."""
+        return 0
+
+    def bracket(self, trial: TrialId) -> int:
+        """Return the bracket of a trial: it is compared with trials of the same bracket only; one by default."""
+        return 0
+
+    def entering(self, trials: int) -> list[int]:
+        """Return how many of the first ``trials`` trials enter at each rung: all at the lowest by default."""
+        return [trials] + [0] * self.ladder.top
+
+    def expected(self, trials: int) -> list[int] | None:
+        """Return how many of ``trials`` trials should be trained to each rung, failures aside; None: nobody knows."""
+        return None
+
+    def notes(self) -> str:
+        """Say in one line why it does what it does, for the display and the report; nothing by default."""
+        return ""
+
+
+class Scheduler(Part, frozen=True):
+    """A scheduler with its options: a value. Each kind is a class of its own with fields for its options.
+
+    An option is a number, a text, a list or None: what JSON can hold. Its default is what the name alone means.
+    """
+
+    rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
+    """Which rule explains a promotion."""
+    needs_trials: ClassVar[bool] = False
+    """Whether the number of trials has to be known before the study starts."""
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
+        """Return a new machine.
+
+        Args:
+            ladder: The rungs.
+            trials: How many trials may be started; None for no end.
+            seed: The study's.
+
+        Raises:
+            SettingsError: If the options do not fit the ladder, or the number of trials is needed and is None.
+        """
+        raise NotImplementedError

@@ -15,10 +15,22 @@ from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
+from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 
 
-class SuccessiveHalving:
-    """Train all trials of a rung, then the best of them further.
+class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
+    """Train all trials of a rung, then the best of them further."""
+
+    rule = Rule.WHEN_PROMOTED
+    needs_trials = True
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "HalvingMachine":
+        """Return a new machine; it needs no seed."""
+        return HalvingMachine(ladder, trials)
+
+
+class HalvingMachine(Machine):
+    """Opens one rung after another.
 
     Args:
         ladder: The rungs.

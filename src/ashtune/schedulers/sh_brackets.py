@@ -14,10 +14,11 @@ from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
-from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.sh import HalvingMachine
 
 
-class BracketedHalving:
+class BracketsMachine(Machine):
     """Successive halving in brackets of the same size, as many as there is work for.
 
     Args:
@@ -36,7 +37,7 @@ class BracketedHalving:
         self._models = models
         self._budget = Budget(trials)
         self._has_room = True  # what the brackets were told last
-        self._brackets: list[SuccessiveHalving] = []
+        self._brackets: list[HalvingMachine] = []
         self._home: list[tuple[int, TrialId]] = []  # trial -> its bracket and its number there
         self._names: list[list[TrialId]] = []  # bracket -> number there -> trial
         self._oldest = 0
@@ -46,7 +47,7 @@ class BracketedHalving:
         """Return the next job of the oldest bracket that has one. O(brackets that are open)."""
         job = self._job_of_the_oldest()
         if job is None and self._budget.is_open:
-            self._brackets.append(SuccessiveHalving(self.ladder, self._models))
+            self._brackets.append(HalvingMachine(self.ladder, self._models))
             self._names.append([])
             job = self._job_of_the_oldest()
         return job

@@ -14,11 +14,22 @@ from collections import deque
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
+from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 from ashtune.schedulers.rung import Rung
 
 
-class StoppingAsh:
-    """Let a trial go on at its rung or end it there; nothing is resumed later.
+class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
+    """Let a trial go on at its rung or end it there; nothing is resumed later."""
+
+    rule = Rule.AT_ITS_RESULT
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "StoppingMachine":
+        """Return a new machine; it needs no seed."""
+        return StoppingMachine(ladder, trials)
+
+
+class StoppingMachine(Machine):
+    """Decides once for each result.
 
     Args:
         ladder: The rungs.

@@ -9,6 +9,7 @@ from ashtune.building import new_settings
 from ashtune.errors import SettingsError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
+from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.grid import Grid
 from ashtune.search.space import Space
 from ashtune.study import journal as journals
@@ -18,7 +19,7 @@ from ashtune.study.journal import Journal
 
 @contextmanager
 def new_journal(
-    directory: Path, name: str, goal: Goal, scheduler: str, ladder: Ladder, *, trials: int, seed: int
+    directory: Path, name: str, goal: Goal, scheduler: Scheduler, ladder: Ladder, *, trials: int, seed: int
 ) -> Iterator[Journal]:
     """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
 

@@ -35,6 +35,7 @@ from ashtune.reports.reasons import Deaths
 from ashtune.reports.timeline import Timeline
 from ashtune.reports.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
 from ashtune.reports.timeline_times import time_shares
+from ashtune.schedulers.protocol import Scheduler
 from ashtune.simulation.told import ToldJob, ToldTrial, later_rate
 from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
@@ -99,12 +100,15 @@ class Recorder(Observer):
         """Take in an order: how many trials were to be saved."""
         self._unsaved += type(order) is Release and order.keep
 
-    def traces(self, scheduler: str, timeline: Timeline, *, is_whole: bool = True) -> Traces:
+    def traces(
+        self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
+    ) -> Traces:
         """Return what was told.
 
         Args:
-            scheduler: That of the study.
+            scheduler: That of the study; None if it is not known.
             timeline: Of the same study: it knows what passed between a report and the worker's next job.
+            seed: The study's.
             is_whole: Whether the study was not stopped before its end.
 
         Raises:
@@ -135,7 +139,7 @@ class Recorder(Observer):
             goal=self._goal,
             trials=[self._trace(trial, later, usual, timing.handover) for trial in told],
             timing=timing,
-            recorded=Recorded(scheduler, self._ladder, shares.places, is_smooth),
+            recorded=Recorded(scheduler, self._ladder, shares.places, is_smooth, seed),
             saves=bool(self._saved) or not self._unsaved,
             goes_on=bool(self._saved or self._held) or not self._unsaved,
         )

@@ -12,7 +12,7 @@ from ashtune.engines.stop import StopSwitch
 from ashtune.errors import SettingsError
 from ashtune.events import Event, SessionStarted
 from ashtune.jobs import Goal
-from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.protocol import Machine
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 
@@ -21,7 +21,7 @@ TICKS = 1_000
 
 
 def simulate(
-    scheduler: Scheduler,
+    scheduler: Machine,
     workers: Workers,
     observers: Sequence[Observer],
     *,

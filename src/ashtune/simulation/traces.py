@@ -14,6 +14,7 @@ import msgspec
 
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
+from ashtune.schedulers.protocol import Scheduler
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
@@ -27,13 +28,14 @@ class Recorded(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
     ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, no trials
-    trained together, so that a replay of the same is the study itself.
+    trained together, so that a replay of the same is the study itself. ``scheduler`` is None if it is not known.
     """
 
-    scheduler: str
+    scheduler: Scheduler | None
     ladder: Ladder
     workers: int
     is_smooth: bool
+    seed: int = 0
 
 
 class Trace(msgspec.Struct):

@@ -14,7 +14,6 @@ from statistics import median, median_low
 
 import msgspec
 
-from ashtune.building import scheduler_named
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Driver, Stay
 from ashtune.engines.simulated.workers import SimulatedWorkers
@@ -23,6 +22,8 @@ from ashtune.events import Event, JobFinished
 from ashtune.ladder import Ladder, Reduction
 from ashtune.reports.tally import Tally
 from ashtune.reports.whatif import Prediction, Span
+from ashtune.schedulers.protocol import Rule, Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued
 from ashtune.simulation.running import simulate
@@ -40,9 +41,9 @@ PARTS = 16
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What may be chosen: a scheduler by name, a ladder, how many workers and how many of the recorded trials."""
+    """What may be chosen: a scheduler, a ladder, how many workers and how many of the recorded trials."""
 
-    scheduler: str
+    scheduler: Scheduler
     ladder: Ladder
     reduction_factor: str
     workers: int
@@ -89,18 +90,19 @@ class Oracle:
         self.traces = traces
         self._decision_seconds = decision_seconds
         self._draws = draws
+        self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
         self._continuations = Continuations(traces, seed)
         self._known: dict[tuple[Choice, int], Replayed] = {}
 
-    def choice(self, scheduler: str, ladder: Ladder, workers: int, trials: int | None = None) -> Choice:
+    def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choice:
         """Return a choice, checked."""
-        scheduler_named(scheduler)
+        scheduler = SCHEDULERS.given(scheduler)
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
             raise SettingsError(
                 f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to that many"
             )
-        factor = _factor_text(ladder) if scheduler != "full" else "1"
+        factor = "1" if scheduler.rule is Rule.ALWAYS else _factor_text(ladder)
         return Choice(scheduler, ladder, factor, workers, trials or there)
 
     def replayed(self, choice: Choice, draw: int = 0) -> Replayed:
@@ -111,7 +113,7 @@ class Oracle:
 
     def is_as_recorded(self, choice: Choice) -> bool:
         """Whether a choice is that of the recorded study, whose replay is the study itself: nothing of it is luck."""
-        same = Recorded(choice.scheduler, choice.ladder, choice.workers, is_smooth=True)
+        same = Recorded(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choice) -> float:
@@ -129,7 +131,7 @@ class Oracle:
         first = median_low([math.inf if one.first is None else one.first for one in replays])
         speed_up = self.wall_seconds(_with(choice, workers=1)) / wall if wall > 0 else 1.0
         return Prediction(
-            scheduler=choice.scheduler,
+            scheduler=SCHEDULERS.text(choice.scheduler),
             reduction_factor=choice.reduction_factor,
             workers=choice.workers,
             trials=choice.trials,
@@ -205,7 +207,7 @@ class Oracle:
         decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
         workers = SimulatedWorkers(training, workers=stays, seed=draw, driver=Driver(decision))
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
-        scheduler = scheduler_named(choice.scheduler)(choice.ladder, choice.trials)
+        scheduler = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         wall = simulate(scheduler, workers, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
             wall=wall,

@@ -30,7 +30,7 @@ from ashtune.events import (
 from ashtune.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Release, Train
-from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
 
@@ -52,7 +52,7 @@ class Controller:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Machine,
         goal: Goal,
         *,
         configurations: int | None = None,

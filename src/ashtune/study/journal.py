@@ -23,6 +23,7 @@ from zlib import crc32
 
 import msgspec
 
+from ashtune.core.parts import as_text
 from ashtune.errors import JournalError, LadderError
 from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, UnixSeconds
 from ashtune.jobs import Goal
@@ -47,10 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a study is: the first line of its journal, never changed after.
 
     ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
-    ``space`` the search space's, ``search`` the search's (:mod:`ashtune.core.parts`), ``enqueued`` the configurations
-    that come first, ``configurations`` how many there are in all (None: no end). Trials that share the hyperparameters
-    ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of trials at first. ``simulated``:
-    nothing was trained, and there is nothing to resume.
+    ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
+    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end). Trials
+    that share the hyperparameters ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of
+    trials at first. ``simulated``: nothing was trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -58,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     created: UnixSeconds
     name: str
     goal: Goal
-    scheduler: str
+    scheduler: dict[str, Any]
     rungs: tuple[int, ...]
     kept: tuple[tuple[int, int], ...]
     space: dict[str, Any]
@@ -141,6 +142,8 @@ _WRAPPERS = ("space", "hyperparameters")
 
 
 def _short(value: object) -> str:
+    if isinstance(value, dict) and "kind" in value:
+        value = as_text(value)
     text = f"{value.metric} ({value.mode})" if isinstance(value, Goal) else repr(value)
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 

@@ -8,7 +8,7 @@ trials is changed, the ladder gets longer or a trial that has results is withdra
 Example:
     >>> from ashtune.schedulers.ash import Ash
     >>> from ashtune.testing import oracles
-    >>> check_scheduler(Ash, oracles.ash, options=settings(SETTINGS, max_examples=5))
+    >>> check_scheduler(Ash(), oracles.ash, options=settings(SETTINGS, max_examples=5))
 """
 
 import math
@@ -29,10 +29,11 @@ from hypothesis.stateful import (
 from ashtune.errors import SettingsError
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn
 
-Make = Callable[[Ladder, int | None], Scheduler]
+Make = Callable[[Ladder, int | None], Machine]
 
 LADDERS = (
     Ladder(1, 64, 2),
@@ -61,7 +62,7 @@ _MOST_LADDERS = 3
 
 
 def check_scheduler(
-    make: Make,
+    scheduler: Scheduler | Make,
     oracle: Oracle,
     *,
     ladders: Sequence[Ladder] = LADDERS,
@@ -71,7 +72,7 @@ def check_scheduler(
     """Fail with the shortest history found in which a scheduler and its oracle differ.
 
     Args:
-        make: Builds the scheduler from a ladder and a number of trials.
+        scheduler: To be checked; or what builds its machine from a ladder and a number of trials.
         oracle: From the ladder, that number and the whole history to the next job.
         ladders: To be tried.
         budgets: Numbers of trials to be tried; None is no end.
@@ -80,6 +81,9 @@ def check_scheduler(
     Raises:
         AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
     """
+    if isinstance(scheduler, Scheduler):
+        assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
+    make = scheduler.build if isinstance(scheduler, Scheduler) else scheduler
     study = {"make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders, "budgets": budgets}
     machine = type("AnyOrderOfWorkersHere", (AnyOrderOfWorkers,), study)
     run_state_machine_as_test(machine, settings=options)
@@ -213,6 +217,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                 break
             self._give(job)
         self._check_history()
+        self._check_entries()
 
     def _running_job(self, pick: int) -> Job:
         return self.running[pick % len(self.running)]
@@ -236,6 +241,18 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.scheduler.record(job, loss)
         self.history.append(Recorded(job, loss))
 
+    def _check_entries(self) -> None:
+        """What readers are told of a study beforehand holds together, and is what happened."""
+        rungs = len(self.scheduler.ladder.rungs)
+        for trials in (0, 1, 7, 40):
+            entering, expected = self.scheduler.entering(trials), self.scheduler.expected(trials)
+            entries = [self.scheduler.entry(TrialId(trial)) for trial in range(trials)]
+            assert list(entering) == [entries.count(rung) for rung in range(rungs)], f"entering({trials}) is {entering}"
+            if expected is not None:
+                assert len(expected) == rungs, f"expected({trials}) is {expected} for {rungs} rungs"
+                assert all(each >= new for each, new in zip(expected, entering, strict=True)), "fewer than enter there"
+        assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
+
     def _check_history(self) -> None:
         """Whatever the rule: numbers in order, a job once, and only a finite result leads one rung up."""
         seen: list[Job] = []
@@ -252,6 +269,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                     else:
                         number = len({job_before.trial for job_before in seen})
                         assert job.trial == number, f"{job} is new; its number should be {number}"
+                        entry = self.scheduler.entry(job.trial)
+                        enters = job.rung in self.tops if entry in self.tops else job.rung == entry
+                        assert enters, f"{job} is new; it should enter at {entry}"
                     seen.append(job)
                 case Recorded(job, loss):
                     losses[job] = loss

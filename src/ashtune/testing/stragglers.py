@@ -22,8 +22,9 @@ from ashtune.events import Event, JobFailed, JobFinished, JobPaused, Progress
 from ashtune.jobs import Job, TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.sh_brackets import BracketedHalving
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.sh_brackets import BracketsMachine
 from ashtune.simulation import simulate
 
 LADDER = Ladder(1, 256, 4)
@@ -66,7 +67,9 @@ def run(
         drop=drop,
         resumes=resumes,
     )
-    inner: Ash | BracketedHalving = Ash(LADDER, None) if scheduler == "ash" else BracketedHalving(LADDER, MODELS)
+    inner: AshMachine | BracketsMachine = (
+        AshMachine(LADDER, None) if scheduler == "ash" else BracketsMachine(LADDER, MODELS)
+    )
     simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), Trained()
     if resumes:  # a worker that holds its trial has to hear at once whether it goes on
         simulate(inner, simulated, [seen], until=until)
@@ -91,8 +94,8 @@ class Trained(Observer):
                 self.times.append(event.time)
 
 
-class Patient:
-    """A scheduler that gives no job while results of the same instant are still to come.
+class Patient(Machine):
+    """A machine that gives no job while results of the same instant are still to come.
 
     A dropped job, which comes as a result that is none, goes back to the one that decides.
 
@@ -101,7 +104,7 @@ class Patient:
         losses: Of each configuration, at whatever rung.
     """
 
-    def __init__(self, inner: Ash | BracketedHalving, losses: Sequence[float]) -> None:
+    def __init__(self, inner: AshMachine | BracketsMachine, losses: Sequence[float]) -> None:
         self._inner = inner
         self._losses = losses
         self.ladder = inner.ladder
@@ -116,7 +119,7 @@ class Patient:
         self.to_come = max(0, self.to_come - 1)
         if loss < math.inf:
             self._inner.record(job, loss)
-        elif isinstance(self._inner, Ash):
+        elif isinstance(self._inner, AshMachine):
             self._inner.take_back(job, self._losses[job.trial] if job.rung else loss)
         else:
             self._inner.take_back(job)

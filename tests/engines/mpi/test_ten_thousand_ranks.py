@@ -15,7 +15,7 @@ from ashtune.engines.mpi.transport import ENVELOPE, MOST_AT_ONCE, Transport
 from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 from ashtune.testing.workers import Squares
@@ -98,7 +98,7 @@ class World:
 def test_the_driver_starts_and_employs_ten_thousand_ranks_in_a_few_turns_of_its_loop(tmp_path: Path) -> None:
     world: Any = World()
     goal, configurations = Goal("score", "max"), Configurations(Squares())
-    controller = Controller(Ash(Ladder(1, 1, 2), 0), goal)
+    controller = Controller(AshMachine(Ladder(1, 1, 2), 0), goal)
     controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=RANKS))
     setup = Setup(WorkerId(0), str(tmp_path / "objective"), goal, str(tmp_path), 0, [])
     workers = MpiWorkers(world, Opening(setup=setup, created=0.0), configurations, workers=RANKS)

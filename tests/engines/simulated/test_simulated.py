@@ -12,7 +12,7 @@ from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJ
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Pause, Train
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.testing.stragglers import run
 
@@ -36,7 +36,7 @@ def seconds(trial: TrialId, start: int, target: int) -> float:
 def simulated(seed: int = 0, **more: float) -> tuple[list[Event], float]:
     ladder, seen = Ladder(1, 8, 2), Seen()
     workers = SimulatedWorkers(Training(metrics=metrics, seconds=seconds, **more), workers=3, seed=seed)  # type: ignore[arg-type]
-    end = simulate(Ash(ladder, 20), workers, [seen], trials=20)
+    end = simulate(AshMachine(ladder, 20), workers, [seen], trials=20)
     return seen.events, end
 
 
@@ -77,9 +77,9 @@ def test_the_same_seed_is_the_same_study() -> None:
 def test_what_would_never_end_is_refused() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     with pytest.raises(SettingsError, match="never end"):
-        simulate(Ash(Ladder(1, 4), None), SimulatedWorkers(training, workers=1), [])
+        simulate(AshMachine(Ladder(1, 4), None), SimulatedWorkers(training, workers=1), [])
     with pytest.raises(StudyError, match="give it workers"):
-        simulate(Ash(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
+        simulate(AshMachine(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
 
 def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
     seen = Seen()
-    end = simulate(Ash(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
+    end = simulate(AshMachine(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
     return seen.events, end
 
 
@@ -195,7 +195,7 @@ def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
 def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
-    end = simulate(Ash(Ladder(64, 64), None), SimulatedWorkers(training, workers=2), [seen], until=200.0)
+    end = simulate(AshMachine(Ladder(64, 64), None), SimulatedWorkers(training, workers=2), [seen], until=200.0)
     assert [event.time for event in seen.events if isinstance(event, JobFinished)] == [128.0, 128.0]
     assert 200.0 <= end <= 200.5
 

@@ -36,8 +36,8 @@ def makers(*, is_isolated: bool = True, carries: bool = False) -> Iterator[MakeH
         journals.create(
             study / journals.NAME,
             Settings(
-                ashtune="0", created=created, name="suite", goal=GOAL, scheduler="ash", rungs=(1,), kept=(), space={},
-                search={}, seed=0,
+                ashtune="0", created=created, name="suite", goal=GOAL, scheduler={"kind": "ash"}, rungs=(1,), kept=(),
+                space={}, search={}, seed=0,
             ),
         )  # fmt: skip
         configurations = Configurations(Squares())

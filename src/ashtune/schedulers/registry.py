@@ -1,0 +1,12 @@
+"""The schedulers that can be named."""
+
+from ashtune.core.parts import Registry
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+
+SCHEDULERS: Registry[Scheduler] = Registry(
+    "scheduler", Scheduler, (Ash, StoppingAsh, SuccessiveHalving, FullTraining), group="ashtune.schedulers"
+)

@@ -1,0 +1,57 @@
+"""What a reader of a study asks its scheduler, also where that scheduler is not installed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune.core.parts import as_text
+from ashtune.jobs import TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.protocol import Machine, Rule
+from ashtune.schedulers.registry import SCHEDULERS
+
+
+class SchedulerView(msgspec.Struct, frozen=True):
+    """The name of a scheduler, its rule, and a machine to be asked; of one that is ``missing``, why, in one line."""
+
+    name: str
+    rule: Rule = Rule.UNKNOWN
+    machine: Machine | None = None
+    missing: str = ""
+
+    def entry(self, trial: TrialId) -> int:
+        """Return the rung at which a trial enters; the lowest where nobody knows."""
+        return 0 if self.machine is None else self.machine.entry(trial)
+
+    def bracket(self, trial: TrialId) -> int:
+        """Return the bracket of a trial."""
+        return 0 if self.machine is None else self.machine.bracket(trial)
+
+    def expected(self, trials: int) -> Sequence[int] | None:
+        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows."""
+        return None if self.machine is None else self.machine.expected(trials)
+
+    def entering(self, trials: int) -> Sequence[int] | None:
+        """Return how many of the first ``trials`` trials enter at each rung; None where nobody knows."""
+        return None if self.machine is None else self.machine.entering(trials)
+
+
+def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> SchedulerView:
+    """Return what can be asked of the scheduler of a study.
+
+    Args:
+        record: As the settings of the study hold it.
+        first: The ladder that the study began with.
+        now: The ladder in force.
+        seed: The study's.
+
+    Raises:
+        SettingsError: If the record names none, or its options do not fit.
+    """
+    name, scheduler = as_text(record), SCHEDULERS.known(record)
+    if isinstance(scheduler, str):
+        return SchedulerView(name, missing=scheduler)
+    machine = scheduler.build(first, 0, seed)
+    machine.lengthen(now)
+    return SchedulerView(name, scheduler.rule, machine)

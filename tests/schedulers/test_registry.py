@@ -1,0 +1,92 @@
+"""Schedulers as values: text, records, and what is imported for them and what is not."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune.errors import SettingsError
+from ashtune.ladder import Ladder
+from ashtune.schedulers.protocol import Rule, Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.schedulers.view import view_of
+
+MODULE = """
+from ashtune import Scheduler
+from ashtune.schedulers.ash import AshMachine
+
+class Eager(Scheduler, frozen=True):
+    share: float = 0.5
+    names: tuple[str, ...] = ()
+
+    def build(self, ladder, trials, seed=0):
+        return AshMachine(ladder, trials)
+
+class Other:
+    pass
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module of a user, not imported yet."""
+    (tmp_path / "made_by_a_user.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "made_by_a_user"
+    sys.modules.pop("made_by_a_user", None)
+
+
+NAMES = ["ash", "stopping", "sh", "full"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(name: str) -> None:
+    scheduler = SCHEDULERS.given(name)
+    record = SCHEDULERS.record(scheduler)
+    assert record == {"kind": name}
+    assert SCHEDULERS.read(record) == SCHEDULERS.known(record) == scheduler
+    assert SCHEDULERS.given(SCHEDULERS.text(scheduler)) == scheduler
+
+
+@pytest.mark.parametrize("given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder])
+def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
+    with pytest.raises(SettingsError) as error:
+        SCHEDULERS.given(given)
+    assert str(error.value).isprintable()
+
+
+def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: str) -> None:
+    by_text = SCHEDULERS.given(f"{module}:Eager:share=0.25")
+    made = sys.modules[module].Eager
+    assert by_text == made(share=0.25)
+    named = made(share=0.25, names=("a",))
+    assert SCHEDULERS.read(SCHEDULERS.record(named)) == named
+    assert SCHEDULERS.record(by_text) == {"kind": f"{module}:Eager", "share": 0.25}
+    assert SCHEDULERS.text(by_text) == f"{module}:Eager:share=0.25"
+    with pytest.raises(SettingsError, match="Other"):
+        SCHEDULERS.given(f"{module}:Other")
+    with pytest.raises(SettingsError, match="share"):
+        SCHEDULERS.record(made(share="much"))
+    with pytest.raises(SettingsError, match="which are share, names"):
+        SCHEDULERS.given(f"{module}:Eager:speed=1")
+
+
+def test_reading_imports_no_module_that_a_record_names(module: str) -> None:
+    record = {"kind": f"{module}:Eager", "share": 0.25}
+    ladder = Ladder(1, 4, 2)
+    view = view_of(record, ladder, ladder, 0)
+    assert module not in sys.modules
+    assert (view.name, view.rule, view.expected(9)) == (f"{module}:Eager:share=0.25", Rule.UNKNOWN, None)
+    assert "does not import" in view.missing
+    assert type(SCHEDULERS.read(record)).__name__ == "Eager"
+    assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
+
+
+def test_a_class_of_the_script_itself_is_refused() -> None:
+    class Here(Scheduler, frozen=True):
+        pass
+
+    with pytest.raises(SettingsError, match="could not import this class"):
+        SCHEDULERS.record(Here())
