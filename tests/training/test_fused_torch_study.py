@@ -174,7 +174,7 @@ def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     refused(r"validation has \[81, 82\] examples", validation=(data(1)[0], data(1)[1][1:]))
     gradient = torch.zeros(EXAMPLES, FEATURES, requires_grad=True)
     refused(r"train\[0\] cannot be an array of numpy: Can't call numpy\(\)", train=(gradient, data(0)[1]))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("ashtune.training.fused.torch.objective.find_spec", lambda name: None)
     refused(r"needs PyTorch, which is not installed: pip install 'ashtune\[torch\]'")
 
 

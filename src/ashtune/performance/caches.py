@@ -25,15 +25,17 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
     Args:
         cpus: The directory in which Linux describes the cores.
     """
-    found: dict[tuple[int, str], int] = {}
+    sizes_by_cores: dict[tuple[int, str], int] = {}
     for number in _own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
             with suppress(OSError, ValueError, IndexError):
                 if (place / "type").read_text().strip() != "Instruction":
                     shared_by = (place / "shared_cpu_list").read_text().strip()
-                    found[int((place / "level").read_text()), shared_by] = _size((place / "size").read_text().strip())
+                    sizes_by_cores[int((place / "level").read_text()), shared_by] = _size(
+                        (place / "size").read_text().strip()
+                    )
     sizes: dict[int, list[int]] = {}
-    for (level, _), size in found.items():
+    for (level, _), size in sizes_by_cores.items():
         sizes.setdefault(level, []).append(size)
     return [Cache(level=level, size=max(sizes[level]), count=len(sizes[level])) for level in sorted(sizes)]
 

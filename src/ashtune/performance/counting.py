@@ -76,8 +76,10 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
 
 def compiled_costs(compiled: Any) -> tuple[float, float]:
     """Return operations and bytes of a compiled JAX function, as XLA counts them; 0 where it says nothing."""
-    said = compiled.cost_analysis()
-    costs: Any = (said[0] if said else {}) if isinstance(said, Sequence) else said or {}  # a list before jax 0.4.36
+    analysis = compiled.cost_analysis()
+    if isinstance(analysis, Sequence):  # before jax 0.4.36
+        analysis = analysis[0] if analysis else {}
+    costs: Any = analysis or {}
     return costs.get("flops", 0.0), costs.get("bytes accessed", 0.0)
 
 

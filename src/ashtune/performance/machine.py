@@ -32,7 +32,7 @@ _LARGEST_ARRAY = 512 * 2**20
 _TIMEOUT = 300.0
 
 Environment = Callable[[int], Mapping[str, str]]
-"""Answers with the environment of a child process that may use so many threads."""
+"""Answers with the environment of a child process that may use this number of threads."""
 
 
 def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
@@ -50,15 +50,15 @@ def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, r
     Raises:
         SettingsError: If a child process fails.
     """
-    found, load = caches(), os.getloadavg()[0]
-    size = array_bytes(found, everywhere=False)
+    own_caches, load = caches(), os.getloadavg()[0]
+    size = array_bytes(own_caches, everywhere=False)
     peaks: dict[tuple[int, str], float] = {}
     bandwidths: dict[int, float] = {}
     for count in sorted({1, cores}) * rounds:
         peak = msgspec.json.decode(child(_PROBE, "peak", seconds, environment=environment(count)), type=Peak)
         for dtype, best in peak.peaks.items():
             peaks[count, dtype] = max(best, peaks.get((count, dtype), 0.0))
-        whole = size if count == 1 else max(size, array_bytes(found, everywhere=True))
+        whole = size if count == 1 else max(size, array_bytes(own_caches, everywhere=True))
         bandwidth = _bandwidth(count, whole // count, environment(1), seconds)
         bandwidths[count] = max(bandwidth, bandwidths.get(count, 0.0))
     return Roofs(
@@ -66,7 +66,7 @@ def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, r
             Roof(peak=best, bandwidth=bandwidths[count], cores=count, dtype=dtype)
             for (count, dtype), best in peaks.items()
         ],
-        caches=found,
+        caches=own_caches,
         blas=peak.blas,
         array_bytes=size,
         load=load,
@@ -95,20 +95,20 @@ def child(
         remedy: What a user can do then.
 
     Raises:
-        SettingsError: If it fails, with the last line it said.
+        SettingsError: If it fails, with the last line it printed.
     """
     with _started(module, *arguments, environment=environment) as process:
         return _result(process, refusal, remedy)
 
 
-def array_bytes(found: Sequence[Cache], *, everywhere: bool) -> int:
+def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
     """Return how large each of the triad's arrays must be so that no cache helps.
 
     Args:
-        found: The machine's caches.
+        own_caches: The machine's caches.
         everywhere: True if all cores take part and each of the last caches helps a part of them.
     """
-    last = found[-1].size * (found[-1].count if everywhere else 1) if found else _UNKNOWN_CACHE
+    last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
     try:
         # Three arrays take at most an eighth of the memory.
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 24
@@ -149,7 +149,7 @@ def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def _bandwidth(count: int, size: int, environment: Mapping[str, str], seconds: float) -> float:
-    """Return the bandwidth, in byte/s, of so many processes of one thread, each with arrays of ``size`` bytes."""
+    """Return the bandwidth, in byte/s, of ``count`` processes of one thread, each with arrays of ``size`` bytes."""
     with ExitStack() as stack:
         processes = [
             stack.enter_context(_started(_PROBE, "triad", size // 8, seconds, environment=environment))
@@ -176,11 +176,11 @@ def _started(module: str, *arguments: object, environment: Mapping[str, str]) ->
 
 
 def _result(process: "subprocess.Popen[str]", refusal: str = ROOFS_REFUSAL, remedy: str = ROOFS_REMEDY) -> str:
-    said, complained = process.communicate(timeout=_TIMEOUT)
+    printed, complained = process.communicate(timeout=_TIMEOUT)
     if process.returncode != 0:
         last = (complained.strip().splitlines() or [f"status {process.returncode}"])[-1]
         raise SettingsError(f"{refusal} ({last}); {remedy}")
-    return said
+    return printed
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:

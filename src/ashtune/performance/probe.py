@@ -42,7 +42,7 @@ class Passes(msgspec.Struct, frozen=True):
 
 
 def peak(seconds: float) -> Peak:
-    """Measure the peak, in so many seconds for each type of number."""
+    """Measure the peak, for ``seconds`` with each type of number."""
     peaks = {dtype: best_product(dtype, seconds) for dtype in ("float32", "float64")}
     return Peak(peaks, _blas(), _settings())
 
@@ -50,7 +50,7 @@ def peak(seconds: float) -> Peak:
 def best_product(dtype: str, seconds: float) -> float:
     """Return the best rate, in flop/s, of products of two n x n matrices, 2 n^3 operations each.
 
-    The smallest is always measured, larger ones as far as there is time for two products each; what time is
+    The smallest is always measured, larger ones if there is time for two products each; what time is
     left goes to the largest.
     """
     import numpy as np
@@ -124,8 +124,8 @@ def _blas() -> str:
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
-    found = config.get("Build Dependencies", {}).get("blas", {})
-    return f"{found.get('name', '')} {found.get('version', '')}".strip()
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', '')} {blas.get('version', '')}".strip()
 
 
 def _settings() -> dict[str, str]:
@@ -142,12 +142,12 @@ def main() -> None:
     """Do what the command line says and print the result as JSON."""
     match sys.argv[1:]:
         case ["peak", seconds]:
-            found: Peak | Passes = peak(float(seconds))
+            result: Peak | Passes = peak(float(seconds))
         case ["triad", elements, seconds]:
-            found = triad(int(elements), float(seconds))
+            result = triad(int(elements), float(seconds))
         case other:
             sys.exit(f"give `peak SECONDS` or `triad ELEMENTS SECONDS`, not {other}")
-    sys.stdout.write(msgspec.json.encode(found).decode())
+    sys.stdout.write(msgspec.json.encode(result).decode())
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def choose_lanes(
 
 
 def around(fits: int) -> list[int]:
-    """Return the powers of two to try where so many lanes fit the cache: from a quarter of them to four times."""
+    """Return the powers of two to try where ``fits`` lanes fit the cache: from a quarter of them to four times."""
     exponent = min(fits, MOST_LANES).bit_length() - 1
     return [1 << power for power in range(max(0, exponent - 2), exponent + 3) if 1 << power <= MOST_LANES]
 

@@ -28,7 +28,7 @@ class FusedObjective:
         function: The user's, after which the study is called, and in whose file's folder modules are looked for.
         recipe: How configurations are parted into programs and lanes.
         backend: The study's directory, None outside of a study -> what makes the programs.
-        lanes: Programs have so many; None for as many as is fastest.
+        lanes: Programs have this number of lanes; None for as many as is fastest.
     """
 
     def __init__(

@@ -232,7 +232,7 @@ def check_lanes(static: Sequence[str], lanes: int | None) -> None:
         )
 
 
-def wants_configuration(evaluate: Callable[..., Any], others: int) -> bool:
+def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
     """Whether a function has, after ``others`` arguments by position, one more without a default value."""
     try:
         parameters = list(signature(evaluate).parameters.values())

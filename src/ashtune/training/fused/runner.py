@@ -32,7 +32,7 @@ from ashtune.training.outcomes import Outcomes
 from ashtune.training.reports import Reports
 
 PROMOTION_SECONDS = 0.1
-"""For so long fuller packs may go before a promoted trial."""
+"""Fuller packs may go before a promoted trial for this long."""
 
 
 class FusedRunner:
@@ -147,7 +147,7 @@ class FusedRunner:
         self._line_up(lane)
 
     def _ask_for_places(self, most: int) -> None:
-        """Ask the driver for places for two packs of so many lanes: one is trained while the next one waits."""
+        """Ask the driver for places for two packs of ``most`` lanes: one is trained while the next one waits."""
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places

@@ -65,7 +65,7 @@ class CallCounter:
 
         self._profile = cProfile.Profile()
         self._names = names
-        self._found: dict[Label, list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
+        self._counts: dict[Label, list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
         self._waits: dict[Label, float] = defaultdict(float)
         self._began = 0.0
 
@@ -101,7 +101,7 @@ class CallCounter:
         self._collect()
         functions = [
             Function(*label, int(calls), int(primitive), round(own, 6), round(total, 6))
-            for label, (calls, primitive, own, total) in self._found.items()
+            for label, (calls, primitive, own, total) in self._counts.items()
             if calls > 0
         ]
         return WorkerProfile(worker=worker, functions=functions)
@@ -118,16 +118,16 @@ class CallCounter:
             else:
                 self._add(entry, 1)
         for label, waited in self._waits.items():
-            if label in self._found:
-                self._found[label][3] -= waited
+            if label in self._counts:
+                self._counts[label][3] -= waited
         self._waits.clear()
 
     def _add(self, entry: Any, sign: int) -> None:
-        found = self._found[self._label(entry.code)]
-        found[0] += sign * entry.callcount
-        found[1] += sign * (entry.callcount - entry.reccallcount)
-        found[2] += sign * entry.inlinetime
-        found[3] += sign * entry.totaltime
+        counts = self._counts[self._label(entry.code)]
+        counts[0] += sign * entry.callcount
+        counts[1] += sign * (entry.callcount - entry.reccallcount)
+        counts[2] += sign * entry.inlinetime
+        counts[3] += sign * entry.totaltime
 
     def _label(self, code: CodeType | str) -> Label:
         if isinstance(code, str):
@@ -204,11 +204,11 @@ class StackSampler:
 
         Nothing for one that only measures: the time belongs to who called it.
         """
-        found = self._words.get(frame)
-        if found is None:
+        words = self._words.get(frame)
+        if words is None:
             identity, *attributes = frame.split("\x01")
             name, file, line = identity.split("\x00")
             of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
-            found = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
-            self._words[frame] = found = "" if file.startswith(_MEASURING) else found
-        return found
+            words = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
+            self._words[frame] = words = "" if file.startswith(_MEASURING) else words
+        return words

@@ -1,4 +1,4 @@
-"""Profiling in the worker: on while a job is worked on, off while the driver is waited for, and kept in a file.
+"""Profiling in the worker: on while a job is trained, off while the driver is waited for, and written to a file.
 
 A worker is killed when the study closes while it trains, and leaves at once when it is shut down; so its file is
 written between two jobs, and once more when it is shut down.

@@ -9,14 +9,7 @@ from typing import Any
 import jax
 
 from ashtune.performance.counting import compiled_costs, dtype_of
-from ashtune.training.fused.jax.program import (
-    ExampleOrders,
-    InitialStates,
-    JaxProgram,
-    check_leaves,
-    lane_arrays,
-    on_device,
-)
+from ashtune.training.fused.jax.program import ExampleOrders, InitialStates, JaxProgram, lane_arrays
 from ashtune.training.fused.jax.program_cache import ProgramCache
 from ashtune.training.fused.jax.recipe import Recipe
 from ashtune.training.fused.programs import lanes_that_fit
@@ -49,7 +42,8 @@ class JaxBackend:
         self._cache = None if study is None else ProgramCache(study)
         self._initial: dict[Static, InitialStates] = {}
         self._orders = ExampleOrders(recipe.count_examples(), seed)
-        self._data = on_device((recipe.train, recipe.validation))
+        # Where JAX computes, so that no call has to move them. jax.numpy.asarray would compile for each shape.
+        self._data = jax.device_put((recipe.train, recipe.validation))
 
     def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Return the static part of a configuration, which names its shape, and the numbers of its lane."""
@@ -119,8 +113,7 @@ class JaxBackend:
 
     def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
         """Return one lane's state as the user's functions have it, from what was saved of it."""
-        structure = self._initial_states(static).structure(numbers)
-        return jax.tree.unflatten(structure, [leaf[0] for leaf in check_leaves(saved, structure)])
+        return self._initial_states(static).unflatten([leaf[0] for leaf in saved], numbers)
 
     def bytes_of(self, state: State) -> int:
         """Return what a state takes of memory."""

@@ -57,11 +57,20 @@ class InitialStates:
             leaves = [np.stack([np.asarray(leaf) for leaf in each]) for each in zip(*made, strict=True)]
         return jax.tree.unflatten(self._structure, leaves)
 
-    def structure(self, lane: Mapping[str, float]) -> Any:
-        """Return the structure of a state; nothing is compiled."""
+    def unflatten(self, leaves: list[Any], lane: Mapping[str, float]) -> State:
+        """Return the state of these leaves, as the user's functions have it; nothing is compiled.
+
+        Raises:
+            ObjectiveError: If they are not as many as the state has now.
+        """
         if self._structure is None:
             jax.eval_shape(self._init, dict(lane))
-        return self._structure
+        if len(leaves) != self._structure.num_leaves:
+            raise ObjectiveError(
+                f"the state that was saved has {len(leaves)} arrays, and init gives {self._structure.num_leaves} now; "
+                "start another study, in another directory"
+            )
+        return jax.tree.unflatten(self._structure, leaves)
 
     def take_compile_seconds(self) -> float:
         """Return what compiling took since this was last asked."""
@@ -144,7 +153,7 @@ class JaxProgram:
         self._epochs = TracedEpochs(recipe, static)
         self._initial = initial or InitialStates(recipe, static, seed)
         self._orders = orders or ExampleOrders(self._epochs.examples, seed)
-        self._data = on_device((recipe.train, recipe.validation)) if data is None else data
+        self._data = jax.device_put((recipe.train, recipe.validation)) if data is None else data
         self._data_leaves = jax.tree.leaves(self._data)
         self._cache = cache
         self._compiled: Any = None
@@ -185,10 +194,9 @@ class JaxProgram:
         """
         if states[0] is None:
             return self.fresh(padded(lanes, self.variant.room))
-        structure = self._initial.structure(lanes[0])
-        rows: list[list[Any]] = [check_leaves(leaves, structure) for leaves in states if leaves is not None]
+        rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
         joined = [np.concatenate(leaves) for leaves in zip(*padded(rows, self.variant.room), strict=True)]
-        return jax.tree.unflatten(structure, joined)
+        return self._initial.unflatten(joined, lanes[0])
 
     def apart(self, state: State, lane: int) -> list[Any]:
         """Return a copy of the leaves of one lane's state, on the host, with a first axis of 1."""
@@ -234,25 +242,6 @@ class JaxProgram:
         program = compile_with(jax.jit(run_leaves).lower(*arguments), QUICKLY if self.variant.quick else {})
         self.is_built_here = cache_hits() == before
         return program
-
-
-def on_device(data: Data) -> Data:
-    """Return data where JAX computes, so that no call has to move them there."""
-    return jax.tree.map(jax.device_put, data)  # jax.numpy.asarray would compile something for each shape
-
-
-def check_leaves(leaves: list[Any], structure: Any) -> list[Any]:
-    """Return the leaves of a state that was saved.
-
-    Raises:
-        ObjectiveError: If they are not as many as the state has now.
-    """
-    if len(leaves) != structure.num_leaves:
-        raise ObjectiveError(
-            f"the state that was saved has {len(leaves)} arrays, and init gives {structure.num_leaves} now; "
-            "start another study, in another directory"
-        )
-    return leaves
 
 
 def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:

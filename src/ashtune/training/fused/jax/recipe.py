@@ -14,15 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.protocol import (
-    MOST_EPOCHS,
-    Batched,
-    Data,
-    State,
-    Static,
-    names_checked,
-    wants_configuration,
-)
+from ashtune.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, names_checked, takes_config
 
 FINITE = "finite"
 Row = dict[str, Any]
@@ -104,7 +96,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         Raises:
             ObjectiveError: If they are no scalars by name.
         """
-        more = (config,) if wants_configuration(self.evaluate, 2) else ()
+        more = (config,) if takes_config(self.evaluate, 2) else ()
         with _explained("evaluate", config if more else {}):
             metrics = self.evaluate(state, data, *more)
         if not isinstance(metrics, Mapping):

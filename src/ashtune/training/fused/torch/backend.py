@@ -12,9 +12,8 @@ from ashtune.performance.torch_counting import Products, Traffic
 from ashtune.training.fused.programs import lanes_that_fit
 from ashtune.training.fused.protocol import EpochCosts, State, Static, Variant
 from ashtune.training.fused.torch.optimizers import numbers_of, rule
-from ashtune.training.fused.torch.program import TorchProgram, TorchShape
+from ashtune.training.fused.torch.program import TorchProgram, TorchShape, bytes_of
 from ashtune.training.fused.torch.recipe import TorchRecipe, built, tensors
-from ashtune.training.fused.torch.states import bytes_of, leaves
 
 PAST_THE_CACHE = 4
 ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
@@ -79,7 +78,7 @@ class TorchBackend:
         times = [(count, size) for count, size in ((whole, shape.batch_size), (1, rest)) if count * size]
         flops = sum(count * _flops(one.step, size) for count, size in times) + _flops(one.evaluate)
         moved = sum(count * _bytes(all_lanes.step, size) for count, size in times) + _bytes(all_lanes.evaluate)
-        dtype = dtype_of(list(leaves(one.state["parameters"])))
+        dtype = dtype_of(list(one.state["parameters"].values()))
         return EpochCosts(flops=lanes * flops, bytes_moved=moved, dtype=dtype, source=COUNTED_BY)
 
     def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
@@ -101,7 +100,7 @@ class TorchBackend:
 
 
 def prepare_torch() -> None:
-    """Let PyTorch use as many threads as the worker has, whoever has set another number while it was imported."""
+    """Let PyTorch use as many threads as the worker has; something that was imported may have set another number."""
     threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
     if threads.isdecimal() and int(threads):
         torch.set_num_threads(int(threads))
@@ -126,12 +125,12 @@ class _EpochParts:
 
     def step(self, examples: int) -> None:
         batch = tuple(array[:examples] for array in self._shape.train)
-        slopes, _ = self._shape.called.slopes(self.state["parameters"], self.state["buffers"], batch)
+        slopes, _ = self._shape.functional.slopes(self.state["parameters"], self.state["buffers"], batch)
         self._optimizer.step(self.state["parameters"], slopes, self.state["optimizer"])
 
     def evaluate(self) -> None:
         parameters, buffers = self.state["parameters"], self.state["buffers"]
-        self._shape.called.scores(parameters, buffers, self._shape.validation, self._numbers)
+        self._shape.functional.scores(parameters, buffers, self._shape.validation, self._numbers)
 
 
 def _flops(part: Callable[..., None], *arguments: int) -> float:

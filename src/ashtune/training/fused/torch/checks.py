@@ -12,10 +12,9 @@ import msgspec
 import torch
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.torch.module import FunctionalModule
+from ashtune.training.fused.torch.module import FunctionalModule, repeated
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
 from ashtune.training.fused.torch.recipe import Arrays, layer_words, mixed
-from ashtune.training.fused.torch.states import repeated
 
 _JUMP = 0.1
 """Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
@@ -25,7 +24,7 @@ _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """What the proof found: metrics, parameters that the loss does not reach, what a lane keeps for its gradient, and
+    """What was proven: metrics, parameters that the loss does not reach, bytes that a lane needs for its gradient, and
     whether other random numbers are drawn as lanes than without.
 
     PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
@@ -41,21 +40,21 @@ class Proof:
     """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding.
 
     Args:
-        called: The module.
+        functional: The module.
         seed: Of what it draws.
         numbers: The optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
     """
 
-    def __init__(self, called: FunctionalModule, seed: int, numbers: Numbers) -> None:
-        parameters, self._buffers = called.initial()
+    def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:
+        parameters, self._buffers = functional.initial()
         if not parameters:
             raise ObjectiveError(
-                f"{layer_words('', called.module)} has no parameter to train; give one that requires_grad"
+                f"{layer_words('', functional.module)} has no parameter to train; give one that requires_grad"
             )
         # Beside the initial weights: numbers that are exactly 0 there would hide what differs, or let rounding decide.
         self._lanes = [{name: _shaken(tensor) for name, tensor in parameters.items()} for _ in range(2)]
         self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
-        self._called = called
+        self._functional = functional
         self._seed = mixed(seed)
         self._numbers = numbers
         self._unreached = set(parameters)
@@ -65,22 +64,22 @@ class Proof:
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
         """Prove training on batches and evaluation on validation data, or raise ObjectiveError."""
         for batch in batches:
-            self._called.module.train()
-            self._compare(self._slopes_alone, self._called.slopes, batch, f"a batch of {len(batch[0])}")
+            self._functional.module.train()
+            self._compare(self._slopes_alone, self._functional.slopes, batch, f"a batch of {len(batch[0])}")
         self._tolerance = max(self._tolerance, _JUMP)
-        self._called.module.eval()
+        self._functional.module.eval()
         metrics = self._compare(self._score_alone, self._scores, validation, "the validation data")
         return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes, self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
         """Compare a function of one lane with the same of lanes; return what it gives for the first."""
-        with _watched(self._called.module, f"cannot be called with {what}; change it, or the batch size"):
-            unchanged = _Unchanged(self._called.module, data)
+        with _watched(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
+            unchanged = _Unchanged(self._functional.module, data)
             plain = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
             draws = self._has_drawn()
             unchanged.check()
             again = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
-        with _watched(self._called.module, "cannot be trained as lanes; train it without them"):
+        with _watched(self._functional.module, "cannot be trained as lanes; train it without them"):
             single = [self._stacked(lanes, [parameters], data)[0] for parameters in self._lanes]
             both = self._stacked(lanes, self._lanes, data)
         for lane in range(2):
@@ -106,23 +105,20 @@ class Proof:
     def _stacked(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
         """Return what each lane of several gets."""
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
-        found = self._drawn(function, parameters, repeated(self._buffers, len(lanes)), data)
+        values, buffers = self._drawn(function, parameters, repeated(self._buffers, len(lanes)), data)
         return [
-            (
-                {name: values[lane] for name, values in found[0].items()},
-                {name: values[lane] for name, values in found[1].items()},
-            )
+            ({name: each[lane] for name, each in values.items()}, {name: each[lane] for name, each in buffers.items()})
             for lane in range(len(lanes))
         ]
 
-    def _refuse_unlike(self, found: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
-        name = self._unlike(found, expected)
+    def _refuse_unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
+        name = self._unlike(actual, expected)
         if name is not None:
             raise ObjectiveError(f"{name!r} comes out otherwise {how}")
 
-    def _unlike(self, found: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
+    def _unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
         """Return the name of something that came out otherwise, if there is any."""
-        for ours, theirs in zip(found, expected, strict=True):
+        for ours, theirs in zip(actual, expected, strict=True):
             for name in theirs:
                 if not _is_alike(ours[name], theirs, name, self._tolerance):
                     return name
@@ -139,26 +135,28 @@ class Proof:
             return tensor
 
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            loss, buffers = self._called.loss(leaves, buffers, batch)
+            loss, buffers = self._functional.loss(leaves, buffers, batch)
         for name, leaf in leaves.items():
             if leaf._version:
                 raise ObjectiveError(f"the module changes its parameter {name!r} in place; leave that to the optimizer")
         if not loss.requires_grad:
             raise ObjectiveError("the loss depends on no parameter of the module; there is nothing to train")
-        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        kept = sum(size for place, size in saved.items() if place not in own)
-        self._activation_bytes = max(self._activation_bytes, kept)
-        slopes = {name: slope for name, slope in zip(leaves, found, strict=True) if slope is not None}
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        activations = sum(size for place, size in saved.items() if place not in own)
+        self._activation_bytes = max(self._activation_bytes, activations)
+        slopes = {name: slope for name, slope in zip(leaves, gradients, strict=True) if slope is not None}
         self._unreached -= slopes.keys()
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
 
     def _score_alone(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
         with torch.no_grad():
-            return self._called.score(parameters, buffers, data, {name: own[0] for name, own in self._numbers.items()})
+            return self._functional.score(
+                parameters, buffers, data, {name: own[0] for name, own in self._numbers.items()}
+            )
 
     def _scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
         lanes = len(next(iter(parameters.values())))
-        return self._called.scores(
+        return self._functional.scores(
             parameters, buffers, data, {name: own.expand(lanes) for name, own in self._numbers.items()}
         )
 
@@ -225,13 +223,13 @@ def _leave(entered: list[str]) -> None:
     entered.pop()
 
 
-def _is_alike(found: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
+def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
     """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
     largest = max(
         float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
     )
     expected = theirs[name].double()
-    return bool(torch.allclose(found.double(), expected, rtol=0, atol=tolerance * largest, equal_nan=True))
+    return bool(torch.allclose(actual.double(), expected, rtol=0, atol=tolerance * largest, equal_nan=True))
 
 
 def _shaken(tensor: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ashtune.errors import ObjectiveError
-from ashtune.training.fused.protocol import Static, names_checked, wants_configuration
+from ashtune.training.fused.protocol import Static, names_checked, takes_config
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
 from ashtune.training.fused.torch.recipe import Arrays, TorchRecipe
 
@@ -26,7 +26,7 @@ class FunctionalModule:
         self._static = dict(static)
         data = len(recipe.validation)
         # Without a target a second argument is one that the data lack, and no configuration.
-        self._is_configured = data > 1 and wants_configuration(recipe.evaluate, data)
+        self._is_configured = data > 1 and takes_config(recipe.evaluate, data)
         self._outer = _with_tensors(module)
         slopes = torch.func.grad_and_value(self.loss, has_aux=True)
         self._slopes = torch.func.vmap(slopes, in_dims=(0, 0, None), randomness="same")
@@ -68,7 +68,7 @@ class FunctionalModule:
     def slopes_of_one(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
         """Return the same for one lane, without ``torch.func``, whose calls take several times as long.
 
-        It is as good as long as random numbers, if any are drawn, do not come out otherwise.
+        It gives the same unless the module draws random numbers that differ without it.
         """
         self.module.train()
         own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
@@ -82,8 +82,8 @@ class FunctionalModule:
         self.module.eval()
         with torch.no_grad():
             given = numbers if self._is_configured else {}
-            found: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data, given)
-        return found
+            scores: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data, given)
+        return scores
 
     def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
         """Return what ``evaluate`` gets of one lane: numbers in the parameters' type, as copies that it may change."""
@@ -97,6 +97,11 @@ class FunctionalModule:
         outer = {f"module.{name}": tensor for name, tensor in given.items()}
         outputs, after = torch.func.functional_call(self._outer, outer, (inputs,))
         return outputs, {name: after[name] for name in buffers}
+
+
+def repeated(of_one: Tensors, lanes: int) -> Tensors:
+    """Return the tensors of one lane as those of several."""
+    return {name: torch.stack([tensor] * lanes) for name, tensor in of_one.items()}
 
 
 def _with_tensors(module: Any) -> Any:

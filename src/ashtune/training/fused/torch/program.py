@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ashtune.training.fused.protocol import LaneMetrics, State, Static, Variant, padded
 from ashtune.training.fused.torch.checks import Proof, Proven
-from ashtune.training.fused.torch.module import FunctionalModule
+from ashtune.training.fused.torch.module import FunctionalModule, repeated
 from ashtune.training.fused.torch.optimizers import Tensors, numbers_of, rule, some_numbers
 from ashtune.training.fused.torch.recipe import TorchRecipe, built, mixed, own_randomness, tensors
-from ashtune.training.fused.torch.states import bytes_of, copied, finite_lanes, joined, leaves, repeated
 
 _ORDER, _DRAWS = 0, 1
 """What is drawn in an epoch: the order of the examples, and whatever the module draws."""
@@ -80,13 +80,11 @@ class TorchProgram:
         """
         if states[0] is None:
             return self.fresh(padded(lanes, self.variant.room))
-        return joined(padded(states, self.variant.room))
+        return tree_map(lambda *leaves: np.concatenate(leaves), *padded(states, self.variant.room))
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state in numpy's arrays, each with a first axis of 1."""
-        if isinstance(state, Mapping):
-            return {name: self.apart(part, lane) for name, part in state.items()}
-        return state[lane : lane + 1].numpy().copy()
+        return tree_map(lambda leaf: leaf[lane : lane + 1].numpy().copy(), state)
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
@@ -102,10 +100,10 @@ class TorchProgram:
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
         """
-        shape, state = self._shape, copied(state)
+        shape, state = self._shape, tree_map(_copied, state)
         is_plain = self.variant.lanes == 1 and not shape.proven.draws_otherwise
-        slopes_of = shape.called.slopes_of_one if is_plain else shape.called.slopes
-        lanes = padded(lanes, len(next(leaves(state))))
+        slopes_of = shape.functional.slopes_of_one if is_plain else shape.functional.slopes
+        lanes = padded(lanes, len(tree_leaves(state)[0]))
         numbers = numbers_of(self._optimizer, lanes)
         optimizer = rule(self._optimizer)(numbers, state["parameters"])
         rows: dict[str, list[Any]] = {name: [] for name in shape.proven.metrics}
@@ -117,7 +115,7 @@ class TorchProgram:
                     slopes, buffers = slopes_of(state["parameters"], state["buffers"], batch)
                     optimizer.step(state["parameters"], slopes, state["optimizer"])
                     state["buffers"] = buffers
-                metrics, state["buffers"] = shape.called.scores(
+                metrics, state["buffers"] = shape.functional.scores(
                     state["parameters"], state["buffers"], shape.validation, numbers
                 )
             for name, row in rows.items():
@@ -130,6 +128,22 @@ class TorchProgram:
     def _order(self, epoch: int) -> Any:
         generator = torch.Generator(device="cpu").manual_seed(mixed(self._seed, epoch, _ORDER))
         return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")
+
+
+def bytes_of(state: State) -> int:
+    """Return what a state takes of memory."""
+    return sum(int(leaf.nbytes) for leaf in tree_leaves(state))
+
+
+def finite_lanes(state: State) -> Any:
+    """Return for each lane whether all its numbers are finite: (lanes,)."""
+    leaves = [leaf for leaf in tree_leaves(state) if leaf.is_floating_point()]
+    return torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves]).all(dim=0).numpy()
+
+
+def _copied(leaf: Any) -> Any:
+    """Return an array of numpy's or a tensor as a tensor of its own."""
+    return leaf.clone() if torch.is_tensor(leaf) else torch.tensor(leaf, device="cpu")
 
 
 class TorchShape:
@@ -149,12 +163,12 @@ class TorchShape:
         self.train = tensors(recipe.train, "train")
         self.validation = tensors(recipe.validation, "validation")
         self._rule = rule(recipe.optimizer)
-        self.called = FunctionalModule(recipe, built(recipe, dict(static), self.train[0], seed), static)
+        self.functional = FunctionalModule(recipe, built(recipe, dict(static), self.train[0], seed), static)
         self.proven = self._prove(seed, recipe.optimizer)
 
     def states(self, lanes: int) -> State:
         """Return the states of new trials, all the same."""
-        parameters, buffers = (repeated(tensors_of_one, lanes) for tensors_of_one in self._initial())
+        parameters, buffers = (repeated(of_one, lanes) for of_one in self._initial())
         return {"parameters": parameters, "buffers": buffers, "optimizer": self._rule.fresh(parameters)}
 
     def bytes_with(self, lanes: int) -> int:
@@ -166,7 +180,7 @@ class TorchShape:
 
     def _initial(self) -> tuple[Tensors, Tensors]:
         """Return what the optimizer changes of one lane, and the rest: buffers, and what the loss does not reach."""
-        parameters, buffers = self.called.initial()
+        parameters, buffers = self.functional.initial()
         rest: dict[str, Any] = {name: parameters.pop(name) for name in self.proven.unreached}
         return parameters, {**rest, **buffers}
 
@@ -175,5 +189,5 @@ class TorchShape:
         sizes = [min(self.batch_size, examples), examples % self.batch_size]
         batches = [tuple(array[:size].clone() for array in self.train) for size in sizes if size]
         with own_randomness(seed):
-            proof = Proof(self.called, seed, some_numbers(optimizer))
+            proof = Proof(self.functional, seed, some_numbers(optimizer))
             return proof.of(batches, tuple(array.clone() for array in self.validation))
