@@ -16,13 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
 from ashtune.errors import StudyError
 from ashtune.events import Event, JobFinished, Progress, TrialStarted
 from ashtune.jobs import TrialId
 from ashtune.orders import Order
 from ashtune.plaintext import visible
 
-__all__ = ["CsvLog", "Event", "ObservedStudy", "Observer", "Order", "Progress"]
+__all__ = [
+    "CsvLog",
+    "Event",
+    "ObservedStudy",
+    "Observer",
+    "Order",
+    "Progress",
+    "TrialFailed",
+    "TrialPromoted",
+    "Verdict",
+]
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds")
 

@@ -19,6 +19,7 @@ import msgspec
 from ashtune import __version__, batch
 from ashtune.building import build_controller, build_design, scheduler_view
 from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.verdicts import Followed
 from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
 from ashtune.engines.loop import Drive
 from ashtune.engines.mpi.world import World
@@ -29,7 +30,6 @@ from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.facts import facts
 from ashtune.ladder import Ladder
 from ashtune.limits import Limits, Means
-from ashtune.orders import Order
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
 from ashtune.reports.flame import write_flame_graph
@@ -211,9 +211,11 @@ class Session:
         )
 
     def _replay(self) -> None:
-        self._last_time = replay(self._directory / journals.NAME, self._controller, self._note, self._surroundings.disk)
+        path, disk = self._directory / journals.NAME, self._surroundings.disk
+        self._last_time = replay(path, self._controller, [_Past(self), self._tally], disk)
 
-    def _note(self, event: Event) -> None:
+    def note(self, event: Event) -> None:
+        """Take in an event of an earlier session."""
         match event:
             case TrialStarted(trial=trial, configuration=configuration):
                 self._configurations.put(trial, configuration)
@@ -224,7 +226,6 @@ class Session:
                 self._version_before = event.objective or self._version_before
             case _:
                 pass
-        self._tally.event(event)
 
     def _first_event(self) -> SessionStarted:
         limits, before = self._limits, self._last_session or self._limits
@@ -255,7 +256,7 @@ class Session:
             return False
         return session.trials <= before.trials and not changed(self._version_before, session.objective)
 
-    def _drive(self, session: SessionStarted, followed: Sequence[Order]) -> StopSwitch:
+    def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
         means, settings, surroundings = self._means, self._settings, self._surroundings
         checkpoints = Checkpoints(self._directory, surroundings.disk)
@@ -340,3 +341,13 @@ class Session:
             workers=workers,
             deadline=deadline,
         )
+
+
+class _Past(Observer):
+    """Tells a session what happened before it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def event(self, event: Event) -> None:
+        self._session.note(event)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
 from ashtune.building import build_controller, scheduler_view
-from ashtune.core.observer import Observers
 from ashtune.errors import StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
@@ -106,7 +105,7 @@ class Study:
         return self.shown_to([timeline]), timeline
 
     def shown_to(self, observers: "Sequence[Observer]") -> Outcome:
-        """Tell observers all that happened, as the loop told it: every event, then the orders that followed.
+        """Tell observers all that happened, as the loop told it: every event, then what followed.
 
         Of a journal written under other rules there are no orders from the line on at which a replay differs.
 
@@ -114,13 +113,9 @@ class Study:
             How the study ended.
         """
         view = scheduler_view(self.settings, first_ladder(self.settings))
-        replay = None if view.machine is None else Replay(build_controller(self.settings, view.machine))
-        told = Observers(observers)
-        for event in events_of(self.directory / NAME):
-            told.event(event)
-            for what in () if replay is None else replay.feed(event):
-                told.followed(what)
-        if replay is None:
+        replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
+        replay.tell(events_of(self.directory / NAME), observers)
+        if view.machine is None:
             return Outcome(is_complete=False, stopped=view.missing)
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
         return Outcome(is_complete=replay.is_complete, stopped=stopped)
@@ -168,8 +163,7 @@ class Study:
     @cached_property
     def _standings(self) -> list[tuple[int, float, TrialId]]:
         results = Results(self.settings.goal)
-        for event in events_of(self.directory / NAME):
-            results.event(event)
+        Replay().tell(events_of(self.directory / NAME), [results])
         return results.standings()
 
     def _best(self, found: Found | None) -> Best:

@@ -491,7 +491,7 @@ def _resume(folder: Path) -> None:
     """Do what resuming does before anything of the directory is executed."""
     settings = read_settings(folder / NAME)
     build_design(settings)
-    replay(folder / NAME, build_controller(settings), lambda _: None)
+    replay(folder / NAME, build_controller(settings), [])
     Journal(folder / NAME, syncs_itself=False).close()
 
 

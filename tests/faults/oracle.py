@@ -262,7 +262,7 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
     settings = record.settings
     ladder = Ladder.from_record((settings.rungs, settings.kept))
     controller, tally = build_controller(settings), Tally(ladder, settings.goal)
-    replay(Path(JOURNAL), controller, tally.event, world.disk)
+    replay(Path(JOURNAL), controller, [tally], world.disk)
     assert len(list(read_events(Path(JOURNAL), world.disk))) == len(reading.events)
     assert controller.is_complete == session._controller.is_complete
     assert controller.checkpoints.resources() == session._controller.checkpoints.resources()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed
 from ashtune.events import (
     Event,
     JobFailed,
@@ -22,14 +24,20 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Release, Train
+from ashtune.orders import Pause, Release, Train
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.view import view_of
 from ashtune.study.controller import Controller
+from ashtune.study.replay import Replay
 
 ACCURACY = Goal("accuracy", "max")
 SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
-Step = tuple[str, Event | Order]
+Step = tuple[str, Event | Followed]
+
+
+def tell(observer: Observer, *events: Event) -> None:
+    """Tell an observer events, and what follows from them as far as events tell."""
+    Replay().tell(events, [observer])
 
 
 class MadeUpStudy:
@@ -110,7 +118,7 @@ class MadeUpStudy:
     def _at(self, seconds: float, event: Event) -> None:
         heapq.heappush(self._due, (round(self.now + seconds, 6), next(self._order), event))
 
-    def _carry_out(self, order: Order) -> None:
+    def _carry_out(self, order: Followed) -> None:
         match order:
             case Train():
                 self._train(order)

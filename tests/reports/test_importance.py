@@ -11,6 +11,7 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import tell
 
 from ashtune.errors import SettingsError
 from ashtune.events import JobFailed, JobFinished
@@ -97,7 +98,7 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
         rate = configuration(trial)["rate"]
         who = {"worker": W, "trial": TrialId(trial), "rung": 0, "seconds": 1.0}
         if rate > 0.03:
-            results.event(JobFailed(1.0, **who, reason="ValueError"))
+            tell(results, JobFailed(1.0, **who, reason="ValueError"))
         else:
             metrics = {"loss": None if rate > 0.005 else noise(trial)}
             results.event(JobFinished(1.0, **who, resource=1, metrics=metrics))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy
+from made_up import ACCURACY, MadeUpStudy, tell
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -124,9 +124,8 @@ def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
 
 def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
     tally, about = part_of_a_study(trouble=0.0)
-    tally.event(
-        JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]")
-    )
+    failure = JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]")
+    tell(tally, failure)
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
     text = "\n".join(drawn(tally, about, 80, 24))
     assert "1 failed: [bold]no[/bold]" in text
@@ -158,7 +157,7 @@ def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytes
         scheduler=hostile,
         configuration=lambda trial: {nasty: nasty},
     )
-    tally.event(JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
+    tell(tally, JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
     tally.event(StopRequested(tally.now, nasty))
     terminal, plain = Terminal(), io.StringIO()
     with display_for(tally, about, stream=terminal) as display:

@@ -6,7 +6,7 @@ from typing import Any
 from crowd import CROWD_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy
+from made_up import ACCURACY, MadeUpStudy, tell
 
 from ashtune.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
 from ashtune.jobs import Goal, TrialId, WorkerId
@@ -26,11 +26,9 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, stop_after=stop_after)
     results, trials = Results(ACCURACY), Trials(LADDER)
     failed: set[int] = set()
-    for kind, what in study:
-        event: Any = what
-        if kind == "event":
-            results.event(event)
-            trials.event(event)
+    events: list[Any] = [what for kind, what in study if kind == "event"]
+    tell(results, *events)
+    tell(trials, *events)
     records = [record for record in trials if record.rung is not None and record.status != "withdrawn"]
     records.sort(key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number))
     assert [(rung, trial) for rung, _, trial in results.standings()] == [(r.rung, r.number) for r in records]
@@ -41,10 +39,11 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
 def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
     results = Results(ACCURACY)
     results.event(JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": 0.5}, seconds=1))
-    results.event(JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
-    for _ in range(2):
-        assert len(results.rungs[1].trials) == 1  # the first death of a worker gives the job back
-        results.event(WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1))
+    tell(results, JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
+    lost = WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1)
+    tell(results, lost)
+    assert len(results.rungs[1].trials) == 1  # the first death of a worker gives the job back
+    tell(results, lost, lost)
     assert results.rungs[1].by_trial() == {0: math.inf, 1: math.inf}
     assert results.standings() == [(0, -0.5, 0)]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
+from made_up import tell
 from test_coordinates import SPACE, THREE, results_of
 
 from ashtune.events import JobFailed
@@ -66,7 +67,7 @@ def test_an_inactive_hyperparameter_has_no_point() -> None:
 
 def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
-    results.event(JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
+    tell(results, JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
     slices = slices_of(results, [{"x": trial / 10} for trial in range(5)], {"x": (0.0, 1.0)})
     (figure,) = slices.figures().values()
     points, crosses = figure.data

@@ -138,6 +138,8 @@ def journal_of(path: Path, study: MadeUpStudy) -> Tally:
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
                 tally.event(what)  # type: ignore[arg-type]
+            else:
+                tally.followed(what)  # type: ignore[arg-type]
     return tally
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import MadeUpStudy
+from made_up import MadeUpStudy, tell
 
 from ashtune.errors import SettingsError
 from ashtune.events import (
@@ -20,7 +20,7 @@ from ashtune.events import (
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Train
-from ashtune.reports.trials import Trials, curves_dataframe, trials_dataframe
+from ashtune.reports.trials import Trials, curves_dataframe
 
 LADDER = Ladder(1, 4, 2)
 W = WorkerId(0)
@@ -52,8 +52,7 @@ def of_every_fate() -> list[Event]:
 
 def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
     trials = Trials(LADDER)
-    for event in of_every_fate():
-        trials.event(event)
+    tell(trials, *of_every_fate())
     found = [(t.status, t.rung, t.resource, t.reason) for t in trials]
     assert found == [
         ("trained to the top", 2, 4, ""),
@@ -76,7 +75,9 @@ def test_a_trial_that_is_given_out_again_is_running() -> None:
 
 
 def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() -> None:
-    frame = trials_dataframe(of_every_fate(), LADDER)
+    trials = Trials(LADDER)
+    tell(trials, *of_every_fate())
+    frame = trials.dataframe()
     assert list(frame.columns) == ["number", "status", "rung", "resource", "lr", "a", "seconds", "reason"]
     assert len(frame) == 6
     assert frame["lr"].tolist() == [0.1] * 6
@@ -85,7 +86,9 @@ def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() ->
 
 def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() -> None:
     events: list[Event] = [started(0, rung=3, loss="hinge"), started(1, rung=4), finished(0, 0, loss=0.5, seconds=9.0)]
-    frame = trials_dataframe(events, LADDER)
+    trials = Trials(LADDER)
+    tell(trials, *events)
+    frame = trials.dataframe()
     assert frame["config.rung"].tolist() == [3, 4]
     assert frame["rung"].tolist()[0] == 0
     assert frame["loss"].isna().tolist() == [False, True]
@@ -95,7 +98,7 @@ def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() ->
 
 
 def test_an_empty_study_gives_an_empty_table() -> None:
-    assert len(trials_dataframe([], LADDER)) == 0
+    assert len(Trials(LADDER).dataframe()) == 0
     assert len(curves_dataframe([])) == 0
 
 
@@ -122,7 +125,7 @@ def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
 def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(SettingsError, match=r"pip install 'ashtune\[pandas\]'"):
-        trials_dataframe([], LADDER)
+        Trials(LADDER).dataframe()
 
 
 @settings(max_examples=30, deadline=None)
@@ -131,8 +134,7 @@ def test_the_seconds_of_all_trials_are_those_of_all_jobs(seed: int, saves: bool,
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)
     events = [what for kind, what in study if kind == "event"]
     trials = Trials(LADDER)
-    for event in events:
-        trials.event(event)  # type: ignore[arg-type]  # the kind says that it is an event
+    tell(trials, *events)  # type: ignore[arg-type]  # the kind says that they are events
     seconds = sum(getattr(event, "seconds", 0.0) for event in events if type(event).__name__ != "TrialReleased")
     assert sum(trial.seconds for trial in trials) == pytest.approx(seconds)
     assert {trial.number: trial.configuration for trial in trials} == study.configurations

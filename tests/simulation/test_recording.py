@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.errors import StudyError
 from ashtune.events import (
@@ -23,7 +24,6 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
 from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
@@ -31,6 +31,7 @@ from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued, made_up
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
+from ashtune.study.replay import Replay
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
@@ -47,13 +48,19 @@ class Told(Observer):
     """A recorder and the timeline of the same study."""
 
     def __init__(self) -> None:
+        self.replay = Replay()
         self.recorder, self.timeline = Recorder(GOAL, LADDER), Timeline(LADDER)
+
+    def take(self, event: Event) -> None:
+        """Take in an event, and what follows from it as far as events tell."""
+        self.replay.tell([event], [self])
 
     def event(self, event: Event) -> None:
         self.recorder.event(event)
         self.timeline.event(event)
 
-    def followed(self, order: Order) -> None:
+    def followed(self, order: Followed) -> None:
+        self.recorder.followed(order)
         self.timeline.followed(order)
 
     def traces(self) -> Traces:
@@ -62,15 +69,15 @@ class Told(Observer):
 
 def recorder() -> Told:
     found = Told()
-    found.event(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
-    found.event(WorkerJoined(0.5, WorkerId(0)))
+    found.take(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
+    found.take(WorkerJoined(0.5, WorkerId(0)))
     return found
 
 
 def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
     found = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
-        found.event(event)
+        found.take(event)
     (trace,) = found.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
     assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
@@ -81,27 +88,27 @@ def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_di
     """They took half as long an epoch after their first job, which builds what it trains."""
     found = recorder()
     for trial in range(3):
-        found.event(finished(trial, 0, 1, 4.0))
-        found.event(finished(trial, 1, 2, 2.0, rung=1))
-    found.event(finished(3, 0, 1, 10.0))
+        found.take(finished(trial, 0, 1, 4.0))
+        found.take(finished(trial, 1, 2, 2.0, rung=1))
+    found.take(finished(3, 0, 1, 10.0))
     assert found.traces().trials[3].rate == 5.0
 
 
 def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
     found = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
-        found.event(event)
+        found.take(event)
     assert found.traces().trials[0].clock == [2.0, 6.0]
-    found.event(finished(0, 0, 4, 5.0))
+    found.take(finished(0, 0, 4, 5.0))
     assert found.traces().trials[0].clock == [5.0]
 
 
 def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
     found = recorder()
-    found.event(finished(0, 0, 1, 1.0))
-    found.event(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
-    found.event(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
-    found.event(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
+    found.take(finished(0, 0, 1, 1.0))
+    found.take(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
+    found.take(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
+    found.take(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
     traces = found.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
@@ -111,7 +118,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
 def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
     found = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
-    found.event(
+    found.take(
         JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
     )
     (trace,) = found.traces().trials
@@ -121,7 +128,7 @@ def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
 def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
     found = recorder()
     for trial in range(7):
-        found.event(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
+        found.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
     traces = found.traces()
     assert traces.timing.warmup == pytest.approx(8.0 - 1.035)
     assert traces.trials[0].clock == [pytest.approx(1.035)]
@@ -129,10 +136,10 @@ def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
 
 def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_one() -> None:
     found = recorder()
-    found.event(WorkerJoined(0.7, WorkerId(1)))
-    found.event(finished(0, 0, 1, 1.0))
+    found.take(WorkerJoined(0.7, WorkerId(1)))
+    found.take(finished(0, 0, 1, 1.0))
     for seconds, size in ((0.2, 9), (0.4, 9), (5.0, None)):
-        found.event(
+        found.take(
             TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
         )
     timing = found.traces().timing
@@ -170,9 +177,9 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 
 def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
     found = recorder()
-    found.event(TrialStarted(0.5, TrialId(0), {}))
-    found.event(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.event(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
+    found.take(TrialStarted(0.5, TrialId(0), {}))
+    found.take(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
     (trace,) = found.traces().trials
     assert trace.jobs[0, 1].wait == pytest.approx(2.5)
     assert trace.clock == [1.0]
@@ -180,12 +187,12 @@ def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
 
 def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
     found = recorder()
-    found.event(TrialStarted(0.5, TrialId(0), {}))
-    found.event(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
-    found.event(TrialStarted(1.5, TrialId(1), {}))
-    found.event(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.event(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
-    found.event(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
+    found.take(TrialStarted(0.5, TrialId(0), {}))
+    found.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
+    found.take(TrialStarted(1.5, TrialId(1), {}))
+    found.take(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    found.take(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
+    found.take(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
     first, second = found.traces().trials
     assert first.releases == {1: pytest.approx(0.5)}
     assert second.jobs[0, 1].wait == pytest.approx(2.5)

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
 from ashtune.reports.tally import Tally
 from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.registry import SCHEDULERS
@@ -22,6 +22,7 @@ from ashtune.simulation.curves import made_up
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
 from ashtune.simulation.whatif import Oracle
+from ashtune.study.replay import Replay
 
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 
@@ -30,15 +31,20 @@ class Told(Observer):
     """Whatever reads a study: its recorder, its timeline, its counts."""
 
     def __init__(self) -> None:
+        self.replay = Replay()
         self.recorder, self.timeline, self.tally = Recorder(GOAL, LADDER), Timeline(LADDER), Tally(LADDER, GOAL)
 
-    def event(self, event: Event) -> None:
-        for fold in (self.recorder, self.timeline, self.tally):
-            fold.event(event)
+    def take(self, event: Event) -> None:
+        """Take in an event, and what follows from it as far as events tell."""
+        self.replay.tell([event], [self])
 
-    def followed(self, order: Order) -> None:
-        for fold in (self.recorder, self.timeline, self.tally):
-            fold.followed(order)
+    def event(self, event: Event) -> None:
+        for observer in (self.recorder, self.timeline, self.tally):
+            observer.event(event)
+
+    def followed(self, order: Followed) -> None:
+        for observer in (self.recorder, self.timeline, self.tally):
+            observer.followed(order)
 
     def traces(self, scheduler: str = "ash") -> Traces:
         return self.recorder.traces(SCHEDULERS.given(scheduler), self.timeline)
@@ -93,8 +99,8 @@ def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None
 
 
 def begin(told: Told, time: float, worker: int) -> None:
-    told.event(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
-    told.event(WorkerJoined(time, WorkerId(worker)))
+    told.take(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
+    told.take(WorkerJoined(time, WorkerId(worker)))
 
 
 def finished(trial: int, start: int, resource: int, time: float, *, seconds: float, worker: int = 0) -> JobFinished:
@@ -107,11 +113,11 @@ def finished(trial: int, start: int, resource: int, time: float, *, seconds: flo
 def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
     told = Told()
     begin(told, 0.0, 0)
-    told.event(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
+    told.take(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
     begin(told, 10.0, 1)
-    told.event(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
+    told.take(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
     for trial in (1, 2, 3):
-        told.event(finished(trial, 0, 27, 29.0 + 27.0 * trial, seconds=27.0, worker=1))
+        told.take(finished(trial, 0, 27, 29.0 + 27.0 * trial, seconds=27.0, worker=1))
     oracle = Oracle(told.traces("full"), draws=0)
     choice = oracle.choice("full", LADDER, 1)
     assert oracle.wall_seconds(choice) == pytest.approx(4 * 27.0)
@@ -121,8 +127,8 @@ def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() ->
 def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() -> None:
     told = Told()
     begin(told, 0.0, 0)
-    told.event(finished(0, 0, 1, 2.0, seconds=2.0))
-    told.event(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
+    told.take(finished(0, 0, 1, 2.0, seconds=2.0))
+    told.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
     oracle = Oracle(told.traces(), draws=0)
     found = oracle.replayed(oracle.choice("ash", LADDER, 1))
     assert (found.wall, found.epochs, found.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
@@ -131,9 +137,9 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
 def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time() -> None:
     told = Told()
     begin(told, 0.0, 0)
-    told.event(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
-    told.event(WorkerJoined(6.0, WorkerId(1)))
-    told.event(finished(0, 0, 1, 9.0, seconds=3.0, worker=1))
+    told.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
+    told.take(WorkerJoined(6.0, WorkerId(1)))
+    told.take(finished(0, 0, 1, 9.0, seconds=3.0, worker=1))
     (trace,) = told.traces().trials
     assert (trace.clock, trace.fails) == ([3.0], False)
 
@@ -148,6 +154,6 @@ def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between(
     told = Told()
     begin(told, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]
-    told.event(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
+    told.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
     loss = Continuations(told.traces()).courses(0)
     assert [loss(0, resource) for resource in (1, 3, 4, 7, 8, 9)] == pytest.approx([0.9, 0.9, 0.8, 0.5, 0.45, 0.4])

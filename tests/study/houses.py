@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ashtune.core.observer import Observer
 from ashtune.engines.loop import Drive
 from ashtune.engines.stop import StopSwitch
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
@@ -53,6 +54,20 @@ def settings() -> Settings:
     )
 
 
+class Past(Observer):
+    """What a driver has to know of earlier ones."""
+
+    def __init__(self, configurations: Configurations) -> None:
+        self.configurations = configurations
+        self.first_worker = 0
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self.configurations.put(event.trial, event.configuration)
+        elif isinstance(event, WorkerJoined):
+            self.first_worker = event.worker + 1
+
+
 class House:
     """One study's directory; every call of :meth:`drive` is another driver's session."""
 
@@ -73,21 +88,13 @@ class House:
     ) -> Controller:
         controller = Controller(AshMachine(LADDER, 0), GOAL, checkpoint_limit=checkpoint_limit)
         configurations = Configurations(Numbers())
-        first_worker = 0
-
-        def seen(event: Event) -> None:
-            nonlocal first_worker
-            if isinstance(event, TrialStarted):
-                configurations.put(event.trial, event.configuration)
-            elif isinstance(event, WorkerJoined):
-                first_worker = event.worker + 1
-
-        replay(self.path, controller, seen)
+        past = Past(configurations)
+        replay(self.path, controller, [past])
         if controller.is_complete:
             return controller
         Checkpoints(self.directory).sweep(controller.checkpoints.resources())
         team = ThreadWorkers(
-            self.directory, objective, configurations, goal=GOAL, workers=workers, first_worker=first_worker
+            self.directory, objective, configurations, goal=GOAL, workers=workers, first_worker=past.first_worker
         )
         try:
             with journal(self.path) as book:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from ashtune.core.verdicts import orders_in
 from ashtune.errors import JournalError
 from ashtune.events import (
     Event,
@@ -43,31 +44,35 @@ class Office:
         self.session(trials=trials)
         self.orders: list[Order] = []
         for worker in range(workers):
-            self.orders += self.controller.handle(WorkerJoined(0, WorkerId(worker)))
+            self.orders += orders_in(self.controller.handle(WorkerJoined(0, WorkerId(worker))))
 
     def session(self, **limits) -> list[Order]:
-        return self.controller.handle(SessionStarted(0, 0.0, "", "", 0, **limits))
+        return orders_in(self.controller.handle(SessionStarted(0, 0.0, "", "", 0, **limits)))
 
     def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None, stopped=False) -> list[Order]:
-        return self.controller.handle(
-            JobFinished(
-                time=0,
-                worker=worker,
-                trial=trial,
-                rung=rung,
-                resource=self.scheduler.ladder.rungs[rung],
-                start=start,
-                metrics={"loss": loss},
-                seconds=1.0,
-                held=held,
-                checkpoint=checkpoint,
-                stopped=stopped,
+        return orders_in(
+            self.controller.handle(
+                JobFinished(
+                    time=0,
+                    worker=worker,
+                    trial=trial,
+                    rung=rung,
+                    resource=self.scheduler.ladder.rungs[rung],
+                    start=start,
+                    metrics={"loss": loss},
+                    seconds=1.0,
+                    held=held,
+                    checkpoint=checkpoint,
+                    stopped=stopped,
+                )
             )
         )
 
     def release(self, worker, trial, resource, checkpoint=10) -> list[Order]:
-        return self.controller.handle(
-            TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
+        return orders_in(
+            self.controller.handle(
+                TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
+            )
         )
 
 
@@ -109,7 +114,7 @@ def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
 def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first() -> None:
     office = Office()
     office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
-    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
     assert orders == [Train(WorkerId(1), TrialId(0), 0, 0, 1)]
 
 
@@ -117,7 +122,7 @@ def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> No
     office = Office(trials=2)
     for worker in range(2):
         office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV", trial=TrialId(0)))
-        orders = office.controller.handle(WorkerJoined(0, WorkerId(worker + 1)))
+        orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
@@ -125,7 +130,7 @@ def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
     office = Office(trials=2)
     for worker in range(4):
         office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
-        orders = office.controller.handle(WorkerJoined(0, WorkerId(worker + 1)))
+        orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
@@ -137,7 +142,9 @@ def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> Non
     assert not office.controller.is_open
     assert not office.controller.is_complete
     office.session(trials=2)
-    assert office.controller.handle(WorkerJoined(0, WorkerId(2))) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
+        Train(WorkerId(2), TrialId(1), 0, 0, 1)
+    ]
 
 
 def test_a_study_whose_workers_all_die_in_its_last_job_stays_open_for_the_next_one() -> None:
@@ -146,7 +153,9 @@ def test_a_study_whose_workers_all_die_in_its_last_job_stays_open_for_the_next_o
     for worker in (0, 1):
         office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGKILL"))
     assert office.controller.is_open
-    assert office.controller.handle(WorkerJoined(0, WorkerId(2))) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
+    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
+        Train(WorkerId(2), TrialId(1), 0, 0, 1)
+    ]
 
 
 def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -> None:
@@ -163,7 +172,7 @@ def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     office.controller.handle(
         WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True)
     )
-    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
+    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
@@ -172,8 +181,8 @@ def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() 
     office.report(0, 0, 0, 0.1)
     office.report(0, 1, 0, 0.5)
     office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
-    orders = office.controller.handle(WorkerJoined(0, WorkerId(1)))
-    orders += office.controller.handle(WorkerJoined(0, WorkerId(2)))
+    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
+    orders += orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2))))
     assert Train(WorkerId(1), TrialId(0), 1, 0, 2) in orders
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
@@ -181,7 +190,7 @@ def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() 
 def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
     office = Office(workers=2)
     office.session(trials=8)
-    orders = [office.controller.handle(WorkerJoined(0, WorkerId(w)))[0] for w in (5, 6)]
+    orders = [orders_in(office.controller.handle(WorkerJoined(0, WorkerId(w))))[0] for w in (5, 6)]
     assert orders == [Train(WorkerId(5), TrialId(0), 0, 0, 1), Train(WorkerId(6), TrialId(1), 0, 0, 1)]
 
 
@@ -193,11 +202,11 @@ def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order(
 
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
     office = Office(workers=2)
-    assert office.controller.handle(StopRequested(0, "Ctrl-C received")) == [
+    assert orders_in(office.controller.handle(StopRequested(0, "Ctrl-C received"))) == [
         Pause(WorkerId(0), TrialId(0)),
         Pause(WorkerId(1), TrialId(1)),
     ]
-    assert office.controller.handle(StopRequested(0, "Ctrl-C received")) == []
+    assert orders_in(office.controller.handle(StopRequested(0, "Ctrl-C received"))) == []
     assert office.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
     assert office.controller.is_open
     office.release(0, 0, 1)
@@ -213,7 +222,9 @@ def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
         JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
     )
     office.session(trials=8)
-    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)]
+    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
+        Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)
+    ]
 
 
 def test_reaching_the_target_stops_the_study_and_says_so() -> None:
@@ -247,8 +258,10 @@ def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
 
 def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
     office = Office(trials=1)
-    orders = office.controller.handle(
-        TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
+    orders = orders_in(
+        office.controller.handle(
+            TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
+        )
     )
     assert orders == [Train(WorkerId(0), TrialId(1), 0, 0, 1)]
 
@@ -308,7 +321,7 @@ def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost()
     office.controller.handle(WorkerJoined(0, WorkerId(4)))
     office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
     office.controller.handle(WorkerLost(time=0, worker=WorkerId(1), reason="SIGKILL"))
-    assert office.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL")) == [
+    assert orders_in(office.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL"))) == [
         Train(WorkerId(4), TrialId(0), 0, 0, 1)
     ]
 
@@ -344,7 +357,7 @@ class Floor:
         return self.jobs[trial].worker not in self.saving.values()
 
     def tell(self, event: Event) -> None:
-        for order in self.controller.handle(event):
+        for order in orders_in(self.controller.handle(event)):
             if isinstance(order, Train):
                 self.jobs[order.trial] = order
                 if not order.in_place and order.start:
@@ -468,8 +481,10 @@ def test_a_failed_trial_keeps_no_checkpoint() -> None:
     office = Office(trials=2)
     office.report(0, 0, 0, 0.1, held=False, checkpoint=5)
     office.report(0, 1, 0, 0.5, held=False, checkpoint=5)
-    orders = office.controller.handle(
-        JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
+    orders = orders_in(
+        office.controller.handle(
+            JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
+        )
     )
     assert Discard(TrialId(0), 1) in orders
 
@@ -501,7 +516,7 @@ def test_time_never_enters_a_decision() -> None:
                 time=time, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1,
                 metrics={"loss": 1.0 + trial}, seconds=time,
             )  # fmt: skip
-            for order in office.controller.handle(event):
+            for order in orders_in(office.controller.handle(event)):
                 found.append(order)
                 if isinstance(order, Train) and order.rung > 0:
                     return found
@@ -552,7 +567,9 @@ def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
     assert office.controller.is_complete
     rungs, kept = Ladder(1, 4, 2).to_record()
     office.session(trials=4, rungs=rungs, kept=kept)
-    assert office.controller.handle(WorkerJoined(0, WorkerId(1))) == [Train(WorkerId(1), TrialId(2), 2, 0, 4)]
+    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
+        Train(WorkerId(1), TrialId(2), 2, 0, 4)
+    ]
 
 
 @pytest.mark.parametrize("other", [Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4)])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ashtune.core.verdicts import orders_in
 from ashtune.errors import SettingsError
 from ashtune.events import (
     JobFailed,
@@ -103,7 +104,7 @@ class FiniteStudy:
                 self._take(JobFinished(**job, resource=order.target, start=order.start, metrics={"loss": loss}))
 
     def _take(self, event: Any) -> None:
-        for order in self.controller.handle(event):
+        for order in orders_in(self.controller.handle(event)):
             self._carry_out(order)
 
     def _carry_out(self, order: Order) -> None:

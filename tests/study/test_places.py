@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from ashtune.core.verdicts import orders_in
 from ashtune.events import (
     Event,
     JobFinished,
@@ -49,26 +50,26 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
 
 def test_the_job_that_a_worker_has_when_it_makes_an_offer_takes_one_of_the_places() -> None:
     controller = office(ONE)
-    assert given(controller.handle(PlacesChanged(0, ONE, 3))) == [(ONE, 1), (ONE, 2)]
-    assert given(controller.handle(finished(ONE, 0))) == [(ONE, 3)]
-    assert len(given(controller.handle(finished(ONE, 1)))) == 1
+    assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
+    assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
+    assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
 def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_left() -> None:
     controller = office(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
-    assert controller.handle(PlacesChanged(0, ONE, 1)) == []
-    assert controller.handle(finished(ONE, 0)) == []
-    assert controller.handle(finished(ONE, 1)) == []
-    assert len(given(controller.handle(finished(ONE, 2)))) == 1
+    assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []
+    assert orders_in(controller.handle(finished(ONE, 0))) == []
+    assert orders_in(controller.handle(finished(ONE, 1))) == []
+    assert len(given(orders_in(controller.handle(finished(ONE, 2))))) == 1
 
 
 def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
     controller = office(ONE, trials=4)
-    assert len(given(controller.handle(PlacesChanged(0, ONE, 4)))) == 3
-    assert controller.handle(finished(ONE, 0, loss=9.0)) == []
-    assert controller.handle(WorkerJoined(0, TWO)) == [], "there is nothing left to do"
-    assert given(controller.handle(finished(ONE, 1, loss=0.1))) == [(TWO, 1)]
+    assert len(given(orders_in(controller.handle(PlacesChanged(0, ONE, 4))))) == 3
+    assert orders_in(controller.handle(finished(ONE, 0, loss=9.0))) == []
+    assert orders_in(controller.handle(WorkerJoined(0, TWO))) == [], "there is nothing left to do"
+    assert given(orders_in(controller.handle(finished(ONE, 1, loss=0.1)))) == [(TWO, 1)]
 
 
 def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no_more() -> None:
@@ -77,9 +78,11 @@ def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no
     controller.handle(PlacesChanged(0, ONE, 1))
     for trial in (0, 1):
         held = msgspec.structs.replace(finished(ONE, trial, loss=-10.0 - trial), held=True)
-        assert controller.handle(held) == [Release(ONE, TrialId(trial))], "no promotion is taken for it either"
+        assert orders_in(controller.handle(held)) == [Release(ONE, TrialId(trial))], (
+            "no promotion is taken for it either"
+        )
     held = msgspec.structs.replace(finished(ONE, 2, loss=20.0), held=True)
-    assert len(given(controller.handle(held))) == 1
+    assert len(given(orders_in(controller.handle(held)))) == 1
 
 
 def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> None:
@@ -89,17 +92,17 @@ def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_b
     orders = []
     for number in (1, 2):
         lost = WorkerLost(time=0, worker=WorkerId(number - 1), trial=TrialId(1), reason="SIGSEGV")
-        assert controller.handle(lost) == []
-        orders += given(controller.handle(WorkerJoined(0, WorkerId(number))))
+        assert orders_in(controller.handle(lost)) == []
+        orders += given(orders_in(controller.handle(WorkerJoined(0, WorkerId(number)))))
     assert orders == [(WorkerId(1), 1), (WorkerId(2), 2)], "trial 1 killed two and fails, trial 2 did nothing"
-    assert given(controller.handle(finished(WorkerId(2), 2, loss=math.inf))) == [(WorkerId(2), 3)]
+    assert given(orders_in(controller.handle(finished(WorkerId(2), 2, loss=math.inf)))) == [(WorkerId(2), 3)]
 
 
 def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     controller = office(ONE)
     controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))
-    assert controller.handle(StopRequested(0, "enough")) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
+    assert orders_in(controller.handle(StopRequested(0, "enough"))) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
     for trial in (1, 2):
         assert controller.is_open
         controller.handle(JobPaused(time=0, worker=ONE, trial=TrialId(trial), rung=0, resource=0, seconds=0.0))
@@ -108,13 +111,15 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
 
 def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_lets_go() -> None:
     controller = office(ONE)
-    orders = controller.handle(PlacesChanged(0, ONE, 3))
+    orders = orders_in(controller.handle(PlacesChanged(0, ONE, 3)))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
     held = [
         msgspec.structs.replace(finished(ONE, trial, loss=loss), held=True) for trial, loss in enumerate((3.0, 2.0))
     ]
-    assert controller.handle(held[0]) == [Release(ONE, TrialId(0)), Train(ONE, TrialId(3), 0, 0, 1)]
-    assert controller.handle(held[1]) == [Train(ONE, TrialId(1), 1, 1, 2, in_place=True)], "the better of two goes on"
+    assert orders_in(controller.handle(held[0])) == [Release(ONE, TrialId(0)), Train(ONE, TrialId(3), 0, 0, 1)]
+    assert orders_in(controller.handle(held[1])) == [Train(ONE, TrialId(1), 1, 1, 2, in_place=True)], (
+        "the better of two goes on"
+    )
 
 
 def test_places_are_for_jobs_up_to_any_rung() -> None:
@@ -122,8 +127,8 @@ def test_places_are_for_jobs_up_to_any_rung() -> None:
     controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):
         controller.handle(finished(ONE, trial, loss=float(trial)))
-    assert given(controller.handle(finished(ONE, 2, loss=9.0))) == [(ONE, 5)], "trial 0 is among the four"
-    assert given(controller.handle(finished(ONE, 0, rung=1, loss=0.0))) == [(ONE, 6)]
+    assert given(orders_in(controller.handle(finished(ONE, 2, loss=9.0)))) == [(ONE, 5)], "trial 0 is among the four"
+    assert given(orders_in(controller.handle(finished(ONE, 0, rung=1, loss=0.0)))) == [(ONE, 6)]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -136,7 +141,7 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
 
     def happens(event: Event) -> None:
         journal.append(event)
-        for order in controller.handle(event):
+        for order in orders_in(controller.handle(event)):
             match order:
                 case Train(in_place=True):
                     del holds[order.worker]

@@ -3,9 +3,9 @@
 A report, a display and a tracker are observers. An observer keeps what it wants of what it is told; the study does not
 depend on it.
 
-Rule 1: an observer is told an event after the event was written to the journal, and then what followed from it: the
-orders to workers. From a journal read back it is told the same in the same order, but for ``progress`` and
-``tick``, which no journal holds.
+Rule 1: an observer is told an event after the event was written to the journal, and then what followed from it:
+verdicts and the orders to workers. From a journal read back it is told the same in the same order, but for
+``progress`` and ``tick``, which no journal holds.
 Rule 2: a method that an observer does not override costs nothing.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.verdicts import Followed
 from ashtune.events import Event, Progress
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
-from ashtune.orders import Order
 
 
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +61,8 @@ class Observer:
     def event(self, event: Event) -> None:
         """Something happened, and is in the journal."""
 
-    def followed(self, what: Order) -> None:
-        """This followed from the last event."""
+    def followed(self, what: Followed) -> None:
+        """This followed from the last event: a verdict on a trial, or an order to a worker."""
 
     def progress(self, progress: Progress) -> None:
         """A worker reported between two rungs. Not every report is told, and no journal holds them."""
@@ -83,7 +83,7 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.event: Callable[[Event], None] = _to_all(observers, "event")
-        self.followed: Callable[[Order], None] = _to_all(observers, "followed")
+        self.followed: Callable[[Followed], None] = _to_all(observers, "followed")
         self.progress: Callable[[Progress], None] = _to_all(observers, "progress")
         self.tick: Callable[[float], None] = _to_all(observers, "tick")
 

@@ -14,9 +14,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from ashtune.core.observer import ObservedStudy, Observer, Observers
+from ashtune.core.verdicts import Followed
 from ashtune.errors import SettingsError
 from ashtune.events import Event, Progress
-from ashtune.orders import Order
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.text import write
 from ashtune.study.controller import Controller
@@ -69,7 +69,7 @@ class ObserverThread(Observer):
         """Collect an event."""
         self._batch.append(("event", event))
 
-    def followed(self, what: Order) -> None:
+    def followed(self, what: Followed) -> None:
         """Collect what followed from it."""
         self._batch.append(("followed", what))
 

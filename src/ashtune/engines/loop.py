@@ -1,14 +1,15 @@
-"""The one loop: events in, to the journal, through the controller, orders out."""
+"""The one loop: events in, to the journal, through the controller, verdicts to observers, orders out."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from ashtune.core.observer import Observer, Observers
+from ashtune.core.verdicts import Followed, Verdict
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import EngineError, JournalError
 from ashtune.events import Event, SessionStarted, StopRequested, TrialStarted
-from ashtune.orders import Order, Train
+from ashtune.orders import Train
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 
@@ -57,7 +58,7 @@ class Drive:
         self._observers = Observers(observers)
         self._tick_seconds = tick_seconds
 
-    def run(self, session: SessionStarted, followed: Sequence[Order] = ()) -> None:
+    def run(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
         """Run until the study is complete or stopped.
 
         Args:
@@ -94,7 +95,7 @@ class Drive:
 
     def _take(self, events: Sequence[Event]) -> None:
         journal, handle = self._journal, self._controller.handle
-        taken: list[tuple[Event, list[Order]]] = []
+        taken: list[tuple[Event, list[Followed]]] = []
         try:
             for event in events:
                 taken.append((event, handle(event)))
@@ -108,11 +109,13 @@ class Drive:
         carry_out, configurations = self._workers.carry_out, self._configurations
         for _, followed in taken:
             for order in followed:
+                if isinstance(order, Verdict):
+                    continue
                 if type(order) is Train and not order.start and order.trial not in configurations:
                     self._start(order, events[-1].time)
                 carry_out(order)
 
-    def _tell(self, event: Event, followed: Sequence[Order]) -> None:
+    def _tell(self, event: Event, followed: Sequence[Followed]) -> None:
         self._observers.event(event)
         for what in followed:
             self._observers.followed(what)

@@ -5,9 +5,10 @@ Rule: O(1) an event, whatever the number of workers: sums of times are kept, not
 
 from collections.abc import Sequence
 
+from ashtune.core.verdicts import Followed
 from ashtune.events import Progress, TrialReleased
 from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Order, Release, Train
+from ashtune.orders import Release, Train
 from ashtune.reports.counts import NOBODY, RungTally, WorkerTally
 
 
@@ -34,7 +35,7 @@ class Attendance:
         """Return the seconds that the jobs running now have taken so far."""
         return max(0.0, self.running * now - self._sum_since)
 
-    def followed(self, order: Order, now: float) -> None:
+    def followed(self, order: Followed, now: float) -> None:
         """Take in one order to a worker. One that died a moment ago is not there: its job is given out again."""
         match order:
             case Train() if (worker := self.workers.get(order.worker)) is not None:

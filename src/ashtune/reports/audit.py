@@ -16,12 +16,12 @@ from heapq import heapify, heappop, heappush, heappushpop
 import msgspec
 
 from ashtune.core.observer import Observer
-from ashtune.events import Event, JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
+from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.events import Event, JobFinished, JobPaused, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Train
+from ashtune.orders import Train
 from ashtune.reports.correlation import rank_correlation
-from ashtune.reports.reasons import Deaths
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.view import SchedulerView
 
@@ -68,7 +68,6 @@ class Audit(Observer):
         self._rungs = [_Rung(kept, self._rule) for kept in (*fractions, Fraction(0))]
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
-        self._deaths = Deaths()
         self._records: list[RungAudit] | None = None
 
     def event(self, event: Event) -> None:
@@ -82,10 +81,6 @@ class Audit(Observer):
                     self._ended_early.add(trial)
             case JobPaused(trial=trial, rung=rung):
                 self._reach(trial, rung)
-            case JobFailed(trial=trial, rung=rung):
-                self._fail(trial, rung)
-            case WorkerLost(trial=trial, rung=rung) if trial is not None and self._deaths.is_failure(event):
-                self._fail(trial, rung)
             case TrialWithdrawn(trial=trial, rung=rung):
                 self._reach(trial, rung)
                 for below in self._rungs[: rung + 1]:
@@ -93,11 +88,14 @@ class Audit(Observer):
             case _:
                 pass
 
-    def followed(self, order: Order) -> None:
-        """Take in one order: whom it trains to a higher rung was promoted. O(log n)."""
-        if type(order) is Train:
+    def followed(self, what: Followed) -> None:
+        """Take in an order, since whom it trains to a higher rung was promoted, or a failure. O(log n)."""
+        if type(what) is Train:
             self._records = None
-            self._reach(order.trial, order.rung)
+            self._reach(what.trial, what.rung)
+        elif type(what) is TrialFailed:
+            self._records = None
+            self._fail(what.trial, what.rung)
 
     def records(self) -> list[RungAudit]:
         """Return what was found at each rung, the lowest first. O(n log n)."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed
 from ashtune.events import Curve as Reports
 from ashtune.events import Event, JobFinished, JobPaused
 from ashtune.jobs import Goal, TrialId
@@ -74,6 +75,10 @@ class Curves(Observer):
                 self._find(event)
             case _:
                 pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        self.results.followed(what)
 
     def shown(self) -> list[Curve]:
         """Return at most ``most`` curves, the best last."""

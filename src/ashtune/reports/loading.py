@@ -11,6 +11,7 @@ from ashtune.reports.tally import Tally
 from ashtune.reports.trials import Trials
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
+from ashtune.study.replay import Replay
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -36,9 +37,7 @@ def load(path: Path) -> Loaded:
     settings = read_settings(journal)
     ladder = ladder_in_force(journal)
     tally, trials = Tally(ladder, settings.goal), Trials(ladder)
-    for event in events_of(journal):
-        tally.event(event)
-        trials.event(event)
+    Replay().tell(events_of(journal), [tally, trials])
     return Loaded(journal.parent, settings, ladder, tally, trials)
 
 

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
-from ashtune.study.assignments import DEATHS_ALLOWED
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
@@ -49,18 +47,3 @@ class Reasons:
     def groups(self) -> Sequence[Group]:
         """Return the groups, largest first, equal ones in the order in which they came up."""
         return sorted(self._groups.values(), key=lambda group: -group.count)
-
-
-class Deaths:
-    """Which lost worker ends its trial: the rule of :mod:`ashtune.study.assignments`, from events alone."""
-
-    def __init__(self) -> None:
-        self._deaths: dict[TrialId, int] = {}
-
-    def is_failure(self, event: WorkerLost) -> bool:
-        """Take in a lost worker and say whether its trial fails; otherwise its job is given out again."""
-        if event.trial is None:
-            return False
-        deaths = self._deaths.get(event.trial, 0) + 1
-        self._deaths[event.trial] = deaths
-        return event.is_fatal or deaths > DEATHS_ALLOWED

@@ -8,9 +8,9 @@ import math
 from array import array
 
 from ashtune.core.observer import Observer
-from ashtune.events import Event, JobFailed, JobFinished, TrialWithdrawn, WorkerLost
+from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.events import Event, JobFinished, TrialWithdrawn
 from ashtune.jobs import Goal, TrialId
-from ashtune.reports.reasons import Deaths
 
 
 class RungResults:
@@ -49,22 +49,22 @@ class Results(Observer):
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
         self.rungs: list[RungResults] = []
-        self._deaths = Deaths()
 
     def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._add(rung, trial, event.resource, self.goal.loss(event.metrics))
-            case JobFailed(trial=trial, rung=rung):
-                self._add(rung, trial, 0, math.inf)
-            case WorkerLost(trial=trial, rung=rung) if trial is not None and self._deaths.is_failure(event):
-                self._add(rung, trial, 0, math.inf)
             case TrialWithdrawn(trial=trial, rung=rung):
                 for below in self.rungs[:rung]:
                     below.withdrawn.add(trial)
             case _:
                 pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        if type(what) is TrialFailed:
+            self._add(what.rung, what.trial, 0, math.inf)
 
     def standings(self) -> list[tuple[int, float, TrialId]]:
         """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).

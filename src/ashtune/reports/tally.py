@@ -2,8 +2,8 @@
 
 Rule 1: O(1) an event and about 4 bytes a trial; a study may have a million trials and 15,000 events
 a second.
-Rule 2: what has happened comes from events alone, so a journal read back gives the same numbers.
-Only what is under way (what runs where, and promotions whose result is still out) needs the orders.
+Rule 2: what has happened comes from events and verdicts, so a journal read back gives the same numbers.
+Only what runs where needs the orders.
 """
 
 from array import array
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.events import (
     Event,
     JobFailed,
@@ -30,11 +31,10 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Train
 from ashtune.reports.attendance import Attendance
 from ashtune.reports.counts import Best, RungTally, WorkerTally
 from ashtune.reports.figures import plural
-from ashtune.reports.reasons import Deaths, Reasons
+from ashtune.reports.reasons import Reasons
 from ashtune.training.versions import changed
 
 
@@ -78,8 +78,6 @@ class Tally(Observer):
         self.lost_workers = Reasons()
         self.saving_problems = Reasons()
         self.stopping = ""
-        self._deaths = Deaths()
-        self._reached = array("h")  # trial -> highest rung it was ordered to; -1: none
         self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
         self._past_sessions = 0.0
         self._version: dict[str, str] = {}
@@ -92,8 +90,8 @@ class Tally(Observer):
         match event:
             case JobFinished():
                 self._finished(event)
-            case TrialStarted(trial=trial):
-                self._start(trial)
+            case TrialStarted():
+                self.started += 1
             case TrialReleased():
                 self._released(event)
             case JobFailed() | JobPaused() | TrialWithdrawn():
@@ -114,11 +112,15 @@ class Tally(Observer):
             case _:
                 assert_never(event)
 
-    def followed(self, order: Order) -> None:
-        """Take in one order. O(1)."""
-        if type(order) is Train:
-            self._reach(order.trial, order.rung)
-        self._attendance.followed(order, self.now)
+    def followed(self, what: Followed) -> None:
+        """Take in a verdict or an order. O(1)."""
+        match what:
+            case TrialFailed():
+                self._fail(what)
+            case TrialPromoted(rung=rung):
+                self.rungs[rung].promoted += 1
+            case _:
+                self._attendance.followed(what, self.now)
 
     def progress(self, progress: Progress) -> None:
         """A worker told how far it is."""
@@ -207,30 +209,14 @@ class Tally(Observer):
         for group in self.saving_problems.groups():
             yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
 
-    def _start(self, trial: TrialId) -> None:
-        self.started += 1
-        if trial >= len(self._reached):
-            self._make_room(trial)
-
     def _make_room(self, trial: TrialId) -> None:
-        missing = array("h", [-1]) * max(256, trial + 1 - len(self._reached))
-        self._reached += missing
-        self._arrived += missing
-
-    def _reach(self, trial: TrialId, rung: int) -> None:
-        """A trial is on its way to a rung, so the one before it has promoted it."""
-        if trial >= len(self._reached):
-            self._make_room(trial)
-        before = self._reached[trial]
-        if rung > before:
-            self._reached[trial] = rung
-            if before >= 0:
-                self.rungs[before].promoted += 1
+        if trial >= len(self._arrived):
+            self._arrived += array("h", [-1]) * max(256, trial + 1 - len(self._arrived))
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
         self._attendance.ended(event.worker, trial, seconds, self.now, held=event.held)
-        self._reach(trial, number)
+        self._make_room(trial)
         rung = self.rungs[number]
         rung.arrived += 1
         rung.seconds += seconds
@@ -253,11 +239,11 @@ class Tally(Observer):
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
         self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
-        self._reach(event.trial, event.rung)
+        self._make_room(event.trial)
         self.rungs[event.rung].seconds += event.seconds
         match event:
-            case JobFailed(trial=trial, rung=rung):
-                self._fail(trial, rung, event.reason, event.traceback)
+            case JobFailed():
+                pass  # the verdict says so
             case JobPaused():
                 self._paused(event)
             case TrialWithdrawn():
@@ -275,12 +261,12 @@ class Tally(Observer):
         if event.problem:
             self.saving_problems.add(event.problem, event.trial, rung)
 
-    def _fail(self, trial: TrialId, number: int, reason: str, traceback: str) -> None:
-        self._reach(trial, number)
-        self.rungs[number].failed += 1
-        if self._arrived[trial] < 0:
+    def _fail(self, verdict: TrialFailed) -> None:
+        self._make_room(verdict.trial)
+        self.rungs[verdict.rung].failed += 1
+        if self._arrived[verdict.trial] < 0:
             self.tried += 1
-        self.failures.add(reason, trial, number, traceback)
+        self.failures.add(verdict.reason, verdict.trial, verdict.rung, verdict.traceback)
 
     def _withdraw(self, event: TrialWithdrawn) -> None:
         self.rungs[event.rung].withdrawn += 1
@@ -294,12 +280,6 @@ class Tally(Observer):
     def _lose(self, event: WorkerLost) -> None:
         self._attendance.depart(event.worker, self.now)
         self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
-        if event.trial is None:
-            return
-        if self._deaths.is_failure(event):
-            self._fail(event.trial, event.rung, f"worker lost: {event.reason}", event.last_words)
-        else:
-            self._reach(event.trial, event.rung)
 
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
         self._attendance.dismiss_all(end_of_the_last)

@@ -21,6 +21,7 @@ from bisect import bisect_left
 from typing import assert_never
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, Verdict
 from ashtune.events import (
     Event,
     JobFailed,
@@ -38,7 +39,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Release, Train
+from ashtune.orders import Release, Train
 from ashtune.reports.timeline_crew import Hand, Places
 from ashtune.reports.timeline_rows import (
     COMPILED,
@@ -139,9 +140,9 @@ class Timeline(Observer):
         if self.now > before:
             self._times.append(self.now)
 
-    def followed(self, order: Order) -> None:
-        """Take in one order. O(1)."""
-        self.knows_orders = True
+    def followed(self, order: Followed) -> None:
+        """Take in an order. O(1)."""
+        self.knows_orders |= not isinstance(order, Verdict)
         if type(order) is Train:
             if (hand := self._hands.get(order.worker)) is not None:
                 hand.ordered[order.trial] = (self.now, order.rung)

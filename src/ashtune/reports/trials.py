@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.errors import SettingsError
 from ashtune.events import (
     Event,
@@ -18,12 +19,10 @@ from ashtune.events import (
     JobPaused,
     TrialStarted,
     TrialWithdrawn,
-    WorkerLost,
 )
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Train
-from ashtune.reports.reasons import Deaths
+from ashtune.orders import Train
 
 if TYPE_CHECKING:
     import pandas
@@ -70,7 +69,6 @@ class Trials(Observer):
         self._resources = array("q")
         self._seconds = array("d")
         self._reasons: dict[TrialId, str] = {}
-        self._deaths = Deaths()
 
     def __len__(self) -> int:
         return len(self._status)
@@ -91,20 +89,21 @@ class Trials(Observer):
             case JobPaused(trial=trial):
                 self._trained(event)
                 self._status[trial] = _PAUSED
-            case JobFailed(trial=trial, seconds=seconds, reason=reason):
-                self._end(trial, _FAILED, reason, seconds)
+            case JobFailed(trial=trial, seconds=seconds):
+                self._grow(trial)
+                self._seconds[trial] += seconds
             case TrialWithdrawn(trial=trial, seconds=seconds, reason=reason):
                 self._end(trial, _WITHDRAWN, reason, seconds)
-            case WorkerLost(trial=trial) if trial is not None and self._deaths.is_failure(event):
-                self._end(trial, _FAILED, f"worker lost: {event.reason}", 0.0)
             case _:
                 pass
 
-    def followed(self, order: Order) -> None:
-        """Take in one order: whom it trains is running."""
-        if type(order) is Train:
-            self._grow(order.trial)
-            self._status[order.trial] = _RUNNING
+    def followed(self, what: Followed) -> None:
+        """Take in who failed, and who is trained. O(1)."""
+        if type(what) is Train:
+            self._grow(what.trial)
+            self._status[what.trial] = _RUNNING
+        elif type(what) is TrialFailed:
+            self._end(what.trial, _FAILED, what.reason, 0.0)
 
     def __getitem__(self, trial: TrialId) -> TrialRecord:
         rung = self._rungs[trial]
@@ -178,14 +177,6 @@ class Trials(Observer):
         self._status[trial] = status
         self._reasons[trial] = reason
         self._seconds[trial] += seconds
-
-
-def trials_dataframe(events: Iterable[Event], ladder: Ladder) -> "pandas.DataFrame":
-    """Return the trials of a study as a table: see :meth:`Trials.dataframe`."""
-    trials = Trials(ladder)
-    for event in events:
-        trials.event(event)
-    return trials.dataframe()
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Worked(Observer):
-    """A fold. O(1) an event, and a few bytes a worker."""
+    """An observer. O(1) an event, and a few bytes a worker."""
 
     def __init__(self) -> None:
         self._seconds = [0.0]

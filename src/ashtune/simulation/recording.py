@@ -14,6 +14,7 @@ from collections import defaultdict, deque
 from statistics import fmean, median
 
 from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.errors import StudyError
 from ashtune.events import (
     Curve,
@@ -30,8 +31,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, TrialId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Release
-from ashtune.reports.reasons import Deaths
+from ashtune.orders import Release
 from ashtune.reports.timeline import Timeline
 from ashtune.reports.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
 from ashtune.reports.timeline_times import time_shares
@@ -57,7 +57,7 @@ class Recorder(Observer):
         self._goal = goal
         self._ladder = ladder
         self._told: list[ToldTrial] = []
-        self._deaths = Deaths()
+        self._lost: WorkerLost | None = None  # the last event, if a worker with a job was lost
         self._starts: list[float] = []
         self._saves: list[float] = []
         self._unsaved = 0  # results and orders to save after which no checkpoint came
@@ -70,6 +70,7 @@ class Recorder(Observer):
 
     def event(self, event: Event) -> None:
         """Take in an event."""
+        self._lost = None
         match event:
             case JobFinished():
                 self._finished(event)
@@ -96,9 +97,14 @@ class Recorder(Observer):
             case _:
                 pass
 
-    def followed(self, order: Order) -> None:
-        """Take in an order: how many trials were to be saved."""
-        self._unsaved += type(order) is Release and order.keep
+    def followed(self, what: Followed) -> None:
+        """Take in how many trials were to be saved, and who failed with a worker."""
+        if type(what) is Release:
+            self._unsaved += what.keep
+        elif type(what) is TrialFailed and self._lost is not None:
+            self._of(what.trial).jobs.pop()  # the job is none that is done again
+            self._jobs -= 1
+            self._fail(self._lost, LOST, 0.0)  # its timeline knows for how long it ran
 
     def traces(
         self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
@@ -206,13 +212,11 @@ class Recorder(Observer):
         self._is_smooth = False
         if event.trial is None:
             return
-        if self._deaths.is_failure(event):
-            self._fail(event, LOST, 0.0)  # its timeline knows for how long it ran
-        else:
-            told = self._of(event.trial)
-            void = self._job(event, told.reached, told.reached + 1, 0.0, LOST)
-            void.is_void = True
-            told.jobs.append(void)
+        self._lost = event
+        told = self._of(event.trial)
+        void = self._job(event, told.reached, told.reached + 1, 0.0, LOST)
+        void.is_void = True
+        told.jobs.append(void)
 
     def _trace(self, told: ToldTrial, later: float, usual: float, handover: float) -> Trace:
         pieces = told.pieces()

@@ -18,6 +18,20 @@ from ashtune.jobs import Job, TrialId, WorkerId
 DEATHS_ALLOWED = 1
 
 
+class Deaths:
+    """Counts the workers that trials have killed: the one place that knows when that is a failure."""
+
+    def __init__(self) -> None:
+        self._of: dict[TrialId, int] = {}
+
+    def is_failure(self, event: WorkerLost) -> bool:
+        """Take in a lost worker and say whether its trial fails; otherwise the trial's job is given out again."""
+        if event.trial is None:
+            return False
+        deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
+        return event.is_fatal or deaths > DEATHS_ALLOWED
+
+
 class Holding(msgspec.Struct, frozen=True, gc=False):
     """A trial that a worker still has in memory after its result, with that result."""
 
@@ -54,7 +68,7 @@ class Assignments:
         self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # at work, with a place free
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
-        self._deaths: dict[TrialId, int] = {}
+        self._deaths = Deaths()
 
     @property
     def is_busy(self) -> bool:
@@ -155,12 +169,10 @@ class Assignments:
         failed: Job | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
             job = Job(trial, self.running.pop(trial).rung)
-            if trial == event.trial:
-                self._deaths[trial] = self._deaths.get(trial, 0) + 1
-                if event.is_fatal or self._deaths[trial] > DEATHS_ALLOWED:
-                    failed = job
-                    continue
-            self._given_back.append(job)
+            if trial == event.trial and self._deaths.is_failure(event):
+                failed = job
+            else:
+                self._given_back.append(job)
         return failed
 
     def dismiss_all(self) -> None:

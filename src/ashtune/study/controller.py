@@ -1,4 +1,4 @@
-"""The controller: facts come in, orders go out.
+"""The controller: facts come in, verdicts and orders go out.
 
 It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal
 back through :meth:`Controller.handle` gives the same orders again. That is what resuming is.
@@ -9,8 +9,10 @@ quota, and is not trained again.
 """
 
 import math
+from array import array
 from typing import assert_never
 
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.errors import JournalError, LadderError
 from ashtune.events import (
     Event,
@@ -29,7 +31,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Release, Train
+from ashtune.orders import Pause, Release, Train
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
@@ -38,6 +40,7 @@ REMARKS = (TrialStarted, ProgramCompiled)
 """Events after which nobody has to be given anything."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study whose every configuration is invalid has to end some time."""
+_NOWHERE = -1
 
 
 class Controller:
@@ -66,6 +69,7 @@ class Controller:
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
         self._replaced = 0
         self._ended_early: set[TrialId] = set()
+        self._arrived = array("h")  # trial -> the highest rung at which it has a result
         self._withdrawn_in_a_row = 0
         self._failures_at_first = 0  # of this session, before its first result
         self._has_result = False  # this session
@@ -90,8 +94,8 @@ class Controller:
         """Whether all that the scheduler wanted is trained."""
         return self._nothing_to_do and not self._assignments.is_busy
 
-    def handle(self, event: Event) -> list[Order]:
-        """Take in one event and return the orders that follow from it. O(log n).
+    def handle(self, event: Event) -> list[Followed]:
+        """Take in one event and return the verdicts and orders that follow from it. O(log n).
 
         The engine writes the event to the journal before it calls this.
 
@@ -102,13 +106,13 @@ class Controller:
         was_stopping = self.stopping
         if type(event) not in REMARKS:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
-        orders = self._orders_after(event)
+        followed = self._followed_from(event)
         if self.stopping and not was_stopping:
-            orders += [Pause(assigned.worker, trial) for trial, assigned in self._assignments.running.items()]
-        return orders
+            followed += [Pause(assigned.worker, trial) for trial, assigned in self._assignments.running.items()]
+        return followed
 
-    def _orders_after(self, event: Event) -> list[Order]:
-        orders: list[Order] = []
+    def _followed_from(self, event: Event) -> list[Followed]:
+        orders: list[Followed] = []
         match event:
             case JobFinished():  # it says itself who gets a job next
                 return self._finished(event)
@@ -120,14 +124,14 @@ class Controller:
                 self._assignments.join(worker)
             case PlacesChanged(worker=worker, places=places):
                 self._assignments.offer(worker, places)
-            case JobFailed() | TrialWithdrawn():
-                job = self._leave(event.worker, event.trial, event.rung)
-                orders = self._fail(job) if isinstance(event, JobFailed) else self._withdraw(job)
+            case JobFailed(worker=worker, trial=trial, rung=rung):
+                orders = self._fail(self._leave(worker, trial, rung), event.reason, event.traceback)
+            case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
+                orders = self._withdraw(self._leave(worker, trial, rung))
             case JobPaused():
                 orders = self._paused(event)
-            case WorkerLost(worker=worker):
-                if (failed := self._assignments.lose(event)) is not None:
-                    orders = self._fail(failed)
+            case WorkerLost():
+                orders = self._lose(event)
             case StopRequested(reason=reason):
                 self.stopping = self.stopping or reason
             case SessionStarted():
@@ -136,10 +140,11 @@ class Controller:
                 assert_never(event)
         return orders + self._employ_the_idle(None)
 
-    def _finished(self, event: JobFinished) -> list[Order]:
+    def _finished(self, event: JobFinished) -> list[Followed]:
         self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
         self._scheduler.record(Job(event.trial, event.rung), loss)
+        self._arrive(event.trial, event.rung)
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
         self._best_loss = min(loss, self._best_loss)
@@ -158,7 +163,13 @@ class Controller:
         holding = Holding(event.worker, event.trial, event.rung, loss)
         return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
 
-    def _released(self, event: TrialReleased) -> list[Order]:
+    def _arrive(self, trial: TrialId, rung: int) -> None:
+        """A trial has a result at a rung."""
+        if trial >= len(self._arrived):
+            self._arrived.extend([_NOWHERE] * (trial + 1 - len(self._arrived)))
+        self._arrived[trial] = rung
+
+    def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)
         if holding is None or holding.worker != event.worker:
             raise JournalError(f"worker {event.worker} let go of trial {event.trial}, which it did not hold")
@@ -167,7 +178,7 @@ class Controller:
             return []
         return self._save(holding, event.resource, event.checkpoint)
 
-    def _save(self, holding: Holding, resource: int, size: int) -> list[Order]:
+    def _save(self, holding: Holding, resource: int, size: int) -> list[Followed]:
         """Note a checkpoint, and discard those that no promotion can reach any more."""
         trial = holding.trial
         orders = self.checkpoints.put(
@@ -178,29 +189,34 @@ class Controller:
             orders += self.checkpoints.remove(trial)
         return orders + self._free_the_hopeless()
 
-    def _free_the_hopeless(self) -> list[Order]:
+    def _free_the_hopeless(self) -> list[Followed]:
         """Discard what no promotion can reach any more; what is being saved follows."""
-        orders: list[Order] = []
+        orders: list[Followed] = []
         for hopeless in self._scheduler.hopeless():
             if hopeless in self._assignments.releasing:
                 self._assignments.to_discard.add(hopeless)
             orders += self.checkpoints.remove(hopeless)
         return orders
 
-    def _paused(self, event: JobPaused) -> list[Order]:
+    def _lose(self, event: WorkerLost) -> list[Followed]:
+        failed = self._assignments.lose(event)
+        return [] if failed is None else self._fail(failed, f"worker lost: {event.reason}", event.last_words)
+
+    def _paused(self, event: JobPaused) -> list[Followed]:
         job = self._leave(event.worker, event.trial, event.rung)
         self.total_resource += event.resource - event.start
         self._assignments.give_back(job)
         if event.checkpoint is None:
             return []
-        return self.checkpoints.keep(event.trial, worker=event.worker, resource=event.resource, size=event.checkpoint)
+        trial, size = event.trial, event.checkpoint
+        return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
-    def _fail(self, job: Job) -> list[Order]:
+    def _fail(self, job: Job, reason: str, traceback: str) -> list[Followed]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
         self._scheduler.record(job, math.inf)
         self._withdrawn_in_a_row = 0
         self._count_failure()
-        return self.checkpoints.remove(job.trial)
+        return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]
 
     def _count_failure(self) -> None:
         """A session that begins with failures only would go on like that."""
@@ -209,7 +225,7 @@ class Controller:
             if self._failures_at_first >= self._failures_allowed:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
-    def _withdraw(self, job: Job) -> list[Order]:
+    def _withdraw(self, job: Job) -> list[Followed]:
         # Every trial that is allowed is promised a configuration, started or not: another needs one more.
         replace = self._allowed + self._replaced < self._configurations
         self._replaced += replace
@@ -217,7 +233,7 @@ class Controller:
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
             self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
-        return self.checkpoints.remove(job.trial)
+        return [*self.checkpoints.remove(job.trial)]
 
     def _start_session(self, event: SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
@@ -262,18 +278,18 @@ class Controller:
                 f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
 
-    def _employ_the_idle(self, holding: Holding | None) -> list[Order]:
+    def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
         """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
 
         ``holding`` is a worker that has just reported and waits to hear whether its trial goes on:
         it goes on in place if it may, and takes another trial only when nobody else has room.
         """
-        orders: list[Order] = []
+        orders: list[Followed] = []
         assignments = self._assignments
         while (
             assignments.has_room or (holding is not None and assignments.would_have_room(holding.worker))
         ) and not self.stopping:
-            job = self._next_job()
+            job = self._next_job(orders)
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
@@ -290,15 +306,20 @@ class Controller:
             orders += self._release(holding)
         return orders
 
-    def _next_job(self) -> Job | None:
-        job = self._assignments.next_returned_job() or self._scheduler.next_job()
+    def _next_job(self, followed: list[Followed]) -> Job | None:
+        """Return the next job, if there is any; if it is a promotion, add that to what follows."""
+        job = self._assignments.next_returned_job()
+        is_new = job is None
+        job = job or self._scheduler.next_job()
         while job is not None and job.trial in self._ended_early:
             self._scheduler.pass_over(job)
-            job = self._scheduler.next_job()
+            job, is_new = self._scheduler.next_job(), True
         self._nothing_to_do = job is None
+        if is_new and job is not None and job.trial < len(self._arrived) and (rung := self._arrived[job.trial]) >= 0:
+            followed.append(TrialPromoted(job.trial, rung, job.rung))
         return job
 
-    def _release(self, holding: Holding) -> list[Order]:
+    def _release(self, holding: Holding) -> list[Followed]:
         """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding

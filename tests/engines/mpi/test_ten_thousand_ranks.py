@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.verdicts import orders_in
 from ashtune.engines.mpi.driver import MpiWorkers
 from ashtune.engines.mpi.messages import Closed, Closing, Envelope, Opening, ToRank
 from ashtune.engines.mpi.transport import ENVELOPE, MOST_AT_ONCE, Transport
@@ -108,7 +109,7 @@ def test_the_driver_starts_and_employs_ten_thousand_ranks_in_a_few_turns_of_its_
         turns += 1
         events = workers.wait(workers.now() + 10)
         seen += events
-        orders = [order for event in events for order in controller.handle(event)]
+        orders = [order for event in events for order in orders_in(controller.handle(event))]
         for order in orders:
             configurations.draw(order.trial)
             workers.carry_out(order)

@@ -1,0 +1,110 @@
+"""What followed from an event is the same live, in a replay and, as far as events tell, without a controller."""
+
+from collections import Counter
+
+import pytest
+
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune.engines.simulated.model import Mortality, Training
+from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.events import Event, JobFailed, JobFinished, WorkerLost
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import AshMachine
+from ashtune.simulation.running import LOSS, simulate
+from ashtune.study.controller import Controller
+from ashtune.study.replay import Replay
+
+LADDER = Ladder(1, 8, 2)
+TRIALS = 60
+
+
+class Kept(Observer):
+    """Keeps events, and after each what followed."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Event, list[Followed]]] = []
+
+    def event(self, event: Event) -> None:
+        self.steps.append((event, []))
+
+    def followed(self, what: Followed) -> None:
+        self.steps[-1][1].append(what)
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for event, _ in self.steps]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [what for _, followed in self.steps for what in followed if isinstance(what, Verdict)]
+
+
+def study(seed: int) -> Kept:
+    """A study in which trials fail and workers die."""
+    training = Training(
+        metrics=lambda trial, resource: {"loss": ((trial * 7919) % 101) / resource},
+        seconds=lambda trial, start, target: float(target - start) * (1 + trial % 3),
+        fails=lambda trial, target: "odd" if trial % 11 == 5 and target > 1 else "",
+        resumes=True,
+    )
+    kept = Kept()
+    deaths = Mortality(12.0, replaced_after=1.0)
+    workers = SimulatedWorkers(training, workers=4, seed=seed, deaths=deaths)
+    simulate(AshMachine(LADDER, TRIALS), workers, [kept], trials=TRIALS)
+    return kept
+
+
+def read(events: list[Event], replay: Replay) -> Kept:
+    kept = Kept()
+    replay.tell(events, [kept])
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_replay_tells_the_same_as_the_study_did(seed: int) -> None:
+    live = study(seed)
+    assert read(live.events, Replay(Controller(AshMachine(LADDER, 0), LOSS))).steps == live.steps
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -> None:
+    live = study(seed)
+    alone = read(live.events, Replay())
+    assert Counter(alone.verdicts) == Counter(live.verdicts)
+    for (event, told), (_, known) in zip(live.steps, alone.steps, strict=True):
+        assert [what for what in told if isinstance(what, TrialFailed)] == [
+            what for what in known if isinstance(what, TrialFailed)
+        ], event
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(seed: int, share: float) -> None:
+    live = study(seed)
+    at = round(share * len(live.events))
+    controller = Controller(AshMachine(LADDER, 0), LOSS)
+    replay = Replay(controller)
+    before = read(live.events[:at], replay)
+    replay.difference = "other rules"
+    after = read(live.events[at:], replay)
+    assert Counter(before.verdicts + after.verdicts) == Counter(live.verdicts)
+
+
+def test_failures_and_promotions_are_those_of_a_recount() -> None:
+    live = study(0)
+    assert any(isinstance(event, WorkerLost) and event.trial is not None for event in live.events)
+    failed: list[tuple[int, int]] = []
+    deaths = Counter[int]()
+    for event in live.events:
+        if isinstance(event, JobFailed):
+            failed.append((event.trial, event.rung))
+        elif isinstance(event, WorkerLost) and event.trial is not None:
+            deaths[event.trial] += 1
+            if deaths[event.trial] == 2:
+                failed.append((event.trial, event.rung))
+    assert [(v.trial, v.rung) for v in live.verdicts if isinstance(v, TrialFailed)] == failed
+    above = {(event.trial, event.rung) for event in live.events if isinstance(event, JobFinished) and event.rung}
+    promoted = [(v.trial, v.to) for v in live.verdicts if isinstance(v, TrialPromoted)]
+    assert len(set(promoted)) == len(promoted)
+    assert set(promoted) == above | {(trial, rung) for trial, rung in failed if rung}
