@@ -74,12 +74,7 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
-HOLED = "given up: three faults at once"
 REFUSES_A_NEW_FILE = frozenset(("no space", "no inode", "no descriptor", "read error"))
-
-
-class Holed(Exception):  # noqa: N818 - it says what the file is
-    """The journal has a hole, which its reader names: nothing else could be done."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +125,20 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
     return plan
 
 
+def settings_of(plan: Plan) -> journals.Settings:
+    """Return the first line of a plan's journal."""
+    return new_settings(
+        name="simulated",
+        goal=GOAL,
+        scheduler=SCHEDULERS.given(plan.scheduler),
+        ladder=Ladder(1, plan.max_resource, plan.reduction_factor),
+        space=Space.parse(SPACES[plan.space]),
+        search=SEARCHES.given(plan.search),
+        seed=plan.seed,
+        checkpoint_limit=plan.checkpoint_limit,
+    )
+
+
 def loss_of(x: float, epoch: int) -> float:
     """Return what a trial reports: curves that cross."""
     return round((x - 0.3) ** 2 + ((x * 997) % 1) / epoch, 9)
@@ -160,6 +169,7 @@ class History:
         self.world.before_an_order = lambda: self.record.before_an_order(self.world)
         self.ends: Counter[str] = Counter()
         self._last: Session | None = None
+        self._journal: Journal | None = None
         self._has_grown = False
 
     def run(self) -> None:
@@ -175,9 +185,6 @@ class History:
                 self._make_peace()
             if (end := self._session()) == "complete":
                 break
-            if end == HOLED:
-                self.ends[end] += 1
-                return
             self.ends[end] += 1
             peaceful += number >= SESSIONS_WITH_FAULTS
         else:
@@ -186,17 +193,7 @@ class History:
         self._finish()
 
     def _create(self) -> None:
-        plan = self.plan
-        settings = new_settings(
-            name="simulated",
-            goal=GOAL,
-            scheduler=SCHEDULERS.given(plan.scheduler),
-            ladder=Ladder(1, plan.max_resource, plan.reduction_factor),
-            space=Space.parse(SPACES[plan.space]),
-            search=SEARCHES.given(plan.search),
-            seed=plan.seed,
-            checkpoint_limit=plan.checkpoint_limit,
-        )
+        settings = settings_of(self.plan)
         self.world.at_rest(True)
         self.world.disk.make_folder(str(STUDY))
         journals.create(
@@ -232,6 +229,7 @@ class History:
             hire=self._hire,
         )
         self.record.begin_session(world)
+        self._journal = None
         try:
             with redirect_stderr(io.StringIO()):
                 session = Session(STUDY, limits, means, None, surroundings=surroundings)
@@ -250,14 +248,14 @@ class History:
             end = f"exit status {left.code}"
         except AshtuneError as error:
             end = type(error).__name__
-            try:
-                self._judge(error)
-            except Holed:
-                end = HOLED
+            self._judge(error)
+        if end not in ("killed", "power loss") and self._is_journal_safe():
+            self.record.is_safe(world)
         self.record.at_end(world)
-        world.end_session(is_power_loss=end == "power loss")
-        self.record.end_session(world, is_power_loss=end == "power loss")
-        return end
+        is_power_loss = end == "power loss" or world.happens("power loss")  # it may go while no driver is there
+        world.end_session(is_power_loss=is_power_loss)
+        self.record.end_session(world, is_power_loss=is_power_loss)
+        return "complete, then a power loss" if is_power_loss and end == "complete" else end
 
     def _judge(self, error: AshtuneError) -> None:
         """A session may end with an error only if something was done to it that explains it."""
@@ -267,21 +265,30 @@ class History:
         )
         is_of_a_worker = "no worker can be started" in text or "workers end before" in text
         assert "\n" not in text
-        # A journal whose sync failed is written anew. If the disk refuses that too, a power loss leaves a hole in it.
-        is_in_need = {"power loss", "sync error"} <= faults and bool(faults & REFUSES_A_NEW_FILE)
-        if is_in_need and "was altered, lost" in text:
-            raise Holed
         assert is_of_the_disk or is_of_a_worker, f"{type(error).__name__}: {error}"
+
+    def _is_journal_safe(self) -> bool:
+        """Whether all of the journal has to survive a power loss, now that its driver has closed it.
+
+        One whose sync failed is written anew; a disk that makes no new file may refuse that.
+        """
+        journal = self._journal
+        return journal is not None and (
+            journal._sync_error is None or not REFUSES_A_NEW_FILE.intersection(self.plan.faults)
+        )
 
     def _open_journal(self, path: Path) -> Journal:
         world = self.world
-        journal = Journal(path, disk=world.disk, syncs_itself=False)
+        self._journal = journal = Journal(path, disk=world.disk, syncs_itself=False)
+        self.record.is_safe(world)
+        if world.steps_to_live is not None and self._random.random() < 0.5:  # before the first sync
+            world.steps_to_live = int(self._random.expovariate(1 / 20))
 
         def sync() -> None:
             if not world.is_driver_dead:
                 journal.sync()
                 if journal._sync_error is None:
-                    self.record.after_sync(world)
+                    self.record.is_safe(world)
                 world.at(world.now + 1.0, sync)
 
         world.at(world.now + 1.0, sync)

@@ -72,7 +72,8 @@ class Record:
     def begin_session(self, world: Any) -> None:
         self._before = journal_of(world)
 
-    def after_sync(self, world: Any) -> None:
+    def is_safe(self, world: Any) -> None:
+        """The journal was opened, synced or closed: what is in it must not get lost, even if the power goes."""
         self.synced = journal_of(world)
 
     def at_end(self, world: Any) -> None:

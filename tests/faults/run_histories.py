@@ -75,7 +75,7 @@ def run_all(first: int, number: int, cores: int) -> int:
     print(f"\n{'how sessions ended':34} {'times':>10}")
     for name, times in ends.most_common():
         print(f"{name:34} {times:10,}")
-    finished = number if not failures else min(number, ends["complete"] + ends[histories.HOLED] + len(failures))
+    finished = number if not failures else min(number, ends["complete"] + len(failures))
     print(f"\n{finished:,} histories in {seconds:.0f} s: {finished / seconds * 60:,.0f} a minute on {cores} cores")
     for seed, error in sorted(failures)[:FAILURES_SHOWN]:
         print(f"\nseed {seed}: {error}\n  show it again: {command(shrunk(seed))}")

@@ -232,13 +232,15 @@ class SimulatedDisk(Disk):
             raise error(errno.EAGAIN)
         node.locked_by = file
 
-    def sync_folder(self, path: str) -> None:
+    def sync_folder(self, path: str) -> bool:
         self._called("sync_folder")
         folder = self._folder(path)
         if self._fails(SLOW_SYNC, "sync_folder"):
             self.slow()
-        if not self._fails(SYNC_ERROR, "sync_folder"):  # which callers are not told
-            self._sync_names(folder)
+        if self._fails(SYNC_ERROR, "sync_folder"):
+            return False
+        self._sync_names(folder)
+        return True
 
     def rename(self, path: str, final: str) -> None:
         self._called("rename")
@@ -347,6 +349,11 @@ class SimulatedDisk(Disk):
         return node.content.decode()
 
     # What the test calls
+
+    def fail(self, fault: str, times: int = 1) -> None:
+        """Have the next calls that a fault fits meet it, so many of them."""
+        assert fault in FAULTS
+        self._due += [fault] * times
 
     def process_kill(self, process: Hashable = None) -> None:
         """Close the files of a process (None: of all) and its locks; what it wrote stays."""

@@ -22,7 +22,7 @@ from simulated_disk import (
     SimulatedDisk,
 )
 
-from ashtune.study.disk import Disk
+from ashtune.study.disk import LINUX, Disk
 
 PATHS = ("a", "b", "f", "g", "f/a", "f/b", "g/a", "f/f", "f/f/a", "l", "f/l", "l/a", "a/b")
 FLAGS = (
@@ -318,3 +318,14 @@ def test_no_call_of_the_real_disk_waits_for_a_pipe_or_opens_a_device(tmp_path: P
     with pytest.raises(OSError, match=r"not a regular file|No such device"):
         Disk().open(str(tmp_path / "pipe"), os.O_WRONLY)
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere there is no /proc")
+def test_a_folder_whose_sync_fails_is_told_from_one_that_has_none() -> None:
+    assert Disk().sync_folder(tempfile.gettempdir())
+    file = os.open("/proc", os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(file)
+    os.close(file)
+    assert Disk().sync_folder("/proc")
+    assert not SimulatedDisk(Random(0), plan={0: SYNC_ERROR}).sync_folder("/")

@@ -249,8 +249,9 @@ def test_a_full_disk_tears_a_line_which_the_next_flush_completes(tmp_path: Path)
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1])
-    disk = FullDisk(room=20)
+    disk = FullDisk(room=1_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
+        disk.room = 20
         journal.add(EVENTS[0])
         with pytest.raises(JournalError, match="No space left on device"):
             journal.flush()
@@ -266,6 +267,7 @@ def test_a_full_disk_tears_a_line_which_the_next_flush_completes(tmp_path: Path)
 def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:
+        disk.synced.clear()
         journal.add(EVENTS[-1])
         journal.sync()
         assert disk.synced == []
@@ -283,6 +285,17 @@ def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(t
     path.with_suffix(".new").symlink_to(tmp_path / "elsewhere")
     journals.create(path, settings())
     assert read_settings(path).name == "test"
+    assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
+
+
+def test_a_journal_that_others_may_read_stays_so_when_it_is_opened(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    path.with_name(f"{journals.NAME}.new").write_bytes(b"left by a driver that was killed")
+    Journal(path).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(read_events(path)) == list(enumerate(EVENTS, start=2))
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
 

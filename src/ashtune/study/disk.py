@@ -23,6 +23,8 @@ FOLDER_FOR_THE_OWNER = 0o700
 LINUX = sys.platform == "linux"
 BUFFER_BYTES = 1 << 17
 READ_BYTES = 1 << 24
+NO_SYNC_OF_FOLDERS = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
+"""What a file system answers that has no sync of folders."""
 
 
 class Status(NamedTuple):
@@ -98,14 +100,19 @@ class Disk:
         """Lock a file for this process until it is closed; BlockingIOError if another process holds it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def sync_folder(self, path: str) -> None:
-        """Have the names in a folder survive a power loss. Where folders cannot be synced nothing happens."""
+    def sync_folder(self, path: str) -> bool:
+        """Have the names in a folder survive a power loss; return False if its sync failed.
+
+        Where the file system has no sync of folders nothing happens, and that is no failure.
+        """
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with suppress(OSError):
-                os.fsync(file)
+            os.fsync(file)
+        except OSError as error:
+            return error.errno in NO_SYNC_OF_FOLDERS
         finally:
             os.close(file)
+        return True
 
     def rename(self, path: str, final: str) -> None:
         """Give a file or folder another name."""

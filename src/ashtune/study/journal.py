@@ -8,12 +8,14 @@ that cannot be read anywhere else is an error that names it.
 Rule 3: reading executes nothing: the lines are data, decoded into the known types.
 Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines so far, each without its
 own check and the end of the line. A line that is altered, lost, doubled or moved breaks the chain there.
-Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written.
+Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written. All
+lines that are there when a journal is opened for writing survive one from then on: it is written anew first.
 """
 
 import errno
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -285,6 +287,9 @@ def _read(path: Path, disk: Disk, file: int) -> bytes:
 class Journal:
     """The writing end. Use it as a context manager.
 
+    Opening it takes one copy of the file, O(bytes) in time and room on the disk: nobody can tell whether the driver
+    before, which may have been killed, had met a sync that failed (see :meth:`_write_anew`).
+
     Args:
         path: An existing journal; a torn last line is cut off.
         disk: The disk that it lies on.
@@ -305,6 +310,7 @@ class Journal:
             raise self._refused(error) from None
         try:
             self._check = self._cut_torn_line()
+            self._write_anew()
         except OSError as error:
             disk.close(self._file)
             raise self._refused(error) from None
@@ -349,8 +355,9 @@ class Journal:
                 written = self._disk.write(self._file, self._buffer)
         except OSError as error:
             raise self._refused(error) from None
+        finally:
+            self._is_unsynced = True  # a part may have been written
         self._buffer.clear()
-        self._is_unsynced = True
 
     def sync(self) -> None:
         """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`."""
@@ -362,38 +369,50 @@ class Journal:
                 self._sync_error = error
 
     def close(self) -> None:
-        """Flush, sync to the disk, and close."""
+        """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused."""
         self._closing.set()
         if self._syncer is not None:
             self._syncer.join()
+        refused: JournalError | None = None
         try:
-            self.flush()
-            self._disk.sync(self._file)
-        except OSError as error:
-            self._sync_error = error
-            raise self._refused(error) from None
-        finally:
+            try:
+                self.flush()
+            except JournalError as error:
+                refused = error
+            self.sync()
             if self._sync_error is not None:
-                self._write_anew()
+                refused = refused or self._refused(self._sync_error)
+                with suppress(OSError):  # then it is as safe as it was, until the next session opens it
+                    self._write_anew()
+        finally:
             self._disk.close(self._file)
+        if refused is not None:
+            raise refused
 
     def _write_anew(self) -> None:
         """Write all of the file once more, under another name, then in its place.
 
         After a sync that failed, Linux takes what was not written for written: later syncs succeed, and a power loss
-        leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020). What the
-        disk refuses here too, several times, is as safe as it was.
+        leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
+
+        Raises:
+            OSError: If the disk refuses several times.
         """
-        for _ in range(TRIES):
-            with suppress(OSError):
+        for tries_left in reversed(range(TRIES)):
+            try:
                 self._copy_over()
                 return
+            except OSError:
+                if not tries_left:
+                    raise
 
     def _copy_over(self) -> None:
+        """Copy by reading and writing: a copy that the file system makes may share the blocks with the hole."""
         disk, temporary = self._disk, f"{self._path}.new"
         with suppress(FileNotFoundError):
-            disk.unlink(temporary)
-        file = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            disk.unlink(temporary)  # left by a driver that was killed here
+        mode = stat.S_IMODE(disk.status(str(self._path)).mode)  # its owner may have let others read it
+        file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
         try:
             position, size = 0, disk.size(self._file)
             while position < size:
@@ -402,10 +421,17 @@ class Journal:
                 while block:
                     block = block[disk.write(file, block) :]
             disk.sync(file)
-        finally:
+            disk.rename(temporary, str(self._path))
+            if not disk.sync_folder(str(self._path.parent)):  # else a power loss might bring the old file back
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        except OSError:
             disk.close(file)
-        disk.rename(temporary, str(self._path))
-        disk.sync_folder(str(self._path.parent))
+            with suppress(OSError):
+                disk.unlink(temporary)  # a full disk needs the room
+            raise
+        before, self._file = self._file, file
+        with suppress(OSError):
+            disk.close(before)
 
     def _keep_synced(self) -> None:
         while not self._closing.wait(SYNC_SECONDS) and self._sync_error is None:

@@ -1,0 +1,151 @@
+"""A journal on a disk whose syncs fail: what was written survives a power loss, whoever was killed before."""
+
+from pathlib import Path
+from random import Random
+
+import histories
+import pytest
+from simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
+
+from ashtune.errors import JournalError
+from ashtune.events import Event, StopRequested
+from ashtune.study import journal as journals
+from ashtune.study.journal import TRIES, Journal, read_events
+
+STUDY = Path("/study")
+PATH = STUDY / journals.NAME
+EVENTS: list[Event] = [StopRequested(float(number), f"event {number}") for number in range(4)]
+
+
+def disk_with_a_journal(seed: int) -> SimulatedDisk:
+    disk = SimulatedDisk(Random(seed))
+    disk.make_folder(str(STUDY))
+    journals.create(PATH, histories.settings_of(histories.plan_of(seed)), disk)
+    disk.sync_folder("/")
+    return disk
+
+
+def opened(disk: SimulatedDisk) -> Journal:
+    return Journal(PATH, disk=disk, syncs_itself=False)
+
+
+def write(journal: Journal, *events: Event) -> None:
+    for event in events:
+        journal.add(event)
+    journal.flush()
+
+
+def events_of(disk: SimulatedDisk) -> list[Event]:
+    return [event for _, event in read_events(PATH, disk)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_hole_is_left_by_a_driver_that_was_killed_after_a_sync_that_failed(seed: int) -> None:
+    disk = disk_with_a_journal(seed)
+    first = opened(disk)
+    write(first, *EVENTS[:2])
+    disk.fail(SYNC_ERROR)
+    first.sync()
+    disk.process_kill()
+    second = opened(disk)
+    write(second, EVENTS[2])
+    second.sync()
+    disk.power_loss()
+    assert events_of(disk) == EVENTS[:3]
+
+
+def test_half_of_the_failed_syncs_here_drop_pages_so_that_the_test_above_can_fail() -> None:
+    left = []
+    for seed in range(20):
+        disk = disk_with_a_journal(seed)
+        journal = opened(disk)
+        write(journal, *EVENTS[:2])
+        before = disk.tree()[str(PATH)]
+        disk.fail(SYNC_ERROR)
+        journal.sync()
+        disk.sync(journal._file)
+        disk.power_loss()
+        left.append(disk.tree()[str(PATH)] == before)
+    assert 5 < sum(left) < 15
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_killed_driver_had_not_synced_survives_a_power_loss_once_the_next_has_opened_it(seed: int) -> None:
+    disk = disk_with_a_journal(seed)
+    write(opened(disk), *EVENTS[:2])
+    disk.process_kill()
+    opened(disk)
+    disk.power_loss()
+    assert events_of(disk) == EVENTS[:2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("failures", [1, TRIES - 1])
+def test_a_file_written_anew_whose_sync_fails_is_written_once_more(seed: int, failures: int) -> None:
+    disk = disk_with_a_journal(seed)
+    write(opened(disk), *EVENTS[:2])
+    disk.process_kill()
+    disk.fail(SYNC_ERROR, failures)
+    opened(disk)
+    assert disk.names(str(STUDY)) == [journals.NAME]
+    disk.power_loss()
+    assert events_of(disk) == EVENTS[:2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_new_name_that_cannot_be_synced_is_given_once_more(seed: int) -> None:
+    disk = disk_with_a_journal(seed)
+    write(opened(disk), *EVENTS[:2])
+    disk.process_kill()
+    sync_folder, refusals = disk.sync_folder, [False, False]
+    disk.sync_folder = lambda path: refusals.pop() if refusals else sync_folder(path)  # type: ignore[method-assign]
+    opened(disk)
+    assert not refusals
+    disk.power_loss()
+    assert events_of(disk) == EVENTS[:2]
+
+
+@pytest.mark.parametrize("fault", [SYNC_ERROR, NO_SPACE])
+def test_a_journal_that_cannot_be_written_anew_is_refused_in_one_line_and_left_as_it_was(fault: str) -> None:
+    disk = disk_with_a_journal(0)
+    with opened(disk) as journal:
+        write(journal, *EVENTS[:2])
+    before = disk.tree()
+    disk.rates[fault] = 1.0
+    with pytest.raises(JournalError, match=r"journal\.jsonl: .*kept: make room, then `ashtune resume") as refused:
+        opened(disk)
+    assert "\n" not in str(refused.value)
+    assert disk.tree() == before
+    disk.rates.clear()
+    with opened(disk) as journal:
+        write(journal, *EVENTS[2:])
+    assert events_of(disk) == EVENTS
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_flushed_before_a_flush_was_refused_is_synced_when_the_journal_is_closed(seed: int) -> None:
+    disk = disk_with_a_journal(seed)
+    journal = opened(disk)
+    write(journal, *EVENTS[:2])
+    disk.rates[NO_SPACE] = 1.0
+    with pytest.raises(JournalError, match="No space"):
+        write(journal, EVENTS[2])
+    with pytest.raises(JournalError, match="No space"):
+        journal.close()
+    disk.power_loss()
+    assert events_of(disk)[:2] == EVENTS[:2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_journal_whose_sync_failed_is_whole_after_it_was_closed(seed: int) -> None:
+    disk = disk_with_a_journal(seed)
+    journal = opened(disk)
+    write(journal, *EVENTS[:2])
+    disk.fail(SYNC_ERROR)
+    journal.sync()
+    with pytest.raises(JournalError, match="Input/output"):
+        write(journal, EVENTS[2])
+    with pytest.raises(JournalError, match="Input/output"):
+        journal.close()
+    disk.power_loss()
+    assert events_of(disk) == EVENTS[:2]
