@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from ashtune.events import JobFinished, SessionStarted, WorkerJoined
-from ashtune.jobs import Goal, WorkerId
+from ashtune.jobs import Goal, Result, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Train
 from ashtune.schedulers.ash import AshMachine
@@ -31,7 +31,7 @@ def scheduler_alone(trials: int, losses: list[float]) -> tuple[int, float]:
     jobs = 0
     began = time.perf_counter()
     while (job := scheduler.next_job()) is not None:
-        scheduler.record(job, losses[job.trial])
+        scheduler.record(Result(job.trial, job.rung, 1, (losses[job.trial],), 1.0))
         jobs += 1
     return jobs, time.perf_counter() - began
 

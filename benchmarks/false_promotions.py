@@ -15,6 +15,7 @@ import random
 import statistics
 from pathlib import Path
 
+from ashtune.jobs import Result
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 
@@ -38,7 +39,7 @@ def promotions(losses: list[float], eta: int) -> tuple[int, int]:
     promoted = []
     while (job := scheduler.next_job()) is not None:
         if job.rung == 0:
-            scheduler.record(job, losses[job.trial])
+            scheduler.record(Result.of(job, losses[job.trial]))
         else:
             promoted.append(job.trial)
     ranked = sorted((loss, trial) for trial, loss in enumerate(losses))

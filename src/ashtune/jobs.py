@@ -19,6 +19,35 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     rung: int
 
 
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What came of a job: a trial was trained to a rung.
+
+    ``resource`` is what it was trained to, of a failure what it was to be trained to. ``losses`` has one for each
+    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job.
+    """
+
+    trial: TrialId
+    rung: int
+    resource: int
+    losses: tuple[float, ...]
+    seconds: float
+
+    @classmethod
+    def of(cls, job: Job, *losses: float) -> "Result":
+        """Return the result of a job whose costs nobody asks for."""
+        return cls(job.trial, job.rung, 0, losses, 0.0)
+
+    @property
+    def job(self) -> Job:
+        """The job that it is the result of."""
+        return Job(self.trial, self.rung)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether some loss is not finite: it ranks last, counts, and never goes on."""
+        return max(self.losses) == math.inf
+
+
 class Goal(msgspec.Struct, frozen=True):
     """Which metric counts, and which way is better."""
 

@@ -10,7 +10,7 @@ from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
 from ashtune.events import JobFinished, TrialWithdrawn
-from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Train
 from ashtune.reports.audit import Audit, false_promotions
@@ -44,8 +44,8 @@ class Greedy:
         self.born += 1
         return Job(TrialId(self.born - 1), 0)
 
-    def record(self, job: Job, loss: float) -> None:
-        self.rungs[job.rung].append((loss, job.trial))
+    def record(self, result: Result) -> None:
+        self.rungs[result.rung].append((result.losses[0], result.trial))
 
 
 def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
@@ -77,7 +77,7 @@ def audited(
         loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
         history.append(Recorded(job, loss))
         audit.event(finished(job, loss, ladder))
-        scheduler.record(job, loss)  # type: ignore[attr-defined]
+        scheduler.record(Result.of(job, loss))  # type: ignore[attr-defined]
 
 
 def finished(job: Job, loss: float, ladder: Ladder) -> JobFinished:
@@ -183,7 +183,7 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
         chance, audit, ash = random.Random(seed), Audit(ladder, LOSS, view(ladder)), AshMachine(ladder, trials)
         while (job := ash.next_job()) is not None:
             loss = chance.random()
-            ash.record(job, loss)
+            ash.record(Result.of(job, loss))
             audit.followed(Train(WorkerId(0), job.trial, job.rung, 0, 1))
             audit.event(finished(job, loss, ladder))
         wrong.append(audit.records()[0].wrong)

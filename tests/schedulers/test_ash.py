@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers import rung as rung_module
+from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.rung import Entry, Rung
+from ashtune.schedulers.ranking import Entry, OneLoss
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, Recorded
 from ashtune.testing.schedulers import LADDERS, check_scheduler
@@ -46,7 +46,7 @@ def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept:
         "to and fro": lambda number: float(number * 619 % 1000 // 3),
     }
     loss_of = losses_in[order]
-    rung = Rung(kept)
+    rung = OneLoss(kept)
     arrived: list[Entry] = []
     promoted: set[TrialId] = set()
     for number in range(1000):
@@ -85,7 +85,7 @@ def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
         ask()
     for pick, loss in reports:
         job = running.pop(pick % len(running))
-        scheduler.record(job, loss)
+        scheduler.record(Result.of(job, loss))
         history.append(Recorded(job, loss))
         assert len(oracles.promotable(ladder, history)) <= 1
         ask()
@@ -106,7 +106,7 @@ def test_twelve_ever_worse_trials_on_three_workers_end_eight_three_and_one() -> 
             break
         now, worker, job = heappop(pool)
         reached[job.trial] = ladder.rungs[job.rung]
-        scheduler.record(job, float(job.trial))
+        scheduler.record(Result.of(job, float(job.trial)))
         free.append(worker)
     ends = list(reached.values())
     assert [ends.count(resource) for resource in ladder.rungs] == [8, 3, 1]
@@ -122,7 +122,7 @@ def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_onc
     named: list[TrialId] = []
     while (job := scheduler.next_job()) is not None:
         last[job.trial] = job
-        scheduler.record(job, of_trial[job.trial])
+        scheduler.record(Result.of(job, of_trial[job.trial]))
         named += scheduler.hopeless()
     assert sorted(named) == [trial for trial, job in last.items() if job.rung < ladder.top]
 
@@ -137,7 +137,7 @@ def test_trials_withdrawn_at_the_lowest_rung_leave_nobody_unnamed_at_the_end(rep
             scheduler.withdraw(job, replace=replace)
             continue
         last[job.trial] = job
-        scheduler.record(job, float(job.trial * 17 % 40))
+        scheduler.record(Result.of(job, float(job.trial * 17 % 40)))
     named = scheduler.hopeless()
     assert sorted(named) == [trial for trial, job in last.items() if job.rung < 6]
 
@@ -148,7 +148,7 @@ def test_a_failure_is_hopeless_even_in_an_endless_study() -> None:
         job = scheduler.next_job()
         assert job is not None
         if job.rung == 0:
-            scheduler.record(job, loss)
+            scheduler.record(Result.of(job, loss))
     assert scheduler.hopeless() == [1]
 
 
@@ -161,7 +161,7 @@ def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> 
         for trials in (draw.randint(7, 12), draw.randint(12, 40)):
             while (job := scheduler.next_job()) is not None:
                 assert job.trial not in named
-                scheduler.record(job, draw.random() * draw.choice([1, 10]))
+                scheduler.record(Result.of(job, draw.random() * draw.choice([1, 10])))
                 if draw.random() < 0.5:
                     named.update(scheduler.hopeless())
             scheduler.extend(trials)
@@ -174,7 +174,7 @@ def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
     for loss in (3.0, 2.0, 1.0):
         job = scheduler.next_job()
         assert job is not None
-        scheduler.record(job, loss)
+        scheduler.record(Result.of(job, loss))
         named.append(scheduler.hopeless())
     assert named == [[], [], [0]]
 
@@ -184,14 +184,14 @@ def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
     for _ in range(2):
         job = scheduler.next_job()
         assert job is not None
-        scheduler.record(job, float(job.trial))
+        scheduler.record(Result.of(job, float(job.trial)))
     assert scheduler.next_job() == Job(TrialId(0), 1)
     assert scheduler.hopeless() == [1]
     scheduler.extend(4)
     for _ in range(2):
         job = scheduler.next_job()
         assert job is not None
-        scheduler.record(job, 9.0)
+        scheduler.record(Result.of(job, 9.0))
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
@@ -200,14 +200,14 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached() -> None:
     first, second = scheduler.next_job(), scheduler.next_job()
     assert first is not None
     assert second is not None
-    scheduler.record(first, 1.0)
-    scheduler.record(second, 2.0)
+    scheduler.record(Result.of(first, 1.0))
+    scheduler.record(Result.of(second, 2.0))
     promoted = scheduler.next_job()
     assert promoted == Job(TrialId(0), 1)
     scheduler.withdraw(promoted)
     third = scheduler.next_job()  # one result is left below, so nothing goes on
     assert third == Job(TrialId(2), 0)
-    scheduler.record(third, 3.0)
+    scheduler.record(Result.of(third, 3.0))
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from hypothesis import Phase, settings
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 from ashtune.testing import oracles
@@ -34,9 +34,9 @@ class NamesTheBestHopeless(AshMachine):
 class ForgetsFailures(AshMachine):
     """Leaves failures out of ``n``."""
 
-    def record(self, job: Job, loss: float) -> None:
-        if loss < 9.5:
-            super().record(job, loss)
+    def record(self, result: Result) -> None:
+        if result.losses[0] < 9.5:
+            super().record(result)
 
 
 class ReplacesEveryWithdrawal(AshMachine):

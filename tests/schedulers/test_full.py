@@ -1,6 +1,6 @@
 """Full training against its oracle."""
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.full import FullMachine
 from ashtune.testing import oracles
@@ -16,7 +16,7 @@ def test_ten_trials_are_ten_jobs_at_the_top_rung_and_none_is_ever_hopeless() -> 
     jobs = []
     while (job := scheduler.next_job()) is not None:
         jobs.append(job)
-        scheduler.record(job, 1.0)
+        scheduler.record(Result.of(job, 1.0))
     assert jobs == [Job(TrialId(number), 2) for number in range(10)]
     assert scheduler.hopeless() == []
     assert scheduler.expected(10) == [0, 0, 10]

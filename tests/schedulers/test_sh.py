@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ashtune.errors import SettingsError
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.testing import oracles
@@ -32,7 +32,7 @@ def test_a_finished_rung_of_nine_promotes_exactly_its_best_three_and_they_exactl
     while jobs := jobs_of(scheduler):
         rungs.append([job.trial for job in jobs])
         for job in reversed(jobs):
-            scheduler.record(job, loss_of[job.trial])
+            scheduler.record(Result.of(job, loss_of[job.trial]))
     assert rungs == [[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 5, 1], [3]]
 
 
@@ -40,17 +40,17 @@ def test_nothing_is_given_while_a_rung_waits_for_its_last_result() -> None:
     scheduler = HalvingMachine(Ladder(1, 9, 3), 3)
     jobs = jobs_of(scheduler)
     for job in jobs[:-1]:
-        scheduler.record(job, 1.0)
+        scheduler.record(Result.of(job, 1.0))
         assert scheduler.next_job() is None
-    scheduler.record(jobs[-1], 2.0)
+    scheduler.record(Result.of(jobs[-1], 2.0))
     assert scheduler.next_job() == Job(TrialId(0), 1)
 
 
 def test_the_withdrawal_of_the_last_running_trial_closes_the_rung() -> None:
     scheduler = HalvingMachine(Ladder(1, 2, 2), 3)
     jobs = jobs_of(scheduler)
-    scheduler.record(jobs[0], 2.0)
-    scheduler.record(jobs[1], 1.0)
+    scheduler.record(Result.of(jobs[0], 2.0))
+    scheduler.record(Result.of(jobs[1], 1.0))
     scheduler.withdraw(jobs[2], replace=False)
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
@@ -60,7 +60,7 @@ def test_lowering_the_number_of_trials_to_those_that_are_done_closes_the_rung() 
     for _ in range(2):
         job = scheduler.next_job()
         assert job is not None
-        scheduler.record(job, float(job.trial))
+        scheduler.record(Result.of(job, float(job.trial)))
     scheduler.extend(2)
     assert scheduler.next_job() == Job(TrialId(0), 1)
 
@@ -76,7 +76,7 @@ def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
 def test_failures_count_in_the_quota_and_never_go_on() -> None:
     scheduler = HalvingMachine(Ladder(1, 2, 2), 4)
     for job in jobs_of(scheduler):
-        scheduler.record(job, 1.0 if job.trial == 3 else math.inf)
+        scheduler.record(Result.of(job, 1.0 if job.trial == 3 else math.inf))
     assert jobs_of(scheduler) == [Job(TrialId(3), 1)]
     assert scheduler.hopeless() == [0, 1, 2]
 
@@ -90,7 +90,7 @@ def test_the_number_of_trials_must_be_known() -> None:
 def test_another_number_of_trials_is_refused_once_the_first_rung_has_closed(trials: int | None) -> None:
     scheduler = HalvingMachine(Ladder(1, 9, 3), 3)
     for job in jobs_of(scheduler):
-        scheduler.record(job, 1.0)
+        scheduler.record(Result.of(job, 1.0))
     with pytest.raises(SettingsError, match=f"trials={trials}"):
         scheduler.extend(trials)
     scheduler.extend(3)  # what it has is no change

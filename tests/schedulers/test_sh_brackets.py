@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from ashtune.errors import SettingsError
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.sh_brackets import BracketsMachine
 from ashtune.testing import oracles
@@ -33,8 +33,8 @@ def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gi
     scheduler = BracketsMachine(Ladder(1, 2, 2), 2)
     jobs = begin(scheduler, 3)
     assert jobs == [Job(TrialId(0), 0), Job(TrialId(1), 0), Job(TrialId(2), 0)]
-    scheduler.record(jobs[0], 2.0)
-    scheduler.record(jobs[1], 1.0)
+    scheduler.record(Result.of(jobs[0], 2.0))
+    scheduler.record(Result.of(jobs[1], 1.0))
     assert begin(scheduler, 2) == [Job(TrialId(1), 1), Job(TrialId(3), 0)]
 
 
@@ -43,7 +43,7 @@ def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
     jobs = begin(scheduler, 10)
     assert len(jobs) == 6
     for job in jobs[4:]:
-        scheduler.record(job, -float(job.trial))
+        scheduler.record(Result.of(job, -float(job.trial)))
     assert begin(scheduler, 2) == [Job(TrialId(5), 1)]
 
 
@@ -56,19 +56,19 @@ def test_a_withdrawn_trial_is_replaced_in_its_bracket_and_takes_none_from_the_ot
 def test_a_rung_whose_last_trial_is_withdrawn_waits_for_the_one_that_replaces_it() -> None:
     scheduler = BracketsMachine(Ladder(1, 2, 2), 4, 3)
     jobs = begin(scheduler, 3)
-    scheduler.record(jobs[0], 2.0)
-    scheduler.record(jobs[1], 1.0)
+    scheduler.record(Result.of(jobs[0], 2.0))
+    scheduler.record(Result.of(jobs[1], 1.0))
     scheduler.withdraw(jobs[2])
     [newborn] = begin(scheduler, 9)
     assert newborn == Job(TrialId(3), 0)
-    scheduler.record(newborn, 0.0)
+    scheduler.record(Result.of(newborn, 0.0))
     assert begin(scheduler, 9) == [Job(TrialId(3), 1)]
 
 
 def test_fewer_trials_than_a_bracket_has_begun_with_start_no_more_and_close_its_rung() -> None:
     scheduler = BracketsMachine(Ladder(1, 2, 2), 8)
     for job in begin(scheduler, 2):
-        scheduler.record(job, float(job.trial))
+        scheduler.record(Result.of(job, float(job.trial)))
     scheduler.extend(2)
     assert begin(scheduler, 2) == [Job(TrialId(0), 1)]
 
@@ -76,10 +76,10 @@ def test_fewer_trials_than_a_bracket_has_begun_with_start_no_more_and_close_its_
 def test_more_trials_fill_the_last_bracket_as_long_as_its_first_rung_is_open() -> None:
     scheduler = BracketsMachine(Ladder(1, 4, 4), 4, 2)
     jobs = begin(scheduler, 3)
-    scheduler.record(jobs[0], 0.0)
+    scheduler.record(Result.of(jobs[0], 0.0))
     scheduler.extend(4)
     for job in [jobs[1], *begin(scheduler, 3)]:
-        scheduler.record(job, 1.0)
+        scheduler.record(Result.of(job, 1.0))
     assert begin(scheduler, 1) == [Job(TrialId(0), 1)]
 
 
@@ -90,7 +90,7 @@ def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int
     running, named = begin(scheduler, 5), list[TrialId]()
     while running:
         job = running.pop(chance.randrange(len(running)))
-        scheduler.record(job, chance.random())
+        scheduler.record(Result.of(job, chance.random()))
         last[job.trial] = job.rung
         running += begin(scheduler, 5 - len(running))
         if chance.random() < 0.1:

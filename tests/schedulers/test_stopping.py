@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers import rung as rung_module
+from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
@@ -29,7 +29,7 @@ def test_stopping_ash_decides_as_its_oracle_in_any_order_of_workers(
 def test_too_few_peers_never_kill() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3))
     for job, loss in zip(begin(scheduler, 2), (1.0, 9.0), strict=True):
-        scheduler.record(job, loss)
+        scheduler.record(Result.of(job, loss))
     assert [scheduler.next_job(), scheduler.next_job()] == [Job(TrialId(0), 1), Job(TrialId(1), 1)]
     assert scheduler.hopeless() == []
 
@@ -37,7 +37,7 @@ def test_too_few_peers_never_kill() -> None:
 def test_a_failure_stops_even_without_peers() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 1)
     [job] = begin(scheduler, 1)
-    scheduler.record(job, math.inf)
+    scheduler.record(Result.of(job, math.inf))
     assert scheduler.next_job() is None
     assert scheduler.hopeless() == [0]
     assert scheduler.hopeless() == []
@@ -47,8 +47,8 @@ def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
     scheduler = StoppingMachine(Ladder(1, 3, 3), 4)
     jobs = begin(scheduler, 4)
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):
-        scheduler.record(job, loss)
-    scheduler.record(jobs[3], 0.5)
+        scheduler.record(Result.of(job, loss))
+    scheduler.record(Result.of(jobs[3], 0.5))
     assert [scheduler.next_job() for _ in range(4)] == [*(Job(TrialId(trial), 1) for trial in (0, 1, 3)), None]
     assert scheduler.hopeless() == [2]
 
@@ -56,8 +56,8 @@ def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
 def test_a_withdrawal_revokes_no_earlier_decision() -> None:
     scheduler = StoppingMachine(Ladder(1, 2, 2), 3)
     jobs = begin(scheduler, 3)
-    scheduler.record(jobs[0], 1.0)
-    scheduler.record(jobs[1], 2.0)  # stopped, being the worse of two
+    scheduler.record(Result.of(jobs[0], 1.0))
+    scheduler.record(Result.of(jobs[1], 2.0))  # stopped, being the worse of two
     going_on = scheduler.next_job()
     assert going_on == Job(TrialId(0), 1)
     scheduler.withdraw(going_on, replace=False)

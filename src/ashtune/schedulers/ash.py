@@ -3,17 +3,19 @@
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
-Rule 1: whatever decides a promotion stands in this package's ``rung.py``.
+Rule 1: whatever decides a promotion stands in this package's ``ranking.py``.
 Rule 2: this file knows trials, rungs and losses. It knows no worker, clock, file or
 random number; the study and the engines know those.
 """
 
-from ashtune.jobs import Job, TrialId
+from typing import Any
+
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.prospects import Prospects
 from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.rung import Rung
+from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
 
 
 class Ash(Scheduler, frozen=True):
@@ -34,9 +36,10 @@ class AshMachine(Machine):
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
-        self._rungs = [Rung(kept) for kept in ladder.kept]
+        self._rungs: list[Ranking] = [OneLoss(kept) for kept in ladder.kept]
+        self._losses = 1  # of a result
         self._highest = -1  # the highest rung that may hold a promotable trial
-        self._finished: list[tuple[float, TrialId]] = []  # the results of the top rung
+        self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._prospects = Prospects(ladder, self._rungs)
 
@@ -50,17 +53,26 @@ class AshMachine(Machine):
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
-    def record(self, job: Job, loss: float) -> None:
-        """Take in a result. O(log n)."""
-        number = job.rung
+    def record(self, result: Result) -> None:
+        """Take in a result. O(log n) with one loss; see :mod:`ashtune.schedulers.ranking` for several."""
+        number, losses = result.rung, result.losses
+        if len(losses) != self._losses:
+            self._rank_by(len(losses))
+        loss = losses[0] if len(losses) == 1 else losses
         if number < len(self._rungs):
             rung = self._rungs[number]
-            rung.add((loss, job.trial))
+            rung.add((loss, result.trial))
             self._prospects.arrived_in(number)
             if number > self._highest and rung.candidates:
                 self._highest = number
         else:
-            self._finished.append((loss, job.trial))
+            self._finished.append((loss, result.trial))
+
+    def _rank_by(self, losses: int) -> None:
+        """The first result of a study shows how many losses there are."""
+        self._losses = losses
+        self._rungs = [ranking_by(losses)(kept) for kept in self.ladder.kept]
+        self._prospects = Prospects(self.ladder, self._rungs)
 
     def take_back(self, job: Job, loss: float) -> None:
         """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
@@ -97,7 +109,7 @@ class AshMachine(Machine):
         """Go on with a ladder that has more rungs above."""
         if ladder == self.ladder:
             return
-        self._rungs += [Rung(kept) for kept in ladder.kept[self.ladder.top :]]
+        self._rungs += [ranking_by(self._losses)(kept) for kept in ladder.kept[self.ladder.top :]]
         for entry in self._finished:
             self._rungs[self.ladder.top].add(entry)
         self._finished = []

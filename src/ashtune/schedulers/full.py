@@ -1,9 +1,8 @@
 """Full training: every trial to ``max_resource``, no early stop. The yardstick for halving."""
 
-import math
 from collections import deque
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
@@ -40,10 +39,10 @@ class FullMachine(Machine):
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
-    def record(self, job: Job, loss: float) -> None:
+    def record(self, result: Result) -> None:
         """Nothing follows from a result at the top rung; a job that was given before there were more goes on."""
-        if loss < math.inf:
-            (self._finished if job.rung == self.ladder.top else self._to_go_on).append(job.trial)
+        if not result.is_failure:
+            (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Let a new trial replace it."""

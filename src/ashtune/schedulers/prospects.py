@@ -9,6 +9,9 @@ which falls as results come in. Exact and safe: what is named here, no order of 
 failure has no prospects from the start. Results are looked at only when somebody asks, since a study
 that saves nothing has nothing to free.
 
+With several losses only failures are named: a result that comes may improve the rank of another, as it may dominate
+what is before that one.
+
 Rule: more trials, or a trial with results that is withdrawn, may bring back the prospects of others;
 then all is counted anew.
 """
@@ -18,7 +21,7 @@ from heapq import heappop, heappush
 
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.schedulers.rung import Rung
+from ashtune.schedulers.ranking import OneLoss, Ranking
 
 
 class _Level:
@@ -26,7 +29,7 @@ class _Level:
 
     __slots__ = ("arrivals_above", "beyond", "kept", "out_of", "reachable", "rung", "seen")
 
-    def __init__(self, rung: Rung, kept: int, out_of: int) -> None:
+    def __init__(self, rung: Ranking, kept: int, out_of: int) -> None:
         self.rung = rung
         self.kept, self.out_of = kept, out_of
         self.seen = 0
@@ -38,7 +41,7 @@ class _Level:
 class Prospects:
     """The trials of each rung that a promotion may still reach."""
 
-    def __init__(self, ladder: Ladder, rungs: list[Rung]) -> None:
+    def __init__(self, ladder: Ladder, rungs: list[Ranking]) -> None:
         self._ladder = ladder
         self._rungs = rungs
         self.reset()
@@ -68,7 +71,8 @@ class Prospects:
         if number > highest:
             return hopeless
         self._lowest, self._highest = len(levels), -1
-        is_bounded = most_results < math.inf
+        is_one_loss = type(levels[0].rung) is OneLoss
+        is_bounded = is_one_loss and most_results < math.inf
         arrivals = 0
         if is_bounded:
             arrivals = levels[number - 1].arrivals_above if number else int(most_results)
@@ -77,9 +81,9 @@ class Prospects:
             arrived = len(rung.arrived)
             if arrived > level.seen:
                 for loss, trial in rung.arrived[level.seen :]:
-                    if loss < math.inf:
+                    if is_one_loss and loss < math.inf:
                         heappush(reachable, (-loss, -trial))
-                    else:
+                    elif is_one_loss or max(loss) == math.inf:
                         hopeless.append(trial)
                 level.seen = arrived
             if is_bounded:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from ashtune.core.parts import Part
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 
 
@@ -41,8 +41,8 @@ class Machine(Protocol):
     def next_job(self) -> Job | None:
         """Return the job for a worker that is free now, or None if there is none at present."""
 
-    def record(self, job: Job, loss: float) -> None:
-        """Take in the result of a job: smaller is better, ``math.inf`` is a failure."""
+    def record(self, result: Result) -> None:
+        """Take in the result of a job. All results of a study have the same number of losses."""
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Forget the job's trial altogether: it leaves every rung; with ``replace`` a new one may start."""

@@ -12,10 +12,11 @@ import math
 from collections import deque
 
 from ashtune.errors import SettingsError
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
+from ashtune.schedulers.ranking import ranked
 
 
 class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
@@ -48,7 +49,7 @@ class HalvingMachine(Machine):
         self._rung = 0
         self._to_give: deque[TrialId] = deque()
         self._running = 0
-        self._results: list[tuple[float, TrialId]] = []
+        self._results: list[tuple[tuple[float, ...], TrialId]] = []
         self._left_behind: list[TrialId] = []
 
     def next_job(self) -> Job | None:
@@ -66,9 +67,9 @@ class HalvingMachine(Machine):
         """Whether nothing is left to train or to wait for."""
         return not (self._running or self._to_give or (self._rung == 0 and self._budget.is_open))
 
-    def record(self, job: Job, loss: float) -> None:
-        """Take in a result; the last of a rung opens the next. O(1), and O(n log n) a rung."""
-        self._results.append((loss, job.trial))
+    def record(self, result: Result) -> None:
+        """Take in a result; the last of a rung opens the next. O(1), and O(n log n) a rung with one loss."""
+        self._results.append((result.losses, result.trial))
         self._running -= 1
         self._close_if_done()
 
@@ -93,10 +94,10 @@ class HalvingMachine(Machine):
         awaits = self._running or self._to_give or awaits_newborn or not self._results
         if awaits or self._rung == self.ladder.top:
             return
-        ranked = sorted(self._results)
-        quota = self.ladder.quota(self._rung, len(ranked))
-        best = [trial for loss, trial in ranked[:quota] if loss < math.inf]
-        self._left_behind += [trial for _, trial in ranked[len(best) :]]
+        in_order = ranked(self._results)
+        quota = self.ladder.quota(self._rung, len(in_order))
+        best = [trial for losses, trial in in_order[:quota] if max(losses) < math.inf]
+        self._left_behind += [trial for _, trial in in_order[len(best) :]]
         self._to_give.extend(best)
         self._results = []
         self._rung += 1

@@ -10,8 +10,10 @@ as many models as it is to start with; otherwise it makes do with those it has.
 
 from contextlib import suppress
 
+import msgspec
+
 from ashtune.errors import SettingsError
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine
@@ -52,10 +54,10 @@ class BracketsMachine(Machine):
             job = self._job_of_the_oldest()
         return job
 
-    def record(self, job: Job, loss: float) -> None:
+    def record(self, result: Result) -> None:
         """Take in a result."""
-        number, own = self._home[job.trial]
-        self._brackets[number].record(Job(own, job.rung), loss)
+        number, own = self._home[result.trial]
+        self._brackets[number].record(msgspec.structs.replace(result, trial=own))
         self._pass_over_the_done()
 
     def take_back(self, job: Job) -> None:

@@ -4,18 +4,17 @@ Source: the variant described by Li et al. (arXiv 1810.05934) as an alternative 
 shipped by most libraries as "ASHA": a trial learns at its rung whether it goes on or ends for good.
 
 Rule 1: a trial goes on if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results
-its rung has at that moment, its own included; the ranking is that of ``rung.py``.
+its rung has at that moment, its own included; the ranking is that of ``ranking.py``.
 Rule 2: too few peers never kill: while the floor is 0 a trial goes on. A failure never does.
 """
 
-import math
 from collections import deque
 
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
-from ashtune.schedulers.rung import Rung
+from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
@@ -38,10 +37,11 @@ class StoppingMachine(Machine):
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
-        self._rungs = [Rung(kept) for kept in ladder.kept]
+        self._rungs: list[Ranking] = [OneLoss(kept) for kept in ladder.kept]
+        self._losses = 1  # of a result
         self._going_on: deque[Job] = deque()
         self._stopped: list[TrialId] = []
-        self._finished: list[tuple[Job, float]] = []  # the results of the top rung, as they came
+        self._finished: list[Result] = []  # the results of the top rung, as they came
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
@@ -51,18 +51,22 @@ class StoppingMachine(Machine):
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
-    def record(self, job: Job, loss: float) -> None:
-        """Take in a result and decide at once. O(log n)."""
-        if job.rung == self.ladder.top:
-            self._finished.append((job, loss))
+    def record(self, result: Result) -> None:
+        """Take in a result and decide at once. O(log n) with one loss."""
+        losses = result.losses
+        if len(losses) != self._losses:  # the first result of a study
+            self._losses = len(losses)
+            self._rungs = [ranking_by(len(losses))(kept) for kept in self.ladder.kept]
+        if result.rung == self.ladder.top:
+            self._finished.append(result)
             return
-        rung = self._rungs[job.rung]
-        entry = (loss, job.trial)
+        rung = self._rungs[result.rung]
+        entry = (losses[0] if len(losses) == 1 else losses, result.trial)
         rung.add(entry)
-        if loss < math.inf and (rung.quota == 0 or rung.is_within_quota(entry)):
-            self._going_on.append(Job(job.trial, job.rung + 1))
+        if not result.is_failure and (rung.quota == 0 or rung.is_within_quota(entry)):
+            self._going_on.append(Job(result.trial, result.rung + 1))
         else:
-            self._stopped.append(job.trial)
+            self._stopped.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Take the trial out of the rungs it reached; a new trial may replace it."""
@@ -84,11 +88,11 @@ class StoppingMachine(Machine):
         """
         if ladder == self.ladder:
             return
-        self._rungs += [Rung(kept) for kept in ladder.kept[self.ladder.top :]]
+        self._rungs += [ranking_by(self._losses)(kept) for kept in ladder.kept[self.ladder.top :]]
         self.ladder = ladder
         finished, self._finished = self._finished, []
-        for job, loss in finished:
-            self.record(job, loss)
+        for result in finished:
+            self.record(result)
 
     def hopeless(self) -> list[TrialId]:
         """Return the trials that were stopped."""

@@ -29,7 +29,7 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Pause, Release, Train
 from ashtune.schedulers.protocol import Machine
@@ -125,7 +125,8 @@ class Controller:
             case PlacesChanged(worker=worker, places=places):
                 self._assignments.offer(worker, places)
             case JobFailed(worker=worker, trial=trial, rung=rung):
-                orders = self._fail(self._leave(worker, trial, rung), event.reason, event.traceback)
+                job = self._leave(worker, trial, rung)
+                orders = self._fail(job, event.reason, event.traceback, seconds=event.seconds)
             case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
                 orders = self._withdraw(self._leave(worker, trial, rung))
             case JobPaused():
@@ -143,7 +144,7 @@ class Controller:
     def _finished(self, event: JobFinished) -> list[Followed]:
         self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
-        self._scheduler.record(Job(event.trial, event.rung), loss)
+        self._scheduler.record(Result(event.trial, event.rung, event.resource, (loss,), event.seconds))
         self._arrive(event.trial, event.rung)
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
@@ -211,9 +212,9 @@ class Controller:
         trial, size = event.trial, event.checkpoint
         return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
-    def _fail(self, job: Job, reason: str, traceback: str) -> list[Followed]:
+    def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
-        self._scheduler.record(job, math.inf)
+        self._scheduler.record(Result(job.trial, job.rung, self._rungs[job.rung], (math.inf,), seconds))
         self._withdrawn_in_a_row = 0
         self._count_failure()
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from ashtune.errors import SettingsError
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
@@ -238,7 +238,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     def _report(self, job: Job, loss: float) -> None:
         self.running.remove(job)
-        self.scheduler.record(job, loss)
+        self.scheduler.record(Result.of(job, loss))
         self.history.append(Recorded(job, loss))
 
     def _check_entries(self) -> None:

@@ -19,7 +19,7 @@ from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Training, half_normal
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.events import Event, JobFailed, JobFinished, JobPaused, Progress
-from ashtune.jobs import Job, TrialId
+from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.schedulers.ash import AshMachine
@@ -114,11 +114,12 @@ class Patient(Machine):
         """Ask the one that decides, if all of this instant is known."""
         return None if self.to_come else self._inner.next_job()
 
-    def record(self, job: Job, loss: float) -> None:
+    def record(self, result: Result) -> None:
         """Take in a result."""
         self.to_come = max(0, self.to_come - 1)
+        job, loss = result.job, result.losses[0]
         if loss < math.inf:
-            self._inner.record(job, loss)
+            self._inner.record(result)
         elif isinstance(self._inner, AshMachine):
             self._inner.take_back(job, self._losses[job.trial] if job.rung else loss)
         else:

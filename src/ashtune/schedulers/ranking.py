@@ -1,0 +1,265 @@
+"""The ranking of one rung, split at its quota: whatever decides a promotion stands here.
+
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
+that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on.
+Several losses: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE
+Trans. Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first.
+
+Rule 1: ranks compare (loss, trial), so ties go to the earlier trial, also those in one front with equal distances.
+Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
+Cost: with one loss (:class:`OneLoss`) O(log n) an arrival or a promotion, and O(n log n) to withdraw a trial, which is
+rare. With ``m`` losses (:class:`ManyLosses`) O(m n^2) at worst a promotion that follows an arrival.
+"""
+
+import math
+import sys
+from bisect import insort
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from ashtune.jobs import TrialId
+
+Entry = tuple[float, TrialId]
+Losses = tuple[float, ...]
+
+_BEFORE_ALL: Entry = (-math.inf, TrialId(-1))
+_AFTER_ALL: Entry = (math.inf, TrialId(sys.maxsize))
+_NEAR = 16
+_WIDEST = 64
+
+
+class OneLoss:
+    """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
+
+    Only the ranks near the quota matter: they are a short sorted list, the window. Those better
+    and those worse lie in two heaps, which the window draws on when the quota comes near its end;
+    most arrivals are far from the quota and cost O(1). Two sentinels, before and after all others,
+    take part in the ranking, so the entry of rank ``quota`` (from 1; 0 is the sentinel) always exists.
+    """
+
+    __slots__ = (
+        "_better",
+        "_grows_at",
+        "_kept",
+        "_out_of",
+        "_window",
+        "_worse",
+        "arrived",
+        "candidates",
+        "promoted",
+        "quota",
+    )
+
+    def __init__(self, kept: Fraction) -> None:
+        self._kept, self._out_of = kept.numerator, kept.denominator
+        self.arrived: list[Entry] = []
+        self.promoted: set[TrialId] = set()
+        self.candidates: list[Entry] = []
+        """A heap of those that came within the quota. Some may have been promoted, or pushed out again."""
+        self._rank()
+
+    def _rank(self) -> None:
+        """Rank what has arrived from the beginning."""
+        ranked = sorted(self.arrived)
+        self._set_quota(len(ranked) * self._kept // self._out_of)
+        self.candidates[:] = [entry for entry in ranked[: self.quota] if entry[0] < math.inf]
+        self._better: list[tuple[float, int]] = []  # negated entries: a heap with the worst first
+        self._worse: list[Entry] = []
+        self._window = [_BEFORE_ALL, *ranked, _AFTER_ALL]
+        self._centre()
+
+    def _set_quota(self, quota: int) -> None:
+        self.quota = quota
+        self._grows_at = -(-(quota + 1) * self._out_of // self._kept)
+
+    def _centre(self) -> None:
+        """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
+        window, better, worse = self._window, self._better, self._worse
+        missing = _NEAR - (self.quota - len(better))
+        drawn = [heappop(better) for _ in range(min(missing, len(better)))]
+        window[:0] = [(-loss, TrialId(-trial)) for loss, trial in reversed(drawn)]
+        cut = self.quota - len(better)
+        while len(window) - cut < _NEAR and worse:
+            window.append(heappop(worse))
+        for entry in window[cut + _NEAR :]:
+            heappush(worse, entry)
+        del window[cut + _NEAR :]
+        for loss, trial in reversed(window[: max(cut - _NEAR, 0)]):
+            heappush(better, (-loss, -trial))
+        del window[: max(cut - _NEAR, 0)]
+
+    def add(self, entry: Entry) -> None:
+        """Take in a trial that was trained to this rung."""
+        arrived, window = self.arrived, self._window
+        arrived.append(entry)
+        if entry > window[-1]:
+            heappush(self._worse, entry)
+        elif entry < window[0]:
+            heappush(self._better, (-entry[0], -entry[1]))
+        else:
+            insort(window, entry)
+        grows = len(arrived) == self._grows_at  # by one, as the fraction kept is below 1
+        if grows:
+            self._set_quota(self.quota + 1)
+        cut = self.quota - len(self._better)
+        if not 0 <= cut < len(window) <= _WIDEST:
+            self._centre()
+            cut = self.quota - len(self._better)
+        last = window[cut]
+        if entry > last:
+            if not grows:
+                return
+            entry = last
+        if entry[0] < math.inf:
+            heappush(self.candidates, entry)
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+        while self.candidates:
+            entry = heappop(self.candidates)
+            trial = entry[1]
+            if trial not in self.promoted and self.is_within_quota(entry):
+                self.promoted.add(trial)
+                return trial
+        return None
+
+    def take_back(self, entry: Entry) -> None:
+        """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
+        self.promoted.discard(entry[1])
+        heappush(self.candidates, entry)
+
+    def is_within_quota(self, entry: Entry) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+        return entry <= self._window[self.quota - len(self._better)]
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn, as if it had never arrived."""
+        self.arrived = [entry for entry in self.arrived if entry[1] != trial]
+        self.promoted.discard(trial)
+        self._rank()
+
+
+class ManyLosses:
+    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (losses, trial)."""
+
+    def __init__(self, kept: Fraction) -> None:
+        self._kept = kept
+        self.arrived: list[tuple[Losses, TrialId]] = []
+        self.promoted: set[TrialId] = set()
+        self.candidates: list[tuple[Losses, TrialId]] = []
+        """Not empty while somebody may be promotable."""
+        self._best: set[TrialId] | None = None
+        self._in_order: list[TrialId] = []
+
+    @property
+    def quota(self) -> int:
+        """How many of those that arrived may go on."""
+        return len(self.arrived) * self._kept.numerator // self._kept.denominator
+
+    def add(self, entry: tuple[Losses, TrialId]) -> None:
+        """Take in a trial that was trained to this rung. O(1)."""
+        self.arrived.append(entry)
+        self.candidates = [entry]
+        self._best = None
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+        self._rank()
+        for trial in self._in_order:
+            if trial not in self.promoted:
+                self.promoted.add(trial)
+                return trial
+        self.candidates = []
+        return None
+
+    def take_back(self, entry: tuple[Losses, TrialId]) -> None:
+        """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
+        self.promoted.discard(entry[1])
+        self.candidates = [entry]
+
+    def is_within_quota(self, entry: tuple[Losses, TrialId]) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+        return entry[1] in self._rank()
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn, as if it had never arrived."""
+        self.arrived = [entry for entry in self.arrived if entry[1] != trial]
+        self.promoted.discard(trial)
+        self.candidates = self.arrived[:1]
+        self._best = None
+
+    def _rank(self) -> set[TrialId]:
+        if self._best is None:
+            best = ranked(self.arrived)[: self.quota]
+            self._best = {trial for _, trial in best}
+            self._in_order = [trial for losses, trial in best if max(losses) < math.inf]
+        return self._best
+
+
+def ranking_by(losses: int) -> "Callable[[Fraction], Ranking]":
+    """Return what ranks a rung by so many losses."""
+    return OneLoss if losses == 1 else ManyLosses
+
+
+class Ranking(Protocol):
+    """What :class:`OneLoss` and :class:`ManyLosses` have in common. An entry is (loss or losses, trial)."""
+
+    arrived: list[Any]
+    promoted: set[TrialId]
+    candidates: list[Any]
+
+    @property
+    def quota(self) -> int:
+        """How many of those that arrived may go on."""
+
+    def add(self, entry: Any) -> None:
+        """Take in a trial that was trained to this rung."""
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+
+    def take_back(self, entry: Any) -> None:
+        """A promotion did not come about."""
+
+    def is_within_quota(self, entry: Any) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn."""
+
+
+def ranked(entries: Iterable[tuple[Losses, TrialId]]) -> list[tuple[Losses, TrialId]]:
+    """Return (losses, trial) of a rung, the best first, failures last. O(n log n) with one loss, else O(m n^2)."""
+    inside = sorted(entries)
+    if not inside or len(inside[0][0]) == 1:
+        return inside
+    failed = sorted((entry for entry in inside if max(entry[0]) == math.inf), key=lambda entry: entry[1])
+    fronts: list[list[tuple[Losses, TrialId]]] = []
+    for entry in inside:  # whoever dominates another comes before it in this order
+        if max(entry[0]) < math.inf:
+            home = next((front for front in fronts if not any(_dominates(one[0], entry[0]) for one in front)), None)
+            if home is None:
+                fronts.append([entry])
+            else:
+                home.append(entry)
+    return [entry for front in fronts for entry in _widest_first(front)] + failed
+
+
+def _dominates(one: Losses, other: Losses) -> bool:
+    """Say whether a result is better in some loss and worse in none."""
+    return one != other and all(mine <= its for mine, its in zip(one, other, strict=True))
+
+
+def _widest_first(front: list[tuple[Losses, TrialId]]) -> list[tuple[Losses, TrialId]]:
+    """Return a front by crowding distance: how far apart its neighbours are, all losses together, in parts of all."""
+    distance = dict.fromkeys((trial for _, trial in front), 0.0)
+    for loss in range(len(front[0][0])):
+        along = sorted((losses[loss], trial) for losses, trial in front)
+        (lowest, first), (highest, last) = along[0], along[-1]
+        distance[first] = distance[last] = math.inf
+        if lowest < highest:
+            for (before, _), (_, trial), (after, _) in zip(along, along[1:], along[2:], strict=False):
+                distance[trial] += (after - before) / (highest - lowest)
+    return sorted(front, key=lambda entry: (-distance[entry[1]], entry[1]))
