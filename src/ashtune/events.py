@@ -37,8 +37,8 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
     ``max_failures``: it stops when so many of its trials have failed before any had a result.
-    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.facts`. ``rungs`` and ``kept``
-    are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
+    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
+    ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
     """
 

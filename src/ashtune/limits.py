@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.engines.protocol import RunOptions
 from ashtune.engines.resources.shares import check_gpus_per_worker
 from ashtune.errors import SettingsError
 from ashtune.ladder import MOST_WHOLE, whole_number
@@ -48,19 +49,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.trials is self.time_limit is self.total_resource is self.target is None)
 
 
-class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
-
-    workers: int | None = None
-    threads: int | None = None
-    gpus_per_worker: float | None = None
-    trial_timeout: float | None = None
-    isolate: bool = True
-    checkpoints: str = "files"
-    quiet: bool = False
-    profile: str = ""
-
-
 def limits_of(
     trials: int | None,
     time_limit: float | None,
@@ -82,7 +70,7 @@ def limits_of(
     )
 
 
-def means_of(
+def run_options_of(
     *,
     workers: int | None,
     threads: int | None,
@@ -92,8 +80,8 @@ def means_of(
     checkpoints: str,
     quiet: bool,
     profile: bool | str = False,
-) -> Means:
-    """Return the means, or refuse one.
+) -> RunOptions:
+    """Return what a session runs on, or refuse an option.
 
     Raises:
         SettingsError: If one is not what it should be.
@@ -101,7 +89,7 @@ def means_of(
     check_name("checkpoints", checkpoints)
     if checkpoints not in CHECKPOINTS:
         raise SettingsError(f"checkpoints={shown(checkpoints)} is unknown; give one of {', '.join(CHECKPOINTS)}")
-    means = Means(
+    options = RunOptions(
         workers=None if workers is None else check_whole("workers", workers, at_most=MOST_WORKERS),
         threads=None if threads is None else check_whole("threads", threads, at_most=MOST_THREADS),
         gpus_per_worker=None if gpus_per_worker is None else check_gpus_per_worker(gpus_per_worker),
@@ -111,11 +99,11 @@ def means_of(
         quiet=check_flag("quiet", quiet),
         profile=_check_profile(profile),
     )
-    if means.trial_timeout is not None and not means.isolate:
+    if options.trial_timeout is not None and not options.isolate:
         raise SettingsError(
             f"trial_timeout={trial_timeout!r} ends a worker process and isolate=False trains without; give one of them"
         )
-    return means
+    return options
 
 
 def _check_profile(profile: bool | str) -> str:

@@ -12,24 +12,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
-from ashtune import __version__, batch
+from ashtune import __version__
 from ashtune.building import build_controller, build_design, scheduler_view
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
+from ashtune.driver.engines import open_engine, worker_count
+from ashtune.driver.environment import environment
 from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
+from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
-from ashtune.engines.mpi.world import World
-from ashtune.engines.protocol import Workers
+from ashtune.engines.protocol import Engine, RunOptions, Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import NoResultError, StudyError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.facts import facts
 from ashtune.ladder import Ladder
-from ashtune.limits import Limits, Means
+from ashtune.limits import Limits
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
 from ashtune.reports.flame import write_flame_graph
@@ -37,7 +38,6 @@ from ashtune.reports.live import display_for
 from ashtune.reports.summary import Outcome, summary
 from ashtune.reports.tally import Tally
 from ashtune.reports.text import show, write
-from ashtune.staff import head_count, hire
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
@@ -54,14 +54,15 @@ REASON_CHARACTERS = 200
 class Surroundings(msgspec.Struct, frozen=True):
     """What a session needs of the world around it. The tests put a simulated world in its place.
 
-    ``unix_time`` is in seconds since 1970, ``facts`` what the session is made with; ``hire`` opens the workers.
+    ``unix_time`` is in seconds since 1970, ``environment`` what the session is made with;
+    ``open_engine`` opens the workers.
     """
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
-    facts: Callable[[], dict[str, str]] = facts
+    environment: Callable[[], dict[str, str]] = environment
     open_journal: Callable[[Path], Journal] = Journal
-    hire: Callable[..., Workers] = hire
+    open_engine: Callable[..., Workers] = open_engine
 
 
 THIS_MACHINE = Surroundings()
@@ -73,11 +74,12 @@ class Session:
     Args:
         directory: The study's directory, with a journal and the training function in it.
         limits: When to end.
-        means: What to run on.
-        world: The ranks of an MPI launch; None if this process is alone.
+        options: What to run on.
+        engine: Where the workers come from.
         ladder: The rungs from now on, if there are to be more above.
         surroundings: Disk, clock and workers.
         version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
+        objective: The training function, if one was given; else it is in the directory.
         observers: Those of the user, told what happens in threads of their own.
 
     Raises:
@@ -88,19 +90,21 @@ class Session:
         self,
         directory: Path,
         limits: Limits,
-        means: Means,
-        world: World | None,
+        options: RunOptions,
+        engine: Engine,
         ladder: Ladder | None = None,
         *,
         surroundings: Surroundings = THIS_MACHINE,
         version: dict[str, str] | None = None,
+        objective: Callable[..., Any] | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
         self._limits = limits
-        self._means = means
-        self._world = world
+        self._options = options
+        self._engine = engine
+        self._objective = objective
         self._surroundings = surroundings
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
@@ -144,15 +148,15 @@ class Session:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
             write(f"no trial has a result yet; {self._failures()}\n", sys.stderr)
-        is_cut_short = not self._controller.is_complete and self._controller.stopping == batch.REASON
-        if session.rungs and self._controller.is_complete and not self._means.quiet:
+        is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
+        if session.rungs and self._controller.is_complete and not self._options.quiet:
             self._say_if_nobody_went_on()
-        if not self._controller.is_complete and not self._means.quiet:
+        if not self._controller.is_complete and not self._options.quiet:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
         if is_cut_short:
-            self._exit(batch.TRY_AGAIN)
+            self._exit(slurm.TRY_AGAIN)
 
     def _refuse_to_end_with_nothing(self) -> None:
         """Raise an error if the study has ended by itself, and nothing but failures came of it."""
@@ -181,14 +185,13 @@ class Session:
     def _obey(self, number: int) -> None:
         """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
         if number == signal.SIGUSR1:
-            self._exit(batch.TRY_AGAIN)
-        if number == signal.SIGTERM and self._world is not None:
+            self._exit(slurm.TRY_AGAIN)
+        if number == signal.SIGTERM and self._engine.must_exit:
             self._exit(128 + number)
         signal.raise_signal(number)
 
     def _exit(self, status: int) -> NoReturn:
-        if self._world is not None:
-            self._world.leave(status)
+        self._engine.leave(status)
         raise SystemExit(status)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
@@ -244,7 +247,7 @@ class Session:
             total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
             target=before.target if limits.target is None else limits.target,
             max_failures=before.max_failures if limits.max_failures is None else limits.max_failures,
-            facts=self._surroundings.facts(),
+            facts=self._surroundings.environment(),
             rungs=rungs,
             kept=kept,
             objective=self._version or self._version_before,
@@ -258,24 +261,25 @@ class Session:
 
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
-        means, settings, surroundings = self._means, self._settings, self._surroundings
+        options, settings, surroundings = self._options, self._settings, self._surroundings
         checkpoints = Checkpoints(self._directory, surroundings.disk)
         checkpoints.sweep(self._controller.checkpoints.resources())
-        count = head_count(means, self._world, session.trials)
+        count = worker_count(self._engine, options.workers, session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
-        display = display_for(self._tally, self._about(count, deadline), quiet=means.quiet)
+        display = display_for(self._tally, self._about(count, deadline), quiet=options.quiet)
         with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display:
-            workers = surroundings.hire(
+            workers = surroundings.open_engine(
+                self._engine,
                 self._directory,
                 settings,
                 self._configurations,
-                means,
-                self._world,
+                options,
                 workers=count,
                 trials=session.trials,
                 first_worker=self._workers_seen,
                 began=session.time,
+                objective=self._objective,
             )
             threads = self._start_observers(journal.position)
             drive = Drive(
@@ -296,7 +300,7 @@ class Session:
                     finish_all(threads)
         if (best := self._tally.best) is not None:
             checkpoints.settle(best.trial, best.resource)  # no one may train it again
-        if means.profile == "flame":
+        if options.profile == "flame":
             write_flame_graph(self._directory)
         return stop
 
@@ -324,11 +328,11 @@ class Session:
         """Return what stops the session at the time limit given, or before the batch system does."""
         given = math.inf if self._limits.time_limit is None else self._limits.time_limit
         unix_now = self._surroundings.unix_time()
-        limit = batch.time_limit(os.environ, unix_now)
-        left = batch.time_left(os.environ, unix_now)
+        limit = slurm.time_limit(os.environ, unix_now)
+        left = slurm.time_left(os.environ, unix_now)
         if limit is None or left is None or limit >= given:
             return StopSwitch(now + given)
-        return StopSwitch(now + limit, grace=batch.pause_before(left), at_deadline=batch.REASON)
+        return StopSwitch(now + limit, grace=slurm.pause_before(left), at_deadline=slurm.REASON)
 
     def _about(self, workers: int, deadline: float | None) -> About:
         settings = self._settings

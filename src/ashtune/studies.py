@@ -13,7 +13,7 @@ from ashtune.errors import StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.limits import check_directory, check_whole, limits_of, means_of
+from ashtune.limits import check_directory, check_whole, limits_of, run_options_of
 from ashtune.plaintext import shown
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ashtune.again import Trained
     from ashtune.core.observer import Observer
+    from ashtune.engines.protocol import Engine
     from ashtune.reports.profile import Profile
     from ashtune.reports.timeline import Timeline
     from ashtune.simulation.traces import Traces
@@ -362,6 +363,7 @@ class Study:
         target: float | None = None,
         max_failures: int | None = None,
         trial_timeout: float | None = None,
+        engine: "str | Engine" = "auto",
         workers: int | None = None,
         threads: int | None = None,
         gpus_per_worker: float | None = None,
@@ -386,6 +388,7 @@ class Study:
             target: Value of the metric at which it stops.
             max_failures: If so many trials of this session fail before any has a result, the study stops again.
             trial_timeout: Seconds that one job may take.
+            engine: Where workers come from, as for :func:`~ashtune.tune`.
             workers: Processes, all cores by default; under MPI the most ranks to use. Whatever it had before.
             threads: BLAS threads of each.
             gpus_per_worker: GPUs that each worker sees.
@@ -403,18 +406,19 @@ class Study:
             NoResultError: If the study ended without a result of any trial; what happened is kept.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
+        from ashtune.driver.engines import check_engine
         from ashtune.driver.observing import check_observers
-        from ashtune.engines.mpi.start import start_mpi
+        from ashtune.engines.registry import choose_engine
         from ashtune.session import Session
 
-        world = start_mpi(workers_given=workers is not None)
+        chosen_engine = choose_engine(engine, workers_given=workers is not None)
         if self.settings.simulated:
             raise StudyError(
                 f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
                 "`ashtune simulate`, and other options"
             )
         limits = limits_of(trials, time_limit, total_resource, target, max_failures)
-        means = means_of(
+        options = run_options_of(
             workers=workers,
             threads=threads,
             gpus_per_worker=gpus_per_worker,
@@ -424,6 +428,7 @@ class Study:
             quiet=quiet,
             profile=profile,
         )
+        check_engine(chosen_engine, options, limits.trials)
         watching = check_observers(observers)
         pickled = None if objective is None else objectives.packed(objective, quiet=quiet)
         with StudyLock(self.directory):
@@ -435,7 +440,16 @@ class Study:
             else:
                 objectives.keep(self.directory, pickled)
             version = None if objective is None else version_of(objective)
-            Session(self.directory, limits, means, world, ladder, version=version, observers=watching).run()
+            Session(
+                self.directory,
+                limits,
+                options,
+                chosen_engine,
+                ladder,
+                version=version,
+                objective=objective,
+                observers=watching,
+            ).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

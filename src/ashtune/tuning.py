@@ -14,8 +14,10 @@ import msgspec
 from ashtune import hints, objectives
 from ashtune.building import new_settings
 from ashtune.core.observer import Observer
+from ashtune.driver.engines import check_engine
 from ashtune.driver.observing import check_observers
-from ashtune.engines.mpi.start import start_mpi
+from ashtune.engines.protocol import Engine
+from ashtune.engines.registry import AUTO, choose_engine
 from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
 from ashtune.ladder import MOST_WHOLE, Ladder, Reduction, whole_number
@@ -28,7 +30,7 @@ from ashtune.limits import (
     check_size,
     check_whole,
     limits_of,
-    means_of,
+    run_options_of,
 )
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.loading import events_of
@@ -40,7 +42,6 @@ from ashtune.search.protocol import Search
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.search.space import Space
 from ashtune.session import Session
-from ashtune.staff import check_means
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
@@ -76,6 +77,7 @@ def tune(
     max_failures: int = MAX_FAILURES,
     trial_timeout: float | None = None,
     checkpoint_limit: int | str | None = None,
+    engine: str | Engine = AUTO,
     workers: int | None = None,
     threads: int | None = None,
     gpus_per_worker: float | None = None,
@@ -121,6 +123,9 @@ def tune(
             :class:`~ashtune.errors.NoResultError`.
         trial_timeout: Seconds that one job, from one rung to the next, may take.
         checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (of
+            this process, for functions that release the interpreter lock or wait for something else; nothing isolates
+            or ends them), the name of an installed one, or an engine itself.
         workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
         threads: BLAS threads of each; by default the cores are shared out.
         gpus_per_worker: GPUs that each worker sees, or a part of one, as 0.5: two workers share it.
@@ -153,7 +158,7 @@ def tune(
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
-    world = start_mpi(workers_given=workers is not None)
+    chosen_engine = choose_engine(engine, workers_given=workers is not None)
     goal = _goal(metric, mode)
     ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
     halving = SCHEDULERS.given(scheduler)  # a wrong name is refused before anything is created
@@ -168,7 +173,7 @@ def tune(
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
     if halving.needs_trials and limits.trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(scheduler)} halves a known number of trials; give trials=256")
-    means = means_of(
+    options = run_options_of(
         workers=workers,
         threads=threads,
         gpus_per_worker=gpus_per_worker,
@@ -178,7 +183,7 @@ def tune(
         quiet=quiet,
         profile=profile,
     )
-    check_means(means, world, limits.trials)
+    check_engine(chosen_engine, options, limits.trials)
     watching = check_observers(observers)
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
@@ -197,7 +202,7 @@ def tune(
         checkpoint_limit=None if checkpoint_limit is None else check_size("checkpoint_limit", checkpoint_limit),
     )
     path = _place(directory, name)
-    if not means.quiet:
+    if not options.quiet:
         _hint(hints.of_the_space(space) + hints.of_the_goal(goal))
     try:
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
@@ -208,8 +213,10 @@ def tune(
     with StudyLock(path):
         version = version_of(objective)
         longer = _open_or_create(path, settings, pickled, {} if accept_changes else version)
-        Session(path, limits, means, world, longer, version=version, observers=watching).run()
-    if not means.quiet:
+        Session(
+            path, limits, options, chosen_engine, longer, version=version, objective=objective, observers=watching
+        ).run()
+    if not options.quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)
 

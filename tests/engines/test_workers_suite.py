@@ -1,24 +1,19 @@
 """Every engine passes the suite of ``ashtune.testing.workers``, those that train that of ``trainers`` too."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ashtune import objectives
-from ashtune.engines.local.workers import LocalWorkers
+from ashtune.engines.local.workers import LocalEngine, LocalWorkers
+from ashtune.engines.protocol import Workers
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.jobs import Goal, WorkerId
+from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.configurations import Configurations
-from ashtune.testing.threads import ThreadWorkers
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, Squares, WorkersSuite
-from ashtune.training.messages import Setup
-
-GOAL = Goal("score", "max")
+from ashtune.testing.workers import EngineHarness, MakeHarness, Squares, WorkersSuite, open_harness
 
 
 class TestLocalWorkers(TrainersSuite):
@@ -27,12 +22,10 @@ class TestLocalWorkers(TrainersSuite):
         made: list[LocalWorkers] = []
 
         def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
-            objectives.keep(study, objectives.packed(objective))
-            configurations = Configurations(Squares())
-            setup = Setup(WorkerId(0), str(study / objectives.NAME), GOAL, str(study), 0, sys.path)
-            found = LocalWorkers(setup, configurations, environments=[{}] * workers)
-            made.append(found)
-            return EngineHarness(found, configurations)
+            harness = open_harness(LocalEngine(), study, objective, workers)
+            assert isinstance(harness.workers, LocalWorkers)
+            made.append(harness.workers)
+            return harness
 
         yield make
         for workers in made:
@@ -46,13 +39,12 @@ class TestThreadWorkers(TrainersSuite):
 
     @pytest.fixture
     def engine(self) -> Iterator[MakeHarness]:
-        made: list[ThreadWorkers] = []
+        made: list[Workers] = []
 
         def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
-            configurations = Configurations(Squares())
-            found = ThreadWorkers(study, objective, configurations, goal=GOAL, workers=workers)
-            made.append(found)
-            return EngineHarness(found, configurations)
+            harness = open_harness(ThreadEngine(), study, objective, workers)
+            made.append(harness.workers)
+            return harness
 
         yield make
         for workers in made:

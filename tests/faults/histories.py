@@ -18,11 +18,11 @@ import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
 from ashtune.building import new_settings
-from ashtune.engines.local.workers import LocalWorkers
+from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.limits import limits_of, means_of
+from ashtune.limits import limits_of, run_options_of
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
@@ -217,22 +217,22 @@ class History:
         has_more_to_come = plan.grows and plan.scheduler != "sh" and not self._has_grown
         self._has_grown = True
         limits = limits_of(max(1, plan.trials // 2) if has_more_to_come else plan.trials, limit, None, None)
-        means = means_of(
+        options = run_options_of(
             workers=random.randint(1, plan.workers), threads=None, gpus_per_worker=None,
             trial_timeout=plan.trial_timeout, isolate=True, checkpoints="files", quiet=True, profile=False,
         )  # fmt: skip
         surroundings = Surroundings(
             disk=world.disk,
             unix_time=world.unix_time,
-            facts=dict,
+            environment=dict,
             open_journal=self._open_journal,
-            hire=self._hire,
+            open_engine=self._open_engine,
         )
         self.record.begin_session(world)
         self._journal = None
         try:
             with redirect_stderr(io.StringIO()):
-                session = Session(STUDY, limits, means, None, surroundings=surroundings)
+                session = Session(STUDY, limits, options, LocalEngine(), surroundings=surroundings)
                 self._last = session
                 session.run()
             end = "complete" if session._controller.is_complete else f"stopped: {session._controller.stopping}"
@@ -294,15 +294,15 @@ class History:
         world.at(world.now + 1.0, sync)
         return journal
 
-    def _hire(
-        self, directory: Path, settings: Any, configurations: Any, means: Any, _: Any, **more: Any
+    def _open_engine(
+        self, _: Any, directory: Path, settings: Any, configurations: Any, options: Any, **more: Any
     ) -> LocalWorkers:
         setup = Setup(
             WorkerId(more["first_worker"]), "", settings.goal, str(directory), settings.seed, [],
             progress_seconds=self._random.choice((0.0, math.inf)),
         )  # fmt: skip
         return LocalWorkers(
-            setup, configurations, environments=[{}] * more["workers"], trial_timeout=means.trial_timeout,
+            setup, configurations, environments=[{}] * more["workers"], trial_timeout=options.trial_timeout,
             began=more["began"], host=Host(self.world), disk=self.world.disk,
         )  # fmt: skip
 

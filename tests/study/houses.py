@@ -8,9 +8,11 @@ import pytest
 
 from ashtune.core.observer import Observer
 from ashtune.engines.loop import Drive
+from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.stop import StopSwitch
+from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.jobs import Goal
+from ashtune.jobs import Goal, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import AshMachine
@@ -20,7 +22,7 @@ from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Journal, Settings, read_events
 from ashtune.study.replay import replay
-from ashtune.testing.threads import ThreadWorkers
+from ashtune.training.messages import Setup
 
 GOAL = Goal("score", "max")
 LADDER = Ladder(1, 8, 2)
@@ -93,9 +95,15 @@ class House:
         if controller.is_complete:
             return controller
         Checkpoints(self.directory).sweep(controller.checkpoints.resources())
-        team = ThreadWorkers(
-            self.directory, objective, configurations, goal=GOAL, workers=workers, first_worker=past.first_worker
+        brief = Brief(
+            setup=Setup(WorkerId(past.first_worker), "", GOAL, str(self.directory), 0, []),
+            configurations=configurations,
+            created=0.0,
+            options=RunOptions(),
+            workers=workers,
+            objective=objective,
         )
+        team = ThreadEngine().open(brief)
         try:
             with journal(self.path) as book:
                 drive = Drive(

@@ -135,7 +135,7 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> None:
     from ashtune import __version__
-    from ashtune.facts import facts
+    from ashtune.driver.environment import environment
     from ashtune.reports import html
     from ashtune.reports.baseline import baseline_figure, baseline_table, baseline_words
 
@@ -143,7 +143,7 @@ def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> No
         html.Section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),
         html.Section("table", "Seconds", [html.table(baseline_table(runs))]),
         html.Section("words", "In words", [html.words(*baseline_words(run)) for run in sequential]),
-        html.Section("facts", "The run", [html.pairs(facts())]),
+        html.Section("facts", "The run", [html.pairs(environment())]),
     ]
     page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)

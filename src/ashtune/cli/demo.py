@@ -30,10 +30,9 @@ def main(given: argparse.Namespace) -> int:
 
     from ashtune.cli.showing import say, show_study
     from ashtune.demo import digits, lanes, objective
-    from ashtune.engines.mpi.start import start_mpi
-    from ashtune.limits import Means
+    from ashtune.driver.engines import worker_count
+    from ashtune.engines.registry import choose_engine
     from ashtune.reports.figures import plural
-    from ashtune.staff import head_count
     from ashtune.tuning import tune
 
     digits.load()  # a missing scikit-learn is said before anything starts
@@ -56,8 +55,8 @@ def main(given: argparse.Namespace) -> int:
         objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
         directory=base / "sequential", **common,
     )  # fmt: skip
-    world = start_mpi(workers_given=given.workers is not None)
-    workers = head_count(Means(workers=given.workers), world, given.trials)
+    engine = choose_engine(workers_given=given.workers is not None)
+    workers = worker_count(engine, given.workers, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(
         objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common

@@ -113,9 +113,15 @@ def add_limits(parser: argparse.ArgumentParser, *, max_failures: int | None) -> 
     )  # fmt: skip
 
 
-def add_means(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what to run on."""
     group = parser.add_argument_group("running")
+    group.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="local, mpi, threads, or auto (default): as it was started",
+    )
     group.add_argument("--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)")
     group.add_argument("--threads", type=int, metavar="N", help="BLAS threads of each (the cores shared out)")
     group.add_argument("--gpus-per-worker", type=float, metavar="N", help="GPUs that each sees, or a part: 0.5")
@@ -140,9 +146,10 @@ def add_means(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def means(given: argparse.Namespace) -> dict[str, Any]:
-    """Return what :func:`add_means` added as arguments of ``tune`` and ``resume``."""
+def run_options(given: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_run_options` added as arguments of ``tune`` and ``resume``."""
     return {
+        "engine": given.engine,
         "workers": given.workers,
         "threads": given.threads,
         "gpus_per_worker": given.gpus_per_worker,

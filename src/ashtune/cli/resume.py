@@ -22,7 +22,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, metavar="N", help="configurations to try in all (as before)")
     parser.add_argument("--max-resource", type=int, metavar="EPOCHS", help="more rungs above, up to this one")
     options.add_limits(parser, max_failures=None)
-    options.add_means(parser)
+    options.add_run_options(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -42,7 +42,7 @@ def main(given: argparse.Namespace) -> int:
         total_resource=given.total_resource,
         target=given.target,
         max_failures=given.max_failures,
-        **options.means(given),
+        **options.run_options(given),
     )
     status = show_study(study, as_json=given.json, stream=sys.stdout)
     if given.profile and not given.json:

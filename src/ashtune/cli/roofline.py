@@ -198,7 +198,7 @@ def _machine(given: argparse.Namespace) -> "Roofs":
 
 def _show(placed: "Placed") -> None:
     from ashtune.cli.showing import say
-    from ashtune.facts import processor
+    from ashtune.driver.environment import processor
     from ashtune.reports.lanes import lanes_words
     from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
     from ashtune.reports.roofline_words import diagnosis
@@ -216,7 +216,7 @@ def _show(placed: "Placed") -> None:
 
 def _write(file: Path, placed: "Placed") -> None:
     from ashtune import __version__
-    from ashtune.facts import facts
+    from ashtune.driver.environment import environment
     from ashtune.reports import html
     from ashtune.reports.roofline import placement_rows, roofline_figures, roofline_words, roofs_table
 
@@ -225,7 +225,7 @@ def _write(file: Path, placed: "Placed") -> None:
     sections = [
         html.Section("roofs", "Roofs", roofs),
         html.Section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
-        html.Section("facts", "The run", [html.pairs(facts())]),
+        html.Section("facts", "The run", [html.pairs(environment())]),
     ]
     page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)

@@ -25,7 +25,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--grid-points", type=int, metavar="N", help="points on each continuous parameter of a grid")
     search.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     options.add_limits(parser, max_failures=MAX_FAILURES)
-    options.add_means(parser)
+    options.add_run_options(parser)
     parser.add_argument("--directory", metavar="DIR", help="where the study is kept (a new one under runs)")
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on with the study in DIR though the function has changed"
@@ -66,7 +66,7 @@ def main(given: argparse.Namespace) -> int:
         checkpoint_limit=given.checkpoint_limit,
         directory=given.directory,
         accept_changes=given.accept_changes,
-        **options.means(given),
+        **options.run_options(given),
     )
     status = show_study(study, as_json=given.json, stream=sys.stdout)
     if given.profile and not given.json:

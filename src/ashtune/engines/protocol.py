@@ -1,10 +1,52 @@
-"""What an engine offers: workers that report events and carry out orders."""
+"""What an engine offers: workers that report events and carry out orders.
 
-from collections.abc import Sequence
-from typing import Protocol
+An engine over a transport of its own needs no more than a :class:`~ashtune.engines.distributed.Link`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
 
 from ashtune.events import Event, Progress
 from ashtune.orders import Order
+from ashtune.study.configurations import Configurations
+from ashtune.training.messages import Setup
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
+
+    workers: int | None = None
+    threads: int | None = None
+    gpus_per_worker: float | None = None
+    trial_timeout: float | None = None
+    isolate: bool = True
+    checkpoints: str = "files"
+    quiet: bool = False
+    profile: str = ""
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine must know to open the workers of a session.
+
+    Args:
+        setup: What every worker is told; the number in it is that of the first worker, and none below it may be used.
+        configurations: Trial -> configuration.
+        created: When the study was created, in seconds since 1970: tells whether a directory is this study's.
+        options: What the session runs on.
+        workers: How many workers there are to be, at least 1. More may join later, and any of them may leave.
+        began: The time at the start of the session, in seconds since the study began.
+        objective: The training function itself, where this process was given it; else it is in ``setup.objective``.
+    """
+
+    setup: Setup
+    configurations: Configurations
+    created: float
+    options: RunOptions
+    workers: int
+    began: float = 0.0
+    objective: Callable[..., Any] | None = None
 
 
 class Workers(Protocol):
@@ -28,4 +70,37 @@ class Workers(Protocol):
         """Return the reports between rungs that came since the last call."""
 
     def close(self) -> None:
-        """Dismiss all workers and leave no process behind."""
+        """Shut all workers down and leave no process behind."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where workers come from. One that a package names in the entry point group ``ashtune.engines`` is made anew
+    for each session, without arguments; one with options is given to ``tune`` itself.
+    """
+
+    name: str
+    """As in ``engine="local"``."""
+    must_exit: bool
+    """Whether the driver has to end by an exit status, as a launcher would take its end by a signal for a crash."""
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many workers there can be, or as many as are wanted if those can be had."""
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse what cannot be had, before a study is created for it.
+
+        Raises:
+            SettingsError: In one line that names the option.
+        """
+
+    def open(self, brief: Brief) -> Workers:
+        """Return the workers of a session. They join by events of their own.
+
+        Raises:
+            StudyError: If none can be started.
+            SettingsError: If what they need cannot be had.
+        """
+
+    def leave(self, status: int) -> None:
+        """Let go of whatever outlives a session, as the program ends with this exit status now."""

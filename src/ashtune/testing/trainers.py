@@ -166,14 +166,27 @@ class TrainersSuite(WorkersSuite):
 
         def limited(trial: Any) -> None:
             import ctypes
+            import sys
             import threading
             import time
 
             me = threading.get_ident()
 
+            def _is_waiting(thread: int) -> bool:
+                """Whether it sleeps in a channel's wait, where nothing is under way."""
+                frame = sys._current_frames()[thread]
+                return frame.f_code.co_name in ("wait", "_rest", "rest") and "answer" in _callers(frame)
+
+            def _callers(frame: Any) -> list[str]:
+                names = []
+                while frame is not None:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
+                return names
+
             def break_in() -> None:
-                while not gate.exists():
-                    time.sleep(0.01)
+                while not (gate.exists() and _is_waiting(me)):
+                    time.sleep(0.001)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(TimeoutError))
                 is_set.touch()
 

@@ -1,22 +1,30 @@
 """The suite that every engine passes: pipes, MPI, threads, the simulator, or yours.
 
-Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes
-(study directory, training function, number of workers) and returns a :class:`EngineHarness`. Engines that run training
-functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
+Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study
+directory, training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does.
+Engines that run training functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`,
+which has more tests.
 """
 
+import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ashtune.engines.protocol import Workers
+from ashtune import objectives
+from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
 from ashtune.events import Event, JobFinished, TrialReleased, WorkerJoined
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.orders import Release, Train
+from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
+from ashtune.study.journal import Settings
+from ashtune.training.messages import Setup
 
 Kind = TypeVar("Kind", bound=Event)
 PATIENCE = 30.0
+GOAL = Goal("score", "max")
 
 
 class Squares:
@@ -70,6 +78,46 @@ class EngineHarness:
             arrived = list(self.workers.wait(until))
             self.history += arrived
             self._seen += arrived
+
+
+def open_harness(
+    engine: Engine,
+    study: Path,
+    objective: Callable[..., Any],
+    workers: int,
+    *,
+    options: RunOptions | None = None,
+    first_worker: int = 0,
+) -> EngineHarness:
+    """Return the workers of an engine for a study that is made here, with a journal of one line.
+
+    Args:
+        engine: The engine under test.
+        study: The directory of the study, empty or not there.
+        objective: The training function; its metric is ``score``.
+        workers: How many.
+        options: What they run on.
+        first_worker: The number of the first.
+    """
+    study.mkdir(parents=True, exist_ok=True)
+    objectives.keep(study, objectives.packed(objective, quiet=True))
+    created = time.time()
+    settings = Settings(
+        ashtune="0", created=created, name="suite", goal=GOAL, scheduler={"kind": "ash"}, rungs=(1,), kept=(), space={},
+        search={}, seed=0,
+    )  # fmt: skip
+    if not (study / journals.NAME).exists():
+        journals.create(study / journals.NAME, settings)
+    configurations = Configurations(Squares())
+    brief = Brief(
+        setup=Setup(WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path),
+        configurations=configurations,
+        created=created,
+        options=options or RunOptions(),
+        workers=workers,
+        objective=objective,
+    )
+    return EngineHarness(engine.open(brief), configurations)
 
 
 MakeHarness = Callable[[Path, Callable[..., Any], int], EngineHarness]

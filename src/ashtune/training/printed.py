@@ -22,6 +22,11 @@ _STDOUT = 1
 _MARK = re.compile(rb"\n--- above: printed by trial (\d+), trained from (\d+) on ---\n")
 
 
+def mark_of(trial: TrialId, start: int) -> str:
+    """Return the mark behind what a trial has printed that was trained from resource ``start`` on."""
+    return f"\n--- above: printed by trial {trial}, trained from {start} on ---\n"
+
+
 class Marks:
     """Marks what was printed, in a worker whose standard output is its log; elsewhere it does nothing."""
 
@@ -42,7 +47,7 @@ class Marks:
         except (OSError, ValueError):  # replaced or closed by the training function
             pass
         if self._current_place() != self._place:
-            os.write(_STDOUT, b"\n--- above: printed by trial %d, trained from %d on ---\n" % (trial, start))
+            os.write(_STDOUT, mark_of(trial, start).encode())
             self._place = self._current_place()
 
     def _current_place(self) -> int:

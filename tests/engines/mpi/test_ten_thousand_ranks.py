@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from ashtune.core.verdicts import orders_in
-from ashtune.engines.mpi.driver import MpiWorkers
-from ashtune.engines.mpi.messages import Closed, Closing, Envelope, Opening, ToRank
+from ashtune.engines.distributed import Closed
+from ashtune.engines.mpi.driver import open_ranks
+from ashtune.engines.mpi.messages import Closing, Envelope, Opening, ToRank
 from ashtune.engines.mpi.transport import ENVELOPE, MOST_AT_ONCE, Transport
 from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
 from ashtune.jobs import Goal, WorkerId
@@ -102,7 +103,7 @@ def test_the_driver_starts_and_employs_ten_thousand_ranks_in_a_few_turns_of_its_
     controller = Controller(AshMachine(Ladder(1, 1, 2), 0), goal)
     controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=RANKS))
     setup = Setup(WorkerId(0), str(tmp_path / "objective"), goal, str(tmp_path), 0, [])
-    workers = MpiWorkers(world, Opening(setup=setup, created=0.0), configurations, workers=RANKS)
+    workers = open_ranks(world, Opening(setup=setup, created=0.0), configurations, workers=RANKS)
     assert world.comm.messages_sent == RANKS, "all are told of the study before any of them is waited for"
     turns, seen = 0, list[Event]()
     while controller.is_open:

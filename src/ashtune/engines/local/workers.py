@@ -1,5 +1,6 @@
 """Local workers: one process a core, each at the end of a socket."""
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -8,13 +9,19 @@ from ashtune.engines.collector import Collector
 from ashtune.engines.deletions import DeferredDeletions
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.local.process import Host
-from ashtune.errors import StudyError
+from ashtune.engines.protocol import Brief, RunOptions
+from ashtune.engines.resources.cores import available_cores
+from ashtune.engines.resources.shares import claim, environment_of, gpus_present
+from ashtune.errors import SettingsError, StudyError
 from ashtune.events import Event, Progress
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
 from ashtune.training.messages import Setup, assignment_of
+
+MOST_PROCESSES = 1_024
+PROCESSES_A_CORE = 16
 
 
 class LocalWorkers:
@@ -110,3 +117,55 @@ class LocalWorkers:
 
     def _refused(self, error: OSError) -> StudyError:
         return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
+
+
+class LocalEngine:
+    """Worker processes on this machine; see :class:`~ashtune.engines.protocol.Engine`."""
+
+    name = "local"
+    must_exit = False
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many are wanted, or one a core."""
+        return wanted or available_cores()
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse more processes than this machine bears, and GPUs that it has not.
+
+        Raises:
+            SettingsError: If that is asked for.
+        """
+        most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
+        if workers > most:
+            raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
+        if options.gpus_per_worker is not None:
+            _environments(options, workers)
+
+    def open(self, brief: Brief) -> LocalWorkers:
+        """Start the processes."""
+        return LocalWorkers(
+            brief.setup,
+            brief.configurations,
+            environments=_environments(brief.options, brief.workers),
+            trial_timeout=brief.options.trial_timeout,
+            began=brief.began,
+        )
+
+    def leave(self, status: int) -> None:
+        """No process outlives its session."""
+
+
+def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:
+    mine = claim(os.environ)
+    present = None if options.gpus_per_worker is None else gpus_present()
+    return [
+        environment_of(
+            place,
+            [mine] * workers,
+            threads=options.threads,
+            gpus_per_worker=options.gpus_per_worker,
+            inherited=os.environ,
+            gpus_present=present,
+        )
+        for place in range(workers)
+    ]

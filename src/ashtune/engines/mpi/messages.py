@@ -4,6 +4,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.workload import WorkerMessage
 from ashtune.orders import Discard, Pause, Release
 from ashtune.training.messages import Assignment, Setup
@@ -39,16 +40,6 @@ class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
     """The driver's script has ended. ``is_whole``: no rank was lost, so that MPI can be finalised."""
 
     is_whole: bool
-
-
-class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The rank has let go of the study; nothing of it runs any more."""
-
-
-class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
-    """The rank cannot train any more, in this study: no worker process can be started there, or none survives."""
-
-    reason: str
 
 
 ToRank = Opening | Assignment | Release | Pause | Discard | Closing | EndOfLaunch

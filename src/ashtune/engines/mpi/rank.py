@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.mpi.files import ScratchDirectory
 from ashtune.engines.mpi.in_rank import train_in_rank
 from ashtune.engines.mpi.inbox import DriverMonitor, Inbox
-from ashtune.engines.mpi.messages import DRIVER, Closed, EndOfLaunch, Opening, Unable
+from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening
 from ashtune.engines.mpi.relay import Relay
 from ashtune.engines.mpi.world import World
 from ashtune.engines.resources.shares import environment_of, gpus_present

@@ -148,8 +148,22 @@ def _remember_status(world: World) -> None:
     sys.exit = exit_and_remember
 
 
+def refuse_several(what: str) -> None:
+    """Refuse to run a whole study in each of several processes that a launcher started.
+
+    Args:
+        what: The option that asks for it.
+
+    Raises:
+        StudyError: On rank 0; the others leave with exit status 2.
+    """
+    launch = launcher.launched(os.environ)
+    if launch is not None and launch.is_started_by_it and _world is None:
+        _refuse(launch, launcher.several(launch, what))
+
+
 def leave(status: int) -> None:
-    """Dismiss the other ranks, if there are any, as the program ends with this exit status."""
+    """Shut the other ranks down, if there are any, as the program ends with this exit status."""
     if _world is not None:
         _world.leave(status)
 

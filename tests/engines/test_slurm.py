@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune import batch
-from ashtune.batch import END_TIME, TRY_AGAIN, pause_before, time_left, time_limit
+from ashtune.engines import slurm
+from ashtune.engines.slurm import END_TIME, TRY_AGAIN, pause_before, time_left, time_limit
 
 NOW = 1_700_000_000.5
 YEAR = 365 * 24 * 3600
@@ -61,4 +61,4 @@ def test_the_exit_status_is_the_one_that_means_try_again() -> None:
 
 
 def test_its_examples_are_true() -> None:
-    assert doctest.testmod(batch).failed == 0
+    assert doctest.testmod(slurm).failed == 0

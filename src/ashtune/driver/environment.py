@@ -24,7 +24,7 @@ _SECRET = re.compile(
 )
 
 
-def facts() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return what this run is made with, by the name under which a report shows it."""
     found = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),

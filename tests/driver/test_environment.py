@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.facts import command, facts
+from ashtune.driver.environment import command, environment
 from ashtune.study.journal import NAME
 
 
 def test_machine_versions_and_command_are_known() -> None:
-    found = facts()
+    found = environment()
     assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(found)
     assert "numpy" in found["libraries"]
 

@@ -1,0 +1,333 @@
+"""The driver's side of workers that are reached by messages, over any transport.
+
+A *peer* hosts one worker at a time: a rank of an MPI job, a thread, a process of some cluster. This module knows what
+peers have to do, which of their messages fit, and what to do about those that die. It knows no transport: a
+:class:`Link` brings messages to peers and back, and that is what an engine over another transport has to write.
+
+Rule 1: the driver never waits for one peer. Orders go out without waiting; what has come is taken in all at once.
+Rule 2: a peer that dies costs the job it had, which is given to another. The trial is to blame only if it was trained
+in the peer itself and not in a process beside it.
+Rule 3: nothing more is taken from a peer that was given up, however much of it is still on its way.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ashtune.engines.collector import Collector
+from ashtune.engines.deletions import DeferredDeletions
+from ashtune.engines.failure_detector import FailureDetector
+from ashtune.engines.workload import WorkerMessage, Workloads
+from ashtune.errors import ObjectiveError, StudyError
+from ashtune.events import Event, Progress, WorkerJoined, WorkerLost
+from ashtune.jobs import WorkerId
+from ashtune.orders import Discard, Order, Pause, Release, Train
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
+from ashtune.study.disk import folder_of_a_study
+from ashtune.training.messages import Assignment, Broken, assignment_of
+
+LIVENESS_CHECK_SECONDS = 0.5
+CLOSING_SECONDS = 10.0
+CLOSING_SLEEP = 0.01
+
+
+class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
+    """The peer has let go of the study; nothing of it runs any more."""
+
+
+class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
+    """The peer cannot train any more, in this study: no worker can be started there, or none survives."""
+
+    reason: str
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """Something came that cannot be read; its peer is lost."""
+
+    reason: str
+
+
+Content = WorkerMessage | Unable | Closed | Malformed | None
+"""What a peer sends; None for a mere sign of life."""
+
+
+class Link(Protocol):
+    """How the driver reaches its peers. No call waits for one of them."""
+
+    transport: str
+    """What to call the transport, as "MPI"."""
+
+    @property
+    def failed(self) -> set[int]:
+        """The peers of which the transport itself knows that they are dead."""
+
+    def name(self, peer: int) -> str:
+        """Return what to call a peer, as in "rank 3"."""
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        """Return what has come, with its peer: oldest first of each of them, nothing if nothing has."""
+
+    def accept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
+        """Note a message that fits, and return it as it is to be taken."""
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Whether a worker of this number can be one of this peer's."""
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Have a message sent with the next :meth:`flush`, and before it the checkpoint that it needs."""
+
+    def discard(self, order: Discard, peers: Iterable[int]) -> None:
+        """Have the copies of a checkpoint deleted by these peers, where they have copies."""
+
+    def flush(self) -> None:
+        """Send what waits to be sent."""
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Wait for some seconds at most, until something may have come."""
+
+    def close(self, peer: int) -> None:
+        """Ask a peer to let go of the study: it answers with :class:`Closed`."""
+
+    def give_up(self, peer: int) -> None:
+        """Expect nothing more of a peer. Should it live after all, it has to leave."""
+
+
+class DistributedWorkers:
+    """The workers of some peers.
+
+    Args:
+        link: Leads to them.
+        study: The study's directory.
+        configurations: Trial -> configuration.
+        peers: Those that are asked to take part; others may be added later.
+        silence_allowed: Seconds without a message after which a peer is given up; None for those that cannot die.
+        is_isolated: Whether the peers train in processes beside themselves.
+        began: The time at the start of this session, in seconds since the study began.
+        nobody_left: What to say when no peer is left.
+
+    Raises:
+        StudyError: If there is no peer; from :meth:`wait` too, when the last one is lost.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        study: Path,
+        configurations: Configurations,
+        peers: Sequence[int],
+        *,
+        silence_allowed: float | None = None,
+        is_isolated: bool = True,
+        began: float = 0.0,
+        nobody_left: str = "no worker is left to train; what was found is kept: start again to go on",
+    ) -> None:
+        self._link = link
+        self._configurations = configurations
+        self._silence_allowed = silence_allowed
+        self._is_isolated = is_isolated
+        self._nobody_left = nobody_left
+        self._checkpoints = Checkpoints(study)
+        self._clock_offset = began - time.monotonic()
+        self._moment = began
+        self._collector = Collector(study / "logs")
+        self._deletions = DeferredDeletions(self._delete, self.now)
+        self._next_liveness_check = began
+        self._worker_at: dict[int, WorkerId] = {}
+        self._peer_of: dict[WorkerId, int] = {}
+        self._workloads = Workloads[Train]()
+        self._joined: set[WorkerId] = set()
+        self._peers = set(peers)
+        self._unable: set[int] = set()
+        self._early: list[Event] = []  # events that did not come from a peer
+        self._detector = FailureDetector(peers, silence_allowed or 0.0, time.monotonic())
+        if not self._peers:
+            raise StudyError(nobody_left)
+        folder_of_a_study(study / "logs")
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(time.monotonic() + self._clock_offset, 6)
+
+    def add(self, peer: int) -> None:
+        """Another peer takes part from now on: its worker may join."""
+        self._peers.add(peer)
+        self._detector.listen_to(peer)
+
+    def remove(self, peer: int, reason: str) -> None:
+        """A peer takes part no longer: its worker is lost, and its job goes to another."""
+        self._moment = self.now()
+        self._lose(peer, reason, self._early)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return what has come from the peers, or nothing at the given time."""
+        if self._collector.fatal_error is not None:
+            raise self._collector.fatal_error
+        link = self._link
+        link.flush()
+        events, self._early = self._early, []
+        while True:
+            arrived = link.receive()
+            self._moment = now = self.now()
+            for peer, content in arrived:
+                self._take(peer, content, events)
+            if now >= self._next_liveness_check:
+                self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
+                self._check_liveness(events)
+            if events:
+                link.rest(0.0, after_events=True)
+                return events
+            if now >= until or self._collector.fatal_error is not None:
+                return events
+            if self._deletions.is_due:
+                self._deletions.carry_out_one()
+            elif not arrived:
+                link.rest(until - now)
+            link.flush()
+
+    def carry_out(self, order: Order) -> None:
+        """Put an order where the next flush finds it, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._deletions.add(order)
+            return
+        peer = self._peer_of.get(order.worker)
+        if peer is None:
+            return  # it died a moment ago, and the event says so
+        if isinstance(order, Train):
+            if not order.start:
+                self._deletions.carry_out_of(order.trial)
+            is_suspect = self._workloads.give(order.worker, order)
+            assignment = assignment_of(order, self._configurations)
+            if is_suspect:
+                assignment = msgspec.structs.replace(assignment, alone=True)
+            self._link.send(peer, assignment)
+        else:
+            self._workloads[order.worker].obey(order)
+            self._link.send(peer, order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        return self._collector.progress()
+
+    def close(self) -> None:
+        """Have all peers let go of the study; those that do not within some seconds are given up."""
+        link = self._link
+        self._deletions.carry_out_all()
+        for peer in self._peers:
+            link.close(peer)
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while self._peers and time.monotonic() < deadline:
+            link.flush()
+            arrived = link.receive()
+            for peer, content in arrived:
+                self._take(peer, content, [])
+            self._peers -= link.failed
+            if self._peers and not arrived:
+                link.rest(CLOSING_SLEEP)
+        for peer in sorted(self._peers):
+            _write(f"{link.name(peer)} does not let go of the study; it is given up for lost")
+            self._give_up(peer)
+
+    def _take(self, peer: int, content: Content, events: list[Event]) -> None:
+        self._detector.heard(peer)
+        if peer not in self._peers:
+            return  # given up for lost
+        match content:
+            case None:
+                pass
+            case Closed():
+                self._peers.discard(peer)
+            case Unable(reason=reason):
+                self._go_on_without(peer, reason)
+            case Malformed(reason=reason):
+                self._lose(peer, f"it sent what does not fit: {reason}", events)
+            case _:
+                if complaint := self._complaint(peer, content):
+                    self._lose(peer, f"it sent what does not fit: {complaint}", events)
+                    return
+                message = self._link.accept(peer, content)
+                self._note(peer, message)
+                events += self._collector.collect([message], self._moment)
+
+    def _complaint(self, peer: int, message: WorkerMessage) -> str:
+        """Say why a message cannot be one of this peer's worker; nothing if it can."""
+        worker = self._worker_at.get(peer)
+        if isinstance(message, WorkerJoined) and worker is None:
+            is_its_own = message.worker not in self._joined and self._link.may_join(peer, message.worker)
+            return "" if is_its_own else f"worker {message.worker} joins"
+        if message.worker != worker:
+            is_before_joining = worker is None and isinstance(message, Broken | WorkerLost)
+            return "" if is_before_joining else f"it speaks as worker {message.worker}"
+        return self._workloads[worker].complaint(message)
+
+    def _note(self, peer: int, message: WorkerMessage) -> None:
+        """Note what a message says about its peer."""
+        worker = message.worker
+        if worker in self._workloads:
+            self._workloads.note(worker, message)
+        match message:
+            case WorkerJoined():
+                self._joined.add(worker)
+                self._worker_at[peer] = worker
+                self._peer_of[worker] = peer
+                self._workloads.join(worker)
+            case WorkerLost():
+                self._workloads.lose(worker)
+                self._peer_of.pop(worker, None)
+                self._worker_at.pop(peer, None)
+            case _:
+                pass
+
+    def _delete(self, order: Discard) -> None:
+        self._checkpoints.discard(order.trial, order.resource)
+        self._link.discard(order, self._peers)
+
+    def _check_liveness(self, events: list[Event]) -> None:
+        """Give up the peers that the transport says are dead, or that have been silent for too long."""
+        if self._silence_allowed is not None:
+            for peer in self._detector.silent(time.monotonic()):
+                self._lose(peer, f"silent for {self._silence_allowed:g} s", events)
+        for peer in sorted(self._link.failed & self._peers):
+            self._lose(peer, f"{self._link.transport} says that it is dead", events)
+        if not self._peers and not events:
+            raise StudyError(self._nobody_left)
+
+    def _go_on_without(self, peer: int, reason: str) -> None:
+        """A peer cannot train any more. Its last worker is lost already; the others go on."""
+        self._unable.add(peer)
+        if self._unable >= self._peers:
+            self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
+        else:
+            _write(f"{reason}; the others go on")
+
+    def _lose(self, peer: int, why: str, events: list[Event]) -> None:
+        self._give_up(peer)
+        self._peers.discard(peer)
+        worker = self._worker_at.pop(peer, None)
+        if worker is None:
+            return
+        del self._peer_of[worker]
+        job = self._workloads.lose(worker).to_blame
+        is_to_blame = job is not None and not self._is_isolated
+        events.append(
+            WorkerLost(
+                time=self._moment,
+                worker=worker,
+                reason=f"{self._link.name(peer)} is lost: {why}",
+                trial=job.trial if job and is_to_blame else None,
+                rung=job.rung if job and is_to_blame else 0,
+            )
+        )
+
+    def _give_up(self, peer: int) -> None:
+        self._detector.forget(peer)
+        self._link.give_up(peer)
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

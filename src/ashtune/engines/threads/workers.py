@@ -1,0 +1,270 @@
+"""Workers that are threads of this process.
+
+For functions that release the interpreter lock, or wait for something else, as a remote service that trains. Nothing
+is started, nothing is copied: the function is the script's own, and all threads share whatever it refers to.
+
+Rule: what only a process of its own can give is refused, in one line, and never half given: a time limit on a job,
+cores or GPUs of its own, a profile. A crash of the function is this process's end, after which the study goes on from
+its journal.
+"""
+
+import os
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from ashtune.engines.distributed import Closed, Content, DistributedWorkers
+from ashtune.engines.protocol import Brief, RunOptions
+from ashtune.engines.threads.streams import ThreadLogs
+from ashtune.engines.workload import WorkerMessage
+from ashtune.errors import SettingsError
+from ashtune.events import WorkerJoined, WorkerLost
+from ashtune.jobs import WorkerId
+from ashtune.orders import Discard, Pause, Release
+from ashtune.training.channel import Mailbox, Shutdown, Unsure
+from ashtune.training.loading import load_objective
+from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.runner import Objective, runner_of
+
+MOST_THREADS = 4_096
+THREADS_BY_DEFAULT = 8
+MOST_AT_ONCE = 512
+NAME = "ashtune-worker"
+
+
+class QueueChannel:
+    """A worker's end of its connection to the driver, which is another thread.
+
+    Args:
+        peer: The number of the thread, for the driver.
+        outbox: Takes what the workers send.
+    """
+
+    def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
+        self._peer = peer
+        self._outbox = outbox
+        self._inbox: deque[ToWorker] = deque()
+        self._news = threading.Event()
+        self._is_closed = False
+
+    def put(self, message: ToWorker) -> None:
+        """Have a message come in."""
+        self._inbox.append(message)
+        self._news.set()
+
+    def close(self) -> None:
+        """The driver has no more work; what waits here is not done any more."""
+        self._is_closed = True
+        self._news.set()
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        if self._is_closed:
+            raise Shutdown
+        self._outbox.put((self._peer, message))
+
+    def wait(self) -> None:
+        """Wait until a message has come."""
+        while not (self._inbox or self._is_closed):
+            self._news.wait()
+            self._news.clear()
+
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
+        if self._is_closed:
+            raise Shutdown
+        return self._inbox.popleft() if self._inbox else None
+
+
+class ThreadLink:
+    """The way to threads, which it starts.
+
+    Args:
+        setup: What each worker is told; the number in it is that of the first.
+        objective: The training function.
+        file: Where it stands, for tracebacks.
+        logs: Takes what the workers print.
+    """
+
+    transport = "this process"
+
+    def __init__(self, setup: Setup, objective: Objective, file: str, logs: ThreadLogs) -> None:
+        self._setup = setup
+        self._objective = objective
+        self._file = file
+        self._logs = logs
+        self._next = int(setup.worker)
+        self._arrived: queue.SimpleQueue[tuple[int, Content]] = queue.SimpleQueue()
+        self._channels: dict[int, QueueChannel] = {}
+        self._held_back: list[tuple[int, Content]] = []
+        self.failed: set[int] = set()
+        """Threads cannot die without saying so."""
+
+    def start(self) -> int:
+        """Start a thread; return its number, which is its first worker's."""
+        peer, self._next = self._next, self._next + 1
+        channel = self._channels[peer] = QueueChannel(peer, self._arrived)
+        thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
+        thread.start()
+        return peer
+
+    def _serve(self, peer: int, channel: QueueChannel) -> None:
+        """Be a worker, and another one should it be unknown what the driver has heard of the first."""
+        worker = WorkerId(peer)
+        with suppress(Shutdown):
+            while True:
+                with self._logs.of(worker) as log:
+                    mailbox = Mailbox(channel)
+                    setup = msgspec.structs.replace(self._setup, worker=worker)
+                    runner = runner_of(self._objective, setup, mailbox, file=self._file)
+                    channel.send(WorkerJoined(0, worker, os.getpid(), os.uname().nodename))
+                    try:
+                        while True:
+                            message = mailbox.next()
+                            if isinstance(message, Assignment) and message.worker == worker:
+                                runner.run(message)
+                                log.mark(message.trial, message.start)
+                    except Unsure as error:
+                        reason = f"an exception broke in between two messages: {error.__cause__!r}"
+                self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
+                worker, self._next = WorkerId(self._next), self._next + 1
+        self._arrived.put((peer, Closed()))
+
+    def name(self, peer: int) -> str:
+        """Return what to call a thread."""
+        return f"thread {NAME}-{peer}"
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Whether a worker of this number can be there: the threads are no strangers."""
+        del peer
+        return worker >= self._setup.worker
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        """Return what has come."""
+        arrived, self._held_back = self._held_back, []
+        with suppress(queue.Empty):
+            while len(arrived) < MOST_AT_ONCE:
+                arrived.append(self._arrived.get_nowait())
+        return arrived
+
+    def accept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
+        """Return the message as it is."""
+        del peer
+        return message
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Put a message into a thread's inbox."""
+        self._channels[peer].put(message)
+
+    def discard(self, order: Discard, peers: Iterable[int]) -> None:
+        """Nobody has a copy."""
+
+    def flush(self) -> None:
+        """Everything was sent at once."""
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Wait until something has come."""
+        if not after_events and not self._held_back:
+            with suppress(queue.Empty):
+                self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
+
+    def close(self, peer: int) -> None:
+        """Ask a thread to leave: at its next epoch, if it trains."""
+        self._channels[peer].close()
+
+    def give_up(self, peer: int) -> None:
+        """Let a thread go: it leaves at its next epoch, or with the process."""
+        self._channels[peer].close()
+
+
+class ThreadWorkers(DistributedWorkers):
+    """Threads of this process as workers; how many they are may change.
+
+    Args:
+        brief: What to open.
+    """
+
+    def __init__(self, brief: Brief) -> None:
+        objective, file = brief.objective, ""
+        if objective is None:
+            objective, file = load_objective(Path(brief.setup.objective), as_main=_is_without_script())
+        self._threads = ThreadLogs(Path(brief.setup.study) / "logs")
+        self._thread_link = ThreadLink(brief.setup, objective, file, self._threads)
+        peers = [self._thread_link.start() for _ in range(brief.workers)]
+        super().__init__(
+            self._thread_link,
+            Path(brief.setup.study),
+            brief.configurations,
+            peers,
+            is_isolated=False,
+            began=brief.began,
+        )
+        self._there = peers
+
+    def resize(self, workers: int) -> None:
+        """Have another number of workers from now on. The jobs of those that leave go to others."""
+        while len(self._there) < workers:
+            peer = self._thread_link.start()
+            self.add(peer)
+            self._there.append(peer)
+        while len(self._there) > workers:
+            self.remove(self._there.pop(), "fewer workers are wanted")
+
+    def close(self) -> None:
+        """Have all threads leave; those that train on after some seconds end with this process."""
+        super().close()
+        self._threads.close()
+
+
+class ThreadEngine:
+    """Threads of this process; see :class:`~ashtune.engines.protocol.Engine`."""
+
+    name = "threads"
+    must_exit = False
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many are wanted, or as many as wait well together."""
+        return wanted or THREADS_BY_DEFAULT
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse what only processes can have.
+
+        Raises:
+            SettingsError: If there is such an option, or there are too many workers.
+        """
+        if workers > MOST_THREADS:
+            raise SettingsError(f"workers={workers:,} are too many threads; give at most {MOST_THREADS:,}")
+        asked = {
+            f"trial_timeout={options.trial_timeout!r}": ("a thread cannot be ended", options.trial_timeout is not None),
+            f"gpus_per_worker={options.gpus_per_worker!r}": (
+                "all threads see the same GPUs", options.gpus_per_worker is not None,
+            ),
+            f"threads={options.threads!r}": ("all threads share one BLAS", options.threads is not None),
+            f"profile={options.profile!r}": ("the profilers watch a process", bool(options.profile)),
+            "checkpoints='messages'": ("all threads see the same directory", options.checkpoints == "messages"),
+        }  # fmt: skip
+        for option, (why, is_asked) in asked.items():
+            if is_asked:
+                raise SettingsError(
+                    f"{option} needs processes, and engine='threads' has none: {why}; leave it out, or leave engine out"
+                )
+
+    def open(self, brief: Brief) -> ThreadWorkers:
+        """Start the threads."""
+        return ThreadWorkers(brief)
+
+    def leave(self, status: int) -> None:
+        """Threads leave with the process."""
+
+
+def _is_without_script() -> bool:
+    """Whether this process is our own command, so that the function's script may take the place of its script."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    return spec is not None and spec.name.partition(".")[0] == __name__.partition(".")[0]
