@@ -229,7 +229,7 @@ def test_a_fused_study_too_resumes_from_anywhere_though_its_file_imports_a_neigh
     )
     (package / "steps.py").write_text("def init(key, config):\n    return 0.0 * config['x']\n")
     (package / "fused_train.py").write_text(text)
-    ran = ashtune(home, "run", "package/fused_train.py:train", *RUN, "--directory", "s", "--quiet")
+    ran = ashtune(home, "run", "package/fused_train.py:train", *RUN, "--workers", "1", "--directory", "s", "--quiet")
     assert ran.returncode == 0, ran.stderr
     resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr

@@ -1,0 +1,114 @@
+"""The controller against books that are kept beside it: any workers, any failures, any number of drivers."""
+
+from typing import Any
+
+import pytest
+from controller_machine import SETTINGS, AnyStudy
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ashtune.events import WorkerLost
+from ashtune.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Order
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.sh import SuccessiveHalving
+from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.study import controller
+from ashtune.study.assignments import Assignments, Deaths
+from ashtune.study.checkpoint_index import CheckpointIndex, Saved
+from ashtune.study.controller import Controller
+from ashtune.testing import oracles
+
+SCHEDULERS: dict[str, tuple[Any, Any]] = {
+    "ash": (Ash(), oracles.ash),
+    "stopping": (StoppingAsh(), oracles.stopping),
+    "sh": (SuccessiveHalving(), oracles.sh),
+    "full": (FullTraining(), oracles.full),
+}
+
+
+def machine(scheduler: str) -> type[AnyStudy]:
+    value, oracle = SCHEDULERS[scheduler]
+
+    def made(ladder: Ladder, goal: Goal) -> Controller:
+        return Controller(value.build(ladder, 0), goal)
+
+    described = {"make": staticmethod(made), "oracle": staticmethod(oracle), "may_extend": scheduler != "sh"}
+    return type("AnyStudyHere", (AnyStudy,), described)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_whatever_workers_and_drivers_do_the_orders_are_those_of_the_books(scheduler: str) -> None:
+    run_state_machine_as_test(machine(scheduler), settings=SETTINGS)
+
+
+class LosesWhatAWorkerHad(Assignments):
+    """Gives the jobs of a lost worker to nobody."""
+
+    def lose(self, event: WorkerLost) -> Job | None:
+        failed = super().lose(event)
+        self._given_back.clear()
+        return failed
+
+
+class BlamesNobody(Assignments):
+    """Gives a trial out again however many workers it has killed."""
+
+    def lose(self, event: WorkerLost) -> Job | None:
+        self._deaths = Deaths()
+        return super().lose(event)
+
+
+class PutsOffWhatCameBack(Assignments):
+    """Gives the youngest of the jobs that came back first."""
+
+    def next_returned_job(self) -> Job | None:
+        return self._given_back.pop() if self._given_back else None
+
+
+class DoesNotWaitForCheckpoints(Assignments):
+    """Gives a trial to another worker while it is being saved."""
+
+    def wait_for_release(self, job: Job) -> None:
+        self.give_back(job)
+        self.releasing.pop(job.trial)
+
+
+class TakesWhoeverIsIdle(Assignments):
+    """Does not look for the worker that saved a trial."""
+
+    def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
+        return super().take(job, None)
+
+
+class StartsAgain(CheckpointIndex):
+    """Knows of no checkpoint when a trial goes on."""
+
+    def use(self, trial: TrialId) -> Saved | None:
+        super().use(trial)
+        return None
+
+
+class KeepsOldCheckpoints(CheckpointIndex):
+    """Does not discard the checkpoint that a newer one replaces."""
+
+    def put(self, trial: TrialId, **about: Any) -> list[Order]:
+        return [order for order in super().put(trial, **about) if getattr(order, "trial", None) != trial]
+
+
+BROKEN = [
+    LosesWhatAWorkerHad, BlamesNobody, PutsOffWhatCameBack, DoesNotWaitForCheckpoints, TakesWhoeverIsIdle, StartsAgain,
+    KeepsOldCheckpoints,
+]  # fmt: skip
+UNSHRUNK = settings(SETTINGS, max_examples=2000, phases=[Phase.generate], database=None)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_controller_that_breaks_a_rule_does_not_pass(broken: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in (Assignments, CheckpointIndex):
+        if issubclass(broken, part):
+            monkeypatch.setattr(controller, part.__name__, broken)
+    with pytest.raises((AssertionError, KeyError)):
+        run_state_machine_as_test(machine("ash"), settings=UNSHRUNK)
