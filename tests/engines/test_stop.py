@@ -1,6 +1,10 @@
 """Which signals stop a study, and which say that nobody wants to wait."""
 
 import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGTERM, SIGUSR1
 
 import pytest
@@ -74,3 +78,56 @@ def test_what_listened_before_listens_again_afterwards() -> None:
     with StopSwitch() as stop:
         assert all(signal.getsignal(number) == stop._note for number in SIGNALS)
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(SIGINT, signal.SIG_IGN)
+    try:
+        assert after(SIGINT, SIGINT).signals == []
+        assert signal.getsignal(SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(SIGINT, before)
+
+
+def test_the_warning_that_is_ignored_after_a_stop_is_heard_by_the_next_study() -> None:
+    before = signal.signal(SIGUSR1, signal.SIG_DFL)
+    try:
+        after(SIGUSR1)
+        assert signal.getsignal(SIGUSR1) == signal.SIG_IGN
+        assert after(SIGUSR1).signals == [SIGUSR1]
+        assert signal.getsignal(SIGUSR1) == signal.SIG_IGN
+    finally:
+        signal.signal(SIGUSR1, before)
+
+
+IN_THE_BACKGROUND = """
+    "$0" tune.py study &
+    child=$!
+    while [ ! -e begun ]; do sleep 0.02; done
+    kill -INT $child
+    touch interrupted
+    wait $child
+    echo "exit status $?"
+"""
+TUNE = """
+    import os, sys, time
+    import ashtune
+
+    def train(trial):
+        open("begun", "w").close()
+        while not os.path.exists("interrupted"):
+            time.sleep(0.01)
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"])
+
+    study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=2, workers=1,
+                         directory=sys.argv[1], quiet=True)
+    print(study.outcome)
+"""
+
+
+def test_ctrl_c_for_the_foreground_is_not_heard_by_a_study_in_the_background_of_a_script(tmp_path: Path) -> None:
+    (tmp_path / "tune.py").write_text(textwrap.dedent(TUNE))
+    run = ["/bin/sh", "-c", textwrap.dedent(IN_THE_BACKGROUND), sys.executable]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.stdout.splitlines() == ["Outcome(is_complete=True, stopped='')", "exit status 0"], done.stderr

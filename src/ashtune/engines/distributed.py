@@ -161,7 +161,7 @@ class DistributedWorkers:
     def remove(self, peer: int, reason: str) -> None:
         """A peer takes part no longer: its worker is lost, and its job goes to another."""
         self._moment = self.now()
-        self._lose(peer, reason, self._early)
+        self._lose(peer, reason, self._early, is_asked=True)
 
     def wait(self, until: float) -> Sequence[Event]:
         """Return what has come from the peers, or nothing at the given time."""
@@ -304,7 +304,8 @@ class DistributedWorkers:
         else:
             _write(f"{reason}; the others go on")
 
-    def _lose(self, peer: int, why: str, events: list[Event]) -> None:
+    def _lose(self, peer: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
+        """A peer is gone; ``is_asked`` if that was wanted, so that no trial is to blame."""
         self._give_up(peer)
         self._peers.discard(peer)
         worker = self._worker_at.pop(peer, None)
@@ -312,7 +313,7 @@ class DistributedWorkers:
             return
         del self._peer_of[worker]
         job = self._workloads.lose(worker).to_blame
-        is_to_blame = job is not None and not self._is_isolated
+        is_to_blame = job is not None and not self._is_isolated and not is_asked
         events.append(
             WorkerLost(
                 time=self._moment,

@@ -9,6 +9,8 @@ from typing import Any
 from ashtune.engines.awake import AwakeClock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_ignored: set[int] = set()
+"""Those that are ignored because an earlier study of this process was stopped: the next study listens to them."""
 
 
 class StopSwitch:
@@ -18,6 +20,9 @@ class StopSwitch:
     ``grace`` seconds, does not wait for it. Other signals are a batch system's: SIGUSR1 warns of the end,
     as ``sbatch --signal=USR1@120`` does 120 s before, SIGTERM announces it, and SLURM sends both more than
     once. It does not mean to hurry anyone: those who do not come in time get SIGKILL.
+
+    A signal that is ignored stays ignored: a shell has what it runs in the background (``python tune.py &``) ignore
+    Ctrl-C, which is for what runs in the foreground. SIGTERM stops such a study.
 
     Signals reach Python's main thread only; in another thread the time limit works all the same.
 
@@ -68,14 +73,16 @@ class StopSwitch:
 
     def __enter__(self) -> "StopSwitch":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number in _ignored]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            is_to_come = (
-                number == signal.SIGUSR1 and handler == signal.SIG_DFL and (self._has_stopped or bool(self.signals))
-            )
+            was_default = handler == signal.SIG_DFL or number in _ignored
+            is_to_come = number == signal.SIGUSR1 and was_default and (self._has_stopped or bool(self.signals))
+            if is_to_come:
+                _ignored.add(number)
             signal.signal(number, signal.SIG_IGN if is_to_come else handler)
 
 

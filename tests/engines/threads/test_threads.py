@@ -1,0 +1,189 @@
+"""Workers that are threads: what they share, what they refuse, and how a study with them ends and goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import ashtune
+from ashtune.engines.protocol import Brief
+from ashtune.engines.threads.workers import ThreadEngine, ThreadWorkers
+from ashtune.errors import SettingsError, StudyError
+from ashtune.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune.study.journal import NAME, read_events
+
+SPACE = {"x": (0.0, 1.0)}
+
+
+def tuned(directory: Path, objective: Any, **more: Any) -> ashtune.Study:
+    options: dict[str, Any] = {"trials": 12, "max_resource": 4, "workers": 3, "quiet": True, "engine": "threads"}
+    return ashtune.tune(objective, SPACE, metric="score", mode="max", directory=directory, **(options | more))
+
+
+def counts(trial: Any) -> None:
+    trained = trial.restore() or []
+    for epoch in trial.epochs():
+        trained.append(epoch)
+        trial.report(score=trial["x"], trained=len(trained))
+    trial.save(trained)
+
+
+def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path: Path) -> None:
+    seen = []
+
+    def remembers(trial: Any) -> None:
+        seen.append((os.getpid(), trial.number))
+        counts(trial)
+
+    study = tuned(tmp_path / "s", remembers)
+    assert study.outcome.is_complete
+    assert {pid for pid, _ in seen} == {os.getpid()}
+    assert {trial for _, trial in seen} == set(range(12))
+
+
+def test_a_class_of_the_script_can_be_saved_and_is_restored(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        import ashtune
+
+        class Net:
+            trained = 0
+
+        def train(trial):
+            net = trial.restore() or Net()
+            for epoch in trial.epochs():
+                net.trained += 1
+                trial.report(score=trial["x"], right=float(net.trained == epoch))
+            trial.save(net)
+
+        study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, workers=3,
+                             directory=sys.argv[1], quiet=True, engine="threads")
+        assert study.best.metrics["right"] == 1.0
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "s"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_trial_prints_is_in_its_log_and_not_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def talks(trial: Any) -> None:
+        print(f"trial {trial.number}")
+        counts(trial)
+
+    before = sys.stdout
+    study = tuned(tmp_path / "s", talks)
+    assert sys.stdout is before
+    assert "trial" not in capsys.readouterr().out
+    assert set(study.log(5).split("\n")) - {""} == {"trial 5"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("trial_timeout", 3.0), ("gpus_per_worker", 1), ("threads", 2), ("profile", True), ("checkpoints", "messages")],
+)
+def test_what_only_processes_have_is_refused_in_one_line_before_anything_is_created(
+    option: str, value: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=f"{option}=.* needs processes") as refusal:
+        tuned(tmp_path / "s", counts, **{option: value})
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "s").exists()
+
+
+def test_threads_are_refused_where_each_of_several_processes_would_run_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMI_SIZE", "3")
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(StudyError, match="each would run the whole study"):
+        tuned(tmp_path / "s", counts)
+
+
+class Elastic(ThreadWorkers):
+    """Has another number of workers whenever so many events have come."""
+
+    plan: ClassVar = {4: 6, 15: 1, 25: 4}
+
+    def __init__(self, brief: Brief) -> None:
+        super().__init__(brief)
+        self._events = 0
+
+    def wait(self, until: float) -> Sequence[Event]:
+        events = super().wait(until)
+        for count in range(self._events + 1, self._events + len(events) + 1):
+            if count in self.plan:
+                self.resize(self.plan[count])
+        self._events += len(events)
+        return events
+
+
+class ElasticEngine(ThreadEngine):
+    name = "elastic"
+
+    def open(self, brief: Brief) -> ThreadWorkers:
+        return Elastic(brief)
+
+
+def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", counts, engine=ElasticEngine(), trials=30, workers=2)
+    events = [event for _, event in read_events(tmp_path / "s" / NAME)]
+    joined = {event.worker for event in events if isinstance(event, WorkerJoined)}
+    lost = [event for event in events if isinstance(event, WorkerLost)]
+    assert len(joined) == 2 + 4 + 3
+    assert len(lost) == 5
+    assert all("fewer workers are wanted" in event.reason and event.trial is None for event in lost)
+    assert study.outcome.is_complete
+    results = [event for event in events if isinstance(event, JobFinished)]
+    assert all(event.metrics["trained"] == event.resource for event in results), "each went on where it was"
+    assert len({event.trial for event in results}) == 30
+
+
+SCRIPT = """
+    import os, sys, time
+    import ashtune
+
+    def train(trial):
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            time.sleep(0.01)
+            trained.append(epoch)
+            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+            trial.report(score=trial["x"])
+            if trial.number == 9 and "END_BY" in os.environ:
+                os.kill(os.getpid(), int(os.environ.pop("END_BY")))
+        trial.save(trained)
+
+    ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=64, max_resource=8, workers=3,
+                 directory=sys.argv[1], quiet=True, engine="threads")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    script, directory = tmp_path / "script.py", tmp_path / "s"
+    script.write_text(textwrap.dedent(SCRIPT))
+    run = [sys.executable, script, directory]
+    environment = os.environ | {"END_BY": str(int(number))}
+    ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert ended.returncode == -number, ended.stderr
+    assert not ashtune.Study.load(directory).outcome.is_complete
+    resume = [sys.executable, "-m", "ashtune", "resume", directory, "--engine", "threads", "--quiet"]
+    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert ashtune.Study.load(directory).outcome.is_complete
+    events = [event for _, event in read_events(directory / NAME)]
+    assert not [event for event in events if isinstance(event, JobFailed)]
