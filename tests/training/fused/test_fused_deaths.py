@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import launching
 import pytest
 from launching import FAMILY, PYTHON, mpiexec
 from toy_lanes import ToyBackend
@@ -68,7 +69,7 @@ def test_only_who_kills_when_alone_fails(tmp_path: Path, killers: list[int]) -> 
 @pytest.mark.parametrize("killers", [[3], [2, 9, 15]])
 def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path, killers: list[int]) -> None:
     script = f"from test_fused_deaths import Path, tuned_with; tuned_with(Path({str(tmp_path / 's')!r}), {killers})"
-    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "mpi")]
+    folders = [str(Path(__file__).parent), str(Path(launching.__file__).parent)]
     (tmp_path / "script.py").write_text(script)
     ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"), variables={"PYTHONPATH": os.pathsep.join(folders)})
     assert ended.status == 0, str(ended)
