@@ -14,9 +14,11 @@ from ashtune.ladder import MOST_WHOLE, Ladder
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.view import SchedulerView, view_of
+from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.search.space import Space
+from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import first_ladder
@@ -55,7 +57,7 @@ def new_settings(
     try:
         again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
         build_controller(again)
-        size = _whole(_design(again).size)
+        size = _whole(_search(again)[2].size)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
     return msgspec.structs.replace(settings, configurations=size)
@@ -105,23 +107,28 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     )
 
 
-def build_design(settings: Settings) -> Design:
-    """Return the configurations of a study: what was enqueued, then those of its search.
+def build_configurations(settings: Settings) -> Configurations:
+    """Return the configurations of a study, none yet: what was enqueued, then those of its search.
 
     Raises:
         SettingsError: If its search is not installed here, or the journal's first line describes none.
     """
-    design = _design(settings)
+    search, space, design = _search(settings)
     size = _whole(design.size)
     if settings.configurations != size:
         raise SettingsError(
             f"line 1 of the journal says configurations={settings.configurations} where its search has {size}; it was "
             "altered, or written by another version of the search"
         )
-    return design
+    proposals = None
+    if search.has_proposer:
+        proposals = Proposals(
+            search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by
+        )
+    return Configurations(design, proposals=proposals, enqueued=len(settings.enqueued))
 
 
-def _design(settings: Settings) -> Design:
+def _search(settings: Settings) -> tuple[Search, Space, Design]:
     try:
         search = SEARCHES.read(settings.search)
         space = Space.from_record(settings.space)
@@ -136,7 +143,7 @@ def _design(settings: Settings) -> Design:
         design.size  # noqa: B018 - counting what a finite space has may refuse it
     except (SpaceError, SettingsError) as error:
         raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
-    return design
+    return search, space, design
 
 
 def _whole(size: int | None) -> int | None:

@@ -65,10 +65,15 @@ class WorkerJoined(_Fact, frozen=True):
 
 
 class TrialStarted(_Fact, frozen=True):
-    """A configuration was drawn for a new trial."""
+    """A new trial has its configuration.
+
+    ``origin`` says who proposed it, where the search is one that sees results, and "enqueued" where the user did. It is
+    empty where the trial has its place in the study's design.
+    """
 
     trial: _Trial
     configuration: dict[str, Any]
+    origin: str = ""
 
 
 class JobFinished(_Fact, frozen=True, kw_only=True):

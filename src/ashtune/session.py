@@ -9,15 +9,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from ashtune import __version__
-from ashtune.building import build_controller, build_design, scheduler_view
+from ashtune.building import build_configurations, build_controller, scheduler_view
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.driver.engines import open_engine, worker_count
@@ -40,7 +40,6 @@ from ashtune.reports.tally import Tally
 from ashtune.reports.text import show, write
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
-from ashtune.study.configurations import Configurations
 from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import Journal
@@ -108,7 +107,9 @@ class Session:
         self._surroundings = surroundings
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
-        self._configurations = Configurations(build_design(settings))
+        self._configurations = build_configurations(settings)
+        proposals = self._configurations.proposals
+        self._proposals = () if proposals is None else (proposals,)
         self._controller = build_controller(settings)
         self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
         self._ladder = ladder or self._ladder_before
@@ -215,7 +216,7 @@ class Session:
 
     def _replay(self) -> None:
         path, disk = self._directory / journals.NAME, self._surroundings.disk
-        self._last_time = replay(path, self._controller, [_Past(self), self._tally], disk)
+        self._last_time = replay(path, self._controller, [_Past(self), *self._proposals, self._tally], disk)
 
     def note(self, event: Event) -> None:
         """Take in an event of an earlier session."""
@@ -268,7 +269,8 @@ class Session:
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
         display = display_for(self._tally, self._about(count, deadline), quiet=options.quiet)
-        with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display:
+        proposing = self._proposing(count)
+        with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display, proposing:
             workers = surroundings.open_engine(
                 self._engine,
                 self._directory,
@@ -288,7 +290,7 @@ class Session:
                 journal,
                 self._configurations,
                 stop=stop,
-                observers=[self._tally, display, *threads],
+                observers=[self._tally, *self._proposals, display, *threads],
             )
             try:
                 drive.run(session, followed)
@@ -303,6 +305,17 @@ class Session:
         if options.profile == "flame":
             write_flame_graph(self._directory)
         return stop
+
+    @contextmanager
+    def _proposing(self, workers: int) -> Iterator[None]:
+        """Have new configurations proposed, if the search is one that does."""
+        for proposals in self._proposals:
+            proposals.start(self._configurations, workers=workers, complain=lambda line: write(f"{line}\n", sys.stderr))
+        try:
+            yield
+        finally:
+            for proposals in self._proposals:
+                proposals.close()
 
     def _tell_the_past(self) -> None:
         """Tell the user's observers of a study in which nothing is to be done what they want to know of its past."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.building import build_design, new_settings
+from ashtune.building import build_configurations, new_settings
 from ashtune.errors import AshtuneError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
@@ -84,7 +84,7 @@ def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study
 ) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
-        build_design(loaded.settings)
+        build_configurations(loaded.settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
 

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.building import build_controller, build_design, new_settings
+from ashtune.building import build_configurations, build_controller, new_settings
 from ashtune.errors import AshtuneError, JournalError, StudyError
 from ashtune.events import TrialStarted
 from ashtune.ladder import Ladder
@@ -121,13 +121,13 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
     )  # fmt: skip
     settings = msgspec.structs.replace(settings, created=1e9)
     journals.create(path, settings)
-    design = build_design(settings)
+    configurations = build_configurations(settings)
     study = MadeUpStudy(Ladder(1, 8, 2), 16, 3, seed=seed, **how)
     study.controller = build_controller(settings)
     with Journal(path) as journal:
         for kind, what in study:
             if isinstance(what, TrialStarted):
-                what = msgspec.structs.replace(what, configuration=design.configuration(what.trial))  # noqa: PLW2901
+                what = msgspec.structs.replace(what, configuration=configurations.draw(what.trial).configuration)  # noqa: PLW2901
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # an event, as its kind says
 
@@ -490,7 +490,7 @@ def _command(*arguments: str) -> None:
 def _resume(folder: Path) -> None:
     """Do what resuming does before anything of the directory is executed."""
     settings = read_settings(folder / NAME)
-    build_design(settings)
+    build_configurations(settings)
     replay(folder / NAME, build_controller(settings), [])
     Journal(folder / NAME, syncs_itself=False).close()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.building import build_design
+from ashtune.building import build_configurations
 from ashtune.errors import AshtuneError, SettingsError
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.search.registry import SEARCHES
@@ -146,7 +146,7 @@ def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_wha
     assert line in " ".join(capsys.readouterr().out.split())
     assert study.best.config["x"] == 1.0
     with pytest.raises(AshtuneError, match=line):
-        build_design(study.settings)
+        build_configurations(study.settings)
     with pytest.raises(AshtuneError, match=line):
         study.resume(trials=8)
     assert "corner_search" not in sys.modules

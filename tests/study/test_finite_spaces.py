@@ -110,7 +110,7 @@ class FiniteStudy:
     def _carry_out(self, order: Order) -> None:
         if isinstance(order, Train):
             if order.trial not in self.configurations:
-                self.tried.append(self.configurations.draw(order.trial))
+                self.tried.append(self.configurations.draw(order.trial).configuration)
             self.running[order.trial] = order
         else:
             assert isinstance(order, Pause), order

@@ -121,11 +121,14 @@ class Drive:
             self._observers.followed(what)
 
     def _start(self, order: Train, time: float) -> None:
-        """Draw a new trial's configuration.
+        """Choose a new trial's configuration.
 
         It reaches the file with the next event or tick: a driver killed before that has no result
-        of this trial, and draws the same again.
+        of this trial, and draws the same again. What was proposed is written at once, since it would not come again.
         """
-        started = TrialStarted(time, order.trial, self._configurations.draw(order.trial))
+        proposal = self._configurations.draw(order.trial)
+        started = TrialStarted(time, order.trial, proposal.configuration, proposal.origin)
         self._journal.add(started)
+        if proposal.origin:
+            self._journal.flush()
         self._tell(started, ())

@@ -11,9 +11,22 @@ from ashtune.search.drawn import DrawnDesign
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import Grid, GridDesign
 from ashtune.search.grouped import Grouped
-from ashtune.search.protocol import Design, Search
+from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.search.sobol import Sobol
 from ashtune.search.space import Space
 
-__all__ = ["Design", "DrawnDesign", "Enqueued", "Grid", "GridDesign", "Grouped", "Random", "Search", "Sobol", "Space"]
+__all__ = [
+    "Design",
+    "DrawnDesign",
+    "Enqueued",
+    "Grid",
+    "GridDesign",
+    "Grouped",
+    "Proposal",
+    "Proposer",
+    "Random",
+    "Search",
+    "Sobol",
+    "Space",
+]

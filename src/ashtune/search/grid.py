@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ashtune.errors import SpaceError
 from ashtune.plaintext import shown
 from ashtune.search.columns import Column
-from ashtune.search.lattice import LARGEST_ENUMERATED, Lattice
+from ashtune.search.lattice import LARGEST_ENUMERATED, Lattice, length
 from ashtune.search.protocol import Search, refuse_outside
 from ashtune.search.space import Space
 
@@ -111,7 +111,7 @@ def _count(what: str, count: object) -> int:
 def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     """Return the values of one hyperparameter in the grid, ascending."""
     everything = column.every_value()
-    if everything is not None and (points is None or len(everything) <= points):
+    if everything is not None and (points is None or length(everything) <= points):
         return everything
     low, high = column.hyperparameter.lower, column.hyperparameter.upper
     if points is None:

@@ -30,7 +30,8 @@ class Lattice:
     """
 
     def __init__(self, space: Space, axes: Mapping[str, Sequence[object]]) -> None:
-        self.volume = math.prod(len(values) for values in axes.values())
+        self._lengths = {name: length(values) for name, values in axes.items()}
+        self.volume = math.prod(self._lengths.values())
         self.is_constrained = space.rules.has_conditions or space.rules.has_clauses
         self._rules = space.rules
         self._axes = axes
@@ -38,8 +39,8 @@ class Lattice:
     def configuration(self, point: int) -> dict[str, object]:
         """Return the configuration at a point. O(hyperparameters)."""
         values: list[object] = []
-        for axis in reversed(list(self._axes.values())):
-            point, digit = divmod(point, len(axis))
+        for name, axis in reversed(list(self._axes.items())):
+            point, digit = divmod(point, self._lengths[name])
             values.append(axis[digit])
         configuration = dict(zip(self._axes, reversed(values), strict=True))
         for name in self._rules.inactive(configuration):
@@ -50,7 +51,7 @@ class Lattice:
         """Return the point of a configuration, the inverse of :meth:`configuration`; None if it is not here."""
         point = 0
         for name, axis in self._axes.items():
-            point *= len(axis)
+            point *= self._lengths[name]
             if name in configuration:
                 try:
                     point += axis.index(configuration[name])
@@ -70,3 +71,8 @@ class Lattice:
             if configuration.pop(name) != self._axes[name][0]:
                 return False
         return self._rules.forbidding(configuration) is None
+
+
+def length(values: Sequence[object]) -> int:
+    """Return the length of an axis; ``len`` of a range goes no further than 63 bits."""
+    return values.stop - values.start if isinstance(values, range) else len(values)

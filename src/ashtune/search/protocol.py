@@ -1,13 +1,16 @@
 """What every search offers.
 
 A *search* is a value: a small frozen struct with options, as :class:`~ashtune.search.random.Random`. It makes a
-*design*, a numbered sequence of configurations.
+*design*, a numbered sequence of configurations, and, if it is to learn from results, a *proposer* beside it.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import msgspec
 
 from ashtune.core.parts import Part
+from ashtune.jobs import Job, Result
 
 if TYPE_CHECKING:
     from ashtune.search.space import Space
@@ -42,15 +45,67 @@ class Design(Protocol):
         """Return the trial that has a configuration of the space; None if none has, or the design never ends."""
 
 
+class Proposal(msgspec.Struct, frozen=True):
+    """A configuration for a new trial. ``origin`` says in a few words where it comes from; the journal keeps it."""
+
+    configuration: dict[str, object]
+    origin: str = ""
+
+
+class Proposer:
+    """Proposes configurations after the results that it has seen: the base class of all proposers.
+
+    All methods are called by one thread, which is none of the study's own: the study never waits for them. Whatever
+    they raise drops the proposer; the study goes on with its design.
+
+    Attributes:
+        ahead: Most proposals that are made ahead of their trials. Fewer are fresher; a session never has more than its
+            workers.
+    """
+
+    ahead: ClassVar[int] = 16
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        """A job began, whoever proposed its trial. It may begin again, as when its worker was lost. Does nothing here.
+
+        Args:
+            job: The trial and the rung that it is on its way to.
+            configuration: The trial's.
+        """
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in what became of a job.
+
+        Args:
+            result: Its losses are smaller where they are better; ``math.inf`` if the trial failed or its training
+                function refused the configuration; its resource and seconds are 0 then. A trial that is promoted has a
+                result at each of its rungs.
+            configuration: The trial's, active hyperparameters only.
+        """
+        raise NotImplementedError
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return a configuration for a trial, or None to leave it to the design, as before there are results.
+
+        Args:
+            trial: The number of the trial that is meant. Should it have started before the proposal is ready, the
+                next one gets the proposal.
+
+        Returns:
+            A configuration of the space in plain values, as :meth:`Space.check` accepts it.
+        """
+        raise NotImplementedError
+
+
 class Search(Part, frozen=True):
     """A search as a value: the base class of all of them.
 
-    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. It is stored in the study's
-    journal by the name in :mod:`ashtune.core.parts`.
+    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. One that learns from results
+    overrides :meth:`proposer` too. It is stored in the study's journal by the name in :mod:`ashtune.core.parts`.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
-        """Return the design: which configuration each trial has.
+        """Return the design: which configuration each trial has that nobody proposes another one for.
 
         Args:
             space: Where configurations come from.
@@ -58,8 +113,18 @@ class Search(Part, frozen=True):
 
         Raises:
             SpaceError: If the space does not suit this search.
+            SettingsError: If something that it needs is not installed.
         """
         raise NotImplementedError
+
+    def proposer(self, space: "Space", seed: int) -> Proposer | None:
+        """Return a new proposer, which has seen nothing; None by default. Called in the thread of the proposer."""
+        return None
+
+    @property
+    def has_proposer(self) -> bool:
+        """Whether it learns from results."""
+        return type(self).proposer is not Search.proposer
 
 
 def refuse_outside(trial: int, size: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The configurations of a study: drawn once, kept encoded, sent as they are.
+"""The configurations of a study: drawn or proposed once, kept encoded, sent as they are.
 
 A configuration is about 100 bytes of msgpack here where a dict of Python objects is a kilobyte.
 """
@@ -8,18 +8,25 @@ from typing import Any
 import msgspec
 
 from ashtune.jobs import TrialId
-from ashtune.search.protocol import Design
+from ashtune.search.proposals import Proposals
+from ashtune.search.protocol import Design, Proposal
+
+ENQUEUED = "enqueued"
 
 
 class Configurations:
-    """Trial -> configuration, filled from the journal or drawn from the design.
+    """Trial -> configuration, filled from the journal, from proposals, or from the design.
 
     Args:
         design: Where new configurations come from.
+        proposals: Of a search that sees results; they come before the design's.
+        enqueued: How many of the first trials have configurations that the user gave.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, *, proposals: Proposals | None = None, enqueued: int = 0) -> None:
         self._design = design
+        self._enqueued = enqueued
+        self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
@@ -29,12 +36,19 @@ class Configurations:
     def put(self, trial: TrialId, configuration: dict[str, Any]) -> None:
         """Take in a configuration that the journal tells of."""
         self._encoded[trial] = self._encoder.encode(configuration)
+        if self.proposals is not None:
+            self.proposals.tried(configuration)
 
-    def draw(self, trial: TrialId) -> dict[str, Any]:
-        """Draw the configuration of a new trial, keep it and return it."""
-        configuration = self._design.configuration(trial)
-        self.put(trial, configuration)
-        return configuration
+    def draw(self, trial: TrialId) -> Proposal:
+        """Choose the configuration of a new trial, keep it and return it, with who proposed it."""
+        if trial < self._enqueued:
+            proposal = Proposal(self._design.configuration(trial), ENQUEUED)
+        elif self.proposals is None:
+            proposal = Proposal(self._design.configuration(trial))
+        else:
+            proposal = self.proposals.take(trial)
+        self.put(trial, proposal.configuration)
+        return proposal
 
     def encoded(self, trial: TrialId) -> bytes:
         """Return a known trial's configuration as msgpack."""

@@ -1,0 +1,258 @@
+"""Proposals made ahead: a thread of the driver asks the proposer, and the driver takes what is ready.
+
+Rule 1: the study never waits for the proposer. Where no proposal is ready, the trial has its place in the design.
+Rule 2: whatever the proposer raises, and a proposal that is no configuration of the space, drops the proposer with
+one line. The study goes on with its design.
+Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
+that the journal holds, and never asks for those trials again.
+Rule 4: in a space with an end each configuration is tried once: a proposal that was tried is replaced.
+"""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.events import Event, JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.jobs import Goal, Job, Result, TrialId
+from ashtune.orders import Train
+from ashtune.plaintext import one_line
+from ashtune.search.grouped import LONGEST_RUN
+from ashtune.search.plain import hashable
+from ashtune.search.protocol import Design, Proposal, Proposer, Search
+from ashtune.search.space import Space
+
+FROM_DESIGN = "design"
+"""Origin of a trial that the proposer left to the design."""
+NOT_READY = "design, no proposal was ready"
+REPLACED = "design, the proposal was tried before"
+ORIGIN_CHARACTERS = 100
+CLOSE_SECONDS = 1.0
+
+
+class Known(Protocol):
+    """The configurations of all trials that have one: :class:`~ashtune.study.configurations.Configurations`."""
+
+    def __contains__(self, trial: TrialId) -> bool:
+        """Say whether a trial has started."""
+
+    def __getitem__(self, trial: TrialId) -> Mapping[str, object]:
+        """Return its configuration."""
+
+
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session tells the thread: how many proposals to hold, and where configurations are looked up."""
+
+    ahead: int
+    known: Known
+    complain: Callable[[str], None]
+
+
+class Proposals(Observer):
+    """The proposer of a study and what it has ready.
+
+    It observes the study, so that the proposer hears of results. Until :meth:`start` nothing is proposed; what is
+    observed before is told later.
+
+    Args:
+        search: Makes the proposer.
+        space: The search space.
+        design: What fills in, with what was enqueued and in runs, if any.
+        goal: Makes losses of metrics.
+        seed: The study's.
+        grouped_by: Hyperparameters whose values a run of trials shares: of proposals that are ready, one that
+            continues the run is taken first.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        space: Space,
+        design: Design,
+        *,
+        goal: Goal,
+        seed: int,
+        grouped_by: tuple[str, ...] = (),
+    ) -> None:
+        self._search = search
+        self._space = space
+        self._design = design
+        self._goal = goal
+        self._seed = seed
+        self._grouped_by = grouped_by
+        self._rungs: dict[TrialId, int] = {}  # of new trials, until their configuration is known
+        self._begun: set[TrialId] = set()
+        self._has_end = design.size is not None
+        self._tried: set[object] = set()  # configurations, where there is an end of them
+        self._number = 0  # of the design; all before were tried
+        self._run: tuple[object, int] = (None, 0)
+        self._changed = threading.Condition()
+        # These belong to both threads, under the lock:
+        self._news: deque[Job | Result] = deque()
+        self._ready: list[Proposal | None] = []
+        self._next = 0
+        self._is_closed = False
+        self._options: _Options | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, known: Known, *, workers: int, complain: Callable[[str], None]) -> None:
+        """Begin to propose.
+
+        Args:
+            known: Configurations by trial.
+            workers: Of the session: so many proposals are made ahead, at most.
+            complain: Called with one line if the proposer is dropped.
+        """
+        self._options = _Options(
+            ahead=max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers), known=known, complain=complain
+        )
+        self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._drop(error)
+
+    def close(self) -> None:
+        """Propose nothing more. A proposal that takes longer than a second is not waited for."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if self._thread is not None and self._thread.ident is not None:
+            self._thread.join(CLOSE_SECONDS)
+
+    def event(self, event: Event) -> None:
+        """Note what the proposer has to be told. The thread is not woken for it: that would take the interpreter."""
+        match event:
+            case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
+                self._news.append(Result(trial, rung, resource, (self._goal.loss(metrics),), seconds))
+            case TrialWithdrawn(trial=trial, rung=rung):
+                self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
+            case TrialStarted(trial=trial):
+                self._begun.add(trial)
+                self._news.append(Job(trial, self._rungs.pop(trial, 0)))
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Note which trial failed, and which job begins; of a new trial, as soon as its configuration is known."""
+        match what:
+            case TrialFailed(trial=trial, rung=rung):
+                self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
+            case Train(trial=trial, rung=rung) if trial in self._begun:
+                self._news.append(Job(trial, rung))
+            case Train(trial=trial, rung=rung):
+                self._rungs[trial] = rung
+            case _:
+                pass
+
+    def tick(self, now: float) -> None:
+        """Wake the thread, if it is behind."""
+        if self._news:
+            with self._changed:
+                self._changed.notify()
+
+    def tried(self, configuration: Mapping[str, object]) -> None:
+        """Note a configuration that the journal tells of."""
+        if self._has_end:
+            self._tried.add(_key(configuration))
+
+    def take(self, trial: int) -> Proposal:
+        """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
+        is_ready, proposal = self._taken(trial)
+        if self._has_end:
+            return self._untried(is_ready, proposal)
+        if proposal is not None:
+            return proposal
+        return Proposal(self._design.configuration(trial), FROM_DESIGN if is_ready else NOT_READY)
+
+    def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
+        """Take the next of what is ready; say whether anything was."""
+        with self._changed:
+            self._next = trial + 1
+            self._changed.notify()
+            if not self._ready:
+                return False, None
+            place = 0
+            if self._grouped_by:
+                last, length = self._run
+                kinds = [self._kind(proposal) for proposal in self._ready]
+                if length < LONGEST_RUN and last in kinds:
+                    place = kinds.index(last)
+                self._run = (kinds[place], length + 1 if kinds[place] == last else 1)
+            return True, self._ready.pop(place)
+
+    def _kind(self, proposal: Proposal | None) -> object:
+        if proposal is None:
+            return None
+        return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
+
+    def _untried(self, is_ready: bool, proposal: Proposal | None) -> Proposal:
+        """Return the proposal if it was not tried, or else the first configuration of the design that was not."""
+        if proposal is not None and _key(proposal.configuration) not in self._tried:
+            return proposal
+        while _key(configuration := self._design.configuration(self._number)) in self._tried:
+            self._number += 1
+        return Proposal(configuration, NOT_READY if not is_ready else FROM_DESIGN if proposal is None else REPLACED)
+
+    def _work(self) -> None:
+        """The thread: tell the proposer what is new, then ask for the next proposal."""
+        options = self._options
+        assert options is not None, "it is started with them"
+        try:
+            proposer = self._search.proposer(self._space, self._seed)
+            if proposer is None:
+                return
+            ahead = max(1, min(options.ahead, proposer.ahead))
+            while (trial := self._wait(ahead)) is not None:
+                self._tell(proposer, options.known)
+                if trial >= 0:
+                    proposal = self._checked(proposer.propose(trial))
+                    with self._changed:
+                        self._ready.append(proposal)
+        except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
+            self._drop(error)
+
+    def _wait(self, ahead: int) -> int | None:
+        """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
+        with self._changed:
+            while not self._is_closed and not self._news and len(self._ready) >= ahead:
+                self._changed.wait()
+            if self._is_closed:
+                return None
+            return self._next + len(self._ready) if len(self._ready) < ahead else -1
+
+    def _tell(self, proposer: Proposer, known: Known) -> None:
+        while self._news:
+            news = self._news.popleft()
+            if news.trial not in known:
+                continue  # its start was not written when a driver was killed
+            if isinstance(news, Job):
+                proposer.started(news, known[news.trial])
+            else:
+                proposer.observe(news, known[news.trial])
+
+    def _checked(self, proposal: Proposal | None) -> Proposal | None:
+        """Return a proposal in plain values."""
+        if proposal is None:
+            return None
+        origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
+        return Proposal(self._space.check(proposal.configuration), origin)
+
+    def _drop(self, error: BaseException) -> None:
+        with self._changed:
+            is_closed, self._is_closed = self._is_closed, True
+            self._ready.clear()
+        if not is_closed and self._options is not None:
+            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            self._options.complain(
+                f"search {type(self._search).__name__} proposes nothing more, new trials follow its design: {reason}"
+            )
+
+
+def _key(configuration: Mapping[str, object]) -> object:
+    return frozenset((name, hashable(value)) for name, value in configuration.items())

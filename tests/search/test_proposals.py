@@ -1,0 +1,305 @@
+"""Proposals are made ahead in a thread: the study never waits for them, and whatever goes wrong, the design goes on."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from spaces import conditional, finite_conditional, of_every_kind
+
+from ashtune.core.verdicts import TrialFailed
+from ashtune.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.orders import Train
+from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space
+from ashtune.search.proposals import FROM_DESIGN, NOT_READY, REPLACED, Proposals
+from ashtune.study.configurations import Configurations
+from ashtune.testing.searches import Mutation, check_proposer
+
+SPACE = Space.parse({"x": (0.0, 1.0)})
+GOAL = Goal("score", "max")
+SECONDS = 20.0
+
+
+class Scripted(Proposer):
+    """Does what the test says; ``told`` is all that it was told, ``asked`` the trials that it was asked for."""
+
+    def __init__(self, propose: Callable[[int], Any], ahead: int) -> None:
+        self._propose = propose
+        self.ahead = ahead  # type: ignore[misc]  # of this one alone
+        self.told: list[object] = []
+        self.asked: list[int] = []
+        self.is_asked = threading.Condition()
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        self.told.append((job, dict(configuration)))
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.told.append((result, dict(configuration)))
+
+    def propose(self, trial: int) -> Proposal | None:
+        with self.is_asked:
+            self.asked.append(trial)
+            self.is_asked.notify_all()
+        answer: Proposal | None = self._propose(trial)
+        return answer
+
+
+class Script(Search, frozen=True):
+    """A search whose proposer a test has made."""
+
+    def build(self, space: Space, seed: int) -> Design:
+        return Sobol().build(space, seed)
+
+    def proposer(self, space: Space, seed: int) -> Proposer:
+        return MADE[-1]()
+
+
+MADE: list[Callable[[], Proposer]] = []
+
+
+class Studied:
+    """Proposals with the little of a study that they need."""
+
+    def __init__(self, space: Space = SPACE, **more: Any) -> None:
+        self.design = Script().build(space, 0)
+        self.proposals = Proposals(Script(), space, self.design, goal=GOAL, seed=0, **more)
+        self.configurations = Configurations(self.design, proposals=self.proposals)
+        self.lines: list[str] = []
+        self.is_dropped = threading.Event()
+
+    def start(self, make: Callable[[], Proposer], workers: int = 4) -> None:
+        MADE.append(make)
+        self.proposals.start(self.configurations, workers=workers, complain=self._complain)
+
+    def _complain(self, line: str) -> None:
+        self.lines.append(line)
+        self.is_dropped.set()
+
+    def begin(self, trial: int, rung: int = 0) -> str:
+        """Start a trial as the loop does; return where its configuration is from."""
+        number = TrialId(trial)
+        self.proposals.followed(Train(WorkerId(0), number, rung, 0, 1))
+        proposal = self.configurations.draw(number)
+        self.proposals.event(TrialStarted(0.0, number, proposal.configuration, proposal.origin))
+        return proposal.origin
+
+    def finish(self, trial: int, score: float, rung: int = 0) -> None:
+        self.proposals.event(
+            JobFinished(
+                0.0,
+                worker=WorkerId(0),
+                trial=TrialId(trial),
+                rung=rung,
+                resource=1,
+                metrics={"score": score},
+                seconds=2.0,
+            )
+        )
+
+    def waits(self, ready: int) -> None:
+        """Wait until so many proposals are ready."""
+        changed = self.proposals._changed
+        for _ in range(2000):
+            with changed:
+                if len(self.proposals._ready) >= ready:
+                    return
+                changed.wait(0.01)
+        raise AssertionError(f"{len(self.proposals._ready)} proposals are ready, not {ready}")
+
+
+@pytest.fixture
+def studied() -> Iterator[Studied]:
+    study = Studied()
+    yield study
+    study.proposals.close()
+
+
+def numbered(trial: int) -> Proposal:
+    return Proposal({"x": trial / 1000}, f"number {trial}")
+
+
+@pytest.mark.parametrize("space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}])
+def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
+    check_proposer(Mutation(), space())
+
+
+def test_the_suite_refuses_a_search_without_a_proposer() -> None:
+    with pytest.raises(AssertionError, match="overrides no proposer"):
+        check_proposer(Random(), {"x": (0.0, 1.0)})
+
+
+def test_before_a_thread_runs_every_trial_is_the_designs(studied: Studied) -> None:
+    assert studied.begin(0) == NOT_READY
+    assert studied.configurations[TrialId(0)] == studied.design.configuration(0)
+
+
+def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> None:
+    for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
+        study, proposer = Studied(), Scripted(numbered, ahead)
+        study.start(lambda: proposer, workers)  # noqa: B023 - used before the next turn
+        study.waits(expected)
+        assert proposer.asked == list(range(expected))
+        study.proposals.close()
+
+
+def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(studied: Studied) -> None:
+    studied.start(lambda: Scripted(numbered, 4))
+    for trial in range(6):
+        studied.waits(4)
+        assert studied.begin(trial) == f"number {trial}"
+        assert studied.configurations[TrialId(trial)] == {"x": trial / 1000}
+    assert not studied.lines
+
+
+def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_proposed(studied: Studied) -> None:
+    may_go_on = threading.Event()
+
+    def slow(trial: int) -> Proposal:
+        assert may_go_on.wait(SECONDS)
+        return numbered(trial)
+
+    studied.start(lambda: Scripted(slow, 1))
+    assert [studied.begin(trial) for trial in range(3)] == [NOT_READY] * 3
+    assert [studied.configurations[TrialId(t)] for t in range(3)] == [studied.design.configuration(t) for t in range(3)]
+    may_go_on.set()
+    studied.waits(1)
+    assert studied.begin(3) == "number 0"
+    studied.waits(1)
+    assert studied.begin(4) == "number 4"
+
+
+def test_a_trial_that_the_proposer_leaves_to_the_design_has_its_place_there(studied: Studied) -> None:
+    studied.start(lambda: Scripted(lambda trial: numbered(trial) if trial % 2 else None, 2))
+    origins = []
+    for trial in range(4):
+        studied.waits(2)
+        origins.append(studied.begin(trial))
+    assert origins == [FROM_DESIGN, "number 1", FROM_DESIGN, "number 3"]
+    assert studied.configurations[TrialId(2)] == studied.design.configuration(2)
+
+
+def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(studied: Studied) -> None:
+    x = [studied.design.configuration(trial) for trial in range(3)]
+    for trial in range(3):
+        studied.begin(trial)
+    studied.finish(0, 0.5)
+    common: dict[str, Any] = {"worker": WorkerId(0), "rung": 0, "seconds": 1.0}
+    studied.proposals.followed(TrialFailed(TrialId(1), 0, "its worker died twice"))
+    studied.proposals.event(TrialWithdrawn(0.0, trial=TrialId(2), **common))
+    studied.proposals.followed(Train(WorkerId(0), TrialId(0), 1, 1, 2))
+    studied.finish(0, math.nan, rung=1)
+    proposer = Scripted(numbered, 1)
+    studied.start(lambda: proposer)
+    studied.waits(1)
+    assert proposer.told == [
+        *((Job(TrialId(trial), 0), x[trial]) for trial in range(3)),
+        (Result(TrialId(0), 0, 1, (-0.5,), 2.0), x[0]),
+        (Result(TrialId(1), 0, 0, (math.inf,), 0.0), x[1]),
+        (Result(TrialId(2), 0, 0, (math.inf,), 0.0), x[2]),
+        (Job(TrialId(0), 1), x[0]),
+        (Result(TrialId(0), 1, 1, (math.inf,), 2.0), x[0]),
+    ]
+    assert proposer.asked == [3]
+
+
+def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied: Studied) -> None:
+    proposer = Scripted(numbered, 1)
+    studied.start(lambda: proposer)
+    studied.waits(1)
+    studied.begin(0)
+    studied.waits(1)
+    studied.finish(0, 1.0)
+    studied.proposals.tick(0.0)
+    for _ in range(2000):
+        if any(isinstance(what, Result) for what, _ in proposer.told):  # type: ignore[misc]
+            return
+        studied.is_dropped.wait(0.01)
+    raise AssertionError("it was told nothing")
+
+
+def fails(error: BaseException) -> Callable[..., Any]:
+    def raising(*_: object) -> Any:
+        raise error
+
+    return raising
+
+
+class Deaf(Scripted):
+    """Raises when it hears of a result."""
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        raise ValueError("too loud")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (fails(ImportError("no optuna")), "ImportError: no optuna"),
+        (lambda: Scripted(fails(ValueError("a\x1b[31m\nb")), 2), "ValueError: a"),
+        (lambda: Scripted(fails(SystemExit(3)), 2), "SystemExit: 3"),
+        (lambda: Deaf(numbered, 2), "ValueError: too loud"),
+        (lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far"), 2), "SpaceError: x=2.0 is outside"),
+        (lambda: Scripted(lambda trial: Proposal({}, "empty"), 2), "SpaceError: x is missing"),
+        (lambda: Scripted(lambda trial: {"x": 0.5}, 2), "AttributeError"),
+    ],
+    ids=["made", "propose", "exit", "observe", "outside", "missing", "no proposal"],
+)
+def test_a_proposer_that_raises_or_proposes_no_configuration_is_dropped_with_one_line(
+    make: Callable[[], Proposer], says: str, studied: Studied
+) -> None:
+    studied.begin(0)
+    studied.finish(0, 1.0)
+    studied.start(make)
+    assert studied.is_dropped.wait(SECONDS)
+    [line] = studied.lines
+    assert line.startswith("search Script proposes nothing more, new trials follow its design: ")
+    assert says in line
+    assert line.isprintable()
+    for trial in range(1, 5):
+        assert studied.begin(trial) == NOT_READY
+        assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
+
+
+def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed() -> None:
+    space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
+    study = Studied(space)
+    study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})
+    study.start(lambda: Scripted(lambda trial: Proposal({"n": 3, "c": ["b"]}, "the same"), 1))
+    origins = []
+    for trial in range(1, 12):
+        study.waits(1)
+        origins.append(study.begin(trial))
+    study.proposals.close()
+    tried = [study.configurations[TrialId(trial)] for trial in range(12)]
+    assert len({repr(configuration) for configuration in tried}) == 12
+    assert origins == ["the same", *[REPLACED] * 10]
+
+
+def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
+    space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
+    study = Studied(space, grouped_by=("width",))
+    study.start(lambda: Scripted(lambda trial: Proposal({"x": 0.5, "width": 16 * (1 + trial % 2)}, str(trial)), 16))
+    study.waits(16)
+    study.proposals.close()  # nothing is added to what is ready
+    widths = []
+    for trial in range(16):
+        study.begin(trial)
+        widths.append(study.configurations[TrialId(trial)]["width"])
+    assert widths == [16] * 8 + [32] * 8
+
+
+def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None:
+    forever = threading.Event()
+    proposer = Scripted(lambda trial: forever.wait(SECONDS), 1)
+    studied.start(lambda: proposer)
+    with proposer.is_asked:
+        assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
+    studied.proposals.close()
+    assert studied.proposals._thread is not None
+    assert studied.proposals._thread.is_alive()
+    forever.set()
+    studied.proposals._thread.join(SECONDS)
+    assert not studied.proposals._thread.is_alive()
+    assert not studied.lines, "what it says after the end is nobody's business"

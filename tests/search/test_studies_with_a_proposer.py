@@ -1,0 +1,122 @@
+"""A real study with a search that sees results: it runs, is killed, and resumes with what the journal holds."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ashtune
+from ashtune.events import JobFinished, SessionStarted, TrialStarted
+from ashtune.search.proposals import FROM_DESIGN, NOT_READY
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.searches import Mutation
+
+SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_studies_with_a_proposer as here
+
+if __name__ == "__main__":
+    here.tuned({directory!r}, trials=100_000)
+"""
+SECONDS = 60.0
+
+
+def train(trial: Any) -> None:
+    for epoch in trial.epochs():
+        time.sleep(0.002)  # a training that takes some time, so that proposals are made meanwhile
+        trial.report(loss=(trial["x"] - 0.3) ** 2 + (trial["kind"] == "b") + 1 / epoch)
+    trial.save(trial["x"])
+
+
+def tuned(directory: Any, **given: Any) -> ashtune.Study:
+    search = Mutation(share=0.0)
+    return ashtune.tune(
+        train, SPACE, metric="loss", mode="min", max_resource=4, workers=2, quiet=True, search=search,
+        directory=directory, **given,
+    )  # fmt: skip
+
+
+def started(directory: Path) -> list[TrialStarted]:
+    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+
+
+def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:
+    return [(each.trial, int(each.origin.split()[-1])) for each in trials if each.origin.startswith("mutation of")]
+
+
+def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
+    study = tuned(tmp_path, trials=60, enqueue=[{"x": 0.9, "kind": "a"}])
+    trials = started(tmp_path)
+    assert trials[0].origin == "enqueued"
+    assert {each.origin for each in trials[1:]} <= {FROM_DESIGN, NOT_READY} | {f"mutation of {n}" for n in range(60)}
+    assert parents(trials), "no proposal was ready in time for any of 60 trials"
+    assert all(parent < trial for trial, parent in parents(trials))
+    assert study.settings.search == {"kind": "ashtune.testing.searches:Mutation", "share": 0.0}
+
+
+def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(tmp_path: Path) -> None:
+    script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(tmp_path / "study"))
+    directory, until = tmp_path / "study", time.monotonic() + SECONDS
+    with subprocess.Popen([sys.executable, "-c", script]) as process:
+        try:
+            while not (directory / NAME).exists() or len(parents(started(directory))) < 10:
+                assert process.poll() is None
+                assert time.monotonic() < until, "nothing was proposed"
+                time.sleep(0.05)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    before = started(directory)
+    ashtune.Study.load(directory).resume(trials=len(before) + 30, workers=2, quiet=True)
+
+    trials = started(directory)
+    assert trials[: len(before)] == before
+    numbers = [each.trial for each in trials]
+    assert len(set(numbers)) == len(numbers), "a trial was given a configuration twice"
+    assert sorted(numbers) == list(range(max(numbers) + 1))
+    new = trials[len(before) :]
+    assert len(new) >= 30
+    assert FROM_DESIGN not in {each.origin for each in new}, "the new proposer knows nothing of the results before"
+    assert parents(new)
+
+    sessions, known, best = 0, {}, {}
+    for _, event in read_events(directory / NAME):
+        sessions += isinstance(event, SessionStarted)
+        if isinstance(event, TrialStarted):
+            known[event.trial] = event.configuration
+        if isinstance(event, JobFinished):
+            best[event.trial] = event.metrics["loss"]
+            assert event.metrics["loss"] is not None
+    assert sessions == 2
+    assert set(best) <= set(known)
+
+
+class Unlucky(Mutation, frozen=True):
+    """Its proposer fails at its fifth proposal."""
+
+    def proposer(self, space: Any, seed: int) -> Any:
+        proposer = super().proposer(space, seed)
+        propose, calls = proposer.propose, iter(range(1000))
+
+        def failing(trial: int) -> Any:
+            if next(calls) == 4:
+                raise ZeroDivisionError("the fifth")
+            return propose(trial)
+
+        proposer.propose = failing  # type: ignore[method-assign]
+        return proposer
+
+
+def test_a_study_whose_proposer_fails_ends_as_if_it_had_none_and_says_so_once(tmp_path: Path, capfd: Any) -> None:
+    study = ashtune.tune(
+        train, SPACE, metric="loss", mode="min", max_resource=1, workers=2, quiet=True, search=Unlucky(), trials=40,
+        directory=tmp_path,
+    )  # fmt: skip
+    assert study.outcome.is_complete
+    assert len(started(tmp_path)) == 40
+    lines = [line for line in capfd.readouterr().err.splitlines() if "proposes nothing more" in line]
+    assert lines == ["search Unlucky proposes nothing more, new trials follow its design: ZeroDivisionError: the fifth"]
+    assert {each.origin for each in started(tmp_path)[-10:]} == {NOT_READY}
