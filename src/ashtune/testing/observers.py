@@ -1,0 +1,274 @@
+"""What every observer has to be able to: told any study, live or from its journal, it finds the same.
+
+A test class derives from :class:`ObserverSuite` and has a fixture ``observed``::
+
+    class TestMine(ObserverSuite):
+        @pytest.fixture
+        def observed(self) -> Observed:
+            return Observed(make=Mine, result=lambda mine: mine.table())
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.verdicts import Followed
+from ashtune.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    Progress,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.ladder import Ladder
+from ashtune.orders import Pause, Release, Train
+from ashtune.schedulers.ash import AshMachine
+from ashtune.study.controller import Controller
+from ashtune.study.replay import Replay
+
+GOAL, LADDER = Goal("loss", "min"), Ladder(1, 8, 2)
+STUDY = ObservedStudy(name="suite", directory="/nowhere", goal=GOAL, ladder=LADDER, hyperparameters=("x",))
+SEEDS = range(20)
+
+Step = tuple[Event, list[Followed]]
+_events = msgspec.json.Decoder(Event)
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """An observer to be tried.
+
+    Args:
+        make: Returns a new one.
+        result: What one has found, in a form that ``==`` compares.
+    """
+
+    make: Callable[[], Observer]
+    result: Callable[[Any], Any]
+
+
+def new_controller() -> Controller:
+    """Return the controller of the studies of this suite."""
+    return Controller(AshMachine(LADDER, 0), GOAL)
+
+
+class History:
+    """A made-up study: whatever may happen in one happens, in an order that ``seed`` decides.
+
+    Iterating yields each event, and what followed. Workers come, die and are replaced, some train several trials
+    together; trials fail, are withdrawn, end on purpose and report what is no number; drivers are killed and go on.
+    """
+
+    def __init__(self, seed: int, *, trials: int = 30) -> None:
+        self._random = random.Random(seed)
+        self._trials = trials
+        self._controller = new_controller()
+        self._now = 0.0
+        self._workers = 0
+        self._jobs: dict[WorkerId, list[Train]] = {}
+        self._releasing: list[tuple[WorkerId, TrialId, int]] = []
+        self._reached: dict[TrialId, int] = {}
+        self._started: set[TrialId] = set()
+        self._pausing: set[TrialId] = set()
+
+    def __iter__(self) -> Iterator[Step]:
+        yield from self._session()
+        while not self._controller.is_complete:
+            chance = self._random.random()
+            if chance < 0.02 or not self._controller.is_open:
+                yield from self._session()
+            elif chance < 0.03:
+                yield from self._happens(StopRequested(self._now, "Ctrl-C received"))
+            elif self._releasing and chance < 0.4:
+                yield from self._let_go()
+            elif chance < 0.45:
+                yield from self._happens(PlacesChanged(self._now, self._any(), self._random.randint(1, 4)))
+            elif chance < 0.47:
+                program = ProgramCompiled(self._now, worker=self._any(), seconds=0.5, lanes=4, shape={"width": 8})
+                yield from self._happens(program)
+            elif chance < 0.52:
+                yield from self._lose(self._any())
+            else:
+                yield from self._end_a_job(self._any())
+
+    def _any(self) -> WorkerId:
+        return self._random.choice(sorted(self._jobs))
+
+    def _session(self) -> Iterator[Step]:
+        self._now += 10.0
+        self._jobs.clear()
+        self._releasing.clear()
+        self._pausing.clear()
+        yield from self._happens(SessionStarted(self._now, 1e9, "1", "here", 1, trials=self._trials))
+        for _ in range(3):
+            yield from self._join()
+
+    def _join(self) -> Iterator[Step]:
+        worker = WorkerId(self._workers)
+        self._workers += 1
+        self._jobs[worker] = []
+        yield from self._happens(WorkerJoined(self._now, worker, 7, "here"))
+
+    def _lose(self, worker: WorkerId) -> Iterator[Step]:
+        jobs = self._jobs.pop(worker)
+        self._releasing = [each for each in self._releasing if each[0] != worker]
+        job = jobs[0] if jobs and self._random.random() < 0.7 else None
+        yield from self._happens(
+            WorkerLost(
+                self._now,
+                worker=worker,
+                reason="killed by SIGKILL",
+                trial=None if job is None else job.trial,
+                rung=0 if job is None else job.rung,
+                is_fatal=job is not None and self._random.random() < 0.2,
+            )
+        )
+        yield from self._join()
+
+    def _let_go(self) -> Iterator[Step]:
+        worker, trial, resource = self._releasing.pop(self._random.randrange(len(self._releasing)))
+        size = self._random.choice([None, 100])
+        yield from self._happens(
+            TrialReleased(self._now, worker=worker, trial=trial, resource=resource, seconds=0.1, checkpoint=size)
+        )
+
+    def _end_a_job(self, worker: WorkerId) -> Iterator[Step]:
+        if not self._jobs[worker]:
+            return
+        job = self._jobs[worker].pop(0)
+        chance, seconds = self._random.random(), self._random.random()
+        if job.trial in self._pausing:
+            self._pausing.discard(job.trial)
+            yield from self._happens(
+                JobPaused(
+                    self._now, worker=worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start,
+                    seconds=seconds,
+                )
+            )  # fmt: skip
+        elif chance < 0.08:
+            yield from self._happens(
+                JobFailed(self._now, worker=worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
+            )
+        elif chance < 0.14:
+            yield from self._happens(
+                TrialWithdrawn(self._now, worker=worker, trial=job.trial, rung=job.rung, seconds=seconds)
+            )
+        else:
+            yield from self._happens(self._result(job, seconds))
+
+    def _result(self, job: Train, seconds: float) -> JobFinished:
+        loss = None if self._random.random() < 0.1 else self._random.random()
+        self._reached[job.trial] = job.target
+        return JobFinished(
+            self._now,
+            worker=job.worker,
+            trial=job.trial,
+            rung=job.rung,
+            resource=job.target,
+            start=job.start,
+            metrics={"loss": loss},
+            seconds=seconds,
+            curve=[(resource, {"loss": 1.0}) for resource in range(job.start + 1, job.target)],
+            held=self._random.random() < 0.7,
+            stopped=self._random.random() < 0.05,
+        )
+
+    def _happens(self, event: Event) -> Iterator[Step]:
+        followed = self._controller.handle(event)
+        yield event, followed
+        new: list[TrialId] = []
+        for order in followed:
+            match order:
+                case Train():
+                    self._jobs[order.worker].insert(0 if order.in_place else len(self._jobs[order.worker]), order)
+                    if order.trial not in self._started:
+                        self._started.add(order.trial)
+                        new.append(order.trial)
+                case Release():
+                    self._releasing.append((order.worker, order.trial, self._reached[order.trial]))
+                case Pause(trial=trial):
+                    self._pausing.add(trial)
+                case _:
+                    pass
+        for trial in new:
+            started = TrialStarted(self._now, trial, {"x": trial / 100})
+            yield started, self._controller.handle(started)
+        self._now = round(self._now + self._random.random(), 6)
+
+
+def as_in_a_journal(event: Event) -> Event:
+    """Return an event as it is read back from a journal."""
+    read: Event = _events.decode(msgspec.json.encode(event))
+    return read
+
+
+class ObserverSuite:
+    """Tests of an observer: see the module."""
+
+    @pytest.fixture
+    def observed(self) -> Observed:
+        """Return what is to be tried."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int) -> None:
+        """Live there are reports between rungs and ticks besides."""
+        live, read = observed.make(), observed.make()
+        steps = list(History(seed))
+        live.begin(STUDY, 0)
+        for event, followed in steps:
+            live.event(event)
+            for what in followed:
+                live.followed(what)
+                if isinstance(what, Train):
+                    live.progress(Progress(what.worker, what.trial, what.start, {"loss": 1.0}))
+            live.tick(event.time)
+        live.end()
+        read.begin(STUDY, 0)
+        Replay(new_controller()).tell((as_in_a_journal(event) for event, _ in steps), [read])
+        read.end()
+        assert observed.result(live) == observed.result(read)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int) -> None:
+        """A journal may end after each of its events: the driver runs, or was killed."""
+        steps = list(History(seed, trials=8))
+        for end in range(0, len(steps) + 1, 5):
+            observer = observed.make()
+            observer.begin(STUDY, 0)
+            for event, followed in steps[:end]:
+                observer.event(event)
+                for what in followed:
+                    observer.followed(what)
+            observer.end()
+            observed.result(observer)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int) -> None:
+        """Then there are verdicts, and no orders."""
+        observer = observed.make()
+        observer.begin(STUDY, 0)
+        Replay().tell((event for event, _ in History(seed)), [observer])
+        observer.end()
+        observed.result(observer)
+
+    def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed) -> None:
+        """As one that was complete before."""
+        observer = observed.make()
+        observer.begin(STUDY, 0)
+        observer.tick(0.0)
+        observer.end()
+        observed.result(observer)

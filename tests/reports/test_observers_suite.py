@@ -1,0 +1,110 @@
+"""All observers of this package pass the suite that any observer has to pass."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.events import Event, JobFinished, WorkerLost
+from ashtune.observers import CsvLog
+from ashtune.orders import Train
+from ashtune.reports.audit import Audit
+from ashtune.reports.curves import Curves
+from ashtune.reports.progress import BestSoFar
+from ashtune.reports.results import Results
+from ashtune.reports.tally import Tally
+from ashtune.reports.timeline import Timeline
+from ashtune.reports.timeline_times import time_shares
+from ashtune.reports.trials import Trials
+from ashtune.schedulers.view import view_of
+from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
+
+
+def of_a_tally(tally: Tally) -> Any:
+    rungs = [
+        (r.arrived, r.promoted, r.failed, r.withdrawn, r.running, r.epochs, r.seconds, r.best) for r in tally.rungs
+    ]
+    reasons = [
+        group for reasons in (tally.failures, tally.withdrawals, tally.lost_workers) for group in reasons.groups()
+    ]
+    times = (tally.now, tally.wall_seconds, tally.presence, tally.utilisation, tally.seconds_under_way)
+    return rungs, reasons, times, tally.running, sorted(tally.workers), list(tally.notes())
+
+
+def of_a_timeline(timeline: Timeline) -> Any:
+    work = timeline.work()
+    return time_shares(timeline), [getattr(work, name).tolist() for name in work.__struct_fields__]
+
+
+OBSERVERS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "tally": (lambda: Tally(LADDER, GOAL), of_a_tally),
+    "trials": (lambda: Trials(LADDER), list),
+    "results": (lambda: Results(GOAL), Results.standings),
+    "timeline": (lambda: Timeline(LADDER), of_a_timeline),
+    "curves": (lambda: Curves(GOAL), lambda curves: repr(curves.shown())),
+    "best": (lambda: BestSoFar(GOAL), lambda best: (best.steps, best.steps_at, best.seconds, best.epochs)),
+}
+
+
+class TestObservers(ObserverSuite):
+    @pytest.fixture(params=[*OBSERVERS, "audit", "csv"])
+    def observed(self, request: pytest.FixtureRequest, tmp_path: Path) -> Observed:
+        if request.param == "csv":
+            numbers = iter(range(1_000))
+            return Observed(
+                make=lambda: CsvLog(tmp_path / f"{next(numbers)}.csv"),
+                result=lambda log: log._path.read_text() if log._path.exists() else "",
+            )
+        if request.param == "audit":
+            view = view_of({"kind": "ash"}, LADDER, LADDER, 0)
+            return Observed(make=lambda: Audit(LADDER, GOAL, view), result=Audit.records)
+        return Observed(*OBSERVERS[request.param])
+
+
+class Ticks(Observer):
+    """Finds what no journal holds."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def tick(self, now: float) -> None:
+        self.count += 1
+
+
+class Orders(Observer):
+    """Takes it for granted that a trial was given out before it has a result."""
+
+    def __init__(self) -> None:
+        self.given: set[tuple[int, int]] = set()
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, JobFinished):
+            self.given.remove((event.trial, event.rung))
+
+    def followed(self, what: Followed) -> None:
+        if isinstance(what, Train):
+            self.given.add((what.trial, what.rung))
+
+
+def test_the_suite_finds_what_depends_on_ticks_and_what_needs_orders() -> None:
+    suite = ObserverSuite()
+    ticks = Observed(make=Ticks, result=lambda observer: observer.count)
+    with pytest.raises(AssertionError):
+        suite.test_live_and_from_the_journal_it_finds_the_same(ticks, 0)
+    orders = Observed(make=Orders, result=lambda observer: observer.given)
+    suite.test_live_and_from_the_journal_it_finds_the_same(orders, 0)
+    with pytest.raises(KeyError):
+        suite.test_it_takes_a_study_whose_scheduler_is_not_known(orders, 0)
+
+
+def test_whatever_may_happen_in_a_study_happens_in_the_histories() -> None:
+    steps = [step for seed in SEEDS for step in History(seed)]
+    assert {type(event) for event, _ in steps} == set(get_args(Event))
+    everything = {type(what) for _, followed in steps for what in followed}
+    assert everything == set(get_args(Followed))
+    assert any(
+        isinstance(what, TrialFailed) and isinstance(event, WorkerLost) for event, all_ in steps for what in all_
+    )
