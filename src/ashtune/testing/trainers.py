@@ -173,14 +173,14 @@ class TrainersSuite(WorkersSuite):
             me = threading.get_ident()
 
             def _is_waiting(thread: int) -> bool:
-                """Whether it sleeps in a channel's wait, where nothing is under way."""
-                frame = sys._current_frames()[thread]
-                return frame.f_code.co_name in ("wait", "_rest", "rest") and "answer" in _callers(frame)
+                """Whether it sleeps in a channel's wait for an answer, where nothing is under way."""
+                names = _callers(sys._current_frames()[thread])
+                return {"answer", "wait"} <= names and not {"_collect", "_take_whole"} & names
 
-            def _callers(frame: Any) -> list[str]:
-                names = []
+            def _callers(frame: Any) -> set[str]:
+                names = set()
                 while frame is not None:
-                    names.append(frame.f_code.co_name)
+                    names.add(frame.f_code.co_name)
                     frame = frame.f_back
                 return names
 

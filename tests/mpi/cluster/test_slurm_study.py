@@ -16,9 +16,9 @@ from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from one_node_slurm import Job, Slurm
 
 import ashtune
-from ashtune import batch
 from ashtune import jobs as rungs
 from ashtune.cli.demo import FUSED_TIMES
+from ashtune.engines.slurm import REASON, TRY_AGAIN
 from ashtune.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
 from ashtune.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
@@ -141,7 +141,7 @@ def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study
     assert job.wait(600) == "COMPLETED", job.output
     assert job.fact("Restarts") == "1"
     study = tmp_path / "runs" / "study"
-    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [batch.REASON]
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [REASON]
     first, second = (at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted))
     assert 20 < events(study)[second - 1].time < 60  # counted from the driver's start, which may take its time
     paused = [event for event in events(study)[first:second] if isinstance(event, JobPaused)]
@@ -171,7 +171,7 @@ def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_p
 
 @pytest.mark.parametrize(
     ("signal", "status", "more"),
-    [("USR1", batch.TRY_AGAIN, ()), ("USR1", batch.TRY_AGAIN, ("--no-isolate",)), ("TERM", 128 + 15, ())],
+    [("USR1", TRY_AGAIN, ()), ("USR1", TRY_AGAIN, ("--no-isolate",)), ("TERM", 128 + 15, ())],
 )
 def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
     slurm: Slurm, tmp_path: Path, signal: str, status: int, more: tuple[str, ...]
