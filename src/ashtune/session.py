@@ -23,14 +23,14 @@ from ashtune.core.verdicts import Followed
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.environment import environment
 from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
+from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
-from ashtune.engines.protocol import Engine, RunOptions, Workers
+from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.errors import NoResultError, StudyError
 from ashtune.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.ladder import Ladder
-from ashtune.limits import Limits
 from ashtune.reports.about import About
 from ashtune.reports.figures import plural, shortened
 from ashtune.reports.flame import write_flame_graph
@@ -72,14 +72,12 @@ class Session:
 
     Args:
         directory: The study's directory, with a journal and the training function in it.
-        limits: When to end.
-        options: What to run on.
+        options: When to end, and what to run on.
         engine: Where the workers come from.
         ladder: The rungs from now on, if there are to be more above.
         surroundings: Disk, clock and workers.
         version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
         objective: The training function, if one was given; else it is in the directory.
-        observers: Those of the user, told what happens in threads of their own.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -88,19 +86,16 @@ class Session:
     def __init__(
         self,
         directory: Path,
-        limits: Limits,
-        options: RunOptions,
+        options: SessionOptions,
         engine: Engine,
         ladder: Ladder | None = None,
         *,
         surroundings: Surroundings = THIS_MACHINE,
         version: dict[str, str] | None = None,
         objective: Callable[..., Any] | None = None,
-        observers: Sequence[Observer] = (),
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
-        self._limits = limits
         self._options = options
         self._engine = engine
         self._objective = objective
@@ -115,7 +110,7 @@ class Session:
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
         self._version = version
-        self._observers = observers
+        self._observers = options["observers"]
         self._version_before: dict[str, str] = {}
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0
@@ -150,9 +145,9 @@ class Session:
         if self._tally.best is None and self._tally.failures.total:
             write(f"no trial has a result yet; {self._failures()}\n", sys.stderr)
         is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
-        if session.rungs and self._controller.is_complete and not self._options.quiet:
+        if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
-        if not self._controller.is_complete and not self._options.quiet:
+        if not self._controller.is_complete and not self._options["quiet"]:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
@@ -232,8 +227,14 @@ class Session:
                 pass
 
     def _first_event(self) -> SessionStarted:
-        limits, before = self._limits, self._last_session or self._limits
-        trials = before.trials if limits.trials is None else limits.trials
+        options, before = self._options, self._last_session
+        trials, total = options["trials"], options["total_resource"]
+        target, failures = options["target"], options["max_failures"]
+        if before is not None:
+            trials = before.trials if trials is None else trials
+            total = before.total_resource if total is None else total
+            target = before.target if target is None else target
+            failures = before.max_failures if failures is None else failures
         if (configurations := self._settings.configurations) is not None:
             trials = min(trials or configurations, configurations)
         unix_time = self._surroundings.unix_time()
@@ -245,9 +246,9 @@ class Session:
             host=socket.gethostname(),
             pid=os.getpid(),
             trials=trials,
-            total_resource=before.total_resource if limits.total_resource is None else limits.total_resource,
-            target=before.target if limits.target is None else limits.target,
-            max_failures=before.max_failures if limits.max_failures is None else limits.max_failures,
+            total_resource=total,
+            target=target,
+            max_failures=MAX_FAILURES if failures is None else failures,
             facts=self._surroundings.environment(),
             rungs=rungs,
             kept=kept,
@@ -265,10 +266,10 @@ class Session:
         options, settings, surroundings = self._options, self._settings, self._surroundings
         checkpoints = Checkpoints(self._directory, surroundings.disk)
         checkpoints.sweep(self._controller.checkpoints.resources())
-        count = worker_count(self._engine, options.workers, session.trials)
+        count = worker_count(self._engine, options["workers"], session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
-        display = display_for(self._tally, self._about(count, deadline), quiet=options.quiet)
+        display = display_for(self._tally, self._about(count, deadline), quiet=options["quiet"])
         proposing = self._proposing(count)
         with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display, proposing:
             workers = surroundings.open_engine(
@@ -276,7 +277,7 @@ class Session:
                 self._directory,
                 settings,
                 self._configurations,
-                options,
+                run_options(options),
                 workers=count,
                 trials=session.trials,
                 first_worker=self._workers_seen,
@@ -302,7 +303,7 @@ class Session:
                     finish_all(threads)
         if (best := self._tally.best) is not None:
             checkpoints.settle(best.trial, best.resource)  # no one may train it again
-        if options.profile == "flame":
+        if options["profile"] == "flame":
             write_flame_graph(self._directory)
         return stop
 
@@ -339,7 +340,8 @@ class Session:
 
     def _stop_switch(self, now: float) -> StopSwitch:
         """Return what stops the session at the time limit given, or before the batch system does."""
-        given = math.inf if self._limits.time_limit is None else self._limits.time_limit
+        limit = self._options["time_limit"]
+        given = math.inf if limit is None else limit
         unix_now = self._surroundings.unix_time()
         limit = slurm.time_limit(os.environ, unix_now)
         left = slurm.time_left(os.environ, unix_now)

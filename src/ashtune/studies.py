@@ -4,16 +4,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
 
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
 from ashtune.building import build_controller, scheduler_view
+from ashtune.driver.checks import check_directory, check_whole
+from ashtune.driver.options import ResumeOptions, checked, run_options, takes
 from ashtune.errors import StudyError, in_one_line
 from ashtune.events import WorkerLost
 from ashtune.jobs import TrialId
 from ashtune.ladder import Ladder
-from ashtune.limits import check_directory, check_whole, limits_of, run_options_of
 from ashtune.plaintext import shown
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best as Found
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from ashtune.again import Trained
     from ashtune.core.observer import Observer
-    from ashtune.engines.protocol import Engine
     from ashtune.reports.profile import Profile
     from ashtune.reports.timeline import Timeline
     from ashtune.simulation.traces import Traces
@@ -352,26 +352,11 @@ class Study:
         )
 
     @in_one_line
+    @takes(ResumeOptions)
     def resume(
         self,
         objective: Callable[..., Any] | None = None,
-        *,
-        trials: int | None = None,
-        max_resource: int | None = None,
-        time_limit: float | None = None,
-        total_resource: int | None = None,
-        target: float | None = None,
-        max_failures: int | None = None,
-        trial_timeout: float | None = None,
-        engine: "str | Engine" = "auto",
-        workers: int | None = None,
-        threads: int | None = None,
-        gpus_per_worker: float | None = None,
-        isolate: bool = True,
-        checkpoints: str = "files",
-        quiet: bool = False,
-        profile: bool | str = False,
-        observers: "Sequence[Observer]" = (),
+        **given: Unpack[ResumeOptions],
     ) -> "Study":
         """Continue the study.
 
@@ -380,23 +365,7 @@ class Study:
 
         Args:
             objective: The training function if it has changed; by default as it was.
-            trials: Configurations to try in all, if more than before.
-            max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
-                those that finished at the old top rung go on.
-            time_limit: Seconds after which running trials are paused again.
-            total_resource: Epochs of the whole study after which it stops.
-            target: Value of the metric at which it stops.
-            max_failures: If so many trials of this session fail before any has a result, the study stops again.
-            trial_timeout: Seconds that one job may take.
-            engine: Where workers come from, as for :func:`~ashtune.tune`.
-            workers: Processes, all cores by default; under MPI the most ranks to use. Whatever it had before.
-            threads: BLAS threads of each.
-            gpus_per_worker: GPUs that each worker sees.
-            isolate: Under MPI, train in a process of its own beside the rank.
-            checkpoints: "files", or "messages" where ranks share no directory.
-            quiet: Show nothing.
-            profile: Profile the training function: True or "flame".
-            observers: Told what happens, as :class:`ashtune.observers.CsvLog`.
+            {options}
 
         Returns:
             The study, read again.
@@ -407,49 +376,28 @@ class Study:
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
         from ashtune.driver.engines import check_engine
-        from ashtune.driver.observing import check_observers
-        from ashtune.engines.registry import choose_engine
+        from ashtune.engines.registry import AUTO, choose_engine
         from ashtune.session import Session
 
-        chosen_engine = choose_engine(engine, workers_given=workers is not None)
+        engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
         if self.settings.simulated:
             raise StudyError(
                 f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
                 "`ashtune simulate`, and other options"
             )
-        limits = limits_of(trials, time_limit, total_resource, target, max_failures)
-        options = run_options_of(
-            workers=workers,
-            threads=threads,
-            gpus_per_worker=gpus_per_worker,
-            trial_timeout=trial_timeout,
-            isolate=isolate,
-            checkpoints=checkpoints,
-            quiet=quiet,
-            profile=profile,
-        )
-        check_engine(chosen_engine, options, limits.trials)
-        watching = check_observers(observers)
-        pickled = None if objective is None else objectives.packed(objective, quiet=quiet)
+        options = checked(ResumeOptions, given)
+        check_engine(engine, run_options(options), options["trials"])
+        pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):
             ladder = ladder_in_force(self.directory / NAME)
-            if max_resource is not None:
-                ladder = ladder.lengthened(max_resource)
+            if options["max_resource"] is not None:
+                ladder = ladder.lengthened(options["max_resource"])
             if pickled is None:
                 objectives.check(self.directory)
             else:
                 objectives.keep(self.directory, pickled)
             version = None if objective is None else version_of(objective)
-            Session(
-                self.directory,
-                limits,
-                options,
-                chosen_engine,
-                ladder,
-                version=version,
-                objective=objective,
-                observers=watching,
-            ).run()
+            Session(self.directory, options, engine, ladder, version=version, objective=objective).run()
         return Study.load(self.directory)
 
     def __repr__(self) -> str:

@@ -7,35 +7,22 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
 from ashtune import hints, objectives
 from ashtune.building import new_settings
-from ashtune.core.observer import Observer
+from ashtune.driver.checks import MOST_NAME, check_name
 from ashtune.driver.engines import check_engine
-from ashtune.driver.observing import check_observers
-from ashtune.engines.protocol import Engine
+from ashtune.driver.options import Halving, TuneOptions, checked, run_options, takes, will_end
 from ashtune.engines.registry import AUTO, choose_engine
 from ashtune.errors import SettingsError, StudyError, in_one_line
 from ashtune.jobs import Goal, Mode
-from ashtune.ladder import MOST_WHOLE, Ladder, Reduction, whole_number
-from ashtune.limits import (
-    MAX_FAILURES,
-    MOST_NAME,
-    MOST_SEED,
-    check_directory,
-    check_name,
-    check_size,
-    check_whole,
-    limits_of,
-    run_options_of,
-)
+from ashtune.ladder import MOST_WHOLE, Ladder, whole_number
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.loading import events_of
 from ashtune.reports.text import write
-from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
@@ -55,39 +42,14 @@ PARTS_SHOWN = 5
 
 
 @in_one_line
+@takes(TuneOptions)
 def tune(
     objective: Callable[..., Any],
     space: Any,
     *,
     metric: str,
     mode: Mode,
-    trials: int | None = None,
-    max_resource: int | None = None,
-    min_resource: int = 1,
-    reduction_factor: Reduction = 2,
-    rungs: Sequence[int] | None = None,
-    scheduler: Scheduler | str = "ash",
-    search: str | Search = "random",
-    grid_points: int | Mapping[str, int] | None = None,
-    enqueue: Iterable[Mapping[str, Any]] = (),
-    seed: int = 0,
-    time_limit: float | None = None,
-    total_resource: int | None = None,
-    target: float | None = None,
-    max_failures: int = MAX_FAILURES,
-    trial_timeout: float | None = None,
-    checkpoint_limit: int | str | None = None,
-    engine: str | Engine = AUTO,
-    workers: int | None = None,
-    threads: int | None = None,
-    gpus_per_worker: float | None = None,
-    isolate: bool = True,
-    checkpoints: str = "files",
-    directory: str | Path | None = None,
-    accept_changes: bool = False,
-    quiet: bool = False,
-    profile: bool | str = False,
-    observers: Sequence[Observer] = (),
+    **given: Unpack[TuneOptions],
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
@@ -104,43 +66,7 @@ def tune(
             ConfigurationSpace.
         metric: The reported metric that counts.
         mode: "max" or "min".
-        trials: How many configurations to try.
-        max_resource: Resource (epochs, trees, steps) of the top rung.
-        min_resource: Resource of the lowest rung.
-        reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
-        rungs: The rungs themselves, in place of the three above.
-        scheduler: "ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh"
-            (synchronous successive halving) or "full" (no early stop); or one with its options, as
-            ``ashtune.Ash()``.
-        search: "random", "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``.
-        grid_points: Points on continuous parameters of a grid: for all, or by name.
-        enqueue: Configurations to try first; the search of a finite space does not give them again.
-        seed: Decides the configurations drawn.
-        time_limit: Seconds after which running trials are paused and the study can be resumed.
-        total_resource: Epochs, all trials together, after which it stops.
-        target: Value of the metric at which it stops.
-        max_failures: If so many trials of a session fail before any has a result, the study stops and this raises
-            :class:`~ashtune.errors.NoResultError`.
-        trial_timeout: Seconds that one job, from one rung to the next, may take.
-        checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
-        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (of
-            this process, for functions that release the interpreter lock or wait for something else; nothing isolates
-            or ends them), the name of an installed one, or an engine itself.
-        workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
-        threads: BLAS threads of each; by default the cores are shared out.
-        gpus_per_worker: GPUs that each worker sees, or a part of one, as 0.5: two workers share it.
-        isolate: Under MPI, train in a process of its own beside the rank, so that a crash or a hang costs
-            one job; False trains in the rank, for functions shorter than a millisecond.
-        checkpoints: "files" in the study's directory, or "messages" where ranks share no directory.
-        directory: Where the study is kept; by default a new one under ``runs``.
-        accept_changes: Go on with a study in ``directory`` though the training function has changed since: trials
-            trained before and after are ranked together.
-        quiet: Show nothing.
-        profile: Profile training in every worker, for :meth:`~ashtune.Study.profile`: True times every call,
-            "flame" looks at the stack once a millisecond, for a flame graph. Both slow down calls of Python
-            functions, hardly any longer operations (``benchmarks/profile_cost.py``).
-        observers: Told what happens while the study runs, each in a thread of its own, as
-            :class:`ashtune.observers.CsvLog`.
+        {options}
 
     Returns:
         The study, complete or stopped.
@@ -158,51 +84,40 @@ def tune(
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
-    chosen_engine = choose_engine(engine, workers_given=workers is not None)
+    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     goal = _goal(metric, mode)
-    ladder = ladder_of(min_resource, max_resource, reduction_factor, rungs)
-    halving = SCHEDULERS.given(scheduler)  # a wrong name is refused before anything is created
+    options = checked(TuneOptions, given)
+    ladder = ladder_of(options)
+    trials, quiet = options["trials"], options["quiet"]
+    scheduler = SCHEDULERS.given(options["scheduler"])  # a wrong name is refused before anything is created
     parsed = Space.parse(space)
-    enqueued = _enqueued(parsed, enqueue)
-    seed = check_whole("seed", seed, at_least=0, at_most=MOST_SEED)
-    limits = limits_of(trials, time_limit, total_resource, target, max_failures)
-    chosen = _search(search, grid_points)
-    size = design_of(chosen, parsed, seed, enqueued=enqueued).size
+    enqueued = _enqueued(parsed, options["enqueue"])
+    chosen = _search(options["search"], options["grid_points"])
+    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
-    if is_endless and not limits.ends:
+    if is_endless and not will_end(options):
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
-    if halving.needs_trials and limits.trials is None and is_endless:
-        raise SettingsError(f"scheduler={shown(scheduler)} halves a known number of trials; give trials=256")
-    options = run_options_of(
-        workers=workers,
-        threads=threads,
-        gpus_per_worker=gpus_per_worker,
-        trial_timeout=trial_timeout,
-        isolate=isolate,
-        checkpoints=checkpoints,
-        quiet=quiet,
-        profile=profile,
-    )
-    check_engine(chosen_engine, options, limits.trials)
-    watching = check_observers(observers)
+    if scheduler.needs_trials and trials is None and is_endless:
+        raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
+    check_engine(engine, run_options(options), trials)
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
     settings = new_settings(
         name=one_line(name, MOST_NAME) or "study",
         goal=goal,
-        scheduler=halving,
+        scheduler=scheduler,
         ladder=ladder,
         space=parsed,
         search=chosen,
         enqueued=enqueued,
         grouped_by=grouped_by,
-        grouped_for=limits.trials if grouped_by else None,
-        seed=seed,
-        checkpoint_limit=None if checkpoint_limit is None else check_size("checkpoint_limit", checkpoint_limit),
+        grouped_for=trials if grouped_by else None,
+        seed=options["seed"],
+        checkpoint_limit=options["checkpoint_limit"],
     )
-    path = _place(directory, name)
-    if not options.quiet:
+    path = _place(options["directory"], name)
+    if not quiet:
         _hint(hints.of_the_space(space) + hints.of_the_goal(goal))
     try:
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
@@ -212,11 +127,9 @@ def tune(
         DISK.sync_folder(str(path.parent))
     with StudyLock(path):
         version = version_of(objective)
-        longer = _open_or_create(path, settings, pickled, {} if accept_changes else version)
-        Session(
-            path, limits, options, chosen_engine, longer, version=version, objective=objective, observers=watching
-        ).run()
-    if not options.quiet:
+        longer = _open_or_create(path, settings, pickled, {} if options["accept_changes"] else version)
+        Session(path, options, engine, longer, version=version, objective=objective).run()
+    if not quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)
 
@@ -251,15 +164,14 @@ def _hint(lines: Sequence[str]) -> None:
         write(f"hint: {line}\n", sys.stderr)
 
 
-def ladder_of(
-    min_resource: int, max_resource: int | None, reduction_factor: Reduction, rungs: Sequence[int] | None
-) -> Ladder:
-    """Return the ladder that the arguments of a study describe.
+def ladder_of(options: Halving) -> Ladder:
+    """Return the ladder that the options of a study describe.
 
     Raises:
         LadderError: If they do not fit together.
         SettingsError: If there are too few or too many of them.
     """
+    rungs, max_resource = options["rungs"], options["max_resource"]
     if rungs is not None:
         if max_resource is not None:
             raise SettingsError(
@@ -268,10 +180,10 @@ def ladder_of(
         return Ladder.explicit(rungs)
     if max_resource is None:
         raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
-    return Ladder(min_resource, max_resource, reduction_factor)
+    return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
 
 
-def _place(directory: str | Path | None, name: str) -> Path:
+def _place(directory: "str | os.PathLike[str] | None", name: str) -> Path:
     """Return where the study goes: as given, or a new directory under ``runs``.
 
     Raises:
@@ -279,7 +191,7 @@ def _place(directory: str | Path | None, name: str) -> Path:
         StudyError: If nobody can say whether it is there.
     """
     try:
-        path = _new_place(name) if directory is None else check_directory(directory)
+        path = _new_place(name) if directory is None else Path(directory)
         there = os.path.abspath(path)  # noqa: PTH100 - a name, whether or not it is there
         (path / journals.NAME).exists()
     except OSError as error:

@@ -295,7 +295,8 @@ def test_nonsense_in_the_environment_is_ignored_or_refused_in_one_line(
 def test_what_a_first_line_would_not_give_back_is_refused_before_it_stands(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "check_size", lambda name, value: value)  # a check that was forgotten
+    check = tuning.checked  # as if the check of one option were forgotten
+    monkeypatch.setattr(tuning, "checked", lambda *given: {**check(*given), "checkpoint_limit": "1GB"})
     with pytest.raises(SettingsError, match="cannot be written down"):
         tuned(checkpoint_limit="1GB")
     assert not list(empty.iterdir())

@@ -18,11 +18,11 @@ import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
 from ashtune.building import new_settings
+from ashtune.driver.options import SessionOptions, checked
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.jobs import Goal, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.limits import limits_of, run_options_of
+from ashtune.ladder import MOST_WHOLE, Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
@@ -216,11 +216,17 @@ class History:
         limit = random.uniform(0.5, 10) if world.happens("time limit") else None
         has_more_to_come = plan.grows and plan.scheduler != "sh" and not self._has_grown
         self._has_grown = True
-        limits = limits_of(max(1, plan.trials // 2) if has_more_to_come else plan.trials, limit, None, None)
-        options = run_options_of(
-            workers=random.randint(1, plan.workers), threads=None, gpus_per_worker=None,
-            trial_timeout=plan.trial_timeout, isolate=True, checkpoints="files", quiet=True, profile=False,
-        )  # fmt: skip
+        options = checked(
+            SessionOptions,
+            {
+                "trials": max(1, plan.trials // 2) if has_more_to_come else plan.trials,
+                "time_limit": limit,
+                "max_failures": MOST_WHOLE,
+                "workers": random.randint(1, plan.workers),
+                "trial_timeout": plan.trial_timeout,
+                "quiet": True,
+            },
+        )
         surroundings = Surroundings(
             disk=world.disk,
             unix_time=world.unix_time,
@@ -232,7 +238,7 @@ class History:
         self._journal = None
         try:
             with redirect_stderr(io.StringIO()):
-                session = Session(STUDY, limits, options, LocalEngine(), surroundings=surroundings)
+                session = Session(STUDY, options, LocalEngine(), surroundings=surroundings)
                 self._last = session
                 session.run()
             end = "complete" if session._controller.is_complete else f"stopped: {session._controller.stopping}"

@@ -17,6 +17,7 @@ MAX_RESOURCE = 64
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.driver.options import Halving
 
     parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE} epochs."
 
@@ -31,7 +32,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="numbers of models, a study each (8,16,32,64,128)",
     )  # fmt: skip
     parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
-    options.add_rungs(parser)
+    names = ("max_resource", "min_resource", "reduction_factor", "rungs")
+    options.add(parser, Halving, *names, has_defaults=True)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)")
@@ -60,8 +62,8 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be before a series is run that may take hours."""
     from ashtune.cli.showing import check_page
+    from ashtune.driver.checks import check_whole
     from ashtune.errors import SettingsError
-    from ashtune.limits import check_whole
 
     check_page(given.html)
     if given.workers is not None:

@@ -7,15 +7,19 @@ import sys
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.driver.options import Ending, Halving
 
-    options.add_ladder(parser)
+    options.add(parser, Halving, has_defaults=True)
+    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
+    from ashtune.cli import options
+    from ashtune.driver.checks import check_whole
+    from ashtune.driver.options import Halving, checked
     from ashtune.errors import SettingsError
-    from ashtune.limits import check_whole
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.text import show, show_json
     from ashtune.schedulers.registry import SCHEDULERS
@@ -24,7 +28,7 @@ def main(given: argparse.Namespace) -> int:
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
-    ladder = ladder_of(given.min_resource, given.max_resource, given.reduction_factor, given.rungs)
+    ladder = ladder_of(checked(Halving, options.given(Halving, given)))
     scheduler = SCHEDULERS.given(given.scheduler)
     name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
     if (expected := machine.expected(trials)) is None:

@@ -24,6 +24,7 @@ MOST_STRAGGLE = 1e6
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.driver.options import Ending, Halving
 
     parser.epilog = (
         "Without CURVES they are made up, which does for questions about time. A study brings its own scheduler and "
@@ -36,7 +37,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--mode", choices=("min", "max"), help="which way is better")
     table.add_argument("--values", metavar="ARRAY", help="the array if it is named otherwise, as in accuracy[0]")
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
-    options.add_ladder(parser)
+    options.add(parser, Halving, has_defaults=True)
+    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.set_defaults(min_resource=None, reduction_factor=None, scheduler=None)  # a study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
@@ -97,8 +99,8 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be simulated."""
+    from ashtune.driver.checks import check_number, check_whole
     from ashtune.errors import SettingsError
-    from ashtune.limits import check_number, check_whole
 
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
@@ -155,6 +157,8 @@ def _curves(given: argparse.Namespace) -> "tuple[Curves, Scheduler, Ladder]":
 
 def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     """Return the ladder: a study's own, but for what is given."""
+    from ashtune.cli import options
+    from ashtune.driver.options import Halving, checked
     from ashtune.errors import SettingsError
     from ashtune.ladder import Ladder
     from ashtune.tuning import ladder_of
@@ -167,7 +171,8 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
                     f"--rungs and --{name} {value} were both given; give the rungs, or what they follow from"
                 )
     if given.rungs is not None or recorded is None:
-        return ladder_of(1 if low is None else low, high, 2 if factor is None else factor, given.rungs)
+        halving = {name: value for name, value in options.given(Halving, given).items() if value is not None}
+        return ladder_of(checked(Halving, halving))
     if low is None and high is None and factor is None:
         return recorded
     if factor is None and len(set(recorded.kept)) > 1:

@@ -85,8 +85,8 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be answered before anything is replayed."""
     from ashtune.cli.showing import check_page
+    from ashtune.driver.checks import check_number, check_whole
     from ashtune.errors import SettingsError
-    from ashtune.limits import check_number, check_whole
 
     check_whole("--draws", given.draws, at_least=0)
     check_whole("--seed", given.seed, at_least=0)

@@ -1,4 +1,4 @@
-"""When a session ends, and what it runs on: the arguments of ``tune`` and ``resume``, checked."""
+"""Checks of what a user gives: each returns the value in its plain form, or refuses it in one line."""
 
 import math
 import numbers
@@ -8,10 +8,6 @@ from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
-import msgspec
-
-from ashtune.engines.protocol import RunOptions
-from ashtune.engines.resources.shares import check_gpus_per_worker
 from ashtune.errors import SettingsError
 from ashtune.ladder import MOST_WHOLE, whole_number
 from ashtune.plaintext import shown, visible
@@ -23,101 +19,38 @@ MOST_NAME = 200
 MOST_SEED = 2**63 - 1
 CHECKPOINTS = ("files", "messages")
 PROFILES = ("flat", "flame")
-MAX_FAILURES = 20
-"""Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
 
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)")
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """When a session ends. What is None stays as the study had it before.
-
-    ``time_limit`` is in seconds of this session, ``total_resource`` in epochs of the whole study. ``max_failures``
-    are those of a session's first trials, before any has a result.
-    """
-
-    trials: int | None = None
-    time_limit: float | None = None
-    total_resource: int | None = None
-    target: float | None = None
-    max_failures: int | None = None
-
-    @property
-    def ends(self) -> bool:
-        """Whether a study that goes well will end because of them."""
-        return not (self.trials is self.time_limit is self.total_resource is self.target is None)
-
-
-def limits_of(
-    trials: int | None,
-    time_limit: float | None,
-    total_resource: int | None,
-    target: float | None,
-    max_failures: int | None = None,
-) -> Limits:
-    """Return the limits, or refuse one.
+def check_profile(name: str, profile: bool | str) -> str:
+    """Return how training is to be profiled, "" for not at all, or refuse it.
 
     Raises:
-        SettingsError: If one is not the number it should be.
+        SettingsError: If there is no such way, or its library is not installed.
     """
-    return Limits(
-        trials=None if trials is None else check_whole("trials", trials),
-        time_limit=None if time_limit is None else check_seconds("time_limit", time_limit),
-        total_resource=None if total_resource is None else check_whole("total_resource", total_resource),
-        target=None if target is None else check_number("target", target, above=-math.inf),
-        max_failures=None if max_failures is None else check_whole("max_failures", max_failures),
-    )
-
-
-def run_options_of(
-    *,
-    workers: int | None,
-    threads: int | None,
-    gpus_per_worker: float | None,
-    trial_timeout: float | None,
-    isolate: bool,
-    checkpoints: str,
-    quiet: bool,
-    profile: bool | str = False,
-) -> RunOptions:
-    """Return what a session runs on, or refuse an option.
-
-    Raises:
-        SettingsError: If one is not what it should be.
-    """
-    check_name("checkpoints", checkpoints)
-    if checkpoints not in CHECKPOINTS:
-        raise SettingsError(f"checkpoints={shown(checkpoints)} is unknown; give one of {', '.join(CHECKPOINTS)}")
-    options = RunOptions(
-        workers=None if workers is None else check_whole("workers", workers, at_most=MOST_WORKERS),
-        threads=None if threads is None else check_whole("threads", threads, at_most=MOST_THREADS),
-        gpus_per_worker=None if gpus_per_worker is None else check_gpus_per_worker(gpus_per_worker),
-        trial_timeout=None if trial_timeout is None else check_seconds("trial_timeout", trial_timeout),
-        isolate=check_flag("isolate", isolate),
-        checkpoints=checkpoints,
-        quiet=check_flag("quiet", quiet),
-        profile=_check_profile(profile),
-    )
-    if options.trial_timeout is not None and not options.isolate:
-        raise SettingsError(
-            f"trial_timeout={trial_timeout!r} ends a worker process and isolate=False trains without; give one of them"
-        )
-    return options
-
-
-def _check_profile(profile: bool | str) -> str:
-    """Return how training is to be profiled, or refuse it."""
     if isinstance(profile, bool):
         return "flat" if profile else ""
     if not isinstance(profile, str) or profile not in PROFILES:
-        raise SettingsError(f"profile={shown(profile)} is unknown; give True, or 'flame' for a flame graph")
+        raise SettingsError(f"{name}={shown(profile)} is unknown; give True, or 'flame' for a flame graph")
     if profile == "flame" and find_spec("pyinstrument") is None:
         raise SettingsError(
-            "profile='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
-            "profile=True needs nothing"
+            f"{name}='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
+            f"{name}=True needs nothing"
         )
     return profile
+
+
+def check_checkpoints(name: str, value: str) -> str:
+    """Return how checkpoints come to the workers, or refuse it.
+
+    Raises:
+        SettingsError: If there is no such way.
+    """
+    if check_name(name, value) not in CHECKPOINTS:
+        raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
+    return value
 
 
 def check_whole(name: str, value: int, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:

@@ -1,0 +1,53 @@
+"""Values as a command line gives them: text read into a duration, a size, a list, a number.
+
+Each raises ``ValueError`` with what was wrong and what would do, without the option's name.
+"""
+
+import re
+
+from ashtune.driver.checks import check_size
+from ashtune.errors import SettingsError
+
+_SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str) -> float:
+    """Read a duration: 90, 90s, 15m, 2h, 1d."""
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(us|ms|s|m|min|h|d|)", text.strip())
+    if parts is None:
+        raise ValueError(f"{text!r} is not a duration; give seconds, or as in 90s, 15m, 2h")
+    return float(parts[1]) * _SECONDS[parts[2]]
+
+
+def size(text: str) -> int:
+    """Read a size in bytes: 500MB, 2GB."""
+    try:
+        return check_size("size", text)
+    except SettingsError as error:
+        raise ValueError(str(error).partition("=")[2]) from None
+
+
+def rungs(text: str) -> list[int]:
+    """Read a list of resources: 1,5,20."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{text!r} is not a list of whole numbers; give as in 1,5,20") from None
+
+
+def reduction_factor(text: str) -> int | float:
+    """Read a reduction factor."""
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number; give 2, 3, 4 ...") from None
+
+
+def profiler(text: str) -> str:
+    """Read how to profile."""
+    if text not in ("flat", "flame"):
+        raise ValueError(f"{text!r} is not flat or flame; `--profile` alone is flat, and goes last")
+    return text
