@@ -93,7 +93,7 @@ def test_the_warning_that_is_ignored_after_a_stop_is_heard_by_the_next_study() -
     before = signal.signal(SIGUSR1, signal.SIG_DFL)
     try:
         after(SIGUSR1)
-        assert signal.getsignal(SIGUSR1) == signal.SIG_IGN
+        assert signal.getsignal(SIGUSR1) == signal.SIG_IGN  # as in all that this process starts
         assert after(SIGUSR1).signals == [SIGUSR1]
         assert signal.getsignal(SIGUSR1) == signal.SIG_IGN
     finally:

@@ -9,8 +9,6 @@ from typing import Any
 from ashtune.engines.awake import AwakeClock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-_ignored: set[int] = set()
-"""Those that are ignored because an earlier study of this process was stopped: the next study listens to them."""
 
 
 class StopSwitch:
@@ -21,8 +19,9 @@ class StopSwitch:
     as ``sbatch --signal=USR1@120`` does 120 s before, SIGTERM announces it, and SLURM sends both more than
     once. It does not mean to hurry anyone: those who do not come in time get SIGKILL.
 
-    A signal that is ignored stays ignored: a shell has what it runs in the background (``python tune.py &``) ignore
-    Ctrl-C, which is for what runs in the foreground. SIGTERM stops such a study.
+    Ctrl-C or SIGTERM that is ignored stays ignored: a shell has what it runs in the background (``python tune.py &``)
+    ignore Ctrl-C, which is for what runs in the foreground. SIGTERM stops such a study. SIGUSR1 is always listened to:
+    a batch script or an earlier study ignores it for itself, and what they start inherits that.
 
     Signals reach Python's main thread only; in another thread the time limit works all the same.
 
@@ -73,16 +72,15 @@ class StopSwitch:
 
     def __enter__(self) -> "StopSwitch":
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number in _ignored]
-            self._before = {number: signal.signal(number, self._note) for number in heard}
+            for number in SIGNALS:
+                if number == signal.SIGUSR1 or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            was_default = handler == signal.SIG_DFL or number in _ignored
-            is_to_come = number == signal.SIGUSR1 and was_default and (self._has_stopped or bool(self.signals))
-            if is_to_come:
-                _ignored.add(number)
+            was_default = number == signal.SIGUSR1 and handler == signal.SIG_DFL
+            is_to_come = was_default and (self._has_stopped or bool(self.signals))
             signal.signal(number, signal.SIG_IGN if is_to_come else handler)
 
 
