@@ -109,8 +109,8 @@ def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) 
 def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journal: Path) -> None:
     follower = Follower(journal)
     before = list(follower.read())
-    inode = journal.stat().st_ino
     with Journal(journal, syncs_itself=False) as writer:
+        inode = journal.stat().st_ino
         writer.add(StopRequested(1e6, "one"))
         writer.flush()
         assert list(follower.read()) == [StopRequested(1e6, "one")]
