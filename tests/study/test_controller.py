@@ -35,7 +35,7 @@ from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
 GOAL = Goal("loss", "min")
 
 
-class Office:
+class ControllerHarness:
     """A controller with the paperwork of events done."""
 
     def __init__(self, scheduler=None, *, trials=8, workers=1, **options) -> None:
@@ -77,189 +77,189 @@ class Office:
 
 
 def test_a_worker_that_joins_is_told_to_train_the_first_trial() -> None:
-    assert Office().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
+    assert ControllerHarness().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
 def test_a_trial_promoted_at_once_goes_on_in_place_and_nothing_is_released() -> None:
-    office = Office()
-    office.report(0, 0, 0, 0.5)
-    assert office.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
+    harness = ControllerHarness()
+    harness.report(0, 0, 0, 0.5)
+    assert harness.report(0, 1, 0, 0.1) == [Train(WorkerId(0), TrialId(1), 1, 1, 2, in_place=True)]
 
 
 def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -> None:
-    office = Office()
-    assert office.report(0, 0, 0, 0.5) == [
+    harness = ControllerHarness()
+    assert harness.report(0, 0, 0, 0.5) == [
         Release(WorkerId(0), TrialId(0)),
         Train(WorkerId(0), TrialId(1), 0, 0, 1),
     ]
 
 
 def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another_job() -> None:
-    office = Office()
-    office.report(0, 0, 0, 0.1)
+    harness = ControllerHarness()
+    harness.report(0, 0, 0, 0.1)
     # trial 1 is worse: trial 0 is now promotable, but its worker is still saving it
-    orders = office.report(0, 1, 0, 0.5)
+    orders = harness.report(0, 1, 0, 0.5)
     assert orders == [Release(WorkerId(0), TrialId(1)), Train(WorkerId(0), TrialId(2), 0, 0, 1)]
-    assert office.release(0, 0, 1) == []
-    orders = office.report(0, 2, 0, 0.9)
+    assert harness.release(0, 0, 1) == []
+    orders = harness.report(0, 2, 0, 0.9)
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
 
 
 def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
-    office = Office()
-    office.report(0, 0, 0, 0.1, held=False)
-    assert office.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
+    harness = ControllerHarness()
+    harness.report(0, 0, 0, 0.1, held=False)
+    assert harness.report(0, 1, 0, 0.5, held=False) == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
 
 
 def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first() -> None:
-    office = Office()
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
-    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
+    harness = ControllerHarness()
+    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
+    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
     assert orders == [Train(WorkerId(1), TrialId(0), 0, 0, 1)]
 
 
 def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> None:
-    office = Office(trials=2)
+    harness = ControllerHarness(trials=2)
     for worker in range(2):
-        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV", trial=TrialId(0)))
-        orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
+        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV", trial=TrialId(0)))
+        orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
 def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
-    office = Office(trials=2)
+    harness = ControllerHarness(trials=2)
     for worker in range(4):
-        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
-        orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
+        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
+        orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
 def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> None:
-    office = Office(trials=2, workers=2)
-    office.report(0, 0, 0, 0.5, held=False)
-    office.controller.handle(StopRequested(0, "time limit reached"))
-    office.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
-    assert not office.controller.is_open
-    assert not office.controller.is_complete
-    office.session(trials=2)
-    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
+    harness = ControllerHarness(trials=2, workers=2)
+    harness.report(0, 0, 0, 0.5, held=False)
+    harness.controller.handle(StopRequested(0, "time limit reached"))
+    harness.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    assert not harness.controller.is_open
+    assert not harness.controller.is_complete
+    harness.session(trials=2)
+    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
         Train(WorkerId(2), TrialId(1), 0, 0, 1)
     ]
 
 
 def test_a_study_whose_workers_all_die_in_its_last_job_stays_open_for_the_next_one() -> None:
-    office = Office(trials=2, workers=2)
-    office.report(0, 0, 0, 0.5, held=False)
+    harness = ControllerHarness(trials=2, workers=2)
+    harness.report(0, 0, 0, 0.5, held=False)
     for worker in (0, 1):
-        office.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGKILL"))
-    assert office.controller.is_open
-    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
+        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGKILL"))
+    assert harness.controller.is_open
+    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
         Train(WorkerId(2), TrialId(1), 0, 0, 1)
     ]
 
 
 def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -> None:
-    office = Office(trials=100, checkpoint_limit=15)
-    office.report(0, 0, 0, 0.1, held=False, checkpoint=10)
-    orders = office.report(0, 1, 0, 0.5, held=False, checkpoint=10)
+    harness = ControllerHarness(trials=100, checkpoint_limit=15)
+    harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)
+    orders = harness.report(0, 1, 0, 0.5, held=False, checkpoint=10)
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
-    orders = office.report(0, 0, 1, 0.1, start=1, held=False, checkpoint=10)
+    orders = harness.report(0, 0, 1, 0.1, start=1, held=False, checkpoint=10)
     assert Discard(TrialId(0), 1) in orders  # replaced by its own next checkpoint, and not before
 
 
 def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
-    office = Office(trials=2)
-    office.controller.handle(
+    harness = ControllerHarness(trials=2)
+    harness.controller.handle(
         WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True)
     )
-    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
+    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
 def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() -> None:
-    office = Office()
-    office.report(0, 0, 0, 0.1)
-    office.report(0, 1, 0, 0.5)
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
-    orders = orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1))))
-    orders += orders_in(office.controller.handle(WorkerJoined(0, WorkerId(2))))
+    harness = ControllerHarness()
+    harness.report(0, 0, 0, 0.1)
+    harness.report(0, 1, 0, 0.5)
+    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
+    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
+    orders += orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2))))
     assert Train(WorkerId(1), TrialId(0), 1, 0, 2) in orders
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
 
 def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
-    office = Office(workers=2)
-    office.session(trials=8)
-    orders = [orders_in(office.controller.handle(WorkerJoined(0, WorkerId(w))))[0] for w in (5, 6)]
+    harness = ControllerHarness(workers=2)
+    harness.session(trials=8)
+    orders = [orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(w))))[0] for w in (5, 6)]
     assert orders == [Train(WorkerId(5), TrialId(0), 0, 0, 1), Train(WorkerId(6), TrialId(1), 0, 0, 1)]
 
 
 def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order() -> None:
-    office = Office()
+    harness = ControllerHarness()
     with pytest.raises(JournalError, match="replay orders worker 0 trial 0 to rung 0 where the file says trial 3"):
-        office.report(0, 3, 0, 0.1)
+        harness.report(0, 3, 0, 0.1)
 
 
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
-    office = Office(workers=2)
-    assert orders_in(office.controller.handle(StopRequested(0, "Ctrl-C received"))) == [
+    harness = ControllerHarness(workers=2)
+    assert orders_in(harness.controller.handle(StopRequested(0, "Ctrl-C received"))) == [
         Pause(WorkerId(0), TrialId(0)),
         Pause(WorkerId(1), TrialId(1)),
     ]
-    assert orders_in(office.controller.handle(StopRequested(0, "Ctrl-C received"))) == []
-    assert office.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
-    assert office.controller.is_open
-    office.release(0, 0, 1)
-    office.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
-    assert not office.controller.is_open
-    assert not office.controller.is_complete
+    assert orders_in(harness.controller.handle(StopRequested(0, "Ctrl-C received"))) == []
+    assert harness.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
+    assert harness.controller.is_open
+    harness.release(0, 0, 1)
+    harness.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    assert not harness.controller.is_open
+    assert not harness.controller.is_complete
 
 
 def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
-    office = Office(StoppingMachine(Ladder(4, 8, 2), 0))
-    office.controller.handle(StopRequested(0, "time limit"))
-    office.controller.handle(
+    harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
+    harness.controller.handle(StopRequested(0, "time limit"))
+    harness.controller.handle(
         JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
     )
-    office.session(trials=8)
-    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
+    harness.session(trials=8)
+    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
         Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)
     ]
 
 
 def test_reaching_the_target_stops_the_study_and_says_so() -> None:
-    office = Office(workers=2)
-    office.session(trials=8, target=0.2)
+    harness = ControllerHarness(workers=2)
+    harness.session(trials=8, target=0.2)
     for worker in (2, 3):
-        office.controller.handle(WorkerJoined(0, WorkerId(worker)))
-    orders = office.report(2, 0, 0, 0.1)
+        harness.controller.handle(WorkerJoined(0, WorkerId(worker)))
+    orders = harness.report(2, 0, 0, 0.1)
     assert orders == [Release(WorkerId(2), TrialId(0)), Pause(WorkerId(3), TrialId(1))]
-    assert office.controller.stopping == "target loss=0.2 reached"
+    assert harness.controller.stopping == "target loss=0.2 reached"
 
 
 def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
-    office = Office()
-    office.session(trials=8, total_resource=3)
-    office.controller.handle(WorkerJoined(0, WorkerId(1)))
-    office.report(1, 0, 0, 0.5)
-    office.report(1, 1, 0, 0.1)
-    assert office.controller.total_resource == 2
-    office.report(1, 1, 1, 0.1, start=1)
-    assert office.controller.total_resource == 3
-    assert office.controller.stopping == "total_resource=3 used"
+    harness = ControllerHarness()
+    harness.session(trials=8, total_resource=3)
+    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    harness.report(1, 0, 0, 0.5)
+    harness.report(1, 1, 0, 0.1)
+    assert harness.controller.total_resource == 2
+    harness.report(1, 1, 1, 0.1, start=1)
+    assert harness.controller.total_resource == 3
+    assert harness.controller.stopping == "total_resource=3 used"
 
 
 def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
-    office = Office(trials=8)
-    office.report(0, 0, 0, 0.1)
-    office.session(trials=8, target=0.2)
-    assert not office.controller.is_open
+    harness = ControllerHarness(trials=8)
+    harness.report(0, 0, 0, 0.1)
+    harness.session(trials=8, target=0.2)
+    assert not harness.controller.is_open
 
 
 def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
-    office = Office(trials=1)
+    harness = ControllerHarness(trials=1)
     orders = orders_in(
-        office.controller.handle(
+        harness.controller.handle(
             TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
         )
     )
@@ -267,35 +267,35 @@ def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
 
 
 def test_a_withdrawn_trial_is_not_replaced_when_the_search_has_no_more() -> None:
-    office = Office(trials=1, configurations=1)
-    office.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
-    assert office.controller.is_complete
+    harness = ControllerHarness(trials=1, configurations=1)
+    harness.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
+    assert harness.controller.is_complete
 
 
 def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
-    office = Office(trials=10**9)
+    harness = ControllerHarness(trials=10**9)
     for trial in range(WITHDRAWN_IN_A_ROW):
-        office.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
-    assert not office.controller.is_open
-    assert "invalid" in office.controller.stopping
+        harness.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+    assert not harness.controller.is_open
+    assert "invalid" in harness.controller.stopping
 
 
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
-    office = Office(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
-        assert office.report(trial, trial, 0, float(trial), held=False) == []
-    orders = office.report(3, 3, 0, 3.0, held=False)
+        assert harness.report(trial, trial, 0, float(trial), held=False) == []
+    orders = harness.report(3, 3, 0, 3.0, held=False)
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2), Train(WorkerId(1), TrialId(1), 1, 0, 2)]
 
 
 def at_a_barrier(losses: list[float], *, lost: int | None = None) -> list[Order]:
     """Four trials saved by a worker each, all of them idle; return the orders of the last result."""
-    office = Office(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
-        office.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
+        harness.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
     if lost is not None:
-        office.controller.handle(WorkerLost(time=0, worker=WorkerId(lost), reason="SIGKILL"))
-    return office.report(3, 3, 0, losses[3], held=False, checkpoint=10)
+        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(lost), reason="SIGKILL"))
+    return harness.report(3, 3, 0, losses[3], held=False, checkpoint=10)
 
 
 def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_though_others_are_idle_for_longer() -> None:
@@ -309,19 +309,19 @@ def test_a_trial_whose_worker_is_lost_is_resumed_by_the_longest_idle() -> None:
 
 
 def test_a_trial_whose_worker_is_busy_is_resumed_by_another_at_once() -> None:
-    office = Office(AshMachine(Ladder(1, 4, 2), 0), workers=2)
-    office.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
-    orders = office.report(1, 1, 0, 0.5, held=False, checkpoint=10)
+    harness = ControllerHarness(AshMachine(Ladder(1, 4, 2), 0), workers=2)
+    harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
+    orders = harness.report(1, 1, 0, 0.5, held=False, checkpoint=10)
     assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2, size=10)]
 
 
 def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
-    office = Office(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(2), reason="SIGKILL"))
-    office.controller.handle(WorkerJoined(0, WorkerId(4)))
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
-    office.controller.handle(WorkerLost(time=0, worker=WorkerId(1), reason="SIGKILL"))
-    assert orders_in(office.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL"))) == [
+    harness = ControllerHarness(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
+    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(2), reason="SIGKILL"))
+    harness.controller.handle(WorkerJoined(0, WorkerId(4)))
+    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
+    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(1), reason="SIGKILL"))
+    assert orders_in(harness.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL"))) == [
         Train(WorkerId(4), TrialId(0), 0, 0, 1)
     ]
 
@@ -457,32 +457,32 @@ def test_who_resumes_a_trial_never_changes_which_trial_is_next(
 
 
 def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:
-    office = Office(trials=4)
+    harness = ControllerHarness(trials=4)
     discarded = []
     for trial, loss in enumerate([0.4, 0.3, 0.2, 0.1]):
-        orders = office.report(0, trial, 0, loss)
+        orders = harness.report(0, trial, 0, loss)
         while isinstance(orders[-1], Train) and orders[-1].in_place:
-            orders = office.report(0, trial, orders[-1].rung, loss, start=orders[-1].start)
-        discarded += orders + office.release(0, trial, 1)
+            orders = harness.report(0, trial, orders[-1].rung, loss, start=orders[-1].start)
+        discarded += orders + harness.release(0, trial, 1)
     # with 4 trials and halving at most 2 + those promoted already go on: the worst can never
     assert Discard(TrialId(0), 1) in discarded
 
 
 def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> None:
-    office = Office(StoppingMachine(Ladder(1, 4, 2), 0))
-    office.report(0, 0, 0, 0.1)  # too few peers: it goes on
-    office.report(0, 0, 1, 0.1, start=1)
-    office.report(0, 0, 2, 0.1, start=2)
-    orders = office.report(0, 1, 0, 0.5)
+    harness = ControllerHarness(StoppingMachine(Ladder(1, 4, 2), 0))
+    harness.report(0, 0, 0, 0.1)  # too few peers: it goes on
+    harness.report(0, 0, 1, 0.1, start=1)
+    harness.report(0, 0, 2, 0.1, start=2)
+    orders = harness.report(0, 1, 0, 0.5)
     assert orders[0] == Release(WorkerId(0), TrialId(1), keep=False)
 
 
 def test_a_failed_trial_keeps_no_checkpoint() -> None:
-    office = Office(trials=2)
-    office.report(0, 0, 0, 0.1, held=False, checkpoint=5)
-    office.report(0, 1, 0, 0.5, held=False, checkpoint=5)
+    harness = ControllerHarness(trials=2)
+    harness.report(0, 0, 0, 0.1, held=False, checkpoint=5)
+    harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
     orders = orders_in(
-        office.controller.handle(
+        harness.controller.handle(
             JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
         )
     )
@@ -490,33 +490,33 @@ def test_a_failed_trial_keeps_no_checkpoint() -> None:
 
 
 def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
-    office = Office(trials=100, checkpoint_limit=25)
+    harness = ControllerHarness(trials=100, checkpoint_limit=25)
     orders = []
     for trial, loss in enumerate([0.5, 0.9, 0.7]):
-        orders += office.report(0, trial, 0, loss, held=False, checkpoint=10)
+        orders += harness.report(0, trial, 0, loss, held=False, checkpoint=10)
         if isinstance(orders[-1], Train) and orders[-1].rung == 1:
-            orders += office.report(0, 0, 1, loss, start=1, held=False, checkpoint=10)
+            orders += harness.report(0, 0, 1, loss, start=1, held=False, checkpoint=10)
     assert [order for order in orders if order == Discard(TrialId(1), 1)]
-    assert office.controller.checkpoints.total_bytes <= 25
+    assert harness.controller.checkpoints.total_bytes <= 25
 
 
 def test_a_result_that_is_not_finite_never_goes_on() -> None:
-    office = Office(trials=2)
-    office.report(0, 0, 0, math.nan)
-    orders = office.report(0, 1, 0, math.inf)
+    harness = ControllerHarness(trials=2)
+    harness.report(0, 0, 0, math.nan)
+    orders = harness.report(0, 1, 0, math.inf)
     assert not any(isinstance(order, Train) for order in orders)
 
 
 def test_time_never_enters_a_decision() -> None:
     def orders(times: list[float]) -> list[Order]:
-        office = Office()
+        harness = ControllerHarness()
         found: list[Order] = []
         for trial, time in enumerate(times):
             event = JobFinished(
                 time=time, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1,
                 metrics={"loss": 1.0 + trial}, seconds=time,
             )  # fmt: skip
-            for order in orders_in(office.controller.handle(event)):
+            for order in orders_in(harness.controller.handle(event)):
                 found.append(order)
                 if isinstance(order, Train) and order.rung > 0:
                     return found
@@ -525,49 +525,49 @@ def test_time_never_enters_a_decision() -> None:
     assert all(a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])]))
 
 
-def failing(office: Office, trials: range) -> None:
+def failing(harness: ControllerHarness, trials: range) -> None:
     for trial in trials:
-        office.controller.handle(
+        harness.controller.handle(
             JobFailed(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no")
         )
 
 
 def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
-    office = Office(AshMachine(Ladder(1, 1), 0), trials=50)
-    office.session(trials=50, max_failures=3)
-    office.controller.handle(WorkerJoined(0, WorkerId(0)))
-    failing(office, range(2))
-    assert not office.controller.stopping
-    failing(office, range(2, 3))
-    assert office.controller.stopping == "all of the session's first 3 trials failed"
-    assert office.controller.gave_up
-    assert not office.controller.is_open
-    office.session(trials=50, max_failures=3)
-    assert not office.controller.gave_up
-    office.controller.handle(WorkerJoined(0, WorkerId(0)))
-    failing(office, range(3, 5))
-    office.report(0, 5, 0, 0.5, held=False)
-    failing(office, range(6, 20))
-    assert not office.controller.stopping
+    harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=50)
+    harness.session(trials=50, max_failures=3)
+    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    failing(harness, range(2))
+    assert not harness.controller.stopping
+    failing(harness, range(2, 3))
+    assert harness.controller.stopping == "all of the session's first 3 trials failed"
+    assert harness.controller.gave_up
+    assert not harness.controller.is_open
+    harness.session(trials=50, max_failures=3)
+    assert not harness.controller.gave_up
+    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    failing(harness, range(3, 5))
+    harness.report(0, 5, 0, 0.5, held=False)
+    failing(harness, range(6, 20))
+    assert not harness.controller.stopping
 
 
 def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
-    office = Office(trials=50)
-    office.session(trials=50, max_failures=2)
-    office.controller.handle(WorkerJoined(0, WorkerId(0)))
-    office.report(0, 0, 0, math.nan, held=False)
-    office.report(0, 1, 0, None, held=False)
-    assert office.controller.gave_up
+    harness = ControllerHarness(trials=50)
+    harness.session(trials=50, max_failures=2)
+    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    harness.report(0, 0, 0, math.nan, held=False)
+    harness.report(0, 1, 0, None, held=False)
+    assert harness.controller.gave_up
 
 
 def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
-    office = Office(AshMachine(Ladder(1, 2, 2), 0), trials=4)
+    harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0), trials=4)
     for trial, rung, loss in [(0, 0, 0.4), (1, 0, 0.3), (1, 1, 0.3), (2, 0, 0.2), (2, 1, 0.2), (3, 0, 0.5)]:
-        office.report(0, trial, rung, loss, held=False)
-    assert office.controller.is_complete
+        harness.report(0, trial, rung, loss, held=False)
+    assert harness.controller.is_complete
     rungs, kept = Ladder(1, 4, 2).to_record()
-    office.session(trials=4, rungs=rungs, kept=kept)
-    assert orders_in(office.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
+    harness.session(trials=4, rungs=rungs, kept=kept)
+    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
         Train(WorkerId(1), TrialId(2), 2, 0, 4)
     ]
 
@@ -576,7 +576,7 @@ def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
 def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
     rungs, kept = other.to_record()
     with pytest.raises(JournalError, match="rungs may only be added above"):
-        Office().session(trials=8, rungs=rungs, kept=kept)
+        ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 
 
 @pytest.mark.parametrize(
@@ -584,34 +584,34 @@ def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
 )
 def test_rungs_that_are_no_ladder_are_refused(rungs: tuple[int, ...], kept: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(JournalError, match="the ladder of a session is none: "):
-        Office().session(trials=8, rungs=rungs, kept=kept)
+        ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 
 
 def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> None:
-    office = Office(trials=4)
-    office.report(0, 0, 0, 0.1, held=False, stopped=True)
-    orders = office.report(0, 1, 0, 0.5, held=False)
+    harness = ControllerHarness(trials=4)
+    harness.report(0, 0, 0, 0.1, held=False, stopped=True)
+    orders = harness.report(0, 1, 0, 0.5, held=False)
     assert orders == [Train(WorkerId(0), TrialId(2), 0, 0, 1)], "trial 0 is the best of two and stays where it is"
-    office.report(0, 2, 0, 0.3, held=False)
-    orders = office.report(0, 3, 0, 0.9, held=False)
+    harness.report(0, 2, 0, 0.3, held=False)
+    orders = harness.report(0, 3, 0, 0.9, held=False)
     assert orders == [Train(WorkerId(0), TrialId(2), 1, 0, 2)], "the best two of four are trials 0 and 2"
-    assert office.report(0, 2, 1, 0.2, held=False) == []
-    assert office.controller.is_complete
+    assert harness.report(0, 2, 1, 0.2, held=False) == []
+    assert harness.controller.is_complete
 
 
 @pytest.mark.parametrize("make", [AshMachine, StoppingMachine, HalvingMachine])
 def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Machine]) -> None:
-    office = Office(make(Ladder(1, 4, 2), 4), trials=4)
+    harness = ControllerHarness(make(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
-        assert not office.controller.is_complete
-        office.report(0, trial, 0, float(trial), held=False, stopped=True)
-    assert office.controller.is_complete
+        assert not harness.controller.is_complete
+        harness.report(0, trial, 0, float(trial), held=False, stopped=True)
+    assert harness.controller.is_complete
 
 
 def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> None:
-    office = Office(HalvingMachine(Ladder(1, 4, 2), 4), trials=4)
+    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
-        orders = office.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
+        orders = harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
-    assert office.report(0, 0, 1, 0.0, held=False) == []
-    assert office.controller.is_complete
+    assert harness.report(0, 0, 1, 0.0, held=False) == []
+    assert harness.controller.is_complete

@@ -29,7 +29,7 @@ GOAL, LADDER = Goal("loss", "min"), Ladder(1, 4, 2)
 ONE, TWO = WorkerId(0), WorkerId(1)
 
 
-def office(*workers: WorkerId, trials: int = 100) -> Controller:
+def harness(*workers: WorkerId, trials: int = 100) -> Controller:
     controller = Controller(AshMachine(LADDER, 0), GOAL)
     controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=trials))
     for worker in workers:
@@ -49,14 +49,14 @@ def given(orders: list[Order]) -> list[tuple[int, int]]:
 
 
 def test_the_job_that_a_worker_has_when_it_makes_an_offer_takes_one_of_the_places() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     assert given(orders_in(controller.handle(PlacesChanged(0, ONE, 3)))) == [(ONE, 1), (ONE, 2)]
     assert given(orders_in(controller.handle(finished(ONE, 0)))) == [(ONE, 3)]
     assert len(given(orders_in(controller.handle(finished(ONE, 1))))) == 1
 
 
 def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_left() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     assert orders_in(controller.handle(PlacesChanged(0, ONE, 1))) == []
     assert orders_in(controller.handle(finished(ONE, 0))) == []
@@ -65,7 +65,7 @@ def test_a_worker_that_takes_its_offer_back_gets_nothing_until_it_has_nothing_le
 
 
 def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
-    controller = office(ONE, trials=4)
+    controller = harness(ONE, trials=4)
     assert len(given(orders_in(controller.handle(PlacesChanged(0, ONE, 4))))) == 3
     assert orders_in(controller.handle(finished(ONE, 0, loss=9.0))) == []
     assert orders_in(controller.handle(WorkerJoined(0, TWO))) == [], "there is nothing left to do"
@@ -73,7 +73,7 @@ def test_a_job_goes_to_an_idle_worker_rather_than_to_one_with_a_place() -> None:
 
 
 def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no_more() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(PlacesChanged(0, ONE, 1))
     for trial in (0, 1):
@@ -86,7 +86,7 @@ def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no
 
 
 def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(finished(ONE, 0, loss=math.inf))  # it has trials 1 to 3
     orders = []
@@ -99,7 +99,7 @@ def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_b
 
 
 def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))
     assert orders_in(controller.handle(StopRequested(0, "enough"))) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
@@ -110,7 +110,7 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
 
 
 def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_lets_go() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     orders = orders_in(controller.handle(PlacesChanged(0, ONE, 3)))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
     held = [
@@ -123,7 +123,7 @@ def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_le
 
 
 def test_places_are_for_jobs_up_to_any_rung() -> None:
-    controller = office(ONE)
+    controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):
         controller.handle(finished(ONE, trial, loss=float(trial)))
@@ -134,7 +134,7 @@ def test_places_are_for_jobs_up_to_any_rung() -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees(seed: int) -> None:
     choose = random.Random(seed)
-    controller, journal = office(trials=60), []
+    controller, journal = harness(trials=60), []
     at: dict[WorkerId, list[Train]] = {}
     holds: dict[WorkerId, int] = {}
     done: Counter[tuple[int, int]] = Counter()
@@ -186,7 +186,7 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
             assert not holds, "who holds a trial hears at once what becomes of it"
     assert set(done.values()) == {1}
     assert {trial for trial, rung in done if rung == 0} == set(range(60))
-    again = office(trials=60)
+    again = harness(trials=60)
     for event in journal:
         again.handle(event)
     assert again.is_complete

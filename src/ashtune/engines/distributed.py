@@ -21,7 +21,7 @@ import msgspec
 from ashtune.engines.collector import Collector
 from ashtune.engines.deletions import DeferredDeletions
 from ashtune.engines.failure_detector import FailureDetector
-from ashtune.engines.workload import WorkerMessage, Workloads
+from ashtune.engines.workload import WorkerMessage, Workloads, assignment_of
 from ashtune.errors import ObjectiveError, StudyError
 from ashtune.events import Event, Progress, WorkerJoined, WorkerLost
 from ashtune.jobs import WorkerId
@@ -29,7 +29,7 @@ from ashtune.orders import Discard, Order, Pause, Release, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
-from ashtune.training.messages import Assignment, Broken, assignment_of
+from ashtune.training.messages import Assignment, Broken
 
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0

@@ -4,7 +4,8 @@ An installed package adds an engine by an entry point of the group ``ashtune.eng
 arguments that is an :class:`~ashtune.engines.protocol.Engine`.
 """
 
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
@@ -13,6 +14,9 @@ from ashtune.engines.protocol import Engine
 from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.errors import SettingsError
 from ashtune.plaintext import one_line, shown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 AUTO = "auto"
 GROUP = "ashtune.engines"
@@ -51,11 +55,11 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
 def names() -> list[str]:
     """Return the names that can be given, those of installed packages last."""
-    return [*BUILT_IN, *sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in BUILT_IN)]
+    return [*BUILT_IN, *sorted(entry.name for entry in _entry_points() if entry.name not in BUILT_IN)]
 
 
 def _installed(name: str) -> Engine:
-    entry = next((entry for entry in entry_points(group=GROUP) if entry.name == name), None)
+    entry = next((entry for entry in _entry_points() if entry.name == name), None)
     if entry is None:
         raise SettingsError(f"engine={shown(name)} is unknown; give one of {', '.join(names())}")
     try:
@@ -71,3 +75,9 @@ def _installed(name: str) -> Engine:
 def leave(status: int) -> None:
     """Let go of the other ranks, if there are any, as the program ends with this exit status."""
     start.leave(status)
+
+
+def _entry_points() -> "Iterator[EntryPoint]":
+    from importlib.metadata import entry_points
+
+    yield from entry_points(group=GROUP)

@@ -27,10 +27,12 @@ from ashtune.events import (
     WorkerLost,
 )
 from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause, Release
-from ashtune.training.messages import Alone, Broken, FromWorker, JobEvent
+from ashtune.orders import Pause, Release, Train
+from ashtune.study.configurations import Configurations
+from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, JobEvent
 
 MOST_PLACES = 1 << 20
+NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
 """What comes from workers, and what is said of one that cannot speak any more."""
@@ -260,3 +262,11 @@ def _of_a_program(event: ProgramCompiled) -> str:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         return f"a program whose shape cannot be written: {error}"
     return "" if event.lanes >= 1 else f"a program of {event.lanes} lanes"
+
+
+def assignment_of(order: Train, configurations: Configurations) -> Assignment:
+    """Return the message for an order to train; a worker that goes on in place knows the configuration."""
+    configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
+    return Assignment(
+        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration, size=order.size
+    )

@@ -20,10 +20,7 @@ from ashtune.events import (
     WorkerJoined,
 )
 from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Pause, Release, Train
-from ashtune.study.configurations import Configurations
-
-NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
+from ashtune.orders import Pause, Release
 
 
 class Setup(msgspec.Struct, frozen=True, tag=True):
@@ -64,14 +61,6 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     configuration: msgspec.Raw
     alone: bool = False
     size: int | None = None
-
-
-def assignment_of(order: Train, configurations: Configurations) -> Assignment:
-    """Return the message for an order to train; a worker that goes on in place knows the configuration."""
-    configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
-    return Assignment(
-        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration, size=order.size
-    )
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):

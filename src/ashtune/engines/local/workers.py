@@ -12,13 +12,14 @@ from ashtune.engines.local.process import Host
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.resources.cores import available_cores
 from ashtune.engines.resources.shares import claim, environment_of, gpus_present
+from ashtune.engines.workload import assignment_of
 from ashtune.errors import SettingsError, StudyError
 from ashtune.events import Event, Progress
 from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
-from ashtune.training.messages import Setup, assignment_of
+from ashtune.training.messages import Setup
 
 MOST_PROCESSES = 1_024
 PROCESSES_A_CORE = 16
