@@ -50,11 +50,11 @@ from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.protocol import Machine
 from ashtune.schedulers.sh import HalvingMachine
-from ashtune.schedulers.sh_brackets import BracketsMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.simulation import simulate
 from curve_sets import Curves, load
@@ -118,7 +118,7 @@ class OneEpoch:
 
 def brackets(ladder: Ladder, trials: int) -> BracketsMachine:
     """Return halving in brackets that each send one trial to the top."""
-    return BracketsMachine(ladder, REDUCTION_FACTOR**ladder.top, trials)
+    return BracketedHalving(REDUCTION_FACTOR**ladder.top).build(ladder, trials)
 
 
 def from_a_ninth(ladder: Ladder, trials: int) -> AshMachine:

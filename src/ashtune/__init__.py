@@ -7,7 +7,9 @@ from ashtune.errors import AshtuneError, InvalidConfiguration
 if TYPE_CHECKING:
     from ashtune.ladder import Ladder
     from ashtune.schedulers.ash import Ash
+    from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.full import FullTraining
+    from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune.schedulers.protocol import Scheduler
     from ashtune.schedulers.sh import SuccessiveHalving
     from ashtune.schedulers.stopping import StoppingAsh
@@ -24,8 +26,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Ash",
     "AshtuneError",
+    "AsyncHyperband",
+    "BracketedHalving",
     "FullTraining",
     "Grid",
+    "Hyperband",
     "InvalidConfiguration",
     "Ladder",
     "Random",
@@ -43,8 +48,11 @@ __all__ = [
 
 _HOMES = {
     "Ash": "ashtune.schedulers.ash",
+    "AsyncHyperband": "ashtune.schedulers.hyperband",
+    "BracketedHalving": "ashtune.schedulers.brackets",
     "FullTraining": "ashtune.schedulers.full",
     "Grid": "ashtune.search.grid",
+    "Hyperband": "ashtune.schedulers.hyperband",
     "Ladder": "ashtune.ladder",
     "Random": "ashtune.search.random",
     "Scheduler": "ashtune.schedulers.protocol",

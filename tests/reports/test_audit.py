@@ -18,6 +18,7 @@ from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
 from ashtune.reports.correlation import rank_correlation
 from ashtune.reports.text import as_text
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.schedulers.view import SchedulerView, view_of
@@ -134,11 +135,11 @@ def test_a_scheduler_that_promotes_too_many_is_shown_at_fault() -> None:
     assert outside.y[0] == len(rung.unexplained)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sh", HalvingMachine), ("stopping", StoppingMachine), ("ash", AshMachine)])
-def test_each_scheduler_is_without_fault_by_its_own_rule(name: str, kind: type) -> None:
+@pytest.mark.parametrize("name", ["sh", "stopping", "ash", "brackets", "hyperband", "async_hyperband"])
+def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
     ladder = Ladder(1, 27, 3)
     for seed in range(5):
-        audit, history = audited(kind(ladder, 60), name, ladder, seed, 5)
+        audit, history = audited(SCHEDULERS.given(name).build(ladder, 60), name, ladder, seed, 5)
         assert unexplained(audit) == set()
         assert sum(record.promoted for record in audit.records()) > 10
         assert audit_findings(audit)[0].startswith("All ")
@@ -149,6 +150,8 @@ def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
+    brackets, _ = audited(HalvingMachine(ladder, 60), "brackets", ladder, 0, 5)
+    assert unexplained(brackets), "the best of all are not the best of each bracket"
     early, _ = audited(AshMachine(ladder, 60), "stopping", ladder, 0, 5)
     assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"
 
@@ -159,6 +162,13 @@ def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_trainin
         audit = Audit(ladder, LOSS, view(ladder, name))
         audit.event(finished(Job(TrialId(7), 2), 0.5, ladder))
         assert unexplained(audit) == faults
+
+
+def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be_right() -> None:
+    ladder = Ladder(1, 9, 3)
+    audit, _ = audited(Greedy(ladder, 81), "magic", ladder, 3, 4)
+    assert unexplained(audit) == set()
+    assert audit_findings(audit)[0] == "The rule of magic is not known here, so its promotions were not checked."
 
 
 def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:

@@ -1,5 +1,7 @@
 """The controller against books that are kept beside it: any workers, any failures, any number of drivers."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from ashtune.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.study import controller
@@ -21,11 +25,23 @@ from ashtune.study.checkpoint_index import CheckpointIndex, Saved
 from ashtune.study.controller import Controller
 from ashtune.testing import oracles
 
+
+def two_brackets(ladder: Ladder) -> list[tuple[int, int]]:
+    return [(bracket.entry, bracket.trials) for bracket in hyperband_brackets(ladder, 2)]
+
+
+def where_trials_enter(ladder: Ladder) -> Callable[[TrialId], int]:
+    return AsyncHyperband().build(ladder, None).entry
+
+
 SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "ash": (Ash(), oracles.ash),
     "stopping": (StoppingAsh(), oracles.stopping),
     "sh": (SuccessiveHalving(), oracles.sh),
     "full": (FullTraining(), oracles.full),
+    "brackets": (BracketedHalving(models=3), partial(oracles.brackets, lambda ladder: [(0, 3)])),
+    "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
+    "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),
 }
 
 

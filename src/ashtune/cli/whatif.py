@@ -35,7 +35,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reduction-factor", type=options.factors, metavar="LIST", help="as 2,3,4 (the study's own rungs)"
     )
-    parser.add_argument("--scheduler", type=options.names, metavar="LIST", help="as ash,sh,hyperband (the study's own)")
+    parser.add_argument(
+        "--scheduler",
+        type=options.names,
+        metavar="LIST",
+        help="of ash, stopping, sh, brackets, hyperband ... (own)",
+    )
     parser.add_argument("--trials", type=int, metavar="N", help="only the first N trials of the study")
     parser.add_argument(
         "--deadline", type=options.seconds, metavar="TIME", help="the fewest workers done by then, as 2h"

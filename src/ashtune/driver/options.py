@@ -103,7 +103,8 @@ class Halving(TypedDict, total=False):
         str | Scheduler,
         Option(
             help='"ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh" (synchronous '
-            'successive halving) or "full" (no early stop); or one with its options, as ``ashtune.Ash()``.',
+            'successive halving), "brackets" (the same in brackets), "hyperband", "async_hyperband" or "full" (no '
+            "early stop); or one with its options, as ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``).",
             default="ash",
             parse=str,
             metavar="NAME",

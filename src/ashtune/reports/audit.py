@@ -25,6 +25,9 @@ from ashtune.reports.correlation import rank_correlation
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.view import SchedulerView
 
+_AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
+"""A trial enters where it is first seen, and goes on from there to any rung."""
+
 
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """What a rung's promotions amount to.
@@ -65,7 +68,8 @@ class Audit(Observer):
         self._rule = scheduler.rule
         self._goal = goal
         fractions = (Fraction(1),) * ladder.top if self._rule is Rule.ALWAYS else ladder.kept
-        self._rungs = [_Rung(kept, self._rule) for kept in (*fractions, Fraction(0))]
+        self._kept = (*fractions, Fraction(0))
+        self._rungs: list[dict[int, _Rung]] = [{} for _ in self._kept]  # of each rung the brackets that it has
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._records: list[RungAudit] | None = None
@@ -76,15 +80,15 @@ class Audit(Observer):
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._reach(trial, rung)
-                self._rungs[rung].add(self._goal.loss(event.metrics), trial)
+                self._rung(rung, trial).add(self._goal.loss(event.metrics), trial)
                 if event.stopped:
                     self._ended_early.add(trial)
             case JobPaused(trial=trial, rung=rung):
                 self._reach(trial, rung)
             case TrialWithdrawn(trial=trial, rung=rung):
                 self._reach(trial, rung)
-                for below in self._rungs[: rung + 1]:
-                    below.remove(trial)
+                for below in range(rung + 1):
+                    self._rung(below, trial).remove(trial)
             case _:
                 pass
 
@@ -105,36 +109,50 @@ class Audit(Observer):
 
     def _reach(self, trial: TrialId, number: int) -> None:
         """A trial is on its way to a rung, so the one before it has promoted it."""
-        first = number if self._rule is Rule.ALWAYS else 0
-        if number > (before := self._reached.setdefault(trial, first)):
+        if (before := self._reached.get(trial)) is None:
+            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(trial)
+            self._reached[trial] = before
+        if number > before:
             self._reached[trial] = number
-            self._rungs[before if self._rule is Rule.ALWAYS else number - 1].promote(trial)
+            self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
+
+    def _rung(self, number: int, trial: TrialId) -> "_Rung":
+        """Return the trials of a rung that a trial is compared with."""
+        brackets, bracket = self._rungs[number], self.scheduler.bracket(trial)
+        if bracket not in brackets:
+            brackets[bracket] = _Rung(self._kept[number], self._rule)
+        return brackets[bracket]
 
     def _fail(self, trial: TrialId, number: int) -> None:
         self._reach(trial, number)
-        self._rungs[number].add(math.inf, trial)
+        self._rung(number, trial).add(math.inf, trial)
 
     def _record(self, number: int) -> RungAudit:
-        rung = self._rungs[number]
-        best = {trial for loss, trial in rung.ranked()[: rung.quota] if loss < math.inf}
-        above = self._rungs[number + 1].losses if number < self.ladder.top else {}
-        both = [trial for trial, loss in above.items() if max(loss, rung.losses.get(trial, math.inf)) < math.inf]
-        arrived, kept = len(rung.losses), float(rung.kept)
+        brackets = self._rungs[number].values()
+        losses, promoted = self._losses(number), {trial for bracket in brackets for trial in bracket.promoted}
+        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if loss < math.inf}
+        above = self._losses(number + 1) if number < self.ladder.top else {}
+        both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
+        arrived, kept = len(losses), float(self._kept[number])
         is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],
             arrived=arrived,
-            failed=sum(loss == math.inf for loss in rung.losses.values()),
-            quota=rung.quota,
-            promoted=len(rung.promoted),
-            unexplained=sorted(rung.unexplained),
-            wrong=len(rung.promoted - best),
-            missed=len(best - rung.promoted - self._ended_early),
+            failed=sum(loss == math.inf for loss in losses.values()),
+            quota=sum(bracket.quota for bracket in brackets),
+            promoted=len(promoted),
+            unexplained=sorted(trial for bracket in brackets for trial in bracket.unexplained),
+            wrong=len(promoted - best),
+            missed=len(best - promoted - self._ended_early),
             law=false_promotions(arrived, kept) if is_by_law else None,
-            correlation=rank_correlation([rung.losses[t] for t in both], [above[t] for t in both]),
+            correlation=rank_correlation([losses[t] for t in both], [above[t] for t in both]),
             pairs=len(both),
         )
+
+    def _losses(self, number: int) -> dict[TrialId, float]:
+        """Return the losses at a rung, all brackets together."""
+        return {trial: loss for bracket in self._rungs[number].values() for trial, loss in bracket.losses.items()}
 
 
 def false_promotions(results: int, kept: float) -> float:
@@ -202,6 +220,8 @@ class _Rung:
     def promote(self, trial: TrialId) -> None:
         """A trial went on."""
         self.promoted.add(trial)
+        if self._rule is Rule.UNKNOWN:
+            return
         is_explained = self._is_within(trial) if self._rule is Rule.WHEN_PROMOTED else trial in self._ever
         if not is_explained:
             self.unexplained.add(trial)

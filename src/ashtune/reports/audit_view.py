@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ashtune.reports.audit import Audit, RungAudit
 from ashtune.reports.figures import number_text, plural
 from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.schedulers.protocol import Rule
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -68,7 +69,9 @@ def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
     records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
     said = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
-    if promoted and not said:
+    if promoted and audit.scheduler.rule is Rule.UNKNOWN:
+        said.append(f"The rule of {audit.scheduler.name} is not known here, so its promotions were not checked.")
+    elif promoted and not said:
         said.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
     for record in records:
         if record.law is None or not record.promoted:

@@ -41,7 +41,9 @@ class AshMachine(Machine):
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
-        self._prospects = Prospects(ladder, self._rungs)
+        self._entered = [0] * len(ladder.rungs)  # how many results of each rung are of trials that entered there
+        self._enters_above = False  # whether any may do so above the lowest rung
+        self._prospects = Prospects(ladder, self._rungs, self._entered)
 
     def next_job(self) -> Job | None:
         """Return the job for a worker that is free now. O(log n)."""
@@ -51,13 +53,18 @@ class AshMachine(Machine):
                 return Job(trial, self._highest + 1)
             self._highest -= 1
         newborn = self._budget.start()
-        return None if newborn is None else Job(newborn, 0)
+        if newborn is None:
+            return None
+        return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
     def record(self, result: Result) -> None:
         """Take in a result. O(log n) with one loss; see :mod:`ashtune.schedulers.ranking` for several."""
         number, losses = result.rung, result.losses
         if len(losses) != self._losses:
             self._rank_by(len(losses))
+        if self._enters_above and number and number == self.entry(result.trial):
+            self._entered[number] += 1
+            self._prospects.look_at_all()
         loss = losses[0] if len(losses) == 1 else losses
         if number < len(self._rungs):
             rung = self._rungs[number]
@@ -72,7 +79,7 @@ class AshMachine(Machine):
         """The first result of a study shows how many losses there are."""
         self._losses = losses
         self._rungs = [ranking_by(losses)(kept) for kept in self.ladder.kept]
-        self._prospects = Prospects(self.ladder, self._rungs)
+        self._prospects = Prospects(self.ladder, self._rungs, self._entered)
 
     def take_back(self, job: Job, loss: float) -> None:
         """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
@@ -80,10 +87,10 @@ class AshMachine(Machine):
         A study gives the same job again instead; this is what Li et al.'s set-up of dropped jobs is compared under.
 
         Args:
-            job: The job. One of the lowest rung is forgotten: a new trial takes its place.
+            job: The job. One of the rung at which its trial enters is forgotten: a new trial takes its place.
             loss: Of its trial at the rung that it was promoted from.
         """
-        if job.rung > 0:
+        if job.rung > self.entry(job.trial):
             self._rungs[job.rung - 1].take_back((loss, job.trial))
             self._highest = max(self._highest, job.rung - 1)
 
@@ -91,8 +98,10 @@ class AshMachine(Machine):
         """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
-        if job.rung > 0:
-            for rung in self._rungs[: job.rung]:
+        if job.rung > (entry := self.entry(job.trial)):
+            if entry:
+                self._entered[entry] -= 1
+            for rung in self._rungs[entry : job.rung]:
                 rung.remove(job.trial)
             self._highest = len(self._rungs) - 1
             self._prospects.reset()
@@ -115,7 +124,8 @@ class AshMachine(Machine):
         self._finished = []
         self.ladder = ladder
         self._highest = len(self._rungs) - 1
-        self._prospects = Prospects(ladder, self._rungs)
+        self._entered += [0] * (len(ladder.rungs) - len(self._entered))
+        self._prospects = Prospects(ladder, self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
         """Return the paused trials whose rank is beyond the quota of all trials still to come.

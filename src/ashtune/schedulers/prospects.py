@@ -1,13 +1,14 @@
 """Which paused trials can never be promoted again, so that their checkpoints may go.
 
 With a budget of ``N`` trials at most ``A`` can ever arrive in a rung, so a trial that ranks beyond
-``floor(A / reduction_factor)`` there stays where it is. For the lowest rung ``A = N``; for the next
+``floor(A / reduction_factor)`` there stays where it is. For the lowest rung ``A = N - E``, where ``E`` trials have
+arrived that entered at a rung above it; for the next rung, where ``e`` of those entered,
 
-    A' = promoted + (unpromoted that still have prospects) + (A - arrived)
+    A' = promoted + (unpromoted that still have prospects) + (A - arrived) + e
 
-which falls as results come in. Exact and safe: what is named here, no order of results promotes. A
-failure has no prospects from the start. Results are looked at only when somebody asks, since a study
-that saves nothing has nothing to free.
+which falls as results come in: a trial without a result counts in ``A - arrived``, wherever it will enter. Exact and
+safe: what is named here, no order of results promotes. A failure has no prospects from the start. Results are looked
+at only when somebody asks, since a study that saves nothing has nothing to free.
 
 With several losses only failures are named: a result that comes may improve the rank of another, as it may dominate
 what is before that one.
@@ -39,10 +40,17 @@ class _Level:
 
 
 class Prospects:
-    """The trials of each rung that a promotion may still reach."""
+    """The trials of each rung that a promotion may still reach.
 
-    def __init__(self, ladder: Ladder, rungs: list[Ranking]) -> None:
+    Args:
+        ladder: The rungs.
+        rungs: What arrived in each but the top one.
+        entered: How many of those in each rung above the lowest entered there, the top one included; the caller counts.
+    """
+
+    def __init__(self, ladder: Ladder, rungs: list[Ranking], entered: list[int]) -> None:
         self._ladder = ladder
+        self._entered = entered
         self._rungs = rungs
         self.reset()
 
@@ -64,7 +72,8 @@ class Prospects:
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that lost their prospects since the last sweep.
 
-        ``most_results`` is the most that can ever arrive in the lowest rung; it changes with :meth:`look_at_all` only.
+        ``most_results`` is how many trials can ever have a result. It and ``entered`` change with :meth:`look_at_all`
+        only.
         """
         hopeless: list[TrialId] = []
         number, highest, levels = self._lowest, self._highest, self._levels
@@ -75,7 +84,7 @@ class Prospects:
         is_bounded = is_one_loss and most_results < math.inf
         arrivals = 0
         if is_bounded:
-            arrivals = levels[number - 1].arrivals_above if number else int(most_results)
+            arrivals = levels[number - 1].arrivals_above if number else int(most_results) - sum(self._entered)
         for level in levels[number:]:
             rung, reachable = level.rung, level.reachable
             arrived = len(rung.arrived)
@@ -94,7 +103,7 @@ class Prospects:
                         level.beyond += 1
                     else:
                         hopeless.append(trial)
-                arrivals += len(reachable) + level.beyond - arrived
+                arrivals += len(reachable) + level.beyond - arrived + self._entered[number + 1]
                 if number >= highest and arrivals == level.arrivals_above:
                     break  # nothing is new further up
                 level.arrivals_above = arrivals

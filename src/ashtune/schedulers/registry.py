@@ -2,11 +2,16 @@
 
 from ashtune.core.parts import Registry
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.full import FullTraining
+from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 
 SCHEDULERS: Registry[Scheduler] = Registry(
-    "scheduler", Scheduler, (Ash, StoppingAsh, SuccessiveHalving, FullTraining), group="ashtune.schedulers"
+    "scheduler",
+    Scheduler,
+    (Ash, StoppingAsh, SuccessiveHalving, BracketedHalving, Hyperband, AsyncHyperband, FullTraining),
+    group="ashtune.schedulers",
 )

@@ -2,7 +2,7 @@
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 (``sh``) and 2 (``ash``); ``stopping`` is the variant
-that decides once, at a trial's own report; ``sh_brackets`` is Algorithm 1 on many workers as in section 4.2 of
+that decides once, at a trial's own report; ``brackets`` is Algorithm 1 on many workers as in section 4.2 of
 Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774.
 
 Rule 1: written as plainly as the paper: lists and ``sorted``. No heap, and nothing remembered from
@@ -142,37 +142,68 @@ def _is_closed(trials: int | None, history: History, rung: int, entered: list[Tr
     return all_given and all_settled and bool(_ranked(history, rung))
 
 
-def sh_brackets(models: int, ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job of the oldest bracket that has one; if none has, a new trial opens another bracket.
+def ash_entering(
+    entry_on: Callable[[Ladder], Callable[[TrialId], int]], ladder: Ladder, trials: int | None, history: History
+) -> Job | None:
+    """Return the job of Algorithm 2 where a new trial enters at a rung of its own: ``entry_on(ladder)(trial)``."""
+    due = promotable(ladder, history)
+    newborn = _newborn(trials, history, rung=0)
+    return due[0] if due else newborn and Job(newborn.trial, entry_on(ladder)(newborn.trial))
 
-    A bracket is ``sh`` of its own trials: of ``models`` while more trials may be started, of those it has otherwise.
+
+def brackets(
+    round_on: Callable[[Ladder], Sequence[tuple[int, int]]], ladder: Ladder, trials: int | None, history: History
+) -> Job | None:
+    """Return the job of synchronous brackets: the oldest one's that has one, else a new trial.
+
+    Args:
+        round_on: From the ladder at first to the brackets of a round: the rung at which they enter, and their trials.
+        ladder: The ladder at first.
+        trials: The number of trials at first.
+        history: What has happened.
     """
-    brackets: list[list[Fact]] = []
-    home: dict[TrialId, list[Fact]] = {}
-    for moment, fact in enumerate(history, start=1):
-        if isinstance(fact, Lengthened):
-            for bracket in brackets:
-                bracket.append(fact)
-        elif not isinstance(fact, Extended):
-            if fact.job.trial not in home:
-                with_room = [bracket for bracket in brackets if _can_start(ladder, models, bracket)]
-                if not with_room:
-                    brackets.append([Lengthened(_ladder(ladder, history[:moment]))])
-                home[fact.job.trial] = with_room[0] if with_room else brackets[-1]
-            home[fact.job.trial].append(fact)
-        may_start = _newborn(trials, history[:moment], rung=0) is not None
-        for bracket in brackets:
-            room = models if may_start else _started(bracket)
-            if _limit(models, bracket) != room:
-                bracket.append(Extended(room))
-    due = [job for bracket in brackets if (job := sh(ladder, models, bracket)) is not None]
-    return due[0] if due and due[0].rung > 0 else _newborn(trials, history, rung=0)
+    sizes = round_on(ladder)
+    homes = [(number, entry) for number, (entry, size) in enumerate(sizes) for _ in range(size)]
+
+    def home(trial: TrialId) -> tuple[int, int]:
+        number, entry = homes[trial % len(homes)]
+        return trial // len(homes) * len(sizes) + number, entry
+
+    due: list[Job] = []
+    for moment in range(1, len(history) + 1):
+        past = history[:moment]
+        last = len({job.trial for job in _given(past)}) - 1
+        newborn = _newborn(trials, past, rung=0)
+        open_one = None if newborn is None else home(newborn.trial)[0]  # a trial can still come to its lowest rung
+        for number in range(home(TrialId(last))[0] + 1 if last >= 0 else 0):
+            if number != open_one:
+                own = [
+                    one for one in past if isinstance(one, Extended | Lengthened) or home(one.job.trial)[0] == number
+                ]
+                due += _promoted_in_bracket(ladder, own, [job for job in due if home(job.trial)[0] == number])
+    given = _given(history)
+    waiting = sorted((job for job in due if job not in given), key=lambda job: home(job.trial)[0])
+    newborn = _newborn(trials, history, rung=0)
+    return waiting[0] if waiting else newborn and Job(newborn.trial, home(newborn.trial)[1])
 
 
-def _can_start(ladder: Ladder, models: int, bracket: History) -> bool:
-    """Say whether a bracket has room for a new trial, and its lowest rung is open."""
-    job = sh(ladder, models, bracket) if _started(bracket) < models else None
-    return job is not None and job.rung == 0
+def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -> list[Job]:
+    """Return whom a bracket promotes now: of each rung to which nothing more can come, those within its quota.
+
+    Args:
+        ladder: The ladder at first.
+        history: Of this bracket; no new trial can come to it.
+        due: The promotions that it decided on before.
+    """
+    now = _ladder(ladder, history)
+    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
+    new: list[Job] = []
+    for rung in range(now.top):
+        if any(job.rung == rung and job not in settled for job in [*_given(history), *due, *new]):
+            break
+        best = [Job(trial, rung + 1) for loss, trial in _within_quota(now, history, rung) if loss < math.inf]
+        new += [job for job in best if job not in due]
+    return new
 
 
 def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:

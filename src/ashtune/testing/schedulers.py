@@ -153,10 +153,10 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         if job.rung > 0:
             self.hopeless.clear()
 
-    @precondition(lambda self: any(job.rung > 0 for job in self.running))
+    @precondition(lambda self: self._promoted())
     @rule(pick=_PICKS)
     def a_promotion_is_passed_over(self, pick: int) -> None:
-        promoted = [job for job in self.running if job.rung > 0]
+        promoted = self._promoted()
         job = promoted[pick % len(promoted)]
         self.running.remove(job)
         self.scheduler.pass_over(job)
@@ -218,6 +218,11 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
             self._give(job)
         self._check_history()
         self._check_entries()
+
+    def _promoted(self) -> list[Job]:
+        """Return the running jobs of trials that have a result at a lower rung."""
+        below = {fact.job.trial for fact in self.history if isinstance(fact, Recorded)}
+        return [job for job in self.running if job.trial in below]
 
     def _running_job(self, pick: int) -> Job:
         return self.running[pick % len(self.running)]

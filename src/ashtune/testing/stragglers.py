@@ -23,8 +23,8 @@ from ashtune.jobs import Job, Result, TrialId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.sh_brackets import BracketsMachine
 from ashtune.simulation import simulate
 
 LADDER = Ladder(1, 256, 4)
@@ -68,7 +68,7 @@ def run(
         resumes=resumes,
     )
     inner: AshMachine | BracketsMachine = (
-        AshMachine(LADDER, None) if scheduler == "ash" else BracketsMachine(LADDER, MODELS)
+        AshMachine(LADDER, None) if scheduler == "ash" else BracketsMachine(LADDER, [Bracket(0, MODELS)])
     )
     simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), Trained()
     if resumes:  # a worker that holds its trial has to hear at once whether it goes on
@@ -120,10 +120,8 @@ class Patient(Machine):
         job, loss = result.job, result.losses[0]
         if loss < math.inf:
             self._inner.record(result)
-        elif isinstance(self._inner, AshMachine):
-            self._inner.take_back(job, self._losses[job.trial] if job.rung else loss)
         else:
-            self._inner.take_back(job)
+            self._inner.take_back(job, self._losses[job.trial] if job.rung else loss)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave it to the one that decides."""

@@ -1,0 +1,127 @@
+"""Hyperband: brackets that differ in how early they discard, in case early results say little.
+
+Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
+Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one.
+The asynchronous form draws the bracket of each trial in those proportions, as Syne Tune does, and its brackets share
+their rungs (Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run the brackets of ASHA one after another).
+
+Rule: the brackets are those of the ladder that a study began with; rungs added above make each of them longer.
+"""
+
+import math
+from bisect import bisect_right
+from fractions import Fraction
+from itertools import accumulate
+
+from ashtune.core.mixing import mixed
+from ashtune.errors import SettingsError
+from ashtune.jobs import TrialId
+from ashtune.ladder import Ladder
+from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import Bracket, BracketsMachine
+from ashtune.schedulers.protocol import Rule, Scheduler
+
+
+def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Bracket]:
+    """Return the brackets of one round, the one that enters at the lowest rung first.
+
+    Args:
+        ladder: The rungs.
+        brackets: How many, those that enter lowest; all by default, one for each rung.
+
+    Example:
+        >>> [bracket.trials for bracket in hyperband_brackets(Ladder(1, 81, 3))]
+        [81, 34, 15, 8, 5]
+    """
+    rungs = len(ladder.rungs)
+    return [
+        Bracket(entry, math.ceil(Fraction(rungs, rungs - entry) / math.prod(ladder.kept[entry:], start=Fraction(1))))
+        for entry in range(min(brackets or rungs, rungs))
+    ]
+
+
+class Hyperband(Scheduler, frozen=True):
+    """Synchronous brackets, one after another and as many at a time as there is work for.
+
+    Args:
+        brackets: How many in a round, those that enter lowest; all by default, one for each rung.
+
+    Raises:
+        SettingsError: If there would be no bracket.
+    """
+
+    rule = Rule.WHEN_PROMOTED
+
+    brackets: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.brackets)
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> BracketsMachine:
+        """Return a new machine; it needs no seed."""
+        return BracketsMachine(ladder, hyperband_brackets(ladder, self.brackets), trials)
+
+
+class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
+    """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's brackets.
+
+    Args:
+        brackets: How many, those that enter lowest; all by default, one for each rung.
+
+    Raises:
+        SettingsError: If there would be no bracket.
+    """
+
+    brackets: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.brackets)
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AsyncHyperbandMachine":
+        """Return a new machine; the seed decides at which rung each trial enters."""
+        return AsyncHyperbandMachine(ladder, hyperband_brackets(ladder, self.brackets), trials, seed)
+
+
+class AsyncHyperbandMachine(AshMachine):
+    """Gives the jobs of ``Ash`` to trials that enter at the rung drawn for them.
+
+    Args:
+        ladder: The rungs.
+        brackets: Where trials enter, and in which proportions.
+        trials: How many trials may be started; None for no end.
+        seed: Decides, with a trial's number, at which rung it enters.
+    """
+
+    def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
+        super().__init__(ladder, trials)
+        self._enters_above = True
+        self._ends = list(accumulate(bracket.trials for bracket in brackets))
+        self._seed = seed
+        self._counted: tuple[int, list[int]] = (0, [])
+
+    def entry(self, trial: TrialId) -> int:
+        """Return the rung at which a trial enters."""
+        return bisect_right(self._ends, mixed(self._seed, trial) * self._ends[-1] >> 64)
+
+    def entering(self, trials: int) -> list[int]:
+        """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them."""
+        if self._counted[0] != trials:
+            counts = [0] * len(self._ends)
+            for trial in range(trials):
+                counts[self.entry(TrialId(trial))] += 1
+            self._counted = (trials, counts)
+        counts = self._counted[1] or [0]
+        return counts + [0] * (len(self.ladder.rungs) - len(counts))
+
+    def expected(self, trials: int) -> list[int]:
+        """Return the quota of each rung and those that enter there; false promotions come on top."""
+        counts, from_below = [], 0
+        for rung, entering in enumerate(self.entering(trials)):
+            counts.append(from_below + entering)
+            from_below = self.ladder.quota(rung, counts[-1]) if rung < self.ladder.top else 0
+        return counts
+
+
+def _check(brackets: int | None) -> None:
+    if brackets is not None and brackets < 1:
+        raise SettingsError(f"brackets={brackets}: there is no Hyperband without brackets; give brackets=4, or nothing")

@@ -1,0 +1,114 @@
+"""Studies whose trials enter above the lowest rung: trained, resumed, lengthened, reported, simulated and predicted."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import ashtune
+from ashtune.cli.main import main
+from ashtune.events import JobFinished, TrialReleased
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.study.journal import NAME, read_events
+
+SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband(), ashtune.BracketedHalving(models=27)]
+ROUND = 9 + 5 + 3
+
+
+def train(trial: Any) -> None:
+    trained = trial.restore() or 0
+    for epoch in trial.epochs():
+        trained += 1
+        assert trained == epoch
+        trial.report(score=trial["x"] * epoch)
+    trial.save(trained)
+
+
+def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Study:
+    settings = {"trials": ROUND, "max_resource": 9, "reduction_factor": 3, "workers": 2, "quiet": True} | options
+    return ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", scheduler=scheduler, directory=directory, **settings
+    )
+
+
+def finished(study: ashtune.Study) -> list[JobFinished]:
+    return [event for _, event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
+
+
+def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
+    """Every trial entered where its scheduler says, from nothing, and went on one rung after another."""
+    view = study.about.scheduler
+    rungs: dict[int, list[int]] = {}
+    for event in finished(study):
+        before = rungs.setdefault(event.trial, [])
+        assert event.rung == (before[-1] + 1 if before else view.entry(event.trial))
+        at = study.ladder.rungs[before[-1]] if before else 0
+        assert event.start == at or (has_grown and not event.start)  # its checkpoint was given up before there was more
+        before.append(event.rung)
+    data = study.report_data()
+    assert data["is_complete"]
+    assert has_grown or data["trials"]["trained_again_from_the_start"] == 0
+    expected = view.expected(len(rungs))
+    assert expected is not None
+    assert [rung["expected"] for rung in data["rungs"]] == list(expected)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler: Scheduler, tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", scheduler, total_resource=30)
+    assert not study.report_data()["is_complete"]
+    study = study.resume(total_resource=10_000, workers=2, quiet=True)
+    check(study)
+    study = study.resume(trials=2 * ROUND, workers=2, quiet=True)
+    check(study, has_grown=True)
+    study = study.resume(max_resource=27, workers=2, quiet=True)
+    check(study, has_grown=True)
+    assert study.best.resource == 27
+
+
+def test_a_killed_and_resumed_hyperband_has_the_trials_and_rungs_of_one_that_was_not(tmp_path: Path) -> None:
+    whole = tuned(tmp_path / "1", ashtune.Hyperband(), workers=1)
+    parts = tuned(tmp_path / "2", ashtune.Hyperband(), workers=1, total_resource=25)
+    parts = parts.resume(total_resource=10_000, workers=1, quiet=True)
+    results = [{(event.trial, event.rung, event.metrics["score"]) for event in finished(one)} for one in (whole, parts)]
+    assert results[0] == results[1]
+    assert [sum(rung == number for _, rung, _ in results[0]) for number in range(3)] == [9, 3 + 5, 1 + 1 + 3]
+
+
+def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
+    for number, scheduler in enumerate(SCHEDULERS):
+        study = tuned(tmp_path / str(number), scheduler)
+        saved = [event for _, event in read_events(study.directory / NAME) if isinstance(event, TrialReleased)]
+        assert any(event.checkpoint for event in saved)
+        top = {event.trial for event in finished(study) if event.rung == 2}
+        left = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
+        assert left == top
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "async_hyperband:brackets=2", "brackets:models=9"])
+def test_plan_simulate_report_page_and_whatif_know_where_trials_enter(
+    scheduler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladder = ["--max-resource", "9", "--reduction-factor", "3", "--trials", "40", "--scheduler", scheduler]
+    assert main(["plan", *ladder, "--json"]) == 0
+    planned = msgspec.json.decode(capsys.readouterr().out)
+    assert planned["scheduler"] == scheduler
+    place = str(tmp_path / "s")
+    assert main(["simulate", *ladder, "--workers", "3", "--decision", "0", "--directory", place, "--json"]) == 0
+    simulated = msgspec.json.decode(capsys.readouterr().out)
+    is_asynchronous = scheduler.startswith("async")
+    trained = [rung["trials"] for rung in simulated["rungs"]]
+    assert trained == [rung["trials"] for rung in planned["rungs"]] or is_asynchronous
+    assert simulated["epochs"] == planned["epochs"] or is_asynchronous
+    assert simulated["trials"] == 40
+    assert main(["report", place, "--html", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert f"followed the rule of {scheduler}" in page
+    assert "FAULT at" not in page
+    capsys.readouterr()
+    assert main(["whatif", place, "--workers", "3", "--json", "--draws", "0"]) == 0
+    (same,) = msgspec.json.decode(capsys.readouterr().out)
+    assert same["is_as_recorded"]
+    assert same["epochs"] == simulated["epochs"]
+    assert same["wall_seconds"]["likely"] == pytest.approx(simulated["wall_seconds"])

@@ -1,0 +1,139 @@
+"""Hyperband, synchronous and asynchronous: the published tables, the oracles, trials that enter above the rest."""
+
+import math
+from functools import cache, partial
+
+import pytest
+from hypothesis import settings
+
+from ashtune.errors import SettingsError
+from ashtune.jobs import Job, Result, TrialId
+from ashtune.ladder import Ladder
+from ashtune.reports.plan import plan
+from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
+from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.testing import oracles
+from ashtune.testing.schedulers import SETTINGS, check_scheduler
+
+FEW = settings(SETTINGS, max_examples=40, stateful_step_count=25)
+SMALL = (Ladder(1, 4, 2), Ladder(1, 9, 3), Ladder.explicit([1, 3, 4]), Ladder(7, 7))
+PAPER = Ladder(1, 81, 3)
+
+
+def of_the_paper(ladder: Ladder) -> list[tuple[int, int]]:
+    """Return Algorithm 1's brackets: n = ceil(B / R * eta^s / (s + 1)) with B = (s_max + 1) R."""
+    highest = ladder.top
+    rounds = []
+    for s in range(highest, -1, -1):
+        ratio = 1 / math.prod(ladder.kept[highest - s :])
+        rounds.append((highest - s, math.ceil(ratio * (highest + 1) / (s + 1))))
+    return rounds
+
+
+def trained(machine: Machine) -> list[Job]:
+    """Train on one worker, every next trial a little worse; return the jobs in order."""
+    jobs = []
+    while (job := machine.next_job()) is not None:
+        jobs.append(job)
+        machine.record(Result.of(job, float(job.trial)))
+    return jobs
+
+
+def test_the_brackets_of_the_papers_example_have_81_34_15_8_and_5_configurations() -> None:
+    brackets = hyperband_brackets(PAPER)
+    assert [bracket.trials for bracket in brackets] == [81, 34, 15, 8, 5]
+    assert [PAPER.rungs[bracket.entry] for bracket in brackets] == [1, 3, 9, 27, 81]
+    assert [(bracket.entry, bracket.trials) for bracket in brackets] == of_the_paper(PAPER)
+
+
+def test_81_units_are_143_models_and_1581_calls_of_partial_fit_as_dask_ml_counts_them() -> None:
+    machine = Hyperband().build(PAPER, 143)
+    assert machine.expected(143) == [81, 27 + 34, 9 + 11 + 15, 3 + 3 + 5 + 8, 1 + 1 + 1 + 2 + 5]
+    planned = plan("hyperband", PAPER, 143, machine.expected(143), machine.entering(143))
+    assert planned.epochs == 1581
+    jobs = trained(machine)
+    reached: dict[TrialId, int] = {}
+    calls = 0
+    for job in jobs:
+        calls += PAPER.rungs[job.rung] - reached.get(job.trial, 0)
+        reached[job.trial] = PAPER.rungs[job.rung]
+    assert (len(reached), calls) == (143, 1581)
+    assert [sum(job.rung == rung for job in jobs) for rung in range(5)] == machine.expected(143)
+
+
+def test_another_round_follows_and_fewer_brackets_are_those_that_enter_lowest() -> None:
+    machine = Hyperband().build(PAPER, None)
+    assert [machine.entry(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 0]
+    assert [machine.bracket(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 5]
+    few = Hyperband(brackets=2).build(PAPER, None)
+    assert few.entering(230) == [81 + 81, 34 + 34, 0, 0, 0]
+    assert Hyperband(brackets=99).build(PAPER, None).entering(143) == [81, 34, 15, 8, 5]
+
+
+@pytest.mark.parametrize("scheduler", [Hyperband(), Hyperband(brackets=2)])
+def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(scheduler: Hyperband) -> None:
+    def rounds(ladder: Ladder) -> list[tuple[int, int]]:
+        return of_the_paper(ladder)[: scheduler.brackets]
+
+    check_scheduler(scheduler, partial(oracles.brackets, rounds), ladders=SMALL, options=FEW)
+
+
+def test_async_hyperband_gives_the_jobs_of_algorithm_2_to_trials_that_enter_anywhere() -> None:
+    entry_on = cache(lambda ladder: AsyncHyperband().build(ladder, None).entry)
+    check_scheduler(AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW)
+
+
+def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_number_and_the_seed_only() -> None:
+    """Each count is binomial; four standard deviations of 100,000 draws."""
+    trials = 100_000
+    counts = AsyncHyperband().build(PAPER, None, seed=3).entering(trials)
+    assert sum(counts) == trials
+    for count, size in zip(counts, (81, 34, 15, 8, 5), strict=True):
+        share = size / 143
+        assert abs(count - trials * share) < 4 * math.sqrt(trials * share * (1 - share))
+    one, same = (AsyncHyperband().build(PAPER, 9, seed=3) for _ in range(2))
+    other = AsyncHyperband().build(PAPER, 9, seed=4)
+    entries = [machine.entry(TrialId(7 * trial % 500)) for machine in (one, same, other) for trial in range(500)]
+    assert entries[:500] == entries[500:1000] != entries[1000:]
+
+
+def test_a_seed_s_brackets_are_part_of_the_journal_and_stay_as_they_are() -> None:
+    machine = AsyncHyperband().build(PAPER, None, seed=0)
+    assert "".join(str(machine.entry(TrialId(trial))) for trial in range(40)) == ENTRIES_OF_SEED_0
+
+
+ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
+
+
+@pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
+def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_once(scheduler: Scheduler) -> None:
+    machine = scheduler.build(Ladder(1, 27, 3), 100, 1)
+    last: dict[TrialId, int] = {}
+    named: list[TrialId] = []
+    while (job := machine.next_job()) is not None:
+        machine.record(Result.of(job, float(job.trial * 37 % 100)))
+        last[job.trial] = job.rung
+        named += machine.hopeless()
+    assert sorted(named) == sorted(trial for trial, rung in last.items() if rung < 3)
+
+
+@pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
+def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Scheduler) -> None:
+    machine = scheduler.build(Ladder(1, 9, 3), 60, 1)
+    before = [machine.entry(TrialId(trial)) for trial in range(90)]
+    jobs = trained(machine)
+    longer = Ladder(1, 9, 3).lengthened(27)
+    machine.lengthen(longer)
+    machine.extend(90)
+    assert [machine.entry(TrialId(trial)) for trial in range(90)] == before
+    jobs += trained(machine)
+    first = {job.trial: job.rung for job in reversed(jobs)}
+    assert [first[TrialId(trial)] for trial in range(90)] == before
+    assert any(job.rung == 3 for job in jobs)
+    assert machine.hopeless()
+
+
+def test_no_bracket_is_refused() -> None:
+    for scheduler in (Hyperband, AsyncHyperband):
+        with pytest.raises(SettingsError, match="brackets=0"):
+            scheduler(brackets=0)
