@@ -113,7 +113,7 @@ def study_epochs(directory: Path) -> "Epochs":
 
     best = Study.load(directory).best
     sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
-    said = child(
+    printed = child(
         "ashtune.cli.epochs",
         directory.resolve(),
         msgspec.json.encode(best.config).decode(),
@@ -121,7 +121,7 @@ def study_epochs(directory: Path) -> "Epochs":
         refusal=f"--study {directory}: its network cannot be placed",
         remedy="give a step by --step",
     )
-    return msgspec.json.decode(said, type=Epochs)
+    return msgspec.json.decode(printed, type=Epochs)
 
 
 def environment(threads: int) -> Mapping[str, str]:
@@ -182,8 +182,8 @@ def _counted(place: str) -> "Step":
     except AshtuneError:
         raise
     except Exception as error:
-        said = shortened(f"{type(error).__name__}: {error}", 300)
-        raise ObjectiveError(f"{place} is called without arguments, and what it returns with them; {said}") from error
+        reason = shortened(f"{type(error).__name__}: {error}", 300)
+        raise ObjectiveError(f"{place} is called without arguments, and what it returns with them; {reason}") from error
 
 
 def _machine(given: argparse.Namespace) -> "Roofs":

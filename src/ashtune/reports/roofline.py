@@ -62,32 +62,32 @@ def kept(directory: Path) -> Placed | None:
     """
     path = directory / KEPT
     try:
-        found = msgspec.json.decode(read_whole(str(path), MOST_KEPT_BYTES), type=Placed)
+        placed = msgspec.json.decode(read_whole(str(path), MOST_KEPT_BYTES), type=Placed)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
-    if not found.machine.roofs:
+    if not placed.machine.roofs:
         raise SettingsError(f"{path} has no roof; remove it, or keep another there")
-    if found.sizing is not None and not {1, found.sizing.lanes} <= found.sizing.seconds.keys():
+    if placed.sizing is not None and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys():
         raise SettingsError(f"{path} chose lanes that were not tried; remove it, or keep another there")
     # Only what was measured is taken from a file that may come from someone else; the rest follows from it.
-    placements = [place(old.step, old.roof) for old in found.placements]
-    return Placed(machine=found.machine, placements=placements, sizing=found.sizing)
+    placements = [place(old.step, old.roof) for old in placed.placements]
+    return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
 
 
 def roofline_words(placed: Placed) -> list[str]:
     """Say where the steps stand, what holds them up, and how that was measured."""
-    said = []
+    lines = []
     for placement in placed.placements:
         rows = placement_rows(placement)
-        said.append(
+        lines.append(
             f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
         )
-        said += diagnosis(placement, placed.machine.caches)
+        lines += diagnosis(placement, placed.machine.caches)
     if placed.sizing is not None:
-        said.append(lanes_words(placed.sizing))
-    return said + machine_lines(placed.machine)
+        lines.append(lanes_words(placed.sizing))
+    return lines + machine_lines(placed.machine)
 
 
 def roofline_figures(placed: Placed) -> "dict[str, Figure]":

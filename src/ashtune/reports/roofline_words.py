@@ -22,11 +22,11 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
         ]
     if share >= _NEAR:
         return [_near(placement, share)]
-    said = [
+    sentences = [
         f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills its time: at the "
         f"roof's speed it would take {time_text(placement.least_seconds)} and not {time_text(seconds)}."
     ]
-    return [*said, *_overhead(placement, seconds), *_cached(placement, caches)]
+    return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
 
 
 def percent_text(share: float) -> str:
@@ -84,17 +84,17 @@ def _overhead(placement: Placement, seconds: float) -> list[str]:
         return []
     if overhead is None:
         return [f"It is {calls:,} calls of {time_text(seconds / calls)} each on average."]
-    said = (
+    sentence = (
         f"Its {calls:,} calls take {time_text(overhead)} on next to no data, {time_text(overhead / calls)} each: "
         f"{percent_text(overhead / seconds)} of its time is what the calls themselves cost."
     )
     rest = seconds - overhead
     if rest > placement.least_seconds:
-        said += (
+        sentence += (
             f" The other {time_text(rest)} too are more than the roof's {time_text(placement.least_seconds)}: on "
             "arrays this small the calls do not work at the machine's full speed."
         )
-    return [said]
+    return [sentence]
 
 
 def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
