@@ -22,7 +22,7 @@ from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.environment import environment
-from ashtune.driver.observing import ObserverThread, finish_all, history_of, start_all
+from ashtune.driver.observing import ObserverThread, check_observers, finish_all, history_of, start_all
 from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
@@ -110,7 +110,7 @@ class Session:
         self._ladder = ladder or self._ladder_before
         self._tally = Tally(self._ladder, settings.goal)
         self._version = version
-        self._observers = options["observers"]
+        self._observers = check_observers(options["observers"])
         self._version_before: dict[str, str] = {}
         self._last_session: SessionStarted | None = None
         self._workers_seen = 0

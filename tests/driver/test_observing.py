@@ -197,7 +197,7 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
     assert slow.events == []
 
 
-@pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["csv"], "csv", 3])
+@pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3])
 def test_what_is_no_observer_is_refused_before_anything_is_written(tmp_path: Path, given: Any) -> None:
     with pytest.raises(SettingsError, match="observer"):
         ashtune.tune(
@@ -222,6 +222,33 @@ def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothin
     assert calls == ["a 1.0", "b 1.0"]
     only = named("c")
     assert Observers([Observer(), only]).tick == only.tick
+
+
+class Entry:
+    """An entry point of an installed package."""
+
+    name = "everything"
+
+    def __init__(self, target: object) -> None:
+        self.load = lambda: target
+
+
+def test_an_observer_may_be_named_by_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Everything] = []
+
+    def make() -> Everything:
+        made.append(Everything())
+        return made[-1]
+
+    monkeypatch.setattr(observing, "entry_points", lambda group: [Entry(make)] if group == "ashtune.observers" else [])
+    tuned(tmp_path / "s", "everything", "csv")  # type: ignore[arg-type]
+    assert made[0].events == journal_of(tmp_path / "s")
+    assert_holds_every_result_once(tmp_path / "s")
+    with pytest.raises(SettingsError, match="give one of csv, everything"):
+        tuned(tmp_path / "t", "other")  # type: ignore[arg-type]
+    monkeypatch.setattr(observing, "entry_points", lambda group: [Entry(lambda: 1 // 0)])
+    with pytest.raises(SettingsError, match=r"observer 'everything' cannot be made: ZeroDivisionError"):
+        tuned(tmp_path / "t", "everything")  # type: ignore[arg-type]
 
 
 # -- CsvLog --

@@ -108,4 +108,4 @@ def factor(text: str) -> int | float:
 def _help(option: "Option") -> str:
     words = option.help.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
-    return words if option.default is None or option.is_flag or option.flag else f"{words} ({option.default})"
+    return words if option.default in (None, ()) or option.is_flag or option.flag else f"{words} ({option.default})"

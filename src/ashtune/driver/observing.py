@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -17,6 +18,7 @@ from ashtune.core.observer import ObservedStudy, Observer, Observers
 from ashtune.core.verdicts import Followed
 from ashtune.errors import SettingsError
 from ashtune.events import Event, Progress
+from ashtune.observers import CsvLog
 from ashtune.plaintext import one_line, shown
 from ashtune.reports.text import write
 from ashtune.study.controller import Controller
@@ -28,6 +30,8 @@ FINISH_SECONDS = 10.0
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
 REASON_CHARACTERS = 200
+GROUP = "ashtune.observers"
+BUILT_IN: dict[str, Callable[[], Observer]] = {"csv": CsvLog}
 
 _Call = tuple[str, Any]
 _History = Callable[[Observer, int, int], None]
@@ -169,17 +173,39 @@ def finish_all(threads: Sequence[ObserverThread]) -> None:
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Return the observers that a user gave, or refuse them.
+    """Return the observers that a user gave: each one as it is, or by its name.
+
+    The names are "csv" (:class:`~ashtune.observers.CsvLog`) and those of the entry points of the group
+    ``ashtune.observers``, by which an installed package names classes of its own. They are made without arguments.
 
     Raises:
-        SettingsError: If it is no list of observers.
+        SettingsError: If it is no list of observers, or a name is not known.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
-    for observer in observers:
-        if not isinstance(observer, Observer):
-            raise SettingsError(
-                f"observers holds {shown(observer)}, which is no observer; derive its class from "
-                "ashtune.observers.Observer, and give an instance"
-            )
-    return tuple(observers)
+    return tuple(_named(each) if isinstance(each, str) else _checked(each) for each in observers)
+
+
+def _checked(observer: object) -> Observer:
+    if not isinstance(observer, Observer):
+        raise SettingsError(
+            f"observers holds {shown(observer)}, which is no observer; derive its class from "
+            "ashtune.observers.Observer, and give an instance"
+        )
+    return observer
+
+
+def _named(name: str) -> Observer:
+    """Return a new observer of a name."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]()
+    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in entries:
+        raise SettingsError(f"observer {shown(name)} is unknown; give one of {', '.join([*BUILT_IN, *entries])}")
+    try:
+        found = entries[name].load()()
+    except Exception as error:  # noqa: BLE001 - the code of another package
+        raise SettingsError(
+            f"observer {shown(name)} cannot be made: {one_line(repr(error), REASON_CHARACTERS)}"
+        ) from None
+    return _checked(found)

@@ -253,12 +253,14 @@ class Watching(TypedDict, total=False):
     """watching."""
 
     observers: Annotated[
-        Sequence[Observer],
+        Sequence[Observer | str],
         Option(
             help="Told what happens while the study runs, each in a thread of its own, as "
-            ":class:`ashtune.observers.CsvLog`.",
+            '``ashtune.observers.CsvLog()``, or its name, "csv".',
             default=(),
             check=lambda _, value: check_observers(value),
+            parse=parse.names,
+            metavar="NAMES",
         ),
     ]
 

@@ -35,6 +35,11 @@ def rungs(text: str) -> list[int]:
         raise ValueError(f"{text!r} is not a list of whole numbers; give as in 1,5,20") from None
 
 
+def names(text: str) -> list[str]:
+    """Read a list of names: csv,mlflow."""
+    return [name for name in text.replace(" ", "").split(",") if name]
+
+
 def reduction_factor(text: str) -> int | float:
     """Read a reduction factor."""
     try:
