@@ -357,6 +357,7 @@ class Session:
             directory=self._shown,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
+            notes=self._controller.notes,
             workers=workers,
             deadline=deadline,
         )

@@ -117,9 +117,9 @@ class Study:
         replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
         replay.tell(events_of(self.directory / NAME), observers)
         if view.machine is None:
-            return Outcome(is_complete=False, stopped=view.missing)
+            return Outcome(is_complete=False, stopped="how is not known, as its scheduler is not")
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
-        return Outcome(is_complete=replay.is_complete, stopped=stopped)
+        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
 
     @property
     def about(self) -> About:

@@ -94,8 +94,8 @@ def test_a_study_of_an_unknown_scheduler_is_read_and_says_in_one_line_that_it_is
     record: dict[str, Any], tmp_path: Path
 ) -> None:
     data = study(tmp_path, scheduler=record).report_data()
-    assert "the scheduler" in data["stopped"]
-    assert data["stopped"].isprintable()
+    assert "the scheduler" in data["missing"]
+    assert data["missing"].isprintable()
     assert data["scheduler"].isprintable()
 
 

@@ -145,6 +145,16 @@ def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.Monk
     assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l")
 
 
+def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
+    tally, about = part_of_a_study()
+    says = msgspec.structs.replace(about, notes=lambda: "rung 2\nwaits")
+    shown, silent = (
+        "\n".join(line.plain for line in Frame(tally, each).lines(120, 40, ASCII)) for each in (says, about)
+    )
+    assert "rung 2 waits" in shown
+    assert "waits" not in silent
+
+
 def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     nasty = "a\x1b[31mb\x07\x9bc\u202ed\rz[/]"

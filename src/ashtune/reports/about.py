@@ -18,7 +18,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
     singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
-    was trained. ``missing`` is a line about what has to be installed before the study can go on; "" for nothing.
+    was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` is a line about
+    what has to be installed before the study can go on; "" for nothing.
     """
 
     name: str
@@ -26,6 +27,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     configuration: Callable[[TrialId], Mapping[str, Any]]
     checkpoint_bytes: Callable[[], int] = _no_bytes
+    notes: Callable[[], str] = str
     workers: int = 0
     unit: str = "epoch"
     deadline: float | None = None

@@ -97,13 +97,14 @@ class Frame:
         return [line, Text(indent + configuration, QUIET)]
 
     def _notes(self, width: int) -> list[Text]:
-        """What went wrong, and why the study stops: a line each, where there is something to say."""
+        """What went wrong, why the study stops, what its scheduler says: a line each that has something to say."""
         tally = self._tally
         notes = [
             (_why(tally.failures, "failed"), FAILED),
             (_why(tally.withdrawals, "withdrawn"), WARNING),
             (_why(tally.saving_problems, "problems after a result"), WARNING),
             (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
+            (visible(" ".join(self._about.notes().split())), QUIET),
         ]
         return [Text(MARGIN + shortened(note, width - len(MARGIN)), style) for note, style in notes if note]
 

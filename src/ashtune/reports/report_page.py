@@ -95,7 +95,7 @@ def report_page(made_of: Material) -> str:
         html.Section("audit", "Did the halving do right?", _audit(made_of)),
         html.Section("roofline", "Roofline", _roofline(made_of)),
         html.Section("profile", "Profile", _profile(made_of)),
-        html.Section("trouble", "What went wrong", _trouble(found.tally)),
+        html.Section("trouble", "What went wrong", _trouble(found.tally, made_of.outcome, about.missing)),
         html.Section("facts", "The run", [html.pairs(_facts(made_of))]),
     ]
     footer = f"Made by ashtune {__version__} from {about.directory}/journal.jsonl"
@@ -250,7 +250,7 @@ def _missing(made_of: Material, said: str) -> list[html.Block]:
     return [html.words("This study was simulated." if made_of.about.is_simulated else said, style="quiet")]
 
 
-def _trouble(tally: Tally) -> list[html.Block]:
+def _trouble(tally: Tally, outcome: Outcome, missing: str) -> list[html.Block]:
     blocks: list[html.Block] = []
     for reasons, what in (
         (tally.failures, "trials failed"),
@@ -260,7 +260,7 @@ def _trouble(tally: Tally) -> list[html.Block]:
         if reasons.total:
             lines = [f"{group.count:,} x {group.reason}" for group in reasons.groups()]
             blocks.append(html.words(f"{reasons.total:,} {what}:", *lines))
-    notes = list(tally.notes())
+    notes = [*outcome.notes_with(tally), *([missing] if missing else [])]
     return [*blocks, html.words(*notes)] if notes else blocks
 
 

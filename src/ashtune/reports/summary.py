@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashtune.plaintext import one_line
 from ashtune.reports.about import About
 from ashtune.reports.counts import Best
 from ashtune.reports.figures import number_text, plural, value_text
@@ -28,10 +29,11 @@ HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a study ended. ``stopped`` is why, if it was: ``controller.stopping``."""
+    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything."""
 
     is_complete: bool = True
     stopped: str = ""
+    notes: str = ""
 
     @property
     def text(self) -> str:
@@ -39,6 +41,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_complete:
             return "complete"
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
+
+    def notes_with(self, tally: Tally) -> list[str]:
+        """Return what the user should know, one line each."""
+        return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
 def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | None = None) -> "Group":
@@ -71,7 +77,7 @@ def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | N
     parts += _trouble(
         tally.lost_workers, f"{plural(tally.lost_workers.total, 'worker')} lost", WARNING, shows_traceback=False
     )
-    if notes := list(tally.notes()):
+    if notes := outcome.notes_with(tally):
         parts += [_line("notes", HEADING), *(_indented(note, 1, WARNING) for note in notes), _line("")]
     parts.append(_line(f"kept in {about.directory}"))
     if about.missing:
@@ -122,7 +128,8 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
         "failures": _reasons_data(tally.failures),
         "withdrawals": _reasons_data(tally.withdrawals),
         "lost_workers": _reasons_data(tally.lost_workers),
-        "notes": list(tally.notes()),
+        "missing": about.missing or None,
+        "notes": outcome.notes_with(tally),
     }
 
 

@@ -89,6 +89,10 @@ class Controller:
         """Whether there is anything left to do or to wait for."""
         return self._assignments.is_busy or not (self.stopping or self._nothing_to_do)
 
+    def notes(self) -> str:
+        """Return what the scheduler says of itself, one line or nothing."""
+        return self._scheduler.notes()
+
     @property
     def is_complete(self) -> bool:
         """Whether all that the scheduler wanted is trained."""

@@ -66,12 +66,12 @@ Oracle = Callable[[Ladder, int | None, History], Job | None]
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the job that ``get_job`` of Algorithm 2 gives, from the top rung down."""
     due = promotable(ladder, history)
-    return due[0] if due else _newborn(trials, history, rung=0)
+    return due[0] if due else newborn(trials, history, rung=0)
 
 
 def promotable(ladder: Ladder, history: History) -> list[Job]:
     """Return all promotions that Algorithm 2 allows now: the top rung first, in it the best first."""
-    given, ladder = _given(history), _ladder(ladder, history)
+    given, ladder = _given(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
         for loss, trial in _within_quota(ladder, history, rung):
@@ -84,12 +84,12 @@ def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None
     """Return the oldest trial that goes on and is not yet given, else a new one."""
     given = _given(history)
     for moment in range(1, len(history) + 1):
-        higher = _ladder(ladder, history[:moment])
+        higher = ladder_now(ladder, history[:moment])
         for report, result in _below_the_top(ladder, history[:moment]):
             goes_on = Job(result.job.trial, result.job.rung + 1)
             if goes_on not in given and _goes_on(higher, history[:report], result):
                 return goes_on
-    return _newborn(trials, history, rung=0)
+    return newborn(trials, history, rung=0)
 
 
 def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, Recorded]]:
@@ -97,7 +97,7 @@ def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, Recorded
 
     That is the fact itself, if it is one; or, where the ladder got longer, all those of what was its top rung.
     """
-    fact, before = history[-1], _ladder(ladder, history[:-1])
+    fact, before = history[-1], ladder_now(ladder, history[:-1])
     if isinstance(fact, Recorded) and fact.job.rung < before.top:
         return [(len(history), fact)]
     if isinstance(fact, Lengthened) and before.top < fact.ladder.top:
@@ -119,12 +119,12 @@ def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     entered: list[TrialId] = []
     for moment in range(1, len(history) + 1):
         past = history[:moment]
-        now = _ladder(ladder, past)
+        now = ladder_now(ladder, past)
         if rung < now.top and _is_closed(trials, past, rung, entered):
             entered = [trial for loss, trial in _within_quota(now, past, rung) if loss < math.inf]
             rung += 1
     if rung == 0:
-        return _newborn(trials, history, rung=0)
+        return newborn(trials, history, rung=0)
     given = _given(history)
     waiting = [Job(trial, rung) for trial in entered if Job(trial, rung) not in given]
     return waiting[0] if waiting else None
@@ -134,7 +134,7 @@ def _is_closed(trials: int | None, history: History, rung: int, entered: list[Tr
     """Say whether nothing more can come to a rung: it has results, and awaits neither job nor trial."""
     given = _given(history)
     if rung == 0:
-        all_given = _newborn(trials, history, rung=0) is None
+        all_given = newborn(trials, history, rung=0) is None
     else:
         all_given = all(Job(trial, rung) in given for trial in entered)
     settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
@@ -147,8 +147,8 @@ def ash_entering(
 ) -> Job | None:
     """Return the job of Algorithm 2 where a new trial enters at a rung of its own: ``entry_on(ladder)(trial)``."""
     due = promotable(ladder, history)
-    newborn = _newborn(trials, history, rung=0)
-    return due[0] if due else newborn and Job(newborn.trial, entry_on(ladder)(newborn.trial))
+    new = newborn(trials, history, rung=0)
+    return due[0] if due else new and Job(new.trial, entry_on(ladder)(new.trial))
 
 
 def brackets(
@@ -173,8 +173,8 @@ def brackets(
     for moment in range(1, len(history) + 1):
         past = history[:moment]
         last = len({job.trial for job in _given(past)}) - 1
-        newborn = _newborn(trials, past, rung=0)
-        open_one = None if newborn is None else home(newborn.trial)[0]  # a trial can still come to its lowest rung
+        new = newborn(trials, past, rung=0)
+        open_one = None if new is None else home(new.trial)[0]  # a trial can still come to its lowest rung
         for number in range(home(TrialId(last))[0] + 1 if last >= 0 else 0):
             if number != open_one:
                 own = [
@@ -183,8 +183,8 @@ def brackets(
                 due += _promoted_in_bracket(ladder, own, [job for job in due if home(job.trial)[0] == number])
     given = _given(history)
     waiting = sorted((job for job in due if job not in given), key=lambda job: home(job.trial)[0])
-    newborn = _newborn(trials, history, rung=0)
-    return waiting[0] if waiting else newborn and Job(newborn.trial, home(newborn.trial)[1])
+    new = newborn(trials, history, rung=0)
+    return waiting[0] if waiting else new and Job(new.trial, home(new.trial)[1])
 
 
 def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -> list[Job]:
@@ -195,7 +195,7 @@ def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -
         history: Of this bracket; no new trial can come to it.
         due: The promotions that it decided on before.
     """
-    now = _ladder(ladder, history)
+    now = ladder_now(ladder, history)
     settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
     new: list[Job] = []
     for rung in range(now.top):
@@ -208,13 +208,13 @@ def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -
 
 def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the oldest trial whose training ended below the top rung, else a new one: for the top rung."""
-    now = _ladder(ladder, history)
+    now = ladder_now(ladder, history)
     for moment in range(1, len(history) + 1):
         for _, result in _below_the_top(ladder, history[:moment]):
             went_on = any(job.trial == result.job.trial and job.rung > result.job.rung for job in _given(history))
             if result.loss < math.inf and not went_on:
                 return Job(result.job.trial, now.top)
-    return _newborn(trials, history, rung=now.top)
+    return newborn(trials, history, rung=now.top)
 
 
 def broken_promotions(ladder: Ladder, history: History) -> list[str]:
@@ -225,7 +225,7 @@ def broken_promotions(ladder: Ladder, history: History) -> list[str]:
     again, because its worker was lost, is no new promotion.
     """
     wrong = []
-    ladder = _ladder(ladder, history)
+    ladder = ladder_now(ladder, history)
     for moment, fact in enumerate(history):
         if not isinstance(fact, Given) or fact.job.rung == 0:
             continue
@@ -276,7 +276,7 @@ def _ranked(history: History, rung: int) -> list[tuple[float, TrialId]]:
     return sorted((fact.loss, fact.job.trial) for fact in arrived if fact.job.trial not in gone)
 
 
-def _ladder(ladder: Ladder, history: History) -> Ladder:
+def ladder_now(ladder: Ladder, history: History) -> Ladder:
     """Return the ladder as it was lengthened last."""
     ladders = [fact.ladder for fact in history if isinstance(fact, Lengthened)]
     return ladders[-1] if ladders else ladder
@@ -287,7 +287,7 @@ def _within_quota(ladder: Ladder, history: History, rung: int) -> list[tuple[flo
     return ranked[: math.floor(len(ranked) * ladder.kept[rung])]
 
 
-def _newborn(trials: int | None, history: History, *, rung: int) -> Job | None:
+def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:
     """Return the next new trial, unless as many as allowed were started and not replaced."""
     limit = _limit(trials, history)
     if limit is not None and _started(history) >= limit:

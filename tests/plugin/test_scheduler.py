@@ -1,0 +1,105 @@
+"""A study with a scheduler of another package is killed, resumed and reported, and read without the package."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from installed import install
+
+SCRIPT = """
+import time
+import ashtune
+
+def train(trial):
+    for epoch in trial.epochs():
+        time.sleep(0.02)
+        trial.report(score=trial["x"] * epoch)
+    trial.save(epoch)
+
+if __name__ == "__main__":
+    ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=24, max_resource=8, workers=2,
+                 scheduler="patient:results=6", directory="study", quiet=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("plugin") / "installed")
+
+
+def python(folder: Path, *command: str, package: Path | None) -> subprocess.CompletedProcess[str]:
+    paths = [os.environ.get("PYTHONPATH", ""), *([] if package is None else [str(package)])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    return subprocess.run(  # noqa: PLW1510 - the tests look at the exit status
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=110
+    )
+
+
+def report(folder: Path, package: Path | None) -> dict[str, object]:
+    done = python(folder, "-m", "ashtune", "report", "study", "--json", package=package)
+    assert done.returncode == 0, done.stderr
+    data: dict[str, object] = json.loads(done.stdout)
+    return data
+
+
+def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    journal = tmp_path / "study" / "journal.jsonl"
+    paths = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(place)])
+    running = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths.strip(os.pathsep)}
+    )
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.read_text().count("job_finished") >= 8):
+        assert time.monotonic() < deadline
+        assert running.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait(60)
+
+    assert json.loads(journal.read_text().splitlines()[0])["scheduler"] == {"kind": "patient", "results": 6}
+    without = report(tmp_path, None)
+    assert without["scheduler"] == "patient:results=6"
+    assert "the scheduler 'patient' is not installed here" in str(without["missing"])
+    assert without["best"]
+    shown = python(tmp_path, "-m", "ashtune", "report", "study", package=None)
+    assert shown.returncode == 0
+    assert "the scheduler 'patient' is not installed here" in shown.stdout
+
+    refused = python(tmp_path, "-m", "ashtune", "resume", "study", package=None)
+    assert refused.returncode == 2
+    assert "the scheduler 'patient' is not installed here" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+    resumed = python(tmp_path, "script.py", package=place)
+    assert resumed.returncode == 0, resumed.stderr
+    whole = report(tmp_path, place)
+    assert whole["is_complete"]
+    assert whole["trials"]["started"] == 24  # type: ignore[index]
+    assert any("results that a promotion needs" in note for note in whole["notes"])  # type: ignore[attr-defined]
+    page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=place)
+    assert page.returncode == 0, page.stderr
+    assert "followed the rule of patient:results=6" in (tmp_path / "page.html").read_text()
+    page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=None)
+    assert page.returncode == 0, page.stderr
+    assert "The rule of patient:results=6 is not known here" in (tmp_path / "page.html").read_text()
+
+
+def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(place: Path, tmp_path: Path) -> None:
+    ladder = ["--trials", "16", "--max-resource", "4", "--scheduler", "patient"]
+    done = python(tmp_path, "-m", "ashtune", "plan", *ladder, package=place)
+    assert "patient, 16 trials" in done.stdout
+    simulate = ["simulate", *ladder, "--directory", "study", "--decision", "0"]
+    done = python(tmp_path, "-m", "ashtune", *simulate, package=place)
+    assert done.returncode == 0, done.stderr
+    done = python(tmp_path, "-m", "ashtune", "whatif", "study", "--workers", "2", package=place)
+    assert "patient" in done.stdout
+    refused = python(tmp_path, "-m", "ashtune", "whatif", "study", "--workers", "2", package=None)
+    assert refused.returncode == 2
+    assert "give another with --scheduler" in refused.stderr
+    assert python(tmp_path, "-m", "ashtune", "plan", *ladder, package=None).returncode == 2
