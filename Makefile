@@ -9,7 +9,7 @@ PIP := $(BIN)/python $(INSTALL)
 
 PEERS := optuna ray syne_tune
 
-FAST := tests/words tests/schedulers tests/search tests/study tests/reports
+FAST := tests/core tests/schedulers tests/search tests/study tests/reports
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-faults test-cluster check format hooks bench benchmarks-page bench-peers \

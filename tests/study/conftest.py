@@ -1,3 +1,3 @@
-from houses import house
+from thread_study import study
 
-__all__ = ["house"]
+__all__ = ["study"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from houses import settings
+from thread_study import settings
 
 from ashtune.errors import JournalError
 from ashtune.events import (

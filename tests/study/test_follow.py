@@ -12,13 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from houses import House, house
+from thread_study import ThreadStudy
 
 from ashtune.errors import JournalError
 from ashtune.events import Event, StopRequested
 from ashtune.study.journal import NAME, Follower, Journal, create, follow, read_events, read_records, read_settings
-
-__all__ = ["house"]
 
 
 def train(trial: object) -> None:
@@ -27,9 +25,9 @@ def train(trial: object) -> None:
 
 
 @pytest.fixture
-def journal(house: House) -> Path:
-    house.drive(train)
-    return house.path
+def journal(study: ThreadStudy) -> Path:
+    study.drive(train)
+    return study.path
 
 
 def events_of(path: Path) -> list[Event]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from houses import House, settings
+from thread_study import ThreadStudy, settings
 
 from ashtune.errors import JournalError, StudyError
 from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
@@ -305,8 +305,8 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     StudyLock(tmp_path).release()
 
 
-def test_a_whole_study_reads_back_as_finite_numbers_only(house: House) -> None:
-    house.drive(lambda trial: float(trial["x"]))
-    for event in house.events():
+def test_a_whole_study_reads_back_as_finite_numbers_only(study: ThreadStudy) -> None:
+    study.drive(lambda trial: float(trial["x"]))
+    for event in study.events():
         if isinstance(event, JobFinished):
             assert all(math.isfinite(value) for value in event.metrics.values() if value is not None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from houses import LADDER, House
+from thread_study import LADDER, ThreadStudy
 
 from ashtune.events import JobFinished
 from ashtune.study.journal import Journal
@@ -43,7 +43,7 @@ class FatalJournal(Journal):
         self._buffer.clear()
 
 
-def killed(house: House, lines: int, torn: int, workers: int = 1) -> bool:
+def killed(study: ThreadStudy, lines: int, torn: int, workers: int = 1) -> bool:
     """Run a driver in a process that dies after so many lines; say whether it did."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside pytest's own threads
@@ -52,7 +52,7 @@ def killed(house: House, lines: int, torn: int, workers: int = 1) -> bool:
         status = 1
         try:
             FatalJournal.lines_to_live, FatalJournal.bytes_of_the_next = lines, torn
-            house.drive(train, workers=workers, journal=FatalJournal)
+            study.drive(train, workers=workers, journal=FatalJournal)
             status = 0
         finally:
             os._exit(status)
@@ -61,47 +61,47 @@ def killed(house: House, lines: int, torn: int, workers: int = 1) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def jobs(house: House) -> Counter[tuple[int, int]]:
-    return Counter((event.trial, event.rung) for event in house.events() if isinstance(event, JobFinished))
+def jobs(study: ThreadStudy) -> Counter[tuple[int, int]]:
+    return Counter((event.trial, event.rung) for event in study.events() if isinstance(event, JobFinished))
 
 
-def best(house: House) -> tuple[int, float, int]:
+def best(study: ThreadStudy) -> tuple[int, float, int]:
     return max(
-        (event.rung, event.metrics["score"], -event.trial) for event in house.events() if isinstance(event, JobFinished)
+        (event.rung, event.metrics["score"], -event.trial) for event in study.events() if isinstance(event, JobFinished)
     )
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> House:
-    house = House(tmp_path_factory.mktemp("unbroken"), trials=24)
-    house.drive(train)
-    assert sum(jobs(house).values()) >= JOBS
-    return house
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> ThreadStudy:
+    study = ThreadStudy(tmp_path_factory.mktemp("unbroken"), trials=24)
+    study.drive(train)
+    assert sum(jobs(study).values()) >= JOBS
+    return study
 
 
 @pytest.mark.timeout(300)
 def test_a_study_killed_after_any_record_ends_as_the_unbroken_one(
-    unbroken: House, tmp_path_factory: pytest.TempPathFactory
+    unbroken: ThreadStudy, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     lines = sum(1 for _ in unbroken.events())
     for life in range(lines + 1):
-        house = House(tmp_path_factory.mktemp("killed"), trials=24)
-        died = killed(house, life, torn=life % 60)
+        study = ThreadStudy(tmp_path_factory.mktemp("killed"), trials=24)
+        died = killed(study, life, torn=life % 60)
         assert died == (life < lines), f"the driver had {life} lines to live"
-        controller = house.drive(train)
+        controller = study.drive(train)
         assert controller.is_complete
-        assert jobs(house) == jobs(unbroken), f"killed after {life} lines"
-        assert best(house) == best(unbroken), f"killed after {life} lines"
+        assert jobs(study) == jobs(unbroken), f"killed after {life} lines"
+        assert best(study) == best(unbroken), f"killed after {life} lines"
 
 
-def test_a_study_killed_again_and_again_still_ends_as_the_unbroken_one(unbroken: House, tmp_path: Path) -> None:
-    house = House(tmp_path, trials=24)
+def test_a_study_killed_again_and_again_still_ends_as_the_unbroken_one(unbroken: ThreadStudy, tmp_path: Path) -> None:
+    study = ThreadStudy(tmp_path, trials=24)
     deaths = 0
-    while killed(house, 7, torn=0):
+    while killed(study, 7, torn=0):
         deaths += 1
     assert deaths > 5
-    assert jobs(house) == jobs(unbroken)
-    assert best(house) == best(unbroken)
+    assert jobs(study) == jobs(unbroken)
+    assert best(study) == best(unbroken)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -109,15 +109,15 @@ def test_a_study_killed_again_and_again_still_ends_as_the_unbroken_one(unbroken:
 def test_with_several_workers_no_result_is_trained_twice_and_none_is_lost(
     workers: int, life: int, tmp_path: Path
 ) -> None:
-    house = House(tmp_path, trials=24)
+    study = ThreadStudy(tmp_path, trials=24)
     before: Counter[tuple[int, int]] = Counter()
     deaths = 0
-    while killed(house, life, torn=3 * life, workers=workers):
+    while killed(study, life, torn=3 * life, workers=workers):
         deaths += 1
-        now = jobs(house)
+        now = jobs(study)
         assert before <= now, "a finished result is gone"
         before = now
     assert deaths > 3
-    assert set(jobs(house).values()) == {1}, "a finished result was trained again"
-    assert {trial for trial, rung in jobs(house) if rung == 0} == set(range(24))
-    assert max(rung for _, rung in jobs(house)) == LADDER.top
+    assert set(jobs(study).values()) == {1}, "a finished result was trained again"
+    assert {trial for trial, rung in jobs(study) if rung == 0} == set(range(24))
+    assert max(rung for _, rung in jobs(study)) == LADDER.top
