@@ -167,6 +167,8 @@ class AnyStudy(RuleBasedStateMachine):
         running = self._ended(self._picked(self._at_work(), pick))
         job = running.job
         self.history.append(Withdrawn(job, replace=True))
+        if job.rung > 0:
+            self.discarded.clear()  # its results are gone, which may bring any other within the quota
         self._take(TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1))
 
     @precondition(lambda self: self.stopping and self._at_work())
