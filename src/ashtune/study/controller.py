@@ -149,7 +149,10 @@ class Controller:
         self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
         self._scheduler.record(Result(event.trial, event.rung, event.resource, (loss,), event.seconds))
-        self._arrive(event.trial, event.rung)
+        arrived = self._arrived
+        if event.trial >= len(arrived):
+            arrived.extend([_NOWHERE] * (event.trial + 256 - len(arrived)))
+        arrived[event.trial] = event.rung
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
         self._best_loss = min(loss, self._best_loss)
@@ -167,12 +170,6 @@ class Controller:
             return self._employ_the_idle(None)
         holding = Holding(event.worker, event.trial, event.rung, loss)
         return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
-
-    def _arrive(self, trial: TrialId, rung: int) -> None:
-        """A trial has a result at a rung."""
-        if trial >= len(self._arrived):
-            self._arrived.extend([_NOWHERE] * (trial + 1 - len(self._arrived)))
-        self._arrived[trial] = rung
 
     def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)
@@ -320,8 +317,10 @@ class Controller:
             self._scheduler.pass_over(job)
             job, is_new = self._scheduler.next_job(), True
         self._nothing_to_do = job is None
-        if is_new and job is not None and job.trial < len(self._arrived) and (rung := self._arrived[job.trial]) >= 0:
-            followed.append(TrialPromoted(job.trial, rung, job.rung))
+        if job is not None and job.rung and is_new and job.trial < len(self._arrived):
+            rung = self._arrived[job.trial]
+            if rung != _NOWHERE:
+                followed.append(TrialPromoted(job.trial, rung, job.rung))
         return job
 
     def _release(self, holding: Holding) -> list[Followed]:
