@@ -214,9 +214,9 @@ def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Lau
         "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "from ashtune.engines.mpi.start import start_mpi\n"
-        "enter()\n"
+        "start_mpi()\n"
     )
     with launcher.start(3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)) as launch:
         ended = launch.wait(5 + SOON)
     assert ended.status != 0, str(ended)
-    assert "all_ranks_start_within" in ended.stderr or "enter" in ended.stderr, str(ended)
+    assert "all_ranks_start_within" in ended.stderr or "start_mpi" in ended.stderr, str(ended)
