@@ -12,21 +12,21 @@ Rule 3: nothing more is taken from a peer that was given up, however much of it 
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune.engines.collector import Collector
 from ashtune.engines.deletions import DeferredDeletions
 from ashtune.engines.failure_detector import FailureDetector
 from ashtune.engines.workload import WorkerMessage, Workloads, assignment_of
 from ashtune.errors import ObjectiveError, StudyError
-from ashtune.events import Event, Progress, WorkerJoined, WorkerLost
+from ashtune.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.jobs import WorkerId
 from ashtune.orders import Discard, Order, Pause, Release, Train
-from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
 from ashtune.training.messages import Assignment, Broken
@@ -72,17 +72,11 @@ class Link(Protocol):
     def receive(self) -> Sequence[tuple[int, Content]]:
         """Return what has come, with its peer: oldest first of each of them, nothing if nothing has."""
 
-    def accept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Note a message that fits, and return it as it is to be taken."""
-
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Whether a worker of this number can be one of this peer's."""
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Have a message sent with the next :meth:`flush`, and before it the checkpoint that it needs."""
-
-    def discard(self, order: Discard, peers: Iterable[int]) -> None:
-        """Have the copies of a checkpoint deleted by these peers, where they have copies."""
+        """Have a message sent with the next :meth:`flush`."""
 
     def flush(self) -> None:
         """Send what waits to be sent."""
@@ -109,6 +103,7 @@ class DistributedWorkers:
         is_isolated: Whether the peers train in processes beside themselves.
         began: The time at the start of this session, in seconds since the study began.
         nobody_left: What to say when no peer is left.
+        store: Where the checkpoints are; by default in the study's directory, which all peers see.
 
     Raises:
         StudyError: If there is no peer; from :meth:`wait` too, when the last one is lost.
@@ -125,13 +120,14 @@ class DistributedWorkers:
         is_isolated: bool = True,
         began: float = 0.0,
         nobody_left: str = "no worker is left to train; what was found is kept: start again to go on",
+        store: CheckpointStore | None = None,
     ) -> None:
         self._link = link
         self._configurations = configurations
         self._silence_allowed = silence_allowed
         self._is_isolated = is_isolated
         self._nobody_left = nobody_left
-        self._checkpoints = Checkpoints(study)
+        self._store = store or SharedDirectory(study)
         self._clock_offset = began - time.monotonic()
         self._moment = began
         self._collector = Collector(study / "logs")
@@ -201,6 +197,8 @@ class DistributedWorkers:
             if not order.start:
                 self._deletions.carry_out_of(order.trial)
             is_suspect = self._workloads.give(order.worker, order)
+            if order.start and not order.in_place:
+                self._store.get(peer, order.trial, order.start)
             assignment = assignment_of(order, self._configurations)
             if is_suspect:
                 assignment = msgspec.structs.replace(assignment, alone=True)
@@ -249,7 +247,7 @@ class DistributedWorkers:
                 if complaint := self._complaint(peer, content):
                     self._lose(peer, f"it sent what does not fit: {complaint}", events)
                     return
-                message = self._link.accept(peer, content)
+                message = self._as_kept(peer, content)
                 self._note(peer, message)
                 events += self._collector.collect([message], self._moment)
 
@@ -263,6 +261,16 @@ class DistributedWorkers:
             is_before_joining = worker is None and isinstance(message, Broken | WorkerLost)
             return "" if is_before_joining else f"it speaks as worker {message.worker}"
         return self._workloads[worker].complaint(message)
+
+    def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
+        """Return a message without a checkpoint that could not be kept."""
+        match message:
+            case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
+                if why := self._store.put(peer, message.trial, message.resource):
+                    return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
+            case _:
+                pass
+        return message
 
     def _note(self, peer: int, message: WorkerMessage) -> None:
         """Note what a message says about its peer."""
@@ -283,8 +291,7 @@ class DistributedWorkers:
                 pass
 
     def _delete(self, order: Discard) -> None:
-        self._checkpoints.discard(order.trial, order.resource)
-        self._link.discard(order, self._peers)
+        self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up the peers that the transport says are dead, or that have been silent for too long."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune.engines.distributed import Content, DistributedWorkers, Malformed
 from ashtune.engines.mpi.backoff import PacedPolling
 from ashtune.engines.mpi.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
@@ -16,11 +17,8 @@ from ashtune.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRan
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, chunk_decoder
 from ashtune.engines.mpi.world import World
 from ashtune.engines.protocol import Brief, RunOptions, Workers
-from ashtune.engines.workload import WorkerMessage
-from ashtune.events import JobFinished, JobPaused, TrialReleased
 from ashtune.jobs import WorkerId
-from ashtune.orders import Discard, Pause, Release
-from ashtune.study.checkpoints import FOLDER
+from ashtune.orders import Pause, Release
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Assignment
 
@@ -45,8 +43,8 @@ class RankLink:
         self._world = world
         self._transport = world.transport
         self._sender, self._receiver = FileSender(study), FileReceiver(study)
-        self._carries_checkpoints = opening.carries_checkpoints
-        self._locations = CheckpointLocations(world.transport, self._sender)
+        in_messages = CheckpointLocations(world.transport, study, self._receiver)
+        self.store: CheckpointStore = in_messages if opening.carries_checkpoints else SharedDirectory(study)
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
         self._chunk = chunk_decoder()
         self._polling = PacedPolling(LONGEST_SLEEP)
@@ -101,27 +99,9 @@ class RankLink:
             return (Malformed(str(error)),)
         return envelope.messages if envelope.edition == self._world.edition else (None,)
 
-    def accept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Note which rank has a checkpoint; return the message without one that could not be kept here."""
-        match message:
-            case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
-                if why := self._receiver.why_given_up(f"{FOLDER}/{message.trial}.{message.resource}"):
-                    return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
-                if self._carries_checkpoints:
-                    self._locations.saved(peer, message.trial, message.resource)
-            case _:
-                pass
-        return message
-
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
         """Put a message where the next flush finds it."""
-        if isinstance(message, Assignment) and self._carries_checkpoints and message.start and not message.in_place:
-            self._locations.send_if_absent(peer, message.trial, message.start)
         self._transport.put(peer, message)
-
-    def discard(self, order: Discard, peers: Iterable[int]) -> None:
-        """Have the copies of a checkpoint deleted."""
-        self._locations.delete(order, set(peers))
 
     def flush(self) -> None:
         """Send what was put."""
@@ -164,8 +144,9 @@ def open_ranks(
         StudyError: If no rank is left, also later.
     """
     ranks = world.ranks[:workers]
+    link = RankLink(world, opening, ranks)
     return DistributedWorkers(
-        RankLink(world, opening, ranks),
+        link,
         Path(opening.setup.study),
         configurations,
         ranks,
@@ -173,6 +154,7 @@ def open_ranks(
         is_isolated=opening.is_isolated,
         began=began,
         nobody_left=NOBODY_LEFT,
+        store=link.store,
     )
 
 

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ashtune.errors import StudyError
 from ashtune.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
 from ashtune.jobs import TrialId
 from ashtune.orders import Discard
-from ashtune.study.checkpoints import FOLDER, delete, sync_tree, walk
+from ashtune.study.checkpoints import FOLDER, Checkpoints, delete, sync_tree, walk
 from ashtune.study.disk import DISK, Disk, OpenFile
 from ashtune.training.profiling.files import path_of
 
@@ -189,34 +189,44 @@ class FileReceiver:
 
 
 class CheckpointLocations:
-    """Which ranks have a copy of which checkpoint: sends each rank those it needs, once, and has all copies deleted.
+    """The store of checkpoints that travel in messages: see :class:`~ashtune.engines.checkpoint_store.CheckpointStore`.
+
+    The driver has all of them. It knows which ranks have a copy of which, sends each rank those it needs, once, and has
+    all copies deleted.
 
     Args:
-        transport: Carries them.
-        sender: Of the study's directory, where the driver has its own.
+        transport: Leads to the ranks.
+        study: The study's directory, which the ranks do not see.
+        receiver: Has taken what came from the ranks.
     """
 
-    def __init__(self, transport: Transport, sender: FileSender) -> None:
+    def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:
         self._transport = transport
-        self._sender = sender
+        self._sender = FileSender(study)
+        self._receiver = receiver
+        self._checkpoints = Checkpoints(study)
         self._ranks: dict[tuple[TrialId, int], set[int]] = {}
 
-    def saved(self, rank: int, trial: TrialId, resource: int) -> None:
-        """A rank has saved a checkpoint."""
-        self._ranks[trial, resource] = {rank}
+    def put(self, peer: int, trial: TrialId, resource: int) -> str:
+        """A rank has saved a checkpoint, whose chunks came before it said so."""
+        if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
+            return why
+        self._ranks[trial, resource] = {peer}
+        return ""
 
-    def send_if_absent(self, rank: int, trial: TrialId, resource: int) -> None:
+    def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """A rank is to go on from a checkpoint: it is sent unless the rank has it."""
         ranks = self._ranks.setdefault((trial, resource), set())
-        if rank not in ranks:
-            ranks.add(rank)
-            self._transport.put(rank, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
+        if peer not in ranks:
+            ranks.add(peer)
+            self._transport.put(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
 
-    def delete(self, order: Discard, present: Container[int]) -> None:
-        """Have a checkpoint deleted by the ranks that have it and are there."""
-        for rank in sorted(self._ranks.pop((order.trial, order.resource), ())):
-            if rank in present:
-                self._transport.put(rank, order)
+    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
+        """Delete a checkpoint here, and have the ranks delete it that have it and are there."""
+        self._checkpoints.discard(trial, resource)
+        if ranks := self._ranks.pop((trial, resource), None):
+            for rank in sorted(ranks & set(peers)):
+                self._transport.put(rank, Discard(trial, resource))
 
 
 class RankFiles:

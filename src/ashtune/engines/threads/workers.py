@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,11 +22,10 @@ import msgspec
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.threads.streams import ThreadLogs
-from ashtune.engines.workload import WorkerMessage
 from ashtune.errors import SettingsError
 from ashtune.events import WorkerJoined, WorkerLost
 from ashtune.jobs import WorkerId
-from ashtune.orders import Discard, Pause, Release
+from ashtune.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
@@ -153,17 +152,9 @@ class ThreadLink:
                 arrived.append(self._arrived.get_nowait())
         return arrived
 
-    def accept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return the message as it is."""
-        del peer
-        return message
-
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
         """Put a message into a thread's inbox."""
         self._channels[peer].put(message)
-
-    def discard(self, order: Discard, peers: Iterable[int]) -> None:
-        """Nobody has a copy."""
 
     def flush(self) -> None:
         """Everything was sent at once."""

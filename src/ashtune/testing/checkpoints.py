@@ -1,0 +1,92 @@
+"""The suite that every store of checkpoints passes.
+
+Derive a test class from :class:`CheckpointStoreSuite` and give it a fixture ``stores``: a function that takes an empty
+directory and returns a :class:`StoreHarness` for peers 1 and 2.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ashtune.engines.checkpoint_store import CheckpointStore
+from ashtune.jobs import TrialId
+from ashtune.study.checkpoints import FOLDER
+
+TRIAL = TrialId(7)
+
+
+class StoreHarness(NamedTuple):
+    """A store, where each peer has its checkpoints, and what delivers the messages that are under way.
+
+    ``send(peer, name)`` has a peer's checkpoint travel to the driver, as the peer does before it says that it has saved
+    one.
+    """
+
+    store: CheckpointStore
+    folder: Callable[[int], Path]
+    send: Callable[[int, str], None]
+    deliver: Callable[[], None]
+
+    def save(self, peer: int, resource: int, content: bytes) -> str:
+        """Have a peer save a checkpoint and say so."""
+        name = f"{FOLDER}/{TRIAL}.{resource}"
+        path = self.folder(peer) / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        self.send(peer, name)
+        return self.store.put(peer, TRIAL, resource)
+
+    def found(self, peer: int, resource: int) -> bytes | None:
+        """Return the checkpoint as a peer finds it."""
+        path = self.folder(peer) / FOLDER / f"{TRIAL}.{resource}"
+        return path.read_bytes() if path.exists() else None
+
+
+class CheckpointStoreSuite:
+    """What a store must do."""
+
+    def test_what_one_peer_saved_another_finds(self, stores: Callable[[Path], StoreHarness], tmp_path: Path) -> None:
+        """The next job of a trial may be given to anyone."""
+        harness = stores(tmp_path)
+        assert harness.save(1, 4, b"state" * 1000) == ""
+        for peer in (1, 2):
+            harness.store.get(peer, TRIAL, 4)
+            harness.deliver()
+            assert harness.found(peer, 4) == b"state" * 1000
+
+    def test_a_checkpoint_that_is_saved_again_is_the_new_one_for_all(
+        self, stores: Callable[[Path], StoreHarness], tmp_path: Path
+    ) -> None:
+        """A trial that begins again overwrites what it had."""
+        harness = stores(tmp_path)
+        harness.save(1, 4, b"old")
+        harness.store.get(2, TRIAL, 4)
+        harness.deliver()
+        assert harness.save(2, 4, b"new and longer") == ""
+        harness.store.get(1, TRIAL, 4)
+        harness.deliver()
+        assert harness.found(1, 4) == b"new and longer"
+
+    def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
+        self, stores: Callable[[Path], StoreHarness], tmp_path: Path
+    ) -> None:
+        """The quota of a study counts copies nowhere, so there are none left."""
+        harness = stores(tmp_path)
+        harness.save(1, 2, b"two")
+        harness.save(1, 4, b"four")
+        harness.store.get(2, TRIAL, 2)
+        harness.deliver()
+        harness.store.discard(TRIAL, 2, [1, 2])
+        harness.deliver()
+        assert [harness.found(peer, 2) for peer in (1, 2)] == [None, None]
+        assert harness.found(1, 4) == b"four"
+
+    def test_a_checkpoint_that_is_not_there_is_no_error(
+        self, stores: Callable[[Path], StoreHarness], tmp_path: Path
+    ) -> None:
+        """Its trial begins again."""
+        harness = stores(tmp_path)
+        harness.store.get(2, TRIAL, 4)
+        harness.store.discard(TRIAL, 4, [1, 2])
+        harness.deliver()
+        assert harness.found(2, 4) is None

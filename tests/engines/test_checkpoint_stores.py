@@ -1,0 +1,63 @@
+"""Both stores of checkpoints pass the suite: the study's directory, and messages between ranks."""
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune.engines.checkpoint_store import SharedDirectory
+from ashtune.engines.mpi.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
+from ashtune.orders import Discard
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
+
+
+class TestSharedDirectory(CheckpointStoreSuite):
+    @pytest.fixture
+    def stores(self) -> Callable[[Path], StoreHarness]:
+        def make(study: Path) -> StoreHarness:
+            return StoreHarness(SharedDirectory(study), lambda peer: study, lambda peer, name: None, lambda: None)
+
+        return make
+
+
+class Delayed:
+    """Keeps what was put until it is delivered; as a :class:`~ashtune.engines.mpi.transport.Transport`."""
+
+    def __init__(self) -> None:
+        self.under_way: deque[tuple[int, Any]] = deque()
+
+    def put(self, rank: int, item: Any) -> None:
+        self.under_way.append((rank, item))
+
+
+class TestMessages(CheckpointStoreSuite):
+    @pytest.fixture
+    def stores(self) -> Callable[[Path], StoreHarness]:
+        def make(place: Path) -> StoreHarness:
+            folders = [place / name for name in ("study", "one", "two")]
+            for folder in folders:
+                folder.mkdir()
+            transport: Any = Delayed()
+            receivers = [FileReceiver(folders[0]), *(FileReceiver(folder, FROM_THE_DRIVER) for folder in folders[1:])]
+
+            def send(peer: int, name: str) -> None:
+                for chunk in FileSender(folders[peer]).chunks(name):
+                    receivers[0].take(chunk)
+
+            def deliver() -> None:
+                while transport.under_way:
+                    rank, item = transport.under_way.popleft()
+                    if isinstance(item, Discard):
+                        Checkpoints(folders[rank]).discard(item.trial, item.resource)
+                    else:
+                        for chunk in item:
+                            receivers[rank].take(chunk)
+
+            return StoreHarness(
+                CheckpointLocations(transport, folders[0], receivers[0]), folders.__getitem__, send, deliver
+            )
+
+        return make
