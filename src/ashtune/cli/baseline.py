@@ -48,8 +48,7 @@ def main(given: argparse.Namespace) -> int:
 
     _check(given)
     base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
-    runs = list(_series(given, base))
-    sequential = [run for run in runs if run.scheduler == "sh"]
+    runs, sequential = _series(given, base)
     if given.json:
         show_json(runs, sys.stdout)
     else:
@@ -84,8 +83,8 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None
     say("", *(sentence for run in sequential for sentence in baseline_words(run)), f"kept in {base}")
 
 
-def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
-    """Tune with each number of models, sequentially and, where asked, in parallel."""
+def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
+    """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
     from ashtune.reports.baseline import run_of
     from ashtune.reports.timeline import Timeline
     from ashtune.tuning import tune
@@ -101,7 +100,7 @@ def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
         "quiet": True,
         **goal,
     }
-    runs = []
+    runs, sequential = [], []
     for models in given.models:
         ways: list[tuple[str, dict[str, Any]]] = [("sh", {"workers": 1})]
         if given.parallel:
@@ -114,7 +113,8 @@ def _series(given: argparse.Namespace, base: Path) -> "Sequence[Run]":
             timeline = Timeline(study.loaded.ladder)
             study.shown_to([timeline])
             runs.append(run_of(scheduler, study.loaded.tally, timeline))
-    return runs
+        sequential.append(runs[-len(ways)])
+    return runs, sequential
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:

@@ -11,7 +11,7 @@ configurations to the top).
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -29,6 +29,11 @@ from ashtune.simulation import simulate
 
 LADDER = Ladder(1, 256, 4)
 MODELS = 256
+
+_MACHINES: dict[str, Callable[[], AshMachine | BracketsMachine]] = {
+    "ash": lambda: AshMachine(LADDER, None),
+    "sh": lambda: BracketsMachine(LADDER, [Bracket(0, MODELS)]),
+}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -67,9 +72,7 @@ def run(
         drop=drop,
         resumes=resumes,
     )
-    inner: AshMachine | BracketsMachine = (
-        AshMachine(LADDER, None) if scheduler == "ash" else BracketsMachine(LADDER, [Bracket(0, MODELS)])
-    )
+    inner = _MACHINES[scheduler]()
     simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), Trained()
     if resumes:  # a worker that holds its trial has to hear at once whether it goes on
         simulate(inner, simulated, [seen], until=until)
