@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 import msgspec
 
 from ashtune import __version__
-from ashtune.building import build_configurations, build_controller, scheduler_view
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.driver.engines import open_engine, worker_count
@@ -42,6 +41,7 @@ from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
+from ashtune.study.factory import build_configurations, build_controller, scheduler_view
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
 
 from ashtune import objectives
 from ashtune.best import Best, Top, trial_number
-from ashtune.building import build_controller, scheduler_view
 from ashtune.driver.checks import check_directory, check_whole
 from ashtune.driver.options import ResumeOptions, checked, run_options, takes
 from ashtune.errors import StudyError, in_one_line
@@ -24,6 +23,7 @@ from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
+from ashtune.study.factory import build_controller, scheduler_view
 from ashtune.study.journal import NAME, Settings, read_events, read_settings
 from ashtune.study.ladders import first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock

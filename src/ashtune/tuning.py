@@ -12,7 +12,6 @@ from typing import Any, Unpack
 import msgspec
 
 from ashtune import hints, objectives
-from ashtune.building import new_settings
 from ashtune.driver.checks import MOST_NAME, check_name
 from ashtune.driver.engines import check_engine
 from ashtune.driver.options import Halving, TuneOptions, checked, run_options, takes, will_end
@@ -32,6 +31,7 @@ from ashtune.session import Session
 from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
+from ashtune.study.factory import new_settings
 from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock

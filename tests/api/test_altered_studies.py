@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.building import build_configurations, new_settings
 from ashtune.errors import AshtuneError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
@@ -16,6 +15,7 @@ from ashtune.schedulers.ash import Ash
 from ashtune.search import Random, Space
 from ashtune.studies import Study
 from ashtune.study import journal as journals
+from ashtune.study.factory import build_configurations, new_settings
 from ashtune.training.profiling.files import path_of, read_profiles
 
 SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})

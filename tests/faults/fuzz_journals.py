@@ -38,13 +38,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.building import build_configurations, build_controller, new_settings
 from ashtune.errors import AshtuneError, JournalError, StudyError
 from ashtune.events import TrialStarted
 from ashtune.ladder import Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.study import journal as journals
+from ashtune.study.factory import build_configurations, build_controller, new_settings
 from ashtune.study.journal import NAME, Journal, read_settings
 from ashtune.study.replay import replay
 

@@ -17,7 +17,6 @@ import msgspec
 import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
-from ashtune.building import new_settings
 from ashtune.driver.options import SessionOptions, checked
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
@@ -28,6 +27,7 @@ from ashtune.search.registry import SEARCHES
 from ashtune.search.space import Space
 from ashtune.session import Session, Surroundings
 from ashtune.study import journal as journals
+from ashtune.study.factory import new_settings
 from ashtune.study.journal import Journal
 from ashtune.training.messages import Setup
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ashtune.building import build_controller
 from ashtune.events import JobFinished
 from ashtune.ladder import Ladder
 from ashtune.reports.tally import Tally
+from ashtune.study.factory import build_controller
 from ashtune.study.journal import read_events
 from ashtune.study.replay import replay
 from ashtune.training.messages import FromWorker

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.building import build_configurations
 from ashtune.errors import AshtuneError, SettingsError
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.search.registry import SEARCHES
+from ashtune.study.factory import build_configurations
 
 MODULE = """
 from ashtune.search import Search

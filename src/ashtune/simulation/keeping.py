@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ashtune.building import new_settings
 from ashtune.errors import SettingsError
 from ashtune.jobs import Goal
 from ashtune.ladder import Ladder
@@ -14,6 +13,7 @@ from ashtune.search.grid import Grid
 from ashtune.search.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune.study.factory import new_settings
 from ashtune.study.journal import Journal
 
 
