@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_up import MadeUpStudy, Step
 
+from ashtune.core.verdicts import Followed
 from ashtune.events import (
     Event,
     JobFailed,
@@ -27,7 +28,7 @@ from ashtune.events import (
 )
 from ashtune.jobs import TrialId, WorkerId
 from ashtune.ladder import Ladder
-from ashtune.orders import Order, Release, Train
+from ashtune.orders import Release, Train
 from ashtune.reports.text import as_text
 from ashtune.reports.timeline import Timeline
 from ashtune.reports.timeline_figure import MOST_BARS, timeline_figure
@@ -50,10 +51,10 @@ BEGAN = SessionStarted(0.0, 1e9, "1.0", "laptop", 1)
 STAMP = 1e-6  # times are rounded to it
 
 
-def timeline_of(steps: Iterable[Event | Order], ladder: Ladder = LADDER) -> Timeline:
+def timeline_of(steps: Iterable[Event | Followed], ladder: Ladder = LADDER) -> Timeline:
     timeline = Timeline(ladder)
     for step in steps:
-        if isinstance(step, Order):
+        if isinstance(step, Followed):
             timeline.followed(step)
         else:
             timeline.event(step)
@@ -97,7 +98,7 @@ def studies(draw: st.DrawFn, workers: st.SearchStrategy[int]) -> MadeUpStudy:
     )
 
 
-def cut(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Order]:
+def cut(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Followed]:
     """Return a study's first steps. What follows from one event stays together."""
     steps: list[Step] = list(study)
     length = max(1, round(share * len(steps)))
@@ -170,7 +171,7 @@ def test_with_orders_every_second_is_that_of_a_recount(study: MadeUpStudy, share
 class Recount:
     """What the pretending workers did: they hear an order at once, and are idle between work and order."""
 
-    def __init__(self, steps: list[Event | Order]) -> None:
+    def __init__(self, steps: list[Event | Followed]) -> None:
         self.training = self.failed = self.saving = self.barrier = self.tail = self.paused_unseen = 0.0
         self.busy_since: dict[WorkerId, float] = {}  # of those that train or save
         self.idle_since: dict[WorkerId, float] = {}
@@ -180,12 +181,12 @@ class Recount:
         for step in steps:
             if isinstance(step, SessionStarted):
                 self.all_leave()
-            if not isinstance(step, Order):
+            if not isinstance(step, Followed):
                 self.now = step.time
             self.take(step)
         self.all_leave()
 
-    def take(self, step: Event | Order) -> None:
+    def take(self, step: Event | Followed) -> None:
         match step:
             case WorkerJoined(worker=worker):
                 self.idle_since[worker] = self.now
@@ -274,7 +275,7 @@ def test_whatever_fails_every_second_of_every_place_is_counted_once(
 def test_without_orders_work_is_the_same_and_the_barrier_the_most_that_it_can_be(study: MadeUpStudy) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
-    guessed = timeline_of([step for step in steps if not isinstance(step, Order)], study.ladder)
+    guessed = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
     one, other = time_shares(known), time_shares(guessed)
     assert not known.guessed
     if not any(isinstance(step, WorkerLost | JobPaused) for step in steps):
@@ -319,7 +320,7 @@ def test_two_workers_at_a_barrier() -> None:
 
 
 def test_the_decision_latency_leaves_out_saving_and_what_was_not_given_at_once() -> None:
-    steps: list[Event | Order] = [BEGAN, WorkerJoined(0.0, W), train(W, A)]
+    steps: list[Event | Followed] = [BEGAN, WorkerJoined(0.0, W), train(W, A)]
     now = 0.0
     for trial in range(1, 101):  # 0.01 s to hear, 0.5 s saving, 0.02 s until the next job begins, 1 s training
         now += 1.0
@@ -336,11 +337,11 @@ def test_the_decision_latency_leaves_out_saving_and_what_was_not_given_at_once()
 def test_results_that_come_all_at_once_were_trained_one_after_another() -> None:
     """Sixteen jobs of 0.05 s wait at a worker; all their results are received 1 s after the order."""
     jobs = [TrialId(number) for number in range(16)]
-    steps: list[Event | Order] = [BEGAN, WorkerJoined(0.0, W), PlacesChanged(0.0, W, 16)]
+    steps: list[Event | Followed] = [BEGAN, WorkerJoined(0.0, W), PlacesChanged(0.0, W, 16)]
     steps += [train(W, trial) for trial in jobs[:1]]
     steps += [finished(0.5, W, jobs[0], 0, 0.5)] + [train(W, trial) for trial in jobs[1:]]
     steps += [finished(1.5, W, trial, 0, 0.05) for trial in jobs[1:]]
-    for fed in (steps, [step for step in steps if not isinstance(step, Order)]):
+    for fed in (steps, [step for step in steps if not isinstance(step, Followed)]):
         timeline = timeline_of(fed)
         work = timeline.work()
         assert work.seconds.tolist() == pytest.approx([0.5] + [0.05] * 15)
@@ -474,7 +475,7 @@ def test_tables_and_sentences_say_the_shares() -> None:
     assert "workers trained" in said
     assert "99th percentile" in said
     assert "not known" not in said
-    blind = timeline_of(step for step in steps if not isinstance(step, Order))
+    blind = timeline_of(step for step in steps if not isinstance(step, Followed))
     assert ("not known" in " | ".join(time_findings(blind))) == (blind.guessed > 0)
 
 
