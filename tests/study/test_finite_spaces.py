@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ashtune.core.verdicts import orders_in
@@ -24,7 +24,9 @@ from ashtune.jobs import Goal, TrialId, WorkerId
 from ashtune.ladder import Ladder
 from ashtune.orders import Order, Pause, Train
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.full import FullMachine
+from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.protocol import Machine
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
@@ -43,6 +45,11 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
     "sh": HalvingMachine,
     "full": FullMachine,
 }
+IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
+    "brackets": BracketedHalving().build,
+    "hyperband": Hyperband().build,
+    "async_hyperband": AsyncHyperband().build,
+}
 Fate = Callable[[dict[str, Any], int], str]
 """What becomes of a job, by its configuration and rung: "done", "failed" or "withdrawn"."""
 
@@ -56,7 +63,7 @@ class FiniteStudy:
 
     def __init__(self, scheduler: str, design: Design, fate: Fate, choose: random.Random) -> None:
         self.design = design
-        self.controller = Controller(SCHEDULERS[scheduler](LADDER, 0), GOAL, configurations=design.size)
+        self.controller = Controller((SCHEDULERS | IN_BRACKETS)[scheduler](LADDER, 0), GOAL, configurations=design.size)
         self.configurations = Configurations(design)
         self.climbs = scheduler != "full"  # which trains to the top at once
         self.fate = fate
@@ -193,11 +200,20 @@ def test_a_study_resumed_with_more_trials_than_there_are_configurations_tries_th
         assert len(study.tried) == 8
 
 
+WITHDRAWN = ["withdrawn", "done", "done"]
+WITHDRAWN_ABOVE = ["done", "withdrawn", "done"]
+
+
+def fates_but(others: dict[int, list[str]]) -> list[list[str]]:
+    """Return the fates of the 8 configurations at 3 rungs: done, but for the others by number."""
+    return [others.get(number, ["done", "done", "done"]) for number in range(8)]
+
+
 FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
 
 
 @given(
-    scheduler=st.sampled_from(sorted(SCHEDULERS)),
+    scheduler=st.sampled_from(sorted(SCHEDULERS | IN_BRACKETS)),
     kind=st.sampled_from(["random", "grid"]),
     grouped=st.booleans(),
     enqueued=st.sampled_from([[], ENQUEUED, ENQUEUED[:1]]),
@@ -205,6 +221,15 @@ FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
     sessions=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=4),
     seed=st.integers(0, 99),
 )
+@example(  # all are allowed, so the one withdrawn is not replaced; then fewer are allowed
+    scheduler="ash", kind="random", grouped=False, enqueued=[],
+    fates=fates_but({0: WITHDRAWN_ABOVE, 3: WITHDRAWN, 7: WITHDRAWN}),
+    sessions=[(1, 1, 1), (8, 4, 1), (4, 1, 0)], seed=22,
+)  # fmt: skip
+@example(  # one is withdrawn when no trial can enter any more; more trials come too late then, which has to be refused
+    scheduler="sh", kind="grid", grouped=False, enqueued=[], fates=fates_but({0: WITHDRAWN, 2: WITHDRAWN_ABOVE}),
+    sessions=[(6, 2, 12), (8, 2, 12)], seed=0,
+)  # fmt: skip
 def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there(  # noqa: PLR0917 - as drawn
     scheduler: str, kind: str, grouped: bool, enqueued: list, fates: list, sessions: list, seed: int
 ) -> None:

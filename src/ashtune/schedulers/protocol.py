@@ -72,6 +72,10 @@ class Machine(Protocol):
         """
         return []
 
+    def replaces(self, job: Job) -> bool:
+        """Return whether a new trial may start if this running job's trial is withdrawn: always by default."""
+        return True
+
     def entry(self, trial: TrialId) -> int:
         """Return the rung at which a trial enters, known before it starts: the lowest by default."""
         return 0

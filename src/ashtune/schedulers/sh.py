@@ -84,6 +84,10 @@ class HalvingMachine(Machine):
         self._budget.withdraw(replace=replace)
         self._close_if_done()
 
+    def replaces(self, job: Job) -> bool:
+        """Return whether the first rung is open, where new trials start."""
+        return job.rung == 0
+
     def pass_over(self, job: Job) -> None:
         """Wait for this trial no longer."""
         self._running -= 1

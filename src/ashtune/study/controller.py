@@ -67,7 +67,8 @@ class Controller:
         self._configurations = math.inf if configurations is None else configurations
         self._assignments = Assignments()
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
-        self._replaced = 0
+        self._replaced = 0  # withdrawn trials that another may take the place of
+        self._not_replaced = 0  # withdrawn trials for which there was no configuration beyond those allowed
         self._ended_early: set[TrialId] = set()
         self._arrived = array("h")  # trial -> the highest rung at which it has a result
         self._withdrawn_in_a_row = 0
@@ -228,9 +229,12 @@ class Controller:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
-        # Every trial that is allowed is promised a configuration, started or not: another needs one more.
-        replace = self._allowed + self._replaced < self._configurations
-        self._replaced += replace
+        replace = False
+        if self._scheduler.replaces(job):
+            # Every trial that is allowed is promised a configuration, started or not: another needs one more.
+            replace = self._allowed + self._replaced < self._configurations
+            self._replaced += replace
+            self._not_replaced += not replace
         self._scheduler.withdraw(job, replace=replace)
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
@@ -243,7 +247,8 @@ class Controller:
         self._scheduler.lengthen(ladder)
         self._rungs = ladder.rungs
         most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
-        self._allowed = most if event.trials is None else min(event.trials, most)
+        # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
+        self._allowed = most if event.trials is None else min(event.trials + self._not_replaced, most)
         self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})

@@ -130,6 +130,10 @@ class Patient(Machine):
         """Leave it to the one that decides."""
         self._inner.withdraw(job, replace=replace)
 
+    def replaces(self, job: Job) -> bool:
+        """Ask the one that decides."""
+        return self._inner.replaces(job)
+
     def pass_over(self, job: Job) -> None:
         """Leave it to the one that decides."""
         self._inner.pass_over(job)
