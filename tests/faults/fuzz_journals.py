@@ -171,6 +171,13 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(part, (*above, key))
 
 
+def fractions(value: float) -> list[float]:
+    try:
+        return [value / 2, value + 0.5]
+    except OverflowError:  # a whole number that no float comes near
+        return [value // 2]
+
+
 def alter(line: Line, chance: random.Random) -> None:
     """Change one thing somewhere in a line."""
     path = chance.choice(list(places(line)))
@@ -182,7 +189,7 @@ def alter(line: Line, chance: random.Random) -> None:
         case 1 if isinstance(holder, dict):
             holder[str(chance.choice(WEIRD))[:20]] = holder.pop(key)
         case 2 if isinstance(value, int | float) and not isinstance(value, bool):
-            holder[key] = chance.choice([value + 1, value - 1, -value, value * 1000, value / 2, value + 0.5])
+            holder[key] = chance.choice([value + 1, value - 1, -value, value * 1000, *fractions(value)])
         case 3:
             holder[key] = copy.deepcopy(_at(line, chance.choice(list(places(line)))))
         case 4 if isinstance(holder, list):
