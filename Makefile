@@ -25,7 +25,7 @@ test: $(VENV)/.test ## all tests that need nothing but this machine
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: about a minute
-	$(BIN)/python -m pytest $(FAST)
+	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 # A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
 test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals: an hour or two

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ashtune", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("ashtune"), max_examples=10)  # of make test-fast
 settings.load_profile("ashtune")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -159,6 +159,7 @@ def test_a_study_without_a_finite_result_says_so() -> None:
     assert figure.layout.annotations[0].text == "no trial has a finite result"
 
 
+@pytest.mark.slow
 def test_of_100_000_trials_the_best_are_all_there_and_the_figure_is_light() -> None:
     results = Results(LOSS)
     for event in crowd():

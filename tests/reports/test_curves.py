@@ -82,6 +82,7 @@ def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> 
     assert points(curves)[late] == [(1, 0.97), (4, 0.03)]
 
 
+@pytest.mark.slow
 def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_any_time() -> None:
     curves = Curves(LOSS)
     largest = 0
@@ -104,6 +105,7 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
+@pytest.mark.slow
 def test_the_figure_of_100_000_trials_is_light_and_says_how_many_it_shows() -> None:
     curves = folded(crowd())
     figure = curves_figure(curves)

@@ -22,6 +22,8 @@ from ashtune.reports.plots import BLUE, GREY
 from ashtune.reports.results import Results
 from ashtune.search.space import Space
 
+pytestmark = pytest.mark.slow
+
 W = WorkerId(0)
 SPACE = {"rate": Float("rate", (1e-5, 1.0), log=True), "act": ["relu", "tanh", "gelu"], "momentum": (0.0, 1.0), "k": 7}
 RECORD = Space.parse(SPACE).to_record()

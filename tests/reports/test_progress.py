@@ -157,6 +157,7 @@ def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
     assert best_over_time_figure(best).layout.yaxis.title.text == "&lt;b&gt;loss"
 
 
+@pytest.mark.slow
 def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
     best = folded(crowd())
     losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]

@@ -102,6 +102,7 @@ def test_a_study_without_a_finite_result_has_no_panel_and_says_nothing() -> None
     assert not slices.colors()
 
 
+@pytest.mark.slow
 def test_of_100_000_trials_a_fixed_few_are_shown_and_how_many_is_said() -> None:
     results = Results(LOSS)
     for event in crowd():

@@ -13,7 +13,7 @@ from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
-FEW = settings(SETTINGS, max_examples=40, stateful_step_count=25)
+FEW = settings(SETTINGS, max_examples=min(40, SETTINGS.max_examples), stateful_step_count=25)
 
 
 def brackets(ladder: Ladder, models: int, trials: int | None = None) -> BracketsMachine:

@@ -10,6 +10,8 @@ from ashtune.jobs import Result
 from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 
+pytestmark = pytest.mark.slow
+
 
 def promotions(losses: list[float], eta: int) -> tuple[int, int]:
     """Return how many trials of one rung were promoted, and how many of them falsely in hindsight."""

@@ -9,6 +9,8 @@ import pytest
 
 import ashtune
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-scheduler.md"
 ENTRY_POINT = re.compile(r'```toml\n\[project\.entry-points\."(.*)"\]\n(\w+) = "(.*)"\n```')
 

@@ -15,7 +15,7 @@ from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
-FEW = settings(SETTINGS, max_examples=40, stateful_step_count=25)
+FEW = settings(SETTINGS, max_examples=min(40, SETTINGS.max_examples), stateful_step_count=25)
 SMALL = (Ladder(1, 4, 2), Ladder(1, 9, 3), Ladder.explicit([1, 3, 4]), Ladder(7, 7))
 PAPER = Ladder(1, 81, 3)
 

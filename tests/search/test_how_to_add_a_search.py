@@ -11,6 +11,8 @@ import ashtune
 from ashtune.events import TrialStarted
 from ashtune.study.journal import NAME, read_events
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-search.md"
 ENTRY_POINT = re.compile(r'```toml\n\[project\.entry-points\."(.*)"\]\n(\w+) = "(.*)"\n```')
 

@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import ashtune
 from ashtune.events import JobFinished, SessionStarted, TrialStarted
 from ashtune.search.proposals import FROM_DESIGN, NOT_READY
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.searches import Mutation
 
+pytestmark = pytest.mark.slow
 SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}
 SCRIPT = """
 import sys

@@ -121,6 +121,7 @@ BROKEN = [
 UNSHRUNK = settings(SETTINGS, max_examples=2000, phases=[Phase.generate], database=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_controller_that_breaks_a_rule_does_not_pass(broken: type, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in (Assignments, CheckpointIndex):

@@ -18,6 +18,8 @@ from ashtune.errors import JournalError
 from ashtune.events import Event, StopRequested
 from ashtune.study.journal import NAME, Follower, Journal, create, follow, read_events, read_records, read_settings
 
+pytestmark = pytest.mark.slow
+
 
 def train(trial: object) -> None:
     for epoch in trial.epochs():  # type: ignore[attr-defined]

@@ -13,6 +13,8 @@ from thread_study import LADDER, ThreadStudy
 from ashtune.events import JobFinished
 from ashtune.study.journal import Journal
 
+pytestmark = pytest.mark.slow
+
 JOBS = 50
 
 

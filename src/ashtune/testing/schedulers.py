@@ -46,7 +46,6 @@ LADDERS = (
 BUDGETS = (None, 0, 1, 2, 5, 9, 16, 30)
 
 SETTINGS = settings(
-    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,
