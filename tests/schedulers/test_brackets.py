@@ -109,6 +109,16 @@ def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int
     assert sorted(named) == [trial for trial in sorted(last) if last[trial] < 2]
 
 
+def test_a_straggler_that_is_withdrawn_lets_nobody_of_a_later_bracket_be_named_again() -> None:
+    scheduler = brackets(Ladder(1, 2, 2), 2, 4)
+    jobs = begin(scheduler, 4)
+    for job in jobs[1:]:
+        scheduler.record(Result.of(job, float(job.trial)))
+    assert scheduler.hopeless() == [3]
+    scheduler.withdraw(jobs[0], replace=False)
+    assert 3 not in scheduler.hopeless()
+
+
 def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
     assert brackets(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
 

@@ -123,8 +123,9 @@ class BracketsMachine(Machine):
             if rung.results.pop(job.trial, None) is not None:
                 rung.promoted.discard(job.trial)
                 rung.is_changed = True
-        for touched in (bracket, self._brackets[-1]):  # whoever replaces it may belong to the last one
-            self._forget_names(touched)
+        self._forget_names(bracket)
+        if not self._brackets[-1].is_full:  # whoever replaces it may belong to the last one
+            self._forget_names(self._brackets[-1])
         self._settle(job)
         self._close(len(self._brackets) - 1)
 
