@@ -100,6 +100,7 @@ class Session:
         self._engine = engine
         self._objective = objective
         self._surroundings = surroundings
+        self._checkpoints = Checkpoints(self._directory, surroundings.disk)
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
         self._configurations = build_configurations(settings)
@@ -128,8 +129,8 @@ class Session:
         self._replay()
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
-            with suppress(StudyError):  # a driver that was killed at its very end had deletions left
-                Checkpoints(self._directory, self._surroundings.disk).sweep(self._controller.checkpoints.resources())
+            with suppress(StudyError):
+                self._finish_deletions()
             self._tell_the_past()
             self._refuse_to_end_with_nothing()
             return
@@ -264,14 +265,12 @@ class Session:
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
         options, settings, surroundings = self._options, self._settings, self._surroundings
-        checkpoints = Checkpoints(self._directory, surroundings.disk)
-        checkpoints.sweep(self._controller.checkpoints.resources())
         count = worker_count(self._engine, options["workers"], session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
         display = display_for(self._tally, self._about(count, deadline), quiet=options["quiet"])
         proposing = self._proposing(count)
-        with stop, surroundings.open_journal(self._directory / journals.NAME) as journal, display, proposing:
+        with stop, self._opened_journal() as journal, display, proposing:
             workers = surroundings.open_engine(
                 self._engine,
                 self._directory,
@@ -302,10 +301,27 @@ class Session:
                 finally:
                     finish_all(threads)
         if (best := self._tally.best) is not None:
-            checkpoints.settle(best.trial, best.resource)  # no one may train it again
+            self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
         if options["profile"] == "flame":
             write_flame_graph(self._directory)
         return stop
+
+    @contextmanager
+    def _opened_journal(self) -> Iterator[Journal]:
+        """Open the journal for writing, and delete the checkpoints that an earlier driver left.
+
+        In this order: an opened journal is on the disk as it was read. Before, a power loss could take back the very
+        events for which a checkpoint is no longer wanted, and its trial would begin again.
+        """
+        with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
+            self._checkpoints.sweep(self._controller.checkpoints.resources())
+            yield journal
+
+    def _finish_deletions(self) -> None:
+        """Delete what a driver that was killed at its very end had left to delete, if it had."""
+        if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
+            with self._opened_journal():
+                pass
 
     @contextmanager
     def _proposing(self, workers: int) -> Iterator[None]:

@@ -74,6 +74,13 @@ class Checkpoints:
                 sync_file(self.disk, path)
                 self.disk.sync_folder(self.folder)
 
+    def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
+        """Whether :meth:`sweep` would delete anything; not if the folder cannot be read. O(checkpoints)."""
+        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
+        with suppress(OSError):
+            return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
+        return False
+
     def sweep(self, wanted: dict[TrialId, int]) -> None:
         """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource.
 
