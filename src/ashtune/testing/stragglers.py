@@ -190,7 +190,7 @@ class Instants:
         return self._inner.progress()
 
     def close(self) -> None:
-        """Nobody has to be dismissed."""
+        """Nobody has to be shut down."""
 
 
 def _nothing_came_of(event: JobPaused) -> JobFailed:

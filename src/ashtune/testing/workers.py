@@ -23,7 +23,7 @@ from ashtune.study.journal import Settings
 from ashtune.training.messages import Setup
 
 Kind = TypeVar("Kind", bound=Event)
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 GOAL = Goal("score", "max")
 
 
@@ -68,13 +68,13 @@ class EngineHarness:
 
     def next(self, kind: type[Kind]) -> Kind:
         """Wait for the next event of a kind; others stay to be asked for."""
-        until = self.workers.now() + PATIENCE
+        until = self.workers.now() + WAIT_SECONDS
         while True:
             for event in self._seen:
                 if isinstance(event, kind):
                     self._seen.remove(event)
                     return event
-            assert self.workers.now() < until, f"no {kind.__name__} in {PATIENCE} s; there were {self._seen}"
+            assert self.workers.now() < until, f"no {kind.__name__} in {WAIT_SECONDS} s; there were {self._seen}"
             arrived = list(self.workers.wait(until))
             self.history += arrived
             self._seen += arrived

@@ -17,11 +17,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
 def test_a_rhythm_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
-    rhythm = PacedPolling(longest=0.01)
+    polling = PacedPolling(longest=0.01)
     for _ in range(200):
         clock[0] += gap
-        rhythm.heard()
-    found = rhythm.pause()
+        polling.heard()
+    found = polling.pause()
 
     def cost(sleep: float) -> float:
         return WAKE_SECONDS / sleep + sleep / (2 * gap)
@@ -31,22 +31,22 @@ def test_a_rhythm_sleeps_where_waking_and_waiting_cost_least_together(clock: lis
 
 
 def test_a_rhythm_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
-    rhythm = PacedPolling(longest=0.01)
+    polling = PacedPolling(longest=0.01)
     clock[0] += 3600
-    assert rhythm.pause() == pytest.approx(0.01)
-    rhythm.heard()
+    assert polling.pause() == pytest.approx(0.01)
+    polling.heard()
     clock[0] += 1  # one long wait does not make it deaf
-    assert rhythm.pause() <= 0.01
+    assert polling.pause() <= 0.01
 
 
 def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
-    rhythm = PacedPolling(longest=0.01)
+    polling = PacedPolling(longest=0.01)
     for _ in range(50):
         clock[0] += 0.00005
-        rhythm.heard()
-    assert rhythm.pause() == 0
+        polling.heard()
+    assert polling.pause() == 0
     clock[0] += 0.0003
-    assert rhythm.pause() >= SHORTEST_SLEEP
+    assert polling.pause() >= SHORTEST_SLEEP
 
 
 def test_patience_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:

@@ -155,7 +155,7 @@ class ProcessPool:
         return messages
 
     def close(self) -> None:
-        """Dismiss the idle, kill the busy, leave no process behind."""
+        """Shut the idle down, kill the busy, leave no process behind."""
         for worker in self._workers.values():
             worker.process.close_connection()
             if worker.training_since is not None or not worker.has_joined:

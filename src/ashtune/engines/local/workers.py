@@ -112,7 +112,7 @@ class LocalWorkers:
         return self._collector.progress()
 
     def close(self) -> None:
-        """Dismiss the idle, kill the busy, leave no process behind."""
+        """Shut the idle down, kill the busy, leave no process behind."""
         self._pool.close()
         self._deletions.carry_out_all()
 

@@ -74,13 +74,13 @@ class FileSender:
 
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
         """Yield (file inside, piece, whether it is what a link says) of a folder, or ("", piece, False) of a file."""
-        found, disk = f"{self._directory}/{path}", self._disk
+        top, disk = f"{self._directory}/{path}", self._disk
         with suppress(OSError):  # what is cut by that is not used: its size is not the journal's
-            if not disk.status(found).is_folder:
-                yield from (("", piece, False) for piece in self._read(found))
+            if not disk.status(top).is_folder:
+                yield from (("", piece, False) for piece in self._read(top))
                 return
-            for place, status in walk(disk, found):
-                inside = place[len(found) + 1 :]
+            for place, status in walk(disk, top):
+                inside = place[len(top) + 1 :]
                 if status.is_link:
                     yield inside, disk.read_link(place).encode("utf-8", "surrogateescape"), True
                 elif status.is_file:

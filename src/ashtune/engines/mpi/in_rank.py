@@ -121,20 +121,20 @@ class OutputTo:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._kept: list[tuple[int, int]] = []
+        self._saved_streams: list[tuple[int, int]] = []
 
     def __enter__(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         with append_to(self._log) as file:
             for stream in (1, 2):
-                self._kept.append((stream, os.dup(stream)))
+                self._saved_streams.append((stream, os.dup(stream)))
                 os.dup2(file.fileno(), stream)
 
     def __exit__(self, *_: object) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        for stream, kept in self._kept:
-            os.dup2(kept, stream)
-            os.close(kept)
-        self._kept.clear()
+        for stream, copy in self._saved_streams:
+            os.dup2(copy, stream)
+            os.close(copy)
+        self._saved_streams.clear()

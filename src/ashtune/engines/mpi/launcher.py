@@ -42,7 +42,7 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launched(environment: Mapping[str, str]) -> Launch | None:
-    """Return what the launcher said; None if there is none, or if it started a single process.
+    """Return what the launcher says; None if there is none, or if it started a single process.
 
     An mpiexec inside of a SLURM allocation is the launcher, not SLURM.
     """
@@ -60,14 +60,14 @@ def family_of(library_version: str) -> str:
 
 def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
     """Return the refusal for mpi4py that is not there, or that finds no MPI library."""
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"{_started(launch)}, but mpi4py is not installed ({said}); load the site's MPI (`module load ...`) and "
+            f"{_started(launch)}, but mpi4py is not installed ({reason}); load the site's MPI (`module load ...`) and "
             "`pip install 'ashtune[mpi]'`, or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
         )
     return (
-        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({said}); load the site's MPI "
+        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({reason}); load the site's MPI "
         "(`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, "
         "or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
     )
@@ -102,7 +102,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
     """Return the refusal for an initialised MPI of one process where the launcher started several.
 
     Args:
-        launch: What the launcher said.
+        launch: What the launcher says.
         library_version: What ``MPI.Get_library_version()`` says.
         size: The size of ``COMM_WORLD``.
     """
@@ -121,8 +121,8 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
     """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if that is what the user wants.
 
     Args:
-        launch: What the launcher said.
-        workers_given: The user said how many workers there are to be, here.
+        launch: What the launcher says.
+        workers_given: The user says how many workers there are to be, here.
     """
     if launch.is_started_by_it or workers_given:
         return ""
@@ -213,8 +213,8 @@ def _is_without_pmix(library_version: str) -> bool:
 
 def _is_confused_by_two(library_version: str) -> bool:
     """MPICH guesses the PMI version since 5.0, see https://github.com/pmodels/mpich/pull/7525."""
-    found = re.match(r"MPICH Version:\s*(\d+)", library_version)
-    return found is not None and int(found[1]) >= 5
+    major = re.match(r"MPICH Version:\s*(\d+)", library_version)
+    return major is not None and int(major[1]) >= 5
 
 
 def _plugins(library_version: str) -> tuple[str, ...]:

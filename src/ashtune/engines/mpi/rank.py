@@ -25,7 +25,7 @@ DIRECTORY_SECONDS = 3.0
 
 
 def serve_rank(world: World) -> bool:
-    """Serve until dismissed; return whether MPI can be finalised after.
+    """Serve until the driver's script has ended; return whether MPI can be finalised after.
 
     Where it cannot be, as a rank was lost, this does not return but waits for rank 0 to end all of them together: a
     rank that left by itself would look like one that died, and take the others with it. Only where the others outlive

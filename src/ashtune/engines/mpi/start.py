@@ -47,17 +47,17 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
         if _world.has_left:
             raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")
         return _world
-    found = launcher.launched(os.environ)
-    if found is None:
+    launch = launcher.launched(os.environ)
+    if launch is None:
         return None
-    if not found.is_started_by_it:
-        _refuse(found, launcher.without_world(found, workers_given=workers_given))
+    if not launch.is_started_by_it:
+        _refuse(launch, launcher.without_world(launch, workers_given=workers_given))
         return None
     with all_ranks_start_within(start_seconds(os.environ)), waiting_asleep(os.environ):
-        mpi = _load(found)
-        if why := launcher.alone(found, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
+        mpi = _load(launch)
+        if why := launcher.alone(launch, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
             mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
-            _refuse(found, why)
+            _refuse(launch, why)
         _await_all(mpi)
         world = World(mpi)
     if world.rank != 0:
@@ -173,7 +173,7 @@ def _serve(world: World) -> NoReturn:
     sys.exit(0)
 
 
-def _load(found: launcher.Launch) -> Any:
+def _load(launch: launcher.Launch) -> Any:
     """Load and initialise MPI."""
     try:
         import mpi4py
@@ -183,10 +183,10 @@ def _load(found: launcher.Launch) -> Any:
             warnings.simplefilter("ignore", RuntimeWarning)  # a suspicious launch is refused in our own words
             from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        _refuse(found, launcher.mpi4py_missing(found, error))
+        _refuse(launch, launcher.mpi4py_missing(launch, error))
         raise
     if not MPI.Is_initialized():
-        _refuse(found, launcher.mismatch(found, MPI.Get_library_version()))
+        _refuse(launch, launcher.mismatch(launch, MPI.Get_library_version()))
         stale_memory.clear(os.environ)
         if FAULT_TOLERANT in os.environ:
             # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
@@ -195,11 +195,11 @@ def _load(found: launcher.Launch) -> Any:
     return MPI
 
 
-def _refuse(found: launcher.Launch, why: str) -> None:
+def _refuse(launch: launcher.Launch, why: str) -> None:
     """Refuse a launch in one line, not in as many as there are processes."""
     if not why:
         return
-    if found.rank != 0:
+    if launch.rank != 0:
         time.sleep(REFUSAL_SECONDS)  # some launchers end the others at once, rank 0 before it has said why
         sys.exit(2)
     raise StudyError(why)

@@ -74,7 +74,7 @@ class World:
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:
-        """On rank 0, when the script has ended: dismiss the others and finalise MPI. Once.
+        """On rank 0, when the script has ended: shut the others down and finalise MPI. Once.
 
         Args:
             status: The exit status, where it is known. After a rank was lost MPICH cannot be finalised,
@@ -123,6 +123,6 @@ class World:
         node = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
         theirs = node.allgather((self.rank, claim(os.environ)))
         node.Free()
-        training = [(rank, found) for rank, found in sorted(theirs) if rank != 0]
+        training = [(rank, claimed) for rank, claimed in sorted(theirs) if rank != 0]
         place = [rank for rank, _ in training].index(self.rank) if self.rank else 0
-        return place, [found for _, found in training]
+        return place, [claimed for _, claimed in training]

@@ -156,7 +156,7 @@ def _amd_gpus(root: Path) -> int | None:
 def _computes(properties: Path) -> bool:
     """Return whether a node of AMD's topology is a GPU and not a processor."""
     try:
-        found = re.search(r"^simd_count (\d+)$", properties.read_text(), re.MULTILINE)
+        count = re.search(r"^simd_count (\d+)$", properties.read_text(), re.MULTILINE)
     except OSError:  # the kernel withholds those of other cgroups
         return False
-    return found is not None and int(found[1]) > 0
+    return count is not None and int(count[1]) > 0

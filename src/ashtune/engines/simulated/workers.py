@@ -155,7 +155,7 @@ class SimulatedWorkers:
         return ()
 
     def close(self) -> None:
-        """Nobody has to be dismissed."""
+        """Nobody has to be shut down."""
 
     def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
         """Something is due: append the event that the driver takes at ``now``, if it is still true."""

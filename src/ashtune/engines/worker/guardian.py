@@ -89,8 +89,8 @@ def _ended_children() -> list[tuple[int, int]]:
     """
     ended = []
     with suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            ended.append(found)
+        while (child := os.waitpid(-1, os.WNOHANG))[0]:
+            ended.append(child)
         return ended
     if not ended:
         raise ChildProcessError
@@ -116,10 +116,10 @@ def _descendants(ancestor: int) -> list[int]:
         if name.isdecimal():
             with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                 children[int(file.read().rpartition(b")")[2].split()[1])].append(int(name))
-    found = children[ancestor]
-    for pid in found:  # it grows meanwhile
-        found += children[pid]
-    return found
+    descendants = children[ancestor]
+    for pid in descendants:  # it grows meanwhile
+        descendants += children[pid]
+    return descendants
 
 
 def _end_like(status: int) -> NoReturn:
