@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from ConfigSpace import Integer
 from spaces import conditional, finite_conditional, of_every_kind
 
 from ashtune.search import Design, Enqueued, Grid, Grouped, Random, Search, Sobol, Space
@@ -16,6 +17,7 @@ SPACES: list[Callable[[], object]] = [
     lambda: {"x": (0.0, 1.0)},
     lambda: {"n": (1, 700), "c": ["a", [1, [2]], None]},
     lambda: {"only": 3},
+    lambda: {"n": Integer("n", (-(2**62), 2**62))},  # more integers than len() can say
 ]
 
 
