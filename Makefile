@@ -12,6 +12,8 @@ PEERS := optuna ray syne_tune
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
 
 .DEFAULT_GOAL := help
+# Tests start hundreds of processes, each of which would compile this package anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast test-faults test-cluster check format hooks bench benchmarks-page bench-peers \
 	$(PEERS:%=bench-peers-%) clean
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.events import JobFinished, WorkerJoined
+from ashtune.core.events import JobFinished, WorkerJoined
 from ashtune.study.journal import NAME, read_events
 from table import show
 

@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from ashtune.events import JobFinished, SessionStarted, WorkerJoined
-from ashtune.jobs import Goal, Result, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Train
+from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
+from ashtune.core.jobs import Goal, Result, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 from table import show

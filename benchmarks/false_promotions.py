@@ -15,8 +15,8 @@ import random
 import statistics
 from pathlib import Path
 
-from ashtune.jobs import Result
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Result
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 
 PAPERS = {  # (eta, n): mean and standard error of papers.md 1.5

@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from ashtune.core.ladder import Ladder
 from ashtune.demo import digits, lanes
-from ashtune.ladder import Ladder
 from ashtune.training.fused.dry_run import choose_lanes
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.program import JaxProgram

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 import ashtune
+from ashtune.core.events import JobFinished
 from ashtune.demo import lanes
-from ashtune.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from table import show
 

@@ -32,7 +32,7 @@ def train(trial: Any) -> float:
 def study(trials: int, *, isolate: bool) -> None:
     """Run under mpiexec: print the jobs a second from the first worker's joining to the last result."""
     import ashtune
-    from ashtune.events import JobFinished, WorkerJoined
+    from ashtune.core.events import JobFinished, WorkerJoined
     from ashtune.study.journal import NAME, read_events
 
     with tempfile.TemporaryDirectory() as directory:

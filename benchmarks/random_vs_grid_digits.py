@@ -21,10 +21,10 @@ from ConfigSpace import Float, UniformFloatHyperparameter
 from numpy.typing import NDArray
 
 import ashtune
+from ashtune.core.events import JobFinished
 from ashtune.demo import digits
 from ashtune.demo.network import Mlp
 from ashtune.demo.objective import space as demo_space
-from ashtune.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 
 Counts = NDArray[np.int64]

@@ -41,14 +41,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import Event, JobFinished
+from ashtune.core.jobs import Goal, Job, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Order
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.events import Event, JobFinished
-from ashtune.jobs import Goal, Job, TrialId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order
-from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
 from ashtune.schedulers.budget import Budget

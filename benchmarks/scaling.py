@@ -20,14 +20,14 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-from ashtune.driver_cost import measured_decision_seconds
+from ashtune.analysis.tally import Tally
+from ashtune.api.driver_cost import measured_decision_seconds
+from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import seconds_text
 from ashtune.engines.simulated.model import Driver
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.ladder import Ladder
-from ashtune.reports.figures import seconds_text
-from ashtune.reports.progress import BestSoFar
+from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.simulated import Simulated, simulated
-from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.protocol import Machine
@@ -70,8 +70,8 @@ def run(job: tuple[str, int, float, float]) -> Simulated:
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     """Write utilisation by number of workers as a page."""
-    from ashtune.reports import html
-    from ashtune.reports.plots import CATEGORIES, blank, go
+    from ashtune.reports.figures.plots import CATEGORIES, blank, go
+    from ashtune.reports.page import html
 
     figure = blank(x="workers", y="utilisation", height=420)
     for color, length in zip(CATEGORIES, LENGTHS, strict=False):

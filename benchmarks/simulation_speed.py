@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 
+from ashtune.core.events import Event, JobFinished
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.events import Event, JobFinished
-from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from table import show

@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 
 import ashtune
-from ashtune.events import JobFinished, StopRequested, WorkerJoined
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.core.events import JobFinished, StopRequested, WorkerJoined
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.messages import Assignment
 from table import show

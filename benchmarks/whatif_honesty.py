@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import curve_sets
+from ashtune.analysis.timeline import Timeline
+from ashtune.core.ladder import Ladder
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.ladder import Ladder
-from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.recording import Recorder

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
+from ashtune.core.events import JobFinished
 from ashtune.demo import lanes
-from ashtune.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from reports import WORKERS, Options, measure, note
 from space import CHOICES, INTERVALS, MAX_EPOCHS

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ashtune.errors import AshtuneError, InvalidConfiguration
+from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
+from ashtune.core.version import __version__
 
 if TYPE_CHECKING:
-    from ashtune.ladder import Ladder
+    from ashtune.api.study import Study
+    from ashtune.api.tuning import tune
+    from ashtune.core.ladder import Ladder
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.full import FullTraining
@@ -16,13 +19,10 @@ if TYPE_CHECKING:
     from ashtune.search.grid import Grid
     from ashtune.search.random import Random
     from ashtune.search.sobol import Sobol
-    from ashtune.studies import Study
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
-    from ashtune.tuning import tune
 
-__version__ = "0.1.0"
 __all__ = [
     "Ash",
     "AshtuneError",
@@ -33,6 +33,7 @@ __all__ = [
     "Hyperband",
     "InvalidConfiguration",
     "Ladder",
+    "NoResultError",
     "Random",
     "Scheduler",
     "Sobol",
@@ -53,17 +54,17 @@ _HOMES = {
     "FullTraining": "ashtune.schedulers.full",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
-    "Ladder": "ashtune.ladder",
+    "Ladder": "ashtune.core.ladder",
     "Random": "ashtune.search.random",
     "Scheduler": "ashtune.schedulers.protocol",
     "Sobol": "ashtune.search.sobol",
     "StoppingAsh": "ashtune.schedulers.stopping",
-    "Study": "ashtune.studies",
+    "Study": "ashtune.api.study",
     "SuccessiveHalving": "ashtune.schedulers.sh",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",
-    "tune": "ashtune.tuning",
+    "tune": "ashtune.api.tuning",
 }
 
 

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ashtune.core.errors import StudyError
+from ashtune.core.events import Event, JobFinished, Progress, TrialStarted
+from ashtune.core.jobs import TrialId
 from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.orders import Order
+from ashtune.core.plaintext import visible
 from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
-from ashtune.errors import StudyError
-from ashtune.events import Event, JobFinished, Progress, TrialStarted
-from ashtune.jobs import TrialId
-from ashtune.orders import Order
-from ashtune.plaintext import visible
 
 __all__ = [
     "CsvLog",

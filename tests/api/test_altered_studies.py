@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.errors import AshtuneError
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
+from ashtune.api.study import Study
+from ashtune.core.errors import AshtuneError
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.reports.roofline import KEPT, kept
 from ashtune.schedulers.ash import Ash
 from ashtune.search import Random, Space
-from ashtune.studies import Study
 from ashtune.study import journal as journals
 from ashtune.study.factory import build_configurations, new_settings
 from ashtune.training.profiling.files import path_of, read_profiles

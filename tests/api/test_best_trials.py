@@ -10,8 +10,8 @@ import pytest
 import studies
 
 import ashtune
-from ashtune.errors import AshtuneError, SettingsError, SpaceError, StudyError
-from ashtune.events import JobFinished
+from ashtune.core.errors import AshtuneError, SettingsError, SpaceError, StudyError
+from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 
 SPACE = {"x": (0.0, 1.0), "kind": ["<b>", "plain"]}

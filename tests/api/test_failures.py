@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import NoResultError, ObjectiveError
-from ashtune.events import JobFailed, JobFinished, WorkerLost
+from ashtune.core.errors import NoResultError, ObjectiveError
+from ashtune.core.events import JobFailed, JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 TRIALS = 16

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import StudyError
+from ashtune.core.errors import StudyError
 from ashtune.study.lock import StudyLock
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune import hints
-from ashtune.events import JobFinished
-from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.driver import hints
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 import ashtune
 from ashtune.cli.main import main
-from ashtune.events import JobFinished, TrialReleased
+from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.journal import NAME, read_events
 

@@ -9,10 +9,10 @@ import studies
 from studies import finished
 
 import ashtune
-from ashtune.errors import LadderError, SettingsError, StudyError
-from ashtune.events import SessionStarted
-from ashtune.jobs import Job
-from ashtune.ladder import Ladder
+from ashtune.core.errors import LadderError, SettingsError, StudyError
+from ashtune.core.events import SessionStarted
+from ashtune.core.jobs import Job
+from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import Recorded, promotable, unexplained_results
 

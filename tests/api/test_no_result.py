@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.core.errors import NoResultError, StudyError
+from ashtune.core.events import JobFailed, SessionStarted, TrialStarted
 from ashtune.driver.options import MAX_FAILURES
-from ashtune.errors import NoResultError, StudyError
-from ashtune.events import JobFailed, SessionStarted, TrialStarted
 from ashtune.study.journal import NAME, read_events
 
 SPACE = {"x": (0.0, 1.0)}

@@ -8,8 +8,8 @@ import pytest
 from commands import ashtune
 
 from ashtune import Study, Trial, tune
-from ashtune.errors import SettingsError, StudyError
-from ashtune.reports.flame import NAME
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.reports.page.flame import NAME
 
 TRAIN = """
     space = {"x": (0.0, 1.0)}

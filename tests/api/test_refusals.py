@@ -15,9 +15,9 @@ import pytest
 from ConfigSpace import Float
 
 import ashtune
-from ashtune import tuning
+from ashtune.api import tuning
 from ashtune.cli.main import main
-from ashtune.errors import AshtuneError, LadderError, SettingsError, SpaceError
+from ashtune.core.errors import AshtuneError, LadderError, SettingsError, SpaceError
 from ashtune.study.journal import NAME, read_settings
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.ladder import Ladder
-from ashtune.reports.figures import share_text
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import time_shares
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_times import time_shares
+from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import share_text
 from ashtune.study.journal import NAME
 
 WORKERS = 2

@@ -13,7 +13,7 @@ import pytest
 from killing import until
 from launching import PYTHON, Launch, launched
 
-from ashtune.events import JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune.core.events import JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = [

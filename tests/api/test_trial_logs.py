@@ -10,7 +10,7 @@ import pytest
 import studies
 
 import ashtune
-from ashtune.errors import StudyError
+from ashtune.core.errors import StudyError
 
 
 def talks(trial: Any) -> None:

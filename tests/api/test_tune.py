@@ -14,8 +14,8 @@ import pytest
 from studies import results, sessions, tuned
 
 import ashtune
-from ashtune.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
-from ashtune.events import JobFinished, TrialReleased
+from ashtune.core.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
+from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.study.journal import NAME, read_events
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import StudyError
-from ashtune.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
+from ashtune.core.errors import StudyError
+from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 import ashtune
+from ashtune.core.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
 from ashtune.engines.local import pool
-from ashtune.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
 from ashtune.study.journal import read_events
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's connection is looked up in /proc")

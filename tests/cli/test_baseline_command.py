@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import ashtune, refused
 
-from ashtune.reports.loading import load
+from ashtune.analysis.loading import load
 
 SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
 

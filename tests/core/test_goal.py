@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.jobs import Goal, Mode
+from ashtune.core.jobs import Goal, Mode
 
 MODES: tuple[Mode, ...] = ("min", "max")
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.errors import LadderError
-from ashtune.ladder import Ladder
+from ashtune.core.errors import LadderError
+from ashtune.core.ladder import Ladder
 
 factors = st.integers(2, 10) | st.sampled_from([1.1, 1.5, 2.5, 3.7]) | st.fractions(Fraction(11, 10), 20)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune import plaintext
-from ashtune.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
-from ashtune.plaintext import LINE, one_line, shown, visible
-from ashtune.reports.text import show, show_json, write
+from ashtune.core import plaintext
+from ashtune.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
+from ashtune.core.plaintext import LINE, one_line, shown, visible
+from ashtune.reports.terminal.text import show, show_json, write
 
 NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ashtune.core.errors import ObjectiveError
 from ashtune.demo import digits, objective
 from ashtune.demo.network import Mlp
-from ashtune.errors import ObjectiveError
 
 CONFIG: dict[str, Any] = {
     "learning_rate": 0.05,

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import ObservedStudy, Observer, Observers
+from ashtune.core.orders import Order, Train
 from ashtune.driver import observing
 from ashtune.driver.observing import ObserverThread
-from ashtune.errors import SettingsError
-from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
 from ashtune.observers import CsvLog
-from ashtune.orders import Order, Train
 from ashtune.study.journal import NAME, read_events
 
 STUDY = ObservedStudy(name="s", directory="/nowhere", goal=Goal("loss", "min"), ladder=Ladder(1, 4))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from ashtune.core.orders import Discard
 from ashtune.engines.checkpoint_store import SharedDirectory
 from ashtune.engines.mpi.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
-from ashtune.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
 

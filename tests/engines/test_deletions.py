@@ -1,8 +1,8 @@
 """A checkpoint is deleted once the event that says so has outlived a power loss, and before its name is used again."""
 
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Discard
 from ashtune.engines.deletions import WAIT_SECONDS, DeferredDeletions
-from ashtune.jobs import TrialId
-from ashtune.orders import Discard
 from ashtune.study.journal import SYNC_SECONDS
 
 A, B, C = Discard(TrialId(1), 2), Discard(TrialId(2), 2), Discard(TrialId(1), 4)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import Event, JobFinished, SessionStarted, WorkerJoined
+from ashtune.core.jobs import Goal, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Order, Train
 from ashtune.engines.loop import Drive
 from ashtune.engines.stop import StopSwitch
-from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
-from ashtune.jobs import Goal, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order, Train
-from ashtune.reports.tally import Tally
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations

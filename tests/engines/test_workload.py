@@ -2,10 +2,10 @@
 
 import pytest
 
+from ashtune.core.events import JobFailed
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Train
 from ashtune.engines.workload import Workload, Workloads
-from ashtune.events import JobFailed
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Train
 
 
 def job(trial: int, *, in_place: bool = False) -> Train:

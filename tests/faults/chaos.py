@@ -233,7 +233,7 @@ class Chaos:
             self._complain(f"start {self.outcome.starts} ended with {status}: {launch.stderr[-800:]}")
             return False
         last = (launch.stderr.splitlines() or [""])[-1]
-        if "Traceback" in launch.stderr and not last.startswith("ashtune.errors."):
+        if "Traceback" in launch.stderr and not last.startswith("ashtune.core.errors."):
             self._complain(f"start {self.outcome.starts}, a traceback: {launch.stderr[-1500:]}")
         return True
 

@@ -38,9 +38,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
 
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.errors import AshtuneError, JournalError, StudyError
-from ashtune.events import TrialStarted
-from ashtune.ladder import Ladder
+from ashtune.core.errors import AshtuneError, JournalError, StudyError
+from ashtune.core.events import TrialStarted
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.study import journal as journals
@@ -523,7 +523,7 @@ DOORS: dict[str, Callable[[Any, Path], Any]] = {
 
 def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the first thing that is wrong ends it
     """Read a directory through its doors; return how it ended, and what was wrong if anything was."""
-    from ashtune.studies import Study
+    from ashtune.api.study import Study
 
     journal = folder / NAME
     data = b""

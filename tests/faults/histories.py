@@ -17,15 +17,15 @@ import msgspec
 import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
+from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
+from ashtune.core.jobs import Goal, WorkerId
+from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.driver.options import SessionOptions, checked
+from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
-from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
-from ashtune.jobs import Goal, WorkerId
-from ashtune.ladder import MOST_WHOLE, Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
-from ashtune.search.space import Space
-from ashtune.session import Session, Surroundings
+from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.factory import new_settings
 from ashtune.study.journal import Journal

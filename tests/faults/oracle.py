@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from ashtune.events import JobFinished
-from ashtune.ladder import Ladder
-from ashtune.reports.tally import Tally
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import JobFinished
+from ashtune.core.ladder import Ladder
 from ashtune.study.factory import build_controller
 from ashtune.study.journal import read_events
 from ashtune.study.replay import replay

@@ -18,9 +18,9 @@ import msgspec
 from greenlet import getcurrent, greenlet
 from simulated_disk import FAULTS, SimulatedDisk
 
+from ashtune.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
+from ashtune.core.jobs import WorkerId
 from ashtune.engines.worker.frames import FrameReader, FrameWriter
-from ashtune.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
-from ashtune.jobs import WorkerId
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner

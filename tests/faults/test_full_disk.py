@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased
+from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune.study.journal import read_events
 
 

@@ -7,8 +7,8 @@ import histories
 import pytest
 from simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
 
-from ashtune.errors import JournalError
-from ashtune.events import Event, StopRequested
+from ashtune.core.errors import JournalError
+from ashtune.core.events import Event, StopRequested
 from ashtune.study import journal as journals
 from ashtune.study.journal import TRIES, Journal, read_events
 

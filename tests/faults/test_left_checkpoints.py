@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from fuzz_journals import bases
 
+from ashtune.core.errors import JournalError
 from ashtune.driver.options import SessionOptions, checked
+from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine
-from ashtune.errors import JournalError
-from ashtune.session import Session, Surroundings
 from ashtune.study.journal import NAME, Journal
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from launching import PYTHON, Launch
 
 import ashtune
-from ashtune.events import Event, JobFinished, WorkerLost
-from ashtune.jobs import Job
-from ashtune.ladder import Ladder
+from ashtune.core.events import Event, JobFinished, WorkerLost
+from ashtune.core.jobs import Job
+from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import Recorded, unexplained_results
 

@@ -17,7 +17,7 @@ from launching import FAMILY, PYTHON, mpiexec, mpiexec_launched
 from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 import ashtune
-from ashtune.events import JobFinished, SessionStarted, WorkerJoined
+from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),

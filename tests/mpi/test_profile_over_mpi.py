@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from launching import FAMILY, PYTHON, mpiexec
 
-from ashtune.studies import Study
+from ashtune.api.study import Study
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 

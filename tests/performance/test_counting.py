@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance import counting
 from ashtune.performance.counting import count_jax, count_torch, described
 

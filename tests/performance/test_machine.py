@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance import caches as caches_module
 from ashtune.performance import machine, probe
 from ashtune.performance.caches import Cache, caches

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance.roofline import Roof, Roofs, Step, place
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)

@@ -10,8 +10,8 @@ import pytest
 from launching import PYTHON
 
 import ashtune
-from ashtune.objectives import NAME
 from ashtune.pickles.arrival import load
+from ashtune.study.objective_file import NAME
 from ashtune.training.loading import load_objective
 
 SCRIPT = """

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from launching import PYTHON
 
-from ashtune import objectives
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
+from ashtune.study import objective_file as objectives
 
 SCRIPT = """
     import functools

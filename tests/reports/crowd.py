@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from ashtune.events import Event, JobFinished, SessionStarted
-from ashtune.jobs import Goal, TrialId, WorkerId
+from ashtune.core.events import Event, JobFinished, SessionStarted
+from ashtune.core.jobs import Goal, TrialId, WorkerId
 
 LOSS = Goal("loss", "min")
 RUNGS = (1, 4, 16, 64)

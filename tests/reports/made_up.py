@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
-from ashtune.events import (
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -22,9 +20,11 @@ from ashtune.events import (
     WorkerLost,
     stamped,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Pause, Release, Train
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.orders import Pause, Release, Train
+from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.view import view_of
 from ashtune.study.controller import Controller

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
-from ashtune.events import JobFinished, TrialWithdrawn
-from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Train
-from ashtune.reports.audit import Audit, false_promotions
+from ashtune.analysis.audit import Audit, false_promotions
+from ashtune.analysis.correlation import rank_correlation
+from ashtune.core.events import JobFinished, TrialWithdrawn
+from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
 from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
-from ashtune.reports.correlation import rank_correlation
-from ashtune.reports.text import as_text
+from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.sh import HalvingMachine

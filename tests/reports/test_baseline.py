@@ -2,14 +2,14 @@
 
 import pytest
 
-from ashtune.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
-from ashtune.reports.baseline import run_of as baseline_run
-from ashtune.reports.tally import Tally
-from ashtune.reports.text import as_text
-from ashtune.reports.timeline import Timeline
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
+from ashtune.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune.reports.figures.baseline import run_of as baseline_run
+from ashtune.reports.terminal.text import as_text
 
 
 def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:

@@ -7,13 +7,13 @@ import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration, crowd_loss
 
-from ashtune.errors import SpaceError
-from ashtune.events import JobFinished
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.reports.coordinates import LINES, OFF, SPREAD, TICKS, coordinates_figure
-from ashtune.reports.results import Results
-from ashtune.reports.table import numbers
-from ashtune.search.space import Space
+from ashtune.analysis.results import Results
+from ashtune.core.errors import SpaceError
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.reports.figures.columns import numbers
+from ashtune.reports.figures.coordinates import LINES, OFF, SPREAD, TICKS, coordinates_figure
+from ashtune.space.space import Space
 
 
 def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal = LOSS) -> Results:

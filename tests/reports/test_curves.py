@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.events import Event, JobFinished, JobPaused
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.curves import MOST, Curves
-from ashtune.reports.curves_figure import POINTS, curves_figure
-from ashtune.reports.sampling import scattered
-from ashtune.reports.trials import curves_dataframe
+from ashtune.analysis.curves import MOST, Curves
+from ashtune.analysis.sampling import scattered
+from ashtune.analysis.trials import curves_dataframe
+from ashtune.core.events import Event, JobFinished, JobPaused
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.curves import POINTS, curves_figure
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)
@@ -175,7 +175,7 @@ def test_long_curves_are_thinned_to_what_a_page_can_carry_with_both_ends() -> No
 
 @pytest.mark.parametrize("rungs", [0, 5])
 def test_colours_are_those_of_the_ladder_where_it_is_known(rungs: int) -> None:
-    from ashtune.reports.plots import rung_colors
+    from ashtune.reports.figures.plots import rung_colors
 
     figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), rungs=rungs)
     assert figure.data[0].line.color == rung_colors(rungs or 2)[1]

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from made_up import MadeUpStudy
 
+from ashtune.api.study import Study
 from ashtune.cli.main import main
-from ashtune.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
-from ashtune.search.space import Space
-from ashtune.studies import Study
+from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.space.space import Space
 from ashtune.study.journal import NAME, Journal, Settings, create
 
 TURNED = "\u202e"

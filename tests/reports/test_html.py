@@ -5,8 +5,8 @@ import re
 
 from rich.table import Table
 
-from ashtune.reports import html
-from ashtune.reports.plots import blank, go
+from ashtune.reports.figures.plots import blank, go
+from ashtune.reports.page import html
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

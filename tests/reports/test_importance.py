@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import tell
 
-from ashtune.errors import SettingsError
-from ashtune.events import JobFailed, JobFinished
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.reports import importance as module
-from ashtune.reports.importance import BARS, Importance, Weight, importance, importance_figure
-from ashtune.reports.plots import BLUE, GREY
-from ashtune.reports.results import Results
-from ashtune.search.space import Space
+from ashtune.analysis.results import Results
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import JobFailed, JobFinished
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.reports.figures import importance as module
+from ashtune.reports.figures.importance import BARS, Importance, Weight, importance, importance_figure
+from ashtune.reports.figures.plots import BLUE, GREY
+from ashtune.space.space import Space
 
 pytestmark = pytest.mark.slow
 

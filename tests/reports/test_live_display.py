@@ -14,16 +14,16 @@ from made_up import ACCURACY, MadeUpStudy, tell
 from rich.cells import cell_len
 from rich.console import Console
 
-from ashtune.events import JobFailed, SessionStarted, StopRequested
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.about import About
-from ashtune.reports.estimate import estimate
-from ashtune.reports.frame import Frame
-from ashtune.reports.ladder_lines import ladder_lines
-from ashtune.reports.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
-from ashtune.reports.palette import ASCII, Pen
-from ashtune.reports.tally import Tally
+from ashtune.analysis.estimate import estimate
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import JobFailed, SessionStarted, StopRequested
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.study_info import About
+from ashtune.reports.terminal.frame import Frame
+from ashtune.reports.terminal.ladder_lines import ladder_lines
+from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
+from ashtune.reports.terminal.palette import ASCII, Pen
 from ashtune.schedulers.view import view_of
 
 LADDER = Ladder(1, 64, 2)

@@ -6,19 +6,19 @@ from typing import Any, get_args
 
 import pytest
 
+from ashtune.analysis.audit import Audit
+from ashtune.analysis.curves import Curves
+from ashtune.analysis.results import Results
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_times import time_shares
+from ashtune.analysis.trials import Trials
+from ashtune.core.events import Event, JobFinished, WorkerLost
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
-from ashtune.events import Event, JobFinished, WorkerLost
 from ashtune.observers import CsvLog
-from ashtune.orders import Train
-from ashtune.reports.audit import Audit
-from ashtune.reports.curves import Curves
-from ashtune.reports.progress import BestSoFar
-from ashtune.reports.results import Results
-from ashtune.reports.tally import Tally
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import time_shares
-from ashtune.reports.trials import Trials
+from ashtune.reports.figures.progress import BestSoFar
 from ashtune.schedulers.view import view_of
 from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.errors import StudyError
-from ashtune.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerJoined
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.reports.flame import NAME, flame_graph, write_flame_graph
+from ashtune.analysis.working_seconds import Worked
+from ashtune.core.errors import StudyError
+from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerJoined
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.reports.page.flame import NAME, flame_graph, write_flame_graph
 from ashtune.reports.profile import (
     Profile,
     flat_profile,
@@ -18,8 +19,7 @@ from ashtune.reports.profile import (
     profile_view,
     profile_words,
 )
-from ashtune.reports.text import as_text
-from ashtune.reports.worked import Worked
+from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME as JOURNAL
 from ashtune.study.journal import Settings, create
 from ashtune.training.profiling.files import Function, Stack, WorkerProfile, write_profile

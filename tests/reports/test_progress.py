@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.progress import STEPS_SHOWN, BestSoFar, best_over_epochs_figure, best_over_time_figure
-from ashtune.reports.tally import Tally
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.progress import STEPS_SHOWN, BestSoFar, best_over_epochs_figure, best_over_time_figure
 
 LADDER = Ladder(1, 9, 3)
 

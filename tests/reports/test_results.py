@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy, tell
 
-from ashtune.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.results import Results
-from ashtune.reports.table import numbers
-from ashtune.reports.trials import Trials
-from ashtune.search.space import Space
+from ashtune.analysis.results import Results
+from ashtune.analysis.trials import Trials
+from ashtune.core.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.columns import numbers
+from ashtune.space.space import Space
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)

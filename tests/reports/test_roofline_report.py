@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, Step, place
+from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.roofline import (
     KEPT,
     Placed,
@@ -21,8 +22,7 @@ from ashtune.reports.roofline import (
     roofline_words,
     roofs_table,
 )
-from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, time_text
-from ashtune.reports.text import as_text
+from ashtune.reports.terminal.text import as_text
 from ashtune.training.fused.dry_run import Sizing
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)

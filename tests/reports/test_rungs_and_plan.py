@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy
 
-from ashtune.events import ProgramCompiled
-from ashtune.jobs import WorkerId
-from ashtune.ladder import Ladder
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import ProgramCompiled
+from ashtune.core.jobs import WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan, plan_view
 from ashtune.reports.rungs import rung_records, rung_table, time_line
-from ashtune.reports.tally import Tally
-from ashtune.reports.text import as_text
+from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.full import FullMachine
 
 

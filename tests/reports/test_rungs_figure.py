@@ -3,10 +3,10 @@
 import pytest
 from made_up import MadeUpStudy
 
-from ashtune.ladder import Ladder
-from ashtune.reports.rungs_figure import rungs_figure
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import time_shares
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_times import time_shares
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.rungs import rungs_figure
 
 
 def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:

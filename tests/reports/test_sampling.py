@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.jobs import TrialId
-from ashtune.reports.axes import view
-from ashtune.reports.sampling import Pool, best_and_sampled, sampled, scattered, thinned
+from ashtune.analysis.sampling import Pool, best_and_sampled, sampled, scattered, thinned
+from ashtune.core.jobs import TrialId
+from ashtune.reports.figures.axes import view
 
 TRIALS = [TrialId(number) for number in range(1000)]
 

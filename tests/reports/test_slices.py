@@ -9,12 +9,12 @@ from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
 from made_up import tell
 from test_coordinates import SPACE, THREE, results_of
 
-from ashtune.events import JobFailed
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.reports.plots import rung_colors
-from ashtune.reports.results import Results
-from ashtune.reports.slices import PANELS, POINTS, SPREAD, Slices
-from ashtune.search.space import Space
+from ashtune.analysis.results import Results
+from ashtune.core.events import JobFailed
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.reports.figures.plots import rung_colors
+from ashtune.reports.figures.slices import PANELS, POINTS, SPREAD, Slices
+from ashtune.space.space import Space
 
 
 def slices_of(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Slices:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from made_up import ACCURACY, SPACE, MadeUpStudy
 
-from ashtune.errors import JournalError
-from ashtune.events import JobFinished
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.about import About
-from ashtune.reports.loading import load
+from ashtune.analysis.loading import load
+from ashtune.analysis.tally import Tally
+from ashtune.core.errors import JournalError
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.study_info import About
 from ashtune.reports.summary import Outcome, report_data, summary
-from ashtune.reports.tally import Tally
-from ashtune.reports.text import as_text
+from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, Journal, Settings, create
 
 LADDER = Ladder(1, 16, 2)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy, Step, tell
 
-from ashtune.core.verdicts import TrialPromoted
-from ashtune.events import (
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -23,10 +23,10 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Release, Train
-from ashtune.reports.tally import Tally
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Release, Train
+from ashtune.core.verdicts import TrialPromoted
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)

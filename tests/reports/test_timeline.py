@@ -11,8 +11,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_up import MadeUpStudy, Step
 
-from ashtune.core.verdicts import Followed
-from ashtune.events import (
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_rows import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Work
+from ashtune.analysis.timeline_times import (
+    Latency,
+    decision_latency,
+    rung_times,
+    seconds_within,
+    time_shares,
+    worker_times,
+)
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -26,23 +35,14 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Release, Train
-from ashtune.reports.text import as_text
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_figure import MOST_BARS, timeline_figure
-from ashtune.reports.timeline_rows import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Work
-from ashtune.reports.timeline_times import (
-    Latency,
-    decision_latency,
-    rung_times,
-    seconds_within,
-    time_shares,
-    worker_times,
-)
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Release, Train
+from ashtune.core.verdicts import Followed
+from ashtune.reports.figures.timeline import MOST_BARS, timeline_figure
+from ashtune.reports.figures.utilisation import utilisation_figure
+from ashtune.reports.terminal.text import as_text
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
-from ashtune.reports.utilisation import utilisation_figure
 
 LADDER = Ladder(1, 4, 2)
 W, V = WorkerId(0), WorkerId(1)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import MadeUpStudy, tell
 
-from ashtune.errors import SettingsError
-from ashtune.events import (
+from ashtune.analysis.trials import Trials, curves_dataframe
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -17,10 +18,9 @@ from ashtune.events import (
     TrialWithdrawn,
     WorkerLost,
 )
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Train
-from ashtune.reports.trials import Trials, curves_dataframe
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
 
 LADDER = Ladder(1, 4, 2)
 W = WorkerId(0)

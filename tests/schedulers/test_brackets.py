@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from hypothesis import settings
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler

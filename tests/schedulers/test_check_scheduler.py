@@ -6,8 +6,8 @@ import sys
 import pytest
 from hypothesis import Phase, settings
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler

@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 
-from ashtune.jobs import Result
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Result
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,7 @@
 """Full training against its oracle."""
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.full import FullMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler

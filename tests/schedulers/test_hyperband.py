@@ -6,9 +6,9 @@ from functools import cache, partial
 import pytest
 from hypothesis import settings
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.protocol import Machine, Scheduler

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.ranking import Losses, ManyLosses, ranked

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ashtune.errors import SettingsError
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.view import view_of

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import BUDGETS, check_scheduler

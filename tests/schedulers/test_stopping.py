@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
-from ashtune.errors import SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search import GridDesign, Space
 
 

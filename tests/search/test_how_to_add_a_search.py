@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.events import TrialStarted
+from ashtune.core.events import TrialStarted
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from spaces import conditional, finite_conditional, of_every_kind
 
+from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.orders import Train
 from ashtune.core.verdicts import TrialFailed
-from ashtune.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
-from ashtune.orders import Train
 from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space
 from ashtune.search.proposals import FROM_DESIGN, NOT_READY, REPLACED, Proposals
 from ashtune.study.configurations import Configurations

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
-from ashtune.errors import SettingsError, SpaceError
+from ashtune.core.errors import SettingsError, SpaceError
 from ashtune.search import Random, Space
 from ashtune.search.drawn import BLOCK
 

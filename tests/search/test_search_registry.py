@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.errors import AshtuneError, SettingsError
+from ashtune.core.errors import AshtuneError, SettingsError
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import build_configurations

@@ -22,7 +22,7 @@ from scipy.stats import qmc
 from spaces import conditional, fits_conditional
 
 import ashtune
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.search import Random, Search, Sobol, Space
 from ashtune.search.drawn import BLOCK
 

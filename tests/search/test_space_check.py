@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from spaces import conditional, of_every_kind
 
-from ashtune.errors import SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search import Enqueued, GridDesign, Grouped, Random, Space
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})

@@ -9,7 +9,7 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Constant, Float
 from spaces import conditional, of_every_kind
 
-from ashtune.errors import SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search import Random, Space
 
 

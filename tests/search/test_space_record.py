@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spaces import conditional, finite_conditional, of_every_kind
 
-from ashtune.errors import SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search import GridDesign, Random, Space
 
 

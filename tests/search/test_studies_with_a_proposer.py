@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.events import JobFinished, SessionStarted, TrialStarted
+from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
 from ashtune.search.proposals import FROM_DESIGN, NOT_READY
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.searches import Mutation

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.jobs import Goal
+from ashtune.core.jobs import Goal
 from ashtune.simulation.continuation import Continuations, PowerLaw, fits, fitted
 from ashtune.simulation.traces import Timing, Trace, Traces
 

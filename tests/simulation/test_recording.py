@@ -5,11 +5,9 @@ import math
 import msgspec
 import pytest
 
-from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
-from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.errors import StudyError
-from ashtune.events import (
+from ashtune.analysis.timeline import Timeline
+from ashtune.core.errors import StudyError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -22,9 +20,11 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.timeline import Timeline
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed
+from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations

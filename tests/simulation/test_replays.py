@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.reports.tally import Tally
-from ashtune.reports.timeline import Timeline
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations, fits

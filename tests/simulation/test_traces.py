@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Goal
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Goal
 from ashtune.simulation.curves import made_up
 from ashtune.simulation.tables import read_table
 from ashtune.simulation.traces import Trace

@@ -5,16 +5,17 @@ from array import array
 import msgspec
 import pytest
 
+from ashtune.analysis.timeline import Timeline
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.errors import SettingsError
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
-from ashtune.reports.text import as_text
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.whatif import Prediction, Span, whatif_figure, whatif_table, whatif_words
+from ashtune.reports.terminal.text import as_text
+from ashtune.reports.whatif import whatif_figure, whatif_table, whatif_words
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.curves import made_up
+from ashtune.simulation.prediction import Prediction, Span
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
 from ashtune.simulation.whatif import Oracle

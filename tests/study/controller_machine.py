@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ashtune.events import (
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -26,9 +26,9 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, Job, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Discard, Order, Pause, Release, Train
+from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.study.controller import Controller
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn
 

@@ -9,10 +9,10 @@ from controller_machine import SETTINGS, AnyStudy
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ashtune.events import WorkerLost
-from ashtune.jobs import Goal, Job, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order
+from ashtune.core.events import WorkerLost
+from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Order
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.full import FullTraining

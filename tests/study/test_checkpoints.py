@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
 
-from ashtune.errors import StudyError
-from ashtune.jobs import TrialId
+from ashtune.core.errors import StudyError
+from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter, copy_folder, delete
 from ashtune.study.disk import DISK, Disk
 
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> 
     (tmp_path / "checkpoints").chmod(0)
     with_common_rights(
         """
-from ashtune.errors import StudyError
+from ashtune.core.errors import StudyError
 from ashtune.study.checkpoints import Checkpoints
 try:
     Checkpoints(Path(sys.argv[1])).sweep({})

@@ -8,9 +8,8 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from ashtune.core.verdicts import orders_in
-from ashtune.errors import JournalError
-from ashtune.events import (
+from ashtune.core.errors import JournalError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -22,9 +21,10 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Discard, Order, Pause, Release, Train
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Discard, Order, Pause, Release, Train
+from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.protocol import Machine
 from ashtune.schedulers.sh import HalvingMachine

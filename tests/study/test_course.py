@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from thread_study import settings
 
-from ashtune.errors import JournalError
-from ashtune.events import (
+from ashtune.core.errors import JournalError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -24,7 +24,7 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.study import journal as journals
 from ashtune.study.course import MOST_PLACES
 from ashtune.study.journal import Journal, read_events, read_settings

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ashtune.core.verdicts import orders_in
-from ashtune.errors import SettingsError
-from ashtune.events import (
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -20,9 +19,10 @@ from ashtune.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Train
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Order, Pause, Train
+from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.full import FullMachine

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from thread_study import ThreadStudy
 
-from ashtune.errors import JournalError
-from ashtune.events import Event, StopRequested
+from ashtune.core.errors import JournalError
+from ashtune.core.events import Event, StopRequested
 from ashtune.study.journal import NAME, Follower, Journal, create, follow, read_events, read_records, read_settings
 
 pytestmark = pytest.mark.slow

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 from thread_study import ThreadStudy, settings
 
-from ashtune.errors import JournalError, StudyError
-from ashtune.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.search.space import Space
+from ashtune.core.errors import JournalError, StudyError
+from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
 from ashtune.study.journal import FORMAT, Journal, Settings, differences, read_events, read_settings

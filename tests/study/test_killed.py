@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from thread_study import LADDER, ThreadStudy
 
-from ashtune.events import JobFinished
+from ashtune.core.events import JobFinished
 from ashtune.study.journal import Journal
 
 pytestmark = pytest.mark.slow

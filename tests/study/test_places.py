@@ -7,8 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from ashtune.core.verdicts import orders_in
-from ashtune.events import (
+from ashtune.core.events import (
     Event,
     JobFinished,
     JobPaused,
@@ -19,9 +18,10 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order, Pause, Release, Train
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Order, Pause, Release, Train
+from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 

@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
+from ashtune.core.events import Event, JobFailed, JobFinished, WorkerLost
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.engines.simulated.model import Mortality, Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.events import Event, JobFailed, JobFinished, WorkerLost
-from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
-from ashtune.simulation.running import LOSS, simulate
+from ashtune.simulation.run import LOSS, simulate
 from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay
 

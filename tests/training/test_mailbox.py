@@ -5,8 +5,8 @@ from collections import deque
 import msgspec
 import pytest
 
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause, Release
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.messages import Assignment, FromWorker, ToWorker
 

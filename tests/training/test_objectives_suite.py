@@ -15,9 +15,9 @@ import pytest
 from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
-from ashtune.events import JobFinished, WorkerJoined
-from ashtune.jobs import Job
-from ashtune.ladder import Ladder
+from ashtune.core.events import JobFinished, WorkerJoined
+from ashtune.core.jobs import Job
+from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import Recorded, unexplained_results
 

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ashtune.core.errors import ObjectiveError, StudyError
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Release
 from ashtune.engines.worker.frames import FrameWriter
 from ashtune.engines.worker.serve import StreamChannel
-from ashtune.errors import ObjectiveError, StudyError
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Release
 from ashtune.training.channel import Shutdown
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import NAMELESS

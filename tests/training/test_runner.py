@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.errors import InvalidConfiguration, ObjectiveError
-from ashtune.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Pause, Release
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError
+from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ashtune.reports.baseline import Run
+    from ashtune.reports.figures.baseline import Run
 
 MAX_RESOURCE = 64
 
@@ -44,7 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Run the series and show it."""
-    from ashtune.reports.text import show_json
+    from ashtune.reports.terminal.text import show_json
 
     _check(given)
     base = Path(given.directory or Path("runs", f"baseline-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -61,8 +61,8 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be before a series is run that may take hours."""
     from ashtune.cli.showing import check_page
+    from ashtune.core.errors import SettingsError
     from ashtune.driver.checks import check_whole
-    from ashtune.errors import SettingsError
 
     check_page(given.html)
     if given.workers is not None:
@@ -75,8 +75,8 @@ def _check(given: argparse.Namespace) -> None:
 
 def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None:
     from ashtune.cli.showing import say
-    from ashtune.reports.baseline import baseline_table, baseline_words
-    from ashtune.reports.text import show
+    from ashtune.reports.figures.baseline import baseline_table, baseline_words
+    from ashtune.reports.terminal.text import show
 
     say("Seconds by number of models (by a scheduler, on so many workers) and rung; saving and waiting are in")
     show(baseline_table(runs), sys.stdout)
@@ -85,9 +85,9 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
     """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
-    from ashtune.reports.baseline import run_of
-    from ashtune.reports.timeline import Timeline
-    from ashtune.tuning import tune
+    from ashtune.analysis.timeline import Timeline
+    from ashtune.api.tuning import tune
+    from ashtune.reports.figures.baseline import run_of
 
     objective, space, goal = _what(given)
     common: dict[str, Any] = {
@@ -120,7 +120,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     """Return the training function, its space, and its metric: the user's or the demo's."""
     from ashtune.cli.loading import load_function, load_space
-    from ashtune.errors import SettingsError
+    from ashtune.core.errors import SettingsError
 
     if given.objective is None:
         from ashtune.demo import digits, objective
@@ -136,10 +136,10 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> None:
-    from ashtune import __version__
+    from ashtune.core.version import __version__
     from ashtune.driver.environment import environment
-    from ashtune.reports import html
-    from ashtune.reports.baseline import baseline_figure, baseline_table, baseline_words
+    from ashtune.reports.figures.baseline import baseline_figure, baseline_table, baseline_words
+    from ashtune.reports.page import html
 
     sections = [
         html.Section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),

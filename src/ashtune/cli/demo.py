@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ashtune.studies import Study
+    from ashtune.api.study import Study
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
@@ -28,12 +28,12 @@ def main(given: argparse.Namespace) -> int:
     """Run the studies and compare them."""
     from pathlib import Path
 
+    from ashtune.api.tuning import tune
     from ashtune.cli.showing import say, show_study
+    from ashtune.core.numbers import plural
     from ashtune.demo import digits, lanes, objective
     from ashtune.driver.engines import worker_count
     from ashtune.engines.registry import choose_engine
-    from ashtune.reports.figures import plural
-    from ashtune.tuning import tune
 
     digits.load()  # a missing scikit-learn is said before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))

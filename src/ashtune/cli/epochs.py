@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.objectives import NAME
+from ashtune.study.objective_file import NAME
 from ashtune.training.loading import load_objective
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ashtune.errors import ObjectiveError, SpaceError
+from ashtune.core.errors import ObjectiveError, SpaceError
 from ashtune.pickles.arrival import FILE_PREFIX
 
 

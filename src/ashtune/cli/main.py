@@ -12,9 +12,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from ashtune import __version__
-from ashtune.errors import AshtuneError
-from ashtune.plaintext import one_line
+from ashtune.core.errors import AshtuneError
+from ashtune.core.plaintext import one_line
+from ashtune.core.version import __version__
 
 COMMANDS = {
     "run": "tune a training function",

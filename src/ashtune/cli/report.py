@@ -15,9 +15,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Print the report."""
+    from ashtune.api.study import Study
     from ashtune.cli.showing import show_profile, show_study, show_trial
-    from ashtune.reports.text import write
-    from ashtune.studies import Study
+    from ashtune.reports.terminal.text import write
 
     if given.trial is not None:
         show_trial(Study.load(given.directory), given.trial, as_json=given.json, stream=sys.stdout)

@@ -29,11 +29,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Continue, and print what was found."""
+    from ashtune.api.study import Study
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
     from ashtune.cli.showing import show_profile, show_study, what_was_found
     from ashtune.driver.options import ResumeOptions
-    from ashtune.studies import Study
 
     study = what_was_found(
         Study.load(given.directory).resume,

@@ -57,7 +57,7 @@ def main(given: argparse.Namespace) -> int:
     """Measure, place, and show."""
     from ashtune.performance.roofline import place
     from ashtune.reports.roofline import Placed, keep
-    from ashtune.reports.text import show_json
+    from ashtune.reports.terminal.text import show_json
 
     _check(given)
     step = _step(given)
@@ -107,8 +107,8 @@ def study_epochs(directory: Path) -> "Epochs":
     """Count and time epochs of a study's best network on one core, in a process of its own."""
     import msgspec
 
+    from ashtune.api.study import Study
     from ashtune.performance.machine import child
-    from ashtune.studies import Study
     from ashtune.training.fused.dry_run import Epochs
 
     best = Study.load(directory).best
@@ -134,7 +134,7 @@ def environment(threads: int) -> Mapping[str, str]:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what makes no roofline, or cannot be kept, before anything is measured."""
     from ashtune.cli.showing import check_page
-    from ashtune.errors import SettingsError
+    from ashtune.core.errors import SettingsError
     from ashtune.performance.roofline import check_above_zero
 
     check_page(given.html)
@@ -172,9 +172,9 @@ def _step(given: argparse.Namespace) -> "Step | None":
 def _counted(place: str) -> "Step":
     """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
     from ashtune.cli.loading import load_function
-    from ashtune.errors import AshtuneError, ObjectiveError
+    from ashtune.core.errors import AshtuneError, ObjectiveError
+    from ashtune.core.numbers import shortened
     from ashtune.performance.counting import described
-    from ashtune.reports.figures import shortened
 
     function = load_function(place)
     try:
@@ -199,10 +199,10 @@ def _machine(given: argparse.Namespace) -> "Roofs":
 def _show(placed: "Placed") -> None:
     from ashtune.cli.showing import say
     from ashtune.driver.environment import processor
-    from ashtune.reports.lanes import lanes_words
+    from ashtune.reports.diagnosis import diagnosis
+    from ashtune.reports.figures.lanes import lanes_words
     from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
-    from ashtune.reports.roofline_words import diagnosis
-    from ashtune.reports.text import show
+    from ashtune.reports.terminal.text import show
 
     if placed.machine.array_bytes:
         say(processor(), *machine_lines(placed.machine))
@@ -215,9 +215,9 @@ def _show(placed: "Placed") -> None:
 
 
 def _write(file: Path, placed: "Placed") -> None:
-    from ashtune import __version__
+    from ashtune.core.version import __version__
     from ashtune.driver.environment import environment
-    from ashtune.reports import html
+    from ashtune.reports.page import html
     from ashtune.reports.roofline import placement_rows, roofline_figures, roofline_words, roofs_table
 
     roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]

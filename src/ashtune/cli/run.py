@@ -26,11 +26,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
+    from ashtune.api.tuning import tune
     from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
     from ashtune.cli.showing import show_profile, show_study, what_was_found
     from ashtune.driver.options import TuneOptions
-    from ashtune.tuning import tune
 
     objective = load_function(given.objective)
     study = what_was_found(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ashtune.studies import Study
+    from ashtune.api.study import Study
 
 
 def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
     """Print what a study found; return the exit status: 0, or 1 if no trial has a result."""
     if as_json:
-        from ashtune.reports.text import show_json
+        from ashtune.reports.terminal.text import show_json
 
         show_json(study.report_data(), stream)
     else:
@@ -23,8 +23,8 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
 
 def what_was_found(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
     """Return the study that a function trains; of one that ended without a result say so, and go on to show it."""
-    from ashtune.errors import NoResultError
-    from ashtune.studies import Study
+    from ashtune.api.study import Study
+    from ashtune.core.errors import NoResultError
 
     try:
         return train(*arguments, **options)
@@ -39,9 +39,9 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
     Raises:
         StudyError: If the study was not profiled.
     """
-    from ashtune.reports.flame import NAME
+    from ashtune.reports.page.flame import NAME
     from ashtune.reports.profile import profile_view
-    from ashtune.reports.text import show, show_json, write
+    from ashtune.reports.terminal.text import show, show_json, write
 
     profile = study.profile()
     if as_json:
@@ -60,9 +60,9 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
     """
     import msgspec
 
-    from ashtune.jobs import TrialId
-    from ashtune.reports.figures import number_text, seconds_text, value_text
-    from ashtune.reports.text import show_json, write
+    from ashtune.core.jobs import TrialId
+    from ashtune.core.numbers import number_text, seconds_text, value_text
+    from ashtune.reports.terminal.text import show_json, write
 
     printed = study.log(number)
     record = study.loaded.trials[TrialId(number)]
@@ -85,8 +85,8 @@ def check_page(file: str | None) -> None:
     """
     if not file:
         return
-    from ashtune.errors import SettingsError
-    from ashtune.reports.plots import go
+    from ashtune.core.errors import SettingsError
+    from ashtune.reports.figures.plots import go
 
     go()
     if Path(file).is_dir():
@@ -97,7 +97,7 @@ def check_page(file: str | None) -> None:
 
 def say(*lines: str) -> None:
     """Print lines of text on stdout."""
-    from ashtune.reports.text import write
+    from ashtune.reports.terminal.text import write
 
     write("\n".join(lines) + "\n\n", sys.stdout)
     sys.stdout.flush()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from ashtune.core.ladder import Ladder
     from ashtune.engines.loop import Ledger
     from ashtune.engines.simulated.workers import SimulatedWorkers
-    from ashtune.ladder import Ladder
     from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.curves import Curves
     from ashtune.simulation.traces import Traces
@@ -61,10 +61,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
-    from ashtune.reports.progress import BestSoFar
+    from ashtune.analysis.tally import Tally
+    from ashtune.reports.figures.progress import BestSoFar
     from ashtune.reports.simulated import simulated, simulated_view
-    from ashtune.reports.tally import Tally
-    from ashtune.reports.text import show, show_json, write
+    from ashtune.reports.terminal.text import show, show_json, write
     from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation import simulate
 
@@ -99,8 +99,8 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be simulated."""
+    from ashtune.core.errors import SettingsError
     from ashtune.driver.checks import check_number, check_whole
-    from ashtune.errors import SettingsError
 
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
@@ -133,7 +133,7 @@ def _check(given: argparse.Namespace) -> None:
 
 def _curves(given: argparse.Namespace) -> "tuple[Curves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
-    from ashtune.errors import SettingsError
+    from ashtune.core.errors import SettingsError
     from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation.continuation import Continuations
     from ashtune.simulation.curves import continued, made_up
@@ -157,11 +157,11 @@ def _curves(given: argparse.Namespace) -> "tuple[Curves, Scheduler, Ladder]":
 
 def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     """Return the ladder: a study's own, but for what is given."""
+    from ashtune.api.tuning import ladder_of
     from ashtune.cli import options
+    from ashtune.core.errors import SettingsError
+    from ashtune.core.ladder import Ladder
     from ashtune.driver.options import Halving, checked
-    from ashtune.errors import SettingsError
-    from ashtune.ladder import Ladder
-    from ashtune.tuning import ladder_of
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:
@@ -192,10 +192,10 @@ def _epoch_seconds(given: argparse.Namespace) -> float:
 def _traces(given: argparse.Namespace) -> "Traces":
     """Return the traces of a table or of a study."""
     if not given.curves.endswith(".npz"):
-        from ashtune.studies import Study
+        from ashtune.api.study import Study
 
         return Study.load(given.curves).traces()
-    from ashtune.jobs import Goal
+    from ashtune.core.jobs import Goal
     from ashtune.simulation.tables import read_table
 
     return read_table(
@@ -209,7 +209,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "Curves") -> int | None:
     """Return how many trials there are: as many as asked for, of a table or study at most all."""
-    from ashtune.errors import SettingsError
+    from ashtune.core.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
         raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
@@ -244,7 +244,7 @@ def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "S
 def _decision_seconds(given: argparse.Namespace) -> float:
     if given.decision is not None:
         return float(given.decision)
-    from ashtune.driver_cost import measured_decision_seconds
+    from ashtune.api.driver_cost import measured_decision_seconds
 
     return measured_decision_seconds()
 
@@ -255,8 +255,8 @@ def _ledger(
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:
         return nullcontext()
-    from ashtune.errors import SettingsError
-    from ashtune.simulation.keeping import new_journal
+    from ashtune.core.errors import SettingsError
+    from ashtune.simulation.simulated_journal import new_journal
 
     if trials is None:
         raise SettingsError("--directory wants a known number of trials; give --trials 1000")

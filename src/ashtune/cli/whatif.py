@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
 
-    from ashtune.ladder import Ladder
-    from ashtune.reports.whatif import Prediction
+    from ashtune.api.study import Study
+    from ashtune.core.ladder import Ladder
     from ashtune.schedulers.protocol import Scheduler
+    from ashtune.simulation.prediction import Prediction
     from ashtune.simulation.whatif import Choice, Oracle
-    from ashtune.studies import Study
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 FEW = 64
@@ -58,9 +58,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Replay and print."""
-    from ashtune.reports.text import show_json
+    from ashtune.api.study import Study
+    from ashtune.reports.terminal.text import show_json
     from ashtune.simulation.whatif import Oracle
-    from ashtune.studies import Study
 
     _check(given)
     study = Study.load(given.directory)
@@ -90,8 +90,8 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be answered before anything is replayed."""
     from ashtune.cli.showing import check_page
+    from ashtune.core.errors import SettingsError
     from ashtune.driver.checks import check_number, check_whole
-    from ashtune.errors import SettingsError
 
     check_whole("--draws", given.draws, at_least=0)
     check_whole("--seed", given.seed, at_least=0)
@@ -124,7 +124,7 @@ def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "li
 
 
 def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Scheduler]":
-    from ashtune.errors import SettingsError
+    from ashtune.core.errors import SettingsError
     from ashtune.schedulers.registry import SCHEDULERS
 
     if given.scheduler:
@@ -159,7 +159,7 @@ def _by_deadline(
     given: argparse.Namespace, oracle: "Oracle", choices: "Sequence[Choice]"
 ) -> "tuple[list[Prediction], list[str]]":
     """Find the fewest workers that are done in time."""
-    from ashtune.reports.figures import plural, seconds_text
+    from ashtune.core.numbers import plural, seconds_text
     from ashtune.reports.whatif import who
 
     found, words = [], []
@@ -185,7 +185,7 @@ def _within_budget(
     given: argparse.Namespace, oracle: "Oracle", choices: "Sequence[Choice]"
 ) -> "tuple[list[Prediction], list[str]]":
     """Find, for each choice, the most trials that the budget suffices for; the best use first."""
-    from ashtune.reports.figures import number_text, plural, seconds_text
+    from ashtune.core.numbers import number_text, plural, seconds_text
     from ashtune.reports.whatif import who
 
     goal, found = oracle.traces.goal, []
@@ -219,7 +219,7 @@ def _decision_seconds(given: argparse.Namespace) -> float:
         return float(given.decision)
     if given.deadline is None and max(given.workers or WORKERS) <= FEW:
         return 0.0
-    from ashtune.driver_cost import measured_decision_seconds
+    from ashtune.api.driver_cost import measured_decision_seconds
 
     return measured_decision_seconds()
 
@@ -256,7 +256,7 @@ def _say(title: str, table: "Table | None", words: "Sequence[str]") -> None:
     from rich.text import Text
 
     from ashtune.cli.showing import say
-    from ashtune.reports.text import show
+    from ashtune.reports.terminal.text import show
 
     if table is not None:
         say(title)
@@ -266,7 +266,7 @@ def _say(title: str, table: "Table | None", words: "Sequence[str]") -> None:
 
 
 def _title(study: "Study", oracle: "Oracle") -> str:
-    from ashtune.reports.figures import plural, seconds_text
+    from ashtune.core.numbers import plural, seconds_text
 
     tally, recorded = study.loaded.tally, oracle.traces.recorded
     workers = plural(recorded.workers if recorded else 0, "worker")
@@ -285,8 +285,8 @@ def _figure(study: "Study", oracle: "Oracle", found: "Sequence[Prediction]") -> 
 
 
 def _write(file: Path, title: str, table: "Table | None", figure: "Figure", words: "Sequence[str]") -> None:
-    from ashtune import __version__
-    from ashtune.reports import html
+    from ashtune.core.version import __version__
+    from ashtune.reports.page import html
 
     sections = [html.Section("words", "In words", [html.words(*words)])]
     if table is not None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.events import Event, Progress
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.core.verdicts import Followed
-from ashtune.events import Event, Progress
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
 
 
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):

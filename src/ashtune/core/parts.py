@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from ashtune.errors import SettingsError
-from ashtune.plaintext import one_line, shown
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import one_line, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ashtune.jobs import TrialId
-from ashtune.orders import Order
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Order
 
 
 class TrialFailed(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 
 _VALIDATION = 597
 _BRIGHTEST = 16

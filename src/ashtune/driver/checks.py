@@ -8,9 +8,9 @@ from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
-from ashtune.errors import SettingsError
-from ashtune.ladder import MOST_WHOLE, whole_number
-from ashtune.plaintext import shown, visible
+from ashtune.core.errors import SettingsError
+from ashtune.core.ladder import MOST_WHOLE, whole_number
+from ashtune.core.plaintext import shown, visible
 
 MOST_SECONDS = 1e9
 MOST_WORKERS = 100_000

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ashtune import objectives
+from ashtune.core.jobs import WorkerId
+from ashtune.core.plaintext import visible
 from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
-from ashtune.jobs import WorkerId
-from ashtune.plaintext import visible
+from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
 from ashtune.training.fused.protocol import PROGRAMS_FOLDER

@@ -14,13 +14,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import Event, Progress
 from ashtune.core.observer import ObservedStudy, Observer, Observers
+from ashtune.core.plaintext import one_line, shown
 from ashtune.core.verdicts import Followed
-from ashtune.errors import SettingsError
-from ashtune.events import Event, Progress
 from ashtune.observers import CsvLog
-from ashtune.plaintext import one_line, shown
-from ashtune.reports.text import write
+from ashtune.reports.terminal.text import write
 from ashtune.study.controller import Controller
 from ashtune.study.disk import Disk
 from ashtune.study.journal import read_records

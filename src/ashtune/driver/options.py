@@ -15,7 +15,10 @@ from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import msgspec
 
+from ashtune.core.errors import SettingsError
+from ashtune.core.ladder import Reduction
 from ashtune.core.observer import Observer
+from ashtune.core.plaintext import one_line
 from ashtune.driver import parse
 from ashtune.driver.checks import (
     MOST_SEED,
@@ -34,9 +37,6 @@ from ashtune.driver.observing import check_observers
 from ashtune.engines.protocol import Engine, RunOptions
 from ashtune.engines.registry import AUTO
 from ashtune.engines.resources.shares import check_gpus_per_worker
-from ashtune.errors import SettingsError
-from ashtune.ladder import Reduction
-from ashtune.plaintext import one_line
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 

@@ -5,8 +5,8 @@ Each raises ``ValueError`` with what was wrong and what would do, without the op
 
 import re
 
+from ashtune.core.errors import SettingsError
 from ashtune.driver.checks import check_size
-from ashtune.errors import SettingsError
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 

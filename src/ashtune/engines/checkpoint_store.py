@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import Checkpoints
 
 

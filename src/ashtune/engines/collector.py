@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ashtune.core.errors import AshtuneError, ObjectiveError
+from ashtune.core.events import Event, JobFinished, Progress, stamped
 from ashtune.engines.workload import WorkerMessage
-from ashtune.errors import AshtuneError, ObjectiveError
-from ashtune.events import Event, JobFinished, Progress, stamped
 from ashtune.study.disk import append_to
 from ashtune.training.messages import Alone, Broken
 

@@ -7,8 +7,8 @@ deletion, the checkpoint that the journal still names would be gone, and its tri
 from collections import Counter, deque
 from collections.abc import Callable
 
-from ashtune.jobs import TrialId
-from ashtune.orders import Discard
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Discard
 from ashtune.study.journal import SYNC_SECONDS
 
 WAIT_SECONDS = 2 * SYNC_SECONDS

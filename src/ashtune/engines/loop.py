@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from ashtune.core.errors import EngineError, JournalError
+from ashtune.core.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.observer import Observer, Observers
+from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, Verdict
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
-from ashtune.errors import EngineError, JournalError
-from ashtune.events import Event, SessionStarted, StopRequested, TrialStarted
-from ashtune.orders import Train
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from ashtune.events import Event, Progress
-from ashtune.orders import Order
+from ashtune.core.events import Event, Progress
+from ashtune.core.orders import Order
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Setup
 

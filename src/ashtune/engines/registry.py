@@ -7,13 +7,13 @@ arguments that is an :class:`~ashtune.engines.protocol.Engine`.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import one_line, shown
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
 from ashtune.engines.protocol import Engine
 from ashtune.engines.threads.workers import ThreadEngine
-from ashtune.errors import SettingsError
-from ashtune.plaintext import one_line, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from ashtune.events import (
+from ashtune.core.events import (
     Curve,
     JobFailed,
     JobFinished,
@@ -26,8 +26,8 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Pause, Release, Train
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Pause, Release, Train
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, JobEvent
 

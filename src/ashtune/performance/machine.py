@@ -17,7 +17,7 @@ from typing import IO
 
 import msgspec
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance.caches import Cache, caches
 from ashtune.performance.probe import Passes, Peak
 from ashtune.performance.roofline import Roof, Roofs

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.performance.caches import Cache
 
 Bound = Literal["memory", "compute"]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ashtune.reports.audit import Audit, RungAudit
-from ashtune.reports.figures import number_text, plural
-from ashtune.reports.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.analysis.audit import Audit, RungAudit
+from ashtune.core.numbers import number_text, plural
+from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
 from ashtune.schedulers.protocol import Rule
 
 if TYPE_CHECKING:

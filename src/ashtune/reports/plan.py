@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.ladder import Ladder
-from ashtune.reports.estimate import increments
-from ashtune.reports.figures import plural
+from ashtune.analysis.estimate import increments
+from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import plural
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

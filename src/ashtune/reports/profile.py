@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.reports.figures import plural, seconds_text, share_text, shortened
-from ashtune.reports.functions import Totals, totals_of
-from ashtune.reports.loading import events_of
-from ashtune.reports.worked import Worked
+from ashtune.analysis.functions import Totals, totals_of
+from ashtune.analysis.loading import events_of
+from ashtune.analysis.working_seconds import Worked
+from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.study.journal import NAME
 from ashtune.training.profiling.files import WorkerProfile, read_profiles
 
@@ -156,7 +156,7 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
 
 def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
     """Return the functions with most self seconds as bars, the first at the top."""
-    from ashtune.reports.plots import BLUE, blank, go
+    from ashtune.reports.figures.plots import BLUE, blank, go
 
     shown = profile.records[:top]
     places = list(range(len(shown)))

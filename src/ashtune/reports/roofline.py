@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
+from ashtune.core.numbers import bytes_text, number_text
 from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, place
-from ashtune.reports import plots
-from ashtune.reports.axes import label, significant
-from ashtune.reports.figures import bytes_text, number_text
-from ashtune.reports.lanes import lanes_figure, lanes_words
-from ashtune.reports.roofline_words import diagnosis, percent_text, rate_text, side, size_text, time_text
+from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, size_text, time_text
+from ashtune.reports.figures import plots
+from ashtune.reports.figures.axes import label, significant
+from ashtune.reports.figures.lanes import lanes_figure, lanes_words
 from ashtune.study.disk import DISK, read_whole, write_new
 from ashtune.training.fused.dry_run import Sizing
 

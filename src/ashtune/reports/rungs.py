@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.reports.figures import plural, seconds_text, share_text
-from ashtune.reports.tally import Tally
-from ashtune.reports.timeline_times import RungTimes, TimeShares
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline_times import RungTimes, TimeShares
+from ashtune.core.numbers import plural, seconds_text, share_text
 from ashtune.reports.timeline_view import in_vain
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.reports.figures import number_text, plural, seconds_text, share_text
-from ashtune.reports.progress import BestSoFar
+from ashtune.analysis.tally import Tally
+from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.rungs import RungRecord, rung_records, rung_table
-from ashtune.reports.tally import Tally
 
 if TYPE_CHECKING:
     from rich.console import Group

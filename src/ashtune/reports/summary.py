@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashtune.plaintext import one_line
-from ashtune.reports.about import About
-from ashtune.reports.counts import Best
-from ashtune.reports.figures import number_text, plural, value_text
-from ashtune.reports.reasons import Reasons
+from ashtune.analysis.counts import Best
+from ashtune.analysis.reasons import Reasons
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_times import RungTimes, TimeShares, rung_times, time_shares
+from ashtune.core.numbers import number_text, plural, value_text
+from ashtune.core.plaintext import one_line
 from ashtune.reports.rungs import rung_records, rung_table, time_line
-from ashtune.reports.tally import Tally
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import RungTimes, TimeShares, rung_times, time_shares
+from ashtune.reports.study_info import About
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

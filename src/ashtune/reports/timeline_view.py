@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ashtune.reports.figures import number_text, plural, seconds_text, share_text
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
+from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,8 +10,8 @@ random number; the study and the engines know those.
 
 from typing import Any
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.prospects import Prospects
 from ashtune.schedulers.protocol import Machine, Scheduler

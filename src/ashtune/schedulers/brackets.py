@@ -21,9 +21,9 @@ from itertools import accumulate
 
 import msgspec
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import Losses, ranked

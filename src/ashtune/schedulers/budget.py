@@ -2,7 +2,7 @@
 
 import math
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 
 
 class Budget:

@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 

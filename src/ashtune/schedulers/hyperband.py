@@ -13,10 +13,10 @@ from bisect import bisect_right
 from fractions import Fraction
 from itertools import accumulate
 
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.mixing import mixed
-from ashtune.errors import SettingsError
-from ashtune.jobs import TrialId
-from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Rule, Scheduler

@@ -20,8 +20,8 @@ then all is counted anew.
 import math
 from heapq import heappop, heappush
 
-from ashtune.jobs import TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ranking import OneLoss, Ranking
 
 

@@ -9,9 +9,9 @@ Rule: both are pure: no clock, no random number, no file. The same calls give th
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.parts import Part
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
 
 
 class Rule(StrEnum):

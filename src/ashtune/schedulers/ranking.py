@@ -19,7 +19,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 
 Entry = tuple[float, TrialId]
 Losses = tuple[float, ...]

@@ -11,9 +11,9 @@ go on; failures count in ``n`` and never go on.
 import math
 from collections import deque
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import ranked

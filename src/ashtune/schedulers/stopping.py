@@ -10,8 +10,8 @@ Rule 2: too few peers never kill: while the floor is 0 a trial goes on. A failur
 
 from collections import deque
 
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
-from ashtune.jobs import TrialId
-from ashtune.ladder import Ladder
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.schedulers.registry import SCHEDULERS
 

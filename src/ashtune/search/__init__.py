@@ -14,7 +14,7 @@ from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.search.sobol import Sobol
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 
 __all__ = [
     "Design",

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from ashtune.errors import SpaceError
-from ashtune.search.lattice import LARGEST_ENUMERATED, Lattice
-from ashtune.search.plain import fresh
+from ashtune.core.errors import SpaceError
 from ashtune.search.protocol import refuse_outside
-from ashtune.search.space import Space
+from ashtune.space.lattice import LARGEST_ENUMERATED, Lattice
+from ashtune.space.plain import fresh
+from ashtune.space.space import Space
 
 if TYPE_CHECKING:
     import numpy as np

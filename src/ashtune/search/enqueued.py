@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from ashtune.search.plain import fresh
 from ashtune.search.protocol import Design, refuse_outside
+from ashtune.space.plain import fresh
 
 
 class Enqueued:

@@ -3,12 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from ashtune.errors import SpaceError
-from ashtune.plaintext import shown
-from ashtune.search.columns import Column
-from ashtune.search.lattice import LARGEST_ENUMERATED, Lattice, length
+from ashtune.core.errors import SpaceError
+from ashtune.core.plaintext import shown
 from ashtune.search.protocol import Search, refuse_outside
-from ashtune.search.space import Space
+from ashtune.space.columns import Column
+from ashtune.space.lattice import LARGEST_ENUMERATED, Lattice, length
+from ashtune.space.space import Space
 
 _MOST_POINTS = 1_000_000
 

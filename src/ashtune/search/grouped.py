@@ -13,8 +13,8 @@ Rule 4: the order is part of the file format, as the draws are.
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ashtune.search.plain import hashable
 from ashtune.search.protocol import Design, refuse_outside
+from ashtune.space.plain import hashable
 
 BLOCK = 1024
 LONGEST_RUN = 32

@@ -16,16 +16,16 @@ from typing import Protocol
 
 import msgspec
 
+from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.core.jobs import Goal, Job, Result, TrialId
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Train
+from ashtune.core.plaintext import one_line
 from ashtune.core.verdicts import Followed, TrialFailed
-from ashtune.events import Event, JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.jobs import Goal, Job, Result, TrialId
-from ashtune.orders import Train
-from ashtune.plaintext import one_line
 from ashtune.search.grouped import LONGEST_RUN
-from ashtune.search.plain import hashable
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.search.space import Space
+from ashtune.space.plain import hashable
+from ashtune.space.space import Space
 
 FROM_DESIGN = "design"
 """Origin of a trial that the proposer left to the design."""

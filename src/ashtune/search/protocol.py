@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
+from ashtune.core.jobs import Job, Result
 from ashtune.core.parts import Part
-from ashtune.jobs import Job, Result
 
 if TYPE_CHECKING:
-    from ashtune.search.space import Space
+    from ashtune.space.space import Space
 
 
 class Design(Protocol):

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.search.drawn import BLOCK, DrawnDesign
 from ashtune.search.protocol import Search
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 
 if TYPE_CHECKING:
     from ashtune.search.drawn import Points

@@ -9,7 +9,7 @@ from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Search
 from ashtune.search.random import Random
 from ashtune.search.sobol import Sobol
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 
 SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid, Sobol), group="ashtune.searches")
 

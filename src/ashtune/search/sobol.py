@@ -6,11 +6,11 @@ Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998,
 
 from typing import TYPE_CHECKING
 
-from ashtune.errors import SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search.drawn import BLOCK, DrawnDesign
 from ashtune.search.protocol import Search
 from ashtune.search.random import check_seed
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 
 if TYPE_CHECKING:
     from ashtune.search.drawn import Points

@@ -4,6 +4,6 @@
 study that was run what it would have taken under other choices.
 """
 
-from ashtune.simulation.running import simulate
+from ashtune.simulation.run import simulate
 
 __all__ = ["simulate"]

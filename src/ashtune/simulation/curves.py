@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.engines.simulated.model import Training
-from ashtune.jobs import Goal, TrialId
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.traces import Timing, Traces
 

@@ -13,10 +13,11 @@ from array import array
 from collections import defaultdict, deque
 from statistics import fmean, median
 
-from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed, TrialFailed
-from ashtune.errors import StudyError
-from ashtune.events import (
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
+from ashtune.analysis.timeline_times import time_shares
+from ashtune.core.errors import StudyError
+from ashtune.core.events import (
     Curve,
     Event,
     JobFailed,
@@ -29,14 +30,13 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId
-from ashtune.ladder import Ladder
-from ashtune.orders import Release
-from ashtune.reports.timeline import Timeline
-from ashtune.reports.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
-from ashtune.reports.timeline_times import time_shares
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.orders import Release
+from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.simulation.told import ToldJob, ToldTrial, later_rate
+from ashtune.simulation.observed import ToldJob, ToldTrial, later_rate
 from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
 

@@ -8,8 +8,8 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Goal
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Goal
 from ashtune.simulation.traces import Timing, Trace, Traces
 
 if TYPE_CHECKING:

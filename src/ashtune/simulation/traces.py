@@ -12,8 +12,8 @@ from statistics import median
 
 import msgspec
 
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Scheduler
 
 

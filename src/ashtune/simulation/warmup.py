@@ -7,8 +7,8 @@ epoch of the others takes. It is told apart only where the first jobs take clear
 from collections.abc import Sequence
 from statistics import median
 
-from ashtune.jobs import WorkerId
-from ashtune.simulation.told import ToldJob
+from ashtune.core.jobs import WorkerId
+from ashtune.simulation.observed import ToldJob
 
 FEWEST = 5
 """Jobs that a median needs."""

@@ -14,19 +14,19 @@ from statistics import median, median_low
 
 import msgspec
 
+from ashtune.analysis.tally import Tally
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import Event, JobFinished
+from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Driver, Stay
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.errors import SettingsError
-from ashtune.events import Event, JobFinished
-from ashtune.ladder import Ladder, Reduction
-from ashtune.reports.tally import Tally
-from ashtune.reports.whatif import Prediction, Span
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued
-from ashtune.simulation.running import simulate
+from ashtune.simulation.prediction import Prediction, Span
+from ashtune.simulation.run import simulate
 from ashtune.simulation.traces import Recorded, Traces
 
 DRAWS = 10

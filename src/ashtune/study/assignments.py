@@ -12,8 +12,8 @@ from collections import OrderedDict, deque
 
 import msgspec
 
-from ashtune.events import WorkerLost
-from ashtune.jobs import Job, TrialId, WorkerId
+from ashtune.core.events import WorkerLost
+from ashtune.core.jobs import Job, TrialId, WorkerId
 
 DEATHS_ALLOWED = 1
 

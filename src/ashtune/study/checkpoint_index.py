@@ -1,6 +1,6 @@
 """Which checkpoints exist, how large they are, and which of them have to go.
 
-Bookkeeping only: the engine moves the bytes, told by :class:`~ashtune.orders.Discard`. A study that
+Bookkeeping only: the engine moves the bytes, told by :class:`~ashtune.core.orders.Discard`. A study that
 saves nothing costs nothing here.
 """
 
@@ -10,8 +10,8 @@ from itertools import count
 
 import msgspec
 
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Discard, Order
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Discard, Order
 
 
 class Saved(msgspec.Struct, frozen=True, gc=False):

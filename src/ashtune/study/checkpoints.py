@@ -28,8 +28,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ashtune.errors import CheckpointUnread, StudyError
-from ashtune.jobs import TrialId
+from ashtune.core.errors import CheckpointUnread, StudyError
+from ashtune.core.jobs import TrialId
 from ashtune.study.disk import BUFFER_BYTES, DISK, Disk, OpenFile, Status
 
 FOLDER = "checkpoints"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Proposal
 

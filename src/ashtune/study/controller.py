@@ -12,9 +12,8 @@ import math
 from array import array
 from typing import assert_never
 
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
-from ashtune.errors import JournalError, LadderError
-from ashtune.events import (
+from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -29,9 +28,10 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, Job, Result, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Pause, Release, Train
+from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Pause, Release, Train
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex

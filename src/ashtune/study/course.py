@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ashtune.errors import JournalError
-from ashtune.events import (
+from ashtune.core.errors import JournalError
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -26,8 +26,8 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import WorkerId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.study.controller import next_ladder
 
 MOST_PLACES = 1 << 18

@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from ashtune import __version__
-from ashtune.errors import SettingsError, SpaceError
-from ashtune.jobs import Goal
-from ashtune.ladder import MOST_WHOLE, Ladder
+from ashtune.core.errors import SettingsError, SpaceError
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import MOST_WHOLE, Ladder
+from ashtune.core.version import __version__
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Settings

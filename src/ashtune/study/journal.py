@@ -26,11 +26,11 @@ from zlib import crc32
 
 import msgspec
 
+from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, UnixSeconds
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
-from ashtune.errors import JournalError, LadderError
-from ashtune.events import Event, JobFinished, JobPaused, SessionStarted, UnixSeconds
-from ashtune.jobs import Goal
-from ashtune.ladder import Ladder
 from ashtune.study.course import Course, names_of
 from ashtune.study.disk import DISK, Disk
 

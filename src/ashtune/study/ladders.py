@@ -6,8 +6,8 @@ on the longer ladder. Whoever reads a journal to its end may take the ladder in 
 
 from pathlib import Path
 
-from ashtune.events import SessionStarted
-from ashtune.ladder import Ladder
+from ashtune.core.events import SessionStarted
+from ashtune.core.ladder import Ladder
 from ashtune.study.controller import next_ladder
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import Settings, read_events, read_settings

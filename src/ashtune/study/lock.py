@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from ashtune.errors import StudyError
+from ashtune.core.errors import StudyError
 from ashtune.study.disk import DISK, Disk
 
 NAME = "driver.lock"

@@ -10,11 +10,11 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ashtune.core.errors import JournalError
+from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
+from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Observer, Observers
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
-from ashtune.errors import JournalError
-from ashtune.events import Event, JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
-from ashtune.jobs import TrialId
 from ashtune.study.assignments import Deaths
 from ashtune.study.controller import Controller
 from ashtune.study.disk import DISK, Disk

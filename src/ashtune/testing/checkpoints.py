@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ashtune.core.jobs import TrialId
 from ashtune.engines.checkpoint_store import CheckpointStore
-from ashtune.jobs import TrialId
 from ashtune.study.checkpoints import FOLDER
 
 TRIAL = TrialId(7)

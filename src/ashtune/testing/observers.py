@@ -15,9 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.observer import ObservedStudy, Observer
-from ashtune.core.verdicts import Followed
-from ashtune.events import (
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -33,9 +31,11 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Pause, Release, Train
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.orders import Pause, Release, Train
+from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ashtune.jobs import Job, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job, TrialId
+from ashtune.core.ladder import Ladder
 
 
 class Given(msgspec.Struct, frozen=True):

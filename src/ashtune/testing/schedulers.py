@@ -26,9 +26,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn

@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 
-from ashtune.jobs import Job, Result, TrialId
+from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
-from ashtune.search.space import Space
+from ashtune.space.space import Space
 
 SEEDS = (0, 1, 2**40)
 

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, Progress
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Order
 from ashtune.engines.simulated.model import Training, half_normal
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.events import Event, JobFailed, JobFinished, JobPaused, Progress
-from ashtune.jobs import Job, Result, TrialId
-from ashtune.ladder import Ladder
-from ashtune.orders import Order
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine

@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from ashtune.errors import InvalidConfiguration
-from ashtune.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn, WorkerJoined, WorkerLost
-from ashtune.jobs import TrialId
-from ashtune.orders import Pause, Release
+from ashtune.core.errors import InvalidConfiguration
+from ashtune.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Pause, Release
 from ashtune.testing.workers import MakeHarness, WorkersSuite, count
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ashtune import objectives
+from ashtune.core.events import Event, JobFinished, TrialReleased, WorkerJoined
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Release, Train
 from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
-from ashtune.events import Event, JobFinished, TrialReleased, WorkerJoined
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Release, Train
 from ashtune.study import journal as journals
+from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
 from ashtune.study.journal import Settings
 from ashtune.training.messages import Setup

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeGuard
 
-from ashtune.jobs import TrialId
-from ashtune.orders import Pause, Release
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Pause, Release
 from ashtune.training.messages import Assignment, FromWorker, ToWorker
 
 

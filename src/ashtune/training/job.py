@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn
 
-from ashtune.errors import ObjectiveError
-from ashtune.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Release
-from ashtune.plaintext import shown
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Release
+from ashtune.core.plaintext import shown
 from ashtune.training import forks
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import Assignment, FromWorker

@@ -1,14 +1,14 @@
 """What a driver and a worker say to each other, over any transport.
 
 To a worker go :class:`Setup` once, then :class:`Assignment`, and the orders
-:class:`~ashtune.orders.Release` and :class:`~ashtune.orders.Pause`. Back come events as they go
+:class:`~ashtune.core.orders.Release` and :class:`~ashtune.core.orders.Pause`. Back come events as they go
 into the journal, and three things that do not:
-:class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
+:class:`~ashtune.core.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 import msgspec
 
-from ashtune.events import (
+from ashtune.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -19,8 +19,8 @@ from ashtune.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Pause, Release
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Pause, Release
 
 
 class Setup(msgspec.Struct, frozen=True, tag=True):

@@ -5,8 +5,8 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 
 import traceback
 
-from ashtune.errors import AshtuneError, InvalidConfiguration
-from ashtune.plaintext import one_line, visible
+from ashtune.core.errors import AshtuneError, InvalidConfiguration
+from ashtune.core.plaintext import one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob

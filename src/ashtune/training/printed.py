@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 
 FOLDER = "logs"
 _STDOUT = 1

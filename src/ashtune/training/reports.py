@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from ashtune.errors import ObjectiveError
-from ashtune.events import Curve
-from ashtune.jobs import Goal
-from ashtune.plaintext import one_line, shown
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.events import Curve
+from ashtune.core.jobs import Goal
+from ashtune.core.plaintext import one_line, shown
 
 MOST_METRICS = 1_000
 """In one report: each is written into the journal."""

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from ashtune.errors import CheckpointUnread
+from ashtune.core.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
 from ashtune.training import forks

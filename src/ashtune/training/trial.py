@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
 

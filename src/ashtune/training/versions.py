@@ -20,7 +20,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ashtune.events import JobFinished, SessionStarted
+from ashtune.core.events import JobFinished, SessionStarted
 from ashtune.study.journal import read_events
 from ashtune.training.module_values import Computation, ModuleValues, is_plain
 

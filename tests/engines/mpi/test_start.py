@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from ashtune.core.errors import StudyError
 from ashtune.engines.mpi.start import START_SECONDS, START_VARIABLE, start_seconds
-from ashtune.errors import StudyError
 
 STUCK = """
 import ctypes

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.events import Event, JobFinished, SessionStarted, WorkerJoined
+from ashtune.core.jobs import Goal, WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.core.verdicts import orders_in
 from ashtune.engines.distributed import Closed
 from ashtune.engines.mpi.driver import open_ranks
 from ashtune.engines.mpi.messages import Closing, Envelope, Opening, ToRank
 from ashtune.engines.mpi.transport import ENVELOPE, MOST_AT_ONCE, Transport
-from ashtune.events import Event, JobFinished, SessionStarted, WorkerJoined
-from ashtune.jobs import Goal, WorkerId
-from ashtune.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller

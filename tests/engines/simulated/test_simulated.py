@@ -4,14 +4,14 @@ import statistics
 
 import pytest
 
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Pause, Train
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
-from ashtune.errors import SettingsError, StudyError
-from ashtune.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.ladder import Ladder
-from ashtune.orders import Pause, Train
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.testing.stragglers import run

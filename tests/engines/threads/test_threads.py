@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 import ashtune
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.engines.protocol import Brief
 from ashtune.engines.threads.workers import ThreadEngine, ThreadWorkers
-from ashtune.errors import SettingsError, StudyError
-from ashtune.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 SPACE = {"x": (0.0, 1.0)}

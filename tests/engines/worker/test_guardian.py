@@ -13,7 +13,7 @@ from killing import until
 from launching import PYTHON, Launch, launched
 from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
-from ashtune.events import JobFailed, JobFinished, WorkerLost
+from ashtune.core.events import JobFailed, JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = [

@@ -20,8 +20,8 @@ from killing import Tuned, kill, ranks, until
 from launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
 from one_node_slurm import Slurm
 
+from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
 from ashtune.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
-from ashtune.events import JobFinished, SessionStarted, WorkerJoined
 
 SILENCE = HEARTBEATS_MISSED * HEARTBEAT_SECONDS
 SEED = 20

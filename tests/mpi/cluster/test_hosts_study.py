@@ -16,7 +16,7 @@ import pytest
 from launching import FAMILY, LIMIT, PYTHON, Ended
 from namespace_hosts import Hosts
 
-from ashtune.events import (
+from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -27,8 +27,8 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import Job
-from ashtune.ladder import Ladder
+from ashtune.core.jobs import Job
+from ashtune.core.ladder import Ladder
 from ashtune.testing.oracles import Recorded, unexplained_results
 
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")

@@ -16,11 +16,11 @@ from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from one_node_slurm import Job, Slurm
 
 import ashtune
-from ashtune import jobs as rungs
 from ashtune.cli.demo import FUSED_TIMES
+from ashtune.core import jobs as rungs
+from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
+from ashtune.core.ladder import Ladder
 from ashtune.engines.slurm import REASON, TRY_AGAIN
-from ashtune.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
-from ashtune.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import Recorded, unexplained_results
 

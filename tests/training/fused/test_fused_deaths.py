@@ -13,7 +13,7 @@ from launching import FAMILY, PYTHON, mpiexec
 from toy_lanes import ToyBackend
 
 import ashtune
-from ashtune.events import WorkerLost
+from ashtune.core.events import WorkerLost
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.channel import Mailbox
 from ashtune.training.fused.runner import FusedRunner

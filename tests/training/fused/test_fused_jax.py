@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.program import JaxProgram
 from ashtune.training.fused.jax.program_cache import CHEAPLY, QUICKLY, compile_with

@@ -12,7 +12,7 @@ import pytest
 from launching import PYTHON
 
 import ashtune
-from ashtune.events import JobFinished
+from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.errors import ObjectiveError, SettingsError
+from ashtune.core.errors import ObjectiveError, SettingsError
 from ashtune.training.fused.jax.recipe import Recipe
 
 pytest.importorskip("jax", reason="JAX is not installed")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from toy_lanes import ToyBackend
 
-from ashtune.jobs import TrialId
+from ashtune.core.jobs import TrialId
 from ashtune.training.fused.programs import QUICK_COMPILING, Learnt, Shape, powers
 from ashtune.training.fused.protocol import MOST_EPOCHS, Variant
 from ashtune.training.fused.state_store import RecentStates

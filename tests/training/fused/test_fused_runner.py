@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from toy_lanes import ToyBackend, ToyClock
 
-from ashtune.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
-from ashtune.jobs import Goal, TrialId, WorkerId
-from ashtune.orders import Pause, Release
+from ashtune.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker

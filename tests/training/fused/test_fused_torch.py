@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.errors import InvalidConfiguration, ObjectiveError
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune.training.fused.protocol import LaneMetrics, Variant
 from ashtune.training.fused.torch.module import FunctionalModule
 from ashtune.training.fused.torch.objective import cross_entropy

@@ -12,7 +12,7 @@ import pytest
 from ConfigSpace import Categorical
 
 import ashtune
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.training.fused.torch.backend import ROUNDING_VARIABLE
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

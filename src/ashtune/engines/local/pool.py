@@ -9,12 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.engines.awake import AwakeClock
-from ashtune.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
-from ashtune.engines.worker.frames import FrameReader, FrameWriter
-from ashtune.engines.workload import WorkerMessage, Workload, Workloads
-from ashtune.errors import EngineError, ObjectiveError
-from ashtune.events import (
+from ashtune.core.errors import EngineError, ObjectiveError
+from ashtune.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -23,8 +19,12 @@ from ashtune.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.jobs import WorkerId
-from ashtune.orders import Pause, Release
+from ashtune.core.jobs import WorkerId
+from ashtune.core.orders import Pause, Release
+from ashtune.engines.awake import AwakeClock
+from ashtune.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
+from ashtune.engines.worker.frames import FrameReader, FrameWriter
+from ashtune.engines.workload import WorkerMessage, Workload, Workloads
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup
 
 FAILED_STARTS_ALLOWED = 2

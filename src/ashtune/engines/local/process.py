@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ashtune.core.jobs import WorkerId
 from ashtune.engines.worker import guardian
 from ashtune.engines.worker.frames import read_some
-from ashtune.jobs import WorkerId
 from ashtune.study.disk import append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.events import Event, Progress
+from ashtune.core.orders import Discard, Order, Train
 from ashtune.engines.collector import Collector
 from ashtune.engines.deletions import DeferredDeletions
 from ashtune.engines.local.pool import ProcessPool
@@ -13,9 +16,6 @@ from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.resources.cores import available_cores
 from ashtune.engines.resources.shares import claim, environment_of, gpus_present
 from ashtune.engines.workload import assignment_of
-from ashtune.errors import SettingsError, StudyError
-from ashtune.events import Event, Progress
-from ashtune.orders import Discard, Order, Train
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk

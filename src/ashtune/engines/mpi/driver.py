@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.core.jobs import WorkerId
+from ashtune.core.orders import Pause, Release
 from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune.engines.distributed import Content, DistributedWorkers, Malformed
 from ashtune.engines.mpi.backoff import PacedPolling
@@ -17,8 +19,6 @@ from ashtune.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRan
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, chunk_decoder
 from ashtune.engines.mpi.world import World
 from ashtune.engines.protocol import Brief, RunOptions, Workers
-from ashtune.jobs import WorkerId
-from ashtune.orders import Pause, Release
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Assignment
 

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ashtune.core.errors import StudyError
+from ashtune.core.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Discard
 from ashtune.engines.mpi.messages import DRIVER, Chunk
 from ashtune.engines.mpi.transport import Transport
 from ashtune.engines.workload import WorkerMessage
-from ashtune.errors import StudyError
-from ashtune.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
-from ashtune.jobs import TrialId
-from ashtune.orders import Discard
 from ashtune.study.checkpoints import FOLDER, Checkpoints, delete, sync_tree, walk
 from ashtune.study.disk import DISK, Disk, OpenFile
 from ashtune.training.profiling.files import path_of

@@ -8,12 +8,12 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from ashtune.core.orders import Discard
 from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.inbox import Inbox
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Opening
 from ashtune.engines.mpi.world import World
 from ashtune.engines.worker.serve import serve
-from ashtune.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import append_to, folder_of_a_study
 from ashtune.training.channel import Shutdown, Unsure

@@ -4,9 +4,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ashtune.core.orders import Discard, Pause, Release
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.workload import WorkerMessage
-from ashtune.orders import Discard, Pause, Release
 from ashtune.training.messages import Assignment, Setup
 
 DRIVER = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.core.errors import AshtuneError
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.mpi.files import ScratchDirectory
 from ashtune.engines.mpi.in_rank import train_in_rank
@@ -17,7 +18,6 @@ from ashtune.engines.mpi.relay import Relay
 from ashtune.engines.mpi.world import World
 from ashtune.engines.resources.shares import environment_of, gpus_present
 from ashtune.engines.stop import SIGNALS
-from ashtune.errors import AshtuneError
 from ashtune.study.journal import NAME, read_settings
 from ashtune.training.messages import Broken
 

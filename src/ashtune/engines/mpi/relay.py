@@ -9,13 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import assert_never
 
+from ashtune.core.orders import Discard, Pause, Release
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.inbox import Inbox
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Opening
 from ashtune.engines.mpi.world import World
 from ashtune.engines.workload import WorkerMessage
-from ashtune.orders import Discard, Pause, Release
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.training.messages import Assignment
 

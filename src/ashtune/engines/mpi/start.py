@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from ashtune.core.errors import StudyError
 from ashtune.engines.mpi import launcher, stale_memory
 from ashtune.engines.mpi.rank import serve_rank
 from ashtune.engines.mpi.world import FAULT_TOLERANT, World
-from ashtune.errors import StudyError
 
 REFUSAL_SECONDS = 1.0
 START_SECONDS = 600.0

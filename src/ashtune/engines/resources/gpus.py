@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ashtune.errors import SettingsError
-from ashtune.plaintext import shown
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import shown
 
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 

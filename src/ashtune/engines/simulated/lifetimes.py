@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ashtune.core.events import WorkerJoined, WorkerLost
+from ashtune.core.jobs import WorkerId
+from ashtune.core.orders import Train
 from ashtune.engines.simulated.model import Mortality, Stay
-from ashtune.events import WorkerJoined, WorkerLost
-from ashtune.jobs import WorkerId
-from ashtune.orders import Train
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ashtune.errors import SettingsError
-from ashtune.jobs import TrialId
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import TrialId
 
 LEAST_SURVIVAL = math.log(10_000)
 

@@ -16,12 +16,12 @@ from typing import assert_never
 
 import msgspec
 
+from ashtune.core.errors import StudyError
+from ashtune.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.engines.simulated.lifetimes import Arrival, Departure, Lifetimes
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training, check_that_jobs_end
-from ashtune.errors import StudyError
-from ashtune.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Discard, Order, Pause, Release, Train
 
 CHECKPOINT_BYTES = 1
 LONGEST_LIFE = 1e18
@@ -58,7 +58,7 @@ class SimulatedWorkers:
 
     Args:
         training: What they do. A job that would end less than once in 10,000 times is refused with a
-            :class:`~ashtune.errors.SettingsError`.
+            :class:`~ashtune.core.errors.SettingsError`.
         workers: How many, all there from the beginning; or when each of them joins and leaves.
         seed: Decides stretches, drops and deaths.
         driver: What each decision costs; nothing by default.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ashtune.jobs import TrialId, WorkerId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.study.disk import append_to, folder_of_a_study
 from ashtune.training.printed import mark_of
 

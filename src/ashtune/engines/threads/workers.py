@@ -19,13 +19,13 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import WorkerJoined, WorkerLost
+from ashtune.core.jobs import WorkerId
+from ashtune.core.orders import Pause, Release
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.threads.streams import ThreadLogs
-from ashtune.errors import SettingsError
-from ashtune.events import WorkerJoined, WorkerLost
-from ashtune.jobs import WorkerId
-from ashtune.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker

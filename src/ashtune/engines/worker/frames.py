@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.errors import EngineError
+from ashtune.core.errors import EngineError
 
 READ_BYTES = 1 << 16
 MOST_BYTES = 1 << 26

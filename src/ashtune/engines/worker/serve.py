@@ -16,11 +16,11 @@ from typing import assert_never
 
 import msgspec
 
+from ashtune.core.events import WorkerJoined
+from ashtune.core.orders import Pause, Release
+from ashtune.core.plaintext import visible
 from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.engines.worker.parent_death import die_with_parent
-from ashtune.events import WorkerJoined
-from ashtune.orders import Pause, Release
-from ashtune.plaintext import visible
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ashtune.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
 
 MOST_FIXED = 4096
 """Of lanes that may be asked for."""

@@ -17,10 +17,10 @@ from typing import assert_never
 
 import msgspec
 
-from ashtune.errors import CheckpointUnread
-from ashtune.events import PlacesChanged, ProgramCompiled
-from ashtune.jobs import TrialId
-from ashtune.orders import Pause, Release
+from ashtune.core.errors import CheckpointUnread
+from ashtune.core.events import PlacesChanged, ProgramCompiled
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.pack import Clock, Lane, Pack, next_pack
 from ashtune.training.fused.programs import Shape, Shapes

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from ashtune.jobs import TrialId, WorkerId
-from ashtune.orders import Release
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.fused.pack import Lane
 from ashtune.training.fused.protocol import Saved, State

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.errors import StudyError
-from ashtune.jobs import WorkerId
+from ashtune.core.errors import StudyError
+from ashtune.core.jobs import WorkerId
 from ashtune.study.disk import DISK, folder_of_a_study, read_whole, write_new
 
 FOLDER = "profile"

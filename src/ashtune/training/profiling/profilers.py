@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
-from ashtune.jobs import WorkerId
+from ashtune.core.jobs import WorkerId
 from ashtune.training import channel
 from ashtune.training.profiling.files import Function, Stack, WorkerProfile
 

@@ -12,9 +12,9 @@ from types import TracebackType
 
 import msgspec
 
-from ashtune.errors import ObjectiveError
-from ashtune.jobs import TrialId
-from ashtune.orders import Release
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Release
 from ashtune.training.channel import Channel, Mailbox, Shutdown
 from ashtune.training.messages import Assignment, FromWorker, Setup
 from ashtune.training.outcomes import NAMELESS

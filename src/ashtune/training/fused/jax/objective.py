@@ -5,7 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from ashtune.errors import SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.training.fused.objective import FusedObjective
 from ashtune.training.fused.protocol import Data, State, check_lanes
 

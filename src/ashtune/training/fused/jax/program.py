@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.jax.program_cache import CHEAPLY, QUICKLY, ProgramCache, cache_hits, compile_with, compiled
 from ashtune.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
 from ashtune.training.fused.protocol import MOST_EPOCHS, Data, LaneMetrics, State, Static, Variant, padded

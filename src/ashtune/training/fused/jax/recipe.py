@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, names_checked, takes_config
 
 FINITE = "finite"

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import torch
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.torch.module import FunctionalModule, repeated
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
 from ashtune.training.fused.torch.recipe import Arrays, layer_words, mixed

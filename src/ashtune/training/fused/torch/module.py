@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.protocol import Static, names_checked, takes_config
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
 from ashtune.training.fused.torch.recipe import Arrays, TorchRecipe

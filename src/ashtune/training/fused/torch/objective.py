@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from ashtune.errors import ObjectiveError, SettingsError
+from ashtune.core.errors import ObjectiveError, SettingsError
 from ashtune.training.fused.objective import FusedObjective
 from ashtune.training.fused.protocol import check_lanes
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 
 Tensors = dict[str, Any]
 """Tensors by the names of the parameters, (lanes, ...) each."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ashtune.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.protocol import Batched
 
 Arrays = tuple[Any, ...]

@@ -1,0 +1,1 @@
+"""Observers: events in, numbers out, nothing drawn."""

@@ -1,0 +1,246 @@
+"""Whether the halving did right: every promotion against its rule, and against what is known in the end.
+
+Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may go on,
+promoted ones included; equal losses go by the trial's number; failures count and rank last.
+
+Rule 1: nothing is shared with the schedulers but the words; the quota is worked out here again.
+Rule 2: a promotion is explained if the trial was within the quota at some moment since it arrived. One result
+more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event.
+"""
+
+import math
+from fractions import Fraction
+from heapq import heapify, heappop, heappush, heappushpop
+
+import msgspec
+
+from ashtune.analysis.correlation import rank_correlation
+from ashtune.core.events import Event, JobFinished, JobPaused, TrialWithdrawn
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.orders import Train
+from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.schedulers.protocol import Rule
+from ashtune.schedulers.view import SchedulerView
+
+_AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
+"""A trial enters where it is first seen, and goes on from there to any rung."""
+
+
+class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rung's promotions amount to.
+
+    Of ``arrived`` trials (results and failures) the best ``quota`` may go on; ``promoted`` did. ``unexplained`` lists
+    those that never were within the quota before they went on: faults. In hindsight ``wrong`` of the promoted are not
+    among the final best ``quota``, and ``missed`` of these did not go on. ``law`` is what asynchronous promotion
+    gets wrong on average; None where promotion waits. ``correlation`` is that of the ranks here and at the next rung,
+    over the ``pairs`` trials that have both; None for fewer than 3.
+    """
+
+    rung: int
+    resource: int
+    arrived: int
+    failed: int
+    quota: int
+    promoted: int
+    unexplained: list[TrialId]
+    wrong: int
+    missed: int
+    law: float | None
+    correlation: float | None
+    pairs: int
+
+
+class Audit(Observer):
+    """Checks a study: an observer.
+
+    Args:
+        ladder: The rungs.
+        goal: The metric, and which way is better.
+        scheduler: Whose rule holds.
+    """
+
+    def __init__(self, ladder: Ladder, goal: Goal, scheduler: SchedulerView) -> None:
+        self.ladder = ladder
+        self.scheduler = scheduler
+        self._rule = scheduler.rule
+        self._goal = goal
+        fractions = (Fraction(1),) * ladder.top if self._rule is Rule.ALWAYS else ladder.kept
+        self._kept = (*fractions, Fraction(0))
+        self._rungs: list[dict[int, _Rung]] = [{} for _ in self._kept]  # of each rung the brackets that it has
+        self._ended_early: set[TrialId] = set()
+        self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
+        self._records: list[RungAudit] | None = None
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
+        self._records = None
+        match event:
+            case JobFinished(trial=trial, rung=rung):
+                self._reach(trial, rung)
+                self._rung(rung, trial).add(self._goal.loss(event.metrics), trial)
+                if event.stopped:
+                    self._ended_early.add(trial)
+            case JobPaused(trial=trial, rung=rung):
+                self._reach(trial, rung)
+            case TrialWithdrawn(trial=trial, rung=rung):
+                self._reach(trial, rung)
+                for below in range(rung + 1):
+                    self._rung(below, trial).remove(trial)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in an order, since whom it trains to a higher rung was promoted, or a failure. O(log n)."""
+        if type(what) is Train:
+            self._records = None
+            self._reach(what.trial, what.rung)
+        elif type(what) is TrialFailed:
+            self._records = None
+            self._fail(what.trial, what.rung)
+
+    def records(self) -> list[RungAudit]:
+        """Return what was found at each rung, the lowest first. O(n log n)."""
+        if self._records is None:
+            self._records = [self._record(number) for number in range(len(self._rungs))]
+        return self._records
+
+    def _reach(self, trial: TrialId, number: int) -> None:
+        """A trial is on its way to a rung, so the one before it has promoted it."""
+        if (before := self._reached.get(trial)) is None:
+            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(trial)
+            self._reached[trial] = before
+        if number > before:
+            self._reached[trial] = number
+            self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
+
+    def _rung(self, number: int, trial: TrialId) -> "_Rung":
+        """Return the trials of a rung that a trial is compared with."""
+        brackets, bracket = self._rungs[number], self.scheduler.bracket(trial)
+        if bracket not in brackets:
+            brackets[bracket] = _Rung(self._kept[number], self._rule)
+        return brackets[bracket]
+
+    def _fail(self, trial: TrialId, number: int) -> None:
+        self._reach(trial, number)
+        self._rung(number, trial).add(math.inf, trial)
+
+    def _record(self, number: int) -> RungAudit:
+        brackets = self._rungs[number].values()
+        losses, promoted = self._losses(number), {trial for bracket in brackets for trial in bracket.promoted}
+        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if loss < math.inf}
+        above = self._losses(number + 1) if number < self.ladder.top else {}
+        both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
+        arrived, kept = len(losses), float(self._kept[number])
+        is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT
+        return RungAudit(
+            rung=number,
+            resource=self.ladder.rungs[number],
+            arrived=arrived,
+            failed=sum(loss == math.inf for loss in losses.values()),
+            quota=sum(bracket.quota for bracket in brackets),
+            promoted=len(promoted),
+            unexplained=sorted(trial for bracket in brackets for trial in bracket.unexplained),
+            wrong=len(promoted - best),
+            missed=len(best - promoted - self._ended_early),
+            law=false_promotions(arrived, kept) if is_by_law else None,
+            correlation=rank_correlation([losses[t] for t in both], [above[t] for t in both]),
+            pairs=len(both),
+        )
+
+    def _losses(self, number: int) -> dict[TrialId, float]:
+        """Return the losses at a rung, all brackets together."""
+        return {trial: loss for bracket in self._rungs[number].values() for trial, loss in bracket.losses.items()}
+
+
+def false_promotions(results: int, kept: float) -> float:
+    """Return how many promotions out of so many independent results prove wrong on average, for large numbers.
+
+    Each is promoted as soon as it may be. By the reflection principle, with the quota's edge as a Brownian motion
+    over the results still to come, the expectation tends to ``sqrt(pi n p (1 - p) / 2)``; with 100 results it is
+    about 0.7, with 1,000 about 0.87 of that (``benchmarks/false_promotions.py``).
+    """
+    return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
+
+
+class _Rung:
+    """The results of a rung, who was ever within its quota, and who went on.
+
+    Those within the quota now are a heap with the worst of them on top, the others one with their best on top; a
+    result that comes moves at most one of them over the edge.
+    """
+
+    def __init__(self, kept: Fraction, rule: Rule) -> None:
+        self.kept = kept
+        self.losses: dict[TrialId, float] = {}
+        self.promoted: set[TrialId] = set()
+        self.unexplained: set[TrialId] = set()
+        self._within: list[tuple[float, int]] = []  # negated: Python's heaps have the least on top
+        self._others: list[tuple[float, TrialId]] = []
+        self._ever: set[TrialId] = set()
+        self._rule = rule
+
+    @property
+    def quota(self) -> int:
+        """How many of the results so far may go on."""
+        return len(self.losses) * self.kept.numerator // self.kept.denominator
+
+    def ranked(self) -> list[tuple[float, TrialId]]:
+        """Return the results, the best first."""
+        return sorted((loss, trial) for trial, loss in self.losses.items())
+
+    def add(self, loss: float, trial: TrialId) -> None:
+        """Take in a result; one that a trial has already, before it was trained again, stays."""
+        if trial in self.losses:
+            return
+        self.losses[trial] = loss
+        loss_behind, behind = heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
+        heappush(self._others, (-loss_behind, TrialId(-behind)))
+        if behind != -trial:
+            self._enter(loss, trial)
+        if len(self._within) < self.quota:
+            self._admit()
+        if self._rule is Rule.AT_ITS_RESULT and not self.quota and loss < math.inf:
+            self._ever.add(trial)
+
+    def remove(self, trial: TrialId) -> None:
+        """A trial is withdrawn; the one behind the edge may come within."""
+        self.promoted.discard(trial)
+        self.unexplained.discard(trial)
+        if self.losses.pop(trial, None) is None:
+            return
+        ranked = self.ranked()
+        self._within, self._others = [], ranked
+        heapify(self._others)
+        while len(self._within) < self.quota:
+            self._admit()
+
+    def promote(self, trial: TrialId) -> None:
+        """A trial went on."""
+        self.promoted.add(trial)
+        if self._rule is Rule.UNKNOWN:
+            return
+        is_explained = self._is_within(trial) if self._rule is Rule.WHEN_PROMOTED else trial in self._ever
+        if not is_explained:
+            self.unexplained.add(trial)
+
+    def _admit(self) -> None:
+        """Let the best of the others come within the quota."""
+        loss, trial = heappop(self._others)
+        heappush(self._within, (-loss, -trial))
+        is_its_own_report = next(reversed(self.losses)) == trial
+        if self._rule is not Rule.AT_ITS_RESULT or is_its_own_report:
+            self._enter(loss, trial)
+
+    def _enter(self, loss: float, trial: TrialId) -> None:
+        if loss < math.inf:
+            self._ever.add(trial)
+
+    def _is_within(self, trial: TrialId) -> bool:
+        loss = self.losses.get(trial, math.inf)
+        if not self._within or loss == math.inf:
+            return False
+        worst, number = self._within[0]
+        return (loss, trial) <= (-worst, -number)

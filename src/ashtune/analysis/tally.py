@@ -1,0 +1,293 @@
+"""The tally: what a study amounts to so far: an observer.
+
+Rule 1: O(1) an event and about 4 bytes a trial; a study may have a million trials and 15,000 events
+a second.
+Rule 2: what has happened comes from events and verdicts, so a journal read back gives the same numbers.
+Only what runs where needs the orders.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from typing import assert_never
+
+from ashtune.analysis.counts import Best, RungTally, WorkerTally
+from ashtune.analysis.reasons import Reasons
+from ashtune.analysis.worker_states import Attendance
+from ashtune.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    Progress,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import plural
+from ashtune.core.observer import Observer
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
+from ashtune.training.versions import changed
+
+
+class Tally(Observer):
+    """Counts what happens. It is a watcher of the loop, and takes a journal's events the same way.
+
+    Args:
+        ladder: The rungs.
+        goal: The metric, and which way is better.
+    """
+
+    def __init__(self, ladder: Ladder, goal: Goal) -> None:
+        self.ladder = ladder
+        self.goal = goal
+        self.rungs = [RungTally(resource) for resource in ladder.rungs]
+        self._attendance = Attendance(self.rungs)
+        self.now = 0.0
+        """Seconds since the study began, at the last event or tick."""
+        self.sessions = 0
+        self.session: SessionStarted | None = None
+        self.session_began = 0.0
+        self.started = 0
+        """Trials that were given a configuration, those withdrawn later included."""
+        self.tried = 0
+        """Trials that have had a result or failed, and were not withdrawn."""
+        self.withdrawn = 0
+        self.broken_off = 0
+        self.saving_seconds = 0.0
+        self.compile_seconds = 0.0
+        self.programs: Counter[int] = Counter()
+        """Programs compiled (fused studies), by their number of lanes."""
+        self.saves = 0
+        self.ended_early = 0
+        """Trials that the training function ended on purpose."""
+        self.changes: list[tuple[int, list[str]]] = []
+        """What changed of the training function from one session to another, after how many trials had started."""
+        self.retrained = 0
+        """Promoted trials that had to train again from the start, as nothing of them was saved."""
+        self.failures = Reasons()
+        self.withdrawals = Reasons()
+        self.lost_workers = Reasons()
+        self.saving_problems = Reasons()
+        self.stopping = ""
+        self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
+        self._past_sessions = 0.0
+        self._version: dict[str, str] = {}
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        before = self.now
+        if event.time > before:
+            self.now = event.time
+        match event:
+            case JobFinished():
+                self._finished(event)
+            case TrialStarted():
+                self.started += 1
+            case TrialReleased():
+                self._released(event)
+            case JobFailed() | JobPaused() | TrialWithdrawn():
+                self._ended(event)
+            case WorkerJoined(worker=worker):
+                self._attendance.join(worker, self.now)
+            case WorkerLost():
+                self._lose(event)
+            case StopRequested(reason=reason):
+                self.stopping = self.stopping or reason
+            case ProgramCompiled(seconds=seconds, lanes=lanes):
+                self.compile_seconds += seconds
+                self.programs[lanes] += 1
+            case PlacesChanged():
+                pass
+            case SessionStarted():
+                self._start_session(event, before)
+            case _:
+                assert_never(event)
+
+    def followed(self, what: Followed) -> None:
+        """Take in a verdict or an order. O(1)."""
+        match what:
+            case TrialFailed():
+                self._fail(what)
+            case TrialPromoted(rung=rung):
+                self.rungs[rung].promoted += 1
+            case _:
+                self._attendance.followed(what, self.now)
+
+    def progress(self, progress: Progress) -> None:
+        """A worker told how far it is."""
+        self._attendance.progress(progress)
+
+    def tick(self, now: float) -> None:
+        """A moment has passed."""
+        self.now = max(self.now, now)
+
+    @property
+    def workers(self) -> dict[WorkerId, WorkerTally]:
+        """The workers that are there now."""
+        return self._attendance.workers
+
+    @property
+    def running(self) -> int:
+        """Jobs under way."""
+        return self._attendance.running
+
+    @property
+    def arrived(self) -> int:
+        """Jobs that ended with a result."""
+        return sum(rung.arrived for rung in self.rungs)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that workers trained, in jobs that are over."""
+        return sum(rung.seconds for rung in self.rungs)
+
+    @property
+    def epochs(self) -> int:
+        """Units of resource trained."""
+        return sum(rung.epochs for rung in self.rungs)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that the study ran, all its sessions together."""
+        return self._past_sessions + self.now - self.session_began
+
+    @property
+    def seconds_under_way(self) -> float:
+        """Seconds that the jobs running now have taken so far."""
+        return self._attendance.seconds_under_way(self.now)
+
+    @property
+    def presence(self) -> float:
+        """Seconds that workers were there, all of them together."""
+        return self._attendance.presence(self.now)
+
+    @property
+    def utilisation(self) -> float | None:
+        """The share of the workers' presence spent in training; None before there is any."""
+        presence = self.presence
+        if presence <= 0:
+            return None
+        return min(1.0, (self.training_seconds + self.seconds_under_way) / presence)
+
+    @property
+    def best(self) -> Best | None:
+        """The best result at the highest rung that has one; a trial that was withdrawn has none."""
+        return next((rung.best for rung in reversed(self.rungs) if rung.best is not None), None)
+
+    @property
+    def best_at_any_rung(self) -> Best | None:
+        """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
+        results = [rung.best for rung in reversed(self.rungs) if rung.best is not None]
+        return min(results, key=lambda best: best.loss, default=None)
+
+    def notes(self) -> Iterator[str]:
+        """Yield what the user should know, one line each."""
+        if self.retrained and not self.saves:
+            yield (
+                f"train saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
+                "call trial.save(model) after the loop"
+            )
+        elif self.retrained:
+            yield (
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the checkpoint was not "
+                "saved, went beyond checkpoint_limit, or was given up before trials were added"
+            )
+        if self.changes:
+            how = (f"{', '.join(names)} after {plural(started, 'trial')}" for started, names in self.changes)
+            yield f"trained by {len(self.changes) + 1} versions of the training function; changed: {'; '.join(how)}"
+        if self.ended_early:
+            yield f"{plural(self.ended_early, 'trial')} ended early on purpose (trial.stop())"
+        for group in self.saving_problems.groups():
+            yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
+
+    def _make_room(self, trial: TrialId) -> None:
+        if trial >= len(self._arrived):
+            self._arrived += array("h", [-1]) * max(256, trial + 1 - len(self._arrived))
+
+    def _finished(self, event: JobFinished) -> None:
+        trial, number, seconds = event.trial, event.rung, event.seconds
+        self._attendance.ended(event.worker, trial, seconds, self.now, held=event.held)
+        self._make_room(trial)
+        rung = self.rungs[number]
+        rung.arrived += 1
+        rung.seconds += seconds
+        rung.epochs += event.resource - event.start
+        before = self._arrived[trial]
+        self._arrived[trial] = number
+        if before < 0:
+            self.tried += 1
+        elif not event.start:
+            self.retrained += 1
+        self._saved(event, number)
+        self.ended_early += event.stopped
+        rung.add(event, self.goal.loss(event.metrics))
+
+    def _released(self, event: TrialReleased) -> None:
+        self.saving_seconds += event.seconds
+        self._saved(event)
+        self._attendance.released(event, self.now)
+
+    def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
+        """A job ended without a result."""
+        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
+        self._make_room(event.trial)
+        self.rungs[event.rung].seconds += event.seconds
+        match event:
+            case JobFailed():
+                pass  # the verdict says so
+            case JobPaused():
+                self._paused(event)
+            case TrialWithdrawn():
+                self._withdraw(event)
+
+    def _paused(self, event: JobPaused) -> None:
+        self.broken_off += 1
+        self.rungs[event.rung].epochs += event.resource - event.start
+        self._saved(event, event.rung)
+
+    def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
+        """Note what became of saving a trial."""
+        if event.checkpoint is not None:
+            self.saves += 1
+        if event.problem:
+            self.saving_problems.add(event.problem, event.trial, rung)
+
+    def _fail(self, verdict: TrialFailed) -> None:
+        self._make_room(verdict.trial)
+        self.rungs[verdict.rung].failed += 1
+        if self._arrived[verdict.trial] < 0:
+            self.tried += 1
+        self.failures.add(verdict.reason, verdict.trial, verdict.rung, verdict.traceback)
+
+    def _withdraw(self, event: TrialWithdrawn) -> None:
+        self.rungs[event.rung].withdrawn += 1
+        self.withdrawn += 1
+        if self._arrived[event.trial] >= 0:
+            self.tried -= 1
+            for rung in self.rungs:
+                rung.withdraw(event.trial)
+        self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
+
+    def _lose(self, event: WorkerLost) -> None:
+        self._attendance.depart(event.worker, self.now)
+        self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
+
+    def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
+        self._attendance.dismiss_all(end_of_the_last)
+        self._past_sessions += end_of_the_last - self.session_began
+        self.sessions += 1
+        if names := changed(self._version, event.objective):
+            self.changes.append((self.started, names))
+        self._version = event.objective or self._version
+        self.session = event
+        self.session_began = event.time
+        self.stopping = ""

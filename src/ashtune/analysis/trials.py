@@ -1,0 +1,216 @@
+"""The trials of a study, one record each: an observer; and tables of pandas.
+
+The records are kept in columns, about 300 bytes a trial, and built when they are asked for.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+)
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.orders import Train
+from ashtune.core.verdicts import Followed, TrialFailed
+
+if TYPE_CHECKING:
+    import pandas
+
+Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
+_STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
+_RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
+_NOTHING = b"\x80"  # an empty map in msgpack
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial and its fate.
+
+    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is
+    the highest one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how
+    far it is trained,
+    ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn.
+    """
+
+    number: TrialId
+    configuration: dict[str, Any]
+    status: Status
+    rung: int | None
+    resource: int
+    metrics: dict[str, float | None]
+    seconds: float
+    reason: str
+
+
+class Trials(Observer):
+    """All trials. It is a watcher of the loop, and takes a journal's events the same way.
+
+    Args:
+        ladder: The rungs.
+    """
+
+    def __init__(self, ladder: Ladder) -> None:
+        self._top = ladder.top
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._configurations: list[bytes] = []
+        self._metrics: list[bytes] = []
+        self._status = bytearray()
+        self._rungs = array("h")
+        self._resources = array("q")
+        self._seconds = array("d")
+        self._reasons: dict[TrialId, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._status)
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        match event:
+            case JobFinished(trial=trial, rung=rung):
+                self._trained(event)
+                self._rungs[trial] = rung
+                self._metrics[trial] = self._encode(event.metrics)
+                self._status[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
+                if event.stopped:
+                    self._status[trial] = _ENDED_EARLY
+            case TrialStarted(trial=trial, configuration=configuration):
+                self._grow(trial)
+                self._configurations[trial] = self._encode(configuration)
+            case JobPaused(trial=trial):
+                self._trained(event)
+                self._status[trial] = _PAUSED
+            case JobFailed(trial=trial, seconds=seconds):
+                self._grow(trial)
+                self._seconds[trial] += seconds
+            case TrialWithdrawn(trial=trial, seconds=seconds, reason=reason):
+                self._end(trial, _WITHDRAWN, reason, seconds)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in who failed, and who is trained. O(1)."""
+        if type(what) is Train:
+            self._grow(what.trial)
+            self._status[what.trial] = _RUNNING
+        elif type(what) is TrialFailed:
+            self._end(what.trial, _FAILED, what.reason, 0.0)
+
+    def __getitem__(self, trial: TrialId) -> TrialRecord:
+        rung = self._rungs[trial]
+        return TrialRecord(
+            number=trial,
+            configuration=self.configuration(trial),
+            status=_STATUSES[self._status[trial]],
+            rung=rung if rung >= 0 else None,
+            resource=self._resources[trial],
+            metrics=msgspec.msgpack.decode(self._metrics[trial]),
+            seconds=self._seconds[trial],
+            reason=self._reasons.get(trial, ""),
+        )
+
+    def __iter__(self) -> Iterator[TrialRecord]:
+        return (self[TrialId(number)] for number in range(len(self)))
+
+    def configuration(self, trial: TrialId) -> dict[str, Any]:
+        """Return the configuration of a trial."""
+        found: dict[str, Any] = msgspec.msgpack.decode(self._configurations[trial])
+        return found
+
+    def dataframe(self) -> "pandas.DataFrame":
+        """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason.
+
+        A metric or hyperparameter that has the name of another column gets ``metric.`` or
+        ``config.`` in front.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        pandas = _pandas()
+        records = list(self)
+        names = {name: None for record in records for name in record.configuration}
+        metrics = {name: None for record in records for name in record.metrics}
+        ours = {"number", "status", "rung", "resource", "seconds", "reason"}
+        columns: dict[str, Any] = {
+            "number": [record.number for record in records],
+            "status": [record.status for record in records],
+            "rung": pandas.array([record.rung for record in records], dtype="Int64"),
+            "resource": [record.resource for record in records],
+        }
+        for name in names:
+            shown = f"config.{name}" if name in ours else name
+            columns[shown] = [record.configuration.get(name) for record in records]
+        for name in metrics:
+            shown = f"metric.{name}" if name in ours or name in names else name
+            values = (record.metrics.get(name) for record in records)
+            columns[shown] = [float("nan") if value is None else value for value in values]
+        columns["seconds"] = [record.seconds for record in records]
+        columns["reason"] = [record.reason for record in records]
+        return pandas.DataFrame(columns)
+
+    def _grow(self, trial: TrialId) -> None:
+        missing = trial + 1 - len(self._status)
+        if missing > 0:
+            self._configurations += [_NOTHING] * missing
+            self._metrics += [_NOTHING] * missing
+            self._status += bytes(missing)
+            self._rungs.extend([-1] * missing)
+            self._resources.extend([0] * missing)
+            self._seconds.extend([0.0] * missing)
+
+    def _trained(self, event: JobFinished | JobPaused) -> None:
+        self._grow(event.trial)
+        self._resources[event.trial] = event.resource
+        self._seconds[event.trial] += event.seconds
+
+    def _end(self, trial: TrialId, status: int, reason: str, seconds: float) -> None:
+        self._grow(trial)
+        self._status[trial] = status
+        self._reasons[trial] = reason
+        self._seconds[trial] += seconds
+
+
+def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
+    """Return the learning curves: one row a report, with its trial, resource and metrics.
+
+    What was trained twice, as after a kill, is there once: as it came out the last time.
+
+    Raises:
+        SettingsError: If pandas is not installed.
+    """
+    pandas = _pandas()
+    points: dict[tuple[int, int], dict[str, float | None]] = {}
+    for event in events:
+        if isinstance(event, JobFinished | JobPaused):
+            for resource, metrics in event.curve:
+                points[event.trial, resource] = metrics
+        if isinstance(event, JobFinished):
+            points[event.trial, event.resource] = event.metrics
+    ordered = sorted(points)
+    names = {name: None for key in ordered for name in points[key]}
+    columns: dict[str, Any] = {
+        "trial": [trial for trial, _ in ordered],
+        "resource": [resource for _, resource in ordered],
+    }
+    for name in names:
+        shown = f"metric.{name}" if name in columns else name
+        values = (points[key].get(name) for key in ordered)
+        columns[shown] = [float("nan") if value is None else value for value in values]
+    return pandas.DataFrame(columns)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise SettingsError("tables need pandas, which is not installed: pip install 'ashtune[pandas]'") from None
+    return pandas

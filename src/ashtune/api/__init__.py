@@ -1,0 +1,1 @@
+"""What ``import ashtune`` gives."""

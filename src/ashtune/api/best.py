@@ -1,0 +1,181 @@
+"""One of the best trials of a study, as its user holds it: what it was, what it reached, and the model it saved."""
+
+import html
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune.analysis.loading import load
+from ashtune.core.errors import StudyError, in_one_line
+from ashtune.core.jobs import TrialId
+from ashtune.core.numbers import number_text, value_text
+from ashtune.core.plaintext import one_line, visible
+from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
+from ashtune.study.disk import DISK
+from ashtune.study.objective_file import NAME
+from ashtune.training.fused.protocol import Saved
+from ashtune.training.loading import load_objective
+
+
+class Best(msgspec.Struct, frozen=True, eq=False):
+    """One of the best trials: its number, configuration and metrics, and how far it was trained.
+
+    ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's, which makes no
+    difference when two are compared.
+    """
+
+    trial: int
+    config: dict[str, Any]
+    metrics: dict[str, float | None]
+    rung: int
+    resource: int
+    directory: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where its newest checkpoint lies: a file, or the folder of :attr:`~ashtune.Trial.checkpoint_dir`.
+
+        Raises:
+            StudyError: If it was not saved so far as it was trained, or that was deleted; it says why.
+        """
+        saved = newest_checkpoint(self.directory, self.trial)
+        if saved is None or saved[0] < self.resource:
+            older = "" if saved is None else f" (there is one of {saved[0]:,})"
+            raise StudyError(
+                f"trial {self.trial} has no checkpoint of {self.resource:,}{older}: {self._why()}; "
+                f"train it again with study.train({self.trial}, {self.resource})"
+            )
+        return saved[1]
+
+    @in_one_line
+    def load(self) -> Any:
+        """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
+
+        Of a training function that keeps files of its own (``trial.checkpoint_dir``), the folder they are in.
+
+        This loads a pickle, which executes what it says: load only from studies whose origin you trust.
+
+        Raises:
+            StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
+        """
+        stored = self.directory / NAME
+        return loaded_from(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
+
+    def _why(self) -> str:
+        study = load(self.directory)
+        problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
+        if problems:
+            return f"saving failed ({problems[0]})"
+        if not study.tally.saves:
+            return "the training function saves nothing: call trial.save(model) after the loop"
+        if self.rung < study.ladder.top:
+            return (
+                f"no promotion can reach it any more, and only what reaches {study.ladder.rungs[-1]:,} is kept for good"
+            )
+        if study.settings.checkpoint_limit is not None:
+            return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
+        return "the training function did not save it, or the file was deleted"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Best) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash((self.trial, self.rung, self.resource))
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        return self.trial, self.config, self.metrics, self.rung, self.resource
+
+    def __str__(self) -> str:
+        return f"trial {self.trial} at {self.resource:,}: {_pairs(self.metrics)}; {_pairs(self.config)}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return it as a table, for a notebook."""
+        rows = {**{name: number_text(value, 6) for name, value in self.metrics.items()}}
+        found = "".join(_row(f"<b>{html.escape(name)}</b>", value) for name, value in rows.items())
+        given = "".join(_row(html.escape(name), value_text(value)) for name, value in self.config.items())
+        return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{found}{given}</table>"
+
+
+class Top(list[Best]):
+    """The best trials, the best first: a list that prints one a line, and in a notebook as a table."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return it as a table, for a notebook."""
+        metrics = {name: None for best in self for name in best.metrics}
+        names = {name: None for best in self for name in best.config}
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", "resource", *metrics, *names))
+        rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+    def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+        numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
+        values = (value_text(best.config.get(name, "")) for name in names)
+        return (f"<td>{html.escape(text)}</td>" for text in (str(best.trial), f"{best.resource:,}", *numbers, *values))
+
+
+def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
+    """Return the resource and the place of a trial's newest checkpoint under a directory, if there is any."""
+    found = [
+        (int(path.suffix[1:]), path)
+        for path in (study / FOLDER).glob(f"{trial}.*")
+        if path.stem == str(trial) and path.suffix[1:].isdecimal()
+    ]
+    return max(found, default=None)
+
+
+def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
+    """Return what was saved in a checkpoint: the object, or the folder if it holds files only.
+
+    Args:
+        checkpoint: Where it lies.
+        config: The trial's configuration.
+        stored: Where the training function lies, whose script's names the object may refer to.
+        function: Returns it: a fused one makes a model of what it has saved.
+
+    Raises:
+        StudyError: If it cannot be loaded.
+    """
+    if flaw := flaw_of(DISK, str(checkpoint), None):
+        again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
+        raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
+    from ashtune.pickles.arrival import load as unpickled
+
+    file = checkpoint / SAVED if checkpoint.is_dir() else checkpoint
+    if checkpoint.is_dir() and not file.exists():
+        return checkpoint
+    try:
+        with file.open("rb") as opened:
+            found = unpickled(opened, stored)
+        return function().restored(config, found) if isinstance(found, Saved) else found
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error
+
+
+def trial_number(given: object) -> TrialId | None:
+    """Return the number of a trial that was given as such or as one of the best, else None."""
+    if isinstance(given, Best):
+        return TrialId(given.trial)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return TrialId(given)
+    return None
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
+    )
+
+
+def _row(name: str, value: str) -> str:
+    return f"<tr><td>{name}</td><td>{html.escape(value)}</td></tr>"

@@ -1,0 +1,404 @@
+"""A study on disk, as its user holds it."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
+
+from ashtune.analysis.counts import Best as Found
+from ashtune.analysis.loading import Loaded, events_of, load
+from ashtune.analysis.results import Results
+from ashtune.api.best import Best, Top, trial_number
+from ashtune.core.errors import StudyError, in_one_line
+from ashtune.core.events import WorkerLost
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.plaintext import shown
+from ashtune.driver.checks import check_directory, check_whole
+from ashtune.driver.options import ResumeOptions, checked, run_options, takes
+from ashtune.reports.study_info import About
+from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.search.registry import SEARCHES
+from ashtune.space.space import Space
+from ashtune.study import objective_file as objectives
+from ashtune.study.factory import build_controller, scheduler_view
+from ashtune.study.journal import NAME, Settings, read_events, read_settings
+from ashtune.study.ladders import first_ladder, ladder_in_force
+from ashtune.study.lock import StudyLock
+from ashtune.study.replay import Replay
+from ashtune.training.versions import version_of
+
+if TYPE_CHECKING:
+    import pandas
+
+    from ashtune.analysis.timeline import Timeline
+    from ashtune.api.again import Trained
+    from ashtune.core.observer import Observer
+    from ashtune.reports.profile import Profile
+    from ashtune.simulation.traces import Traces
+
+
+class Study:
+    """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
+
+    Reading executes nothing of the directory; :meth:`resume` does.
+    """
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self.directory = directory
+        self.settings = settings
+
+    @classmethod
+    @in_one_line
+    def load(cls, directory: str | Path) -> "Study":
+        """Return the study kept in a directory, be it done, stopped or running.
+
+        Raises:
+            JournalError: If there is none.
+            SettingsError: If that is not the name of a folder.
+        """
+        path = check_directory(directory)
+        return cls(path, read_settings(path / NAME))
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The journal, read once; of a study that still runs, as it was at that moment."""
+        return load(self.directory)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """The rungs, those included that were added above later."""
+        return ladder_in_force(self.directory / NAME)
+
+    @property
+    @in_one_line
+    def best(self) -> Best:
+        """The best trial at the highest rung that any trial reached.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self.loaded.tally.best)
+
+    @property
+    @in_one_line
+    def best_at_any_rung(self) -> Best:
+        """The best result of all, be it at a lower rung.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self.loaded.tally.best_at_any_rung)
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """Whether the study is complete, or why it stopped."""
+        return self.shown_to([])
+
+    @cached_property
+    def _replayed(self) -> "tuple[Outcome, Timeline]":
+        """How it ended, and who did what when."""
+        from ashtune.analysis.timeline import Timeline
+
+        timeline = Timeline(self.loaded.ladder)
+        return self.shown_to([timeline]), timeline
+
+    def shown_to(self, observers: "Sequence[Observer]") -> Outcome:
+        """Tell observers all that happened, as the loop told it: every event, then what followed.
+
+        Of a journal written under other rules there are no orders from the line on at which a replay differs.
+
+        Returns:
+            How the study ended.
+        """
+        view = scheduler_view(self.settings, first_ladder(self.settings))
+        replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
+        replay.tell(events_of(self.directory / NAME), observers)
+        if view.machine is None:
+            return Outcome(is_complete=False, stopped="how is not known, as its scheduler is not")
+        stopped = "its journal was written under other rules" if replay.difference else replay.stopping
+        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
+
+    @property
+    def about(self) -> About:
+        """What its views have to know of it."""
+        scheduler = scheduler_view(self.settings, self.ladder)
+        return About(
+            name=self.settings.name,
+            scheduler=scheduler,
+            directory=str(self.directory),
+            configuration=self._configuration,
+            is_simulated=self.settings.simulated,
+            missing=scheduler.missing or SEARCHES.missing(self.settings.search),
+        )
+
+    def _configuration(self, trial: TrialId) -> dict[str, Any]:
+        """Return the configuration of a trial; the journal is read when the first is asked for."""
+        return self.loaded.trials.configuration(trial)
+
+    @in_one_line
+    def top(self, count: int) -> Top:
+        """Return the best trials, the best first, each by its result at its highest rung.
+
+        Those at a higher rung come first, since they were better before: the order of the report.
+
+        Args:
+            count: How many, at most.
+
+        Raises:
+            SettingsError: If ``count`` is not a whole number of at least 1.
+
+        Example:
+            >>> [best.trial for best in study.top(3)]  # doctest: +SKIP
+            [37, 4, 11]
+        """
+        check_whole("count", count)
+        records = (self.loaded.trials[trial] for _, _, trial in self._standings[:count])
+        return Top(
+            Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
+            for record in records
+        )
+
+    @cached_property
+    def _standings(self) -> list[tuple[int, float, TrialId]]:
+        results = Results(self.settings.goal)
+        Replay().tell(events_of(self.directory / NAME), [results])
+        return results.standings()
+
+    def _best(self, found: Found | None) -> Best:
+        if found is None:
+            raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
+        config = self.loaded.trials.configuration(found.trial)
+        return Best(found.trial, config, found.metrics, found.rung, found.resource, self.directory)
+
+    @in_one_line
+    def log(self, trial: int) -> str:
+        """Return what a trial printed, from its first epoch to its last; nothing of a stretch that still runs.
+
+        Of a worker that died there is the end only. Fused studies train several trials at a time, so what they print is
+        in the study's ``logs`` by worker.
+
+        Args:
+            trial: Its number.
+
+        Raises:
+            StudyError: If there is no such trial, or a log cannot be read.
+        """
+        from ashtune.training.printed import printed_by, unmarked
+
+        number = self._check_trial(trial)
+        try:
+            parts = printed_by(self.directory, number)
+        except OSError as error:
+            raise StudyError(f"{error.filename}: {error.strerror}") from None
+        for _, event in read_events(self.directory / NAME, only=b"worker_lost"):
+            if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
+                parts.append(unmarked(event.last_words + "\n"))
+        return "".join(parts)
+
+    def _check_trial(self, trial: int) -> TrialId:
+        """Return the number of a trial that is there.
+
+        Raises:
+            StudyError: If it is not.
+        """
+        number, there = trial_number(trial), len(self.loaded.trials)
+        if number is None or not 0 <= number < there:
+            raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
+        return number
+
+    @in_one_line
+    def train(
+        self,
+        what: Best | int | Mapping[str, Any],
+        resource: int,
+        *,
+        objective: Callable[..., Any] | None = None,
+        directory: str | Path | None = None,
+    ) -> "Trained":
+        """Train a configuration once more, outside of the study and in this process; the study stays as it is.
+
+        This loads the study's training function, which is a pickle, unless another is given: train only from studies
+        whose origin you trust.
+
+        Args:
+            what: One of the best, the number of a trial, or a configuration. A trial has the same ``trial.seed`` as it
+                had in the study.
+            resource: How far, from the beginning; or from where ``directory`` left it.
+            objective: Another training function, as one that trains on all data; by default the study's.
+            directory: Where what is saved goes, to be taken up by the next call; by default it is given back in
+                memory only, and files in ``trial.checkpoint_dir`` are lost.
+
+        Returns:
+            What it reported last, all it reported, and the model it saved.
+
+        Example:
+            >>> model = study.train(study.best, 500).model  # doctest: +SKIP
+
+        Raises:
+            AshtuneError: In one line, for whatever cannot be used.
+            Exception: What the training function raises.
+        """
+        from ashtune.api.again import Wanted, function_of, train_again
+
+        check_whole("resource", resource)
+        number = trial_number(what)
+        if number is None and not isinstance(what, Mapping):
+            raise StudyError(f"{shown(what)} is no trial and no configuration; give study.best, a number, or a dict")
+        if number is not None:
+            configuration = self._configuration(self._check_trial(number))
+        else:
+            configuration = Space.from_record(self.settings.space).check(cast("Mapping[str, Any]", what))
+            number = TrialId(len(self.loaded.trials))
+        place = None if directory is None else Path(directory)
+        function = function_of(self.directory) if objective is None else objective
+        wanted = Wanted(trial=number, configuration=configuration, resource=resource)
+        return train_again(function, self.settings, wanted, place)
+
+    @in_one_line
+    def trials_dataframe(self) -> "pandas.DataFrame":
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        return self.loaded.trials.dataframe()
+
+    @in_one_line
+    def curves_dataframe(self) -> "pandas.DataFrame":
+        """Return every report of every trial: trial, resource, metrics.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        from ashtune.analysis.trials import curves_dataframe
+
+        return curves_dataframe(events_of(self.directory / NAME))
+
+    @in_one_line
+    def report(self, stream: TextIO | None = None) -> None:
+        """Print what was found and where the time went: to stdout, or another stream."""
+        from ashtune.reports.terminal.text import show
+
+        outcome, timeline = self._replayed
+        show(summary(self.loaded.tally, self.about, outcome, timeline), sys.stdout if stream is None else stream)
+
+    @in_one_line
+    def report_html(self, file: str | Path) -> None:
+        """Write the report as one page that needs nothing else: figures, tables and what they say.
+
+        Raises:
+            SettingsError: If plotly is not installed, or the file cannot be written.
+        """
+        from ashtune.reports.page.html import write
+        from ashtune.reports.page.page import Material, PageObservers, report_page
+        from ashtune.reports.profile import profile_of
+        from ashtune.reports.roofline import kept
+
+        about = self.about
+        observers = PageObservers(self.settings, self.ladder, about.scheduler)
+        outcome = self.shown_to(observers.all)
+        page = report_page(
+            Material(
+                settings=self.settings,
+                observers=observers,
+                about=about,
+                outcome=outcome,
+                profile=profile_of(self.directory),
+                placed=kept(self.directory),
+            )
+        )
+        write(page, Path(file))
+
+    @in_one_line
+    def report_data(self) -> dict[str, Any]:
+        """Return what :meth:`report` prints as a dict that JSON can hold."""
+        return report_data(self.loaded.tally, self.about, *self._replayed)
+
+    @in_one_line
+    def profile(self) -> "Profile":
+        """Return where the training time went by function, all workers merged, if the study was profiled.
+
+        Raises:
+            StudyError: If it was not, or a worker's profile cannot be read.
+        """
+        from ashtune.reports.profile import profile_of
+
+        found = profile_of(self.directory)
+        if found is None:
+            raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
+        return found
+
+    @in_one_line
+    def traces(self) -> "Traces":
+        """Return what is known of its trials and its timing, for a simulation: :mod:`ashtune.simulation.whatif`.
+
+        Raises:
+            StudyError: If no trial was trained.
+        """
+        from ashtune.analysis.timeline import Timeline
+        from ashtune.simulation.recording import Recorder
+
+        recorder, timeline = Recorder(self.settings.goal, self.ladder), Timeline(self.ladder)
+        outcome = self.shown_to([recorder, timeline])
+        scheduler = SCHEDULERS.known(self.settings.scheduler)
+        return recorder.traces(
+            None if isinstance(scheduler, str) else scheduler,
+            timeline,
+            seed=self.settings.seed,
+            is_whole=outcome.is_complete,
+        )
+
+    @in_one_line
+    @takes(ResumeOptions)
+    def resume(
+        self,
+        objective: Callable[..., Any] | None = None,
+        **given: Unpack[ResumeOptions],
+    ) -> "Study":
+        """Continue the study.
+
+        This loads the training function and the checkpoints kept in the directory, which are pickles:
+        resume only studies whose origin you trust.
+
+        Args:
+            objective: The training function if it has changed; by default as it was.
+            {options}
+
+        Returns:
+            The study, read again.
+
+        Raises:
+            AshtuneError: In one line, for whatever cannot be used.
+            NoResultError: If the study ended without a result of any trial; what happened is kept.
+            KeyboardInterrupt: After Ctrl-C, when everything is kept.
+        """
+        from ashtune.driver.engines import check_engine
+        from ashtune.driver.session import Session
+        from ashtune.engines.registry import AUTO, choose_engine
+
+        engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+        if self.settings.simulated:
+            raise StudyError(
+                f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
+                "`ashtune simulate`, and other options"
+            )
+        options = checked(ResumeOptions, given)
+        check_engine(engine, run_options(options), options["trials"])
+        pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
+        with StudyLock(self.directory):
+            ladder = ladder_in_force(self.directory / NAME)
+            if options["max_resource"] is not None:
+                ladder = ladder.lengthened(options["max_resource"])
+            if pickled is None:
+                objectives.check(self.directory)
+            else:
+                objectives.keep(self.directory, pickled)
+            version = None if objective is None else version_of(objective)
+            Session(self.directory, options, engine, ladder, version=version, objective=objective).run()
+        return Study.load(self.directory)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.directory)!r})"

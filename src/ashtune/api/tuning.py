@@ -1,0 +1,247 @@
+"""``tune``: the whole of ashtune as one function."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Unpack
+
+import msgspec
+
+from ashtune.analysis.loading import events_of
+from ashtune.api.study import Study
+from ashtune.core.errors import SettingsError, StudyError, in_one_line
+from ashtune.core.jobs import Goal, Mode
+from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
+from ashtune.core.plaintext import one_line, shown
+from ashtune.driver import hints
+from ashtune.driver.checks import MOST_NAME, check_name
+from ashtune.driver.engines import check_engine
+from ashtune.driver.options import Halving, TuneOptions, checked, run_options, takes, will_end
+from ashtune.driver.session import Session
+from ashtune.engines.registry import AUTO, choose_engine
+from ashtune.reports.terminal.text import write
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.search.grid import Grid
+from ashtune.search.protocol import Search
+from ashtune.search.registry import SEARCHES, design_of
+from ashtune.space.space import Space
+from ashtune.study import journal as journals
+from ashtune.study import objective_file as objectives
+from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
+from ashtune.study.factory import new_settings
+from ashtune.study.journal import Settings
+from ashtune.study.ladders import continued, first_ladder, ladder_in_force
+from ashtune.study.lock import StudyLock
+from ashtune.training.versions import Version, changed, version_before, version_of
+
+NAME_IN_PLACE = 40
+PARTS_SHOWN = 5
+
+
+@in_one_line
+@takes(TuneOptions)
+def tune(
+    objective: Callable[..., Any],
+    space: Any,
+    *,
+    metric: str,
+    mode: Mode,
+    **given: Unpack[TuneOptions],
+) -> Study:
+    """Tune a training function on every core of this machine, or on every rank of an MPI job.
+
+    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train. They leave with
+    exit status 0 when rank 0's script has ended, so what follows this call runs on rank 0 only.
+
+    A directory that holds the same study already is continued: a script that is started again, as
+    after a crash or by a batch system, goes on where it was. With a higher ``max_resource`` than before
+    there are more rungs above, and the best of those that finished go on.
+
+    Args:
+        objective: The training function; it is called with a :class:`~ashtune.Trial`.
+        space: A dict of hyperparameters (ranges, ``(low, high, "log")``, lists of choices, ConfigSpace ones) or a
+            ConfigurationSpace.
+        metric: The reported metric that counts.
+        mode: "max" or "min".
+        {options}
+
+    Returns:
+        The study, complete or stopped.
+
+    Raises:
+        AshtuneError: In one line, for whatever cannot be used.
+        NoResultError: If the study ended without a result of any trial; what happened is kept.
+        KeyboardInterrupt: After Ctrl-C, when everything is kept.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4)
+        >>> abs(study.best.config["x"] - 0.5) < 0.5
+        True
+    """
+    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    goal = _goal(metric, mode)
+    options = checked(TuneOptions, given)
+    ladder = ladder_of(options)
+    trials, quiet = options["trials"], options["quiet"]
+    scheduler = SCHEDULERS.given(options["scheduler"])  # a wrong name is refused before anything is created
+    parsed = Space.parse(space)
+    enqueued = _enqueued(parsed, options["enqueue"])
+    chosen = _search(options["search"], options["grid_points"])
+    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
+    is_endless = size is None or size > MOST_WHOLE
+    if is_endless and not will_end(options):
+        raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
+    if scheduler.needs_trials and trials is None and is_endless:
+        raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
+    check_engine(engine, run_options(options), trials)
+    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
+    pickled = objectives.packed(objective, quiet=quiet)
+    name = objectives.name_of(objective)
+    settings = new_settings(
+        name=one_line(name, MOST_NAME) or "study",
+        goal=goal,
+        scheduler=scheduler,
+        ladder=ladder,
+        space=parsed,
+        search=chosen,
+        enqueued=enqueued,
+        grouped_by=grouped_by,
+        grouped_for=trials if grouped_by else None,
+        seed=options["seed"],
+        checkpoint_limit=options["checkpoint_limit"],
+    )
+    path = _place(options["directory"], name)
+    if not quiet:
+        _hint(hints.of_the_space(space) + hints.of_the_goal(goal))
+    try:
+        path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
+    with suppress(OSError):  # a folder above that cannot be read
+        DISK.sync_folder(str(path.parent))
+    with StudyLock(path):
+        version = version_of(objective)
+        longer = _open_or_create(path, settings, pickled, {} if options["accept_changes"] else version)
+        Session(path, options, engine, longer, version=version, objective=objective).run()
+    if not quiet:
+        _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
+    return Study.load(path)
+
+
+def _goal(metric: str, mode: Mode) -> Goal:
+    check_name("metric", metric, "accuracy")
+    if not isinstance(mode, str) or mode not in ("min", "max"):
+        raise SettingsError(f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better")
+    return Goal(metric, mode)
+
+
+def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
+        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+    return [space.check(configuration) for configuration in enqueue]
+
+
+def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Search:
+    """Return the search with its options; its design says what does not fit the space."""
+    chosen = SEARCHES.given(search)
+    if points is None:
+        return chosen
+    if not isinstance(chosen, Grid):
+        raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
+    if isinstance(points, Mapping):
+        return Grid(points={name: whole_number(count) or count for name, count in points.items()})
+    return Grid(points=whole_number(points) or points)
+
+
+def _hint(lines: Sequence[str]) -> None:
+    for line in lines:
+        write(f"hint: {line}\n", sys.stderr)
+
+
+def ladder_of(options: Halving) -> Ladder:
+    """Return the ladder that the options of a study describe.
+
+    Raises:
+        LadderError: If they do not fit together.
+        SettingsError: If there are too few or too many of them.
+    """
+    rungs, max_resource = options["rungs"], options["max_resource"]
+    if rungs is not None:
+        if max_resource is not None:
+            raise SettingsError(
+                f"rungs={shown(rungs)} and max_resource={shown(max_resource)} were both given; give one of them"
+            )
+        return Ladder.explicit(rungs)
+    if max_resource is None:
+        raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
+    return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
+
+
+def _place(directory: "str | os.PathLike[str] | None", name: str) -> Path:
+    """Return where the study goes: as given, or a new directory under ``runs``.
+
+    Raises:
+        SettingsError: If its name cannot be written down.
+        StudyError: If nobody can say whether it is there.
+    """
+    try:
+        path = _new_place(name) if directory is None else Path(directory)
+        there = os.path.abspath(path)  # noqa: PTH100 - a name, whether or not it is there
+        (path / journals.NAME).exists()
+    except OSError as error:
+        raise StudyError(f"{directory or 'runs'}: {error.strerror}; give a directory that can be written") from None
+    try:
+        there.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"directory={shown(there)} is not UTF-8; give a directory elsewhere") from None
+    return path
+
+
+def _new_place(name: str) -> Path:
+    """Return a directory under ``runs`` that is not there yet."""
+    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+    stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, suffix = Path("runs", stem), 1
+    while path.exists():
+        suffix += 1
+        path = Path("runs", f"{stem}-{suffix}")
+    return path
+
+
+def _refuse_changes(path: Path, version: Version) -> None:
+    """Refuse to go on with a study whose training function is another one now."""
+    if names := changed(version_before(path / journals.NAME), version):
+        parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+        raise StudyError(
+            f"{path} was trained by another version of the training function: {parts} changed since; give another "
+            "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
+        )
+
+
+def _open_or_create(path: Path, settings: Settings, pickled: bytes, version: Version) -> Ladder | None:
+    """Make a directory a study's, or make sure that it is this study's already; return how high it is to go then."""
+    journal = path / journals.NAME
+    ladder = None
+    if journal.exists():
+        there = journals.read_settings(journal)
+        ladder = continued(first_ladder(there), ladder_in_force(journal), first_ladder(settings))
+        if ladder is not None:  # it may go higher than before
+            settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
+        differences = journals.differences(there, settings)
+        if differences:
+            raise StudyError(
+                f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
+                f"study with `ashtune resume {path}`"
+            )
+        _refuse_changes(path, version)
+    objectives.keep(path, pickled)
+    if not journal.exists():
+        journals.create(journal, settings)
+    return ladder

@@ -1,0 +1,85 @@
+"""What can go wrong, as one tree under :class:`AshtuneError`.
+
+A message names what was refused with its value, what would do, and what to do next; it fits on
+one line, because the command line prints it as it is and exits with status 2.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from ashtune.core.plaintext import one_line
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
+
+
+class AshtuneError(Exception):
+    """The root of every error that this package raises on purpose: a line without control characters."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(one_line(str(word)) for word in words))
+
+
+class LadderError(AshtuneError):
+    """The rungs cannot be built from the resources given."""
+
+
+class SpaceError(AshtuneError):
+    """The search space, or a configuration for it, does not fit."""
+
+
+class SettingsError(AshtuneError):
+    """An argument of a study does not fit: a number of trials, a metric, a directory."""
+
+
+class ObjectiveError(AshtuneError):
+    """The training function cannot be used: not importable, not picklable, wrong metric."""
+
+
+class StudyError(AshtuneError):
+    """A study directory cannot be used: held by another driver, of another study, missing."""
+
+
+class NoResultError(StudyError):
+    """A study has ended and no trial of it has a result; what happened is kept in ``directory``."""
+
+    def __init__(self, message: str, directory: str) -> None:
+        super().__init__(message)
+        self.directory = directory
+
+    def __reduce__(self) -> tuple[type["NoResultError"], tuple[str, str]]:
+        return type(self), (str(self), self.directory)
+
+
+class EngineError(AshtuneError):
+    """A worker, or the way to it, does not do what the protocol says."""
+
+
+class CheckpointUnread(StudyError):  # noqa: N818 - it says what has become of one
+    """A trial's checkpoint was whole when its job began and cannot be read now."""
+
+
+class JournalError(StudyError):
+    """A journal cannot be read or written, or its replay differs from what it says."""
+
+
+class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
+    """Raised by a training function to withdraw its trial: a new configuration replaces it."""
+
+
+def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+    """Make a public function raise what a user did wrong without the frames of our insides.
+
+    A traceback then shows the user's line, one of ours, and the message.
+    """
+
+    @wraps(function)
+    def outermost(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
+        try:
+            return function(*args, **kwargs)
+        except AshtuneError as error:
+            refusal = error.with_traceback(None)
+        raise refusal from refusal.__cause__
+
+    return outermost

@@ -1,0 +1,218 @@
+"""Events: the facts a study is made of, past tense.
+
+They are at once the messages of workers, the lines of the journal and the input of the
+controller. ``time`` is in seconds since the study began and is stamped by the engine that
+received the event; a worker leaves it at 0.
+
+Rule: a field is never renamed or reused; a journal written today must be read for years.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from ashtune.core.jobs import TrialId, WorkerId
+
+_Trial = Annotated[TrialId, msgspec.Meta(ge=0, lt=1 << 31)]
+_Worker = Annotated[WorkerId, msgspec.Meta(ge=0, lt=1 << 31)]
+_Rung = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+UnixSeconds = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, up to the end of the year 9999: what a calendar can show."""
+
+Curve = list[tuple[_Whole, dict[str, float | None]]]
+"""Reports before the last one of a job: (resource, metrics)."""
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
+    time: _Seconds
+
+
+class SessionStarted(_Fact, frozen=True):
+    """A driver opened the study; whatever an earlier driver had running is to be given out again.
+
+    ``max_failures``: it stops when so many of its trials have failed before any had a result.
+    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
+    ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
+    ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
+    """
+
+    unix_time: UnixSeconds
+    version: str
+    host: str
+    pid: _Whole
+    trials: _Whole | None = None
+    total_resource: _Whole | None = None
+    target: float | None = None
+    max_failures: _Whole | None = None
+    facts: dict[str, str] = msgspec.field(default_factory=dict)
+    rungs: tuple[int, ...] = ()
+    kept: tuple[tuple[int, int], ...] = ()
+    objective: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class WorkerJoined(_Fact, frozen=True):
+    """A worker is ready for its first job."""
+
+    worker: _Worker
+    pid: _Whole = 0
+    host: str = ""
+
+
+class TrialStarted(_Fact, frozen=True):
+    """A new trial has its configuration.
+
+    ``origin`` says who proposed it, where the search is one that sees results, and "enqueued" where the user did. It is
+    empty where the trial has its place in the study's design.
+    """
+
+    trial: _Trial
+    configuration: dict[str, Any]
+    origin: str = ""
+
+
+class JobFinished(_Fact, frozen=True, kw_only=True):
+    """A trial was trained to its rung's resource; the result counts from here on.
+
+    It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker
+    waits, the trial still in its memory, to hear whether it goes on in place. Otherwise the worker
+    is free, and ``checkpoint`` is the size in bytes of what was saved, if any. ``stopped``: the training
+    function ended the trial on purpose; it is never trained again.
+    """
+
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    resource: _Whole
+    start: _Whole = 0
+    metrics: dict[str, float | None]
+    seconds: _Seconds
+    curve: Curve = msgspec.field(default_factory=list)
+    held: bool = False
+    checkpoint: _Whole | None = None
+    problem: str = ""
+    stopped: bool = False
+
+
+class TrialReleased(_Fact, frozen=True, kw_only=True):
+    """A worker let go of a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
+
+    ``problem`` is why saving failed, or what else went wrong after the result, which stands all the same.
+    """
+
+    worker: _Worker
+    trial: _Trial
+    resource: _Whole
+    seconds: _Seconds
+    checkpoint: _Whole | None = None
+    problem: str = ""
+
+
+class JobPaused(_Fact, frozen=True, kw_only=True):
+    """A job was broken off between two epochs, at ``resource``, because the study is stopping."""
+
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    resource: _Whole
+    start: _Whole = 0
+    seconds: _Seconds
+    curve: Curve = msgspec.field(default_factory=list)
+    checkpoint: _Whole | None = None
+    problem: str = ""
+
+
+class JobFailed(_Fact, frozen=True, kw_only=True):
+    """The training function raised, gave no result, or ran over its time: the trial fails."""
+
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    seconds: _Seconds
+    reason: str
+    traceback: str = ""
+
+
+class TrialWithdrawn(_Fact, frozen=True, kw_only=True):
+    """The training function refused its configuration; another takes its place."""
+
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    seconds: _Seconds
+    reason: str = ""
+
+
+class WorkerLost(_Fact, frozen=True, kw_only=True):
+    """A worker is gone without a word; its job (``trial``, ``rung``), if any, goes back.
+
+    ``is_fatal``: the trial is known to be the cause, as when it ran over its time, and fails.
+    ``last_words`` is the end of what the worker printed.
+    """
+
+    worker: _Worker
+    reason: str
+    trial: _Trial | None = None
+    rung: _Rung = 0
+    is_fatal: bool = False
+    last_words: str = ""
+
+
+class PlacesChanged(_Fact, frozen=True):
+    """A worker takes so many jobs at a time from now on, as it trains them together. One is the rule."""
+
+    worker: _Worker
+    places: _Whole
+
+
+class ProgramCompiled(_Fact, frozen=True, kw_only=True):
+    """A worker compiled a program of so many ``lanes``, or waited for another that did, and loaded it.
+
+    No job counts that time. ``shape`` names the static hyperparameters.
+    """
+
+    worker: _Worker
+    seconds: _Seconds
+    lanes: _Whole
+    shape: dict[str, Any]
+
+
+class StopRequested(_Fact, frozen=True):
+    """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit."""
+
+    reason: str
+
+
+Event = (
+    SessionStarted
+    | WorkerJoined
+    | TrialStarted
+    | JobFinished
+    | TrialReleased
+    | JobPaused
+    | JobFailed
+    | TrialWithdrawn
+    | WorkerLost
+    | PlacesChanged
+    | ProgramCompiled
+    | StopRequested
+)
+
+
+class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+    """A report between rungs, sent now and then: no event, and never in the journal."""
+
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    metrics: dict[str, float | None]
+
+
+def stamped(event: Event, time: float) -> Event:
+    """Return the event with the time at which the engine received it."""
+    return msgspec.structs.replace(event, time=time)

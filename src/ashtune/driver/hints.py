@@ -1,0 +1,99 @@
+"""What is allowed and yet probably not meant, in a line each.
+
+Rule: a hint is a guess. It refuses nothing, names what it saw and says what to write if that was not meant.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from ashtune.core.events import Event, JobFinished
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.plaintext import one_line
+
+RATIO = 5
+"""Two floats so many times apart may well be the ends of a range."""
+TRIALS_LOOKED_AT = 200
+LEAST_TRIALS = 10
+LEAST_SHARE = 0.8
+
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+_SMALLER = {
+    "loss", "losses", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer", "cer", "regret",
+    "crossentropy",
+}  # fmt: skip
+_LARGER = {
+    "accuracy",
+    "acc",
+    "auc",
+    "auroc",
+    "f1",
+    "r2",
+    "precision",
+    "recall",
+    "bleu",
+    "rouge",
+    "reward",
+    "iou",
+    "dice",
+}
+_TURNED = {"neg", "negative", "negated", "minus", "inverse", "inverted", "one"}
+
+
+def of_the_space(space: object) -> list[str]:
+    """Return a hint for each choice of two numbers that looks like a range."""
+    if not isinstance(space, Mapping):
+        return []
+    found = []
+    for name, value in space.items():
+        match value:
+            case [float(low), float(high)] if (
+                isinstance(value, list) and low < high and (low <= 0 or high >= RATIO * low)
+            ):
+                log = ', "log"' if low > 0 and high >= RATIO * RATIO * low else ""
+                found.append(
+                    one_line(
+                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log})"
+                    )
+                )
+            case _:
+                pass
+    return found
+
+
+def of_the_goal(goal: Goal) -> list[str]:
+    """Return a hint if the metric's name says that the other way is better."""
+    words = {word.lower() for word in _WORD.findall(goal.metric)}
+    if words & _TURNED or goal.metric.lstrip().startswith("-"):
+        return []
+    wrong, right = (_LARGER, _SMALLER) if goal.mode == "min" else (_SMALLER, _LARGER)
+    if words & wrong and not words & right:
+        way, other = ("lowest", "max") if goal.mode == "min" else ("highest", "min")
+        return [
+            one_line(f"mode={goal.mode!r} looks for the {way} {goal.metric}; if that is not meant, give mode={other!r}")
+        ]
+    return []
+
+
+def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
+    """Return a hint if the metric got worse with training in most of a study's first trials."""
+    first: dict[TrialId, float] = {}
+    last: dict[TrialId, float] = {}
+    for event in events:
+        if isinstance(event, JobFinished):
+            reports = [*(metrics for _, metrics in event.curve), event.metrics]
+            losses = [goal.loss(metrics) for metrics in reports]
+            first.setdefault(event.trial, losses[0])
+            last[event.trial] = losses[-1]
+            if len(last) > TRIALS_LOOKED_AT:
+                break
+    moved = [last[trial] - first[trial] for trial in last if last[trial] != first[trial]]
+    worse = sum(change > 0 for change in moved)
+    if len(moved) < LEAST_TRIALS or worse < LEAST_SHARE * len(moved):
+        return []
+    other = "min" if goal.mode == "max" else "max"
+    return [
+        one_line(
+            f"{goal.metric} got worse with training in {worse} of {len(moved)} trials; if mode={goal.mode!r} is not "
+            f"meant, give mode={other!r}"
+        )
+    ]

@@ -1,0 +1,389 @@
+"""A session: a study's directory opened by a driver, replayed, driven on, and closed.
+
+Both a new study and a resumed one come through here; a new one merely has no events yet.
+"""
+
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.errors import NoResultError, StudyError
+from ashtune.core.events import Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import plural, shortened
+from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.verdicts import Followed
+from ashtune.core.version import __version__
+from ashtune.driver.engines import open_engine, worker_count
+from ashtune.driver.environment import environment
+from ashtune.driver.observing import ObserverThread, check_observers, finish_all, history_of, start_all
+from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
+from ashtune.engines import slurm
+from ashtune.engines.loop import Drive
+from ashtune.engines.protocol import Engine, Workers
+from ashtune.engines.stop import StopSwitch
+from ashtune.reports.page.flame import write_flame_graph
+from ashtune.reports.study_info import About
+from ashtune.reports.summary import Outcome, summary
+from ashtune.reports.terminal.live import display_for
+from ashtune.reports.terminal.text import show, write
+from ashtune.study import journal as journals
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.course import names_of
+from ashtune.study.disk import DISK, Disk
+from ashtune.study.factory import build_configurations, build_controller, scheduler_view
+from ashtune.study.journal import Journal
+from ashtune.study.ladders import ladder_in_force
+from ashtune.study.replay import replay
+from ashtune.training.versions import changed
+
+REASON_CHARACTERS = 200
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a session needs of the world around it. The tests put a simulated world in its place.
+
+    ``unix_time`` is in seconds since 1970, ``environment`` what the session is made with;
+    ``open_engine`` opens the workers.
+    """
+
+    disk: Disk = DISK
+    unix_time: Callable[[], float] = time.time
+    environment: Callable[[], dict[str, str]] = environment
+    open_journal: Callable[[Path], Journal] = Journal
+    open_engine: Callable[..., Workers] = open_engine
+
+
+THIS_MACHINE = Surroundings()
+
+
+class Session:
+    """One driver's work on a study, whose lock the caller holds.
+
+    Args:
+        directory: The study's directory, with a journal and the training function in it.
+        options: When to end, and what to run on.
+        engine: Where the workers come from.
+        ladder: The rungs from now on, if there are to be more above.
+        surroundings: Disk, clock and workers.
+        version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
+        objective: The training function, if one was given; else it is in the directory.
+
+    Raises:
+        JournalError: If there is no journal, or it cannot be replayed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: SessionOptions,
+        engine: Engine,
+        ladder: Ladder | None = None,
+        *,
+        surroundings: Surroundings = THIS_MACHINE,
+        version: dict[str, str] | None = None,
+        objective: Callable[..., Any] | None = None,
+    ) -> None:
+        self._directory = directory.resolve()  # a training function or notebook may change the folder
+        self._shown = str(directory)
+        self._options = options
+        self._engine = engine
+        self._objective = objective
+        self._surroundings = surroundings
+        self._checkpoints = Checkpoints(self._directory, surroundings.disk)
+        self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
+        settings = self._settings
+        self._configurations = build_configurations(settings)
+        proposals = self._configurations.proposals
+        self._proposals = () if proposals is None else (proposals,)
+        self._controller = build_controller(settings)
+        self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
+        self._ladder = ladder or self._ladder_before
+        self._tally = Tally(self._ladder, settings.goal)
+        self._version = version
+        self._observers = check_observers(options["observers"])
+        self._version_before: dict[str, str] = {}
+        self._last_session: SessionStarted | None = None
+        self._workers_seen = 0
+        self._last_time = 0.0
+
+    def run(self) -> None:
+        """Drive the study to its end, or until it is stopped.
+
+        Raises:
+            NoResultError: If the study has ended and no trial has a result.
+            KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
+            SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
+                study, which is kept and can be resumed.
+        """
+        self._replay()
+        session = self._first_event()
+        if self._controller.is_complete and self._is_no_more_than_before(session):
+            with suppress(StudyError):
+                self._finish_deletions()
+            self._tell_the_past()
+            self._refuse_to_end_with_nothing()
+            return
+        # The one event that is handled before it is written: what it refuses must not be in the journal.
+        followed = self._controller.handle(session)
+        if self._controller.is_open:
+            stop = self._drive(session, followed)
+        else:
+            stop = StopSwitch()
+            self._tell_the_past()
+        if not stop.signals:
+            self._refuse_to_end_with_nothing()
+        if self._tally.best is None and self._tally.failures.total:
+            write(f"no trial has a result yet; {self._failures()}\n", sys.stderr)
+        is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
+        if session.rungs and self._controller.is_complete and not self._options["quiet"]:
+            self._say_if_nobody_went_on()
+        if not self._controller.is_complete and not self._options["quiet"]:
+            self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
+        if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
+            self._obey(stop.signals[0])
+        if is_cut_short:
+            self._exit(slurm.TRY_AGAIN)
+
+    def _refuse_to_end_with_nothing(self) -> None:
+        """Raise an error if the study has ended by itself, and nothing but failures came of it."""
+        tally, controller = self._tally, self._controller
+        if tally.best is not None or not (controller.is_complete or controller.gave_up):
+            return
+        how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
+        what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown} FILE:FUNCTION`"
+        raise NoResultError(
+            f"{self._shown} {how} without a result: {self._failures()}; `ashtune report {self._shown}` shows where; "
+            f"mend that, then {what_next}",
+            self._shown,
+        )
+
+    def _failures(self) -> str:
+        """Return in words how many trials came to nothing, and why most of them did."""
+        reasons = max((self._tally.failures, self._tally.withdrawals), key=lambda found: found.total)
+        if not reasons.total:
+            return "no trial reported"
+        what = "failed" if reasons is self._tally.failures else "withdrawn"
+        most = reasons.groups()[0]
+        of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+        reason = shortened(most.reason, REASON_CHARACTERS) or "no reason given"
+        return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
+
+    def _obey(self, number: int) -> None:
+        """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
+        if number == signal.SIGUSR1:
+            self._exit(slurm.TRY_AGAIN)
+        if number == signal.SIGTERM and self._engine.must_exit:
+            self._exit(128 + number)
+        signal.raise_signal(number)
+
+    def _exit(self, status: int) -> NoReturn:
+        self._engine.leave(status)
+        raise SystemExit(status)
+
+    def _say_how_to_go_on(self, *, is_whole: bool) -> None:
+        """Print the command that resumes; after a signal, when no caller will, all that was found."""
+        stopped = self._controller.stopping
+        if is_whole:
+            show(summary(self._tally, self._about(0, None), Outcome(is_complete=False, stopped=stopped)), sys.stderr)
+        else:
+            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
+
+    def _say_if_nobody_went_on(self) -> None:
+        """Say why nothing was trained to the rungs that this session added, if so."""
+        number, rungs = self._ladder_before.top, self._tally.rungs
+        if any(rung.trained for rung in rungs[number + 1 :]):
+            return
+        finished, kept = rungs[number].trained, self._ladder.kept[number]
+        sys.stderr.write(
+            f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
+            f"best {kept} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
+        )
+
+    def _replay(self) -> None:
+        path, disk = self._directory / journals.NAME, self._surroundings.disk
+        self._last_time = replay(path, self._controller, [_Past(self), *self._proposals, self._tally], disk)
+
+    def note(self, event: Event) -> None:
+        """Take in an event of an earlier session."""
+        match event:
+            case TrialStarted(trial=trial, configuration=configuration):
+                self._configurations.put(trial, configuration)
+            case WorkerJoined(worker=worker):
+                self._workers_seen = max(self._workers_seen, worker + 1)
+            case SessionStarted():
+                self._last_session = event
+                self._version_before = event.objective or self._version_before
+            case _:
+                pass
+
+    def _first_event(self) -> SessionStarted:
+        options, before = self._options, self._last_session
+        trials, total = options["trials"], options["total_resource"]
+        target, failures = options["target"], options["max_failures"]
+        if before is not None:
+            trials = before.trials if trials is None else trials
+            total = before.total_resource if total is None else total
+            target = before.target if target is None else target
+            failures = before.max_failures if failures is None else failures
+        if (configurations := self._settings.configurations) is not None:
+            trials = min(trials or configurations, configurations)
+        unix_time = self._surroundings.unix_time()
+        rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
+        return SessionStarted(
+            time=round(max(self._last_time, unix_time - self._settings.created), 6),
+            unix_time=unix_time,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            trials=trials,
+            total_resource=total,
+            target=target,
+            max_failures=MAX_FAILURES if failures is None else failures,
+            facts=self._surroundings.environment(),
+            rungs=rungs,
+            kept=kept,
+            objective=self._version or self._version_before,
+        )
+
+    def _is_no_more_than_before(self, session: SessionStarted) -> bool:
+        before = self._last_session
+        if before is None or before.trials is None or session.trials is None or session.rungs:
+            return False
+        return session.trials <= before.trials and not changed(self._version_before, session.objective)
+
+    def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
+        """Run the session; return what may have stopped it."""
+        options, settings, surroundings = self._options, self._settings, self._surroundings
+        count = worker_count(self._engine, options["workers"], session.trials)
+        stop = self._stop_switch(session.time)
+        deadline = None if math.isinf(stop.deadline) else stop.deadline
+        display = display_for(self._tally, self._about(count, deadline), quiet=options["quiet"])
+        proposing = self._proposing(count)
+        with stop, self._opened_journal() as journal, display, proposing:
+            workers = surroundings.open_engine(
+                self._engine,
+                self._directory,
+                settings,
+                self._configurations,
+                run_options(options),
+                workers=count,
+                trials=session.trials,
+                first_worker=self._workers_seen,
+                began=session.time,
+                objective=self._objective,
+            )
+            threads = self._start_observers(journal.position)
+            drive = Drive(
+                self._controller,
+                workers,
+                journal,
+                self._configurations,
+                stop=stop,
+                observers=[self._tally, *self._proposals, display, *threads],
+            )
+            try:
+                drive.run(session, followed)
+            finally:
+                journal.sync()  # before the last checkpoints are deleted, which follows from it
+                try:
+                    workers.close()
+                finally:
+                    finish_all(threads)
+        if (best := self._tally.best) is not None:
+            self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
+        if options["profile"] == "flame":
+            write_flame_graph(self._directory)
+        return stop
+
+    @contextmanager
+    def _opened_journal(self) -> Iterator[Journal]:
+        """Open the journal for writing, and delete the checkpoints that an earlier driver left.
+
+        In this order: an opened journal is on the disk as it was read. Before, a power loss could take back the very
+        events for which a checkpoint is no longer wanted, and its trial would begin again.
+        """
+        with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
+            self._checkpoints.sweep(self._controller.checkpoints.resources())
+            yield journal
+
+    def _finish_deletions(self) -> None:
+        """Delete what a driver that was killed at its very end had left to delete, if it had."""
+        if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
+            with self._opened_journal():
+                pass
+
+    @contextmanager
+    def _proposing(self, workers: int) -> Iterator[None]:
+        """Have new configurations proposed, if the search is one that does."""
+        for proposals in self._proposals:
+            proposals.start(self._configurations, workers=workers, complain=lambda line: write(f"{line}\n", sys.stderr))
+        try:
+            yield
+        finally:
+            for proposals in self._proposals:
+                proposals.close()
+
+    def _tell_the_past(self) -> None:
+        """Tell the user's observers of a study in which nothing is to be done what they want to know of its past."""
+        if self._observers:
+            finish_all(self._start_observers((self._directory / journals.NAME).stat().st_size))
+
+    def _start_observers(self, position: int) -> list[ObserverThread]:
+        """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
+        if not self._observers:
+            return []
+        settings, journal = self._settings, self._directory / journals.NAME
+        study = ObservedStudy(
+            name=settings.name,
+            directory=str(self._directory),
+            goal=settings.goal,
+            ladder=self._ladder,
+            hyperparameters=tuple(names_of(settings.space)),
+        )
+        history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
+        return start_all(self._observers, study, position, history)
+
+    def _stop_switch(self, now: float) -> StopSwitch:
+        """Return what stops the session at the time limit given, or before the batch system does."""
+        limit = self._options["time_limit"]
+        given = math.inf if limit is None else limit
+        unix_now = self._surroundings.unix_time()
+        limit = slurm.time_limit(os.environ, unix_now)
+        left = slurm.time_left(os.environ, unix_now)
+        if limit is None or left is None or limit >= given:
+            return StopSwitch(now + given)
+        return StopSwitch(now + limit, grace=slurm.pause_before(left), at_deadline=slurm.REASON)
+
+    def _about(self, workers: int, deadline: float | None) -> About:
+        settings = self._settings
+        return About(
+            name=settings.name,
+            scheduler=scheduler_view(settings, self._ladder),
+            directory=self._shown,
+            configuration=self._configurations.__getitem__,
+            checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
+            notes=self._controller.notes,
+            workers=workers,
+            deadline=deadline,
+        )
+
+
+class _Past(Observer):
+    """Tells a session what happened before it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def event(self, event: Event) -> None:
+        self._session.note(event)

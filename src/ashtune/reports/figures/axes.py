@@ -1,0 +1,163 @@
+"""What several figures need around their traces: axes of the metric, remarks, short numbers.
+
+Rule 1: one bad value does not spoil an axis. What is far worse than most lies outside of it, and the figure says so.
+Rule 2: an axis of losses is logarithmic where the good ones would be one line otherwise, and its title says so:
+all values are above 0, the worst is ``DECADE`` times the best, and the best tenth takes a twentieth of a linear axis
+at most. The three numbers were chosen on studies of two networks on handwritten digits, and hold for a linear
+classifier and a quadratic function too.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune.core.jobs import Goal, Mode
+from ashtune.core.numbers import number_text, shortened
+from ashtune.reports.figures.plots import blank
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+FAR = 30.0
+"""Values more than so many times farther from the best than the middle one are left out of an axis."""
+DECADE = 10.0
+THIN = 0.05
+BEST_SHARE = 0.1
+BEYOND_LOG = 1000.0
+"""On a logarithmic axis, values more than so many times the middle one are left out."""
+LINE = 56
+"""Characters in a line of small print."""
+_AIR = 0.06
+_MANY = 300.0
+_TICKS = 12
+
+
+class View(msgspec.Struct, frozen=True):
+    """The part of an axis to show, and how many of the values lie outside of it.
+
+    ``is_log``: the axis is logarithmic; ``low`` and ``high`` are values all the same.
+    """
+
+    low: float
+    high: float
+    beyond: int
+    is_log: bool = False
+
+    def on_axis(self, value: float) -> float:
+        """Return where a value stands: at the end of the axis if it lies outside of it."""
+        inside = min(max(value, self.low), self.high)
+        return math.log10(inside) if self.is_log else inside
+
+
+def metric_view(values: Sequence[float], mode: Mode) -> View | None:
+    """Return what to show of the metric's axis, and whether it is logarithmic (rule 2).
+
+    Args:
+        values: Finite ones.
+        mode: Which way is better.
+
+    Returns:
+        The range, or None where the values are all the same or there are none.
+    """
+    ordered = sorted(values)
+    if mode == "min" and ordered and ordered[0] > 0:
+        limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
+        shown = [value for value in ordered if value <= limit]
+        low, high = shown[0], shown[-1]
+        good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
+        if high >= DECADE * low and good - low <= THIN * (high - low):
+            air = (high / low) ** _AIR
+            return View(low / air, high * air, len(ordered) - len(shown), is_log=True)
+    return view(values, mode)
+
+
+def metric_axis(figure: "Figure", seen: View | None, goal: Goal) -> str:
+    """Name a figure's y axis by the metric and let it show what is to be seen; return what a reader must know."""
+    name = label(goal.metric)
+    if seen is None:
+        figure.update_yaxes(title={"text": name})
+        return ""
+    if seen.is_log:
+        ticks = log_ticks(seen.low, seen.high)
+        figure.update_yaxes(
+            type="log",
+            title={"text": f"{name} (logarithmic)"},
+            range=[math.log10(seen.low), math.log10(seen.high)],
+            tickvals=ticks,
+            ticktext=[number_text(tick) for tick in ticks],
+        )
+    else:
+        figure.update_yaxes(title={"text": name}, range=[seen.low, seen.high])
+    return "outside of the view; a double click shows all" if seen.beyond else ""
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten between two numbers; over many of these only the powers."""
+    steps = (1, 2, 5) if high / low < _MANY else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [significant(step * 10.0**power) for power in powers for step in steps]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside[:: 1 + len(inside) // _TICKS]
+
+
+def view(values: Sequence[float], mode: Mode) -> View | None:
+    """Return the range that shows all values but those far worse than most.
+
+    A loss of 1e9 after the first epoch would press everything else into a line. Distances are counted
+    from the best value; the middle one of those above zero is the yardstick.
+
+    Args:
+        values: Finite ones.
+        mode: Which way is better.
+
+    Returns:
+        The range, or None where the values are all the same or there are none.
+    """
+    if not values:
+        return None
+    best = min(values) if mode == "min" else max(values)
+    distances = sorted(abs(value - best) for value in values)
+    above_zero = [distance for distance in distances if distance > 0]
+    if not above_zero or not math.isfinite(above_zero[-1]):
+        return None
+    limit = FAR * above_zero[(len(above_zero) - 1) // 2]
+    shown = [distance for distance in distances if distance <= limit]
+    span = shown[-1]
+    worst = best + span if mode == "min" else best - span
+    low, high = min(best, worst), max(best, worst)
+    return View(low - _AIR * span, high + _AIR * span, len(distances) - len(shown))
+
+
+def remark(figure: "Figure", *sentences: str) -> None:
+    """Write what a reader must know below the x axis, where it covers nothing."""
+    parts = [figure.layout.xaxis.title.text, small(*sentences)]
+    figure.update_xaxes(title={"text": "<br>".join(filter(None, parts))})
+
+
+def small(*sentences: str) -> str:
+    """Return sentences as small print, in lines that a phone can show; empty ones are left out."""
+    lines = [line for sentence in sentences for line in wrap(sentence, LINE)]
+    return "<br>".join(f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines)
+
+
+def nothing(why: str) -> "Figure":
+    """Return a figure that says why there is nothing to draw."""
+    figure = blank(height=120)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(text=label(why, 200), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    return figure
+
+
+def label(text: str, width: int = 30) -> str:
+    """Return a text of the user as one that plotly shows as it is: short, and no markup."""
+    return escape(shortened(text, width), quote=False)
+
+
+def significant(value: float, digits: int = 6) -> float:
+    """Return a number with so many digits, so that a page need not carry seventeen."""
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,86 @@
+"""Configurations as columns of numbers, as forests and parallel coordinates need them."""
+
+import math
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune.core.errors import SpaceError
+from ashtune.core.jobs import TrialId
+from ashtune.core.numbers import value_text
+from ashtune.core.plaintext import shown
+from ashtune.space.columns import Column
+from ashtune.space.space import Space
+
+ROUNDING = 1e-9
+
+Configuration = Callable[[TrialId], Mapping[str, Any]]
+"""Answers with the configuration of a trial."""
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """One hyperparameter over many trials.
+
+    ``values`` are numbers as they are or, where there are ``labels``, the place of the trial's choice among
+    them; NaN where the hyperparameter is inactive. ``is_log``: it was drawn on a logarithmic scale.
+    """
+
+    name: str
+    values: "array[float]"
+    labels: Sequence[str] = ()
+    is_log: bool = False
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all trials have the same value, or none has any."""
+        first = self.values[0] if self.values else math.nan
+        if math.isnan(first):
+            return all(map(math.isnan, self.values))
+        return all(value == first for value in self.values)
+
+
+def numbers(space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]) -> Sequence[Numbers]:
+    """Return the hyperparameters of trials, in the order in which the user wrote them.
+
+    Args:
+        space: The record of the search space: ``settings.space``.
+        configuration: ``Trials.configuration``, or another that knows them.
+        trials: Which, in this order.
+
+    Raises:
+        SpaceError: If the record of the space cannot be read.
+    """
+    columns = Space.from_record(space).columns
+    values: dict[str, array[float]] = {name: array("d") for name in columns}
+    for trial in trials:
+        found = configuration(trial)
+        for name, column in columns.items():
+            values[name].append(_number(name, column, found[name], trial) if name in found else math.nan)
+    return [
+        Numbers(
+            name,
+            values[name],
+            labels=() if column.choices is None else [value_text(choice) for choice in column.choices],
+            is_log=bool(getattr(column.hyperparameter, "log", False)),
+        )
+        for name, column in columns.items()
+    ]
+
+
+def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
+    if column.choices is not None:
+        return float(column.choices.index(value)) if value in column.choices else math.nan
+    if not _is_within(column.hyperparameter, value):
+        raise SpaceError(f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have")
+    return float(value)
+
+
+def _is_within(hyperparameter: Any, value: Any) -> bool:
+    """Whether a value lies in a range of numbers, whose bounds ConfigSpace has rounded to 13 decimals."""
+    if not isinstance(value, int | float):
+        return False
+    low, high = float(hyperparameter.lower), float(hyperparameter.upper)
+    is_near = low - abs(low) * ROUNDING <= value <= high + abs(high) * ROUNDING
+    return is_near or low <= round(value, 13) <= high

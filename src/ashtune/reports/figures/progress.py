@@ -1,0 +1,204 @@
+"""The best result so far, over seconds and over epochs trained: an observer, and step lines.
+
+Rule: time that passed between two sessions is not counted; epochs are those of all trials together, of
+failures none, since nobody knows how many those were.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ashtune.analysis.sampling import thinned
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.numbers import number_text, plural
+from ashtune.core.observer import Observer
+from ashtune.reports.figures.axes import metric_axis, metric_view, nothing, remark, significant
+from ashtune.reports.figures.plots import BLUE, ORANGE, blank, go
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+STEPS_SHOWN = 1000
+BEST_KEPT = 100
+"""As many of the best trials of a rung may be withdrawn before a step of those left is missed."""
+EARLY = 0.1
+"""An axis is logarithmic where half of the steps lie in this first part of it."""
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
+
+    seconds: float
+    epochs: int
+    trial: TrialId
+    rung: int
+    resource: int
+    loss: float
+
+
+class BestSoFar(Observer):
+    """The best result so far at any rung, and at each.
+
+    Args:
+        goal: The metric, and which way is better.
+    """
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        self.steps: list[Step] = []
+        """Each better than all results before it, at whatever rung; equal ones do not count."""
+        self.steps_at: list[list[Step]] = []
+        """The same at each rung: better than all results before it at that rung."""
+        self.epochs = 0
+        """Epochs trained so far, by all trials."""
+        self._now = self._away = 0.0
+        self._results = 0
+        self._kept: list[list[tuple[int, Step]]] = []  # by rung: what may become a step, with its place among all
+        self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the study ran so far, all its sessions together."""
+        return self._now - self._away
+
+    @property
+    def steps_at_the_highest(self) -> Sequence[Step]:
+        """The steps at the highest rung that has a finite result by now."""
+        return next((steps for steps in reversed(self.steps_at) if steps), ())
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        if type(event) is SessionStarted:
+            self._away += max(0.0, event.time - self._now)
+        self._now = max(self._now, event.time)
+        if isinstance(event, JobFinished | JobPaused):
+            self.epochs += event.resource - event.start
+        if isinstance(event, JobFinished):
+            self._compare(event)
+        elif isinstance(event, TrialWithdrawn) and event.rung > 0:
+            self._withdraw(event.trial)
+
+    def _compare(self, event: JobFinished) -> None:
+        while len(self.steps_at) <= event.rung:
+            for lists in (self.steps_at, self._kept, self._best):
+                lists.append([])
+        self._results += 1
+        loss, best = self.goal.loss(event.metrics), self._best[event.rung]
+        if loss == math.inf or (len(best) == BEST_KEPT and loss >= best[-1]):
+            return
+        insort(best, loss)
+        del best[BEST_KEPT:]
+        step = Step(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
+        self._kept[event.rung].append((self._results, step))
+        for steps in (self.steps, self.steps_at[event.rung]):
+            if not steps or loss < steps[-1].loss:
+                steps.append(step)
+
+    def _withdraw(self, trial: TrialId) -> None:
+        """Leave out a trial, as if it had had no results."""
+        if all(step.trial != trial for kept in self._kept for _, step in kept):
+            return
+        self._kept = [[(place, step) for place, step in kept if step.trial != trial] for kept in self._kept]
+        self.steps_at = [_steps(step for _, step in kept) for kept in self._kept]
+        self.steps = _steps(step for _, step in sorted(chain(*self._kept), key=lambda each: each[0]))
+
+
+def _steps(results: Iterable[Step]) -> list[Step]:
+    """Return those of some results that are better than all before them."""
+    steps: list[Step] = []
+    for step in results:
+        if not steps or step.loss < steps[-1].loss:
+            steps.append(step)
+    return steps
+
+
+def best_over_time_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":
+    """Return the best so far over the time that the study ran.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    is_log = _is_early(best.steps, lambda step: step.seconds, best.seconds)
+    middle = best.steps[len(best.steps) // 2].seconds if is_log else best.seconds
+    scales = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+    scale, name = next((pair for pair in scales if middle >= 3 * pair[0]), scales[-1])
+    return _figure(best, name, lambda step: step.seconds / scale, best.seconds / scale, unit)
+
+
+def best_over_epochs_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":
+    """Return the best so far over the epochs that all trials together were trained.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    return _figure(best, f"{unit}s trained, all trials together", lambda step: step.epochs, best.epochs, unit)
+
+
+def _figure(best: BestSoFar, x: str, place: Callable[[Step], float], end: float, unit: str) -> "Figure":
+    if not best.steps:
+        return nothing("no trial has a finite result")
+    highest = best.steps_at_the_highest
+    lines = [(highest, f"trained to {unit} {highest[-1].resource:,}", ORANGE), (best.steps, "at any rung", BLUE)]
+    if all(step.rung == highest[-1].rung for step in best.steps):
+        del lines[0]  # it is the same line
+    figure = blank(x=x)
+    for steps, name, color in lines:
+        figure.add_trace(_line(steps, best.goal, place, end, {"name": name, "line": {"color": color, "width": 2.5}}))
+    is_log = _is_early(best.steps, place, end)
+    if is_log:
+        figure.update_xaxes(type="log", dtick="D2")
+    half = math.sqrt(place(best.steps[0]) * end) if is_log else end / 2
+    finals = {(steps[-1].trial, steps[-1].rung): (steps[-1], color) for steps, _, color in lines}
+    for number, (step, color) in enumerate(finals.values()):
+        is_last = number == len(finals) - 1
+        figure.add_trace(_mark(step, best.goal, place(step), color, is_late=place(step) > half, is_better_side=is_last))
+    seen = metric_view([best.goal.value(step.loss) for steps, _, _ in lines for step in steps], best.goal.mode)
+    outside = metric_axis(figure, seen, best.goal)
+    remark(
+        figure,
+        f"{plural(seen.beyond, 'early step')} {outside}" if seen and outside else "",
+        *(f"{STEPS_SHOWN:,} of {len(steps):,} steps {name}" for steps, name, _ in lines if len(steps) > STEPS_SHOWN),
+    )
+    return figure
+
+
+def _is_early(steps: Sequence[Step], place: Callable[[Step], float], end: float) -> bool:
+    """Whether so many steps come so early that only a logarithmic axis shows them."""
+    return bool(steps) and place(steps[0]) > 0 and place(steps[len(steps) // 2]) < EARLY * end
+
+
+def _line(steps: Sequence[Step], goal: Goal, place: Callable[[Step], float], end: float, style: dict[str, Any]) -> Any:
+    """Return a step line that goes on to the end of the study."""
+    shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
+    ends = [*shown, shown[-1]]
+    return go().Scatter(
+        x=[significant(x) for x in (*map(place, shown), max(end, place(shown[-1])))],
+        y=[significant(goal.value(step.loss)) for step in ends],
+        customdata=[[step.trial, step.rung, step.resource] for step in ends],
+        mode="lines",
+        line_shape="hv",
+        hovertemplate="%{y}<br>trial %{customdata[0]}, rung %{customdata[1]} (%{customdata[2]:,})",
+        **style,
+    )
+
+
+def _mark(step: Step, goal: Goal, x: float, color: str, *, is_late: bool, is_better_side: bool) -> Any:
+    """Return a point with its value and trial, written where the lines are not."""
+    value = goal.value(step.loss)
+    vertical = "top" if (goal.mode == "max") == is_better_side else "bottom"
+    return go().Scatter(
+        x=[significant(x)],
+        y=[significant(value)],
+        text=[f"{number_text(value)} (trial {step.trial})"],
+        textposition=f"{vertical} {'left' if is_late else 'right'}",
+        mode="markers+text",
+        marker={"color": color, "size": 9},
+        cliponaxis=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )

@@ -1,0 +1,69 @@
+"""What share of the workers did what, over time."""
+
+from typing import TYPE_CHECKING
+
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.timeline_rows import COMPILING, SAVING, Work
+from ashtune.analysis.timeline_times import seconds_within, training_rows
+from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank
+from ashtune.reports.timeline_view import STATES, running_time, unit_of_time
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from plotly.graph_objects import Figure
+
+    Floats = npt.NDArray[np.float64]
+
+STRETCHES = 160
+FAILED_TRAINING = "#7a2e3a"
+"""Darker than any colour of a wait."""
+COLORS = {
+    "training": BLUE, "failed": FAILED_TRAINING, "saving": GREEN, "compiling": PURPLE, "driver": ORANGE,
+    "barrier": RED, "tail": GREY,
+}  # fmt: skip
+
+
+def utilisation_figure(timeline: Timeline) -> "Figure":
+    """Return the shares of the workers' presence by what they did, over time."""
+    import numpy as np
+
+    work, now = timeline.work().without_pauses(), timeline.wall_seconds
+    scale, unit = unit_of_time(now)
+    figure = blank(x=running_time(unit, timeline.sessions), y="share of the workers")
+    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    first = float(work.joined.min()) if len(work.joined) else 0.0
+    if now <= first:
+        return figure
+    edges = np.linspace(first, now, STRETCHES + 1)
+    presence = seconds_within(work.joined, work.left, edges)
+    for name, (begin, end) in _states(work).items():
+        if name in ("compiling", "failed") and not len(begin):
+            continue
+        seconds = seconds_within(begin, end, edges)
+        share = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0)
+        figure.add_bar(
+            x=((edges[:-1] + edges[1:]) / 2 / scale).tolist(),
+            y=share.tolist(),
+            width=(edges[1] - edges[0]) / scale,
+            name=STATES[name],
+            marker={"color": COLORS[name], "line": {"width": 0}},
+            hovertemplate="%{y:.1%} at %{x:.3~g} " + unit,
+        )
+    return figure
+
+
+def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
+    """Return when each stretch of each state began and ended."""
+    ordered = work.begin - work.driver
+    training, failed = training_rows(work)
+    kinds = {
+        "training": training, "failed": failed, "saving": work.kind == SAVING, "compiling": work.kind == COMPILING,
+    }  # fmt: skip
+    return {
+        **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},
+        "driver": (ordered, work.begin),
+        "barrier": (ordered - work.barrier, ordered),
+        "tail": (work.left - work.tail, work.left),
+    }

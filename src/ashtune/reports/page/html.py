@@ -1,0 +1,183 @@
+"""A self-contained HTML page out of sections: figures drawn by plotly's script, included once, tables and sentences.
+
+Rule 1: whatever comes from a study is text, never markup: a journal may come from someone else. What would be no text
+(control characters, marks that turn the direction of writing) is shown as a Python string literal shows it.
+Rule 2: the page asks no network for anything.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import visible
+from ashtune.reports.figures.plots import go
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+
+_INVISIBLE = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(00[01][0-9a-f]|007f|00[89][0-9a-f]|061c|200[ef]|202[89a-e]|206[6-9]|feff|fff[9ab])"
+    "|([\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb])",
+)
+"""Characters in JSON that nobody sees but in what they do to others: as they are, and as ``\\uXXXX``."""
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A piece of a section: HTML, and the figures that it has a place for, by the place's id."""
+
+    html: str
+    figures: dict[str, "Figure"] = {}
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading with what stands below it; ``name`` is its id in the page."""
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+
+
+def words(*sentences: str, style: str = "") -> Block:
+    """Return a paragraph for each sentence that is not empty. ``style`` is "quiet" or "bad"."""
+    mark = f' class="{style}"' if style else ""
+    return Block("".join(f"<p{mark}>{_text(sentence)}</p>" for sentence in sentences if sentence))
+
+
+def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") -> Block:
+    """Return figures, two beside each other where there is room, or three of small ones ("panels")."""
+    places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
+    html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
+    return Block(html, {f"figure-{name}": figure for name, figure in named.items()})
+
+
+def legend(colors: Mapping[str, str]) -> Block:
+    """Return what the colours of the figures below mean, where they all share one legend."""
+    inner = "".join(
+        f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>' for name, color in colors.items()
+    )
+    return Block(f'<p class="legend">{inner}</p>' if inner else "")
+
+
+def table(found: "Table") -> Block:
+    """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
+    columns = found.columns
+    titles = [_plain(column.header).replace("-\n", "") for column in columns]  # a page needs no hyphens
+    header = "".join(f"<th>{_text(title)}</th>" for title in titles)
+    rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
+    body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, found.rows, strict=True))
+    footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""
+    return Block(
+        f'<div class="table"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody>'
+        f"<tfoot>{footer}</tfoot></table></div>"
+    )
+
+
+def pairs(named: Mapping[str, str]) -> Block:
+    """Return names and what they stand for, one below the other."""
+    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in named.items())
+    return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
+
+
+def cards(named: Mapping[str, str]) -> Block:
+    """Return the figures that one should see first, each with what it is."""
+    inner = "".join(f'<div class="card"><b>{_text(value)}</b><span>{_text(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
+    return Block(f'<div class="cards">{inner}</div>')
+
+
+def page(title: str, head: Iterable[Block], sections: Sequence[Section], *, footer: str) -> str:
+    """Return the page.
+
+    Args:
+        title: Its heading.
+        head: What stands above the first section.
+        sections: Those without a block are left out.
+        footer: Who made it.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    shown = [section for section in sections if section.blocks]
+    links = "".join(f'<a href="#{section.name}">{_text(section.title)}</a>' for section in shown)
+    top = list(head)
+    blocks = [*top, *(block for section in shown for block in section.blocks)]
+    body = "".join(
+        f'<section id="{section.name}"><h2>{_text(section.title)}</h2>'
+        f"{''.join(block.html for block in section.blocks)}</section>"
+        for section in shown
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_text(title)}</title><style>{_resource('page.css')}</style></head><body>"
+        f"<h1>{_text(title)}</h1>{''.join(block.html for block in top)}<nav>{links}</nav>{body}"
+        f"<footer>{_text(footer)}</footer>"
+        f'<script type="application/json" id="figures">{_figures_json(blocks)}</script>'
+        f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
+    )
+
+
+def write(text: str, file: Path) -> None:
+    """Write a page.
+
+    Raises:
+        SettingsError: If the disk refuses.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
+
+
+def _figures_json(blocks: Iterable[Block]) -> str:
+    """Return all figures as JSON that cannot end the script element it stands in."""
+    inner = [
+        f'"{name}":{_INVISIBLE.sub(_literal, figure.to_json())}'
+        for block in blocks
+        for name, figure in block.figures.items()
+    ]
+    return "{" + ",".join(inner).replace("<", "\\u003c") + "}"
+
+
+def _literal(found: re.Match[str]) -> str:
+    """Return an invisible character of JSON, or its escape, as the text of its escape."""
+    before, code, character = found.groups()
+    return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
+
+
+def _text(text: str) -> str:
+    """Return a text as HTML."""
+    return escape(visible(text))
+
+
+def _plotly_script() -> str:
+    go()  # says how to install it where it is missing
+    from plotly.offline import get_plotlyjs
+
+    script: str = get_plotlyjs()
+    if "</script" in script.lower():
+        raise SettingsError("this version of plotly cannot be put into a page; install another: pip install -U plotly")
+    return script
+
+
+def _resource(name: str) -> str:
+    return files("ashtune.reports.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _row(cells: Sequence[str], cell: str = "td", *, is_bold: bool = False) -> str:
+    opening = '<tr class="bold">' if is_bold else "<tr>"
+    return opening + "".join(f"<{cell}>{_text(text)}</{cell}>" for text in cells) + "</tr>"
+
+
+def _plain(cell: object) -> str:
+    """Return the text of a cell, without rich's markup."""
+    from rich.text import Text
+
+    return cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain

@@ -1,0 +1,40 @@
+"""What a view needs to know of a study beside its events."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ashtune.core.jobs import TrialId
+from ashtune.schedulers.view import SchedulerView
+
+
+def _no_bytes() -> int:
+    return 0
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """A study's name and the questions a view may ask about it.
+
+    ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
+    singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
+    was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` is a line about
+    what has to be installed before the study can go on; "" for nothing.
+    """
+
+    name: str
+    scheduler: SchedulerView
+    directory: str
+    configuration: Callable[[TrialId], Mapping[str, Any]]
+    checkpoint_bytes: Callable[[], int] = _no_bytes
+    notes: Callable[[], str] = str
+    workers: int = 0
+    unit: str = "epoch"
+    deadline: float | None = None
+    is_simulated: bool = False
+    missing: str = ""
+
+    def expected(self, trials: int | None) -> list[int] | None:
+        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows before."""
+        expected = self.scheduler.expected(trials) if trials else None
+        return None if expected is None else list(expected)

@@ -1,0 +1,94 @@
+"""How views reach a person or a program: rich on a terminal, plain text elsewhere, JSON where asked.
+
+Rule: no control character of a user's text reaches a stream; those that rich writes itself do.
+"""
+
+import io
+import os
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from ashtune.core.plaintext import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+PLAIN_WIDTH = 100
+
+
+class Visible:
+    """A view whose text cannot do more than be read; see :mod:`ashtune.core.plaintext`.
+
+    Args:
+        view: What rich can draw.
+    """
+
+    def __init__(self, view: "RenderableType") -> None:
+        self._view = view
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        for segment in console.render(self._view, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(visible(segment.text, keeps_newlines=True), segment.style)
+
+
+def as_text(renderable: "RenderableType", width: int = PLAIN_WIDTH, *, encoding: str = "utf-8") -> str:
+    """Return what rich draws, without colours, without blanks at line ends, and with lines that an encoding has."""
+    from rich.console import Console
+
+    file = _Page(encoding)
+    console = Console(
+        file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
+    )
+    console.print(Visible(renderable))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def show(renderable: "RenderableType", stream: TextIO) -> None:
+    """Print something that rich can draw: in colour on a terminal, as plain text elsewhere."""
+    if is_a_terminal(stream):
+        from rich.console import Console
+
+        Console(file=stream, highlight=False, markup=False, emoji=False).print(Visible(renderable))
+    else:
+        write(as_text(renderable, encoding=_encoding_of(stream)), stream)
+
+
+def show_json(data: Any, stream: TextIO) -> None:
+    """Print data as indented JSON."""
+    write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n", stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """Write lines of text to a stream, control characters and what its encoding does not have escaped."""
+    encoding = _encoding_of(stream)
+    stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _encoding_of(stream: TextIO) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+class _Page(io.StringIO):
+    """Text in memory that is to be encoded: rich draws with characters which the encoding has."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # it is read only
+        return self._encoding
+
+
+def is_a_terminal(stream: TextIO) -> bool:
+    """Whether someone looks at a stream.
+
+    Open MPI's mpiexec gives its ranks a terminal of their own for stdout, wherever it writes to itself.
+    """
+    return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

@@ -1,0 +1,77 @@
+"""A trial as its events told of it: what it reported, and its jobs one after another."""
+
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from ashtune.core.jobs import WorkerId
+
+
+class ToldJob(msgspec.Struct):
+    """One job: who trained from which resource to which, for how many seconds, and how it ended.
+
+    ``serial`` counts the jobs of a study in the order in which they ended.
+    ``ending`` is that of its row in the timeline. ``wait`` are the seconds between its order and its beginning, where
+    they are known. ``is_void``: its worker died, and nothing of it counts.
+    """
+
+    serial: int
+    worker: WorkerId
+    start: int
+    target: int
+    seconds: float
+    ending: int
+    wait: float | None = None
+    is_void: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Seconds a unit of resource."""
+        return self.seconds / (self.target - self.start)
+
+
+class ToldTrial(msgspec.Struct):
+    """One trial.
+
+    ``releases`` are the seconds that letting go of it took, by resource; ``rung_of`` is the resource of the rung that a
+    job was for, by that of its last report.
+    """
+
+    reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
+    jobs: list[ToldJob] = msgspec.field(default_factory=list)
+    releases: dict[int, float] = msgspec.field(default_factory=dict)
+    rung_of: dict[int, int] = msgspec.field(default_factory=dict)
+    fails: bool = False
+    is_withdrawn: bool = False
+
+    @property
+    def reached(self) -> int:
+        """The resource that it is trained to."""
+        pieces = self.pieces()
+        return pieces[-1].target if pieces else 0
+
+    def pieces(self) -> list[ToldJob]:
+        """Return the jobs that its state at the end consists of: what was trained again counts the last time."""
+        pieces: list[ToldJob] = []
+        for job in self.jobs:
+            if job.is_void:
+                continue
+            while pieces and pieces[-1].target > job.start:
+                pieces.pop()
+            pieces.append(job)
+        return pieces
+
+
+def later_rate(told: Sequence[ToldTrial]) -> float:
+    """Return how much longer a unit of resource takes after a trial's first job than in it: the median.
+
+    The first one builds what the later ones go on with.
+    """
+    ratios = []
+    for trial in told:
+        pieces = trial.pieces()
+        if len(pieces) > 1 and pieces[0].seconds > 0:
+            first, second = pieces[:2]
+            ratios.append(second.rate / first.rate)
+    return median(ratios) if ratios else 1.0

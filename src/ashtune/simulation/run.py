@@ -1,0 +1,87 @@
+"""A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import Event, SessionStarted
+from ashtune.core.jobs import Goal
+from ashtune.core.observer import Observer
+from ashtune.core.version import __version__
+from ashtune.engines.loop import Drive, Ledger
+from ashtune.engines.protocol import Workers
+from ashtune.engines.stop import StopSwitch
+from ashtune.schedulers.protocol import Machine
+from ashtune.study.configurations import Configurations
+from ashtune.study.controller import Controller
+
+LOSS = Goal("loss", "min")
+TICKS = 1_000
+
+
+def simulate(
+    scheduler: Machine,
+    workers: Workers,
+    observers: Sequence[Observer],
+    *,
+    trials: int | None = None,
+    until: float = math.inf,
+    goal: Goal = LOSS,
+    ledger: Ledger | None = None,
+) -> float:
+    """Run a study in virtual time.
+
+    Args:
+        scheduler: Decides which trial trains next and how far. It is used up.
+        workers: Simulated ones, whose training reports the goal's metric.
+        observers: They are told what happens, as of a real study.
+        trials: How many trials to start; None for no end, then ``until`` is needed.
+        until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
+        goal: The metric that counts.
+        ledger: Where events are written, as a study's journal; nowhere by default.
+
+    Returns:
+        The time at which it ended.
+
+    Raises:
+        SettingsError: If it would never end.
+    """
+    if trials is None and math.isinf(until):
+        raise SettingsError("the simulation would never end; give trials= or until=")
+    controller = Controller(scheduler, goal)
+    session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
+    followed = controller.handle(session)
+    drive = Drive(
+        controller,
+        workers,
+        ledger or _NoJournal(),
+        Configurations(_Numbered()),
+        stop=StopSwitch(until, grace=0.0),
+        observers=observers,
+        tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
+    )
+    drive.run(session, followed)
+    return workers.now()
+
+
+class _Numbered:
+    """A design whose configurations are the trials' numbers: a simulation looks everything else up by them."""
+
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, Any]:
+        """Return the configuration."""
+        return {"trial": trial}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return nothing: there is no end of them."""
+        return None
+
+
+class _NoJournal:
+    def add(self, event: Event) -> None:
+        """Nothing of a simulation has to survive."""
+
+    def flush(self) -> None:
+        """Nothing is written."""

@@ -1,0 +1,69 @@
+"""Whether a configuration that a user wrote belongs to the space."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ashtune.core.errors import SpaceError
+from ashtune.core.plaintext import shown
+from ashtune.space.columns import Column
+from ashtune.space.describing import range_text, when
+from ashtune.space.plain import plain
+from ashtune.space.rules import Rules
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+
+def checked(
+    configuration: Mapping[str, object], within: "ConfigurationSpace", columns: Mapping[str, Column], rules: Rules
+) -> dict[str, object]:
+    """Return a user's configuration as plain Python values, in the order of the columns.
+
+    Raises:
+        SpaceError: If a name is unknown or missing, a value is outside or inactive, or the whole is
+            forbidden.
+    """
+    if not isinstance(configuration, Mapping):
+        raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(columns)}")
+    for name, value in configuration.items():
+        if name not in columns:
+            raise SpaceError(f"{name}={shown(value)} is not in the space; it has {', '.join(columns)}")
+    values = {
+        name: _value(name, column, configuration[name]) for name, column in columns.items() if name in configuration
+    }
+    inactive = rules.inactive(values)
+    for name in within:  # parents come before their children
+        if name not in inactive and name not in values:
+            raise SpaceError(
+                f"{name} is missing in {shown(dict(configuration))}; give it a value in {range_text(columns[name])}"
+            )
+        if name in inactive and name in values:
+            raise SpaceError(
+                f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only{when(within, name)}"
+            )
+    if (clause := rules.forbidding(values)) is not None:
+        rule = " ".join(str(clause).split())
+        raise SpaceError(f"{shown(dict(configuration))} is ruled out by '{rule}'; change one of these values")
+    return values
+
+
+def _value(name: str, column: Column, value: object) -> object:
+    """Return the member of the column's range that equals ``value``."""
+    outside = SpaceError(f"{name}={shown(value)} is outside; give a value in {range_text(column)}")
+    try:
+        given = plain(value)
+    except SpaceError:
+        raise outside from None
+    if column.choices is not None:
+        if given not in column.choices:
+            raise outside
+        return column.choices[column.choices.index(given)]
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise outside
+    if column.is_integer and given != math.floor(given):
+        raise outside
+    # ConfigSpace rounds bounds to 13 decimals: a third, as a bound and as a value, must meet.
+    if not column.hyperparameter.lower <= round(given, 13) <= column.hyperparameter.upper:
+        raise outside
+    return int(given) if column.is_integer else float(given)

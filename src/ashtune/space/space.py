@@ -1,0 +1,129 @@
+"""The search space: what a user gave, normalised once at the door.
+
+Whatever was given is written down and read back (:mod:`ashtune.space.record`) before it is used:
+a first run and a resumed one therefore draw from the same object by construction, and the user's
+own ConfigurationSpace is never touched.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ashtune.core.errors import SpaceError
+from ashtune.core.plaintext import shown
+from ashtune.space.checking import checked
+from ashtune.space.columns import Column
+from ashtune.space.describing import range_text, when
+from ashtune.space.parsing import space_of_mapping
+from ashtune.space.record import read_record, record_of
+from ashtune.space.rules import Rules
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ConfigSpace import ConfigurationSpace
+    from numpy.typing import NDArray
+
+
+class Space:
+    """A set of hyperparameters, with their ranges, conditions and forbidden clauses.
+
+    Build one with :meth:`parse` or :meth:`from_record`.
+
+    Attributes:
+        configuration_space: The space as ConfigSpace sees it; hyperparameters sorted.
+        names: The hyperparameters, in the order the user wrote them.
+        columns: For each name, in that order, the map from the unit interval to plain Python values.
+        rules: Its conditions and forbidden clauses.
+    """
+
+    def __init__(self, configuration_space: "ConfigurationSpace", names: tuple[str, ...]) -> None:
+        self.configuration_space = configuration_space
+        self.names = names
+        self.columns = {name: Column(configuration_space[name]) for name in names}
+        self.rules = Rules(configuration_space)
+
+    @classmethod
+    def parse(cls, space: object) -> "Space":
+        """Build a space from what a user gives.
+
+        Args:
+            space: A dict by name of ``(low, high)`` ranges, lists of choices, constants and ConfigSpace
+                hyperparameters, or a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among
+                the choices reaches the training function as a list (see :mod:`ashtune.space.plain`).
+
+        Raises:
+            SpaceError: If it is something else, empty, or a name or value in it does not fit.
+
+        Example:
+            >>> Space.parse({"layers": (1, 8), "activation": ["relu", "tanh"]}).names
+            ('layers', 'activation')
+        """
+        from ConfigSpace import ConfigurationSpace
+
+        if isinstance(space, Space):
+            return space
+        if isinstance(space, ConfigurationSpace):
+            if not len(space):
+                raise SpaceError("the ConfigurationSpace is empty; add a hyperparameter, such as Float('lr', (0, 1))")
+            return cls.from_record(record_of(space, list(space)))
+        if isinstance(space, Mapping):
+            return cls.from_record(record_of(space_of_mapping(space), list(space)))
+        raise SpaceError(
+            f"{shown(space)} is no search space; give a dict such as {{'lr': (1e-4, 1.0), 'depth': (1, 9)}}, "
+            "or a ConfigSpace.ConfigurationSpace"
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, object]) -> "Space":
+        """Read a space that :meth:`to_record` wrote; nothing in the record is executed.
+
+        Raises:
+            SpaceError: If this is not such a record.
+        """
+        return cls(*read_record(record))
+
+    def to_record(self) -> dict[str, object]:
+        """Return the space as nested dicts and lists that JSON can keep."""
+        return record_of(self.configuration_space, self.names)
+
+    def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
+        """Return a configuration that a user wrote as plain Python values, in the order of ``names``.
+
+        Raises:
+            SpaceError: If a name is unknown or missing, a value is outside its range or inactive, or a
+                forbidden clause rules the configuration out.
+        """
+        return checked(configuration, self.configuration_space, self.columns, self.rules)
+
+    def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
+        """Return the configurations at points of the unit cube; inactive hyperparameters are left out.
+
+        Args:
+            points: Shape ``(n, hyperparameters)``, the columns in the order of ``names``, within [0, 1].
+
+        Returns:
+            ``n`` configurations. They may be ones that a forbidden clause rules out, and share lists with each other.
+        """
+        columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
+        configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
+        if self.rules.has_conditions:
+            for configuration in configurations:
+                for name in self.rules.inactive(configuration):
+                    del configuration[name]
+        return configurations
+
+    def place(self, configuration: Mapping[str, object]) -> list[float | None]:
+        """Return the point of a configuration of this space: a coordinate for each of ``names``, None where inactive.
+
+        ``at`` gives the same configuration at this point, whatever stands in place of None, but for the last bits of
+        floats.
+        """
+        return [
+            column.place(configuration[name]) if name in configuration else None
+            for name, column in self.columns.items()
+        ]
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""
+        return [
+            (name, range_text(column) + when(self.configuration_space, name)) for name, column in self.columns.items()
+        ]
