@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
 
-from ashtune.core.errors import StudyError
+from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter, copy_folder, delete
 from ashtune.study.disk import DISK, Disk
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> 
     (tmp_path / "checkpoints").chmod(0)
     with_common_rights(
         """
-from ashtune.core.errors import StudyError
+from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.study.checkpoints import Checkpoints
 try:
     Checkpoints(Path(sys.argv[1])).sweep({})
@@ -408,3 +408,25 @@ def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
     Checkpoints(Path("/"), disk).settle(TRIAL, 4)  # there is none
     disk.power_loss()
     assert on(disk, 2, size=size).restore() == "state"
+
+
+def test_a_folder_that_can_be_neither_copied_nor_moved_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    first = writer(tmp_path)
+    (first.directory() / "weights").write_bytes(b"w" * 100)
+    size = first.commit(2)
+
+    class Refusing(Disk):
+        def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
+            raise OSError(28, "No space left on device")
+
+        def rename(self, path: str, final: str) -> None:
+            raise OSError(39, "Directory not empty")
+
+    again = CheckpointWriter(Checkpoints(tmp_path, Refusing()), TRIAL, 2, worker=2, size=size)
+    with pytest.raises(CheckpointUnread, match="Directory not empty"):
+        again.directory()
+    assert "trained again from the start" in again.problem
+    assert again.forget_earlier()
+    assert list(again.directory().iterdir()) == []
+    again.abandon()
+    assert (tmp_path / "checkpoints" / "5.2" / "weights").exists()

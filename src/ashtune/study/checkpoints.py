@@ -239,12 +239,18 @@ class CheckpointWriter:
 
         Where there is no room for a copy of them the earlier checkpoint itself is given out; where there is none for
         a folder, one in the machine's folder for temporary files, whose files are not kept.
+
+        Raises:
+            CheckpointUnread: If the earlier checkpoint can be neither copied nor given out; from then on there is none.
         """
         if self._at_opening is None:
             delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
             try:
                 self._fill_folder()
             except OSError as error:
+                if self._earlier:  # whoever goes on from it must not find an empty folder
+                    self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
+                    raise CheckpointUnread(f"{self._earlier}: {error.strerror}") from None
                 self._note(error)
                 self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
             self._at_opening = self._contents()
