@@ -89,15 +89,18 @@ class Orders(Observer):
             self.given.add((what.trial, what.rung))
 
 
-def test_the_suite_finds_what_depends_on_ticks_and_what_needs_orders() -> None:
+def test_the_suite_finds_what_depends_on_ticks_and_what_needs_orders(tmp_path: Path) -> None:
     suite = ObserverSuite()
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
     ticks = Observed(make=Ticks, result=lambda observer: observer.count)
     with pytest.raises(AssertionError):
-        suite.test_live_and_from_the_journal_it_finds_the_same(ticks, 0)
+        suite.test_live_and_from_the_journal_it_finds_the_same(ticks, 0, folders[0])
     orders = Observed(make=Orders, result=lambda observer: observer.given)
-    suite.test_live_and_from_the_journal_it_finds_the_same(orders, 0)
+    suite.test_live_and_from_the_journal_it_finds_the_same(orders, 0, folders[1])
     with pytest.raises(KeyError):
-        suite.test_it_takes_a_study_whose_scheduler_is_not_known(orders, 0)
+        suite.test_it_takes_a_study_whose_scheduler_is_not_known(orders, 0, folders[2])
 
 
 def test_whatever_may_happen_in_a_study_happens_in_the_histories() -> None:

@@ -10,6 +10,7 @@ A test class derives from :class:`ObserverSuite` and has a fixture ``observed``:
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,7 +42,6 @@ from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 8, 2)
-STUDY = ObservedStudy(name="suite", directory="/nowhere", goal=GOAL, ladder=LADDER, hyperparameters=("x",))
 SEEDS = range(20)
 
 Step = tuple[Event, list[Followed]]
@@ -58,6 +58,12 @@ class Observed(msgspec.Struct, frozen=True):
 
     make: Callable[[], Observer]
     result: Callable[[Any], Any]
+
+
+def study_in(directory: Path) -> ObservedStudy:
+    """Return the study that observers are told of; its directory is new."""
+    directory.mkdir()
+    return ObservedStudy(name="suite", directory=str(directory), goal=GOAL, ladder=LADDER, hyperparameters=("x",))
 
 
 def new_controller() -> Controller:
@@ -224,11 +230,11 @@ class ObserverSuite:
         raise NotImplementedError
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int) -> None:
+    def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int, tmp_path: Path) -> None:
         """Live there are reports between rungs and ticks besides."""
         live, read = observed.make(), observed.make()
         steps = list(History(seed))
-        live.begin(STUDY, 0)
+        live.begin(study_in(tmp_path / "live"), 0)
         for event, followed in steps:
             live.event(event)
             for what in followed:
@@ -237,18 +243,18 @@ class ObserverSuite:
                     live.progress(Progress(what.worker, what.trial, what.start, {"loss": 1.0}))
             live.tick(event.time)
         live.end()
-        read.begin(STUDY, 0)
+        read.begin(study_in(tmp_path / "read"), 0)
         Replay(new_controller()).tell((as_in_a_journal(event) for event, _ in steps), [read])
         read.end()
         assert observed.result(live) == observed.result(read)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int) -> None:
+    def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int, tmp_path: Path) -> None:
         """A journal may end after each of its events: the driver runs, or was killed."""
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
             observer = observed.make()
-            observer.begin(STUDY, 0)
+            observer.begin(study_in(tmp_path / str(end)), 0)
             for event, followed in steps[:end]:
                 observer.event(event)
                 for what in followed:
@@ -257,18 +263,18 @@ class ObserverSuite:
             observed.result(observer)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int) -> None:
+    def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int, tmp_path: Path) -> None:
         """Then there are verdicts, and no orders."""
         observer = observed.make()
-        observer.begin(STUDY, 0)
+        observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
         observer.end()
         observed.result(observer)
 
-    def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed) -> None:
+    def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
         """As one that was complete before."""
         observer = observed.make()
-        observer.begin(STUDY, 0)
+        observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)
         observer.end()
         observed.result(observer)
