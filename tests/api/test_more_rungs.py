@@ -14,7 +14,7 @@ from ashtune.core.events import SessionStarted
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import Recorded, promotable, unexplained_results
+from ashtune.testing.oracles import RecordedResult, promotable, unexplained_results
 
 SCHEDULERS = ["ash", "stopping", "sh", "full"]
 
@@ -23,9 +23,9 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
     return studies.tuned(directory, **({"max_resource": 4} | options))
 
 
-def results(study: ashtune.Study) -> list[Recorded]:
+def results(study: ashtune.Study) -> list[RecordedResult]:
     goal = study.settings.goal
-    return [Recorded(Job(event.trial, event.rung), goal.loss(event.metrics)) for event in finished(study)]
+    return [RecordedResult(Job(event.trial, event.rung), goal.loss(event.metrics)) for event in finished(study)]
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -17,7 +17,7 @@ from ashtune.core.events import JobFinished, WorkerJoined
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import Recorded, unexplained_results
+from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 KILLS = 20
 SEED = 20
@@ -86,5 +86,5 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
     assert {trial for trial, rung in counted if rung == 0} == set(range(400)), "a configuration is lost"
     table = ashtune.Study.load(study).trials_dataframe()
     assert (table.status != "failed").all()
-    recorded = [Recorded(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results(journal)]
+    recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results(journal)]
     assert unexplained_results(Ladder(1, 16, 2), recorded) == []

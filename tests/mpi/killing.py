@@ -16,7 +16,7 @@ from ashtune.core.events import Event, JobFinished, WorkerLost
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import Recorded, unexplained_results
+from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")
@@ -105,7 +105,7 @@ class Tuned:
         study = ashtune.Study.load(self.directory)
         assert study.outcome.is_complete
         assert study.loaded.tally.failures.total == 0
-        recorded = [Recorded(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results]
+        recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results]
         assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
 
 

@@ -23,7 +23,7 @@ from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.testing import oracles
-from ashtune.testing.oracles import Fact, Given, Recorded, Withdrawn
+from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
 
 LOSS = Goal("loss", "min")
 
@@ -76,7 +76,7 @@ def audited(
             scheduler.withdraw(job, replace=False)  # type: ignore[attr-defined]
             continue
         loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
-        history.append(Recorded(job, loss))
+        history.append(RecordedResult(job, loss))
         audit.event(finished(job, loss, ladder))
         scheduler.record(Result.of(job, loss))  # type: ignore[attr-defined]
 
@@ -174,7 +174,7 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
 def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:
     ladder = Ladder(1, 8, 2)
     audit, history = audited(Greedy(ladder, 200), "ash", ladder, 11, 6)
-    results = [fact for fact in history if isinstance(fact, Recorded)]
+    results = [fact for fact in history if isinstance(fact, RecordedResult)]
     for record in audit.records()[:-1]:
         at = sorted((fact.loss, fact.job.trial) for fact in results if fact.job.rung == record.rung)
         best = {trial for loss, trial in at[: len(at) // 2] if loss < math.inf}

@@ -16,7 +16,7 @@ from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.ranking import Entry, OneLoss
 from ashtune.testing import oracles
-from ashtune.testing.oracles import Fact, Given, Recorded
+from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import LADDERS, check_scheduler
 
 losses = st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.inf]) | st.floats(-9, 9)
@@ -86,7 +86,7 @@ def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
     for pick, loss in reports:
         job = running.pop(pick % len(running))
         scheduler.record(Result.of(job, loss))
-        history.append(Recorded(job, loss))
+        history.append(RecordedResult(job, loss))
         assert len(oracles.promotable(ladder, history)) <= 1
         ask()
         assert oracles.promotable(ladder, history) == []
@@ -217,7 +217,7 @@ def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
 
 
 def history_of(*results: tuple[int, int, float]) -> list[Fact]:
-    return [Recorded(Job(TrialId(trial), rung), loss) for trial, rung, loss in results]
+    return [RecordedResult(Job(TrialId(trial), rung), loss) for trial, rung, loss in results]
 
 
 def test_a_journal_of_right_promotions_is_valid_and_one_promotion_too_early_is_not() -> None:
@@ -234,8 +234,8 @@ def test_a_journal_of_right_promotions_is_valid_and_one_promotion_too_early_is_n
 
 def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:
     ladder = Ladder(1, 2, 2)
-    below = [Recorded(Job(TrialId(trial), 0), loss) for trial, loss in ((0, 2.0), (1, 3.0), (2, 1.0))]
-    above = [Recorded(Job(TrialId(trial), 1), 0.0) for trial in range(3)]
+    below = [RecordedResult(Job(TrialId(trial), 0), loss) for trial, loss in ((0, 2.0), (1, 3.0), (2, 1.0))]
+    above = [RecordedResult(Job(TrialId(trial), 1), 0.0) for trial in range(3)]
     assert oracles.unexplained_results(ladder, [*below, above[0]]) == []  # the second best by now
     assert oracles.unexplained_results(ladder, [*below, above[2]]) == []
     assert len(oracles.unexplained_results(ladder, [*below, above[1]])) == 1

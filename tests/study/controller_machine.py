@@ -30,7 +30,7 @@ from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.study.controller import Controller
-from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn
+from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
 
 SETTINGS = settings(
     stateful_step_count=50, deadline=None, report_multiple_bugs=False,
@@ -283,7 +283,7 @@ class AnyStudy(RuleBasedStateMachine):
         )  # fmt: skip
 
     def _record(self, job: Job, loss: float) -> None:
-        self.history.append(Recorded(job, loss))
+        self.history.append(RecordedResult(job, loss))
         self.best = min(self.best, loss)
         if loss < math.inf:
             self.has_result = True

@@ -19,7 +19,7 @@ from ashtune.core.events import JobFinished, WorkerJoined
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import Recorded, unexplained_results
+from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 TRIALS, TOP = 200, 16
 FUNCTIONS = """
@@ -149,7 +149,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
     counted = Counter((event.trial, event.rung) for event in events)
     assert set(counted.values()) == {1}
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
-    recorded = [Recorded(Job(event.trial, event.rung), event.metrics["loss"] or 0.0) for event in events]
+    recorded = [RecordedResult(Job(event.trial, event.rung), event.metrics["loss"] or 0.0) for event in events]
     assert unexplained_results(Ladder(1, TOP, 2), recorded) == []
     curves = ashtune.Study.load(study).curves_dataframe()
     epochs: dict[int, list[int]] = defaultdict(list)

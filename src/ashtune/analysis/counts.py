@@ -15,7 +15,7 @@ BEST_KEPT = 1_000
 """As many trials that have a result may be withdrawn, at any rung, before the best one left is not known."""
 
 
-class Best(msgspec.Struct, frozen=True):
+class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung."""
 
     trial: TrialId
@@ -25,7 +25,7 @@ class Best(msgspec.Struct, frozen=True):
     metrics: dict[str, float | None]
 
 
-def _rank(result: Best) -> tuple[float, TrialId]:
+def _rank(result: BestResult) -> tuple[float, TrialId]:
     return result.loss, result.trial
 
 
@@ -58,10 +58,10 @@ class RungTally:
         self.withdrawn = 0
         self.epochs = 0
         self.seconds = 0.0
-        self._best: list[Best] = []
+        self._best: list[BestResult] = []
 
     @property
-    def best(self) -> Best | None:
+    def best(self) -> BestResult | None:
         """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial."""
         return self._best[0] if self._best else None
 
@@ -70,7 +70,7 @@ class RungTally:
         best = self._best
         if loss == math.inf or (len(best) == BEST_KEPT and loss > best[-1].loss):
             return
-        insort(best, Best(event.trial, event.rung, event.resource, loss, event.metrics), key=_rank)
+        insort(best, BestResult(event.trial, event.rung, event.resource, loss, event.metrics), key=_rank)
         del best[BEST_KEPT:]
 
     def withdraw(self, trial: TrialId) -> None:

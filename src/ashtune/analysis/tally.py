@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
-from ashtune.analysis.counts import Best, RungTally, WorkerTally
+from ashtune.analysis.counts import BestResult, RungTally, WorkerTally
 from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.worker_states import Attendance
 from ashtune.core.events import (
@@ -179,12 +179,12 @@ class Tally(Observer):
         return min(1.0, (self.training_seconds + self.seconds_under_way) / presence)
 
     @property
-    def best(self) -> Best | None:
+    def best(self) -> BestResult | None:
         """The best result at the highest rung that has one; a trial that was withdrawn has none."""
         return next((rung.best for rung in reversed(self.rungs) if rung.best is not None), None)
 
     @property
-    def best_at_any_rung(self) -> Best | None:
+    def best_at_any_rung(self) -> BestResult | None:
         """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
         results = [rung.best for rung in reversed(self.rungs) if rung.best is not None]
         return min(results, key=lambda best: best.loss, default=None)

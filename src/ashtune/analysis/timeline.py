@@ -33,10 +33,10 @@ from ashtune.analysis.timeline_rows import (
     SAVING,
     TRAINING,
     WITHDRAWN,
-    Lane,
     Row,
     Rows,
     Work,
+    WorkerLane,
 )
 from ashtune.analysis.timeline_workers import Hand, Places
 from ashtune.core.events import (
@@ -82,7 +82,7 @@ class Timeline(Observer):
         """Waits of which it is not known how much was for the driver and how much at a barrier."""
         self._rows = Rows()
         self._hands: dict[WorkerId, Hand] = {}
-        self._past: dict[int, Lane] = {}
+        self._past: dict[int, WorkerLane] = {}
         self._joined = 0
         self._places = Places()
         self._drawn: dict[TrialId, float] = {}  # without orders: when a new trial was given out

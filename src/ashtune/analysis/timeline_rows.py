@@ -44,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     seconds: float
 
 
-class Lane(msgspec.Struct, frozen=True, gc=False):
+class WorkerLane(msgspec.Struct, frozen=True, gc=False):
     """A worker's stay. ``tail`` is how long it had nothing to do before it left, or until now.
 
     ``place``: a worker that comes after another is gone takes its place. ``paused`` are the seconds before
@@ -119,7 +119,7 @@ class Rows:
         self.driver.append(row.driver)
         self.seconds.append(row.seconds)
 
-    def work(self, more: Sequence[Row], lanes: Sequence[Lane]) -> Work:
+    def work(self, more: Sequence[Row], lanes: Sequence[WorkerLane]) -> Work:
         """Return all as columns. O(n log n).
 
         Args:

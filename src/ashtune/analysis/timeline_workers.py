@@ -3,7 +3,7 @@
 from collections import deque
 from heapq import heappop, heappush
 
-from ashtune.analysis.timeline_rows import SAVING, TRAINING, Lane, Row
+from ashtune.analysis.timeline_rows import SAVING, TRAINING, Row, WorkerLane
 from ashtune.core.jobs import TrialId, WorkerId
 
 
@@ -47,10 +47,10 @@ class Hand:
             return Row(self.lane, trial, rung, TRAINING, ending, 0, begin - self.free, 0.0, time - begin)
         return None
 
-    def stay(self, left: float, last: Row | None) -> Lane:
+    def stay(self, left: float, last: Row | None) -> WorkerLane:
         """Return the worker's stay until ``left``, when it had ``last`` in hand."""
         tail = left - self.free if last is None else 0.0
-        return Lane(self.worker, self.place, self.paused, self.joined, left, tail)
+        return WorkerLane(self.worker, self.place, self.paused, self.joined, left, tail)
 
 
 class Places:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
 
-from ashtune.analysis.counts import Best as Found
+from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import Loaded, events_of, load
 from ashtune.analysis.results import Results
 from ashtune.api.best import Best, Top, trial_number
@@ -167,7 +167,7 @@ class Study:
         Replay().tell(events_of(self.directory / NAME), [results])
         return results.standings()
 
-    def _best(self, found: Found | None) -> Best:
+    def _best(self, found: BestResult | None) -> Best:
         if found is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
         config = self.loaded.trials.configuration(found.trial)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ashtune.engines.loop import Ledger
     from ashtune.engines.simulated.workers import SimulatedWorkers
     from ashtune.schedulers.protocol import Scheduler
-    from ashtune.simulation.curves import Curves
+    from ashtune.simulation.curves import LossCurves
     from ashtune.simulation.traces import Traces
 
 
@@ -131,7 +131,7 @@ def _check(given: argparse.Namespace) -> None:
         raise SettingsError(f"--directory {given.directory} is there already; give one that is not")
 
 
-def _curves(given: argparse.Namespace) -> "tuple[Curves, Scheduler, Ladder]":
+def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
     from ashtune.core.errors import SettingsError
     from ashtune.schedulers.registry import SCHEDULERS
@@ -207,7 +207,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
     )
 
 
-def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "Curves") -> int | None:
+def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
     """Return how many trials there are: as many as asked for, of a table or study at most all."""
     from ashtune.core.errors import SettingsError
 
@@ -219,7 +219,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "Curves")
     return trials
 
 
-def _workers(given: argparse.Namespace, curves: "Curves", decision: float) -> "SimulatedWorkers":
+def _workers(given: argparse.Namespace, curves: "LossCurves", decision: float) -> "SimulatedWorkers":
     from ashtune.engines.simulated.model import Driver, Mortality, Stay, half_normal
     from ashtune.engines.simulated.workers import SimulatedWorkers
 
@@ -250,7 +250,7 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _ledger(
-    given: argparse.Namespace, curves: "Curves", scheduler: "Scheduler", ladder: "Ladder", trials: int | None
+    given: argparse.Namespace, curves: "LossCurves", scheduler: "Scheduler", ladder: "Ladder", trials: int | None
 ) -> "AbstractContextManager[Ledger | None]":
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:

@@ -278,10 +278,10 @@ def _title(study: "Study", oracle: "Oracle") -> str:
 
 def _figure(study: "Study", oracle: "Oracle", found: "Sequence[Prediction]") -> "Figure":
     """Return the predictions beside what the study really took."""
-    from ashtune.reports.whatif import Recorded, whatif_figure
+    from ashtune.reports.whatif import AsRecorded, whatif_figure
 
     workers = oracle.traces.recorded.workers if oracle.traces.recorded else 0
-    return whatif_figure(found, Recorded(workers, study.loaded.tally.wall_seconds))
+    return whatif_figure(found, AsRecorded(workers, study.loaded.tally.wall_seconds))
 
 
 def _write(file: Path, title: str, table: "Table | None", figure: "Figure", words: "Sequence[str]") -> None:

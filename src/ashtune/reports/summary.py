@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashtune.analysis.counts import Best
+from ashtune.analysis.counts import BestResult
 from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
@@ -183,7 +183,7 @@ def _best(tally: Tally, about: About) -> "Iterator[RenderableType]":
     yield _line("")
 
 
-def _value(best: Best, metric: str) -> str:
+def _value(best: BestResult, metric: str) -> str:
     return number_text(best.metrics.get(metric), digits=6)
 
 
@@ -212,7 +212,7 @@ def _trouble(reasons: Reasons, what: str, style: str, *, shows_traceback: bool =
     yield _line("")
 
 
-def _best_data(best: Best | None, about: About) -> dict[str, Any] | None:
+def _best_data(best: BestResult | None, about: About) -> dict[str, Any] | None:
     if best is None:
         return None
     return {

@@ -91,14 +91,14 @@ def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     return said
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class AsRecorded(msgspec.Struct, frozen=True):
     """What the study really took, on how many workers."""
 
     workers: int
     wall_seconds: float
 
 
-def whatif_figure(predictions: Sequence[Prediction], recorded: Recorded | None = None) -> "Figure":
+def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> "Figure":
     """Return wall time by number of workers, a line for each scheduler and reduction factor; that of the study in bold.
 
     Args:
@@ -147,7 +147,7 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: Recorded | None =
     return figure
 
 
-def _mark(figure: "Figure", recorded: Recorded) -> None:
+def _mark(figure: "Figure", recorded: AsRecorded) -> None:
     """Draw what the study really did, over all lines."""
     said = f"recorded: {plural(recorded.workers, 'worker')}, {seconds_text(recorded.wall_seconds)}"
     figure.add_trace(

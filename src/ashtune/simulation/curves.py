@@ -14,7 +14,7 @@ from ashtune.simulation.traces import Timing, Traces
 _MASK = (1 << 64) - 1
 
 
-class Curves(msgspec.Struct, frozen=True, kw_only=True):
+class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of ``size`` trials, None for any number.
 
     ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
@@ -52,7 +52,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
         return Training(metrics=metrics, seconds=self.seconds, **{**given, **more})
 
 
-def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Curves:
+def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> LossCurves:
     """Return curves that are what is known, and beyond it a continuation: the likeliest, or another draw."""
     trials, timing = traces.trials, traces.timing
 
@@ -65,7 +65,7 @@ def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Cu
     def fails(trial: TrialId, resource: int) -> str:
         return "" if math.isfinite(courses(trial, resource)) else "its result is not finite, or it failed as recorded"
 
-    return Curves(
+    return LossCurves(
         goal=traces.goal,
         loss=courses,
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
@@ -79,7 +79,7 @@ def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Cu
     )
 
 
-def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> Curves:
+def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     """Return curves of no model at all, for questions about time only.
 
     Trial by trial three independent uniform numbers ``u, v, w``: the loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
@@ -92,7 +92,7 @@ def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> Curves:
     def seconds(trial: TrialId, start: int, target: int) -> float:
         return (target - start) * epoch_seconds * (0.5 + _uniform(seed, trial, 2))
 
-    return Curves(goal=Goal("loss", "min"), loss=loss, seconds=seconds)
+    return LossCurves(goal=Goal("loss", "min"), loss=loss, seconds=seconds)
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:

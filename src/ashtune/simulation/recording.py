@@ -37,7 +37,7 @@ from ashtune.core.orders import Release
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.simulation.observed import ToldJob, ToldTrial, later_rate
-from ashtune.simulation.traces import Job, Recorded, Timing, Trace, Traces
+from ashtune.simulation.traces import JobTrace, RecordedStudy, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
@@ -145,7 +145,7 @@ class Recorder(Observer):
             goal=self._goal,
             trials=[self._trace(trial, later, usual, timing.handover) for trial in told],
             timing=timing,
-            recorded=Recorded(scheduler, self._ladder, shares.places, is_smooth, seed),
+            recorded=RecordedStudy(scheduler, self._ladder, shares.places, is_smooth, seed),
             saves=bool(self._saved) or not self._unsaved,
             goes_on=bool(self._saved or self._held) or not self._unsaved,
         )
@@ -237,7 +237,7 @@ class Recorder(Observer):
             rate=rate,
             fails=told.fails,
             jobs={
-                (job.start, job.target): Job(job.seconds, handover if job.wait is None else job.wait)
+                (job.start, job.target): JobTrace(job.seconds, handover if job.wait is None else job.wait)
                 for job in told.jobs
                 if not job.is_void
             },

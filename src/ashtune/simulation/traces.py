@@ -17,14 +17,14 @@ from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Scheduler
 
 
-class Job(msgspec.Struct, frozen=True, gc=False):
+class JobTrace(msgspec.Struct, frozen=True, gc=False):
     """One job: its seconds of training, and those that passed between its order and its beginning."""
 
     seconds: float
     wait: float
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedStudy(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
     ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, no trials
@@ -57,7 +57,7 @@ class Trace(msgspec.Struct):
     clock: list[float]
     rate: float
     fails: bool = False
-    jobs: dict[tuple[int, int], "Job"] = msgspec.field(default_factory=dict)
+    jobs: dict[tuple[int, int], "JobTrace"] = msgspec.field(default_factory=dict)
     releases: dict[int, float] = msgspec.field(default_factory=dict)
     reported: Sequence[int] | None = None
 
@@ -122,7 +122,7 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     goal: Goal
     trials: Sequence[Trace]
     timing: Timing
-    recorded: Recorded | None = None
+    recorded: RecordedStudy | None = None
     saves: bool = True
     goes_on: bool = True
 

@@ -27,7 +27,7 @@ from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.curves import continued
 from ashtune.simulation.prediction import Prediction, Span
 from ashtune.simulation.run import simulate
-from ashtune.simulation.traces import Recorded, Traces
+from ashtune.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10
 """Replays besides the likeliest: other plausible continuations, other luck with times."""
@@ -113,7 +113,7 @@ class Oracle:
 
     def is_as_recorded(self, choice: Choice) -> bool:
         """Whether a choice is that of the recorded study, whose replay is the study itself: nothing of it is luck."""
-        same = Recorded(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
+        same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choice) -> float:

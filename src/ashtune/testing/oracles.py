@@ -25,7 +25,7 @@ class Given(msgspec.Struct, frozen=True):
     job: Job
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedResult(msgspec.Struct, frozen=True):
     """A job's result arrived; a loss of ``math.inf`` is a failure."""
 
     job: Job
@@ -57,7 +57,7 @@ class Lengthened(msgspec.Struct, frozen=True):
     ladder: Ladder
 
 
-Fact = Given | Recorded | Withdrawn | PassedOver | Extended | Lengthened
+Fact = Given | RecordedResult | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
 """From the ladder and the number of trials at first, and all that happened, to the next job."""
@@ -92,21 +92,21 @@ def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None
     return newborn(trials, history, rung=0)
 
 
-def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, Recorded]]:
+def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, RecordedResult]]:
     """Return the results that the last fact of a history brings below the top rung, with the moments of their reports.
 
     That is the fact itself, if it is one; or, where the ladder got longer, all those of what was its top rung.
     """
     fact, before = history[-1], ladder_now(ladder, history[:-1])
-    if isinstance(fact, Recorded) and fact.job.rung < before.top:
+    if isinstance(fact, RecordedResult) and fact.job.rung < before.top:
         return [(len(history), fact)]
     if isinstance(fact, Lengthened) and before.top < fact.ladder.top:
-        results = [(moment, past) for moment, past in enumerate(history, start=1) if isinstance(past, Recorded)]
+        results = [(moment, past) for moment, past in enumerate(history, start=1) if isinstance(past, RecordedResult)]
         return [(moment, result) for moment, result in results if result.job.rung == before.top]
     return []
 
 
-def _goes_on(ladder: Ladder, history: History, fact: Recorded) -> bool:
+def _goes_on(ladder: Ladder, history: History, fact: RecordedResult) -> bool:
     """Say whether a trial goes on after the result that ends this history."""
     best = _within_quota(ladder, history, fact.job.rung)
     too_few_peers = not best
@@ -137,7 +137,7 @@ def _is_closed(trials: int | None, history: History, rung: int, entered: list[Tr
         all_given = newborn(trials, history, rung=0) is None
     else:
         all_given = all(Job(trial, rung) in given for trial in entered)
-    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
+    settled = {fact.job for fact in history if isinstance(fact, RecordedResult | Withdrawn | PassedOver)}
     all_settled = all(job in settled for job in given if job.rung == rung)
     return all_given and all_settled and bool(_ranked(history, rung))
 
@@ -196,7 +196,7 @@ def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -
         due: The promotions that it decided on before.
     """
     now = ladder_now(ladder, history)
-    settled = {fact.job for fact in history if isinstance(fact, Recorded | Withdrawn | PassedOver)}
+    settled = {fact.job for fact in history if isinstance(fact, RecordedResult | Withdrawn | PassedOver)}
     new: list[Job] = []
     for rung in range(now.top):
         if any(job.rung == rung and job not in settled for job in [*_given(history), *due, *new]):
@@ -246,7 +246,7 @@ def valid_promotions(ladder: Ladder, history: History) -> bool:
     return not broken_promotions(ladder, history)
 
 
-def unexplained_results(ladder: Ladder, results: Sequence[Recorded]) -> list[str]:
+def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
     """Return the results that no promotion explains, a sentence each; for journals without orders.
 
     A trial that has a result above the lowest rung must have been within the quota of the rung below
@@ -272,7 +272,7 @@ def _given(history: History) -> set[Job]:
 def _ranked(history: History, rung: int) -> list[tuple[float, TrialId]]:
     """Return what arrived in a rung, best first, ties to the earlier trial; withdrawn trials never did."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
-    arrived = [fact for fact in history if isinstance(fact, Recorded) and fact.job.rung == rung]
+    arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
     return sorted((fact.loss, fact.job.trial) for fact in arrived if fact.job.trial not in gone)
 
 

@@ -31,7 +31,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, Recorded, Withdrawn
+from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
 
 Make = Callable[[Ladder, int | None], Machine]
 
@@ -220,7 +220,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     def _promoted(self) -> list[Job]:
         """Return the running jobs of trials that have a result at a lower rung."""
-        below = {fact.job.trial for fact in self.history if isinstance(fact, Recorded)}
+        below = {fact.job.trial for fact in self.history if isinstance(fact, RecordedResult)}
         return [job for job in self.running if job.trial in below]
 
     def _running_job(self, pick: int) -> Job:
@@ -243,7 +243,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def _report(self, job: Job, loss: float) -> None:
         self.running.remove(job)
         self.scheduler.record(Result.of(job, loss))
-        self.history.append(Recorded(job, loss))
+        self.history.append(RecordedResult(job, loss))
 
     def _check_entries(self) -> None:
         """What readers are told of a study beforehand holds together, and is what happened."""
@@ -277,5 +277,5 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                         enters = job.rung in self.tops if entry in self.tops else job.rung == entry
                         assert enters, f"{job} is new; it should enter at {entry}"
                     seen.append(job)
-                case Recorded(job, loss):
+                case RecordedResult(job, loss):
                     losses[job] = loss

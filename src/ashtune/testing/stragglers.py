@@ -36,7 +36,7 @@ _MACHINES: dict[str, Callable[[], AshMachine | BracketsMachine]] = {
 }
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class StragglerRun(msgspec.Struct, frozen=True):
     """When configurations were trained to the top, oldest first, and how many jobs ended with a result."""
 
     trained: Sequence[float]
@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def run(
     scheduler: str, workers: int, *, deviation: float, drop: float, seed: int, until: float, resumes: bool = False
-) -> Outcome:
+) -> StragglerRun:
     """Simulate once.
 
     Args:
@@ -73,16 +73,16 @@ def run(
         resumes=resumes,
     )
     inner = _MACHINES[scheduler]()
-    simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), Trained()
+    simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), TrainedToTheTop()
     if resumes:  # a worker that holds its trial has to hear at once whether it goes on
         simulate(inner, simulated, [seen], until=until)
     else:
         patient = Patient(inner, losses)
         simulate(patient, Instants(simulated, patient), [seen], until=until)
-    return Outcome(seen.times, seen.jobs)
+    return StragglerRun(seen.times, seen.jobs)
 
 
-class Trained(Observer):
+class TrainedToTheTop(Observer):
     """Notes when trials were trained to the top; an observer."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
-from ashtune.testing.oracles import Recorded, unexplained_results
+from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")
 
@@ -152,7 +152,7 @@ def check_whole(events: Sequence[Event]) -> None:
     counted = Counter((event.trial, event.rung) for event in found)
     assert set(counted.values()) == {1}, "a finished result was trained again"
     assert {trial for trial, rung in counted if rung == 0} == set(range(TRIALS)), "a configuration is lost"
-    recorded = [Recorded(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0)) for event in found]
+    recorded = [RecordedResult(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0)) for event in found]
     assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
     problems = [event.problem for event in events if isinstance(event, JobFinished | TrialReleased | JobPaused)]
     assert set(problems) == {""}

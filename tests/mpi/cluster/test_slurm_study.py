@@ -22,7 +22,7 @@ from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, Sessio
 from ashtune.core.ladder import Ladder
 from ashtune.engines.slurm import REASON, TRY_AGAIN
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import Recorded, unexplained_results
+from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="the site's SLURM starts MPICH's ranks: install that wheel")
 
@@ -99,7 +99,9 @@ def check_whole(study: Path, *, trials: int, max_resource: int) -> None:
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials)), "a configuration is lost"
     assert of(JobFailed, study) == []
     assert of(WorkerLost, study) == []
-    recorded = [Recorded(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in found]
+    recorded = [
+        RecordedResult(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in found
+    ]
     assert unexplained_results(Ladder(1, max_resource, 2), recorded) == []
     assert ashtune.Study.load(study).outcome.is_complete
 

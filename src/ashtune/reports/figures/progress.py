@@ -30,7 +30,7 @@ EARLY = 0.1
 """An axis is logarithmic where half of the steps lie in this first part of it."""
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class Improvement(msgspec.Struct, frozen=True, gc=False):
     """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
 
     seconds: float
@@ -50,15 +50,17 @@ class BestSoFar(Observer):
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
-        self.steps: list[Step] = []
+        self.steps: list[Improvement] = []
         """Each better than all results before it, at whatever rung; equal ones do not count."""
-        self.steps_at: list[list[Step]] = []
+        self.steps_at: list[list[Improvement]] = []
         """The same at each rung: better than all results before it at that rung."""
         self.epochs = 0
         """Epochs trained so far, by all trials."""
         self._now = self._away = 0.0
         self._results = 0
-        self._kept: list[list[tuple[int, Step]]] = []  # by rung: what may become a step, with its place among all
+        self._kept: list[
+            list[tuple[int, Improvement]]
+        ] = []  # by rung: what may become a step, with its place among all
         self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
 
     @property
@@ -67,7 +69,7 @@ class BestSoFar(Observer):
         return self._now - self._away
 
     @property
-    def steps_at_the_highest(self) -> Sequence[Step]:
+    def steps_at_the_highest(self) -> Sequence[Improvement]:
         """The steps at the highest rung that has a finite result by now."""
         return next((steps for steps in reversed(self.steps_at) if steps), ())
 
@@ -93,7 +95,7 @@ class BestSoFar(Observer):
             return
         insort(best, loss)
         del best[BEST_KEPT:]
-        step = Step(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
+        step = Improvement(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
         self._kept[event.rung].append((self._results, step))
         for steps in (self.steps, self.steps_at[event.rung]):
             if not steps or loss < steps[-1].loss:
@@ -108,9 +110,9 @@ class BestSoFar(Observer):
         self.steps = _steps(step for _, step in sorted(chain(*self._kept), key=lambda each: each[0]))
 
 
-def _steps(results: Iterable[Step]) -> list[Step]:
+def _steps(results: Iterable[Improvement]) -> list[Improvement]:
     """Return those of some results that are better than all before them."""
-    steps: list[Step] = []
+    steps: list[Improvement] = []
     for step in results:
         if not steps or step.loss < steps[-1].loss:
             steps.append(step)
@@ -139,7 +141,7 @@ def best_over_epochs_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure"
     return _figure(best, f"{unit}s trained, all trials together", lambda step: step.epochs, best.epochs, unit)
 
 
-def _figure(best: BestSoFar, x: str, place: Callable[[Step], float], end: float, unit: str) -> "Figure":
+def _figure(best: BestSoFar, x: str, place: Callable[[Improvement], float], end: float, unit: str) -> "Figure":
     if not best.steps:
         return nothing("no trial has a finite result")
     highest = best.steps_at_the_highest
@@ -167,12 +169,14 @@ def _figure(best: BestSoFar, x: str, place: Callable[[Step], float], end: float,
     return figure
 
 
-def _is_early(steps: Sequence[Step], place: Callable[[Step], float], end: float) -> bool:
+def _is_early(steps: Sequence[Improvement], place: Callable[[Improvement], float], end: float) -> bool:
     """Whether so many steps come so early that only a logarithmic axis shows them."""
     return bool(steps) and place(steps[0]) > 0 and place(steps[len(steps) // 2]) < EARLY * end
 
 
-def _line(steps: Sequence[Step], goal: Goal, place: Callable[[Step], float], end: float, style: dict[str, Any]) -> Any:
+def _line(
+    steps: Sequence[Improvement], goal: Goal, place: Callable[[Improvement], float], end: float, style: dict[str, Any]
+) -> Any:
     """Return a step line that goes on to the end of the study."""
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, shown[-1]]
@@ -187,7 +191,7 @@ def _line(steps: Sequence[Step], goal: Goal, place: Callable[[Step], float], end
     )
 
 
-def _mark(step: Step, goal: Goal, x: float, color: str, *, is_late: bool, is_better_side: bool) -> Any:
+def _mark(step: Improvement, goal: Goal, x: float, color: str, *, is_late: bool, is_better_side: bool) -> Any:
     """Return a point with its value and trial, written where the lines are not."""
     value = goal.value(step.loss)
     vertical = "top" if (goal.mode == "max") == is_better_side else "bottom"
