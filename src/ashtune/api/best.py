@@ -15,7 +15,7 @@ from ashtune.core.plaintext import one_line, visible
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
-from ashtune.training.fused.protocol import Saved
+from ashtune.training.fused.protocol import SavedState
 from ashtune.training.loading import load_objective
 
 
@@ -156,7 +156,7 @@ def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, funct
     try:
         with file.open("rb") as opened:
             found = unpickled(opened, stored)
-        return function().restored(config, found) if isinstance(found, Saved) else found
+        return function().restored(config, found) if isinstance(found, SavedState) else found
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}", 200)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.training.channel import Mailbox
-from ashtune.training.fused.protocol import Backend, Batched, Saved, Variant, not_finite
+from ashtune.training.fused.protocol import Backend, Batched, SavedState, Variant, not_finite
 from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Setup
 
@@ -72,7 +72,7 @@ class FusedObjective:
             if not metrics.finite[0, 0]:
                 raise not_finite(epoch, trial.config)
             trial.report(**metrics.report(0, 0))
-        trial.save(Saved(program.apart(state, 0)))
+        trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
         """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
@@ -91,7 +91,7 @@ class FusedObjective:
         backend = self._make_backend(None)
         return choose_lanes(backend, *backend.parted(config))
 
-    def restored(self, config: Mapping[str, Any], saved: Saved) -> Any:
+    def restored(self, config: Mapping[str, Any], saved: SavedState) -> Any:
         """Return a state as ``init`` and ``step`` give it, or a module of PyTorch, from what a study saved of a trial.
 
         Args:

@@ -142,7 +142,7 @@ class Backend(Protocol):
         """Return what a state takes of memory."""
 
 
-class Saved(msgspec.Struct, frozen=True):
+class SavedState(msgspec.Struct, frozen=True):
     """What a checkpoint holds of a trial: a lane's state, as its program takes it apart."""
 
     state: State

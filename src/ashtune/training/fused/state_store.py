@@ -9,7 +9,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.fused.pack import Lane
-from ashtune.training.fused.protocol import Saved, State
+from ashtune.training.fused.protocol import SavedState, State
 from ashtune.training.outcomes import Outcomes
 
 MEMORY_BYTES = 64_000_000
@@ -93,7 +93,7 @@ class StateStore:
         began = time.perf_counter()
         try:
             if lane.job.is_kept and not lane.is_saved:
-                lane.writer.save(Saved(lane.state))
+                lane.writer.save(SavedState(lane.state))
             lane.clock.seconds += time.perf_counter() - began
             self._outcomes.ended(lane.job, lane.writer)
         except BaseException as error:  # noqa: BLE001 - a state may be anything
