@@ -35,26 +35,37 @@ __all__ = [
     "Verdict",
 ]
 
-COLUMNS = ("trial", "rung", "resource", "time", "seconds")
+COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study")
+_TRIAL, _RUNG, _STUDY = (COLUMNS.index(name) for name in ("trial", "rung", "study"))
 
 
 class CsvLog(Observer):
     """Writes a table while a study runs: a row for each result, as comma-separated values.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
-    training, since the trial's rung before), the hyperparameters, and the metrics. A column whose name is taken
-    already has ``metric.`` or ``config.`` in front. A resumed study goes on with the same file: each result is in it
-    once, also after a kill.
+    training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), the
+    hyperparameters, and the metrics. A column whose name is taken already has ``metric.`` or ``config.`` in front. A
+    resumed study goes on with the same file: each result is in it once, also after a kill.
+
+    A file holds one study. Its column ``study`` says which, so a study whose directory was moved goes on with its file,
+    and another study is refused. One instance may be given to several studies, one after another, if it has no path.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In its thread, if the file holds another table.
+        StudyError: In its thread, if the file holds another study's results, or is no table of this class. The file is
+            left as it is.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self._path = None if path is None else Path(path).absolute()
+        self._given = None if path is None else Path(path).absolute()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin with nothing, as for a new study."""
+        self._path: Path | None = None
+        self._study = ""
         self._columns: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
         self._written: set[tuple[int, int]] = set()
@@ -63,11 +74,13 @@ class CsvLog(Observer):
 
     def begin(self, study: ObservedStudy, position: int) -> int:
         """Read what an earlier session has written, and ask to be told all from the beginning."""
-        if self._path is None:
-            self._path = Path(study.directory, "results.csv")
+        self._forget()
+        path = self._given or Path(study.directory, "results.csv")
+        self._study = _cell(study.created)
         for name in study.hyperparameters:
             self._column("config", name)
-        self._take_up(self._path)
+        self._take_up(path)
+        self._path = path
         return 0
 
     def event(self, event: Event) -> None:
@@ -87,7 +100,8 @@ class CsvLog(Observer):
         self._flush()
 
     def _row(self, event: JobFinished) -> dict[str, Any]:
-        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS}
+        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS if name != "study"}
+        row["study"] = self._study
         for name, value in event.metrics.items():
             row[self._column("metric", name)] = value
         for name, value in self._configurations.get(event.trial, {}).items():
@@ -119,17 +133,23 @@ class CsvLog(Observer):
         """Read which results are there. A last line that a kill has torn is cut off. O(file)."""
         if not path.exists():
             return
-        whole, end, _ = path.read_bytes().rpartition(b"\n")
-        rows = list(csv.reader((whole + end).decode("utf-8").splitlines()))
-        if not rows:
+        whole, end, torn = path.read_bytes().rpartition(b"\n")
+        if not end and _is_torn_header(torn):
             path.unlink()
             return
-        if rows[0][: len(COLUMNS)] != list(COLUMNS):
+        try:
+            header, *rows = csv.reader((whole + end).decode("utf-8").splitlines())
+            studies = {row[_STUDY] for row in rows}
+            written = {(int(row[_TRIAL]), int(row[_RUNG])) for row in rows}
+        except (ValueError, IndexError, csv.Error):
+            header = []
+        if header[: len(COLUMNS)] != list(COLUMNS):
             raise StudyError(f"{path} holds another table; give CsvLog another file")
+        if not studies <= {self._study}:
+            raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
         with path.open("r+b") as file:
             file.truncate(len(whole) + len(end))
-        self._columns = rows[0]
-        self._written = {(int(row[0]), int(row[1])) for row in rows[1:]}
+        self._columns, self._written = header, written
 
     def _widen(self, path: Path, missing: list[str]) -> None:
         """Write the file anew with more columns, whole or not at all. O(file)."""
@@ -138,6 +158,12 @@ class CsvLog(Observer):
         new = path.with_name(f"{path.name}.new")
         new.write_bytes(_lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
         new.replace(path)
+
+
+def _is_torn_header(text: bytes) -> bool:
+    """Whether a file without a whole line is one that this class began: it is empty, or the beginning of a header."""
+    header = ",".join(COLUMNS).encode()
+    return text.startswith(header) or header.startswith(text)
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> bytes:

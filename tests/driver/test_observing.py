@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import SettingsError
+from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
@@ -25,7 +25,7 @@ from ashtune.driver.observing import ObserverThread
 from ashtune.observers import CsvLog
 from ashtune.study.journal import NAME, read_events
 
-STUDY = ObservedStudy(name="s", directory="/nowhere", goal=Goal("loss", "min"), ladder=Ladder(1, 4))
+STUDY = ObservedStudy(name="s", directory="/nowhere", created=0.0, goal=Goal("loss", "min"), ladder=Ladder(1, 4))
 SPACE = {"x": (0.0, 1.0), "kind": ["plain", "fan\ncy"]}
 
 
@@ -98,7 +98,7 @@ def journal_of(directory: Path) -> list[Event]:
 
 def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(tmp_path: Path) -> None:
     observer = Everything()
-    tuned(tmp_path / "s", observer)
+    study = tuned(tmp_path / "s", observer)
     assert observer.events == journal_of(tmp_path / "s")
     assert {step.trial for step in observer.steps if isinstance(step, Train)} == set(range(8))
     assert observer.threads == {"ashtune-observer-Everything"}
@@ -106,6 +106,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
     assert observer.study == ObservedStudy(
         name="train",
         directory=str((tmp_path / "s").resolve()),
+        created=study.settings.created,
         goal=Goal("loss", "min"),
         ladder=Ladder(1, 4),
         hyperparameters=("x", "kind"),
@@ -297,17 +298,58 @@ def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> N
             whole = (tmp_path / "t.csv").read_bytes()  # the first call went on with the study, too
 
 
-def test_another_table_is_left_as_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+HEADER = b"trial,rung,resource,time,seconds,study"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a,b\n1,2\n", b"my notes", b"\xff\n", HEADER + b"\n\n", HEADER + b"\n1,2\n", HEADER + b"\na,0,1,1,1,5\n"],
+)
+def test_another_table_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"t\.csv holds another table; give CsvLog another file"):
+        CsvLog(path).begin(STUDY, 0)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"tri", HEADER, HEADER + b",x"])
+def test_a_header_that_was_torn_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
     tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"))
-    assert (tmp_path / "t.csv").read_text() == "a,b\n1,2\n"
-    assert "observer CsvLog is dropped" in capfd.readouterr().err
+    assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
+
+
+def test_a_table_of_another_study_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.csv"
+    tuned(tmp_path / "s", CsvLog(table))
+    before = table.read_bytes()
+    tuned(tmp_path / "t", CsvLog(table))
+    assert table.read_bytes() == before
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("observer CsvLog is dropped, the study goes on: StudyError: ")
+    assert line.endswith("t.csv holds the results of another study; give CsvLog another file")
+
+
+def test_one_instance_writes_a_table_in_the_directory_of_each_study(tmp_path: Path) -> None:
+    log = CsvLog()
+    for name in ("s", "t"):
+        tuned(tmp_path / name, log)
+    for name in ("s", "t"):
+        assert_holds_every_result_once(tmp_path / name)
+
+
+def test_a_study_that_was_moved_goes_on_with_its_table(tmp_path: Path) -> None:
+    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), total_resource=6)
+    (tmp_path / "s").rename(tmp_path / "moved")
+    tuned(tmp_path / "moved", CsvLog(tmp_path / "t.csv"), total_resource=1000)
+    assert_holds_every_result_once(tmp_path / "moved", tmp_path / "t.csv")
 
 
 def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
-        name="", directory="", goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",)
+        name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",)
     )
     log.begin(study, 0)
 
@@ -320,10 +362,10 @@ def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(t
     log.event(result(1, loss=2.0, time=3.0))
     log.end()
     assert rows_of(tmp_path / "t.csv") == [
-        {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "config.rung": "7",
-         "loss": "1.0", "metric.time": ""},
-        {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "config.rung": "",
-         "loss": "2.0", "metric.time": "3.0"},
+        {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
+         "config.rung": "7", "loss": "1.0", "metric.time": ""},
+        {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
+         "config.rung": "", "loss": "2.0", "metric.time": "3.0"},
     ]  # fmt: skip
 
 

@@ -347,6 +347,7 @@ class Session:
         study = ObservedStudy(
             name=settings.name,
             directory=str(self._directory),
+            created=settings.created,
             goal=settings.goal,
             ladder=self._ladder,
             hyperparameters=tuple(names_of(settings.space)),

@@ -63,7 +63,9 @@ class Observed(msgspec.Struct, frozen=True):
 def study_in(directory: Path) -> ObservedStudy:
     """Return the study that observers are told of; its directory is new."""
     directory.mkdir()
-    return ObservedStudy(name="suite", directory=str(directory), goal=GOAL, ladder=LADDER, hyperparameters=("x",))
+    return ObservedStudy(
+        name="suite", directory=str(directory), created=0.0, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
+    )
 
 
 def new_controller() -> Controller:
