@@ -24,8 +24,8 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     """What an observer is told of its study first.
 
     ``directory`` is the absolute path of the study's directory, ``created`` when the study was created, in seconds
-    since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in its
-    search space.
+    since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in
+    its search space.
     """
 
     name: str
