@@ -15,7 +15,9 @@ def run() -> NoReturn:
     if interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ashtune.cli.main import main
+    from ashtune.core import process
 
+    process.is_our_command = True
     try:
         signal.signal(signal.SIGINT, interrupt)
         status = main()

@@ -1,9 +1,14 @@
 """A study's training function, read where it is to be run."""
 
+from collections.abc import Collection
 from pathlib import Path
 
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import one_line
 from ashtune.pickles.arrival import installed, looked_at
 from ashtune.training.runner import Objective
+
+REASON_CHARACTERS = 200
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
@@ -19,4 +24,35 @@ def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str
         objective, file = installed(path)
     else:
         objective, _, file = looked_at(path)
+    return objective, file
+
+
+def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
+    """Return a study's training function and its file, for threads of this process.
+
+    Args:
+        path: Of a pickle: what it holds is executed.
+        as_main: As for :func:`load_objective`.
+
+    Raises:
+        ObjectiveError: If it cannot be loaded. Also if it stands in a script while this process has a script of its
+            own: the script's classes would be there twice or not at all, and what trials save would not be read.
+    """
+    modules: Collection[str] = ()
+    objective: Objective
+    try:
+        if as_main:
+            objective, file = load_objective(path, as_main=True)
+        else:
+            objective, modules, file = looked_at(path)
+    except Exception as error:  # noqa: BLE001 - whatever importing user code raises
+        reason = one_line(f"{type(error).__name__}: {error}", REASON_CHARACTERS)
+        raise ObjectiveError(
+            f"the training function of {path.parent} cannot be loaded here ({reason}); give it, as in objective=train"
+        ) from None
+    if modules:
+        raise ObjectiveError(
+            f"the training function of {path.parent} stands in a script, and engine='threads' trains in this process, "
+            "which does not run it; give the function, as in objective=train, or resume by `ashtune resume`"
+        )
     return objective, file

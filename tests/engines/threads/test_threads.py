@@ -1,5 +1,6 @@
 """Workers that are threads: what they share, what they refuse, and how a study with them ends and goes on."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 import ashtune
-from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.errors import ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.engines.protocol import Brief
 from ashtune.engines.threads.workers import ThreadEngine, ThreadWorkers
@@ -187,3 +188,75 @@ def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
     assert ashtune.Study.load(directory).outcome.is_complete
     events = [event for _, event in read_events(directory / NAME)]
     assert not [event for event in events if isinstance(event, JobFailed)]
+
+
+KEEPS_A_CLASS = """
+    import os, sys
+    import ashtune
+
+    class Net:
+        trained = 0
+
+    def train(trial):
+        net = trial.restore() or Net()
+        for epoch in trial.epochs():
+            net.trained += 1
+            trial.report(score=trial["x"], right=float(net.trained == epoch))
+        trial.save(net)
+
+    if __name__ == "__main__":
+        ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=6, max_resource=2, workers=2,
+                     directory=sys.argv[1], quiet=True, engine="threads")
+"""
+COMMANDS = {
+    "installed": [str(Path(sys.executable).with_name("ashtune"))],
+    "module": [sys.executable, "-m", "ashtune"],
+    "entry point": [sys.executable, "-c", "from ashtune.__main__ import run; run()"],  # as the installed one does
+}
+
+
+def kept(folder: Path) -> Path:
+    """Return a study that is complete, with checkpoints that hold an object of its script."""
+    script, directory = folder / "script.py", folder / "s"
+    script.write_text(textwrap.dedent(KEEPS_A_CLASS))
+    subprocess.run([sys.executable, script, directory], check=True, timeout=60)
+    return directory
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(command: str, tmp_path: Path) -> None:
+    if command == "installed" and not Path(COMMANDS[command][0]).exists():
+        pytest.skip("the package is not installed as a command")
+    directory = kept(tmp_path)
+    resume = [*COMMANDS[command], "resume", directory, "--engine", "threads", "--max-resource", "8", "--quiet"]
+    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    events = [event for _, event in read_events(directory / NAME)]
+    assert not [event for event in events if isinstance(event, JobFailed)]
+    assert [event.metrics["right"] for event in events if isinstance(event, JobFinished) and event.start] != []
+    assert all(event.metrics["right"] == 1.0 for event in events if isinstance(event, JobFinished))
+
+
+def test_another_script_has_to_give_the_function_of_a_script(tmp_path: Path) -> None:
+    directory = kept(tmp_path)
+    before = (directory / NAME).read_bytes()
+    with pytest.raises(ObjectiveError, match=r"stands in a script.* objective=train") as refusal:
+        ashtune.Study.load(directory).resume(engine="threads", max_resource=8, quiet=True)
+    assert "\n" not in str(refusal.value)
+    assert (directory / NAME).read_bytes() == before, "no trial has failed"
+
+
+def test_a_function_that_cannot_be_loaded_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "module_that_goes.py"
+    module.write_text("def train(trial):\n    for epoch in trial.epochs():\n        trial.report(score=trial['x'])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    tuned(tmp_path / "s", importlib.import_module("module_that_goes").train, trials=2, max_resource=2)
+    del sys.modules["module_that_goes"]
+    module.unlink()
+    importlib.invalidate_caches()
+    before = sys.stdout
+    with pytest.raises(ObjectiveError, match=r"cannot be loaded here \(ModuleNotFoundError.*objective=train"):
+        ashtune.Study.load(tmp_path / "s").resume(engine="threads", trials=4, quiet=True)
+    assert sys.stdout is before

@@ -10,7 +10,6 @@ its journal.
 
 import os
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune.core import process
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
@@ -27,7 +27,7 @@ from ashtune.engines.distributed import Closed, Content, DistributedWorkers
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.threads.streams import ThreadLogs
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
-from ashtune.training.loading import load_objective
+from ashtune.training.loading import load_for_threads
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
 from ashtune.training.runner import Objective, runner_of
 
@@ -184,7 +184,7 @@ class ThreadWorkers(DistributedWorkers):
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""
         if objective is None:
-            objective, file = load_objective(Path(brief.setup.objective), as_main=_is_without_script())
+            objective, file = load_for_threads(Path(brief.setup.objective), as_main=process.is_our_command)
         self._threads = ThreadLogs(Path(brief.setup.study) / "logs")
         self._thread_link = ThreadLink(brief.setup, objective, file, self._threads)
         peers = [self._thread_link.start() for _ in range(brief.workers)]
@@ -252,10 +252,3 @@ class ThreadEngine:
 
     def leave(self, status: int) -> None:
         """Threads leave with the process."""
-
-
-def _is_without_script() -> bool:
-    """Whether this process is our own command, so that the function's script may take the place of its script."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    return spec is not None and spec.name.partition(".")[0] == __name__.partition(".")[0]
