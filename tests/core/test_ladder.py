@@ -142,3 +142,14 @@ def test_no_rung_is_taken_away() -> None:
     assert not Ladder(1, 64, 2).is_start_of(Ladder(1, 32, 2))
     assert not Ladder(1, 10, 2).is_start_of(Ladder(1, 16, 2))
     assert not Ladder.explicit([1, 2, 4]).is_start_of(Ladder(1, 64, 4))
+
+
+def test_fractions_of_too_many_digits_are_refused_in_one_line() -> None:
+    for refused in (
+        lambda: Ladder.from_record(((1, 2), ((1, 1 << 65),))),
+        lambda: Ladder.from_record(((1, 2), ((10**4000, 10**4000 + 1),))),
+        lambda: Ladder(1, 10, Fraction(10**30 + 1, 10**29)),
+    ):
+        with pytest.raises(LadderError) as error:
+            refused()
+        assert len(str(error.value)) < 200

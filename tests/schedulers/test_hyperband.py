@@ -30,6 +30,19 @@ def of_the_paper(ladder: Ladder) -> list[tuple[int, int]]:
     return rounds
 
 
+def test_how_many_trials_enter_where_is_known_at_once_for_any_number_of_trials() -> None:
+    machine = AsyncHyperband().build(PAPER, None)
+    assert sum(machine.entering(10**15)) == 10**15
+    exact, expected = machine.entering(100_000), machine.entering(100_001)
+    assert all(abs(one - other) <= 1_000 for one, other in zip(exact, expected, strict=True))
+
+
+def test_a_ladder_of_a_thousand_rungs_with_long_fractions_has_its_brackets_at_once() -> None:
+    kept = tuple(((1 << 64) - 2 * rung - 3, (1 << 64) - 1) for rung in range(300))
+    ladder = Ladder.from_record((tuple(range(1, 302)), kept))
+    assert len(hyperband_brackets(ladder)) == 301
+
+
 def trained(machine: Machine) -> list[Job]:
     """Train on one worker, every next trial a little worse; return the jobs in order."""
     jobs = []

@@ -2,7 +2,10 @@
 
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -36,6 +39,47 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "made_by_a_user"
     sys.modules.pop("made_by_a_user", None)
+
+
+FAILING = """
+from ashtune import Scheduler
+
+class Failing(Scheduler, frozen=True):
+    def build(self, ladder, trials, seed=0):
+        raise ValueError("two\\nlines")
+"""
+
+
+def test_a_scheduler_that_cannot_be_built_is_one_line_for_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "that_fails.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    record = {"kind": "that_fails:Failing"}
+    SCHEDULERS.read(record)  # imports it
+    view = view_of(record, Ladder(1, 4, 2), Ladder(1, 4, 2), 0)
+    assert "ValueError: two" in view.missing
+    assert view.missing.isprintable()
+    sys.modules.pop("that_fails")
+
+
+def test_a_lazy_module_is_not_asked_for_what_a_journal_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    lazy = ModuleType("lazy_module")
+    asked: list[str] = []
+    lazy.__getattr__ = asked.append  # type: ignore[method-assign,assignment]
+    monkeypatch.setitem(sys.modules, "lazy_module", lazy)
+    assert "does not import" in str(SCHEDULERS.known({"kind": "lazy_module:deep"}))
+    assert asked == []
+
+
+def test_a_module_that_an_import_hook_knows_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hook(MetaPathFinder):
+        def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+            return ModuleSpec(name, None) if name == "hooked" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Hook()])
+    assert SCHEDULERS.missing({"kind": "hooked:Mine"}) == ""
+    assert "not installed" in SCHEDULERS.missing({"kind": "not_hooked:Mine"})
 
 
 NAMES = ["ash", "stopping", "sh", "full"]

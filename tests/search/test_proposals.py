@@ -120,6 +120,24 @@ def numbered(trial: int) -> Proposal:
     return Proposal({"x": trial / 1000}, f"number {trial}")
 
 
+def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -> None:
+    for trial in range(50):
+        studied.proposals.event(TrialStarted(0.0, TrialId(trial), {"x": 0.5}))
+    proposer = Scripted(numbered, 3)
+    studied.start(lambda: proposer)
+    studied.waits(3)
+    assert proposer.asked == [50, 51, 52]
+
+
+def test_where_there_is_no_proposer_nothing_is_collected_for_it_and_trials_are_of_the_design(studied: Studied) -> None:
+    studied.start(lambda: None)  # type: ignore[arg-type,return-value]  # as a search without one returns
+    studied.proposals._thread.join(SECONDS)  # type: ignore[union-attr]  # it was started
+    origin = studied.begin(0)
+    studied.finish(0, 1.0)
+    assert origin == FROM_DESIGN
+    assert not studied.proposals._news
+
+
 @pytest.mark.parametrize("space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}])
 def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
     check_proposer(Mutation(), space())

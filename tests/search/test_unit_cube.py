@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from ConfigSpace import UniformIntegerHyperparameter
 from spaces import conditional, of_every_kind
 
 from ashtune.search import Random, Space
@@ -54,3 +55,10 @@ def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
     assert {"d" in c for c in drawn} == {True, False}
     assert all(c["a"] >= c["b"] and c["a"] != 9 and c["b"] not in (5, 6) and c["o"] != "l" for c in drawn)
     assert {c["o"] for c in drawn} == {"s", "m"}
+
+
+def test_integers_of_a_range_wider_than_63_bits_are_within_it() -> None:
+    low, high = -(2**62), 2**62 + 2**61
+    space = Space.parse({"n": UniformIntegerHyperparameter("n", low, high)})
+    values = [each["n"] for each in space.at(np.array([[0.0], [0.5], [0.9999], [1.0]]))]
+    assert all(low <= value <= high for value in values)

@@ -280,6 +280,20 @@ def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     assert "invalid" in harness.controller.stopping
 
 
+def test_a_study_whose_every_configuration_is_invalid_ends_in_each_session() -> None:
+    harness = ControllerHarness(trials=10**9)
+    for session in range(2):
+        first = session * WITHDRAWN_IN_A_ROW
+        for trial in range(first, first + WITHDRAWN_IN_A_ROW):
+            assert harness.controller.is_open
+            harness.controller.handle(
+                TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0)
+            )
+        assert not harness.controller.is_open
+        harness.controller.handle(SessionStarted(0, 0, "0", "", 0, trials=10**9))
+        harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+
+
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
     harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):

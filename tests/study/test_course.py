@@ -84,6 +84,7 @@ def written(path: Path, events: Sequence[Event], **changes: Any) -> Path:
         ([ending(TrialWithdrawn), ending(JobPaused, resource=1)], "trial 0 has failed or was withdrawn before"),
         ([ending(TrialReleased, trial=1, resource=1)], "trial 1 was never started"),
         ([PlacesChanged(1.0, WorkerId(0), MOST_PLACES + 1)], "places=262,145 of worker 0 are too many"),
+        ([PlacesChanged(1.0, WorkerId(3), 16)], "worker 3 is not there"),
     ],
 )
 def test_an_event_that_cannot_follow_is_refused_by_line(events: list[Event], why: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A journal can be followed while a driver writes it, from any line on, over kills and over being written anew."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from thread_study import ThreadStudy
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, StopRequested
+from ashtune.study.disk import Disk
 from ashtune.study.journal import NAME, Follower, Journal, create, follow, read_events, read_records, read_settings
 
 pytestmark = pytest.mark.slow
@@ -189,3 +191,19 @@ def test_a_reader_in_another_process_sees_every_event_of_a_driver_that_is_killed
     got += follower.read()
     assert got == events_of(directory / NAME)
     assert sum(type(event).__name__ == "SessionStarted" for event in got) == 3
+
+
+def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal: Path) -> None:
+    class Stale(Disk):
+        is_stale = False
+
+        def read_at(self, file: int, count: int, position: int) -> bytes:
+            if self.is_stale:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return super().read_at(file, count, position)
+
+    disk = Stale()
+    follower = Follower(journal, disk=disk)
+    disk.is_stale = True
+    with pytest.raises(JournalError, match="read it anew"):
+        list(follower.read())

@@ -4,13 +4,15 @@ from collections import Counter
 
 import pytest
 
-from ashtune.core.events import Event, JobFailed, JobFinished, WorkerLost
+from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.engines.simulated.model import Mortality, Training
 from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.sh import HalvingMachine
 from ashtune.simulation.run import LOSS, simulate
 from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay
@@ -108,3 +110,20 @@ def test_failures_and_promotions_are_those_of_a_recount() -> None:
     promoted = [(v.trial, v.to) for v in live.verdicts if isinstance(v, TrialPromoted)]
     assert len(set(promoted)) == len(promoted)
     assert set(promoted) == above | {(trial, rung) for trial, rung in failed if rung}
+
+
+def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on() -> None:
+    replay = Replay(Controller(HalvingMachine(Ladder(1, 3, 3), 0), LOSS))
+    events: list[Event] = [
+        SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
+        *(WorkerJoined(0.0, WorkerId(worker)) for worker in range(3)),
+        *(
+            JobFinished(1.0, worker=WorkerId(n), trial=TrialId(n), rung=0, resource=1, metrics={"loss": n}, seconds=1.0)
+            for n in range(3)
+        ),
+        SessionStarted(2.0, 2.0, "0", "", 0, trials=6),
+        WorkerJoined(2.0, WorkerId(3)),
+    ]
+    kept = read(events, replay)
+    assert "trials=6" in replay.difference
+    assert kept.events == events

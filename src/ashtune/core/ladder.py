@@ -23,6 +23,8 @@ Reduction = int | float | Fraction
 LEAST_FACTOR = Fraction(1001, 1000)
 """Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
 MOST_RUNGS = 1_000
+MOST_DENOMINATOR = 1 << 64
+"""Of a fraction that is kept of a rung."""
 MOST_WHOLE = 1 << 53
 """Beyond it programs that read JSON do not tell whole numbers apart."""
 
@@ -152,8 +154,8 @@ class Ladder:
         if len(kept) != len(rungs) - 1:
             raise LadderError(f"{len(kept):,} fractions are kept of {len(rungs):,} rungs; one fewer is needed")
         for part, whole in kept:
-            if not 0 < part < whole:
-                raise LadderError(f"the fraction {part}/{whole} is kept of a rung; it lies between 0 and 1")
+            if not 0 < part < whole <= MOST_DENOMINATOR:
+                raise LadderError("a fraction that is kept of a rung is not between 0 and 1, or has more than 64 bits")
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -216,6 +218,8 @@ def _exact(factor: Reduction) -> Fraction:
     if number > MOST_WHOLE:
         raise LadderError(f"reduction_factor={shown(factor)} is too large; give at most {MOST_WHOLE:,}")
     exact = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
+    if exact.numerator > MOST_DENOMINATOR:
+        raise LadderError(f"reduction_factor={shown(factor)} is a fraction of too many digits; give a shorter one")
     if exact < LEAST_FACTOR:
         raise LadderError(f"reduction_factor={shown(factor)} is too near 1; give {float(LEAST_FACTOR)} or more")
     return exact

@@ -3,8 +3,8 @@
 A part is a frozen struct with a tag and its options. The journal holds the options that differ from their defaults,
 and in ``kind`` the part's name: the tag of a part that ashtune has, the name of an entry point, or ``module:Class``.
 
-Rule: reading a journal imports nothing that it names. :meth:`Registry.read` imports, and a driver calls it, as it
-loads the training function; reports do not.
+Rule: reading a journal imports no module that it names, but for the entry points of installed packages.
+:meth:`Registry.read` imports, and a driver calls it, as it loads the training function; reports do not.
 """
 
 import sys
@@ -123,7 +123,7 @@ class Registry(Generic[PartT]):
         if missing := self.missing(record):
             return missing
         is_named = name in self._built_in or any(entry.name == name for entry in self._entry_points())
-        if not is_named and name.partition(":")[0] not in sys.modules:
+        if not is_named and not _is_imported(name):
             return f"the {self._what} {shown(name)} is of a module that reading a study does not import"
         try:
             return self.read(record)
@@ -175,9 +175,12 @@ class Registry(Generic[PartT]):
             return False
         if module in sys.modules:
             return True
-        from importlib.machinery import PathFinder
+        from importlib.util import find_spec
 
-        return PathFinder.find_spec(module.split(".")[0]) is not None
+        try:
+            return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
+        except ValueError:
+            return False
 
     def _class(self, name: str) -> type[PartT]:
         """Return the class of a part that is known.
@@ -225,6 +228,15 @@ def as_text(record: Mapping[str, Any]) -> str:
     """Return a record as text: its name, and its options after colons."""
     options = (f":{name}={value}" for name, value in record.items() if name != "kind")
     return one_line(f"{record.get('kind')}{''.join(options)}")
+
+
+def _is_imported(place: str) -> bool:
+    """Whether a class is there without importing anything: a lazy module would import what it is asked for."""
+    module, _, name = place.partition(":")
+    there: Any = sys.modules.get(module)
+    for part in name.split("."):
+        there = vars(there).get(part) if hasattr(there, "__dict__") else None
+    return there is not None
 
 
 def _imported(place: str) -> Any:

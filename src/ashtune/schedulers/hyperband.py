@@ -11,7 +11,8 @@ Rule: the brackets are those of the ladder that a study began with; rungs added 
 import math
 from bisect import bisect_right
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from operator import mul
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
@@ -34,10 +35,14 @@ def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Brac
         [81, 34, 15, 8, 5]
     """
     rungs = len(ladder.rungs)
+    to_the_top = list(accumulate(reversed(ladder.kept), mul, initial=Fraction(1)))[::-1]
     return [
-        Bracket(entry, math.ceil(Fraction(rungs, rungs - entry) / math.prod(ladder.kept[entry:], start=Fraction(1))))
+        Bracket(entry, math.ceil(Fraction(rungs, rungs - entry) / to_the_top[entry]))
         for entry in range(min(brackets or rungs, rungs))
     ]
+
+
+MOST_COUNTED = 100_000
 
 
 class Hyperband(Scheduler, frozen=True):
@@ -104,11 +109,17 @@ class AsyncHyperbandMachine(AshMachine):
         return bisect_right(self._ends, mixed(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them."""
+        """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them.
+
+        Of more than ``MOST_COUNTED`` trials it is their expected number.
+        """
         if self._counted[0] != trials:
             counts = [0] * len(self._ends)
-            for trial in range(trials):
+            for trial in range(trials if trials <= MOST_COUNTED else 0):
                 counts[self.entry(TrialId(trial))] += 1
+            if trials > MOST_COUNTED:
+                ends = [trials * end // self._ends[-1] for end in self._ends]
+                counts = [end - before for before, end in pairwise([0, *ends])]
             self._counted = (trials, counts)
         counts = self._counted[1] or [0]
         return counts + [0] * (len(self.ladder.rungs) - len(counts))

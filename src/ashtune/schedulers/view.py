@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
+from ashtune.core.plaintext import one_line
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.schedulers.registry import SCHEDULERS
 
@@ -52,6 +54,11 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     name, scheduler = as_text(record), SCHEDULERS.known(record)
     if isinstance(scheduler, str):
         return SchedulerView(name, missing=scheduler)
-    machine = scheduler.build(first, 0, seed)
-    machine.lengthen(now)
+    try:
+        machine = scheduler.build(first, 0, seed)
+        machine.lengthen(now)
+    except SettingsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of a scheduler of another package
+        return SchedulerView(name, missing=one_line(f"the scheduler {name} fails: {type(error).__name__}: {error}"))
     return SchedulerView(name, scheduler.rule, machine)

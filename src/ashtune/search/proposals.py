@@ -95,8 +95,9 @@ class Proposals(Observer):
         # These belong to both threads, under the lock:
         self._news: deque[Job | Result] = deque()
         self._ready: list[Proposal | None] = []
-        self._next = 0
+        self._next = 0  # no trial below is asked for
         self._is_closed = False
+        self._has_no_proposer = False
         self._options: _Options | None = None
         self._thread: threading.Thread | None = None
 
@@ -127,6 +128,8 @@ class Proposals(Observer):
 
     def event(self, event: Event) -> None:
         """Note what the proposer has to be told. The thread is not woken for it: that would take the interpreter."""
+        if self._is_closed:
+            return
         match event:
             case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
                 self._news.append(Result(trial, rung, resource, (self._goal.loss(metrics),), seconds))
@@ -134,12 +137,16 @@ class Proposals(Observer):
                 self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
             case TrialStarted(trial=trial):
                 self._begun.add(trial)
+                with self._changed:
+                    self._next = max(self._next, trial + 1)
                 self._news.append(Job(trial, self._rungs.pop(trial, 0)))
             case _:
                 pass
 
     def followed(self, what: Followed) -> None:
         """Note which trial failed, and which job begins; of a new trial, as soon as its configuration is known."""
+        if self._is_closed:
+            return
         match what:
             case TrialFailed(trial=trial, rung=rung):
                 self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
@@ -173,10 +180,10 @@ class Proposals(Observer):
     def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
         with self._changed:
-            self._next = trial + 1
+            self._next = max(self._next, trial + 1)
             self._changed.notify()
             if not self._ready:
-                return False, None
+                return self._has_no_proposer, None
             place = 0
             if self._grouped_by:
                 last, length = self._run
@@ -206,6 +213,8 @@ class Proposals(Observer):
         try:
             proposer = self._search.proposer(self._space, self._seed)
             if proposer is None:
+                self._has_no_proposer = True
+                self._end()
                 return
             ahead = max(1, min(options.ahead, proposer.ahead))
             while (trial := self._wait(ahead)) is not None:
@@ -243,10 +252,16 @@ class Proposals(Observer):
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
-    def _drop(self, error: BaseException) -> None:
+    def _end(self) -> None:
+        """There is no proposer any more: what it would be told is not collected."""
         with self._changed:
-            is_closed, self._is_closed = self._is_closed, True
+            self._is_closed = True
             self._ready.clear()
+            self._news.clear()
+
+    def _drop(self, error: BaseException) -> None:
+        is_closed = self._is_closed
+        self._end()
         if not is_closed and self._options is not None:
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             self._options.complain(

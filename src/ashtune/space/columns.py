@@ -67,7 +67,7 @@ class Column:
         # A range of n integers is n equal parts of the range of numbers: both ends are as wide as the others.
         low, high = int(self._low), int(self._high)
         parts = np.floor((numbers - low) / (high - low) * (high - low + 1))
-        return [min(low + part, high) for part in parts.astype(np.int64).tolist()]
+        return [min(low + int(part), high) for part in parts.tolist()]  # beyond 64 bits, too
 
     def place(self, value: object) -> float:
         """Return the coordinate of a value of this hyperparameter, the middle of those that have this value."""

@@ -253,6 +253,7 @@ class Controller:
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
         self._failures_at_first = 0
+        self._withdrawn_in_a_row = 0
         self._has_result = False
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self.stopping = ""

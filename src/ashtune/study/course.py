@@ -133,6 +133,7 @@ class Course:
         self._all_places -= self._places.pop(event.worker, 0)
 
     def _offer(self, worker: WorkerId, places: int) -> None:
+        self._check_worker(worker)
         self._all_places += places - self._places.get(worker, 0)
         self._places[worker] = places
         if self._all_places > MOST_PLACES:

@@ -243,7 +243,7 @@ class Follower:
             if self._check_before(file) != self._check:
                 raise self._is_another(f"another line ends at byte {self.position:,} now")
             rest = b""
-            while block := self._disk.read_at(file, BLOCK, self.position + len(rest)):
+            while block := self._read_at(file, BLOCK, self.position + len(rest)):
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     yield self._take(line)
@@ -265,9 +265,9 @@ class Follower:
 
     def _check_before(self, file: int) -> int:
         """Return the check value of the line that ends where the next one begins."""
-        if (size := self._disk.size(file)) < self.position:
+        if (size := self._size(file)) < self.position:
             raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
-        before = self._disk.read_at(file, _CHECK_BYTES + 1, self.position - _CHECK_BYTES - 1)
+        before = self._read_at(file, _CHECK_BYTES + 1, self.position - _CHECK_BYTES - 1)
         check = _CHECK.fullmatch(before[:-1])
         if check is None or before[-1:] != b"\n":
             raise JournalError(f"{self._path}: no line begins at byte {self.position:,}; begin at 0")
@@ -276,10 +276,22 @@ class Follower:
     def _lines_before(self, file: int) -> int:
         count, position = 0, 0
         while position < self.position:
-            block = self._disk.read_at(file, min(BLOCK, self.position - position), position)
+            block = self._read_at(file, min(BLOCK, self.position - position), position)
             count += block.count(b"\n")
             position += len(block)
         return count
+
+    def _read_at(self, file: int, count: int, position: int) -> bytes:
+        try:
+            return self._disk.read_at(file, count, position)
+        except OSError as error:  # as of a file that another host has renamed
+            raise JournalError(f"{self._path}: {error.strerror}; read it anew") from None
+
+    def _size(self, file: int) -> int:
+        try:
+            return self._disk.size(file)
+        except OSError as error:
+            raise JournalError(f"{self._path}: {error.strerror}; read it anew") from None
 
     def _is_another(self, why: str) -> JournalError:
         return JournalError(

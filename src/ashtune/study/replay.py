@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ashtune.core.errors import JournalError
+from ashtune.core.errors import JournalError, SettingsError
 from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
 from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Observer, Observers
@@ -40,7 +40,7 @@ class Replay:
             return self._derived.feed(event)
         try:
             followed = self._controller.handle(event)
-        except JournalError as error:
+        except (JournalError, SettingsError) as error:
             self.difference = str(error)
             return self._derived.feed(event)
         self._derived.learn(event, followed)
