@@ -11,7 +11,7 @@ from ashtune.analysis.loading import Loaded, events_of, load
 from ashtune.analysis.results import Results
 from ashtune.api.best import Best, Top, trial_number
 from ashtune.core.errors import StudyError, in_one_line
-from ashtune.core.events import WorkerLost
+from ashtune.core.events import SessionStarted, WorkerLost
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import shown
@@ -386,7 +386,7 @@ class Study:
                 "`ashtune simulate`, and other options"
             )
         options = checked(ResumeOptions, given)
-        check_engine(engine, run_options(options), options["trials"])
+        check_engine(engine, run_options(options), self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):
             ladder = ladder_in_force(self.directory / NAME)
@@ -399,6 +399,14 @@ class Study:
             version = None if objective is None else version_of(objective)
             Session(self.directory, options, engine, ladder, version=version, objective=objective).run()
         return Study.load(self.directory)
+
+    def _trials_asked(self, trials: int | None) -> int | None:
+        """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
+        if trials is None:
+            for _, event in read_events(self.directory / NAME, only=b"session_started"):
+                trials = event.trials if isinstance(event, SessionStarted) else trials
+        most = self.settings.configurations
+        return most if trials is None else trials if most is None else min(trials, most)
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"

@@ -106,6 +106,9 @@ def factor(text: str) -> int | float:
 
 
 def _help(option: "Option") -> str:
+    if option.default is True:
+        return option.forms
     words = option.help.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
+    words += f", {option.forms}" if option.forms else ""
     return words if option.default in (None, ()) or option.is_flag or option.flag else f"{words} ({option.default})"

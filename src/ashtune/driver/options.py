@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache, partial
-from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import msgspec
@@ -59,6 +58,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         parse: Reads it from the command line, or raises ``ValueError``; without it there is no such ``--name``,
             but for flags.
         metavar: Its value in ``--help``.
+        forms: For ``--help``: the forms that a command line takes; of a flag that is on, what ``--no-`` does.
         flag: More arguments of ``ArgumentParser.add_argument``.
     """
 
@@ -67,6 +67,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     check: Check | None = None
     parse: Callable[[str], Any] | None = None
     metavar: str = ""
+    forms: str = ""
     flag: dict[str, Any] = {}
 
     @property
@@ -76,7 +77,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COUNT = {"check": check_whole, "parse": int, "metavar": "N"}
-_TIME = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME"}
+_TIME = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME", "forms": "as 90s, 15m, 2h"}
 
 
 class Halving(TypedDict, total=False):
@@ -97,7 +98,12 @@ class Halving(TypedDict, total=False):
     ]
     rungs: Annotated[
         Sequence[int] | None,
-        Option(help="The rungs themselves, in place of the three above.", parse=parse.rungs, metavar="LIST"),
+        Option(
+            help="The rungs themselves, in place of the three above.",
+            parse=parse.rungs,
+            metavar="LIST",
+            forms="as 1,5,20",
+        ),
     ]
     scheduler: Annotated[
         str | Scheduler,
@@ -220,6 +226,7 @@ class Running(TypedDict, total=False):
         Option(
             help="Under MPI, train in a process of its own beside the rank, so that a crash or a hang costs one job; "
             "without, in the rank itself, for functions shorter than a millisecond.",
+            forms="under MPI, train in the rank itself: for very short jobs; a crash costs the rank",
             default=True,
             check=check_flag,
         ),
@@ -300,7 +307,7 @@ class Keeping(TypedDict, total=False):
         Option(
             help="Where the study is kept; by default a new one under ``runs``.",
             check=lambda _, value: check_directory(value),
-            parse=Path,
+            parse=str,
             metavar="DIR",
         ),
     ]
@@ -336,8 +343,8 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else "`help(ashtune.tune)` lists them all"
-            raise SettingsError(f"{one_line(name, 60)}= is no option; {hint}")
+            hint = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
+            raise SettingsError(f"{one_line(name, 60)}= is no option here; {hint}")
     options = {name: _value(name, option, given) for name, (_, option) in known.items()}
     if options.get("trial_timeout") is not None and not options["isolate"]:
         raise SettingsError(

@@ -249,7 +249,7 @@ class Session:
             trials=trials,
             total_resource=total,
             target=target,
-            max_failures=MAX_FAILURES if failures is None else failures,
+            max_failures=MAX_FAILURES if before is None and failures is None else failures,
             facts=self._surroundings.environment(),
             rungs=rungs,
             kept=kept,

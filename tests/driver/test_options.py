@@ -1,0 +1,92 @@
+"""The options of a study: each is defined once, and ``tune``, ``resume`` and the commands say the same of it."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import ashtune as command
+
+import ashtune
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import SessionStarted
+from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, checked, options_of
+from ashtune.engines.local.workers import LocalEngine
+from ashtune.study.journal import NAME, read_events
+
+FUNCTIONS: list[tuple[Callable[..., Any], Any]] = [(ashtune.tune, TuneOptions), (ashtune.Study.resume, ResumeOptions)]
+SCRIPT = """
+space = {"x": (0.0, 1.0)}
+
+
+def train(trial):
+    trial.report(loss=trial["x"])
+"""
+
+
+def train(trial: ashtune.Trial) -> float:
+    return float(trial["x"])
+
+
+def tuned(directory: Path, **options: Any) -> ashtune.Study:
+    return ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=1, quiet=True, directory=directory, **options
+    )
+
+
+@pytest.mark.parametrize(("function", "kind"), FUNCTIONS)
+def test_signature_and_docstring_name_every_option_with_its_default(function: Callable[..., Any], kind: Any) -> None:
+    parameters = inspect.signature(function).parameters
+    assert function.__doc__ is not None
+    for name, (_, option) in options_of(kind).items():
+        assert parameters[name].default == option.default
+        assert f"\n        {name}: {option.help}" in function.__doc__.replace("            ", "        ")
+
+
+def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tmp_path: Path) -> None:
+    for name in ("run", "resume"):
+        text = " ".join(command(tmp_path, name, "--help").stdout.split())
+        assert "--no-isolate under MPI, train in the rank itself" in text
+        assert (
+            "--time-limit TIME seconds after which running trials are paused; the study can be resumed, as 90" in text
+        )
+    assert "--rungs LIST the rungs themselves, in place of the three above, as 1,5,20" in " ".join(
+        command(tmp_path, "run", "--help").stdout.split()
+    )
+
+
+def test_an_option_that_is_none_is_refused_with_the_one_that_was_meant_or_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"max_resorce= is no option here; did you mean max_resource=\?"):
+        checked(TuneOptions, {"max_resorce": 4})
+    with pytest.raises(SettingsError, match=r"^seed= is no option here; there are trials, .*max_resource$"):
+        checked(ResumeOptions, {"seed": 4})
+
+
+def test_a_directory_without_a_name_is_refused_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    given = ("run", "train.py:train", "--metric", "loss", "--mode", "min", "--max-resource", "1", "--trials", "2")
+    done = command(tmp_path, *given, "--directory", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "directory='' is not the name of a folder" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["train.py"]
+
+
+def test_a_resumed_study_needs_workers_for_its_trials_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    study = tuned(tmp_path / "study", trials=2)
+    monkeypatch.setattr(LocalEngine, "worker_count", lambda self, wanted: wanted or 8)
+    monkeypatch.setattr(LocalEngine, "check", lambda self, options, workers: asked.append(workers))
+    study.resume(quiet=True)
+    study.resume(trials=5, workers=1, quiet=True)
+    assert asked == [2, 1]
+
+
+def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -> None:
+    tuned(tmp_path / "study", trials=1)
+    tuned(tmp_path / "study", trials=2, max_failures=7)
+    tuned(tmp_path / "study", trials=3)
+    sessions = [event for _, event in read_events(tmp_path / "study" / NAME) if isinstance(event, SessionStarted)]
+    assert [session.max_failures for session in sessions] == [MAX_FAILURES, 7, 7]
