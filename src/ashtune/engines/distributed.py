@@ -106,7 +106,7 @@ class DistributedWorkers:
         store: Where the checkpoints are; by default in the study's directory, which all peers see.
 
     Raises:
-        StudyError: If there is no peer; from :meth:`wait` too, when the last one is lost.
+        StudyError: If there is no peer; from :meth:`wait` too, when the last one that can train is lost.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class DistributedWorkers:
         self._joined: set[WorkerId] = set()
         self._peers = set(peers)
         self._unable: set[int] = set()
+        self._why_unable = ""
         self._early: list[Event] = []  # events that did not come from a peer
         self._detector = FailureDetector(peers, silence_allowed or 0.0, time.monotonic())
         if not self._peers:
@@ -240,6 +241,7 @@ class DistributedWorkers:
             case Closed():
                 self._peers.discard(peer)
             case Unable(reason=reason):
+                self._lose_worker(peer, reason, events)
                 self._go_on_without(peer, reason)
             case Malformed(reason=reason):
                 self._lose(peer, f"it sent what does not fit: {reason}", events)
@@ -294,18 +296,24 @@ class DistributedWorkers:
         self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
-        """Give up the peers that the transport says are dead, or that have been silent for too long."""
+        """Give up the peers that the transport says are dead, or that have been silent for too long.
+
+        Raises:
+            AshtuneError: If no peer is left that can train, and all events are handled.
+        """
         if self._silence_allowed is not None:
             for peer in self._detector.silent(time.monotonic()):
                 self._lose(peer, f"silent for {self._silence_allowed:g} s", events)
         for peer in sorted(self._link.failed & self._peers):
             self._lose(peer, f"{self._link.transport} says that it is dead", events)
-        if not self._peers and not events:
-            raise StudyError(self._nobody_left)
+        if self._peers <= self._unable and not events:
+            left = self._nobody_left
+            raise self._collector.fatal_error or StudyError(f"{self._why_unable}; {left}" if self._why_unable else left)
 
     def _go_on_without(self, peer: int, reason: str) -> None:
-        """A peer cannot train any more. Its last worker is lost already; the others go on."""
+        """A peer cannot train any more; the others go on."""
         self._unable.add(peer)
+        self._why_unable = reason
         if self._unable >= self._peers:
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
@@ -315,6 +323,10 @@ class DistributedWorkers:
         """A peer is gone; ``is_asked`` if that was wanted, so that no trial is to blame."""
         self._give_up(peer)
         self._peers.discard(peer)
+        self._lose_worker(peer, f"{self._link.name(peer)} is lost: {why}", events, is_asked=is_asked)
+
+    def _lose_worker(self, peer: int, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
+        """The worker of a peer is gone, if there is one."""
         worker = self._worker_at.pop(peer, None)
         if worker is None:
             return
@@ -325,7 +337,7 @@ class DistributedWorkers:
             WorkerLost(
                 time=self._moment,
                 worker=worker,
-                reason=f"{self._link.name(peer)} is lost: {why}",
+                reason=reason,
                 trial=job.trial if job and is_to_blame else None,
                 rung=job.rung if job and is_to_blame else 0,
             )

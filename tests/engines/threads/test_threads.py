@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,10 @@ from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, Wor
 from ashtune.engines.protocol import Brief
 from ashtune.engines.threads.workers import ThreadEngine, ThreadWorkers
 from ashtune.study.journal import NAME, read_events
+from ashtune.testing.workers import EngineHarness, open_harness
+from ashtune.training.channel import Mailbox
+from ashtune.training.messages import Assignment, Setup
+from ashtune.training.runner import TrialRunner
 
 SPACE = {"x": (0.0, 1.0)}
 
@@ -260,3 +264,81 @@ def test_a_function_that_cannot_be_loaded_is_refused_in_one_line(
     with pytest.raises(ObjectiveError, match=r"cannot be loaded here \(ModuleNotFoundError.*objective=train"):
         ashtune.Study.load(tmp_path / "s").resume(engine="threads", trials=4, quiet=True)
     assert sys.stdout is before
+
+
+class Breaking:
+    """A training function whose own runner breaks: as it is made, or at a job.
+
+    Args:
+        workers: Those whose runner cannot be made.
+        trials: Those whose job ends the runner.
+    """
+
+    def __init__(self, *, workers: Collection[int] = (), trials: Collection[int] = ()) -> None:
+        self.workers = workers
+        self.trials = trials
+
+    def __call__(self, trial: Any) -> None:
+        counts(trial)
+
+    def make_runner(self, setup: Setup, mailbox: Mailbox, **more: Any) -> "BreakingRunner":
+        if setup.worker in self.workers:
+            raise RuntimeError("no device\nat all")
+        return BreakingRunner(TrialRunner(self, setup, mailbox, file=more["file"]), self.trials)
+
+
+class BreakingRunner:
+    def __init__(self, runner: TrialRunner, trials: Collection[int]) -> None:
+        self.runner = runner
+        self.trials = trials
+
+    def run(self, assignment: Assignment) -> None:
+        if assignment.trial in self.trials:
+            raise MemoryError("the device is full")
+        self.runner.run(assignment)
+
+
+def wait_for_the_end(harness: EngineHarness) -> None:
+    """Wait until the workers say why the study cannot go on, but not for ever."""
+    until = harness.workers.now() + 10.0
+    while harness.workers.now() < until:
+        harness.workers.wait(harness.workers.now() + 0.1)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., EngineHarness]]:
+    made: list[EngineHarness] = []
+
+    def make(objective: Any, workers: int) -> EngineHarness:
+        made.append(open_harness(ThreadEngine(), tmp_path, objective, workers))
+        return made[-1]
+
+    yield make
+    for harness in made:
+        harness.workers.close()
+
+
+def test_where_no_thread_can_make_its_runner_the_study_ends_with_the_reason(
+    opened: Callable[..., EngineHarness], tmp_path: Path
+) -> None:
+    with pytest.raises(ObjectiveError, match="cannot train: RuntimeError: no device") as refusal:
+        wait_for_the_end(opened(Breaking(workers={0, 1}), 2))
+    assert "\n" not in str(refusal.value)
+    assert "in make_runner" in (tmp_path / "logs" / "worker-1.log").read_text(), "the traceback is in its log"
+
+
+def test_a_thread_that_ends_at_a_job_is_lost_with_the_trial_that_it_had(opened: Callable[..., EngineHarness]) -> None:
+    harness = opened(Breaking(trials={3}), 1)
+    worker = harness.next(WorkerJoined).worker
+    harness.train(worker, 3)
+    lost = harness.next(WorkerLost)
+    assert (lost.worker, lost.trial, lost.rung) == (worker, 3, 0)
+    assert "MemoryError: the device is full" in lost.reason
+    with pytest.raises(ObjectiveError, match="MemoryError: the device is full"):
+        wait_for_the_end(harness)
+
+
+def test_the_other_threads_go_on_without_those_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tuned(tmp_path / "s", Breaking(workers={0}, trials={4}), workers=4)
+    assert study.outcome.is_complete
+    assert capsys.readouterr().err.count("the others go on") == 3, "one that never began, two that trial 4 has ended"

@@ -11,6 +11,7 @@ its journal.
 import os
 import queue
 import threading
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,12 +24,13 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Pause, Release
-from ashtune.engines.distributed import Closed, Content, DistributedWorkers
+from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.threads.streams import ThreadLogs
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_for_threads
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.outcomes import said
 from ashtune.training.runner import Objective, runner_of
 
 MOST_THREADS = 4_096
@@ -103,7 +105,7 @@ class ThreadLink:
         self._channels: dict[int, QueueChannel] = {}
         self._held_back: list[tuple[int, Content]] = []
         self.failed: set[int] = set()
-        """Threads cannot die without saying so."""
+        """Threads do not die without saying so."""
 
     def start(self) -> int:
         """Start a thread; return its number, which is its first worker's."""
@@ -114,26 +116,39 @@ class ThreadLink:
         return peer
 
     def _serve(self, peer: int, channel: QueueChannel) -> None:
+        """Be a worker until there is no more work. Whatever ends the thread before that, the driver hears of it."""
+        try:
+            self._work(peer, channel)
+        except Shutdown:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises
+            self._arrived.put((peer, Unable(f"{self.name(peer)} cannot train: {said(error)}")))
+        self._arrived.put((peer, Closed()))
+
+    def _work(self, peer: int, channel: QueueChannel) -> None:
         """Be a worker, and another one should it be unknown what the driver has heard of the first."""
         worker = WorkerId(peer)
-        with suppress(Shutdown):
-            while True:
-                with self._logs.of(worker) as log:
-                    mailbox = Mailbox(channel)
-                    setup = msgspec.structs.replace(self._setup, worker=worker)
+        while True:
+            with self._logs.of(worker) as log:
+                mailbox = Mailbox(channel)
+                setup = msgspec.structs.replace(self._setup, worker=worker)
+                try:
                     runner = runner_of(self._objective, setup, mailbox, file=self._file)
                     channel.send(WorkerJoined(0, worker, os.getpid(), os.uname().nodename))
-                    try:
-                        while True:
-                            message = mailbox.next()
-                            if isinstance(message, Assignment) and message.worker == worker:
-                                runner.run(message)
-                                log.mark(message.trial, message.start)
-                    except Unsure as error:
-                        reason = f"an exception broke in between two messages: {error.__cause__!r}"
-                self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
-                worker, self._next = WorkerId(self._next), self._next + 1
-        self._arrived.put((peer, Closed()))
+                    while True:
+                        message = mailbox.next()
+                        if isinstance(message, Assignment) and message.worker == worker:
+                            runner.run(message)
+                            log.mark(message.trial, message.start)
+                except Unsure as error:
+                    reason = f"an exception broke in between two messages: {error.__cause__!r}"
+                except Shutdown:
+                    raise
+                except BaseException:
+                    traceback.print_exc()  # to its log
+                    raise
+            self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
+            worker, self._next = WorkerId(self._next), self._next + 1
 
     def name(self, peer: int) -> str:
         """Return what to call a thread."""

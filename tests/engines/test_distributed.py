@@ -1,0 +1,110 @@
+"""What a study does when its peers are lost or cannot train: those of a transport that is a list."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ashtune.core.errors import ObjectiveError, StudyError
+from ashtune.core.events import WorkerJoined, WorkerLost
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Pause, Release, Train
+from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
+from ashtune.study.configurations import Configurations
+from ashtune.testing.workers import Squares
+from ashtune.training.messages import Assignment
+
+
+class Listed:
+    """A link whose peers say what a test has them say."""
+
+    transport = "a list"
+
+    def __init__(self) -> None:
+        self.failed: set[int] = set()
+        self.arrived: list[tuple[int, Content]] = []
+
+    def name(self, peer: int) -> str:
+        return f"peer {peer}"
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        arrived, self.arrived = self.arrived, []
+        return arrived
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        return worker == peer
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        pass
+
+    def close(self, peer: int) -> None:
+        self.arrived.append((peer, Closed()))
+
+    def give_up(self, peer: int) -> None:
+        pass
+
+
+@pytest.fixture
+def link() -> Listed:
+    return Listed()
+
+
+def opened(link: Listed, study: Path, *, is_isolated: bool = True) -> DistributedWorkers:
+    configurations = Configurations(Squares())
+    configurations.draw(TrialId(0))
+    workers = DistributedWorkers(link, study, configurations, [0, 1], is_isolated=is_isolated)
+    link.arrived += [(peer, WorkerJoined(0, WorkerId(peer), 1, "here")) for peer in (0, 1)]
+    assert len(workers.wait(0.0)) == 2
+    return workers
+
+
+def waited(workers: DistributedWorkers) -> list[WorkerLost]:
+    """Wait long enough for a look at who lives; return who is lost."""
+    events = workers.wait(workers.now() + 2.0)
+    return [event for event in events if isinstance(event, WorkerLost)]
+
+
+@pytest.mark.parametrize("how", ["dies", "is removed"])
+def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(how: str, link: Listed, tmp_path: Path) -> None:
+    workers = opened(link, tmp_path)
+    link.arrived.append((0, Unable("peer 0 has no memory")))
+    assert [lost.worker for lost in waited(workers)] == [0]
+    if how == "dies":
+        link.failed.add(1)
+    else:
+        workers.remove(1, "it is not wanted")
+    assert [lost.worker for lost in waited(workers)] == [1]
+    with pytest.raises(StudyError, match="peer 0 has no memory; no worker is left to train"):
+        waited(workers)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_peers_that_all_cannot_train_end_a_study_with_the_last_reason(
+    leaves: bool, link: Listed, tmp_path: Path
+) -> None:
+    workers = opened(link, tmp_path)
+    for peer in (0, 1):
+        link.arrived.append((peer, Unable(f"peer {peer} has no memory")))
+        if leaves:
+            link.arrived.append((peer, Closed()))
+        assert [lost.worker for lost in waited(workers)] == [peer]
+    with pytest.raises(ObjectiveError, match="peer 1 has no memory"):
+        waited(workers)
+
+
+@pytest.mark.parametrize("is_isolated", [False, True])
+def test_the_worker_of_a_peer_that_cannot_train_any_more_is_lost_with_its_job(
+    is_isolated: bool, link: Listed, tmp_path: Path
+) -> None:
+    workers = opened(link, tmp_path, is_isolated=is_isolated)
+    workers.carry_out(Train(WorkerId(0), TrialId(0), 0, 0, 1))
+    link.arrived.append((0, Unable("peer 0 has no memory")))
+    (lost,) = waited(workers)
+    assert (lost.worker, lost.reason) == (0, "peer 0 has no memory")
+    assert lost.trial == (None if is_isolated else 0), "the trial is to blame only where it was trained in the peer"
