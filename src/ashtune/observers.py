@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study")
+MOST_ROWS = 1_000
+"""So many rows are written at once: there are no ticks while a long past is told."""
 _TRIAL, _RUNG, _STUDY = (COLUMNS.index(name) for name in ("trial", "rung", "study"))
 
 
@@ -90,6 +92,8 @@ class CsvLog(Observer):
         elif isinstance(event, JobFinished) and (event.trial, event.rung) not in self._written:
             self._written.add((event.trial, event.rung))
             self._rows.append(self._row(event))
+            if len(self._rows) >= MOST_ROWS:
+                self._flush()
 
     def tick(self, now: float) -> None:
         """Write the rows since the last tick."""

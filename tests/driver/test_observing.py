@@ -8,12 +8,14 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ashtune
+from ashtune import observers
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.jobs import Goal
@@ -39,7 +41,7 @@ def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
     return ashtune.tune(train, SPACE, metric="loss", mode="min", directory=directory, observers=observers, **settings)
 
 
-def no_history(observer: Observer, begin: int, end: int) -> None:
+def no_history(begin: int, end: int) -> list[Any]:
     raise AssertionError("nobody asked for it")
 
 
@@ -74,11 +76,13 @@ class Everything(Observer):
 class Slow(Everything):
     """Hangs at its first event until it is let go."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, wanted: int | None = None) -> None:
+        super().__init__(wanted)
         self.go = threading.Event()
+        self.is_waiting = threading.Event()
 
     def event(self, event: Event) -> None:
+        self.is_waiting.set()
         self.go.wait()
         super().event(event)
 
@@ -196,6 +200,95 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
     thread.finish(time.monotonic() + 10)
     assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
     assert slow.events == []
+
+
+EVENTS = [StopRequested(float(number), "enough") for number in range(12)]
+
+
+def slow_history(begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
+    for event in EVENTS:
+        time.sleep(0.1)
+        yield [("event", event)]
+
+
+def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.8)
+    whole = Everything(0)
+    observing.finish_all(observing.start_all([whole], STUDY, 1, slow_history), lambda: False)
+    assert (whole.events, whole.ended) == (EVENTS, 1)
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_a_long_past(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
+    whole = Everything(0)
+    [thread] = observing.start_all([whole], STUDY, 1, slow_history)
+    observing.finish_all([thread], lambda: True)
+    thread.wait()
+    assert (whole.events != EVENTS, whole.ended) == (True, 0)
+    assert capfd.readouterr().err == (
+        "observer Everything is dropped, the study goes on: it has not ended within 0.3 s\n"
+    )
+
+
+def test_an_observer_that_hangs_in_the_past_is_dropped_and_called_no_more(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
+    slow = Slow(0)
+    [thread] = observing.start_all([slow], STUDY, 1, lambda begin, end: [[("event", event)] for event in EVENTS])
+    observing.finish_all([thread], lambda: False)
+    assert capfd.readouterr().err == (
+        "observer Slow is dropped, the study goes on: it has taken in nothing of the past for 0.3 s\n"
+    )
+    slow.go.set()
+    thread.wait()
+    assert (slow.events, slow.ended) == (EVENTS[:1], 0)
+
+
+def test_an_observer_that_is_dropped_amid_many_events_is_called_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
+    slow = Slow()
+    [thread] = observing.start_all([slow], STUDY, 1, no_history)
+    for event in EVENTS:
+        thread.event(event)
+    thread.tick(1.0)
+    assert slow.is_waiting.wait(10)
+    observing.finish_all([thread], lambda: False)
+    slow.go.set()
+    thread.wait()
+    assert (slow.events, slow.ended) == (EVENTS[:1], 0)
+
+
+def test_a_complete_study_is_told_in_full_however_long_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tuned(tmp_path / "s")
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.0)
+    whole = Slow(0)
+    threading.Timer(0.5, whole.go.set).start()
+    tuned(tmp_path / "s", whole)
+    assert (whole.events, whole.ended) == (journal_of(tmp_path / "s"), 1)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
+    slow = Slow()
+    [first] = observing.start_all([slow], STUDY, 1, no_history)
+    first.event(EVENTS[0])
+    observing.finish_all([first], lambda: False)
+    assert slow.is_waiting.wait(10)
+    [second] = observing.start_all([slow], STUDY, 2, no_history)
+    second._thread.join(0.3)
+    assert slow.positions == [1]
+    second.event(EVENTS[1])
+    slow.go.set()
+    observing.wait_for_all([second])
+    assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
 
 
 @pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3])
@@ -337,6 +430,19 @@ def test_one_instance_writes_a_table_in_the_directory_of_each_study(tmp_path: Pa
         tuned(tmp_path / name, log)
     for name in ("s", "t"):
         assert_holds_every_result_once(tmp_path / name)
+
+
+def test_a_long_past_is_written_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observers, "MOST_ROWS", 3)
+    log = CsvLog(tmp_path / "t.csv")
+    log.begin(STUDY, 0)
+    counts = []
+    for trial in range(7):
+        log.event(
+            JobFinished(1.0, worker=0, trial=trial, rung=0, resource=1, metrics={"loss": 1.0}, seconds=2.0)  # type: ignore[arg-type]
+        )
+        counts.append(len(rows_of(tmp_path / "t.csv")) if (tmp_path / "t.csv").exists() else 0)
+    assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
 def test_a_study_that_was_moved_goes_on_with_its_table(tmp_path: Path) -> None:

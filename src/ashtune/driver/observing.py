@@ -1,14 +1,17 @@
 """Observers of users: each has a queue and a thread of its own, so that none can hold up the study.
 
-Rule 1: the study never waits for an observer while it runs. At its end each observer has a bounded time to finish.
-Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on.
+Rule 1: the study never waits for an observer while it runs. At its end each observer has a bounded time to finish,
+counted from when it has been told the past: it gets all of a long journal as long as it takes in some of it.
+Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
+dropped observer is called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
+Rule 4: no observer is called from two threads at once, even if it is given again while a call of its last study hangs.
 """
 
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,7 +19,7 @@ from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
-from ashtune.core.observer import ObservedStudy, Observer, Observers
+from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.verdicts import Followed
 from ashtune.observers import CsvLog
@@ -27,6 +30,7 @@ from ashtune.study.journal import read_records
 from ashtune.study.replay import Replay
 
 FINISH_SECONDS = 10.0
+POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
 REASON_CHARACTERS = 200
@@ -34,7 +38,10 @@ GROUP = "ashtune.observers"
 BUILT_IN: dict[str, Callable[[], Observer]] = {"csv": CsvLog}
 
 _Call = tuple[str, Any]
-_History = Callable[[Observer, int, int], None]
+_History = Callable[[int, int], Iterable[Sequence[_Call]]]
+
+_in_use: list["ObserverThread"] = []
+_in_use_lock = threading.Lock()
 
 
 class ObserverThread(Observer):
@@ -45,8 +52,8 @@ class ObserverThread(Observer):
 
     Args:
         observer: The user's.
-        history: Called with the observer and two positions of the journal: it tells the observer what is written
-            between them.
+        history: Called with two positions of the journal: it yields what to tell of each event between them, and
+            nothing for each event before, which it has to read all the same.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -58,15 +65,22 @@ class ObserverThread(Observer):
         self._waiting = 0
         self._done = 0
         self._is_dropped = False
+        self._past_steps = 0
+        self._is_past_over = threading.Event()
+        self._before: list[ObserverThread] = []
         self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
         self._start: tuple[ObservedStudy, int] | None = None
 
     def begin(self, study: ObservedStudy, position: int) -> None:
         """Start the thread, which begins with what happened before."""
         self._start = (study, position)
+        with _in_use_lock:
+            self._before = [each for each in _in_use if each._observer is self._observer]
+            _in_use.append(self)
         try:
             self._thread.start()
         except RuntimeError as error:
+            self._leave()
             self._drop(str(error))
 
     def event(self, event: Event) -> None:
@@ -100,6 +114,20 @@ class ObserverThread(Observer):
             self._queue.put(self._batch)
         self._queue.put(None)
 
+    def catch_up(self, is_hurried: Callable[[], bool]) -> None:
+        """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry."""
+        steps, since = self._past_steps, time.monotonic()
+        while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
+            if self._past_steps != steps:
+                steps, since = self._past_steps, time.monotonic()
+            elif time.monotonic() - since > FINISH_SECONDS:
+                self._drop(f"it has taken in nothing of the past for {FINISH_SECONDS:g} s")
+
+    def wait(self) -> None:
+        """Wait for the observer to end, however long it takes."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def finish(self, deadline: float) -> None:
         """Wait for the observer to end, until ``deadline`` (of ``time.monotonic``)."""
         if self._thread.ident is None:
@@ -110,10 +138,13 @@ class ObserverThread(Observer):
 
     def _work(self) -> None:
         try:
+            for each in self._before:
+                each.wait()
+            self._before.clear()
             self._tell_history()
-            while (batch := self._queue.get()) is not None and not self._is_dropped:
-                for name, what in batch:
-                    getattr(self._observer, name)(what)
+            self._is_past_over.set()
+            while not self._is_dropped and (batch := self._queue.get()) is not None:
+                self._tell(batch)
                 self._done += len(batch)
             if not self._is_dropped:
                 self._observer.end()
@@ -121,36 +152,53 @@ class ObserverThread(Observer):
             if not self._is_dropped:
                 text = one_line(str(error), REASON_CHARACTERS)
                 self._drop(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        finally:
+            self._leave()
+
+    def _tell(self, batch: Sequence[_Call]) -> None:
+        for name, what in batch:
+            if self._is_dropped:
+                return
+            getattr(self._observer, name)(what)
 
     def _tell_history(self) -> None:
         assert self._start is not None, "the thread runs from begin on"
+        if self._is_dropped:
+            return
         study, position = self._start
         wanted = self._observer.begin(study, position)
-        if wanted is not None and wanted < position:
-            self._history(self._observer, wanted, position)
+        if wanted is None or wanted >= position:
+            return
+        for batch in self._history(wanted, position):
+            if self._is_dropped:
+                return
+            self._tell(batch)
+            self._past_steps += 1
+
+    def _leave(self) -> None:
+        """Let the observer be called from another thread."""
+        with _in_use_lock:
+            _in_use.remove(self)
 
     def _drop(self, reason: str) -> None:
         self._is_dropped = True
+        self._is_past_over.set()
         write(f"observer {self._name} is dropped, the study goes on: {reason}\n", sys.stderr)
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
-    """Return what tells an observer of the past of a study.
+    """Return what yields the past of a study, to be told to an observer.
 
     It reads the journal from its first line, since what followed from an event depends on all before: O(events).
     """
 
-    def tell(observer: Observer, begin: int, end: int) -> None:
-        told, replay = Observers([observer]), Replay(new_controller())
+    def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
+        replay = Replay(new_controller())
         for _, position, event in read_records(journal, disk, until=end):
             followed = replay.feed(event)
-            if position < begin:
-                continue
-            told.event(event)
-            for what in followed:
-                told.followed(what)
+            yield [] if position < begin else [("event", event), *(("followed", what) for what in followed)]
 
-    return tell
+    return past
 
 
 def start_all(
@@ -163,10 +211,25 @@ def start_all(
     return threads
 
 
-def finish_all(threads: Sequence[ObserverThread]) -> None:
-    """Wait for all observers to end, for ``FINISH_SECONDS`` together."""
+def wait_for_all(threads: Sequence[ObserverThread]) -> None:
+    """Wait for all observers to end, however long that takes: there is nothing else to do."""
     for thread in threads:
         thread.end()
+    for thread in threads:
+        thread.wait()
+
+
+def finish_all(threads: Sequence[ObserverThread], is_hurried: Callable[[], bool]) -> None:
+    """Wait for all observers to end, for ``FINISH_SECONDS`` together from when they have been told the past.
+
+    Args:
+        threads: Their threads.
+        is_hurried: Whether the script has to end soon; then there is no time for the past.
+    """
+    for thread in threads:
+        thread.end()
+    for thread in threads:
+        thread.catch_up(is_hurried)
     deadline = time.monotonic() + FINISH_SECONDS
     for thread in threads:
         thread.finish(deadline)

@@ -26,7 +26,7 @@ from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.environment import environment
-from ashtune.driver.observing import ObserverThread, check_observers, finish_all, history_of, start_all
+from ashtune.driver.observing import ObserverThread, check_observers, finish_all, history_of, start_all, wait_for_all
 from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
@@ -299,7 +299,7 @@ class Session:
                 try:
                     workers.close()
                 finally:
-                    finish_all(threads)
+                    finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
         if (best := self._tally.best) is not None:
             self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
         if options["profile"] == "flame":
@@ -335,9 +335,12 @@ class Session:
                 proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers of a study in which nothing is to be done what they want to know of its past."""
+        """Tell the user's observers of a study in which nothing is to be done what they want to know of its past.
+
+        They have all the time they need: nothing else is to be done, and a later driver would tell them the same.
+        """
         if self._observers:
-            finish_all(self._start_observers((self._directory / journals.NAME).stat().st_size))
+            wait_for_all(self._start_observers((self._directory / journals.NAME).stat().st_size))
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
         """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
