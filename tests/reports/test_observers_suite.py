@@ -51,17 +51,13 @@ OBSERVERS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 class TestObservers(ObserverSuite):
     @pytest.fixture(params=[*OBSERVERS, "audit", "csv"])
-    def observed(self, request: pytest.FixtureRequest, tmp_path: Path) -> Observed:
+    def observed(self, request: pytest.FixtureRequest) -> Observed:
         if request.param == "csv":
-            numbers = iter(range(1_000))
-            return Observed(
-                make=lambda: CsvLog(tmp_path / f"{next(numbers)}.csv"),
-                result=lambda log: log._path.read_text() if log._path.exists() else "",
-            )
+            return Observed(make=CsvLog, result=lambda log: log._path.read_text() if log._path.exists() else "")
         if request.param == "audit":
             view = view_of({"kind": "ash"}, LADDER, LADDER, 0)
-            return Observed(make=lambda: Audit(LADDER, GOAL, view), result=Audit.records)
-        return Observed(*OBSERVERS[request.param])
+            return Observed(make=lambda: Audit(LADDER, GOAL, view), result=Audit.records, is_for_one_study=True)
+        return Observed(*OBSERVERS[request.param], is_for_one_study=True)
 
 
 class Ticks(Observer):
@@ -101,6 +97,25 @@ def test_the_suite_finds_what_depends_on_ticks_and_what_needs_orders(tmp_path: P
     suite.test_live_and_from_the_journal_it_finds_the_same(orders, 0, folders[1])
     with pytest.raises(KeyError):
         suite.test_it_takes_a_study_whose_scheduler_is_not_known(orders, 0, folders[2])
+
+
+class Remembers(Observer):
+    """Forgets nothing between two studies."""
+
+    def __init__(self) -> None:
+        self.results = 0
+
+    def event(self, event: Event) -> None:
+        self.results += isinstance(event, JobFinished)
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_the_suite_finds_who_mixes_two_studies(tmp_path: Path, is_cut_off: bool) -> None:
+    mixes = Observed(make=Remembers, result=lambda observer: observer.results)
+    with pytest.raises(AssertionError):
+        ObserverSuite().test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
+            mixes, is_cut_off, tmp_path
+        )
 
 
 def test_whatever_may_happen_in_a_study_happens_in_the_histories() -> None:

@@ -50,6 +50,9 @@ class Observer:
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
 
+        An instance may be given to one study after another: what it keeps of a study begins here, anew. A study before
+        may have come to no ``end``, if the observer was dropped.
+
         Args:
             study: The study.
             position: Where this driver's events begin in the journal, in bytes; 0 if an observer is to be told all of

@@ -54,17 +54,19 @@ class Observed(msgspec.Struct, frozen=True):
     Args:
         make: Returns a new one.
         result: What one has found, in a form that ``==`` compares.
+        is_for_one_study: An instance is made for one study, and is given to no other.
     """
 
     make: Callable[[], Observer]
     result: Callable[[Any], Any]
+    is_for_one_study: bool = False
 
 
-def study_in(directory: Path) -> ObservedStudy:
+def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
     """Return the study that observers are told of; its directory is new."""
     directory.mkdir()
     return ObservedStudy(
-        name="suite", directory=str(directory), created=0.0, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
+        name="suite", directory=str(directory), created=created, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
     )
 
 
@@ -272,6 +274,25 @@ class ObserverSuite:
         Replay().tell((event for event, _ in History(seed)), [observer])
         observer.end()
         observed.result(observer)
+
+    @pytest.mark.parametrize("is_cut_off", [False, True])
+    def test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
+        self, observed: Observed, is_cut_off: bool, tmp_path: Path
+    ) -> None:
+        """The first one is told to its end, or the observer was dropped amid it."""
+        if observed.is_for_one_study:
+            return
+        again, fresh = observed.make(), observed.make()
+        first, second = ([event for event, _ in History(seed)] for seed in (0, 1))
+        again.begin(study_in(tmp_path / "first"), 0)
+        Replay(new_controller()).tell(first[: len(first) // 2] if is_cut_off else first, [again])
+        if not is_cut_off:
+            again.end()
+        for name, observer in (("second", again), ("fresh", fresh)):
+            observer.begin(study_in(tmp_path / name, created=1.0), 0)
+            Replay(new_controller()).tell(second, [observer])
+            observer.end()
+        assert observed.result(again) == observed.result(fresh)
 
     def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
         """As one that was complete before."""
