@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -342,3 +344,45 @@ def test_the_other_threads_go_on_without_those_that_ended(tmp_path: Path, capsys
     study = tuned(tmp_path / "s", Breaking(workers={0}, trials={4}), workers=4)
     assert study.outcome.is_complete
     assert capsys.readouterr().err.count("the others go on") == 3, "one that never began, two that trial 4 has ended"
+
+
+def threads() -> list[str]:
+    """Return the names of the worker threads that live."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ashtune-worker")]
+
+
+def wait_until_no_thread_is_left() -> None:
+    until = time.monotonic() + 10.0
+    while threads() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threads() == []
+
+
+def test_where_no_more_threads_can_be_had_those_that_are_there_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, []
+
+    def start_two(thread: threading.Thread) -> None:
+        if thread.name.startswith("ashtune-worker"):
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    before = sys.stdout, sys.stderr
+    with pytest.raises(StudyError, match=r"after 2 threads no more can be started \(.*workers=1") as refusal:
+        tuned(tmp_path / "s", counts)
+    assert "\n" not in str(refusal.value)
+    assert (sys.stdout, sys.stderr) == before
+    wait_until_no_thread_is_left()
+
+
+def test_a_folder_of_logs_that_cannot_be_made_is_refused_in_one_line_and_leaves_no_thread(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file")
+    before = sys.stdout, sys.stderr
+    with pytest.raises(StudyError, match="logs cannot be made: File exists"):
+        open_harness(ThreadEngine(), tmp_path, counts, 2)
+    assert (sys.stdout, sys.stderr) == before
+    wait_until_no_thread_is_left()

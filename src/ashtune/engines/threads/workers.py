@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from ashtune.core import process
-from ashtune.core.errors import SettingsError
+from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Pause, Release
@@ -108,12 +108,29 @@ class ThreadLink:
         """Threads do not die without saying so."""
 
     def start(self) -> int:
-        """Start a thread; return its number, which is its first worker's."""
+        """Start a thread; return its number, which is its first worker's.
+
+        Raises:
+            StudyError: If this process can have no more of them.
+        """
         peer, self._next = self._next, self._next + 1
-        channel = self._channels[peer] = QueueChannel(peer, self._arrived)
+        channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            there_are = len(self._channels)
+            raise StudyError(
+                f"after {there_are} threads no more can be started ({said(error)}); give fewer, as in workers="
+                f"{max(1, there_are // 2)}"
+            ) from None
+        self._channels[peer] = channel
         return peer
+
+    def close_all(self) -> None:
+        """Ask all threads to leave."""
+        for channel in self._channels.values():
+            channel.close()
 
     def _serve(self, peer: int, channel: QueueChannel) -> None:
         """Be a worker until there is no more work. Whatever ends the thread before that, the driver hears of it."""
@@ -200,23 +217,24 @@ class ThreadWorkers(DistributedWorkers):
         objective, file = brief.objective, ""
         if objective is None:
             objective, file = load_for_threads(Path(brief.setup.objective), as_main=process.is_our_command)
-        self._threads = ThreadLogs(Path(brief.setup.study) / "logs")
-        self._thread_link = ThreadLink(brief.setup, objective, file, self._threads)
-        peers = [self._thread_link.start() for _ in range(brief.workers)]
-        super().__init__(
-            self._thread_link,
-            Path(brief.setup.study),
-            brief.configurations,
-            peers,
-            is_isolated=False,
-            began=brief.began,
-        )
+        study = Path(brief.setup.study)
+        self._logs = ThreadLogs(study / "logs")
+        self._threads = ThreadLink(brief.setup, objective, file, self._logs)
+        try:
+            peers = [self._threads.start() for _ in range(brief.workers)]
+            super().__init__(self._threads, study, brief.configurations, peers, is_isolated=False, began=brief.began)
+        except BaseException as error:
+            self._threads.close_all()
+            self._logs.close()
+            if isinstance(error, OSError):
+                raise StudyError(f"{study / 'logs'} cannot be made: {error.strerror}") from None
+            raise
         self._there = peers
 
     def resize(self, workers: int) -> None:
         """Have another number of workers from now on. The jobs of those that leave go to others."""
         while len(self._there) < workers:
-            peer = self._thread_link.start()
+            peer = self._threads.start()
             self.add(peer)
             self._there.append(peer)
         while len(self._there) > workers:
@@ -225,7 +243,7 @@ class ThreadWorkers(DistributedWorkers):
     def close(self) -> None:
         """Have all threads leave; those that train on after some seconds end with this process."""
         super().close()
-        self._threads.close()
+        self._logs.close()
 
 
 class ThreadEngine:
