@@ -47,6 +47,8 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             return LocalEngine() if engine == LocalEngine.name else ThreadEngine()
         case str():
             return _installed(engine)
+        case type():
+            raise SettingsError(f"engine={shown(engine)} is a class; give an engine, as {engine.__name__}()")
         case _ if isinstance(engine, Engine):
             return engine
         case _:

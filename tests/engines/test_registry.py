@@ -1,0 +1,28 @@
+"""What is refused as an engine, and what is one."""
+
+from typing import Any
+
+import pytest
+
+from ashtune.core.errors import SettingsError
+from ashtune.engines.local.workers import LocalEngine
+from ashtune.engines.registry import choose_engine
+from ashtune.engines.threads.workers import ThreadEngine
+
+
+@pytest.mark.parametrize("engine", [LocalEngine, ThreadEngine])
+def test_a_class_in_place_of_an_engine_is_refused_in_one_line(engine: Any) -> None:
+    with pytest.raises(SettingsError, match=rf"is a class; give an engine, as {engine.__name__}\(\)") as refusal:
+        choose_engine(engine)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("engine", [None, 3, object(), "quantum"])
+def test_what_is_no_engine_is_refused_with_the_names_of_those_that_are(engine: Any) -> None:
+    with pytest.raises(SettingsError, match="give one of auto, local, threads, mpi"):
+        choose_engine(engine)
+
+
+def test_an_engine_is_taken_as_it_is() -> None:
+    engine = ThreadEngine()
+    assert choose_engine(engine) is engine
