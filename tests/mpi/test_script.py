@@ -83,6 +83,19 @@ def test_the_exit_status_is_that_of_the_script_on_rank_0(script: str, tmp_path: 
     assert mpiexec(3, PYTHON, script, str(tmp_path), "{}", "7").status == 7
 
 
+@pytest.mark.parametrize("engine", ["local", "threads"])
+def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_text("space = {'x': (0.0, 1.0)}\ndef train(trial): return trial['x']\n")
+    study = tmp_path / "study"
+    command = [PYTHON, "-m", "ashtune", "run", f"{file}:train", "--metric", "loss", "--mode", "min", "--trials", "2"]
+    ended = mpiexec(3, *command, "--max-resource", "1", "--engine", engine, "--directory", str(study))
+    assert ended.status == 2, str(ended)
+    assert ended.stderr.count(f"with engine='{engine}' one would train while the others wait") == 1, str(ended)
+    assert not study.exists()
+    assert ended.left_behind == ()
+
+
 def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 0}", "0")
     assert ended.status == 1, str(ended)

@@ -137,6 +137,13 @@ def several(launch: Launch, what: str) -> str:
     return f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or start one process"
 
 
+def idle(launch: Launch, what: str) -> str:
+    """Return the refusal of an option by which one process would train while the others, ready to, wait for it."""
+    return (
+        f"{_started(launch)}, and with {what} one would train while the others wait; leave it out, or start one process"
+    )
+
+
 def _by_openmpi(environment: Mapping[str, str]) -> Launch | None:
     size, rank = _number(environment, "OMPI_COMM_WORLD_SIZE"), _number(environment, "OMPI_COMM_WORLD_RANK")
     return None if not size or rank is None else Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)

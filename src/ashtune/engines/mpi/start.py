@@ -149,7 +149,7 @@ def _remember_status(world: World) -> None:
 
 
 def refuse_several(what: str) -> None:
-    """Refuse to run a whole study in each of several processes that a launcher started.
+    """Refuse to run a whole study in each of several processes that a launcher started, or in one while others wait.
 
     Args:
         what: The option that asks for it.
@@ -158,8 +158,8 @@ def refuse_several(what: str) -> None:
         StudyError: On rank 0; the others leave with exit status 2.
     """
     launch = launcher.launched(os.environ)
-    if launch is not None and launch.is_started_by_it and _world is None:
-        _refuse(launch, launcher.several(launch, what))
+    if launch is not None and launch.is_started_by_it:
+        _refuse(launch, launcher.several(launch, what) if _world is None else launcher.idle(launch, what))
 
 
 def leave(status: int) -> None:
