@@ -26,7 +26,7 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 test: $(VENV)/.test ## all tests that need nothing but this machine
 	$(BIN)/python -m pytest
 
-test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: about a minute
+test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: four minutes
 	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 # A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
