@@ -15,7 +15,8 @@ from ashtune.schedulers.ash import AshMachine
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.journal import Journal, Settings, read_events
+from ashtune.study.journal import Journal, read_events
+from ashtune.study.settings import Settings
 from ashtune.testing.workers import Squares
 
 GOAL, LADDER, TRIALS = Goal("score", "max"), Ladder(1, 4, 2), 6

@@ -29,6 +29,7 @@ from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.factory import new_settings
 from ashtune.study.journal import Journal
+from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
 
 STUDY = Path("/study")
@@ -125,7 +126,7 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
     return plan
 
 
-def settings_of(plan: Plan) -> journals.Settings:
+def settings_of(plan: Plan) -> Settings:
     """Return the first line of a plan's journal."""
     return new_settings(
         name="simulated",

@@ -17,7 +17,8 @@ from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, T
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, Journal, Settings, create
+from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.settings import Settings
 
 TURNED = "\u202e"
 HOSTILE = (

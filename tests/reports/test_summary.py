@@ -16,7 +16,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.study_info import About
 from ashtune.reports.summary import Outcome, report_data, summary
 from ashtune.reports.terminal.text import as_text
-from ashtune.study.journal import NAME, Journal, Settings, create
+from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.settings import Settings
 
 LADDER = Ladder(1, 16, 2)
 

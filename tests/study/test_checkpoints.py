@@ -15,8 +15,9 @@ from simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERR
 
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
-from ashtune.study.checkpoints import Checkpoints, CheckpointWriter, copy_folder, delete
+from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
+from ashtune.study.folders import copy_folder, delete
 
 TRIAL = TrialId(5)
 

@@ -20,8 +20,9 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
-from ashtune.study.journal import FORMAT, Journal, Settings, differences, read_events, read_settings
+from ashtune.study.journal import Journal, read_events, read_settings
 from ashtune.study.lock import StudyLock
+from ashtune.study.settings import FORMAT, Settings, differences
 
 STARTED: list[Event] = [
     SessionStarted(0.0, 0.0, "0", "here", 1, trials=2),

@@ -9,9 +9,10 @@ from ashtune.analysis.tally import Tally
 from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event
 from ashtune.core.ladder import Ladder
-from ashtune.study.journal import NAME, Settings, read_events, read_settings
+from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import Replay
+from ashtune.study.settings import Settings
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import one_line
 from ashtune.study import objective_file as objectives
-from ashtune.study.journal import Settings
+from ashtune.study.settings import Settings
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker

@@ -24,10 +24,11 @@ from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.factory import build_controller, scheduler_view
-from ashtune.study.journal import NAME, Settings, read_events, read_settings
+from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.study.ladders import first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 from ashtune.study.replay import Replay
+from ashtune.study.settings import Settings
 from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune.study.factory import new_settings
-from ashtune.study.journal import Settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
+from ashtune.study.settings import Settings, differences
 from ashtune.training.versions import Version, changed, version_before, version_of
 
 NAME_IN_PLACE = 40
@@ -234,10 +234,10 @@ def _open_or_create(path: Path, settings: Settings, pickled: bytes, version: Ver
         ladder = continued(first_ladder(there), ladder_in_force(journal), first_ladder(settings))
         if ladder is not None:  # it may go higher than before
             settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
-        differences = journals.differences(there, settings)
-        if differences:
+        different = differences(there, settings)
+        if different:
             raise StudyError(
-                f"{path} holds another study, where {differences[0]}; give another directory, or continue that "
+                f"{path} holds another study, where {different[0]}; give another directory, or continue that "
                 f"study with `ashtune resume {path}`"
             )
         _refuse_changes(path, version)

@@ -11,7 +11,7 @@ from ashtune.core.plaintext import visible
 from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
 from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
-from ashtune.study.journal import Settings
+from ashtune.study.settings import Settings
 from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 from ashtune.training.messages import Setup
 

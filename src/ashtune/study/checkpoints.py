@@ -22,7 +22,7 @@ import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,8 @@ from typing import Any
 
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
-from ashtune.study.disk import BUFFER_BYTES, DISK, Disk, OpenFile, Status
+from ashtune.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
+from ashtune.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
@@ -42,7 +43,6 @@ END = struct.Struct("<8sI")
 MARK = b"ashtune1"
 SYNC_SECONDS = 1.0
 """A pickle that took longer to train is synced: losing it would cost more than the journal loses by a power loss."""
-PIECE_BYTES = 1 << 20
 
 
 class Checkpoints:
@@ -299,7 +299,7 @@ class CheckpointWriter:
             if is_synced:
                 sync_file(disk, self._unfinished_file)
             size = disk.status(self._unfinished_file).size
-            _rename(disk, self._unfinished_file, final)
+            rename(disk, self._unfinished_file, final)
         else:
             if self._has_saved:
                 disk.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
@@ -309,7 +309,7 @@ class CheckpointWriter:
             sync_tree(disk, self._unfinished_folder)  # nothing else could tell that the user's files are whole
             is_synced = True
             size = sum(length for length, _ in contents.values())
-            _rename(disk, self._unfinished_folder, final)
+            rename(disk, self._unfinished_folder, final)
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
         self._has_begun, self._has_saved, self._at_opening = False, False, None
@@ -419,94 +419,3 @@ def _is_whole(disk: Disk, path: str) -> bool:
         return disk.read(file, END.size + 1) == END.pack(MARK, crc)
     finally:
         disk.close(file)
-
-
-def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield the path and status of all but the folders in a folder, at any depth; no link is followed."""
-    for name in disk.names(folder):
-        path = f"{folder}/{name}"
-        status = disk.status(path)
-        if status.is_folder:
-            yield from walk(disk, path)
-        else:
-            yield path, status
-
-
-def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
-    """Copy a folder and all that is in it. Links are copied as links; pipes, sockets and devices are left out."""
-    disk.make_folder(final)
-    for name in disk.names(source):
-        if name == leave_out:
-            continue
-        path, copy = f"{source}/{name}", f"{final}/{name}"
-        status = disk.status(path)
-        if status.is_folder:
-            copy_folder(disk, path, copy)
-        elif status.is_link:
-            disk.make_link(disk.read_link(path), copy)
-        elif status.is_file:
-            _copy_file(disk, path, copy, status.changed_ns)
-
-
-def _copy_file(disk: Disk, path: str, copy: str, changed_ns: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with OpenFile(disk, path, os.O_RDONLY) as source, OpenFile(disk, copy, flags) as file:
-        while piece := disk.read(source.descriptor, PIECE_BYTES):
-            left = memoryview(piece)
-            while left:
-                left = left[file.write(left) :]
-        disk.set_changed(file.descriptor, changed_ns)
-
-
-def sync_file(disk: Disk, path: str) -> None:
-    """Have a file survive a power loss."""
-    file = disk.open(path, os.O_RDONLY)
-    try:
-        disk.sync(file)
-    finally:
-        disk.close(file)
-
-
-def sync_tree(disk: Disk, folder: str) -> None:
-    """Have a folder and all that is in it survive a power loss."""
-    for name in disk.names(folder):
-        path = f"{folder}/{name}"
-        status = disk.status(path)
-        if status.is_folder:
-            sync_tree(disk, path)
-        elif status.is_file:
-            sync_file(disk, path)
-    disk.sync_folder(folder)
-
-
-def delete(disk: Disk, path: str) -> None:
-    """Delete a file, a link, or a folder with all that is in it; what is gone already is no matter."""
-    with suppress(OSError):  # what cannot be deleted now is swept when the study is opened again
-        _delete(disk, path, None)
-
-
-def _delete(disk: Disk, path: str, at: int | None) -> None:
-    try:
-        disk.unlink(path, at=at)
-    except (IsADirectoryError, PermissionError) as error:  # a folder, in the words of Linux and of macOS
-        status = disk.status(path, at=at)
-        if not status.is_folder:
-            raise error from None
-        if status.mode & 0o700 != 0o700:
-            disk.make_writable(path, at=at)
-        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # not if it has become a link meanwhile
-        try:
-            for name in disk.names(folder):
-                with suppress(OSError):
-                    _delete(disk, name, folder)
-        finally:
-            disk.close(folder)
-        disk.remove_folder(path, at=at)
-
-
-def _rename(disk: Disk, path: str, final: str) -> None:
-    try:
-        disk.rename(path, final)
-    except OSError:  # one is there already, which the journal does not know of
-        delete(disk, final)
-        disk.rename(path, final)

@@ -21,6 +21,8 @@ from typing import Any, BinaryIO, NamedTuple
 FOR_THE_OWNER = 0o600
 FOLDER_FOR_THE_OWNER = 0o700
 LINUX = sys.platform == "linux"
+PIECE_BYTES = 1 << 20
+"""Of a file that is read or copied."""
 BUFFER_BYTES = 1 << 17
 READ_BYTES = 1 << 24
 NO_SYNC_OF_FOLDERS = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))

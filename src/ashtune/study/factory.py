@@ -20,8 +20,8 @@ from ashtune.search.registry import SEARCHES, design_of
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.journal import Settings
 from ashtune.study.ladders import first_ladder
+from ashtune.study.settings import Settings
 
 
 def new_settings(

@@ -1,6 +1,6 @@
 """The journal: one append-only file of JSON lines, one writer, readable with ``less`` and ``jq``.
 
-The first line says what the study is (:class:`Settings`); every other line is an event.
+The first line says what the study is (:class:`~ashtune.study.settings.Settings`); every other line is an event.
 
 Rule 1: an event is written before it is acted on, so a killed driver loses nothing.
 Rule 2: a torn last line, which only a kill in the middle of a write leaves, is dropped; a line
@@ -21,61 +21,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
 
 from ashtune.core.errors import JournalError, LadderError
-from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, UnixSeconds
-from ashtune.core.jobs import Goal
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted
 from ashtune.core.ladder import Ladder
-from ashtune.core.parts import as_text
 from ashtune.study.course import Course, names_of
 from ashtune.study.disk import DISK, Disk
+from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings
 
 NAME = "journal.jsonl"
-FORMAT = 2
 SYNC_SECONDS = 1.0
 POLL_SECONDS = 0.2
 """From one look at a journal that grows to the next."""
 TRIES = 5
-MOST_SHOWN = 60
 MOST_LINE_BYTES = 1 << 24
 """A line of this length takes about 300 MB of memory to read."""
 BLOCK = 1 << 18
 
 _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
 _CHECK_BYTES = 18
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study is: the first line of its journal, never changed after.
-
-    ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
-    ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
-    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end). Trials
-    that share the hyperparameters ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of
-    trials at first. ``simulated``: nothing was trained, and there is nothing to resume.
-    """
-
-    format: int = FORMAT
-    ashtune: str
-    created: UnixSeconds
-    name: str
-    goal: Goal
-    scheduler: dict[str, Any]
-    rungs: tuple[int, ...]
-    kept: tuple[tuple[int, int], ...]
-    space: dict[str, Any]
-    search: dict[str, Any]
-    enqueued: list[dict[str, Any]] = []
-    grouped_by: tuple[str, ...] = ()
-    grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    configurations: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    seed: Annotated[int, msgspec.Meta(ge=0)]
-    checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    simulated: bool = False
 
 
 _events = msgspec.json.Decoder(Event)
@@ -101,56 +68,6 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
     """
     with _opened(path, disk) as file:
         return _settings_of(next(_lines(path, disk, file), b""), path)
-
-
-def differences(there: Settings, here: Settings) -> list[str]:
-    """Return in words where two studies differ, names and dates aside; nothing if they are the same."""
-    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # tuples read back as the file has them
-    return [
-        _difference(field, getattr(there, field), getattr(same, field))
-        for field in Settings.__struct_fields__
-        if field not in ("format", "ashtune", "created", "name") and getattr(there, field) != getattr(same, field)
-    ]
-
-
-def _difference(name: str, there: Any, here: Any) -> str:
-    """Name where two values differ, as far inside of them as they are too long to be shown whole."""
-    is_long = max(len(repr(there)), len(repr(here))) > MOST_SHOWN
-    both = _parts(there), _parts(here)
-    if is_long and both[0] and both[1]:
-        for part in [*both[0], *(part for part in both[1] if part not in both[0])]:
-            one, other = (parts.get(part, _NOTHING) for parts in both)
-            if one != other:
-                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one, other)
-    return f"{name} = {_short(there)} and not {_short(here)}"
-
-
-def _parts(value: object) -> dict[str, Any]:
-    """Return what a value of a record is made of, by name: of a list by the names in it, else by place."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, list | tuple):
-        return {}
-    return {
-        str(part["name"] if isinstance(part, dict) and "name" in part else at): part for at, part in enumerate(value)
-    }
-
-
-class _Nothing:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-_NOTHING = _Nothing()
-_WRAPPERS = ("space", "hyperparameters")
-"""Names in the record of a space that say nothing to its user."""
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict) and "kind" in value:
-        value = as_text(value)
-    text = f"{value.metric} ({value.mode})" if isinstance(value, Goal) else repr(value)
-    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
 def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator[tuple[int, Event]]:

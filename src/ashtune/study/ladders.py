@@ -10,7 +10,8 @@ from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.study.controller import next_ladder
 from ashtune.study.disk import DISK, Disk
-from ashtune.study.journal import Settings, read_events, read_settings
+from ashtune.study.journal import read_events, read_settings
+from ashtune.study.settings import Settings
 
 _MARK = b"session_started"
 

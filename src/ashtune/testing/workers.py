@@ -19,7 +19,7 @@ from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
-from ashtune.study.journal import Settings
+from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
 
 Kind = TypeVar("Kind", bound=Event)

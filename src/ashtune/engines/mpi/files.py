@@ -19,8 +19,9 @@ from ashtune.core.orders import Discard
 from ashtune.engines.mpi.messages import DRIVER, Chunk
 from ashtune.engines.mpi.transport import Transport
 from ashtune.engines.workload import WorkerMessage
-from ashtune.study.checkpoints import FOLDER, Checkpoints, delete, sync_tree, walk
+from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.disk import DISK, Disk, OpenFile
+from ashtune.study.folders import delete, sync_tree, walk
 from ashtune.training.profiling.files import path_of
 
 PIECE_BYTES = 1 << 20

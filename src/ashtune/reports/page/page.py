@@ -33,7 +33,7 @@ from ashtune.reports.study_info import About
 from ashtune.reports.summary import Outcome
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
 from ashtune.schedulers.view import SchedulerView
-from ashtune.study.journal import Settings
+from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
     from rich.table import Table

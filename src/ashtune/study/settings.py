@@ -1,0 +1,93 @@
+"""The settings of a study: what it is, as the first line of its journal says, and where two of them differ."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from ashtune.core.events import UnixSeconds
+from ashtune.core.jobs import Goal
+from ashtune.core.parts import as_text
+
+FORMAT = 2
+"""Of the journal."""
+MOST_SHOWN = 60
+"""Characters of a value that a message shows."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study is: the first line of its journal, never changed after.
+
+    ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
+    ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
+    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end). Trials
+    that share the hyperparameters ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of
+    trials at first. ``simulated``: nothing was trained, and there is nothing to resume.
+    """
+
+    format: int = FORMAT
+    ashtune: str
+    created: UnixSeconds
+    name: str
+    goal: Goal
+    scheduler: dict[str, Any]
+    rungs: tuple[int, ...]
+    kept: tuple[tuple[int, int], ...]
+    space: dict[str, Any]
+    search: dict[str, Any]
+    enqueued: list[dict[str, Any]] = []
+    grouped_by: tuple[str, ...] = ()
+    grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    configurations: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    simulated: bool = False
+
+
+def differences(there: Settings, here: Settings) -> list[str]:
+    """Return in words where two studies differ, names and dates aside; nothing if they are the same."""
+    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # tuples read back as the file has them
+    return [
+        _difference(field, getattr(there, field), getattr(same, field))
+        for field in Settings.__struct_fields__
+        if field not in ("format", "ashtune", "created", "name") and getattr(there, field) != getattr(same, field)
+    ]
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    """Name where two values differ, as far inside of them as they are too long to be shown whole."""
+    is_long = max(len(repr(there)), len(repr(here))) > MOST_SHOWN
+    both = _parts(there), _parts(here)
+    if is_long and both[0] and both[1]:
+        for part in [*both[0], *(part for part in both[1] if part not in both[0])]:
+            one, other = (parts.get(part, _NOTHING) for parts in both)
+            if one != other:
+                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one, other)
+    return f"{name} = {_short(there)} and not {_short(here)}"
+
+
+def _parts(value: object) -> dict[str, Any]:
+    """Return what a value of a record is made of, by name: of a list by the names in it, else by place."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list | tuple):
+        return {}
+    return {
+        str(part["name"] if isinstance(part, dict) and "name" in part else at): part for at, part in enumerate(value)
+    }
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_NOTHING = _Nothing()
+_WRAPPERS = ("space", "hyperparameters")
+"""Names in the record of a space that say nothing to its user."""
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict) and "kind" in value:
+        value = as_text(value)
+    text = f"{value.metric} ({value.mode})" if isinstance(value, Goal) else repr(value)
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
