@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from studies import train
 
 import ashtune
 from ashtune.cli.main import main
@@ -14,15 +15,6 @@ from ashtune.study.journal import NAME, read_events
 
 SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband(), ashtune.BracketedHalving(models=27)]
 ROUND = 9 + 5 + 3
-
-
-def train(trial: Any) -> None:
-    trained = trial.restore() or 0
-    for epoch in trial.epochs():
-        trained += 1
-        assert trained == epoch
-        trial.report(score=trial["x"] * epoch)
-    trial.save(trained)
 
 
 def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Study:
