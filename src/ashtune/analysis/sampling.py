@@ -4,22 +4,15 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from ashtune.core.jobs import TrialId
-
-_64_BITS = (1 << 64) - 1
+from ashtune.core.mixing import INCREMENT, scrambled
 
 
 def scattered(trial: int) -> int:
     """Return a number below 2**64 that depends on a trial's number as if by chance.
 
     The trials with the smallest ones are an even sample of all, however many come later.
-
-    Source: the finalizer of SplitMix64, Steele, Lea and Flood, *Fast Splittable Pseudorandom Number
-    Generators*, OOPSLA 2014.
     """
-    bits = (trial + 1) * 0x9E3779B97F4A7C15 & _64_BITS
-    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
-    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _64_BITS
-    return bits ^ bits >> 31
+    return scrambled((trial + 1) * INCREMENT)
 
 
 def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:

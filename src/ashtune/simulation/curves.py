@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 
 from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.mixing import INCREMENT, scrambled
 from ashtune.engines.simulated.model import Training
 from ashtune.simulation.continuation import Continuations
 from ashtune.simulation.traces import Timing, Traces
-
-_MASK = (1 << 64) - 1
 
 
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +95,5 @@ def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:
-    """Return a number in [0, 1) that only depends on the arguments: the mixer of splitmix64.
-
-    Source: Steele, Lea, Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014.
-    """
-    z = (seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return ((z ^ (z >> 31)) >> 11) / (1 << 53)
+    """Return a number in [0, 1) that only depends on the arguments."""
+    return (scrambled(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

@@ -14,7 +14,7 @@ from ashtune.training.fused.torch.module import FunctionalModule
 from ashtune.training.fused.torch.objective import cross_entropy
 from ashtune.training.fused.torch.optimizers import numbers_of, rule
 from ashtune.training.fused.torch.program import TorchProgram
-from ashtune.training.fused.torch.recipe import TorchRecipe, mixed, own_randomness
+from ashtune.training.fused.torch.recipe import TorchRecipe, own_randomness, torch_seed
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -119,7 +119,7 @@ def plain_loop(
     x, y = map(torch.from_numpy, given.train)
     rows: dict[str, list[float]] = {}
     for epoch in range(epochs):
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(mixed(seed, epoch, 0)))
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(torch_seed(seed, epoch, 0)))
         with own_randomness(seed, epoch, 1):
             module.train()
             for places in order.split(given.examples_a_batch(static)):

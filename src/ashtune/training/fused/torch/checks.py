@@ -14,7 +14,7 @@ import torch
 from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.torch.module import FunctionalModule, repeated
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
-from ashtune.training.fused.torch.recipe import Arrays, layer_words, mixed
+from ashtune.training.fused.torch.recipe import Arrays, layer_words, torch_seed
 
 _JUMP = 0.1
 """Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
@@ -55,7 +55,7 @@ class Proof:
         self._lanes = [{name: _shaken(tensor) for name, tensor in parameters.items()} for _ in range(2)]
         self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
         self._functional = functional
-        self._seed = mixed(seed)
+        self._seed = torch_seed(seed)
         self._numbers = numbers
         self._unreached = set(parameters)
         self._activation_bytes = 0

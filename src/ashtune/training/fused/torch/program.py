@@ -17,7 +17,7 @@ from ashtune.training.fused.protocol import LaneMetrics, State, Static, Variant,
 from ashtune.training.fused.torch.checks import Proof, Proven
 from ashtune.training.fused.torch.module import FunctionalModule, repeated
 from ashtune.training.fused.torch.optimizers import Tensors, numbers_of, rule, some_numbers
-from ashtune.training.fused.torch.recipe import TorchRecipe, built, mixed, own_randomness, tensors
+from ashtune.training.fused.torch.recipe import TorchRecipe, built, own_randomness, tensors, torch_seed
 
 _ORDER, _DRAWS = 0, 1
 """What is drawn in an epoch: the order of the examples, and whatever the module draws."""
@@ -126,7 +126,7 @@ class TorchProgram:
         return state, LaneMetrics(metrics_by_epoch, np.asarray(finite, dtype=bool).reshape(table))
 
     def _order(self, epoch: int) -> Any:
-        generator = torch.Generator(device="cpu").manual_seed(mixed(self._seed, epoch, _ORDER))
+        generator = torch.Generator(device="cpu").manual_seed(torch_seed(self._seed, epoch, _ORDER))
         return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")
 
 

@@ -51,12 +51,15 @@ def own_randomness(*seed: int) -> Iterator[None]:
     ``torch.manual_seed`` would also seed the generators of all GPUs, which nobody gives back.
     """
     with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(mixed(*seed))
+        torch.default_generator.manual_seed(torch_seed(*seed))
         yield
 
 
-def mixed(*seed: int) -> int:
-    """Return a seed of 64 bits made of several numbers: neighbours have unlike ones."""
+def torch_seed(*seed: int) -> int:
+    """Return a seed of 64 bits for PyTorch, which depends on whole numbers and their order.
+
+    It decides initial weights and batches: another function here would change what a resumed study trains.
+    """
     return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
 
 
