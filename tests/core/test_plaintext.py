@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ashtune.core import plaintext
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
-from ashtune.core.plaintext import LINE, one_line, shown, visible
+from ashtune.core.plaintext import LINE, error_line, one_line, shown, visible
 from ashtune.reports.terminal.text import show, show_json, write
 
 NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
@@ -47,6 +47,17 @@ def test_a_value_that_cannot_be_represented_is_shown_by_its_type() -> None:
     assert shown(10**5000) == "<int>"
     assert shown("a\nb\x1b") == r"'a\nb\x1b'"
     assert len(shown(list(range(1000)))) == 60
+
+
+def test_an_exception_is_its_type_and_its_text_on_one_line() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert error_line(MuteError()) == "MuteError: (its text cannot be shown)"
+    assert error_line(KeyError()) == "KeyError"
+    assert error_line(ValueError(f"bad\n  {NASTY}")) == r"ValueError: bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    assert len(error_line(ValueError("x" * 1000))) == 200
 
 
 def test_every_error_is_one_line_without_control_characters() -> None:

@@ -185,6 +185,22 @@ def test_wherever_it_raises_the_study_is_whole(tmp_path: Path, where: str, capfd
     assert capfd.readouterr().err == "observer Leaves is dropped, the study goes on: SystemExit: 3\n"
 
 
+def test_an_observer_that_raises_what_cannot_be_shown_is_dropped_with_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    class Raising(Observer):
+        def event(self, event: Event) -> None:
+            raise MuteError
+
+    assert tuned(tmp_path / "s", Raising()).best.resource == 4
+    reason = "MuteError: (its text cannot be shown)"
+    assert capfd.readouterr().err == f"observer Raising is dropped, the study goes on: {reason}\n"
+
+
 def test_an_observer_that_is_too_far_behind_is_dropped(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,13 @@ def fails(error: BaseException) -> Callable[..., Any]:
     return raising
 
 
+class MuteError(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 class Deaf(Scripted):
     """Raises when it hears of a result."""
 
@@ -257,12 +264,13 @@ class Deaf(Scripted):
         (fails(ImportError("no optuna")), "ImportError: no optuna"),
         (lambda: Scripted(fails(ValueError("a\x1b[31m\nb")), 2), "ValueError: a"),
         (lambda: Scripted(fails(SystemExit(3)), 2), "SystemExit: 3"),
+        (lambda: Scripted(fails(MuteError()), 2), "MuteError: (its text cannot be shown)"),
         (lambda: Deaf(numbered, 2), "ValueError: too loud"),
         (lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far"), 2), "SpaceError: x=2.0 is outside"),
         (lambda: Scripted(lambda trial: Proposal({}, "empty"), 2), "SpaceError: x is missing"),
         (lambda: Scripted(lambda trial: {"x": 0.5}, 2), "AttributeError"),
     ],
-    ids=["made", "propose", "exit", "observe", "outside", "missing", "no proposal"],
+    ids=["made", "propose", "exit", "mute", "observe", "outside", "missing", "no proposal"],
 )
 def test_a_proposer_that_raises_or_proposes_no_configuration_is_dropped_with_one_line(
     make: Callable[[], Proposer], says: str, studied: Studied

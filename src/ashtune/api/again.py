@@ -16,7 +16,7 @@ from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFailed, JobFinished, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
-from ashtune.core.plaintext import one_line
+from ashtune.core.plaintext import error_line
 from ashtune.study import objective_file as objectives
 from ashtune.study.settings import Settings
 from ashtune.training.channel import Mailbox, Shutdown
@@ -101,7 +101,7 @@ def function_of(study: Path) -> Callable[..., Any]:
     try:
         return load_objective(study / objectives.NAME)[0]
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        reason = error_line(error)
         raise ObjectiveError(
             f"the training function of {study} cannot be loaded here ({reason}); give it, as in objective=train"
         ) from None

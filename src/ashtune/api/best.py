@@ -11,7 +11,7 @@ from ashtune.analysis.loading import load
 from ashtune.core.errors import StudyError, in_one_line
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, value_text
-from ashtune.core.plaintext import one_line, visible
+from ashtune.core.plaintext import error_line, visible
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
@@ -158,7 +158,7 @@ def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, funct
             found = unpickled(opened, stored)
         return function().restored(config, found) if isinstance(found, SavedState) else found
     except Exception as error:
-        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        reason = error_line(error)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error
 
 

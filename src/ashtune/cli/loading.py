@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError, SpaceError
+from ashtune.core.plaintext import error_line
 from ashtune.pickles.arrival import FILE_PREFIX
 
 
@@ -45,7 +46,7 @@ def load_space(place: str, objective: str) -> Any:
         return found()
     except Exception as error:
         raise SpaceError(
-            f"--space {place}: {name}() raised {type(error).__name__}: {error}; name a space, or a function without "
+            f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function without "
             "arguments that returns one"
         ) from error
 
@@ -90,7 +91,7 @@ def _load(path: Path) -> ModuleType:
         if isinstance(error, SystemExit):
             words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
         else:
-            words = f"{type(error).__name__}: {error}"
+            words = error_line(error)
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     import cloudpickle
 

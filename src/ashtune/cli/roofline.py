@@ -173,7 +173,7 @@ def _counted(place: str) -> "Step":
     """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
     from ashtune.cli.loading import load_function
     from ashtune.core.errors import AshtuneError, ObjectiveError
-    from ashtune.core.numbers import shortened
+    from ashtune.core.plaintext import error_line
     from ashtune.performance.counting import described
 
     function = load_function(place)
@@ -182,7 +182,7 @@ def _counted(place: str) -> "Step":
     except AshtuneError:
         raise
     except Exception as error:
-        reason = shortened(f"{type(error).__name__}: {error}", 300)
+        reason = error_line(error, 300)
         raise ObjectiveError(f"{place} is called without arguments, and what it returns with them; {reason}") from error
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.plaintext import one_line, shown
+from ashtune.core.plaintext import error_line, one_line, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -194,7 +194,7 @@ class Registry(Generic[PartT]):
             entry = next((entry for entry in self._entry_points() if entry.name == name), None)
             kind = _imported(name) if entry is None else entry.load()
         except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
-            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            reason = error_line(error)
             raise SettingsError(f"the {self._what} {shown(name)} cannot be imported ({reason})") from None
         if not (isinstance(kind, type) and issubclass(kind, self._base)):
             raise SettingsError(f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}")

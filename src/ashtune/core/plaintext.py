@@ -10,6 +10,8 @@ from typing import Any
 LINE = 480
 """Most characters of an error: it is one line."""
 VALUE = 60
+REASON = 200
+"""Most characters of an exception that an error gives as its reason."""
 
 _CONTROLS = (
     *range(0x00, 0x20),
@@ -65,3 +67,17 @@ def shown(value: Any, most: int = VALUE) -> str:
     except Exception:  # noqa: BLE001 - repr runs the object's own code, and refuses integers of 4,300 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def error_line(error: BaseException, most: int = REASON) -> str:
+    """Return an exception on one line of at most ``most`` characters: its type, and its text if it has one.
+
+    Example:
+        >>> error_line(ValueError("no such\\nlayer"))
+        'ValueError: no such layer'
+    """
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the user's own __str__
+        text = "(its text cannot be shown)"
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, most)

@@ -20,7 +20,7 @@ from typing import Any
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
 from ashtune.core.observer import ObservedStudy, Observer
-from ashtune.core.plaintext import one_line, shown
+from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
 from ashtune.observers import CsvLog
 from ashtune.reports.terminal.text import write
@@ -33,7 +33,6 @@ FINISH_SECONDS = 10.0
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
-REASON_CHARACTERS = 200
 GROUP = "ashtune.observers"
 BUILT_IN: dict[str, Callable[[], Observer]] = {"csv": CsvLog}
 
@@ -150,8 +149,7 @@ class ObserverThread(Observer):
                 self._observer.end()
         except BaseException as error:  # noqa: BLE001 - whatever a user's observer raises, the study goes on
             if not self._is_dropped:
-                text = one_line(str(error), REASON_CHARACTERS)
-                self._drop(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+                self._drop(error_line(error))
         finally:
             self._leave()
 
@@ -268,7 +266,5 @@ def _named(name: str) -> Observer:
     try:
         found = entries[name].load()()
     except Exception as error:  # noqa: BLE001 - the code of another package
-        raise SettingsError(
-            f"observer {shown(name)} cannot be made: {one_line(repr(error), REASON_CHARACTERS)}"
-        ) from None
+        raise SettingsError(f"observer {shown(name)} cannot be made: {error_line(error)}") from None
     return _checked(found)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.plaintext import one_line, shown
+from ashtune.core.plaintext import error_line, shown
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
@@ -67,7 +67,7 @@ def _installed(name: str) -> Engine:
     try:
         made = entry.load()()
     except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
-        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        reason = error_line(error)
         raise SettingsError(f"the engine {shown(name)} cannot be had ({reason})") from None
     if not isinstance(made, Engine):
         raise SettingsError(f"the engine {shown(name)} is none: it lacks what ashtune.engines.protocol.Engine has")

@@ -9,7 +9,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
-from ashtune.core.plaintext import one_line
+from ashtune.core.plaintext import error_line
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.schedulers.registry import SCHEDULERS
 
@@ -60,5 +60,5 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     except SettingsError:
         raise
     except Exception as error:  # noqa: BLE001 - of a scheduler of another package
-        return SchedulerView(name, missing=one_line(f"the scheduler {name} fails: {type(error).__name__}: {error}"))
+        return SchedulerView(name, missing=f"the scheduler {name} fails: {error_line(error)}")
     return SchedulerView(name, scheduler.rule, machine)

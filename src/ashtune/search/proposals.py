@@ -20,7 +20,7 @@ from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Job, Result, TrialId
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
-from ashtune.core.plaintext import one_line
+from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.grouped import LONGEST_RUN
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
@@ -263,7 +263,7 @@ class Proposals(Observer):
         is_closed = self._is_closed
         self._end()
         if not is_closed and self._options is not None:
-            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            reason = error_line(error)
             self._options.complain(
                 f"search {type(self._search).__name__} proposes nothing more, new trials follow its design: {reason}"
             )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.core.errors import SpaceError
-from ashtune.core.plaintext import shown
+from ashtune.core.plaintext import error_line, shown
 from ashtune.space.parsing import check_name
 from ashtune.space.plain import plain, plain_choices
 
@@ -34,7 +34,7 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
     try:
         serialized = space.to_serialized_dict()
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise SpaceError(f"the space cannot be written down: {_line(error)}") from None
+        raise SpaceError(f"the space cannot be written down: {error_line(error)}") from None
     for entry in serialized["hyperparameters"]:
         entry.pop("meta", None)
         for key in ("choices", "sequence"):
@@ -61,7 +61,7 @@ def read_record(record: Mapping[str, object]) -> tuple["ConfigurationSpace", tup
         listed: Any = record["names"]
         names = tuple(listed)
     except Exception as error:  # noqa: BLE001 - ConfigSpace lets through whatever its decoding meets
-        raise SpaceError(f"the record of the space cannot be read: {_line(error)}") from None
+        raise SpaceError(f"the record of the space cannot be read: {error_line(error)}") from None
     if not all(isinstance(name, str) for name in names) or sorted(names) != sorted(space):
         raise SpaceError(
             f"the record names {shown(list(names))} where its space has {shown(list(space))}; it was altered"
@@ -76,9 +76,3 @@ def _tree(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_tree(part) for part in value]
     return plain(value)
-
-
-def _line(error: Exception) -> str:
-    """Return an error on one line, with its type, since a KeyError alone says only a name."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(error)[:400].split()))
-    return f"{type(error).__name__}: {text}"

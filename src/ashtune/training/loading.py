@@ -4,11 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.core.plaintext import one_line
+from ashtune.core.plaintext import error_line
 from ashtune.pickles.arrival import installed, looked_at
 from ashtune.training.runner import Objective
-
-REASON_CHARACTERS = 200
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
@@ -46,7 +44,7 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
         else:
             objective, modules, file = looked_at(path)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = one_line(f"{type(error).__name__}: {error}", REASON_CHARACTERS)
+        reason = error_line(error)
         raise ObjectiveError(
             f"the training function of {path.parent} cannot be loaded here ({reason}); give it, as in objective=train"
         ) from None

@@ -6,7 +6,7 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 import traceback
 
 from ashtune.core.errors import AshtuneError, InvalidConfiguration
-from ashtune.core.plaintext import one_line, visible
+from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob
@@ -62,7 +62,7 @@ class Outcomes:
     def failed(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
         """An exception ended it: of the training, or of letting go of a trial."""
         writer.abandon()  # before anyone else may be given this trial
-        reason = said(error)
+        reason = error_line(error, REASON_CHARACTERS)
         match job.phase:
             case "training":
                 if isinstance(error, InvalidConfiguration):
@@ -81,15 +81,6 @@ class Outcomes:
                 return
 
 
-def said(error: BaseException) -> str:
-    """Return an exception on one line."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own __str__
-        text = "(its text cannot be shown)"
-    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, REASON_CHARACTERS)
-
-
 def _problem(writer: CheckpointWriter) -> str:
     return one_line(writer.problem, REASON_CHARACTERS) if writer.problem else ""
 
@@ -97,16 +88,16 @@ def _problem(writer: CheckpointWriter) -> str:
 def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
-    told = traceback.TracebackException(type(error), error, inner)
+    described = traceback.TracebackException(type(error), error, inner)
     frames = (frame for frame, _ in traceback.walk_tb(inner))
-    told.stack[:] = [
+    described.stack[:] = [
         line
-        for line, frame in zip(told.stack, frames, strict=False)
+        for line, frame in zip(described.stack, frames, strict=False)
         if frame.f_globals.get("__package__") != __package__
     ]
-    if not told.stack and isinstance(error, AshtuneError):
+    if not described.stack and isinstance(error, AshtuneError):
         return ""
-    text = "".join(told.format())
+    text = "".join(described.format())
     if file:
         text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
     return visible(text[-TRACEBACK_CHARACTERS:], keeps_newlines=True)

@@ -24,13 +24,14 @@ from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Pause, Release
+from ashtune.core.plaintext import error_line
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune.engines.protocol import Brief, RunOptions
 from ashtune.engines.threads.streams import ThreadLogs
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_for_threads
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
-from ashtune.training.outcomes import said
+from ashtune.training.outcomes import REASON_CHARACTERS
 from ashtune.training.runner import Objective, runner_of
 
 MOST_THREADS = 4_096
@@ -121,7 +122,7 @@ class ThreadLink:
         except (RuntimeError, MemoryError) as error:
             there_are = len(self._channels)
             raise StudyError(
-                f"after {there_are} threads no more can be started ({said(error)}); give fewer, as in workers="
+                f"after {there_are} threads no more can be started ({error_line(error)}); give fewer, as in workers="
                 f"{max(1, there_are // 2)}"
             ) from None
         self._channels[peer] = channel
@@ -139,7 +140,8 @@ class ThreadLink:
         except Shutdown:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever user code raises
-            self._arrived.put((peer, Unable(f"{self.name(peer)} cannot train: {said(error)}")))
+            reason = error_line(error, REASON_CHARACTERS)
+            self._arrived.put((peer, Unable(f"{self.name(peer)} cannot train: {reason}")))
         self._arrived.put((peer, Closed()))
 
     def _work(self, peer: int, channel: QueueChannel) -> None:

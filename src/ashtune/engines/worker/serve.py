@@ -18,13 +18,13 @@ import msgspec
 
 from ashtune.core.events import WorkerJoined
 from ashtune.core.orders import Pause, Release
-from ashtune.core.plaintext import visible
+from ashtune.core.plaintext import error_line, visible
 from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.engines.worker.parent_death import die_with_parent
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
-from ashtune.training.outcomes import TRACEBACK_CHARACTERS, said
+from ashtune.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune.training.printed import Marks
 from ashtune.training.runner import TrialRunner, runner_of
 
@@ -87,7 +87,7 @@ def serve(channel: Channel) -> None:
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = f"a worker cannot load the training function: {said(error)}"
+        reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
         channel.send(
             Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
         )
@@ -109,7 +109,7 @@ def serve(channel: Channel) -> None:
         except BaseException as error:  # by a handler or thread of a function that has ended
             if not mailbox.is_sure:
                 raise
-            sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {said(error)}\n")
+            sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {error_line(error)}\n")
             continue
         message = mailbox.next()
         match message:
