@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.audit import Audit, RungAudit
 from ashtune.core.numbers import number_text, plural
 from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.reports.tables import bare_table
 from ashtune.schedulers.protocol import Rule
 
 if TYPE_CHECKING:
@@ -25,20 +26,18 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
         expected: How many trials should be trained to each rung: ``About.expected``.
         unit: What the resource counts, in the singular.
     """
-    from rich.table import Table
-
-    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     for name in (
         f"to {unit}", "expected", "trained", "failed", "may go on", "went on", "outside quota", "wrong", "law",
         "missed", "rank correlation",
     ):  # fmt: skip
-        found.add_column(name, justify="right")
+        table.add_column(name, justify="right")
     for record in audit.records():
         is_top = record.rung == audit.ladder.top
         decided = [record.quota, record.promoted, len(record.unexplained), record.wrong]
         law = "" if record.law is None else number_text(record.law, 3)
         correlation = "" if record.correlation is None else f"{record.correlation:.2f} of {record.pairs:,}"
-        found.add_row(
+        table.add_row(
             f"{record.resource:,}",
             "" if expected is None else f"{expected[record.rung]:,}",
             f"{record.arrived:,}",
@@ -46,7 +45,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
             *([""] * 6 if is_top else [*(f"{count:,}" for count in decided), law, f"{record.missed:,}"]),
             correlation,
         )
-    return found
+    return table
 
 
 def audit_faults(audit: Audit, *, unit: str = "epoch") -> list[str]:

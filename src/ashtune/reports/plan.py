@@ -8,6 +8,7 @@ import msgspec
 from ashtune.analysis.estimate import increments
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
+from ashtune.reports.tables import bare_table
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -89,11 +90,7 @@ def plan_view(planned: Plan, *, unit: str = "epoch") -> "Group":
 
 def plan_table(planned: Plan, *, unit: str = "epoch") -> "Table":
     """Return the plan as a table: a row a rung, and the sum."""
-    from rich.table import Table
-
-    table = Table(
-        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column("trials", "", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")

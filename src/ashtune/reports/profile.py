@@ -15,6 +15,7 @@ from ashtune.analysis.functions import Totals, totals_of
 from ashtune.analysis.loading import events_of
 from ashtune.analysis.working_seconds import Worked
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune.reports.tables import bare_table
 from ashtune.study.journal import NAME
 from ashtune.training.profiling.files import WorkerProfile, read_profiles
 
@@ -134,10 +135,9 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
     """Return the first functions, or all, as a table with gprof's columns."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     for header in ("%\ntime", "cumulative\nseconds", "self\nseconds", "\ncalls", "self\nms/call", "total\nms/call"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("\nname", overflow="fold")

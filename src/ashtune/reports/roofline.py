@@ -15,6 +15,7 @@ from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, 
 from ashtune.reports.figures import plots
 from ashtune.reports.figures.axes import label, significant
 from ashtune.reports.figures.lanes import lanes_figure, lanes_words
+from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, read_whole, write_new
 from ashtune.training.fused.dry_run import Sizing
 
@@ -98,9 +99,7 @@ def roofline_figures(placed: Placed) -> "dict[str, Figure]":
 
 def roofs_table(machine: Roofs) -> "Table":
     """Return the roofs of a machine as a table."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     table.add_column("roof")
     for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
         table.add_column(title, justify="right")

@@ -8,6 +8,7 @@ import msgspec
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import RungTimes, TimeShares
 from ashtune.core.numbers import plural, seconds_text, share_text
+from ashtune.reports.tables import bare_table
 from ashtune.reports.timeline_view import in_vain
 
 if TYPE_CHECKING:
@@ -65,12 +66,8 @@ def rung_records(
 
 def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table":
     """Return the records as a table, with their sum."""
-    from rich.table import Table
-
     knows_expected = any(record.expected is not None for record in records)
-    table = Table(
-        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = bare_table(has_footer=True)
     failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
     seconds = sum(record.seconds for record in records)
     table.add_column(f"to {unit}", "in all", justify="right")

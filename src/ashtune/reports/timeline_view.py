@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.reports.tables import bare_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ STATES = {
 def time_shares_table(timeline: Timeline) -> "Table":
     """Return what the workers' time went into, in seconds and as a share of their presence."""
     shares = time_shares(timeline)
-    table = _table()
+    table = bare_table(has_footer=True)
     table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
     table.add_column("time", _short_text(shares.presence), justify="right")
     table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
@@ -41,7 +42,7 @@ def rung_times_table(timeline: Timeline, *, unit: str = "epoch") -> "Table":
     columns = {"training": "training", "that failed": "failed", "saving": "saving", "waiting for the driver": "driver"}
     if not any(record.failed for record in records):
         del columns["that failed"]
-    table = _table()
+    table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     for title, name in columns.items():
         table.add_column(title, _short_text(sum(getattr(r, name) for r in records)), justify="right")
@@ -105,11 +106,3 @@ def _short_text(seconds: float) -> str:
     if seconds < 1e-6:
         return "< 1 us" if seconds > 0 else "0 s"
     return f"{number_text(seconds * 1e3, 3)} ms" if seconds >= 1e-3 else f"{number_text(seconds * 1e6, 3)} us"
-
-
-def _table() -> "Table":
-    from rich.table import Table
-
-    return Table(
-        box=None, header_style="bold", footer_style="bold", show_footer=True, pad_edge=False, padding=(0, 2, 0, 0)
-    )

@@ -7,6 +7,7 @@ import msgspec
 
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.reports.figures.plots import CATEGORIES, GREY, RED, blank, go
+from ashtune.reports.tables import bare_table
 from ashtune.simulation.prediction import Prediction, Span
 
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ def whatif_table(
         predictions: In the order of their lines.
         metric: The metric's name.
         unit: What the resource counts, in the singular.
-        cores_per_worker: Given where they are of different costs: trials and core-hours are shown in place of
-            what compares the times of the same work, and schedulers may alternate.
+        cores_per_worker: Give it if the predictions differ in cost, perhaps also in scheduler. The table then shows
+            trials and core-hours in place of speed-up and efficiency, which compare times of the same work.
     """
-    from rich.table import Table
     from rich.text import Text
 
-    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table = bare_table(gap=1)
     cost = {
         "trials": lambda one: f"{one.trials:,}",
         "core\nhours": lambda one: number_text(one.worker_hours * (cores_per_worker or 1), 3),
@@ -53,15 +53,15 @@ def whatif_table(
         del columns[name]
     for name in columns:
         justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
-        found.add_column(name, justify=justify, no_wrap=name not in ("or", "or "), overflow="fold", vertical="bottom")
+        table.add_column(name, justify=justify, no_wrap=name not in ("or", "or "), overflow="fold", vertical="bottom")
     before = ""
     for one in predictions:
         if who(one) != before and cores_per_worker is None:
             before = who(one)
-            found.add_row(Text(before, "bold", justify="left"))
+            table.add_row(Text(before, "bold", justify="left"))
         cells = [text(one) for text in columns.values()]
-        found.add_row(*cells, style="bold" if one.is_as_recorded else "")
-    return found
+        table.add_row(*cells, style="bold" if one.is_as_recorded else "")
+    return table
 
 
 def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
@@ -179,10 +179,10 @@ _TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0
 
 def _series(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
     """Return the predictions by scheduler and reduction factor, in the order of workers."""
-    found: dict[tuple[str, str], list[Prediction]] = {}
+    series: dict[tuple[str, str], list[Prediction]] = {}
     for one in sorted(predictions, key=lambda one: one.workers):
-        found.setdefault((one.scheduler, one.reduction_factor), []).append(one)
-    return found
+        series.setdefault((one.scheduler, one.reduction_factor), []).append(one)
+    return series
 
 
 def _named(one: Prediction) -> str:

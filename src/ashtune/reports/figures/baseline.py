@@ -15,6 +15,7 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import rung_times, time_shares
 from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.reports.figures.plots import blank, go, rung_colors
+from ashtune.reports.tables import bare_table
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -102,20 +103,18 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
 
 def baseline_table(runs: Sequence[Run], *, unit: str = "epoch") -> "Table":
     """Return the series: a line for each study, a column for each rung, in seconds."""
-    from rich.table import Table
-
-    found = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
     for name in ("models", "by", "on", *rungs, "other", "start", "wall", f"{unit}s", f"{unit}s/s", "best"):
-        found.add_column(name, justify="left" if name == "by" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "by" else "right", no_wrap=True)
     for run in runs:
         seconds = {rung.resource: rung.seconds for rung in run.rungs if rung.trials}
         cells = [_seconds(seconds[resource]) if resource in seconds else "" for resource in _resources(runs)]
         rate = number_text(run.epochs / run.wall_seconds, 3) if run.wall_seconds > 0 else ""
         rest = [_seconds(value) for value in (run.other_seconds, run.start_seconds, run.wall_seconds)]
         who = (f"{run.models:,}", run.scheduler, str(run.workers))
-        found.add_row(*who, *cells, *rest, f"{run.epochs:,}", rate, number_text(run.best))
-    return found
+        table.add_row(*who, *cells, *rest, f"{run.epochs:,}", rate, number_text(run.best))
+    return table
 
 
 def baseline_figure(runs: Sequence[Run], *, unit: str = "epoch") -> "Figure":
