@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.working_seconds import Worked
+from ashtune.analysis.working_seconds import WorkingSeconds
 from ashtune.core.errors import StudyError
 from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerJoined
 from ashtune.core.jobs import Goal, TrialId, WorkerId
@@ -134,7 +134,7 @@ def test_calls_counted_in_one_session_are_not_mixed_with_stacks_sampled_in_anoth
 
 
 def test_seconds_are_those_of_the_sessions_that_were_profiled() -> None:
-    fold = Worked()
+    fold = WorkingSeconds()
     for session, workers in enumerate(((0, 1), (2, 3))):
         fold.event(SessionStarted(time=session, unix_time=0, version="", host="", pid=1))
         for worker in workers:

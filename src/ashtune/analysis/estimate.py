@@ -36,9 +36,8 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str = "epoch", deadline: float | None = None) -> Estimate:
     """Return how far a study is towards the first of its limits. O(rungs)."""
-    session = tally.session
-    trials = session.trials if session else None
-    resource = session.total_resource if session else None
+    trials = tally.most_trials
+    resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
     done = plural(tally.tried, "trial")
     if resource:
@@ -82,8 +81,8 @@ def _towards(tally: Tally, scheduler: SchedulerView, trials: int) -> tuple[float
     rungs = tally.rungs
     epochs = increments(expected, entering, tally.ladder.rungs)
     whole = sum(epochs)
-    shares = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
-    share = sum(part * share for part, share in zip(epochs, shares, strict=True)) / whole if whole else 1.0
+    done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
+    share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
     return share, _seconds_left(tally, expected, epochs)
 
 

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from ashtune.analysis.counts import BestResult, RungTally, WorkerTally
 from ashtune.analysis.reasons import Reasons
-from ashtune.analysis.worker_states import Attendance
+from ashtune.analysis.worker_states import WorkerStates
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -39,7 +39,7 @@ from ashtune.training.versions import changed
 
 
 class Tally(Observer):
-    """Counts what happens. It is a watcher of the loop, and takes a journal's events the same way.
+    """Counts what happens: an observer, of a study that runs or of a journal.
 
     Args:
         ladder: The rungs.
@@ -50,7 +50,7 @@ class Tally(Observer):
         self.ladder = ladder
         self.goal = goal
         self.rungs = [RungTally(resource) for resource in ladder.rungs]
-        self._attendance = Attendance(self.rungs)
+        self._states = WorkerStates(self.rungs)
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
         self.sessions = 0
@@ -97,7 +97,7 @@ class Tally(Observer):
             case JobFailed() | JobPaused() | TrialWithdrawn():
                 self._ended(event)
             case WorkerJoined(worker=worker):
-                self._attendance.join(worker, self.now)
+                self._states.join(worker, self.now)
             case WorkerLost():
                 self._lose(event)
             case StopRequested(reason=reason):
@@ -120,25 +120,30 @@ class Tally(Observer):
             case TrialPromoted(rung=rung):
                 self.rungs[rung].promoted += 1
             case _:
-                self._attendance.followed(what, self.now)
+                self._states.followed(what, self.now)
 
     def progress(self, progress: Progress) -> None:
         """A worker told how far it is."""
-        self._attendance.progress(progress)
+        self._states.progress(progress)
 
     def tick(self, now: float) -> None:
         """A moment has passed."""
         self.now = max(self.now, now)
 
     @property
+    def most_trials(self) -> int | None:
+        """How many trials may be started, as the last session says; None for no end, and before the first session."""
+        return self.session.trials if self.session else None
+
+    @property
     def workers(self) -> dict[WorkerId, WorkerTally]:
         """The workers that are there now."""
-        return self._attendance.workers
+        return self._states.workers
 
     @property
     def running(self) -> int:
         """Jobs under way."""
-        return self._attendance.running
+        return self._states.running
 
     @property
     def arrived(self) -> int:
@@ -163,12 +168,12 @@ class Tally(Observer):
     @property
     def seconds_under_way(self) -> float:
         """Seconds that the jobs running now have taken so far."""
-        return self._attendance.seconds_under_way(self.now)
+        return self._states.seconds_under_way(self.now)
 
     @property
     def presence(self) -> float:
         """Seconds that workers were there, all of them together."""
-        return self._attendance.presence(self.now)
+        return self._states.presence(self.now)
 
     @property
     def utilisation(self) -> float | None:
@@ -215,7 +220,7 @@ class Tally(Observer):
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
-        self._attendance.ended(event.worker, trial, seconds, self.now, held=event.held)
+        self._states.ended(event.worker, trial, seconds, self.now, held=event.held)
         self._make_room(trial)
         rung = self.rungs[number]
         rung.arrived += 1
@@ -234,11 +239,11 @@ class Tally(Observer):
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
         self._saved(event)
-        self._attendance.released(event, self.now)
+        self._states.released(event, self.now)
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
-        self._attendance.ended(event.worker, event.trial, event.seconds, self.now)
+        self._states.ended(event.worker, event.trial, event.seconds, self.now)
         self._make_room(event.trial)
         self.rungs[event.rung].seconds += event.seconds
         match event:
@@ -278,11 +283,11 @@ class Tally(Observer):
         self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:
-        self._attendance.depart(event.worker, self.now)
+        self._states.depart(event.worker, self.now)
         self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
-        self._attendance.dismiss_all(end_of_the_last)
+        self._states.dismiss_all(end_of_the_last)
         self._past_sessions += end_of_the_last - self.session_began
         self.sessions += 1
         if names := changed(self._version, event.objective):

@@ -38,7 +38,7 @@ from ashtune.analysis.timeline_rows import (
     Work,
     WorkerLane,
 )
-from ashtune.analysis.timeline_workers import Hand, Places
+from ashtune.analysis.timeline_workers import Places, PresentWorker
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -81,7 +81,7 @@ class Timeline(Observer):
         self.guessed = 0
         """Waits of which it is not known how much was for the driver and how much at a barrier."""
         self._rows = Rows()
-        self._hands: dict[WorkerId, Hand] = {}
+        self._workers: dict[WorkerId, PresentWorker] = {}
         self._past: dict[int, WorkerLane] = {}
         self._joined = 0
         self._places = Places()
@@ -105,9 +105,9 @@ class Timeline(Observer):
     def work(self) -> Work:
         """Return all that workers did until now. O(n log n)."""
         stays, more = dict(self._past), []
-        for hand in self._hands.values():
-            row = hand.cut(self.now, CUT_OFF)
-            stays[hand.lane] = hand.stay(self.now, row)
+        for worker in self._workers.values():
+            row = worker.cut(self.now, CUT_OFF)
+            stays[worker.lane] = worker.stay(self.now, row)
             if row is not None:
                 more.append(row)
         return self._rows.work(more, [stays[lane] for lane in range(self._joined)])
@@ -144,63 +144,69 @@ class Timeline(Observer):
         """Take in an order. O(1)."""
         self.knows_orders |= not isinstance(order, Verdict)
         if type(order) is Train:
-            if (hand := self._hands.get(order.worker)) is not None:
-                hand.ordered[order.trial] = (self.now, order.rung)
-        elif type(order) is Release and (hand := self._hands.get(order.worker)) is not None:
-            hand.releasing = order.trial
+            if (worker := self._workers.get(order.worker)) is not None:
+                worker.ordered[order.trial] = (self.now, order.rung)
+        elif type(order) is Release and (worker := self._workers.get(order.worker)) is not None:
+            worker.releasing = order.trial
 
     def _join(self, worker: WorkerId) -> None:
         place = self._places.take(self.now)
         paused = self.now - self.wall_seconds
-        self._hands[worker] = Hand(worker, lane=self._joined, place=place, paused=paused, joined=self.now)
+        self._workers[worker] = PresentWorker(worker, lane=self._joined, place=place, paused=paused, joined=self.now)
         self._joined += 1
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
         """A worker's job is over."""
-        hand, trial = self._hands.get(event.worker), event.trial
-        if hand is None:
+        worker, trial = self._workers.get(event.worker), event.trial
+        if worker is None:
             return
-        given, drawn = hand.ordered.pop(trial, None), self._drawn.pop(trial, None)
+        given, drawn = worker.ordered.pop(trial, None), self._drawn.pop(trial, None)
         ordered = drawn if given is None else given[0]
-        if ordered is None and hand.holds == trial:
-            ordered = hand.free  # it went on in place
-        hand.rung = event.rung
-        hand.holds = trial if type(event) is JobFinished and event.held else None
-        self._add(hand, trial, (TRAINING, _ENDINGS[type(event)], epochs), seconds=event.seconds, ordered=ordered)
+        if ordered is None and worker.holds == trial:
+            ordered = worker.free  # it went on in place
+        worker.rung = event.rung
+        worker.holds = trial if type(event) is JobFinished and event.held else None
+        self._add(worker, trial, (TRAINING, _ENDINGS[type(event)], epochs), seconds=event.seconds, ordered=ordered)
 
     def _released(self, event: TrialReleased) -> None:
         """A worker let go of its trial, and saved it or not."""
-        hand = self._hands.get(event.worker)
-        if hand is not None:
-            hand.holds = hand.releasing = None
-            self._add(hand, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=hand.free)
+        worker = self._workers.get(event.worker)
+        if worker is not None:
+            worker.holds = worker.releasing = None
+            self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
         """A worker compiled a program; what it trained with it is still to be heard of."""
-        hand = self._hands.get(event.worker)
-        if hand is not None:
-            ordered = next((given for given, _ in hand.ordered.values()), None)
-            self._add(hand, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
+        worker = self._workers.get(event.worker)
+        if worker is not None:
+            ordered = next((given for given, _ in worker.ordered.values()), None)
+            self._add(worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
 
     def _add(
-        self, hand: Hand, trial: TrialId, what: tuple[int, int, int], *, seconds: float, ordered: float | None
+        self,
+        worker: PresentWorker,
+        trial: TrialId,
+        what: tuple[int, int, int],
+        *,
+        seconds: float,
+        ordered: float | None,
     ) -> None:
         """Append the work that ended now, and what the worker waited for before it."""
-        now, free, rows = self.now, hand.free, self._rows
+        now, free, rows = self.now, worker.free, self._rows
         may_have_waited_here = ordered is None or ordered < free
         if ordered is None:
             ordered = self._guess(free, now - seconds)
         earliest = min(max(free, ordered), now)
         begin = min(max(now - seconds, earliest), now)
         worked = now - begin
-        if may_have_waited_here and hand.chain >= 0 and worked < seconds:
-            earlier = min(seconds - worked, rows.driver[hand.chain])
-            rows.driver[hand.chain] -= earlier
+        if may_have_waited_here and worker.chain >= 0 and worked < seconds:
+            earlier = min(seconds - worked, rows.driver[worker.chain])
+            rows.driver[worker.chain] -= earlier
             worked += earlier
-        elif begin > free or hand.chain < 0:
-            hand.chain = len(rows)
-        rows.add(Row(hand.lane, trial, hand.rung, *what, earliest - free, begin - earliest, worked))
-        hand.free = now
+        elif begin > free or worker.chain < 0:
+            worker.chain = len(rows)
+        rows.add(Row(worker.lane, trial, worker.rung, *what, earliest - free, begin - earliest, worked))
+        worker.free = now
 
     def _guess(self, free: float, begin: float) -> float:
         """Return when the order for a job that began at ``begin`` was given, as far as events tell."""
@@ -211,29 +217,29 @@ class Timeline(Observer):
         return self._times[last]
 
     def _lose(self, event: WorkerLost) -> None:
-        hand = self._hands.get(event.worker)
-        if hand is None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
             return
         trial = event.trial
         if trial is None:  # it had begun none of its jobs
-            hand.ordered = {}
+            worker.ordered = {}
         else:
-            ordered = self._drawn.pop(trial, hand.free)
-            hand.ordered = {trial: hand.ordered.get(trial, (ordered, event.rung))}
-        self._depart(hand, self.now, LOST)
-        self._places.lose(hand.place, self.now)
+            ordered = self._drawn.pop(trial, worker.free)
+            worker.ordered = {trial: worker.ordered.get(trial, (ordered, event.rung))}
+        self._depart(worker, self.now, LOST)
+        self._places.lose(worker.place, self.now)
 
-    def _depart(self, hand: Hand, time: float, ending: int) -> None:
-        row = hand.cut(time, ending)
+    def _depart(self, worker: PresentWorker, time: float, ending: int) -> None:
+        row = worker.cut(time, ending)
         if row is not None:
             self._rows.add(row)
-        self._past[hand.lane] = hand.stay(time, row)
-        del self._hands[hand.worker]
+        self._past[worker.lane] = worker.stay(time, row)
+        del self._workers[worker.worker]
 
     def _start_session(self, end_of_the_last: float) -> None:
-        for hand in list(self._hands.values()):
-            self._depart(hand, end_of_the_last, CUT_OFF)
-            self._places.leave(hand.place)
+        for worker in list(self._workers.values()):
+            self._depart(worker, end_of_the_last, CUT_OFF)
+            self._places.leave(worker.place)
         self._places.start_session(end_of_the_last, self.now)
         self.sessions += 1
         self._drawn.clear()

@@ -7,7 +7,7 @@ from ashtune.analysis.timeline_rows import SAVING, TRAINING, Row, WorkerLane
 from ashtune.core.jobs import TrialId, WorkerId
 
 
-class Hand:
+class PresentWorker:
     """A worker that is there, and what it has in hand.
 
     ``free`` is when its last work ended; ``ordered`` the jobs given to it that are not over, oldest first,

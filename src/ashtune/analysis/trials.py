@@ -36,9 +36,8 @@ _NOTHING = b"\x80"  # an empty map in msgpack
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A trial and its fate.
 
-    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is
-    the highest one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how
-    far it is trained,
+    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
+    one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how far it is trained,
     ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn.
     """
 
@@ -53,7 +52,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trials(Observer):
-    """All trials. It is a watcher of the loop, and takes a journal's events the same way.
+    """All trials: an observer, of a study that runs or of a journal.
 
     Args:
         ladder: The rungs.
@@ -123,8 +122,8 @@ class Trials(Observer):
 
     def configuration(self, trial: TrialId) -> dict[str, Any]:
         """Return the configuration of a trial."""
-        found: dict[str, Any] = msgspec.msgpack.decode(self._configurations[trial])
-        return found
+        configuration: dict[str, Any] = msgspec.msgpack.decode(self._configurations[trial])
+        return configuration
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason.

@@ -1,4 +1,4 @@
-"""Who is there and what runs where: the workers' part of the tally.
+"""Which workers there are and what each does: the workers' part of the tally.
 
 Rule: O(1) an event, whatever the number of workers: sums of times are kept, not times.
 """
@@ -12,7 +12,7 @@ from ashtune.core.orders import Release, Train
 from ashtune.core.verdicts import Followed
 
 
-class Attendance:
+class WorkerStates:
     """The workers of a study.
 
     Args:

@@ -1,7 +1,6 @@
 """Seconds that workers trained and saved, by session: what a profile is to account for."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ashtune.core.events import (
     Event,
@@ -16,12 +15,9 @@ from ashtune.core.events import (
 from ashtune.core.jobs import WorkerId
 from ashtune.core.observer import Observer
 
-if TYPE_CHECKING:
-    pass
 
-
-class Worked(Observer):
-    """An observer. O(1) an event, and a few bytes a worker."""
+class WorkingSeconds(Observer):
+    """Adds up the seconds of each session. O(1) an event, and a few bytes a worker."""
 
     def __init__(self) -> None:
         self._seconds = [0.0]

@@ -13,7 +13,7 @@ import msgspec
 
 from ashtune.analysis.functions import Totals, totals_of
 from ashtune.analysis.loading import events_of
-from ashtune.analysis.working_seconds import Worked
+from ashtune.analysis.working_seconds import WorkingSeconds
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.tables import bare_table
 from ashtune.study.journal import NAME
@@ -67,9 +67,9 @@ def profile_of(study: Path) -> Profile | None:
     profiles = list(read_profiles(study))
     if not profiles:
         return None
-    worked = Worked()
+    working = WorkingSeconds()
     for event in events_of(study / NAME):
-        worked.event(event)
+        working.event(event)
     kept = [profile for profile in profiles if profile.functions] or profiles
     records = flat_profile(kept)
     problems = [f"worker {profile.worker}: {profile.problem}" for profile in kept if profile.problem]
@@ -80,7 +80,7 @@ def profile_of(study: Path) -> Profile | None:
         records=records,
         workers=len(kept),
         seconds=records[-1].cumulative_seconds if records else 0.0,
-        worked_seconds=worked.seconds_beside([profile.worker for profile in kept]),
+        worked_seconds=working.seconds_beside([profile.worker for profile in kept]),
         problems=problems,
     )
 

@@ -59,7 +59,7 @@ def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | N
     from rich.console import Group
     from rich.padding import Padding
 
-    expected = _expected(tally, about)
+    expected = about.expected(tally.most_trials)
     shares, times = _times(timeline)
     table = rung_table(rung_records(tally, expected, times), unit=about.unit)
     parts: list[RenderableType] = [*_head(tally, about, outcome), *_best(tally, about)]
@@ -89,7 +89,7 @@ def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | N
 
 def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | None = None) -> dict[str, Any]:
     """Return what the summary says as a dict that JSON can hold."""
-    expected = _expected(tally, about)
+    expected = about.expected(tally.most_trials)
     shares, times = _times(timeline)
     return {
         "name": about.name,
@@ -104,7 +104,7 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
         "best_at_any_rung": _best_data(tally.best_at_any_rung, about),
         "rungs": msgspec.to_builtins(rung_records(tally, expected, times)),
         "trials": {
-            "allowed": tally.session.trials if tally.session else None,
+            "allowed": tally.most_trials,
             "started": tally.started,
             "tried": tally.tried,
             "failed": tally.failures.total,
@@ -135,11 +135,6 @@ def report_data(tally: Tally, about: About, outcome: Outcome, timeline: Timeline
 
 def _times(timeline: Timeline | None) -> tuple[TimeShares | None, Sequence[RungTimes] | None]:
     return (None, None) if timeline is None else (time_shares(timeline), rung_times(timeline))
-
-
-def _expected(tally: Tally, about: About) -> list[int] | None:
-    trials = tally.session.trials if tally.session else None
-    return about.expected(trials)
 
 
 def _line(text: str, style: str = "") -> "Text":

@@ -169,9 +169,8 @@ def _progress(made_of: Material) -> list[html.Block]:
 
 def _rungs(made_of: Material) -> list[html.Block]:
     tally, about = made_of.observers.tally, made_of.about
-    trials = tally.session.trials if tally.session else None
     timeline = made_of.observers.timeline
-    records = rung_records(tally, about.expected(trials), rung_times(timeline))
+    records = rung_records(tally, about.expected(tally.most_trials), rung_times(timeline))
     return [
         html.words(f"{time_line(tally, time_shares(timeline), unit=about.unit)}."),
         html.figures(rungs=rungs_figure(timeline, unit=about.unit)),
@@ -220,8 +219,7 @@ def _hyperparameters(made_of: Material) -> list[html.Block]:
 
 def _audit(made_of: Material) -> list[html.Block]:
     audit, tally, about = made_of.observers.audit, made_of.observers.tally, made_of.about
-    trials = tally.session.trials if tally.session else None
-    expected = about.expected(trials)
+    expected = about.expected(tally.most_trials)
     return [
         html.figures(audit=audit_figure(audit, expected, unit=about.unit)),
         html.table(audit_table(audit, expected, unit=about.unit)),

@@ -16,7 +16,7 @@ from ashtune.core.plaintext import visible
 from ashtune.reports.study_info import About
 from ashtune.reports.terminal.ladder_lines import ladder_lines
 from ashtune.reports.terminal.palette import ASCII, FAILED, MARGIN, PROMOTED, QUIET, STRONG, WARNING, Pen
-from ashtune.reports.terminal.worker_lines import crew_line, worker_lines
+from ashtune.reports.terminal.worker_lines import summary_line, worker_lines
 
 WIDEST = 120
 SHORTEST_BAR = 8
@@ -44,18 +44,17 @@ class Frame:
         """Return at most ``height`` lines, meant for ``width`` columns."""
         tally, about = self._tally, self._about
         width = min(width, WIDEST) - len(MARGIN)
-        trials = tally.session.trials if tally.session else None
-        expected = about.expected(trials)
+        expected = about.expected(tally.most_trials)
         head = [self._title(width), self._progress(width, pen)]
         ladder = ladder_lines(tally, expected, unit=about.unit, width=width, pen=pen)
-        best, notes, crew = self._best(width), self._notes(width), [crew_line(tally, about)]
-        blocks = [block for block in (head, ladder, best, notes, crew) if block]
+        best, notes, workers = self._best(width), self._notes(width), [summary_line(tally, about)]
+        blocks = [block for block in (head, ladder, best, notes, workers) if block]
         without_blanks = sum(map(len, blocks))
         room = height - without_blanks - (len(blocks) - 1)
         if room < 0:
             _shorten((notes, 0), (best, 1), (ladder, 2), by=without_blanks - height)
             return [line for block in blocks for line in block][:height]
-        crew += worker_lines(tally, unit=about.unit, width=width, lines=room, pen=pen)
+        workers += worker_lines(tally, unit=about.unit, width=width, lines=room, pen=pen)
         return [line for block in blocks for line in (*block, Text(""))][:-1]
 
     def _title(self, width: int) -> Text:

@@ -16,7 +16,7 @@ SECONDS_BEFORE_A_WARNING = 5.0
 LONGEST_BAR = 30
 
 
-def crew_line(tally: Tally, about: About) -> Text:
+def summary_line(tally: Tally, about: About) -> Text:
     """Say how many workers do what, how busy they were, and what lies on the disk. O(workers)."""
     present = len(tally.workers)
     states = [worker.state for worker in tally.workers.values()]
