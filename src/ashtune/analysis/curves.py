@@ -110,12 +110,12 @@ class Curves(Observer):
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
         """Return the results at rungs of some trials, by trial and resource. O(results)."""
-        found: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
-        for rung in self.results.rungs if found else ():
+        results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
+        for rung in self.results.rungs if results else ():
             for trial, resource, loss in zip(rung.trials, rung.resources, rung.losses, strict=True):
-                if (points := found.get(TrialId(trial))) is not None and resource > 0:
+                if (points := results.get(TrialId(trial))) is not None and resource > 0:
                     points[resource] = self.goal.value(loss) if loss < math.inf else math.nan
-        return found
+        return results
 
 
 class _Kept:

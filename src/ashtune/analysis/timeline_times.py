@@ -170,8 +170,8 @@ def _waits(work: Work) -> "Floats":
     follows = (report >= 0) & (work.lane[report] == work.lane) & (work.kind[report] == TRAINING)
     is_known = (work.kind == TRAINING) & (work.ending != LOST) & (work.ending != CUT_OFF)
     waits = work.driver + np.where(saved, work.driver[before], 0.0)
-    found: Floats = waits[follows & is_known & (work.barrier == 0)]
-    return found
+    at_once: Floats = waits[follows & is_known & (work.barrier == 0)]
+    return at_once
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
@@ -191,7 +191,7 @@ def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
         moments = np.sort(since)
         count = np.searchsorted(moments, edges)
         sums = np.concatenate([[0.0], np.cumsum(moments)])
-        found: Floats = count * edges - sums[count]
-        return found
+        seconds: Floats = count * edges - sums[count]
+        return seconds
 
     return np.maximum(np.diff(passed(begin) - passed(end)), 0.0)

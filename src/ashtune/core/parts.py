@@ -208,10 +208,10 @@ class Registry(Generic[PartT]):
         for entry in self._entry_points():
             if entry.value == place and entry.name not in self._built_in:
                 return entry.name
-        found = None
+        imported = None
         with suppress(Exception):
-            found = _imported(place)
-        if found is not kind or kind.__module__ == "__main__":
+            imported = _imported(place)
+        if imported is not kind or kind.__module__ == "__main__":
             raise SettingsError(
                 f"{self._what}={kind.__qualname__}(...): a resumed study could not import this class; define it at the "
                 "top of a module that can be imported, not in the script itself"
@@ -241,7 +241,7 @@ def _is_imported(place: str) -> bool:
 
 def _imported(place: str) -> Any:
     module, _, name = place.partition(":")
-    found: Any = import_module(module)
+    target: Any = import_module(module)
     for part in name.split("."):
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target

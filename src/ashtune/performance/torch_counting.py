@@ -42,7 +42,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
         self.tensors: list[Any] = []
         self._parameters: dict[int, Any] = {}
         self._made: set[int] = set()
-        self._found: set[int] = set()
+        self._before: set[int] = set()
         self._read: dict[int, int] = {}
         self._written: dict[int, int] = {}
 
@@ -69,7 +69,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
                     self._saw(tensor, changes)
         result = operation(*arguments, **options)
         if not operation.is_view:
-            self._made |= {_place(tensor) for tensor in _tensors(result)} - self._found
+            self._made |= {_place(tensor) for tensor in _tensors(result)} - self._before
         return result
 
     def _saw(self, tensor: Any, changes: bool) -> None:
@@ -78,7 +78,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
         place = tensor.data_ptr()
         if place not in self._read:
             self.tensors.append(tensor)
-            self._found.add(_place(tensor))
+            self._before.add(_place(tensor))
         size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor is smaller than it looks
         self._read[place] = max(size, self._read.get(place, 0))
         if changes:

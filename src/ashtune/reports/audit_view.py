@@ -50,43 +50,43 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
 
 def audit_faults(audit: Audit, *, unit: str = "epoch") -> list[str]:
     """Name the promotions that no rule explains, a sentence a rung; none for a scheduler that does right."""
-    said = []
+    sentences = []
     for record in audit.records():
         if record.unexplained:
             trials = ", ".join(str(trial) for trial in record.unexplained[:NAMED])
             more = ", ..." if len(record.unexplained) > NAMED else ""
-            said.append(
+            sentences.append(
                 f"FAULT at {unit} {record.resource:,}: {plural(len(record.unexplained), 'promotion')} of trials that "
                 f"never were among the best {audit.ladder.kept[record.rung]} of their rung before they went on "
                 f"({trials}{more})."
             )
-    return said
+    return sentences
 
 
 def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
     """Say what the audit found, faults first."""
     records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
-    said = audit_faults(audit, unit=unit)
+    sentences = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
     if promoted and audit.scheduler.rule is Rule.UNKNOWN:
-        said.append(f"The rule of {audit.scheduler.name} is not known here, so its promotions were not checked.")
-    elif promoted and not said:
-        said.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
+        sentences.append(f"The rule of {audit.scheduler.name} is not known here, so its promotions were not checked.")
+    elif promoted and not sentences:
+        sentences.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
     for record in records:
         if record.law is None or not record.promoted:
             continue
-        said.append(
+        sentences.append(
             f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} went on and {record.quota:,} may "
             f"in the end: {plural(record.wrong, 'early promotion')} proved wrong, where the law for many results says "
             f"{number_text(record.law, 3)}."
         )
-    said += [
+    sentences += [
         f"The order at {unit} {record.resource:,} says little about the next rung (rank correlation "
         f"{record.correlation:.2f} over {record.pairs:,} trials): a higher min_resource may choose better."
         for record in records
         if _says_little(record)
     ]
-    return said
+    return sentences
 
 
 def audit_figure(audit: Audit, expected: Sequence[int] | None = None, *, unit: str = "epoch") -> "Figure":

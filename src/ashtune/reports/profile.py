@@ -70,24 +70,24 @@ def profile_of(study: Path) -> Profile | None:
     working = WorkingSeconds()
     for event in events_of(study / NAME):
         working.event(event)
-    kept = [profile for profile in profiles if profile.functions] or profiles
-    records = flat_profile(kept)
-    problems = [f"worker {profile.worker}: {profile.problem}" for profile in kept if profile.problem]
-    if len(kept) < len(profiles):
-        left_out = plural(len(profiles) - len(kept), "worker")
+    merged = [profile for profile in profiles if profile.functions] or profiles
+    records = flat_profile(merged)
+    problems = [f"worker {profile.worker}: {profile.problem}" for profile in merged if profile.problem]
+    if len(merged) < len(profiles):
+        left_out = plural(len(profiles) - len(merged), "worker")
         problems.append(f"{left_out} of sessions whose stacks were sampled left out: see their flame graph")
     return Profile(
         records=records,
-        workers=len(kept),
+        workers=len(merged),
         seconds=records[-1].cumulative_seconds if records else 0.0,
-        worked_seconds=working.seconds_beside([profile.worker for profile in kept]),
+        worked_seconds=working.seconds_beside([profile.worker for profile in merged]),
         problems=problems,
     )
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     """Merge workers' profiles; return a record for each function, the one with most self seconds first."""
-    functions = sorted(totals_of(profiles).items(), key=lambda found: (-found[1].self_seconds, found[0]))
+    functions = sorted(totals_of(profiles).items(), key=lambda pair: (-pair[1].self_seconds, pair[0]))
     whole = sum(totals.self_seconds for _, totals in functions)
     running = accumulate(totals.self_seconds for _, totals in functions)
     return [

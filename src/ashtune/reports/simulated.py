@@ -86,40 +86,40 @@ def simulated(
     )
 
 
-def simulated_view(found: Simulated, *, unit: str = "epoch") -> "Group":
+def simulated_view(study: Simulated, *, unit: str = "epoch") -> "Group":
     """Return a simulated study as something rich can draw."""
     from rich.console import Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 
     pairs = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, value in _pairs(found, unit):
+    for name, value in _pairs(study, unit):
         pairs.add_row(name, value)
-    title = f"{found.scheduler} on {plural(found.workers, 'worker')}, {plural(found.trials, 'trial')}, in virtual time"
-    rate = found.jobs / found.real_seconds if found.real_seconds > 0 else 0.0
+    title = f"{study.scheduler} on {plural(study.workers, 'worker')}, {plural(study.trials, 'trial')}, in virtual time"
+    rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
     parts: list[RenderableType] = [
         Text(title, "bold"),
         Text(""),
         pairs,
         Text(""),
-        rung_table(found.rungs, unit=unit),
+        rung_table(study.rungs, unit=unit),
         Text(""),
-        Text(f"simulated in {seconds_text(found.real_seconds)}: {rate:,.0f} jobs/s", "bright_black"),
+        Text(f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s", "bright_black"),
     ]
     return Group(*parts)
 
 
-def _pairs(found: Simulated, unit: str) -> list[tuple[str, str]]:
+def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
     never = "none was"
-    top = found.rungs[-1].resource
-    first, near = found.first_seconds, found.near_seconds
+    top = study.rungs[-1].resource
+    first, near = study.first_seconds, study.near_seconds
     pairs = [
-        ("wall time", seconds_text(found.wall_seconds)),
-        ("workers training", share_text(found.utilisation)),
-        ("driver busy", share_text(found.driver_share)),
+        ("wall time", seconds_text(study.wall_seconds)),
+        ("workers training", share_text(study.utilisation)),
+        ("driver busy", share_text(study.driver_share)),
         (f"first trained to {unit} {top:,}", never if first is None else seconds_text(first)),
         ("within 1 % of the best there", never if near is None else seconds_text(near)),
     ]
-    if found.best is not None:
-        pairs.append((f"best {found.metric}", f"{number_text(found.best, 6)} at {unit} {found.best_resource:,}"))
+    if study.best is not None:
+        pairs.append((f"best {study.metric}", f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}"))
     return pairs

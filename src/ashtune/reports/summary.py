@@ -220,5 +220,5 @@ def _best_data(best: BestResult | None, about: About) -> dict[str, Any] | None:
 
 
 def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = msgspec.to_builtins(reasons.groups())
-    return found
+    groups: list[dict[str, Any]] = msgspec.to_builtins(reasons.groups())
+    return groups

@@ -56,30 +56,30 @@ def time_findings(timeline: Timeline) -> list[str]:
     shares = time_shares(timeline)
     if shares.presence <= 0:
         return ["no worker was there for any time"]
-    found = [
+    sentences = [
         f"workers trained {share_text(shares.utilisation)} of the {seconds_text(shares.presence)} that "
         f"they were there{in_vain(shares)}; the study ran for {seconds_text(shares.wall)}"
     ]
     busy = [worker for worker in worker_times(timeline) if worker.presence > 0]
     if len(busy) > 1:
         least, most = min(busy, key=lambda w: w.utilisation), max(busy, key=lambda w: w.utilisation)
-        found.append(
+        sentences.append(
             f"the busiest, worker {most.worker}, trained {share_text(most.utilisation)} of its time; "
             f"the least busy, worker {least.worker}, {share_text(least.utilisation)}"
         )
     if (latency := decision_latency(timeline)) is not None:
-        found.append(
+        sentences.append(
             f"from a report to the start of the worker's next job it took {_short_text(latency.median)} "
             f"(median), {_short_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}"
         )
     if shares.absence > 0:
-        found.append(f"places stood empty for {seconds_text(shares.absence)}, as until workers had started")
+        sentences.append(f"places stood empty for {seconds_text(shares.absence)}, as until workers had started")
     if shares.guessed:
-        found.append(
+        sentences.append(
             f"the study's orders are not known: {plural(shares.guessed, 'wait')} may have been for the driver, though "
             "all of it counts as waiting for other trials"
         )
-    return found
+    return sentences
 
 
 def in_vain(shares: TimeShares) -> str:

@@ -66,17 +66,17 @@ def whatif_table(
 
 def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
-    said = []
+    sentences = []
     if any(one.is_as_recorded for one in predictions):
-        said.append("The line in bold is the study as it was recorded.")
+        sentences.append("The line in bold is the study as it was recorded.")
     if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
-        said.append(
+        sentences.append(
             "'or' is how far it may be off, by replays with slightly other times and other plausible continuations of "
             "curves: which of two results comes first decides what is promoted."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
-        said.append(
+        sentences.append(
             f"Up to {share_text(worst.continued)} of the epochs ({_named(worst)}) were never trained: those curves go "
             "on by a law where their reports support one, else at their last value."
         )
@@ -87,8 +87,8 @@ def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
             largest.setdefault(useful[-1], []).append(who(series[0]))
     if largest:
         listed = "; ".join(f"{workers:,} ({', '.join(names)})" for workers, names in largest.items())
-        said.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
-    return said
+        sentences.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
+    return sentences
 
 
 class AsRecorded(msgspec.Struct, frozen=True):
@@ -149,14 +149,14 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
 
 def _mark(figure: "Figure", recorded: AsRecorded) -> None:
     """Draw what the study really did, over all lines."""
-    said = f"recorded: {plural(recorded.workers, 'worker')}, {seconds_text(recorded.wall_seconds)}"
+    text = f"recorded: {plural(recorded.workers, 'worker')}, {seconds_text(recorded.wall_seconds)}"
     figure.add_trace(
         go().Scatter(
             x=[recorded.workers],
             y=[recorded.wall_seconds],
             mode="markers+text",
             name="recorded",
-            text=[f"<b>{said}</b>"],
+            text=[f"<b>{text}</b>"],
             textposition="top right",
             marker={"symbol": "diamond", "size": 13, "color": GREY, "line": {"width": 2, "color": RED}},
             cliponaxis=False,

@@ -41,8 +41,8 @@ class Enqueued:
     @cached_property
     def _left_out(self) -> list[int]:
         """Those of the search's trials that were given first, ascending."""
-        found = (self._then.find(configuration) for configuration in self._first)
-        return sorted({number for number in found if number is not None})
+        numbers = (self._then.find(configuration) for configuration in self._first)
+        return sorted({number for number in numbers if number is not None})
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
         """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""

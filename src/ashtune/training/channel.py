@@ -69,12 +69,12 @@ class Mailbox:
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
         """Wait to hear whether a trial goes on in place or is let go of, and return what ``hear`` makes of it."""
-        while (found := self._answer_to(trial)) is None:
+        while (message := self._answer_to(trial)) is None:
             self._channel.wait()
             self._collect()
         self.is_sure = False
-        goes_on = hear(found)
-        self._waiting.remove(found)
+        goes_on = hear(message)
+        self._waiting.remove(message)
         self.is_sure = True
         return goes_on
 

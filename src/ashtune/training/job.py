@@ -15,13 +15,13 @@ from ashtune.training.channel import Mailbox
 from ashtune.training.messages import Assignment, FromWorker
 from ashtune.training.reports import Reports, listed
 
-Phase = Literal["training", "told", "releasing", "pausing", "failed", "over"]
+Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 
 
 class RunningJob:
     """The state of a job between the training function and the driver.
 
-    ``phase`` says how the training function is to end: still "training" when it ends by itself, "told" while
+    ``phase`` says how the training function is to end: still "training" when it ends by itself, "reported" while
     the driver has the result and has not answered, "releasing" when it takes the worker elsewhere, "pausing"
     when the study stops, "failed" when the driver heard of a failure at the rung, "over" when it has heard the
     last of this job. ``clock`` counts the seconds that it takes.
@@ -164,11 +164,11 @@ class RunningJob:
         """End the trial early, on purpose.
 
         Raises:
-            ObjectiveError: If it is too late: its result is told.
+            ObjectiveError: If it is too late: the driver has its result.
         """
         with self._lock:
             self._check_may_speak()
-            if self.phase in ("told", "releasing"):
+            if self.phase in ("reported", "releasing"):
                 raise ObjectiveError("trial.stop() comes after the loop has ended and the result counts; call it in it")
             self.is_stopped = True
 
@@ -296,7 +296,7 @@ class RunningJob:
         if complaint := self.refusal or self.reports.complaint:
             self.say(self.failed(complaint), "failed")
             return False
-        self.say(self.finished(held=True), "told")
+        self.say(self.finished(held=True), "reported")
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
@@ -312,7 +312,7 @@ class RunningJob:
         """The training function has ended: take the driver's answer to its result, if it is due."""
         with self._lock:
             self._is_closed = True
-            if self.phase == "told":  # an exception broke in while it was waited for
+            if self.phase == "reported":  # an exception broke in while it was waited for
                 self._mailbox.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
@@ -408,12 +408,12 @@ def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
     """Return what a training function returned if it says the study's metric, else None: a model is none."""
     if type(returned) is float:
         return {metric: returned}
-    found = returned if isinstance(returned, Mapping) else {metric: returned}
-    value = found.get(metric)
+    metrics = returned if isinstance(returned, Mapping) else {metric: returned}
+    value = metrics.get(metric)
     if isinstance(value, bool) or not hasattr(type(value), "__float__"):
         return None
     try:
         float(value)  # type: ignore[arg-type]  # it has __float__
     except (TypeError, ValueError):
         return None
-    return found
+    return metrics

@@ -64,17 +64,17 @@ def printed_by(study: Path, trial: TrialId) -> list[str]:
     Raises:
         OSError: If a log cannot be read.
     """
-    found: list[tuple[int, str]] = []
+    parts: list[tuple[int, str]] = []
     for log in sorted((study / FOLDER).glob("worker-*.log")):
         if log.is_file() and log.stat().st_size:
             with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                found += [(start, part) for number, start, part in _parts(text) if number == trial]
-    return [part for _, part in sorted(found, key=lambda pair: pair[0])]
+                parts += [(start, part) for number, start, part in _parts(text) if number == trial]
+    return [part for _, part in sorted(parts, key=lambda pair: pair[0])]
 
 
 def unmarked(log: str) -> str:
     """Return the end of a log that no mark follows: of a worker that was lost, what its last trial printed."""
-    return log[max((found.end() for found in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
+    return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 
 
 def _parts(text: mmap.mmap) -> Iterator[tuple[int, int, str]]:

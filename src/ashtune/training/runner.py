@@ -138,7 +138,7 @@ class TrialRunner:
 
     def _hear_out(self, job: RunningJob) -> None:
         """Wait for the driver's answer to a result, whatever breaks in: until then nothing can be said of the trial."""
-        while job.phase == "told":
+        while job.phase == "reported":
             try:
                 job.hear_out()
             except (Shutdown, Unsure):

@@ -88,13 +88,13 @@ class _Parts:
 
     def version(self) -> dict[str, str]:
         """Return the digest of each part."""
-        found: dict[str, str] = {PYTHON: ".".join(map(str, sys.version_info[:2]))}
-        while self._waiting and len(found) <= MOST_PARTS:
+        version: dict[str, str] = {PYTHON: ".".join(map(str, sys.version_info[:2]))}
+        while self._waiting and len(version) <= MOST_PARTS:
             name = next(iter(self._waiting))
             value = self._waiting.pop(name)
             self._seen.add(name)
-            found[name] = self._digest(value, is_part=True).hex()[:12]
-        return found
+            version[name] = self._digest(value, is_part=True).hex()[:12]
+        return version
 
     def _digest(self, value: Any, *, is_part: bool = False) -> bytes:
         key = id(value)
@@ -232,18 +232,20 @@ class _Parts:
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         yield repr((counts, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])).encode()
         yield code.co_exceptiontable
-        instructions = [found for found in dis.get_instructions(code) if found.opname != "EXTENDED_ARG"]
-        for at, found in enumerate(instructions):
-            yield found.opname.encode()
-            if found.opcode in dis.hasconst:
-                following = instructions[at + 1] if at + 1 < len(instructions) else found
+        instructions = [
+            instruction for instruction in dis.get_instructions(code) if instruction.opname != "EXTENDED_ARG"
+        ]
+        for at, instruction in enumerate(instructions):
+            yield instruction.opname.encode()
+            if instruction.opcode in dis.hasconst:
+                following = instructions[at + 1] if at + 1 < len(instructions) else instruction
                 if following.opname == "STORE_NAME" and following.argval in _OF_NO_MATTER:
                     continue
-                yield self._digest(found.argval)
-            elif found.opcode in dis.hasname:
-                yield str(found.argrepr).encode()
+                yield self._digest(instruction.argval)
+            elif instruction.opcode in dis.hasname:
+                yield str(instruction.argrepr).encode()
             else:
-                yield str(found.arg).encode()
+                yield str(instruction.arg).encode()
 
     def _is_own(self, name: Any) -> bool:
         """Whether a module is one of the user's files, a notebook or a prompt."""

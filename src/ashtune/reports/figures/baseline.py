@@ -145,12 +145,12 @@ def baseline_figure(runs: Sequence[Run], *, unit: str = "epoch") -> "Figure":
 def baseline_words(run: Run, *, unit: str = "epoch") -> list[str]:
     """Say whether a study's rungs cost about the same, from its data, and why not where they do not."""
     rungs = [rung for rung in run.rungs if rung.trials]
-    said = [
+    sentences = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
         f"{100 * run.accounted:.1f} % of the wall time of {seconds_text(run.wall_seconds)}."
     ]
     if len(rungs) < FEWEST:
-        return [*said, "Too few rungs were reached to compare what they cost."]
+        return [*sentences, "Too few rungs were reached to compare what they cost."]
     first, later = rungs[0], rungs[1:]
     mean = sum(rung.seconds for rung in later) / len(later)
     low, high = min(rung.seconds for rung in later), max(rung.seconds for rung in later)
@@ -160,20 +160,20 @@ def baseline_words(run: Run, *, unit: str = "epoch") -> list[str]:
         steps = list(pairwise(rungs))
         fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
         longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
-        said.append(
+        sentences.append(
             f"Rungs {span} cost about the same each, {cost}: from each to the next {number_text(fewer, 2)} times fewer "
             f"models (on average) are trained for {number_text(longer, 2)} times the {unit}s."
         )
     else:
-        said.append(f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}")
+        sentences.append(f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}")
     ratio = first.seconds / mean if mean > 0 else 1.0
     if abs(ratio - 1) > ALIKE:
         average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
-        said.append(
+        sentences.append(
             f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from nothing, where a higher "
             f"one trains {average} on average, going on from where its trials stopped."
         )
-    return said
+    return sentences
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:

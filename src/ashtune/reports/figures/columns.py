@@ -55,9 +55,9 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
     columns = Space.from_record(space).columns
     values: dict[str, array[float]] = {name: array("d") for name in columns}
     for trial in trials:
-        found = configuration(trial)
+        given = configuration(trial)
         for name, column in columns.items():
-            values[name].append(_number(name, column, found[name], trial) if name in found else math.nan)
+            values[name].append(_number(name, column, given[name], trial) if name in given else math.nan)
     return [
         Numbers(
             name,

@@ -109,7 +109,7 @@ def importance(
         tried.append(_measured_at(base, varying, [rungs[rung][trial] for trial in trials]))
         if tried[-1].is_meaningful:
             return tried[-1]
-    return next((found for found in tried if found.weights), tried[0])
+    return next((each for each in tried if each.weights), tried[0])
 
 
 def _measured_at(base: Importance, columns: Sequence[Numbers], losses: Sequence[float]) -> Importance:
@@ -120,15 +120,15 @@ def _measured_at(base: Importance, columns: Sequence[Numbers], losses: Sequence[
     return msgspec.structs.replace(base, r2=r2, weights=weights)
 
 
-def importance_figure(found: Importance, *, unit: str = "epoch") -> "Figure":
+def importance_figure(measured: Importance, *, unit: str = "epoch") -> "Figure":
     """Return the importances as bars, in grey where they mean nothing.
 
     Raises:
         SettingsError: If plotly is not installed.
     """
-    if not found.weights:
-        return nothing(found.words(unit))
-    shown = found.weights[:BARS]
+    if not measured.weights:
+        return nothing(measured.words(unit))
+    shown = measured.weights[:BARS]
     figure = blank(x="loss of R2 when shuffled", height=130 + 28 * len(shown))
     figure.add_trace(
         go().Bar(
@@ -142,15 +142,15 @@ def importance_figure(found: Importance, *, unit: str = "epoch") -> "Figure":
                 "thickness": 2,
             },
             customdata=[label(weight.name, 80) for weight in shown],
-            marker={"color": BLUE if found.is_meaningful else GREY},
+            marker={"color": BLUE if measured.is_meaningful else GREY},
             hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
         )
     )
     names = [label(weight.name) for weight in shown]
     # Places, not names, are the axis: two long names may be the same once they are shortened.
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
-    more = f"the {len(shown)} most important of {len(found.weights)} hyperparameters"
-    remark(figure, found.words(unit), more if len(shown) < len(found.weights) else "")
+    more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
+    remark(figure, measured.words(unit), more if len(shown) < len(measured.weights) else "")
     return figure
 
 

@@ -96,17 +96,19 @@ class Slices:
             return []
         few = f"{len(self._shown):,} of " if len(self._shown) < self._total else ""
         which = ": the best and a sample" if few else ""
-        said = [f"{few}{plural(self._total, 'trial')}{which}; a trial stands at its highest rung with a finite result."]
+        sentences = [
+            f"{few}{plural(self._total, 'trial')}{which}; a trial stands at its highest rung with a finite result."
+        ]
         if self._view is not None and self._view.is_log:
-            said.append(f"The axis of {shortened(self._goal.metric, 30)} is logarithmic.")
+            sentences.append(f"The axis of {shortened(self._goal.metric, 30)} is logarithmic.")
         if self._view is not None and self._view.beyond:
-            said.append(f"{plural(self._view.beyond, 'result')} worse than the axis shows stand at its end.")
+            sentences.append(f"{plural(self._view.beyond, 'result')} worse than the axis shows stand at its end.")
         if self._without:
             of = f"{len(self._lost):,} of " if len(self._lost) < self._without else ""
-            said.append(f"Crosses are {of}{plural(self._without, 'trial')} without a finite result.")
+            sentences.append(f"Crosses are {of}{plural(self._without, 'trial')} without a finite result.")
         if len(self._columns) < self._hyperparameters:
-            said.append(f"{len(self._columns)} of {self._hyperparameters} hyperparameters are shown.")
-        return said
+            sentences.append(f"{len(self._columns)} of {self._hyperparameters} hyperparameters are shown.")
+        return sentences
 
     def _panel(self, column: Numbers) -> "Figure":
         figure = blank(height=250)

@@ -92,8 +92,8 @@ def _busy_map(work: Work, places: int, now: float, sessions: int) -> "Figure":
         hovertemplate="%{y}: trained %{z:.0%} of the time at %{x:.3~g} " + time_unit + "<extra></extra>",
     )
     each = f", a row is up to {together} workers" if together > 1 else ""
-    said = f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {seconds_text(now / STRETCHES)} each{each}"
-    figure.add_annotation(text=said, showarrow=False, xref="paper", yref="paper", x=0, y=1, yanchor="bottom")
+    note = f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {seconds_text(now / STRETCHES)} each{each}"
+    figure.add_annotation(text=note, showarrow=False, xref="paper", yref="paper", x=0, y=1, yanchor="bottom")
     figure.update_layout(margin={"t": 36})
     return figure
 
@@ -122,7 +122,7 @@ def _group_names(places: int, together: int) -> list[str]:
 
 
 def _hover_texts(work: Work, chosen: Any, name: str, unit: str) -> list[str]:
-    found = []
+    texts = []
     for row in chosen.nonzero()[0].tolist():
         what = [name if work.kind[row] == COMPILING else f"trial {work.trial[row]}, {name}"]
         if work.kind[row] == TRAINING:
@@ -131,5 +131,5 @@ def _hover_texts(work: Work, chosen: Any, name: str, unit: str) -> list[str]:
             if work.ending[row] != RESULT:
                 what.append(ENDINGS[work.ending[row]])
         what.append(f"{seconds_text(float(work.seconds[row]))} by worker {work.worker[work.lane[row]]}")
-        found.append("<br>".join(what))
-    return found
+        texts.append("<br>".join(what))
+    return texts

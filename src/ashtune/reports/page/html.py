@@ -66,14 +66,14 @@ def legend(colors: Mapping[str, str]) -> Block:
     return Block(f'<p class="legend">{inner}</p>' if inner else "")
 
 
-def table(found: "Table") -> Block:
+def table(rich_table: "Table") -> Block:
     """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
-    columns = found.columns
+    columns = rich_table.columns
     titles = [_plain(column.header).replace("-\n", "") for column in columns]  # a page needs no hyphens
     header = "".join(f"<th>{_text(title)}</th>" for title in titles)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
-    body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, found.rows, strict=True))
-    footer = _row([_plain(column.footer) for column in columns], cell="th") if found.show_footer else ""
+    body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, rich_table.rows, strict=True))
+    footer = _row([_plain(column.footer) for column in columns], cell="th") if rich_table.show_footer else ""
     return Block(
         f'<div class="table"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody>'
         f"<tfoot>{footer}</tfoot></table></div>"
@@ -146,9 +146,9 @@ def _figures_json(blocks: Iterable[Block]) -> str:
     return "{" + ",".join(inner).replace("<", "\\u003c") + "}"
 
 
-def _literal(found: re.Match[str]) -> str:
+def _literal(match: re.Match[str]) -> str:
     """Return an invisible character of JSON, or its escape, as the text of its escape."""
-    before, code, character = found.groups()
+    before, code, character = match.groups()
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 
 

@@ -84,18 +84,18 @@ def report_page(made_of: Material) -> str:
     Raises:
         SettingsError: If plotly is not installed.
     """
-    found, about = made_of.observers, made_of.about
+    observers, about = made_of.observers, made_of.about
     sections = [
         html.Section("best", "What was found", _best(made_of)),
         html.Section("progress", "Best so far", _progress(made_of)),
         html.Section("rungs", "Time by rung", _rungs(made_of)),
-        html.Section("timeline", "Timeline", _timeline(found.timeline, about.unit)),
+        html.Section("timeline", "Timeline", _timeline(observers.timeline, about.unit)),
         html.Section("curves", "Learning curves", _curves(made_of)),
         html.Section("hyperparameters", "Hyperparameters", _hyperparameters(made_of)),
         html.Section("audit", "Did the halving do right?", _audit(made_of)),
         html.Section("roofline", "Roofline", _roofline(made_of)),
         html.Section("profile", "Profile", _profile(made_of)),
-        html.Section("trouble", "What went wrong", _trouble(found.tally, made_of.outcome, about.missing)),
+        html.Section("trouble", "What went wrong", _trouble(observers.tally, made_of.outcome, about.missing)),
         html.Section("facts", "The run", [html.pairs(_facts(made_of))]),
     ]
     footer = f"Made by ashtune {__version__} from {about.directory}/journal.jsonl"
@@ -129,17 +129,17 @@ def _best(made_of: Material) -> list[html.Block]:
     if best is None:
         return [html.words("No trial has a result.", style="bad")]
     top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
-    said = [
+    sentences = [
         f"Best at {top}: {metric} = {number_text(best.metrics.get(metric), 6)} at {about.unit} {best.resource:,}, "
         f"trial {best.trial}."
     ]
     if anywhere is not None and anywhere.loss < best.loss:
-        said.append(
+        sentences.append(
             f"Best at any rung: {number_text(anywhere.metrics.get(metric), 6)} at {about.unit} "
             f"{anywhere.resource:,}, trial {anywhere.trial}."
         )
     configuration = {name: value_text(value) for name, value in trials.configuration(best.trial).items()}
-    return [html.words(*said), html.pairs(configuration), html.table(_best_trials(made_of))]
+    return [html.words(*sentences), html.pairs(configuration), html.table(_best_trials(made_of))]
 
 
 def _best_trials(made_of: Material) -> "Table":
@@ -197,8 +197,8 @@ def _curves(made_of: Material) -> list[html.Block]:
 
 
 def _hyperparameters(made_of: Material) -> list[html.Block]:
-    found, unit = made_of.observers, made_of.about.unit
-    of = (found.curves.results, found.trials.configuration, made_of.settings.space)
+    observers, unit = made_of.observers, made_of.about.unit
+    of = (observers.curves.results, observers.trials.configuration, made_of.settings.space)
     names: list[str] = []
     try:
         measured = importance(*of)
@@ -207,7 +207,7 @@ def _hyperparameters(made_of: Material) -> list[html.Block]:
     else:
         first = html.figures(importance=importance_figure(measured, unit=unit))
         names = [weight.name for weight in measured.weights]
-    slices = Slices(*of, important=names, rungs=len(found.tally.ladder.rungs), unit=unit)
+    slices = Slices(*of, important=names, rungs=len(observers.tally.ladder.rungs), unit=unit)
     return [
         first,
         html.legend(slices.colors()),
@@ -234,18 +234,18 @@ def _roofline(made_of: Material) -> list[html.Block]:
 
 
 def _profile(made_of: Material) -> list[html.Block]:
-    found = made_of.profile
-    if found is None:
+    profile = made_of.profile
+    if profile is None:
         return _missing(made_of, "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it.")
     return [
-        html.figures(profile=profile_figure(found)),
-        html.table(profile_table(found)),
-        html.words(*profile_words(found)),
+        html.figures(profile=profile_figure(profile)),
+        html.table(profile_table(profile)),
+        html.words(*profile_words(profile)),
     ]
 
 
-def _missing(made_of: Material, said: str) -> list[html.Block]:
-    return [html.words("This study was simulated." if made_of.about.is_simulated else said, style="quiet")]
+def _missing(made_of: Material, remark: str) -> list[html.Block]:
+    return [html.words("This study was simulated." if made_of.about.is_simulated else remark, style="quiet")]
 
 
 def _trouble(tally: Tally, outcome: Outcome, missing: str) -> list[html.Block]:

@@ -110,8 +110,8 @@ class Frame:
 
 def _shorten(*blocks: tuple[list[Text], int], by: int) -> None:
     """Take lines off the ends of blocks, one block after another, down to the number each must keep."""
-    for lines, kept in blocks:
-        fewer = max(0, min(by, len(lines) - kept))
+    for lines, least in blocks:
+        fewer = max(0, min(by, len(lines) - least))
         del lines[len(lines) - fewer :]
         by -= fewer
 

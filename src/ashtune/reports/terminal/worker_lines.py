@@ -40,10 +40,10 @@ def worker_lines(tally: Tally, *, unit: str, width: int, lines: int, pen: Pen) -
     total = len(tally.workers)
     shown = total if total <= lines else lines - 1
     draw = _Worker(tally, unit, width, pen)
-    found = [draw.line(number, worker) for number, worker in islice(tally.workers.items(), shown)]
+    drawn = [draw.line(number, worker) for number, worker in islice(tally.workers.items(), shown)]
     if total > shown:
-        found.append(Text(f"{MARGIN}and {total - shown:,} more", QUIET))
-    return found
+        drawn.append(Text(f"{MARGIN}and {total - shown:,} more", QUIET))
+    return drawn
 
 
 class _Worker:
