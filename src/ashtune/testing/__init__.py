@@ -1,5 +1,5 @@
-"""Conformance suites that a scheduler, an engine or a journal must pass; shipped for their authors.
+"""Conformance suites that a scheduler, a search, an engine, an observer or a store of checkpoints must pass.
 
-Import the suite you need, as in ``from ashtune.testing.schedulers import check_scheduler``. Nothing
-is imported here, so the package needs Hypothesis only where a suite does.
+They are shipped for the authors of such classes. Import the suite you need, as in ``from ashtune.testing.schedulers
+import check_scheduler``. Nothing is imported here: pytest and Hypothesis are needed only where a suite needs them.
 """

@@ -1,6 +1,6 @@
 """The suite for engines that run training functions: what they do with pauses, exceptions and deaths.
 
-It knows what to expect of workers that are processes of their own (``isolates = True``): they survive a
+It knows what to expect of workers that are processes of treplacement own (``isolates = True``): they survive a
 training function that ends its process.
 """
 
@@ -143,8 +143,8 @@ class TrainersSuite(WorkersSuite):
             harness.train(worker, trial)
         assert harness.next(JobFinished).trial == 0
         assert harness.next(WorkerLost).trial == 1
-        heir = harness.next(WorkerJoined).worker
-        harness.train(heir, 2)
+        replacement = harness.next(WorkerJoined).worker
+        harness.train(replacement, 2)
         assert harness.next(JobFinished).trial == 2
 
     def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeHarness, tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 0)
         lost = harness.next(WorkerLost)
         assert (lost.worker, lost.trial, lost.reason) == (worker, 0, "left with exit status 3")
-        heir = harness.next(WorkerJoined).worker
-        harness.train(heir, 1)
-        assert harness.next(JobFinished).worker == heir
+        replacement = harness.next(WorkerJoined).worker
+        harness.train(replacement, 1)
+        assert harness.next(JobFinished).worker == replacement
 
     def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
         self, engine: MakeHarness, tmp_path: Path

@@ -1,4 +1,4 @@
-"""The suite that every engine passes: pipes, MPI, threads, the simulator, or yours.
+"""The suite that every engine passes: processes, MPI, threads, the simulator, or yours.
 
 Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study
 directory, training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does.

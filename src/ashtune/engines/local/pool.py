@@ -1,7 +1,7 @@
 """Worker processes on this machine: what each of them is at, what they say, and how they end.
 
-Whoever holds them passes messages on: the driver itself (``local.py``), or a rank of an MPI job that
-relays for one of them (``rank.py``). Those that die are replaced.
+Whoever holds them passes messages on: the driver itself (``local/workers.py``), or a rank of an MPI job that
+relays for one of them (``mpi/relay.py``). Those that die are replaced.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,6 @@ class ProcessPool:
         numbers: The numbers of the workers, one after another; none comes twice.
         environments: For each place, what its worker's environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
-
         host: The machine.
 
     Raises:
@@ -116,7 +115,7 @@ class ProcessPool:
 
     @property
     def have_news(self) -> bool:
-        """Whether any of them has messages something that was not read yet."""
+        """Whether any of them has sent something that was not read yet."""
         return bool(self._host.ready(0))
 
     @property
@@ -141,7 +140,7 @@ class ProcessPool:
         self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
-        """Wait until a worker has messages something, for some seconds at most; return it oldest first."""
+        """Wait until a worker has sent something, for some seconds at most; return it oldest first."""
         ready = self._host.ready(seconds)
         self._awake.look(self._host.now(), slept=seconds)
         messages: list[WorkerMessage] = []
@@ -173,7 +172,7 @@ class ProcessPool:
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read what a worker has messages. One that says what does not fit is lost."""
+        """Read what a worker has sent. One whose message does not fit is lost."""
         messages: list[WorkerMessage] = []
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):

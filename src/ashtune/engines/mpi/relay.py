@@ -29,7 +29,7 @@ class Relay:
     Args:
         world: The ranks.
         inbox: Where the driver's messages come in.
-        opening: What the driver messages of the study.
+        opening: What the driver says of the study.
         directory: The study's directory, or this rank's own where none is shared.
         environment: Added to the worker's.
     """
@@ -90,7 +90,7 @@ class Relay:
     def _pass_on(self, message: Assignment | Release | Pause | Discard) -> None:
         match message:
             case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
-                self._pool.send(worker, message)  # one that is dead by now gets nothing, nor does its heir
+                self._pool.send(worker, message)  # a dead one gets nothing, nor does the one in its place
             case Discard(trial=trial, resource=resource):
                 self._checkpoints.discard(trial, resource)
             case _:
