@@ -74,11 +74,6 @@ def _installed(name: str) -> Engine:
     return made
 
 
-def leave(status: int) -> None:
-    """Let go of the other ranks, if there are any, as the program ends with this exit status."""
-    start.leave(status)
-
-
 def _entry_points() -> "Iterator[EntryPoint]":
     from importlib.metadata import entry_points
 

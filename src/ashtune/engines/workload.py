@@ -86,11 +86,6 @@ class Workload(Generic[J]):
     def __contains__(self, trial: object) -> bool:
         return trial in self._jobs
 
-    @property
-    def is_releasing(self) -> bool:
-        """Whether the worker lets go of a trial."""
-        return bool(self._releasing)
-
     def take(self, job: J) -> None:
         """The worker is given a job."""
         self._held.pop(job.trial, None)

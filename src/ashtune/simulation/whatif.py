@@ -65,11 +65,6 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
         """Which part of the epochs is beyond what is known."""
         return self.continued / self.epochs if self.epochs else 0.0
 
-    @property
-    def has_a_best(self) -> bool:
-        """Whether any trial has a finite result."""
-        return math.isfinite(self.best)
-
 
 class Oracle:
     """Answers what a recorded study would have taken.
