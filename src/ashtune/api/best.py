@@ -95,10 +95,10 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     def _repr_html_(self) -> str:
         """Return it as a table, for a notebook."""
-        rows = {**{name: number_text(value, 6) for name, value in self.metrics.items()}}
-        found = "".join(_row(f"<b>{html.escape(name)}</b>", value) for name, value in rows.items())
-        given = "".join(_row(html.escape(name), value_text(value)) for name, value in self.config.items())
-        return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{found}{given}</table>"
+        metrics = (_row(f"<b>{html.escape(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
+        config = (_row(html.escape(name), value_text(value)) for name, value in self.config.items())
+        rows = "".join([*metrics, *config])
+        return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{rows}</table>"
 
 
 class Top(list[Best]):

@@ -145,14 +145,12 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
         traces = _traces(given)
         recorded = traces.recorded
         curves = continued(traces, Continuations(traces, given.seed))
-    own = "ash" if recorded is None else recorded.scheduler
-    if given.scheduler is None and own is None:
+    scheduler = given.scheduler
+    if scheduler is None:
+        scheduler = "ash" if recorded is None else recorded.scheduler
+    if scheduler is None:
         raise SettingsError(f"{given.curves} has a scheduler that is unknown here; give another with --scheduler")
-    return (
-        curves,
-        SCHEDULERS.given(given.scheduler or own or "ash"),
-        _ladder(given, None if recorded is None else recorded.ladder),
-    )
+    return curves, SCHEDULERS.given(scheduler), _ladder(given, None if recorded is None else recorded.ladder)
 
 
 def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":

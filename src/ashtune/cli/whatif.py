@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ashtune.api.study import Study
-    from ashtune.core.ladder import Ladder
     from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.prediction import Prediction
     from ashtune.simulation.whatif import Choice, Oracle
@@ -113,14 +112,15 @@ def _check(given: argparse.Namespace) -> None:
 def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Choice]":
     """Return the schedulers and ladders asked for, each with one worker."""
     from ashtune.schedulers.protocol import Rule
+    from ashtune.simulation.whatif import ladders
 
     recorded = study.loaded.ladder
-    ladders = [recorded] if given.reduction_factor is None else _ladders(recorded, given.reduction_factor)
-    found = []
+    chosen = [recorded] if given.reduction_factor is None else ladders(recorded, given.reduction_factor)
+    choices = []
     for scheduler in _schedulers(given, study, oracle):
-        several = ladders[:1] if scheduler.rule is Rule.ALWAYS else ladders  # it knows no rungs
-        found += [oracle.choice(scheduler, ladder, 1, given.trials) for ladder in several]
-    return found
+        several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # it knows no rungs
+        choices += [oracle.choice(scheduler, ladder, 1, given.trials) for ladder in several]
+    return choices
 
 
 def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Scheduler]":
@@ -133,12 +133,6 @@ def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> 
     if recorded is None or recorded.scheduler is None:
         raise SettingsError(f"{study.about.scheduler.missing}; give another with --scheduler")
     return [recorded.scheduler]
-
-
-def _ladders(recorded: "Ladder", factors: "Sequence[int | float]") -> "list[Ladder]":
-    from ashtune.simulation.whatif import ladders
-
-    return ladders(recorded, factors)
 
 
 def _all(
