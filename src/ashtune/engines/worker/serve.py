@@ -19,6 +19,7 @@ import msgspec
 from ashtune.core.events import WorkerJoined
 from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
+from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.engines.worker.parent_death import die_with_parent
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
@@ -27,8 +28,6 @@ from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToW
 from ashtune.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune.training.printed import Marks
 from ashtune.training.runner import TrialRunner, runner_of
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a batch system sends them to every process
 
 
 class StreamChannel:
@@ -128,7 +127,7 @@ def serve(channel: Channel) -> None:
 
 def _stop_as_usual() -> None:
     """Let a process that training forks be ended by the signals that the worker itself ignores."""
-    for number in STOPPING:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -141,8 +140,8 @@ def main(file: int, parent: int) -> None:
     """
     die_with_parent(parent)
     os.set_inheritable(file, False)
-    for number in STOPPING:
-        signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
     os.register_at_fork(after_in_child=_stop_as_usual)
     for variable in ("PYTHONPATH", "PYTHONUNBUFFERED"):  # ours, not for processes that training starts
         os.environ.pop(variable, None)
