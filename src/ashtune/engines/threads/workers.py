@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -101,7 +102,7 @@ class ThreadLink:
         self._objective = objective
         self._file = file
         self._logs = logs
-        self._next = int(setup.worker)
+        self._numbers = count(setup.worker)  # of workers in all threads, each of which may take the next
         self._arrived: queue.SimpleQueue[tuple[int, Content]] = queue.SimpleQueue()
         self._channels: dict[int, QueueChannel] = {}
         self._held_back: list[tuple[int, Content]] = []
@@ -114,7 +115,7 @@ class ThreadLink:
         Raises:
             StudyError: If this process can have no more of them.
         """
-        peer, self._next = self._next, self._next + 1
+        peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
         try:
@@ -167,7 +168,7 @@ class ThreadLink:
                     traceback.print_exc()  # to its log
                     raise
             self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
-            worker, self._next = WorkerId(self._next), self._next + 1
+            worker = WorkerId(next(self._numbers))
 
     def name(self, peer: int) -> str:
         """Return what to call a thread."""
