@@ -39,6 +39,7 @@ from ashtune.reports.terminal.live import display_for
 from ashtune.reports.terminal.text import show, write
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.configurations import Configurations
 from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, scheduler_view
@@ -112,9 +113,7 @@ class Session:
         self._tally = Tally(self._ladder, settings.goal)
         self._version = version
         self._observers = check_observers(options["observers"])
-        self._version_before: dict[str, str] = {}
-        self._last_session: SessionStarted | None = None
-        self._workers_seen = 0
+        self._past = _Past(self._configurations)
         self._last_time = 0.0
 
     def run(self) -> None:
@@ -170,7 +169,7 @@ class Session:
 
     def _failures(self) -> str:
         """Return in words how many trials came to nothing, and why most of them did."""
-        reasons = max((self._tally.failures, self._tally.withdrawals), key=lambda found: found.total)
+        reasons = max((self._tally.failures, self._tally.withdrawals), key=lambda reasons: reasons.total)
         if not reasons.total:
             return "no trial reported"
         what = "failed" if reasons is self._tally.failures else "withdrawn"
@@ -204,31 +203,18 @@ class Session:
         number, rungs = self._ladder_before.top, self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
-        finished, kept = rungs[number].trained, self._ladder.kept[number]
+        finished, share = rungs[number].trained, self._ladder.kept[number]
         sys.stderr.write(
             f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
-            f"best {kept} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
+            f"best {share} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
         )
 
     def _replay(self) -> None:
         path, disk = self._directory / journals.NAME, self._surroundings.disk
-        self._last_time = replay(path, self._controller, [_Past(self), *self._proposals, self._tally], disk)
-
-    def note(self, event: Event) -> None:
-        """Take in an event of an earlier session."""
-        match event:
-            case TrialStarted(trial=trial, configuration=configuration):
-                self._configurations.put(trial, configuration)
-            case WorkerJoined(worker=worker):
-                self._workers_seen = max(self._workers_seen, worker + 1)
-            case SessionStarted():
-                self._last_session = event
-                self._version_before = event.objective or self._version_before
-            case _:
-                pass
+        self._last_time = replay(path, self._controller, [self._past, *self._proposals, self._tally], disk)
 
     def _first_event(self) -> SessionStarted:
-        options, before = self._options, self._last_session
+        options, before = self._options, self._past.session
         trials, total = options["trials"], options["total_resource"]
         target, failures = options["target"], options["max_failures"]
         if before is not None:
@@ -253,14 +239,14 @@ class Session:
             facts=self._surroundings.environment(),
             rungs=rungs,
             kept=kept,
-            objective=self._version or self._version_before,
+            objective=self._version or self._past.version,
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
-        before = self._last_session
+        before = self._past.session
         if before is None or before.trials is None or session.trials is None or session.rungs:
             return False
-        return session.trials <= before.trials and not changed(self._version_before, session.objective)
+        return session.trials <= before.trials and not changed(self._past.version, session.objective)
 
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
@@ -279,7 +265,7 @@ class Session:
                 run_options(options),
                 workers=count,
                 trials=session.trials,
-                first_worker=self._workers_seen,
+                first_worker=self._past.workers,
                 began=session.time,
                 objective=self._objective,
             )
@@ -360,13 +346,12 @@ class Session:
 
     def _stop_switch(self, now: float) -> StopSwitch:
         """Return what stops the session at the time limit given, or before the batch system does."""
-        limit = self._options["time_limit"]
-        given = math.inf if limit is None else limit
+        given = self._options["time_limit"]
+        own = math.inf if given is None else given
         unix_now = self._surroundings.unix_time()
-        limit = slurm.time_limit(os.environ, unix_now)
-        left = slurm.time_left(os.environ, unix_now)
-        if limit is None or left is None or limit >= given:
-            return StopSwitch(now + given)
+        limit, left = slurm.time_limit(os.environ, unix_now), slurm.time_left(os.environ, unix_now)
+        if limit is None or left is None or limit >= own:
+            return StopSwitch(now + own)
         return StopSwitch(now + limit, grace=slurm.pause_before(left), at_deadline=slurm.REASON)
 
     def _about(self, workers: int, deadline: float | None) -> About:
@@ -384,10 +369,29 @@ class Session:
 
 
 class _Past(Observer):
-    """Tells a session what happened before it."""
+    """What a session takes over from those before it.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    ``session`` is the first event of the last one, None if there was none; ``version`` that of the training function,
+    empty if none is known; ``workers`` the number above those of all workers so far.
+
+    Args:
+        configurations: Takes those of the trials that were started.
+    """
+
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
+        self.session: SessionStarted | None = None
+        self.version: dict[str, str] = {}
+        self.workers = 0
 
     def event(self, event: Event) -> None:
-        self._session.note(event)
+        match event:
+            case TrialStarted(trial=trial, configuration=configuration):
+                self._configurations.put(trial, configuration)
+            case WorkerJoined(worker=worker):
+                self.workers = max(self.workers, worker + 1)
+            case SessionStarted():
+                self.session = event
+                self.version = event.objective or self.version
+            case _:
+                pass
