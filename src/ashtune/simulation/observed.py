@@ -1,4 +1,4 @@
-"""A trial as its events told of it: what it reported, and its jobs one after another."""
+"""A trial as observed by its events: what it reported, and its jobs one after another."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -8,7 +8,7 @@ import msgspec
 from ashtune.core.jobs import WorkerId
 
 
-class ToldJob(msgspec.Struct):
+class ObservedJob(msgspec.Struct):
     """One job: who trained from which resource to which, for how many seconds, and how it ended.
 
     ``serial`` counts the jobs of a study in the order in which they ended.
@@ -31,7 +31,7 @@ class ToldJob(msgspec.Struct):
         return self.seconds / (self.target - self.start)
 
 
-class ToldTrial(msgspec.Struct):
+class ObservedTrial(msgspec.Struct):
     """One trial.
 
     ``releases`` are the seconds that letting go of it took, by resource; ``rung_of`` is the resource of the rung that a
@@ -39,7 +39,7 @@ class ToldTrial(msgspec.Struct):
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
-    jobs: list[ToldJob] = msgspec.field(default_factory=list)
+    jobs: list[ObservedJob] = msgspec.field(default_factory=list)
     releases: dict[int, float] = msgspec.field(default_factory=dict)
     rung_of: dict[int, int] = msgspec.field(default_factory=dict)
     fails: bool = False
@@ -51,9 +51,9 @@ class ToldTrial(msgspec.Struct):
         pieces = self.pieces()
         return pieces[-1].target if pieces else 0
 
-    def pieces(self) -> list[ToldJob]:
+    def pieces(self) -> list[ObservedJob]:
         """Return the jobs that its state at the end consists of: what was trained again counts the last time."""
-        pieces: list[ToldJob] = []
+        pieces: list[ObservedJob] = []
         for job in self.jobs:
             if job.is_void:
                 continue
@@ -63,13 +63,13 @@ class ToldTrial(msgspec.Struct):
         return pieces
 
 
-def later_rate(told: Sequence[ToldTrial]) -> float:
+def later_rate(trials: Sequence[ObservedTrial]) -> float:
     """Return how much longer a unit of resource takes after a trial's first job than in it: the median.
 
     The first one builds what the later ones go on with.
     """
     ratios = []
-    for trial in told:
+    for trial in trials:
         pieces = trial.pieces()
         if len(pieces) > 1 and pieces[0].seconds > 0:
             first, second = pieces[:2]

@@ -36,7 +36,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.orders import Release
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.simulation.observed import ToldJob, ToldTrial, later_rate
+from ashtune.simulation.observed import ObservedJob, ObservedTrial, later_rate
 from ashtune.simulation.traces import JobTrace, RecordedStudy, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
 
@@ -56,7 +56,7 @@ class Recorder(Observer):
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
         self._goal = goal
         self._ladder = ladder
-        self._told: list[ToldTrial] = []
+        self._trials: list[ObservedTrial] = []
         self._lost: WorkerLost | None = None  # the last event, if a worker with a job was lost
         self._starts: list[float] = []
         self._saves: list[float] = []
@@ -109,7 +109,7 @@ class Recorder(Observer):
     def traces(
         self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
     ) -> Traces:
-        """Return what was told.
+        """Return the traces of the study.
 
         Args:
             scheduler: That of the study; None if it is not known.
@@ -121,11 +121,11 @@ class Recorder(Observer):
             StudyError: If no trial was trained at all, or they were trained in too small units.
         """
         self._take_waits(timeline.work())
-        told = [trial for trial in self._told if not trial.is_withdrawn]
-        jobs = [job for trial in told for job in trial.jobs if not job.is_void]
+        trials = [trial for trial in self._trials if not trial.is_withdrawn]
+        jobs = [job for trial in trials for job in trial.jobs if not job.is_void]
         if not jobs:
             raise StudyError("no trial of this study was trained: there is nothing to predict from")
-        values = sum(max(trial.reports, default=0) for trial in told)
+        values = sum(max(trial.reports, default=0) for trial in trials)
         if values > MOST_VALUES:
             raise StudyError(
                 f"the trials of this study have {values:,} units of resource in all; a what-if holds a value for each, "
@@ -140,10 +140,10 @@ class Recorder(Observer):
             warmup=warmup,
         )
         is_smooth = is_whole and self._is_smooth and self._sessions == 1
-        later, usual = later_rate(told), median(job.rate for job in jobs)
+        later, usual = later_rate(trials), median(job.rate for job in jobs)
         return Traces(
             goal=self._goal,
-            trials=[self._trace(trial, later, usual, timing.handover) for trial in told],
+            trials=[self._trace(trial, later, usual, timing.handover) for trial in trials],
             timing=timing,
             recorded=RecordedStudy(scheduler, self._ladder, shares.places, is_smooth, seed),
             saves=bool(self._saved) or not self._unsaved,
@@ -157,7 +157,7 @@ class Recorder(Observer):
         """
         import numpy as np
 
-        waiting = [deque(trial.jobs) for trial in self._told]
+        waiting = [deque(trial.jobs) for trial in self._trials]
         order = np.argsort(work.end, kind="stable")
         columns = (work.lane, work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
         rows = zip(*(column[order].tolist() for column in columns), strict=True)
@@ -169,21 +169,21 @@ class Recorder(Observer):
             if trial >= len(waiting):
                 continue  # given out, and never heard of
             if kind == SAVING:
-                self._told[trial].releases[self._ladder.rungs[rung]] = driver + seconds
+                self._trials[trial].releases[self._ladder.rungs[rung]] = driver + seconds
             elif waiting[trial] and waiting[trial][0].ending == ending:
                 job = waiting[trial].popleft()
                 if ending == LOST:
                     job.seconds = seconds
                 job.wait = max(0.0, compiling.pop(lane, 0.0) + driver + seconds - job.seconds)
 
-    def _of(self, trial: TrialId) -> ToldTrial:
-        while trial >= len(self._told):
-            self._told.append(ToldTrial())
-        return self._told[trial]
+    def _of(self, trial: TrialId) -> ObservedTrial:
+        while trial >= len(self._trials):
+            self._trials.append(ObservedTrial())
+        return self._trials[trial]
 
-    def _job(self, event: JobEnded, start: int, target: int, seconds: float, ending: int) -> ToldJob:
+    def _job(self, event: JobEnded, start: int, target: int, seconds: float, ending: int) -> ObservedJob:
         self._jobs += 1
-        return ToldJob(self._jobs, event.worker, start, target, seconds, ending)
+        return ObservedJob(self._jobs, event.worker, start, target, seconds, ending)
 
     def _finished(self, event: JobFinished) -> None:
         self._held += event.held
@@ -195,54 +195,54 @@ class Recorder(Observer):
         self._of(event.trial).rung_of[event.resource] = rung
 
     def _trained(self, event: JobFinished | JobPaused, ending: int, reports: Curve, target: int = 0) -> None:
-        told = self._of(event.trial)
-        start, target = told.rung_of.get(event.start, event.start), target or event.resource
+        trial = self._of(event.trial)
+        start, target = trial.rung_of.get(event.start, event.start), target or event.resource
         if target > start:
-            told.jobs.append(self._job(event, start, target, event.seconds, ending))
-        told.reports.update(reports)
+            trial.jobs.append(self._job(event, start, target, event.seconds, ending))
+        trial.reports.update(reports)
 
     def _fail(self, event: JobFailed | WorkerLost, ending: int, seconds: float) -> None:
         assert event.trial is not None
-        told = self._of(event.trial)
-        told.fails = True
-        start, target = told.reached, self._ladder.rungs[event.rung]
-        told.jobs.append(self._job(event, min(start, target - 1), target, seconds, ending))
+        trial = self._of(event.trial)
+        trial.fails = True
+        start, target = trial.reached, self._ladder.rungs[event.rung]
+        trial.jobs.append(self._job(event, min(start, target - 1), target, seconds, ending))
 
     def _lose(self, event: WorkerLost) -> None:
         self._is_smooth = False
         if event.trial is None:
             return
         self._lost = event
-        told = self._of(event.trial)
-        void = self._job(event, told.reached, told.reached + 1, 0.0, LOST)
+        trial = self._of(event.trial)
+        void = self._job(event, trial.reached, trial.reached + 1, 0.0, LOST)
         void.is_void = True
-        told.jobs.append(void)
+        trial.jobs.append(void)
 
-    def _trace(self, told: ToldTrial, later: float, usual: float, handover: float) -> Trace:
-        pieces = told.pieces()
+    def _trace(self, trial: ObservedTrial, later: float, usual: float, handover: float) -> Trace:
+        pieces = trial.pieces()
         ends, clock, total = [], [], 0.0
         for piece in pieces:
             total += piece.seconds
             ends.append(piece.target)
             clock.append(total)
         rate = usual
-        if told.fails:
+        if trial.fails:
             rate = 0.0  # wherever it is to go, it comes no further
         elif pieces:
             rate = pieces[-1].rate * (later if len(pieces) == 1 else 1.0)
         return Trace(
-            losses=self._losses(told.reports),
+            losses=self._losses(trial.reports),
             ends=ends,
             clock=clock,
             rate=rate,
-            fails=told.fails,
+            fails=trial.fails,
             jobs={
                 (job.start, job.target): JobTrace(job.seconds, handover if job.wait is None else job.wait)
-                for job in told.jobs
+                for job in trial.jobs
                 if not job.is_void
             },
-            releases=told.releases,
-            reported=sorted(told.reports),
+            releases=trial.releases,
+            reported=sorted(trial.reports),
         )
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from ashtune.core.jobs import WorkerId
-from ashtune.simulation.observed import ToldJob
+from ashtune.simulation.observed import ObservedJob
 
 FEWEST = 5
 """Jobs that a median needs."""
@@ -16,10 +16,10 @@ CLEARLY = 3.0
 """So many times the median distance of jobs from their median."""
 
 
-def take_out_warmup(jobs: Sequence[ToldJob]) -> float:
+def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
     """Take what workers' first jobs took longer out of these jobs, and return it; 0 if they did not clearly."""
-    firsts: dict[WorkerId, ToldJob] = {}
-    others: list[ToldJob] = []
+    firsts: dict[WorkerId, ObservedJob] = {}
+    others: list[ObservedJob] = []
     for job in sorted(jobs, key=lambda job: job.serial):
         if job.worker in firsts:
             others.append(job)
@@ -36,7 +36,7 @@ def take_out_warmup(jobs: Sequence[ToldJob]) -> float:
     return warmup
 
 
-def _usual(job: ToldJob, others: Sequence[ToldJob]) -> list[float]:
+def _usual(job: ObservedJob, others: Sequence[ObservedJob]) -> list[float]:
     """Return what a job like this usually takes; nothing if that is unknown."""
     same = [other.seconds for other in others if (other.start, other.target) == (job.start, job.target)]
     if len(same) >= FEWEST:
