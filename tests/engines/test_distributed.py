@@ -11,7 +11,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune.study.configurations import Configurations
-from ashtune.testing.workers import Squares
+from ashtune.testing.workers import Numbered
 from ashtune.training.messages import Assignment
 
 
@@ -56,7 +56,7 @@ def link() -> Listed:
 
 
 def opened(link: Listed, study: Path, *, is_isolated: bool = True) -> DistributedWorkers:
-    configurations = Configurations(Squares())
+    configurations = Configurations(Numbered())
     configurations.draw(TrialId(0))
     workers = DistributedWorkers(link, study, configurations, [0, 1], is_isolated=is_isolated)
     link.arrived += [(peer, WorkerJoined(0, WorkerId(peer), 1, "here")) for peer in (0, 1)]

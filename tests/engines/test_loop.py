@@ -17,7 +17,7 @@ from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 from ashtune.study.journal import Journal, read_events
 from ashtune.study.settings import Settings
-from ashtune.testing.workers import Squares
+from ashtune.testing.workers import Numbered
 
 GOAL, LADDER, TRIALS = Goal("score", "max"), Ladder(1, 4, 2), 6
 
@@ -76,7 +76,7 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
             controller,
             inspector,
             journal,
-            Configurations(Squares()),
+            Configurations(Numbered()),
             stop=StopSwitch(),
             observers=[Tally(LADDER, GOAL)],
         )

@@ -13,7 +13,7 @@ from ashtune.engines.simulated.workers import SimulatedWorkers
 from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.configurations import Configurations
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, Squares, WorkersSuite, open_harness
+from ashtune.testing.workers import EngineHarness, MakeHarness, Numbered, WorkersSuite, open_harness
 
 
 class TestLocalWorkers(TrainersSuite):
@@ -62,6 +62,6 @@ class TestSimulatedWorkers(WorkersSuite):
                 seconds=lambda trial, start, target: float(target - start),
                 has_curves=True,
             )
-            return EngineHarness(SimulatedWorkers(training, workers=workers), Configurations(Squares()))
+            return EngineHarness(SimulatedWorkers(training, workers=workers), Configurations(Numbered()))
 
         return make

@@ -36,8 +36,8 @@ class StoreHarness(NamedTuple):
         self.send(peer, name)
         return self.store.put(peer, TRIAL, resource)
 
-    def found(self, peer: int, resource: int) -> bytes | None:
-        """Return the checkpoint as a peer finds it."""
+    def read(self, peer: int, resource: int) -> bytes | None:
+        """Return the checkpoint as a peer reads it; None if it is not there."""
         path = self.folder(peer) / FOLDER / f"{TRIAL}.{resource}"
         return path.read_bytes() if path.exists() else None
 
@@ -52,7 +52,7 @@ class CheckpointStoreSuite:
         for peer in (1, 2):
             harness.store.get(peer, TRIAL, 4)
             harness.deliver()
-            assert harness.found(peer, 4) == b"state" * 1000
+            assert harness.read(peer, 4) == b"state" * 1000
 
     def test_a_checkpoint_that_is_saved_again_is_the_new_one_for_all(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
@@ -65,7 +65,7 @@ class CheckpointStoreSuite:
         assert harness.save(2, 4, b"new and longer") == ""
         harness.store.get(1, TRIAL, 4)
         harness.deliver()
-        assert harness.found(1, 4) == b"new and longer"
+        assert harness.read(1, 4) == b"new and longer"
 
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
@@ -78,8 +78,8 @@ class CheckpointStoreSuite:
         harness.deliver()
         harness.store.discard(TRIAL, 2, [1, 2])
         harness.deliver()
-        assert [harness.found(peer, 2) for peer in (1, 2)] == [None, None]
-        assert harness.found(1, 4) == b"four"
+        assert [harness.read(peer, 2) for peer in (1, 2)] == [None, None]
+        assert harness.read(1, 4) == b"four"
 
     def test_a_checkpoint_that_is_not_there_is_no_error(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
@@ -89,4 +89,4 @@ class CheckpointStoreSuite:
         harness.store.get(2, TRIAL, 4)
         harness.store.discard(TRIAL, 4, [1, 2])
         harness.deliver()
-        assert harness.found(2, 4) is None
+        assert harness.read(2, 4) is None

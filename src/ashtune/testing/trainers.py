@@ -57,8 +57,8 @@ class TrainersSuite(WorkersSuite):
         assert 0 < paused.resource < 2_000
         assert paused.checkpoint is not None
         harness.train(worker, 0, start=paused.resource, target=paused.resource + 1)
-        found = harness.next(JobFinished)
-        assert (found.start, found.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
+        result = harness.next(JobFinished)
+        assert (result.start, result.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
 
     def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
         self, engine: MakeHarness, tmp_path: Path
@@ -96,8 +96,8 @@ class TrainersSuite(WorkersSuite):
         for trial in range(3):
             harness.train(worker, trial, target=2)
         for trial in range(3):
-            found = harness.next(JobFinished)
-            assert (found.trial, found.held) == (trial, True)
+            result = harness.next(JobFinished)
+            assert (result.trial, result.held) == (trial, True)
             harness.go_on(worker, trial, rung=1, start=2, target=3)
             assert harness.next(JobFinished).metrics["trained"] == 3.0
             harness.workers.carry_out(Release(worker, TrialId(trial)))
@@ -227,9 +227,9 @@ class TrainersSuite(WorkersSuite):
 
         harness = engine(tmp_path, stopping, 1)
         harness.train(harness.next(WorkerJoined).worker, 0, target=4)
-        found = harness.next(JobFinished)
-        assert (found.resource, found.stopped, found.held) == (2, True, False)
-        assert found.checkpoint is not None
+        result = harness.next(JobFinished)
+        assert (result.resource, result.stopped, result.held) == (2, True, False)
+        assert result.checkpoint is not None
 
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path

@@ -27,7 +27,7 @@ WAIT_SECONDS = 30.0
 GOAL = Goal("score", "max")
 
 
-class Squares:
+class Numbered:
     """A design whose configuration i is ``{"x": i}``."""
 
     size = None
@@ -108,7 +108,7 @@ def open_harness(
     )  # fmt: skip
     if not (study / journals.NAME).exists():
         journals.create(study / journals.NAME, settings)
-    configurations = Configurations(Squares())
+    configurations = Configurations(Numbered())
     brief = Brief(
         setup=Setup(WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path),
         configurations=configurations,
@@ -145,10 +145,10 @@ class WorkersSuite:
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
-        found = harness.next(JobFinished)
-        assert (found.trial, found.rung, found.start, found.resource, found.held) == (7, 2, 0, 3, True)
-        assert found.metrics == {"score": 7.0, "trained": 3.0}
-        assert [resource for resource, _ in found.curve] == [1, 2]
+        result = harness.next(JobFinished)
+        assert (result.trial, result.rung, result.start, result.resource, result.held) == (7, 2, 0, 3, True)
+        assert result.metrics == {"score": 7.0, "trained": 3.0}
+        assert [resource for resource, _ in result.curve] == [1, 2]
 
     def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeHarness, tmp_path: Path) -> None:
         """Nothing is saved or loaded between the two rungs."""
@@ -157,8 +157,8 @@ class WorkersSuite:
         harness.train(worker, 0, target=2)
         harness.next(JobFinished)
         harness.go_on(worker, 0, rung=1, start=2, target=5)
-        found = harness.next(JobFinished)
-        assert (found.start, found.resource, found.metrics["trained"]) == (2, 5, 5.0)
+        result = harness.next(JobFinished)
+        assert (result.start, result.resource, result.metrics["trained"]) == (2, 5, 5.0)
         assert not (tmp_path / "checkpoints").exists()
 
     def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ class WorkersSuite:
         assert released.checkpoint is not None
         assert released.checkpoint > 0
         harness.train(other, 3, rung=1, start=2, target=4)
-        found = harness.next(JobFinished)
-        assert (found.start, found.resource, found.metrics["trained"]) == (2, 4, 4.0)
+        result = harness.next(JobFinished)
+        assert (result.start, result.resource, result.metrics["trained"]) == (2, 4, 4.0)
 
     def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
         self, engine: MakeHarness, tmp_path: Path

@@ -20,7 +20,7 @@ from ashtune.engines.mpi.transport import ENVELOPE, MOST_AT_ONCE, Transport
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.testing.workers import Squares
+from ashtune.testing.workers import Numbered
 from ashtune.training.messages import Assignment, Setup
 
 RANKS = 10_000
@@ -99,7 +99,7 @@ class World:
 
 def test_the_driver_starts_and_employs_ten_thousand_ranks_in_a_few_turns_of_its_loop(tmp_path: Path) -> None:
     world: Any = World()
-    goal, configurations = Goal("score", "max"), Configurations(Squares())
+    goal, configurations = Goal("score", "max"), Configurations(Numbered())
     controller = Controller(AshMachine(Ladder(1, 1, 2), 0), goal)
     controller.handle(SessionStarted(0, 0.0, "", "", 0, trials=RANKS))
     setup = Setup(WorkerId(0), str(tmp_path / "objective"), goal, str(tmp_path), 0, [])
