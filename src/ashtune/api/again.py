@@ -47,13 +47,13 @@ class _OwnChannel:
     """A worker's channel without a driver: every result is let go of, and nothing is broken off."""
 
     def __init__(self) -> None:
-        self.said: list[FromWorker] = []
+        self.messages: list[FromWorker] = []
 
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
         """Keep what the training has to say; a result that is held is answered."""
-        self.said.append(message)
+        self.messages.append(message)
         if isinstance(message, JobFinished) and message.held:
             self._answer = Release(NOBODY, message.trial, True)
 
@@ -130,16 +130,20 @@ def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, pla
     TrialRunner(remembering, setup, Mailbox(channel)).run(Assignment(NOBODY, trial, 0, start, resource, False, written))
     if raised:
         raise raised[0]
-    result = next((said for said in channel.said if isinstance(said, JobFinished)), None)
+    result = next((message for message in channel.messages if isinstance(message, JobFinished)), None)
     if result is None:
-        ended = [said.reason for said in channel.said if isinstance(said, JobFailed | TrialWithdrawn)]
+        ended = [message.reason for message in channel.messages if isinstance(message, JobFailed | TrialWithdrawn)]
         raise StudyError(f"training trial {trial} again came to nothing: {ended[0] if ended else 'it says nothing'}")
-    problems = [said.problem for said in channel.said if isinstance(said, JobFinished | TrialReleased) and said.problem]
+    problems = [
+        message.problem
+        for message in channel.messages
+        if isinstance(message, JobFinished | TrialReleased) and message.problem
+    ]
     if problems:
         raise StudyError(f"trial {trial} was trained again, but {problems[0]}")
-    found, model = newest_checkpoint(place, trial), None
-    if found is not None and found[0] >= result.resource:
-        model = loaded_from(found[1], wanted.configuration, place / objectives.NAME, lambda: function)
+    newest, model = newest_checkpoint(place, trial), None
+    if newest is not None and newest[0] >= result.resource:
+        model = loaded_from(newest[1], wanted.configuration, place / objectives.NAME, lambda: function)
     return Trained(
         trial=trial,
         config=dict(wanted.configuration),

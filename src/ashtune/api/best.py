@@ -125,12 +125,12 @@ class Top(list[Best]):
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     """Return the resource and the place of a trial's newest checkpoint under a directory, if there is any."""
-    found = [
+    checkpoints = [
         (int(path.suffix[1:]), path)
         for path in (study / FOLDER).glob(f"{trial}.*")
         if path.stem == str(trial) and path.suffix[1:].isdecimal()
     ]
-    return max(found, default=None)
+    return max(checkpoints, default=None)
 
 
 def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
@@ -155,8 +155,8 @@ def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, funct
         return checkpoint
     try:
         with file.open("rb") as opened:
-            found = unpickled(opened, stored)
-        return function().restored(config, found) if isinstance(found, SavedState) else found
+            saved = unpickled(opened, stored)
+        return function().restored(config, saved) if isinstance(saved, SavedState) else saved
     except Exception as error:
         reason = error_line(error)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error

@@ -29,8 +29,8 @@ def measured_decision_seconds() -> float:
     Raises:
         SettingsError: If that process fails.
     """
-    said = child(MODULE, environment=without_launcher(), remedy="give --decision, as in --decision 25us")
-    return float(said)
+    printed = child(MODULE, environment=without_launcher(), remedy="give --decision, as in --decision 25us")
+    return float(printed)
 
 
 def main() -> None:

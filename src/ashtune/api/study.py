@@ -168,11 +168,11 @@ class Study:
         Replay().tell(events_of(self.directory / NAME), [results])
         return results.standings()
 
-    def _best(self, found: BestResult | None) -> Best:
-        if found is None:
+    def _best(self, result: BestResult | None) -> Best:
+        if result is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
-        config = self.loaded.trials.configuration(found.trial)
-        return Best(found.trial, config, found.metrics, found.rung, found.resource, self.directory)
+        config = self.loaded.trials.configuration(result.trial)
+        return Best(result.trial, config, result.metrics, result.rung, result.resource, self.directory)
 
     @in_one_line
     def log(self, trial: int) -> str:
@@ -327,10 +327,10 @@ class Study:
         """
         from ashtune.reports.profile import profile_of
 
-        found = profile_of(self.directory)
-        if found is None:
+        profile = profile_of(self.directory)
+        if profile is None:
             raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
-        return found
+        return profile
 
     @in_one_line
     def traces(self) -> "Traces":

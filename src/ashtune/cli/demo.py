@@ -75,7 +75,7 @@ def main(given: argparse.Namespace) -> int:
         kinds.append((f"ASH, {plural(workers, 'worker')}, fused", fused))
     say(
         "Compared (models per second, each model halved over the same rungs):",
-        *[_line(kind, found) for kind, found in kinds],
+        *[_line(kind, tuned) for kind, tuned in kinds],
         f"The baseline had fewer models ({few}) to keep the demo short.",
     )
     return status
@@ -83,9 +83,9 @@ def main(given: argparse.Namespace) -> int:
 
 def _line(kind: str, study: "Study") -> str:
     tally = study.loaded.tally
-    found = study.best.metrics["accuracy"] if study.best else math.nan
+    accuracy = study.best.metrics["accuracy"] if study.best else math.nan
     compiling = f", {tally.compile_seconds:.1f} s of the workers' time to compile" if tally.compile_seconds else ""
     return (
         f"  {kind:<29} {tally.tried:5,d} models  {tally.wall_seconds:6.1f} s  "
-        f"{tally.tried / tally.wall_seconds:6.1f} models/s   best accuracy {found:.4f}{compiling}"
+        f"{tally.tried / tally.wall_seconds:6.1f} models/s   best accuracy {accuracy:.4f}{compiling}"
     )

@@ -22,8 +22,8 @@ def main(directory: str, configuration: str) -> None:
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
             sys.exit(f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch")
-        found = epochs(msgspec.json.decode(configuration))
-    sys.stdout.write(msgspec.json.encode(found).decode())
+        counted = epochs(msgspec.json.decode(configuration))
+    sys.stdout.write(msgspec.json.encode(counted).decode())
 
 
 if __name__ == "__main__":

@@ -37,13 +37,13 @@ def load_space(place: str, objective: str) -> Any:
         return _space_from_json(Path(place))
     file, _, name = place.rpartition(":")
     file = file or objective.rpartition(":")[0]
-    found = getattr(_load(Path(file)), name, None)
-    if found is None:
+    space = getattr(_load(Path(file)), name, None)
+    if space is None:
         raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
-    if not callable(found) or isinstance(found, dict):
-        return found
+    if not callable(space) or isinstance(space, dict):
+        return space
     try:
-        return found()
+        return space()
     except Exception as error:
         raise SpaceError(
             f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function without "

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def whole_numbers(text: str) -> list[int]:
     """Read a list of numbers of models or workers: 8,16,32."""
     try:
-        found = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if not found or min(found) < 1:
+        numbers = []
+    if not numbers or min(numbers) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(numbers))
 
 
 def factors(text: str) -> list[int | float]:
@@ -33,10 +33,10 @@ def names(text: str) -> list[str]:
 
 def hours(text: str) -> float:
     """Read a number of hours: 500, 500h, 0.5."""
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*h?", text.strip())
-    if found is None:
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*h?", text.strip())
+    if parts is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours; give as in 500 or 0.5h")
-    return float(found[1])
+    return float(parts[1])
 
 
 def add(

@@ -33,9 +33,9 @@ def main(given: argparse.Namespace) -> int:
     name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
     if (expected := machine.expected(trials)) is None:
         raise SettingsError(f"--scheduler {name} does not know before how many trials reach each rung")
-    found = plan(name, ladder, trials, expected, machine.entering(trials))
+    planned = plan(name, ladder, trials, expected, machine.entering(trials))
     if given.json:
-        show_json(found, sys.stdout)
+        show_json(planned, sys.stdout)
     else:
-        show(plan_view(found), sys.stdout)
+        show(plan_view(planned), sys.stdout)
     return 0

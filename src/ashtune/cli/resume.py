@@ -32,10 +32,10 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.api.study import Study
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
-    from ashtune.cli.showing import show_profile, show_study, what_was_found
+    from ashtune.cli.showing import show_profile, show_study, trained_study
     from ashtune.driver.options import ResumeOptions
 
-    study = what_was_found(
+    study = trained_study(
         Study.load(given.directory).resume,
         objective=load_function(given.objective) if given.objective else None,
         **options.given(ResumeOptions, given),

@@ -29,11 +29,11 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.api.tuning import tune
     from ashtune.cli import options
     from ashtune.cli.loading import load_function, load_space
-    from ashtune.cli.showing import show_profile, show_study, what_was_found
+    from ashtune.cli.showing import show_profile, show_study, trained_study
     from ashtune.driver.options import TuneOptions
 
     objective = load_function(given.objective)
-    study = what_was_found(
+    study = trained_study(
         tune,
         objective,
         load_space(given.space, given.objective),

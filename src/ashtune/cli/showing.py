@@ -21,7 +21,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
     return 0 if study.loaded.tally.best is not None else 1
 
 
-def what_was_found(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
+def trained_study(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
     """Return the study that a function trains; of one that ended without a result say so, and go on to show it."""
     from ashtune.api.study import Study
     from ashtune.core.errors import NoResultError

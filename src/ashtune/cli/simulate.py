@@ -79,7 +79,7 @@ def main(given: argparse.Namespace) -> int:
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
     with _ledger(given, curves, scheduler, ladder, trials) as ledger:
         end = simulate(machine, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
-    found = simulated(
+    outcome = simulated(
         SCHEDULERS.text(scheduler),
         given.workers,
         tally,
@@ -89,9 +89,9 @@ def main(given: argparse.Namespace) -> int:
         real_seconds=time.perf_counter() - began,
     )
     if given.json:
-        show_json(found, sys.stdout)
+        show_json(outcome, sys.stdout)
     else:
-        show(simulated_view(found), sys.stdout)
+        show(simulated_view(outcome), sys.stdout)
         if given.directory:
             write(f"kept in {given.directory}: ashtune report {given.directory}\n", sys.stdout)
     return 0

@@ -67,23 +67,27 @@ def main(given: argparse.Namespace) -> int:
     oracle = Oracle(study.traces(), decision_seconds=decision, draws=given.draws, seed=given.seed)
     choices = _choices(given, study, oracle)
     if given.deadline is not None:
-        found, words = _by_deadline(given, oracle, choices)
+        predictions, words = _by_deadline(given, oracle, choices)
     elif given.budget is not None:
-        found, words = _within_budget(given, oracle, choices)
+        predictions, words = _within_budget(given, oracle, choices)
     else:
-        found, words = _all(given, oracle, choices)
+        predictions, words = _all(given, oracle, choices)
     words += _notes(given, oracle, decision)
     if given.json:
-        show_json(found, sys.stdout)
-        if not found:
+        show_json(predictions, sys.stdout)
+        if not predictions:
             sys.stderr.write("\n".join(words) + "\n")
     else:
-        _say(_title(study, oracle), _table(given, study, found), words)
+        _say(_title(study, oracle), _table(given, study, predictions), words)
     if given.html:
         _write(
-            Path(given.html), _title(study, oracle), _table(given, study, found), _figure(study, oracle, found), words
+            Path(given.html),
+            _title(study, oracle),
+            _table(given, study, predictions),
+            _figure(study, oracle, predictions),
+            words,
         )
-    return 0 if found else 1
+    return 0 if predictions else 1
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -141,12 +145,12 @@ def _all(
     """Predict every choice on every number of workers."""
     from ashtune.reports.whatif import whatif_words
 
-    found = []
+    predictions = []
     for choice in choices:
         for workers in given.workers or WORKERS:
             one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
-            found.append(oracle.prediction(one))
-    return found, whatif_words(found)
+            predictions.append(oracle.prediction(one))
+    return predictions, whatif_words(predictions)
 
 
 def _by_deadline(
@@ -156,7 +160,7 @@ def _by_deadline(
     from ashtune.core.numbers import plural, seconds_text
     from ashtune.reports.whatif import who
 
-    found, words = [], []
+    predictions, words = [], []
     for choice in choices:
         fewest = oracle.fewest_workers(choice, given.deadline)
         if fewest is None:
@@ -167,12 +171,12 @@ def _by_deadline(
             )
             continue
         one = oracle.prediction(fewest)
-        found.append(one)
+        predictions.append(one)
         words.append(
             f"{who(one)}: {_fewest(one.workers)} done in {seconds_text(given.deadline)}, after "
             f"{seconds_text(one.wall_seconds.likely)}."
         )
-    return found, words
+    return predictions, words
 
 
 def _within_budget(
@@ -182,21 +186,21 @@ def _within_budget(
     from ashtune.core.numbers import number_text, plural, seconds_text
     from ashtune.reports.whatif import who
 
-    goal, found = oracle.traces.goal, []
+    goal, predictions = oracle.traces.goal, []
     for choice in choices:
         for workers in given.workers or WORKERS:
             one = oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
             affordable = oracle.most_trials(one, 3600 * given.budget / (given.cores_per_worker or 1))
             if affordable is not None and (afforded := oracle.prediction(affordable)).best is not None:
-                found.append(afforded)
-    found.sort(
+                predictions.append(afforded)
+    predictions.sort(
         key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
     )
-    if not found:
+    if not predictions:
         if not math.isfinite(oracle.traces.best_loss):
             return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
         return [], [f"a budget of {number_text(given.budget)} h does not suffice for one trial; give a larger --budget"]
-    best, spent = found[0], found[0].worker_hours * (given.cores_per_worker or 1)
+    best, spent = predictions[0], predictions[0].worker_hours * (given.cores_per_worker or 1)
     words = [
         f"Best use of {number_text(given.budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
         f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
@@ -204,7 +208,7 @@ def _within_budget(
     ]
     if best.trials == len(oracle.traces.trials):
         words.append("That is every trial of the study: what more trials would find is not in its journal.")
-    return found, words
+    return predictions, words
 
 
 def _decision_seconds(given: argparse.Namespace) -> float:
@@ -236,14 +240,14 @@ def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list
     return notes
 
 
-def _table(given: argparse.Namespace, study: "Study", found: "Sequence[Prediction]") -> "Table | None":
+def _table(given: argparse.Namespace, study: "Study", predictions: "Sequence[Prediction]") -> "Table | None":
     """Return the predictions as a table; None of none."""
     from ashtune.reports.whatif import whatif_table
 
-    if not found:
+    if not predictions:
         return None
     cores = None if given.budget is None else given.cores_per_worker or 1
-    return whatif_table(found, metric=study.settings.goal.metric, cores_per_worker=cores)
+    return whatif_table(predictions, metric=study.settings.goal.metric, cores_per_worker=cores)
 
 
 def _say(title: str, table: "Table | None", words: "Sequence[str]") -> None:
@@ -270,12 +274,12 @@ def _title(study: "Study", oracle: "Oracle") -> str:
     )
 
 
-def _figure(study: "Study", oracle: "Oracle", found: "Sequence[Prediction]") -> "Figure":
+def _figure(study: "Study", oracle: "Oracle", predictions: "Sequence[Prediction]") -> "Figure":
     """Return the predictions beside what the study really took."""
     from ashtune.reports.whatif import AsRecorded, whatif_figure
 
     workers = oracle.traces.recorded.workers if oracle.traces.recorded else 0
-    return whatif_figure(found, AsRecorded(workers, study.loaded.tally.wall_seconds))
+    return whatif_figure(predictions, AsRecorded(workers, study.loaded.tally.wall_seconds))
 
 
 def _write(file: Path, title: str, table: "Table | None", figure: "Figure", words: "Sequence[str]") -> None:

@@ -132,10 +132,10 @@ def check_size(name: str, value: int | str) -> int:
     """
     if not isinstance(value, str):
         return check_whole(name, value)
-    found = _SIZE.fullmatch(value.strip().upper())
-    if found is None:
+    parts = _SIZE.fullmatch(value.strip().upper())
+    if parts is None:
         raise SettingsError(f"{name}={shown(value)} is not a size; give bytes, or as in 500MB, 2GB")
-    return check_whole(name, int(Decimal(found[1]) * _BYTES[found[2]]))
+    return check_whole(name, int(Decimal(parts[1]) * _BYTES[parts[2]]))
 
 
 def check_directory(directory: "str | os.PathLike[str]") -> Path:

@@ -26,7 +26,7 @@ _SECRET = re.compile(
 
 def environment() -> dict[str, str]:
     """Return what this run is made with, by the name under which a report shows it."""
-    found = {
+    facts = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
         "cores": _cores(),
@@ -36,7 +36,7 @@ def environment() -> dict[str, str]:
         "libraries": ", ".join(_versions()),
     }
     # An argument or a processor's name need not be text: what cannot be written must not stop a study.
-    return {name: value.encode("utf-8", "replace").decode() for name, value in found.items() if value}
+    return {name: value.encode("utf-8", "replace").decode() for name, value in facts.items() if value}
 
 
 def command(arguments: Sequence[str]) -> str:
@@ -50,9 +50,9 @@ def command(arguments: Sequence[str]) -> str:
         elif argument == "-c":
             shown.append(argument)
             hides_next = "..."
-        elif (found := _SECRET.fullmatch(argument)) is not None:
-            shown.append(f"{found[1]}=***" if found[2] else found[1])
-            hides_next = "" if found[2] else "***"
+        elif (option := _SECRET.fullmatch(argument)) is not None:
+            shown.append(f"{option[1]}=***" if option[2] else option[1])
+            hides_next = "" if option[2] else "***"
         else:
             shown.append(argument)
     return " ".join(shlex.join(shown).split())[:COMMAND_CHARACTERS]

@@ -43,21 +43,21 @@ def of_the_space(space: object) -> list[str]:
     """Return a hint for each choice of two numbers that looks like a range."""
     if not isinstance(space, Mapping):
         return []
-    found = []
+    hints = []
     for name, value in space.items():
         match value:
             case [float(low), float(high)] if (
                 isinstance(value, list) and low < high and (low <= 0 or high >= RATIO * low)
             ):
                 log = ', "log"' if low > 0 and high >= RATIO * RATIO * low else ""
-                found.append(
+                hints.append(
                     one_line(
                         f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log})"
                     )
                 )
             case _:
                 pass
-    return found
+    return hints
 
 
 def of_the_goal(goal: Goal) -> list[str]:

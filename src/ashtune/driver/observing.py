@@ -264,7 +264,7 @@ def _named(name: str) -> Observer:
     if name not in entries:
         raise SettingsError(f"observer {shown(name)} is unknown; give one of {', '.join([*BUILT_IN, *entries])}")
     try:
-        found = entries[name].load()()
+        made = entries[name].load()()
     except Exception as error:  # noqa: BLE001 - the code of another package
         raise SettingsError(f"observer {shown(name)} cannot be made: {error_line(error)}") from None
-    return _checked(found)
+    return _checked(made)

@@ -136,15 +136,15 @@ class Continuations:
         return fits(losses, resources)
 
     def _best(self, trial: int) -> Course:
-        if not (found := self._fits(trial)):
+        if not (laws := self._fits(trial)):
             return _level(self._trials[trial])
-        law, best = found[0], self._best_loss
+        law, best = laws[0], self._best_loss
         return lambda resource: max(law(resource), best)
 
     def _plausible(self, trial: int, draw: int) -> Course:
         chance = random.Random(f"{self._seed} {draw} {trial}")
-        if found := self._fits(trial):
-            return chance.choice(found)
+        if laws := self._fits(trial):
+            return chance.choice(laws)
         return self._like_another(trial, chance)
 
     def _like_another(self, trial: int, chance: random.Random) -> Course:

@@ -37,8 +37,8 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
         goal, loss = self.goal, self.loss
 
         def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
-            found = loss(trial, resource)
-            return {goal.metric: goal.value(found) if math.isfinite(found) else None}
+            reached = loss(trial, resource)
+            return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
 
         given = {
             "fails": self.fails,

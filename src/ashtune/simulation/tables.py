@@ -57,27 +57,27 @@ def _array(path: Path, wanted: str) -> "Floats":
     """Return an array of a table: two dimensions, float."""
     import numpy as np
 
-    found = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
-    if found is None:
+    parts = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
+    if parts is None:
         raise SettingsError(f"{wanted!r} names no array; give as in val_accuracy or val_accuracy[0]")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
-            if found[1] not in table:
-                raise SettingsError(f"{path} has no array {found[1]!r}; it has {', '.join(table.files)}")
-            whole: npt.NDArray[Any] = table[found[1]]
+            if parts[1] not in table:
+                raise SettingsError(f"{path} has no array {parts[1]!r}; it has {', '.join(table.files)}")
+            whole: npt.NDArray[Any] = table[parts[1]]
     except SettingsError:
         raise
     except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy raise nearly anything of a damaged file
         why = " ".join(str(error).split()) or type(error).__name__
         raise SettingsError(f"{path}: not a table of curves ({why}); give an .npz file of numbers") from None
-    indices = [int(index) for index in re.findall(r"\d+", found[2])]
+    indices = [int(index) for index in re.findall(r"\d+", parts[2])]
     if len(indices) > whole.ndim or any(index >= size for index, size in zip(indices, whole.shape, strict=False)):
-        raise SettingsError(f"{path}: {wanted} is outside of {found[1]}, which is {_shape(whole)}; give less")
+        raise SettingsError(f"{path}: {wanted} is outside of {parts[1]}, which is {_shape(whole)}; give less")
     chosen = whole[tuple(indices)]
     if chosen.ndim != 2 or 0 in chosen.shape or chosen.dtype.kind not in "fiu":
         raise SettingsError(f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give numbers, trials by epochs")
     return np.ascontiguousarray(chosen, dtype=np.float64)
 
 
-def _shape(found: "npt.NDArray[Any]") -> str:
-    return " x ".join(map(str, found.shape)) or "a single number"
+def _shape(numbers: "npt.NDArray[Any]") -> str:
+    return " x ".join(map(str, numbers.shape)) or "a single number"
