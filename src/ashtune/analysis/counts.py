@@ -12,7 +12,7 @@ from ashtune.core.orders import Train
 
 NOBODY = TrialId(-1)
 BEST_KEPT = 1_000
-"""As many trials that have a result may be withdrawn, at any rung, before the best one left is not known."""
+"""How many of its best results a rung remembers. If the trials of all of them are withdrawn, its best is not known."""
 
 
 class BestResult(msgspec.Struct, frozen=True):

@@ -70,7 +70,7 @@ class Curves(Observer):
                 if kept := self._find(event):
                     if loss < math.inf:
                         kept.rung, kept.loss = rung, loss
-                    kept.points[event.resource] = _value(self.goal, event.metrics.get(self.goal.metric))
+                    kept.points[event.resource] = _value(event.metrics.get(self.goal.metric))
             case JobPaused():
                 self._find(event)
             case _:
@@ -136,7 +136,7 @@ class _Kept:
             self.points = {at: value for at, value in self.points.items() if not start < at <= end}
         for resource, metrics in reports:
             if goal.metric in metrics:
-                self.points[resource] = _value(goal, metrics[goal.metric])
+                self.points[resource] = _value(metrics[goal.metric])
 
     def curve(self, trial: TrialId, early: dict[int, float]) -> Curve:
         """Return the curve, with results at rungs where there are no reports."""
@@ -145,5 +145,5 @@ class _Kept:
         return Curve(trial, self.rung, self.loss, resources, [points[at] for at in resources])
 
 
-def _value(goal: Goal, value: float | None) -> float:
+def _value(value: float | None) -> float:
     return math.nan if value is None or not math.isfinite(value) else value

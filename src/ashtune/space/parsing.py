@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from ConfigSpace.hyperparameters import Hyperparameter
 
-# In a name, dots, colons, slashes and dashes are common in names such as "optimizer:lr".
 _LARGEST_INTEGER = 2**53
 MOST_NAME = 200
+# Dots, colons, slashes and dashes are common in names such as "optimizer:lr".
 _NAME = re.compile(r"[^\W\d][\w.:/-]*")
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 STEPS_SHOWN = 1000
 BEST_KEPT = 100
-"""As many of the best trials of a rung may be withdrawn before a step of those left is missed."""
+"""A result with so many better ones before it at its rung is not remembered: all of these would have to be withdrawn
+before it became a step."""
 EARLY = 0.1
 """An axis is logarithmic where half of the steps lie in this first part of it."""
 
@@ -58,9 +59,8 @@ class BestSoFar(Observer):
         """Epochs trained so far, by all trials."""
         self._now = self._away = 0.0
         self._results = 0
-        self._kept: list[
-            list[tuple[int, Improvement]]
-        ] = []  # by rung: what may become a step, with its place among all
+        # By rung: what may become a step when others are withdrawn, with its place among all results.
+        self._candidates: list[list[tuple[int, Improvement]]] = []
         self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
 
     @property
@@ -87,7 +87,7 @@ class BestSoFar(Observer):
 
     def _compare(self, event: JobFinished) -> None:
         while len(self.steps_at) <= event.rung:
-            for lists in (self.steps_at, self._kept, self._best):
+            for lists in (self.steps_at, self._candidates, self._best):
                 lists.append([])
         self._results += 1
         loss, best = self.goal.loss(event.metrics), self._best[event.rung]
@@ -96,18 +96,18 @@ class BestSoFar(Observer):
         insort(best, loss)
         del best[BEST_KEPT:]
         step = Improvement(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
-        self._kept[event.rung].append((self._results, step))
+        self._candidates[event.rung].append((self._results, step))
         for steps in (self.steps, self.steps_at[event.rung]):
             if not steps or loss < steps[-1].loss:
                 steps.append(step)
 
     def _withdraw(self, trial: TrialId) -> None:
         """Leave out a trial, as if it had had no results."""
-        if all(step.trial != trial for kept in self._kept for _, step in kept):
+        if all(step.trial != trial for rung in self._candidates for _, step in rung):
             return
-        self._kept = [[(place, step) for place, step in kept if step.trial != trial] for kept in self._kept]
-        self.steps_at = [_steps(step for _, step in kept) for kept in self._kept]
-        self.steps = _steps(step for _, step in sorted(chain(*self._kept), key=lambda each: each[0]))
+        self._candidates = [[(place, step) for place, step in rung if step.trial != trial] for rung in self._candidates]
+        self.steps_at = [_steps(step for _, step in rung) for rung in self._candidates]
+        self.steps = _steps(step for _, step in sorted(chain(*self._candidates), key=lambda each: each[0]))
 
 
 def _steps(results: Iterable[Improvement]) -> list[Improvement]:

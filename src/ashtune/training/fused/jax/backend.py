@@ -10,13 +10,11 @@ import jax
 
 from ashtune.performance.counting import compiled_costs, dtype_of
 from ashtune.training.fused.jax.program import ExampleOrders, InitialStates, JaxProgram, lane_arrays
-from ashtune.training.fused.jax.program_cache import ProgramCache
+from ashtune.training.fused.jax.program_cache import THREADS_VARIABLE, ProgramCache
 from ashtune.training.fused.jax.recipe import Recipe
 from ashtune.training.fused.programs import lanes_that_fit
 from ashtune.training.fused.protocol import Data, EpochCosts, State, Static, Variant
 
-THREADS_VARIABLE = "PJRT_NPROC"
-"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
 COUNTED_BY = (
     "XLA's cost analysis of the compiled step and evaluation, times their number in an epoch; its bytes are each fused "
     "operation's operands and result"
