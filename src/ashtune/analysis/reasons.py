@@ -25,7 +25,7 @@ class Group(msgspec.Struct):
 class Reasons:
     """Counts reasons. Two that differ in a decimal number only are the same reason.
 
-    At most ``GROUPS_KEPT`` are told apart; the others are counted in ``others``.
+    At most ``GROUPS_KEPT`` reasons have a group; the others are counted in ``others``.
     """
 
     def __init__(self) -> None:

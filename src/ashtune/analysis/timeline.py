@@ -13,7 +13,7 @@ Rule 3: with orders, who waited for whom is known exactly. Without, it is for ne
 go on in place. For others (``guessed`` of them) the study is taken to have given the order at the last
 event before the job began: what counts as a barrier is the most that it can have been. What a worker had
 in hand when its session ended is then unknown too, and counts as idle tail.
-Rule 4: what a function saves before it returns its result is not told apart from training.
+Rule 4: what a function saves before it returns its result counts as training.
 """
 
 from array import array

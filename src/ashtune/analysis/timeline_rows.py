@@ -1,7 +1,6 @@
 """What workers did, row by row, in columns: 300,000 rows take 15 MB.
 
-A worker's rows follow each other without a gap: what is no work is a wait, and stands in the row of the
-work that ended it.
+A worker's rows follow each other without a gap: a wait stands in the row of the work that comes after it.
 """
 
 from array import array
@@ -20,9 +19,9 @@ TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""Endings of jobs that came to nothing: what they took is told apart from training."""
+"""Endings of jobs that came to nothing: their seconds are counted apart from training."""
 NO_TRIAL = TrialId(-1)
-"""Whose row it is where a worker compiled a program."""
+"""The trial of a row in which a worker compiled a program."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Seconds that workers trained and saved, by session: what a profile is to account for."""
+"""Seconds that workers trained and saved, by session: the whole that a profile divides among functions."""
 
 from collections.abc import Iterable
 

@@ -19,14 +19,13 @@ from ashtune.core.plaintext import shown
 
 Reduction = int | float | Fraction
 
-
 LEAST_FACTOR = Fraction(1001, 1000)
 """Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
 MOST_RUNGS = 1_000
 MOST_DENOMINATOR = 1 << 64
 """Of a fraction that is kept of a rung."""
 MOST_WHOLE = 1 << 53
-"""Beyond it programs that read JSON do not tell whole numbers apart."""
+"""Beyond it, programs that read JSON as floats confuse whole numbers."""
 
 
 def whole_number(value: object) -> int | None:

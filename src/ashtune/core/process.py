@@ -1,5 +1,5 @@
-"""What this process was started as: a script of somebody's, or our own command."""
+"""Whether this process runs a user's script or the ``ashtune`` command."""
 
 is_our_command = False
-"""Whether it is ``ashtune``, or ``python -m ashtune``, so that the training function's script may take the place of
-its script. The command itself says so: the script that an installer makes of it has nothing to tell it by."""
+"""True in ``ashtune`` and ``python -m ashtune``: there is no user's script, so that of the training function may become
+``__main__``. The command sets it, as the script that an installer writes for the command looks like a user's."""

@@ -105,7 +105,7 @@ class Search(Part, frozen=True):
     """
 
     def build(self, space: "Space", seed: int) -> Design:
-        """Return the design: which configuration each trial has that nobody proposes another one for.
+        """Return the design: the configuration of each trial, unless a proposer proposes another one.
 
         Args:
             space: Where configurations come from.

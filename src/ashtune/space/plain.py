@@ -1,8 +1,7 @@
 """Plain Python values: what a configuration may hold, and what a journal can keep.
 
-The journal is JSON and the messages are MessagePack: both give a tuple back as a list. A training
-function must see the same type on the first run and after a resume, so a tuple becomes a list at
-the door, before anything is drawn.
+The journal is JSON and the messages are MessagePack: both give a tuple back as a list. A training function must see
+the same type on the first run and after a resume, so a tuple becomes a list when the space is read.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The search space: what a user gave, normalised once at the door.
+"""The search space: what a user gave, brought into one form when it is given.
 
 Whatever was given is written down and read back (:mod:`ashtune.space.record`) before it is used:
 a first run and a resumed one therefore draw from the same object by construction, and the user's

@@ -1,7 +1,7 @@
 """How the values of a module come about: which of them its file computes, and by which statements.
 
-``START = time.time()`` and ``HOST = os.environ["HOST"]`` are other values in every run of the same file. Such a value
-is told by the statements that compute it, and by what these name.
+``START = time.time()`` and ``HOST = os.environ["HOST"]`` are other values in every run of the same file. Of such
+a value the statements that compute it count, and what these name.
 """
 
 import ast

@@ -1,12 +1,13 @@
 """Which version of a training function it is: a digest of each thing of the user's that it consists of.
 
 It consists of itself, what its closure holds, and the functions, classes and values that these name, as long as they
-stand in the user's own files. What is installed is told by its version, not looked into.
+stand in the user's own files. Of what is installed only the names count.
 
 Rule 1: equal for equal code, in any process: no line numbers, file names, comments or docstrings, no order of sets.
 Rule 2: bytecode differs between versions of Python, so only digests of the same one are compared.
-Rule 3: what cannot be told is left out. A version is there to notice what has changed, not to prove that nothing has.
-Rule 4: a number or text that a module computes, as from the clock or the environment, is told by how it is computed.
+Rule 3: an object of an installed class counts by its class alone, an array of numpy by its numbers too. So a version
+notices what has changed; it does not prove that nothing has.
+Rule 4: of a number or text that a module computes, as from the clock or the environment, the computation counts.
 """
 
 import dis
@@ -42,7 +43,7 @@ Version = Mapping[str, str]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function by its name; nothing if it cannot be told.
+    """Return a digest of each part of a training function by its name; nothing if no digest can be made.
 
     Args:
         objective: It is not called.
