@@ -11,7 +11,7 @@ from pathlib import Path
 from ashtune.core.orders import Discard
 from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.inbox import Inbox
-from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Opening
+from ashtune.engines.mpi.messages import DRIVER, Opening
 from ashtune.engines.mpi.world import World
 from ashtune.engines.worker.serve import serve
 from ashtune.study.checkpoints import Checkpoints
@@ -80,15 +80,14 @@ class RankChannel:
 
     def _take(self) -> None:
         self._transport.flush()
-        messages = self._inbox.look()
-        for at, message in enumerate(messages):
-            if isinstance(message, Closing | EndOfLaunch | Opening):
-                self._inbox.put_back(messages[at:])
-                raise Shutdown
+        messages, is_over = self._inbox.look_within_study()
+        for message in messages:
             if isinstance(message, Discard):
                 self._checkpoints.discard(message.trial, message.resource)
             else:
                 self._waiting.append(message)
+        if is_over:
+            raise Shutdown
 
 
 def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]) -> None:

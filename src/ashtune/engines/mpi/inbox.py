@@ -11,7 +11,7 @@ import msgspec
 from ashtune.engines.failure_detector import FailureDetector
 from ashtune.engines.mpi.backoff import AnswerBackoff
 from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, ScratchDirectory
-from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank
+from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, chunk_decoder
 from ashtune.engines.mpi.world import World
 
@@ -107,6 +107,16 @@ class Inbox:
         self._monitor.look()
         return messages
 
+    def look_within_study(self) -> tuple[list[WithinStudy], bool]:
+        """Return what has come of the study under way, and whether it is over: then what says so comes once more."""
+        within: list[WithinStudy] = []
+        for at, message in enumerate(messages := self.look()):
+            if isinstance(message, Closing | EndOfLaunch | Opening):
+                self.put_back(messages[at:])
+                return within, True
+            within.append(message)
+        return within, False
+
     def _files(self) -> FileReceiver:
         """Return what puts files into the folder that this rank has for the study."""
         folder = self._scratch.folder()
@@ -131,11 +141,9 @@ class Inbox:
 
     def wait_for_the_end(self) -> None:
         """Take no notice of anything until the study is over."""
-        while True:
-            for at, message in enumerate(messages := self.wait()):
-                if isinstance(message, Closing | EndOfLaunch | Opening):
-                    self.put_back(messages[at:])
-                    return
+        while not self.look_within_study()[1]:
+            self._transport.flush()
+            self.rest()
 
     def put_back(self, messages: list[ToRank]) -> None:
         """Have messages come once more."""

@@ -42,7 +42,8 @@ class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
     is_whole: bool
 
 
-ToRank = Opening | Assignment | Release | Pause | Discard | Closing | EndOfLaunch
+WithinStudy = Assignment | Release | Pause | Discard
+ToRank = Opening | WithinStudy | Closing | EndOfLaunch
 FromRank = WorkerMessage | Unable | Closed
 Message = TypeVar("Message")
 

@@ -13,7 +13,7 @@ from ashtune.core.orders import Discard, Pause, Release
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.inbox import Inbox
-from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Opening
+from ashtune.engines.mpi.messages import DRIVER, Opening, WithinStudy
 from ashtune.engines.mpi.world import World
 from ashtune.engines.workload import WorkerMessage
 from ashtune.study.checkpoints import Checkpoints
@@ -59,12 +59,11 @@ class Relay:
         """
         try:
             while True:
-                orders = self._inbox.look()
-                for at, order in enumerate(orders):
-                    if isinstance(order, Closing | EndOfLaunch | Opening):
-                        self._inbox.put_back(orders[at:])
-                        return
+                orders, is_over = self._inbox.look_within_study()
+                for order in orders:
                     self._pass_on(order)
+                if is_over:
+                    return
                 if self._pool.are_busy:
                     messages = self._pool.wait(BUSY_SECONDS)
                 else:
@@ -87,7 +86,7 @@ class Relay:
             if self._files is not None:
                 self._files.send_the_rest()
 
-    def _pass_on(self, message: Assignment | Release | Pause | Discard) -> None:
+    def _pass_on(self, message: WithinStudy) -> None:
         match message:
             case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
                 self._pool.send(worker, message)  # a dead one gets nothing, nor does the one in its place
