@@ -266,5 +266,8 @@ def _named(name: str) -> Observer:
     try:
         made = entries[name].load()()
     except Exception as error:  # noqa: BLE001 - the code of another package
-        raise SettingsError(f"observer {shown(name)} cannot be made: {error_line(error)}") from None
+        raise SettingsError(
+            f"observer {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or leave "
+            "it out"
+        ) from None
     return _checked(made)

@@ -67,10 +67,15 @@ def _installed(name: str) -> Engine:
     try:
         made = entry.load()()
     except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
-        reason = error_line(error)
-        raise SettingsError(f"the engine {shown(name)} cannot be had ({reason})") from None
+        raise SettingsError(
+            f"engine {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or give "
+            f"one of {', '.join(BUILT_IN)}"
+        ) from None
     if not isinstance(made, Engine):
-        raise SettingsError(f"the engine {shown(name)} is none: it lacks what ashtune.engines.protocol.Engine has")
+        raise SettingsError(
+            f"engine {shown(name)} has not all methods of ashtune.engines.protocol.Engine; mend the package that it is "
+            f"from, or give one of {', '.join(BUILT_IN)}"
+        )
     return made
 
 

@@ -230,7 +230,7 @@ class ThreadWorkers(DistributedWorkers):
             self._threads.close_all()
             self._logs.close()
             if isinstance(error, OSError):
-                raise StudyError(f"{study / 'logs'} cannot be made: {error.strerror}") from None
+                raise StudyError(f"{study / 'logs'} cannot be made: {error.strerror}; give another directory") from None
             raise
         self._there = peers
 
