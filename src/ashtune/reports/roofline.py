@@ -13,7 +13,7 @@ from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, place
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, size_text, time_text
 from ashtune.reports.figures import plots
-from ashtune.reports.figures.axes import label, significant
+from ashtune.reports.figures.axes import label, log_ticks, significant
 from ashtune.reports.figures.lanes import lanes_figure, lanes_words
 from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, read_whole, write_new
@@ -29,7 +29,6 @@ MOST_KEPT_BYTES = 1 << 24
 
 _GIGA = 1e9
 _BUSY = 0.5
-_MANY = 1000
 _ROOM = 8.0
 """How many times farther than the outermost ridge or step the figure goes on each side."""
 _POINTS = (plots.RED, plots.GREEN, plots.PURPLE)
@@ -171,10 +170,8 @@ def roofline_figure(placed: Placed) -> "Figure":
 
 
 def _scale(update: Callable[..., object], low: float, high: float) -> None:
-    """Make an axis logarithmic, with ticks at 1, 2 and 5 or, over many powers of ten, at these alone."""
-    steps = (1, 2, 5) if high / low < _MANY else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [step * 10.0**power for power in powers for step in steps]
+    """Make an axis logarithmic, with ticks at round numbers."""
+    ticks = log_ticks(low, high)
     texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
     update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)
 

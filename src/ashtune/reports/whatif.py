@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
 
+LITTLE = 0.005
+"""A share of guessed epochs that is not worth a sentence."""
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
+_TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86400.0, 3 * 86400.0, 10 * 86400.0, 30 * 86400.0)  # fmt: skip  # noqa: E501
+
 
 def whatif_table(
     predictions: Sequence[Prediction], *, metric: str, unit: str = "epoch", cores_per_worker: int | None = None
@@ -169,12 +174,6 @@ def _mark(figure: "Figure", recorded: AsRecorded) -> None:
 def who(one: Prediction) -> str:
     """Return a scheduler and its reduction factor in words."""
     return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
-
-
-LITTLE = 0.005
-"""A share of guessed epochs that is not worth a sentence."""
-_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
-_TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86400.0, 3 * 86400.0, 10 * 86400.0, 30 * 86400.0)  # fmt: skip  # noqa: E501
 
 
 def _series(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:

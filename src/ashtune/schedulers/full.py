@@ -1,4 +1,4 @@
-"""Full training: every trial to ``max_resource``, no early stop. The yardstick for halving."""
+"""Full training: every trial to ``max_resource``, no early stop. Halving is compared with it."""
 
 from collections import deque
 

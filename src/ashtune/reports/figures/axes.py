@@ -108,7 +108,7 @@ def view(values: Sequence[float], mode: Mode) -> View | None:
     """Return the range that shows all values but those far worse than most.
 
     A loss of 1e9 after the first epoch would press everything else into a line. Distances are counted
-    from the best value; the middle one of those above zero is the yardstick.
+    from the best value: those of more than ``FAR`` times the median of the distances above zero are left out.
 
     Args:
         values: Finite ones.

@@ -65,8 +65,8 @@ def coordinates_figure(
     shown = best_and_sampled(list(places), lines)
     standings = [ranked[places[trial] - 1] for trial in shown]
     table = [column for column in numbers(space, configuration, shown) if not column.is_constant]
-    kept = _most_important(table, important)
-    axes = [_axis(column, shown) for column in kept]
+    chosen = _most_important(table, important)
+    axes = [_axis(column, shown) for column in chosen]
     if len({rung for rung, _, _ in standings}) > 1:
         resources = [f"{rung.resource:,}" for rung in results.rungs]
         rungs = [float(rung) for rung, _, _ in standings]
@@ -82,7 +82,7 @@ def coordinates_figure(
         figure.update_traces(labelangle=-18)
     note = small(
         _how_many(len(shown), len(ranked)),
-        f"{len(kept)} of {plural(len(table), 'hyperparameter')}" if len(kept) < len(table) else "",
+        f"{len(chosen)} of {plural(len(table), 'hyperparameter')}" if len(chosen) < len(table) else "",
         f"{plural(beyond, 'result')} worse than the axis shows stand at its end" if beyond else "",
         f"the axis of {shortened(results.goal.metric, 30)} is logarithmic" if seen and seen.is_log else "",
     )
