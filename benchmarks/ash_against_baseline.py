@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.demo import digits, objective
 from ashtune.demo.network import Mlp
 from table import show
@@ -51,7 +52,7 @@ def study(train: Any, space: dict[str, Any], seed: int, models: int, *, schedule
 def found(place: Path) -> tuple[float, int, str]:
     """Return a study's wall seconds, its epochs and the best accuracy at the highest rung."""
     kept = ashtune.Study.load(place)
-    tally = kept.loaded.tally
+    tally = StudyReader(kept.directory).tally
     return tally.wall_seconds, tally.epochs, f"{kept.best.metrics['accuracy']:.4f}"
 
 

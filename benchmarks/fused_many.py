@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.demo import lanes
 from ashtune.study.checkpoints import FOLDER
 from ashtune.study.journal import NAME
@@ -29,7 +30,7 @@ def main() -> None:
         driver, worker = (
             resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
-        tally = study.loaded.tally
+        tally = StudyReader(study.directory).tally
         journal = (study.directory / NAME).stat().st_size / 1e6
         kept = sum(file.stat().st_size for file in (study.directory / FOLDER).rglob("*")) / 1e6
     seconds = tally.wall_seconds

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished
 from ashtune.demo import lanes
 from ashtune.study.journal import NAME, read_events
@@ -120,7 +121,7 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
             function, space(), metric="accuracy", mode="max", trials=trials, max_resource=TOP, workers=2, threads=1,
             quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
-        tally = study.loaded.tally
+        tally = StudyReader(study.directory).tally
         first = [
             event.time
             for _, event in read_events(study.directory / NAME)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from table import show
 
 HOW: tuple[tuple[str, bool | str], ...] = (("without", False), ("--profile", True), ("--profile flame", "flame"))
@@ -62,7 +63,8 @@ def seconds(function: Callable[[Any], None], profile: bool | str) -> tuple[float
             workers=1, threads=1, directory=Path(directory, "study"), quiet=True, profile=profile,
         )  # fmt: skip
         found = study.profile() if profile else None
-        return study.loaded.tally.training_seconds, found.seconds / found.worked_seconds if found else math.nan
+        trained = StudyReader(study.directory).tally.training_seconds
+        return trained, found.seconds / found.worked_seconds if found else math.nan
 
 
 def main() -> None:

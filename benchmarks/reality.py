@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.demo import objective
 from ashtune.simulation.whatif import Oracle
 from table import show
@@ -71,8 +72,8 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
 def predicted(study: ashtune.Study, workers: int) -> float:
     """Return the wall time of a study, predicted from its journal."""
     oracle = Oracle(study.traces())
-    ladder = study.loaded.ladder
-    return oracle.wall_seconds(oracle.choice(study.settings.scheduler, ladder, workers))
+    ladder = StudyReader(study.directory).ladder
+    return oracle.wall_seconds(oracle.choice("ash", ladder, workers))
 
 
 def main() -> None:
@@ -92,11 +93,11 @@ def main() -> None:
                     run(function, space, workers, seed, directory=Path(folder, str(workers)), **more)
                     for workers in (1, 2)
                 )
-                real = two.loaded.tally.wall_seconds
+                alone, real = (StudyReader(each.directory).tally.wall_seconds for each in (one, two))
                 again, foretold = predicted(two, 2), predicted(one, 2)
             replays.append(abs(again / real - 1))
             predictions.append(abs(foretold / real - 1))
-            rows.append([name, seed, one.loaded.tally.wall_seconds, real, again, f"{100 * (again / real - 1):+.1f} %",
+            rows.append([name, seed, alone, real, again, f"{100 * (again / real - 1):+.1f} %",
                          foretold, f"{100 * (foretold / real - 1):+.1f} %"])  # fmt: skip
             print(*rows[-1], file=sys.stderr)
     columns = ["study", "seed", "real, one", "real, two", "replay of two", "off", "one's say of two", "off"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished
 from ashtune.demo import lanes
 from ashtune.study.journal import NAME, read_events
@@ -54,12 +55,13 @@ def search(options: Options) -> None:
         function, space(), metric="accuracy", mode="max", trials=options.trials, max_resource=MAX_EPOCHS,
         seed=options.seed, workers=WORKERS, threads=1, quiet=True, directory=options.directory / "study",
     )  # fmt: skip
-    began = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - study.settings.created)
+    reader = StudyReader(study.directory)
+    began = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - reader.settings.created)
     for _, event in read_events(study.directory / NAME):
         if isinstance(event, JobFinished):
             for epoch, metrics in [*event.curve, (event.resource, event.metrics)]:
                 note(began + event.time, event.trial, epoch, metrics["accuracy"] or 0.0)
-    tally = study.loaded.tally
+    tally = reader.tally
     sys.stderr.write(
         f"workers' time: compiling {tally.compile_seconds:.1f} s, training {tally.training_seconds:.1f} s\n"
     )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ashtune.analysis.loading import StudyReader
 from ashtune.api.study import Study
 from ashtune.core.errors import AshtuneError
 from ashtune.core.jobs import Goal
@@ -84,7 +85,7 @@ def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study
 ) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
-        build_configurations(loaded.settings)
+        build_configurations(StudyReader(loaded.directory).settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
 

@@ -96,7 +96,7 @@ def events(study: ashtune.Study) -> list[Any]:
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
 def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> None:
     study = tuned(tmp_path, bad, trial_timeout=1.0)
-    table = study.trials_dataframe().set_index("number")
+    table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
     for trial in BAD:
         assert FATES[bad] in table.reason[trial]
@@ -129,7 +129,7 @@ def test_every_trial_failing_ends_the_study_and_there_is_no_best(tmp_path: Path)
             directory=tmp_path / "s", quiet=True,
         )  # fmt: skip
     study = ashtune.Study.load(tmp_path / "s")
-    assert study.outcome.is_complete
+    assert study.is_complete
     with pytest.raises(ashtune.AshtuneError, match=r"no trial of .* has a result"):
         _ = study.best
 
@@ -177,7 +177,7 @@ def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) 
     began = time.monotonic()
     study = tuned(tmp_path, dies_with_a_child_left)
     assert time.monotonic() - began < 30
-    assert (study.trials_dataframe().status == "failed").sum() == len(BAD)
+    assert (study.dataframe().status == "failed").sum() == len(BAD)
 
 
 def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) -> None:
@@ -193,15 +193,15 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
         directory=tmp_path / "s", quiet=True, trial_timeout=1.0,
     )  # fmt: skip
-    assert set(study.trials_dataframe().status) <= {"paused", "trained to the top"}
-    assert study.outcome.is_complete
+    assert set(study.dataframe().status) <= {"paused", "trained to the top"}
+    assert study.is_complete
 
 
 def test_an_exception_that_no_encoding_takes_fails_its_trial_alone(tmp_path: Path) -> None:
     def says_a_surrogate(trial: Any) -> None:
         raise ValueError("bad \udcff")
 
-    table = tuned(tmp_path, says_a_surrogate).trials_dataframe().set_index("number")
+    table = tuned(tmp_path, says_a_surrogate).dataframe().set_index("number")
     assert all(r"ValueError: bad \udcff" in table.reason[trial] for trial in BAD)
 
 

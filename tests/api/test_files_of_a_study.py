@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import StudyError
 from ashtune.study.lock import StudyLock
 
@@ -95,6 +96,6 @@ def test_a_checkpoint_that_is_cut_is_trained_again_and_the_study_says_so(tmp_pat
     for path in (tmp_path / "s" / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
     study.resume(total_resource=1_000, quiet=True, workers=1)
-    notes = list(ashtune.Study.load(tmp_path / "s").loaded.tally.notes())
+    notes = list(StudyReader(tmp_path / "s").tally.notes())
     assert any("checkpoint not read: " in note and "trained again from the start" in note for note in notes), notes
-    assert not ashtune.Study.load(tmp_path / "s").loaded.tally.failures.total
+    assert not StudyReader(tmp_path / "s").tally.failures.total

@@ -8,6 +8,7 @@ import pytest
 from studies import train
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.cli.main import main
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.schedulers.protocol import Scheduler
@@ -30,12 +31,12 @@ def finished(study: ashtune.Study) -> list[JobFinished]:
 
 def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
     """Every trial entered where its scheduler says, from nothing, and went on one rung after another."""
-    view = study.about.scheduler
+    view = StudyReader(study.directory).scheduler
     rungs: dict[int, list[int]] = {}
     for event in finished(study):
         before = rungs.setdefault(event.trial, [])
         assert event.rung == (before[-1] + 1 if before else view.entry(event.trial))
-        at = study.ladder.rungs[before[-1]] if before else 0
+        at = study.rungs[before[-1]] if before else 0
         assert event.start == at or (has_grown and not event.start)  # its checkpoint was given up before there was more
         before.append(event.rung)
     data = study.report_data()

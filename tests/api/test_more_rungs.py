@@ -9,6 +9,7 @@ import studies
 from studies import finished
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import LadderError, SettingsError, StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.jobs import Job
@@ -24,7 +25,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 
 def results(study: ashtune.Study) -> list[RecordedResult]:
-    goal = study.settings.goal
+    goal = StudyReader(study.directory).settings.goal
     return [RecordedResult(Job(event.trial, event.rung), goal.loss(event.metrics)) for event in finished(study)]
 
 
@@ -33,8 +34,8 @@ def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str,
     study = tuned(tmp_path, scheduler=scheduler)
     before = finished(study)
     after = study.resume(max_resource=16, workers=2, quiet=True)
-    assert after.outcome.is_complete
-    assert after.ladder == Ladder(1, 16, 2)
+    assert after.is_complete
+    assert after.rungs == (1, 2, 4, 8, 16)
     assert finished(after)[: len(before)] == before
     later = finished(after)[len(before) :]
     assert after.best.resource == 16
@@ -68,7 +69,7 @@ def test_more_trials_and_more_rungs_may_be_asked_for_together_where_more_trials_
     if scheduler == "sh":
         with pytest.raises(SettingsError, match="comes too late"):
             study.resume(trials=32, max_resource=8, quiet=True)
-        assert ashtune.Study.load(study.directory).ladder == Ladder(1, 4, 2)
+        assert ashtune.Study.load(study.directory).rungs == (1, 2, 4)
         return
     after = study.resume(trials=32, max_resource=8, workers=2, quiet=True)
     assert {event.trial for event in finished(after)} == set(range(32))
@@ -83,22 +84,22 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
     assert sessions == 2
     for max_resource in (16, 8, 4):  # what it was once is no other study
         again = tuned(tmp_path, max_resource=max_resource)
-        assert again.ladder == Ladder(1, 16, 2)
+        assert again.rungs == (1, 2, 4, 8, 16)
         assert finished(again) == finished(study)
 
 
 def test_rungs_that_were_given_one_by_one_get_more_above(tmp_path: Path) -> None:
     tuned(tmp_path, max_resource=None, rungs=[1, 3])
     study = tuned(tmp_path, max_resource=None, rungs=[1, 3, 5, 9])
-    assert study.ladder == Ladder.explicit([1, 3, 5, 9])
-    assert study.outcome.is_complete
+    assert study.rungs == (1, 3, 5, 9)
+    assert study.is_complete
 
 
 def test_the_rest_of_a_ladder_that_did_not_come_out_even_stays(tmp_path: Path) -> None:
     tuned(tmp_path, max_resource=5)
     for _ in range(2):
         study = tuned(tmp_path, max_resource=16)
-        assert study.ladder.rungs == (1, 2, 4, 5, 10, 16)
+        assert study.rungs == (1, 2, 4, 5, 10, 16)
 
 
 @pytest.mark.parametrize("other", [{"max_resource": 2}, {"reduction_factor": 4, "max_resource": 16}])
@@ -118,10 +119,10 @@ def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_
 
 def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path) -> None:
     stopped = tuned(tmp_path, scheduler="full").resume(max_resource=16, total_resource=100, workers=2, quiet=True)
-    assert not stopped.outcome.is_complete
+    assert not stopped.is_complete
     study = stopped.resume(total_resource=10_000, workers=2, quiet=True)
-    assert study.outcome.is_complete
-    assert study.ladder == Ladder(1, 16, 2)
+    assert study.is_complete
+    assert study.rungs == (1, 2, 4, 8, 16)
     assert sorted(event.trial for event in finished(study) if event.resource == 16) == list(range(16))
 
 
@@ -129,8 +130,8 @@ def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path
 def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str, tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=scheduler).resume(max_resource=16, workers=2, quiet=True)
     assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
-    assert study.traces().recorded.ladder == study.ladder
-    table = study.trials_dataframe()
+    assert study.traces().recorded.ladder.rungs == study.rungs
+    table = study.dataframe()
     assert set(table[table.rung == 4].status) == {"trained to the top"}
     assert "trained to the top" not in set(table[table.rung < 4].status)
     study.report_html(tmp_path / "study.html")
@@ -142,9 +143,9 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, tmp_path: Path) -> None:
     stopped = tuned(tmp_path, scheduler=scheduler, total_resource=16)
-    assert not stopped.outcome.is_complete
+    assert not stopped.is_complete
     study = stopped.resume(max_resource=16, total_resource=10_000, workers=2, quiet=True)
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert study.best.resource == 16
     assert {event.trial for event in finished(study)} == set(range(16))
 

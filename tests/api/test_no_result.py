@@ -60,7 +60,7 @@ def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Pat
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path, max_failures=3)
     study = tuned(works, tmp_path, trials=40)
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert study.best.metrics["loss"] < 0.5
     assert begun(tmp_path) == 40
 
@@ -72,14 +72,14 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
         works(trial)
 
     study = tuned(fails_later, tmp_path, trials=30, max_failures=5, workers=1)
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert sum(isinstance(event, JobFailed) for _, event in read_events(tmp_path / NAME)) == 29
 
 
 def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_results(tmp_path: Path) -> None:
     tuned(works, tmp_path, trials=10)
     study = tuned(fails, tmp_path, trials=200, accept_changes=True)
-    assert "first 20 trials failed" in study.outcome.stopped
+    assert "first 20 trials failed" in study.stopped
     assert study.best
     assert begun(tmp_path) < 40
 
@@ -115,7 +115,7 @@ def test_a_time_limit_before_the_first_result_is_no_error(tmp_path: Path) -> Non
             trial.report(loss=1.0)
 
     study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6, rungs=None)
-    assert "time limit" in study.outcome.stopped
+    assert "time limit" in study.stopped
 
 
 @pytest.mark.parametrize("search", ["grid", "random"])
@@ -135,5 +135,5 @@ def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_
     study = study.resume(trials=100, workers=3, quiet=True)
     started = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
     assert len({str(event.configuration) for event in started}) == len(started) == 8
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert study.best.config["a"] == 2

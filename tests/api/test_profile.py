@@ -8,6 +8,7 @@ import pytest
 from commands import ashtune
 
 from ashtune import Study, Trial, tune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.reports.page.flame import NAME
 
@@ -48,7 +49,7 @@ def test_the_profile_of_two_workers_accounts_for_their_training_and_names_the_sl
     profile = study.profile()
     assert profile.workers == 2
     assert profile.problems == []
-    tally = study.loaded.tally
+    tally = StudyReader(study.directory).tally
     assert abs(profile.worked_seconds - tally.training_seconds - tally.saving_seconds) < 1e-6
     assert 0.95 * profile.worked_seconds <= profile.seconds <= 1.05 * profile.worked_seconds
     first = profile.records[0]

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.timeline_times import time_shares
-from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import share_text
 from ashtune.study.journal import NAME
 
@@ -50,8 +49,7 @@ def test_every_second_of_every_worker_is_counted_once(study: ashtune.Study) -> N
         if event["event"] == "worker_lost":
             presence += event["time"] - joined.pop(event["worker"])
     presence += sum(last - since for since in joined.values())
-    timeline = Timeline(Ladder.from_record((study.settings.rungs, study.settings.kept)))
-    study.shown_to([timeline])
+    timeline = StudyReader(study.directory).timeline
     shares = time_shares(timeline)
     assert seconds["job_failed"] > 0
     assert any(event["event"] == "worker_lost" for event in events)

@@ -92,7 +92,7 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
     done = commands.ashtune(tmp_path, *command)
     assert done.stdout.startswith("trial 3, ")
     assert study.log(3) in done.stdout
-    assert f"x  {study.loaded.trials[3].configuration['x']:.4g}" in done.stdout
+    assert f"x  {study.trials[3].configuration['x']:.4g}" in done.stdout
     done = commands.ashtune(tmp_path, *command, "--json")
     found = json.loads(done.stdout)
     assert (found["number"], found["printed"]) == (3, study.log(3))

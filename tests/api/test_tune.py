@@ -14,6 +14,7 @@ import pytest
 from studies import results, sessions, tuned
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.study.journal import NAME, read_events
@@ -21,7 +22,7 @@ from ashtune.study.journal import NAME, read_events
 
 def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=ashtune.StoppingAsh(), trials=4)
-    assert study.settings.scheduler == {"kind": "stopping"}
+    assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)
     assert again.report_data()["scheduler"] == "stopping"
     with pytest.raises(StudyError, match="scheduler = 'stopping' and not 'ash'"):
@@ -30,7 +31,7 @@ def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study
 
 def test_the_best_is_the_best_of_the_highest_rung(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
-    table = study.trials_dataframe()
+    table = study.dataframe()
     top = table[table.rung == 3]
     assert study.best.rung == 3
     assert study.best.metrics["score"] == top.score.max()
@@ -69,21 +70,21 @@ def test_the_same_seed_on_one_worker_gives_the_same_study(tmp_path: Path) -> Non
 
 
 def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
-    table = tuned(tmp_path, enqueue=[{"x": 0.25}, {"x": 0.75}]).trials_dataframe().set_index("number")
+    table = tuned(tmp_path, enqueue=[{"x": 0.25}, {"x": 0.75}]).dataframe().set_index("number")
     assert [table.x[0], table.x[1]] == [0.25, 0.75]
 
 
 def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
     space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
     study = tuned(tmp_path, space=space, search="grid", grid_points=3, trials=None)
-    assert len(study.trials_dataframe()) == 6
+    assert len(study.dataframe()) == 6
 
 
 def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     events = [event for _, event in read_events(study.directory / NAME)]
     epochs = sum(event.resource - event.start for event in events if isinstance(event, JobFinished))
-    reached = study.trials_dataframe().resource.sum()
+    reached = study.dataframe().resource.sum()
     assert epochs == reached
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
@@ -91,7 +92,7 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
 def test_checkpoints_that_nobody_needs_are_gone_in_the_end(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     kept = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
-    table = study.trials_dataframe()
+    table = study.dataframe()
     assert set(table[table.rung == 3].number) <= kept
     assert len(kept) < 16
 
@@ -101,7 +102,7 @@ def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(t
         return float(trial["x"])
 
     study = tuned(tmp_path, objective=forgetful)
-    assert len([note for note in study.loaded.tally.notes() if "trial.save" in note]) == 1
+    assert len([note for note in StudyReader(study.directory).tally.notes() if "trial.save" in note]) == 1
 
 
 def test_a_study_of_the_same_directory_is_continued_and_not_repeated(study_copy: Path, tmp_path: Path) -> None:
@@ -126,8 +127,8 @@ def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path) -> 
 
     study = tuned(tmp_path, objective=slow, trials=4, time_limit=3, scheduler="full", max_resource=60)
     assert len(results(study)) < 4
-    assert "time limit" in study.loaded.tally.stopping
-    paused = study.trials_dataframe().resource.sum()
+    assert "time limit" in StudyReader(study.directory).tally.stopping
+    paused = study.dataframe().resource.sum()
     assert paused > 0
     study = study.resume(quiet=True, workers=2)
     assert len(results(study)) == 4
@@ -147,7 +148,7 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
 
 def test_the_total_resource_stops_the_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=None, total_resource=50)
-    assert 50 <= study.loaded.tally.epochs < 80
+    assert 50 <= StudyReader(study.directory).tally.epochs < 80
 
 
 def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
@@ -293,7 +294,7 @@ def test_a_refused_extension_leaves_the_journal_as_it_was(tmp_path: Path) -> Non
     with pytest.raises(SettingsError, match="trials=32 comes too late"):
         study.resume(quiet=True, trials=32)
     assert (study.directory / NAME).read_bytes() == before
-    assert ashtune.Study.load(study.directory).outcome.is_complete
+    assert ashtune.Study.load(study.directory).is_complete
 
 
 def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path) -> None:
@@ -306,5 +307,5 @@ def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path) -> None:
 
     study = tuned(tmp_path, objective=slow, scheduler="full", trials=1, max_resource=60, time_limit=0.5)
     assert results(study) == []
-    assert not study.outcome.is_complete
-    assert results(study.resume(quiet=True)) == [(0, study.loaded.ladder.top)]
+    assert not study.is_complete
+    assert results(study.resume(quiet=True)) == [(0, StudyReader(study.directory).ladder.top)]

@@ -29,7 +29,7 @@ def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **opt
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=8, workers=2,
         directory=directory / "study", quiet=True, **options,
     )  # fmt: skip
-    assert study.outcome.is_complete, "the journal is read back and every event follows from those before it"
+    assert study.is_complete, "the journal is read back and every event follows from those before it"
     jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
     assert set(jobs.values()) <= {1}, "no result is told twice"
     return study
@@ -164,7 +164,7 @@ def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path:
     data = study.report_data()
     assert data["trials"]["ended_early"] == len(stopped)
     assert any("ended early on purpose" in note for note in data["notes"])
-    table = study.trials_dataframe().set_index("number")
+    table = study.dataframe().set_index("number")
     assert {trial for trial in table.index if table.status[trial] == "ended early"} == set(trained_to)
     assert data["epochs"] == sum(e.resource - e.start for e in events(study) if isinstance(e, JobFinished))
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
 from ashtune.engines.local import pool
 from ashtune.study.journal import read_events
@@ -113,7 +114,7 @@ def test_a_worker_that_says_what_does_not_fit_is_lost_and_the_study_is_not(
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert complaint in lost.reason
     resumed = ashtune.Study.load(tmp_path / "study").resume(trials=9, workers=1, quiet=True)
-    assert len(resumed.trials_dataframe()) == 9, "the study goes on"
+    assert len(resumed.dataframe()) == 9, "the study goes on"
 
 
 def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,4 +185,4 @@ def test_time_in_which_a_worker_was_stopped_does_not_count_as_its_training(tmp_p
     )  # fmt: skip
     events = assert_each_result_is_there_once(tmp_path / "study")
     assert not [event for event in events if isinstance(event, WorkerLost | JobFailed)]
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import ashtune, refused
 
-from ashtune.analysis.loading import load
+from ashtune.analysis.loading import StudyReader
 
 SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
 
@@ -20,7 +20,7 @@ def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Pa
     for run in runs:
         explained = sum(rung["seconds"] for rung in run["rungs"]) + run["other_seconds"] + run["start_seconds"]
         assert explained == pytest.approx(run["wall_seconds"], rel=0.01)
-        tally = load(home / "b" / f"sh-{run['models']}").tally
+        tally = StudyReader(home / "b" / f"sh-{run['models']}").tally
         assert run["wall_seconds"] == pytest.approx(tally.wall_seconds)
         assert [rung["trials"] for rung in run["rungs"]] == [run["models"] >> at for at in range(4)]
 

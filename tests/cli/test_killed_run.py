@@ -84,7 +84,7 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
     counted = Counter((event.trial, event.rung) for event in results(journal))
     assert set(counted.values()) == {1}, "a finished result was trained again"
     assert {trial for trial, rung in counted if rung == 0} == set(range(400)), "a configuration is lost"
-    table = ashtune.Study.load(study).trials_dataframe()
+    table = ashtune.Study.load(study).dataframe()
     assert (table.status != "failed").all()
     recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results(journal)]
     assert unexplained_results(Ladder(1, 16, 2), recorded) == []

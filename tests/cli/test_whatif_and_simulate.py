@@ -10,7 +10,7 @@ import pytest
 from commands import ashtune, refused
 
 from ashtune import Study
-from ashtune.analysis.loading import load
+from ashtune.analysis.loading import StudyReader
 from ashtune.study.journal import NAME
 
 SIMULATE = ("--max-resource", "16", "--decision", "0")
@@ -40,7 +40,7 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
     assert [(one["scheduler"], one["reduction_factor"]) for one in found[::3]] == ladders
     assert [one["workers"] for one in found] == [1, 2, 8] * 3
     (recorded,) = [one for one in found if one["is_as_recorded"]]
-    assert recorded["wall_seconds"]["likely"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+    assert recorded["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
     assert recorded["continued"] == 0
     assert found[-1]["continued"] > 0.5
 
@@ -67,7 +67,7 @@ def test_in_the_page_what_the_study_really_did_is_in_bold_beside_the_predictions
     assert (ash["name"], full["name"]) == ("<b>ash 1/2</b>", "full")
     assert ash["line"]["width"] > full["line"]["width"]
     assert recorded["x"] == [2]
-    assert recorded["y"] == [pytest.approx(load(study / "s").tally.wall_seconds)]
+    assert recorded["y"] == [pytest.approx(StudyReader(study / "s").tally.wall_seconds)]
 
 
 def test_whatif_of_a_real_study_executes_nothing_of_it(home_after_a_run: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
 def test_as_recorded_the_driver_is_that_of_the_recorded_study(study: Path) -> None:
     found = json.loads(ashtune(study, "whatif", "s", "--workers", "2,4", "--decision", "5s", "--json").stdout)
     assert found[0]["is_as_recorded"]
-    assert found[0]["wall_seconds"]["likely"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+    assert found[0]["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
     assert found[1]["wall_seconds"]["likely"] > 300
 
 
@@ -211,7 +211,7 @@ def test_simulate_takes_its_curves_from_a_table_or_a_study(study: Path) -> None:
     assert (found["trials"], found["best"]) == (20, 0.9)
     assert found["wall_seconds"] == found["epochs"]
     again = json.loads(ashtune(study, "simulate", "s", "--workers", "2", "--decision", "0", "--json").stdout)
-    assert again["wall_seconds"] == pytest.approx(load(study / "s").tally.wall_seconds, rel=1e-6)
+    assert again["wall_seconds"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
 
 
 def test_a_study_brings_its_scheduler_and_rungs_but_for_what_is_given(study: Path) -> None:
@@ -250,7 +250,7 @@ def test_workers_that_die_and_come_late_are_simulated(home: Path) -> None:
         "--deaths", "1m", "--replaced", "5s", "--late", "20s", "--directory", "d", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    tally = load(home / "d").tally
+    tally = StudyReader(home / "d").tally
     assert tally.lost_workers.total > 3
     assert tally.tried == 100
 

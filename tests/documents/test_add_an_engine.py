@@ -30,7 +30,7 @@ STUDY = """
     if __name__ == "__main__":
         study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, workers=3,
                              quiet=True, engine="pipes", directory="study")
-        print(study.outcome.is_complete, all(trial.metrics["right"] == 1.0 for trial in study.top(5)))
+        print(study.is_complete, all(trial.metrics["right"] == 1.0 for trial in study.top(5)))
 """
 
 

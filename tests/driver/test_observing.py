@@ -16,6 +16,7 @@ import pytest
 
 import ashtune
 from ashtune import observers
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.jobs import Goal
@@ -110,7 +111,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
     assert observer.study == ObservedStudy(
         name="train",
         directory=str((tmp_path / "s").resolve()),
-        created=study.settings.created,
+        created=StudyReader(study.directory).settings.created,
         goal=Goal("loss", "min"),
         ladder=Ladder(1, 4),
         hyperparameters=("x", "kind"),
@@ -120,7 +121,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
 def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) -> None:
     live, read = Everything(), Everything()
     study = tuned(tmp_path / "s", live)
-    study.shown_to([read])
+    StudyReader(study.directory).tell([read])
     assert live.steps == read.steps
 
 

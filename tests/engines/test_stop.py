@@ -122,7 +122,7 @@ TUNE = """
 
     study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=2, workers=1,
                          directory=sys.argv[1], quiet=True)
-    print("complete" if study.outcome.is_complete else "stopped")
+    print("complete" if study.is_complete else "stopped")
 """
 
 

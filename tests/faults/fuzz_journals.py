@@ -510,7 +510,7 @@ DOORS: dict[str, Callable[[Any, Path], Any]] = {
     "best": lambda study, _: study.best,
     "best_at_any_rung": lambda study, _: study.best_at_any_rung,
     "top": lambda study, _: study.top(5),
-    "dataframes": lambda study, _: (study.trials_dataframe(), study.curves_dataframe()),
+    "dataframes": lambda study, _: (study.dataframe(), study.curves_dataframe()),
     "report": lambda study, _: study.report(io.StringIO()),
     "data": lambda study, _: _data(study),
     "traces": lambda study, _: study.traces(),

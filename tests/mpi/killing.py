@@ -12,6 +12,7 @@ from pathlib import Path
 from launching import PYTHON, Launch
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import Event, JobFinished, WorkerLost
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
@@ -103,8 +104,8 @@ class Tuned:
         assert set(counted.values()) == {1}, "a finished result was trained again"
         assert {trial for trial, rung in counted if rung == 0} == set(range(self._trials)), "a configuration is lost"
         study = ashtune.Study.load(self.directory)
-        assert study.outcome.is_complete
-        assert study.loaded.tally.failures.total == 0
+        assert study.is_complete
+        assert StudyReader(study.directory).tally.failures.total == 0
         recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results]
         assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from made_up import ACCURACY, SPACE, MadeUpStudy
 
-from ashtune.analysis.loading import load
+from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import JournalError
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.study_info import About
-from ashtune.reports.summary import Outcome, report_data, summary
+from ashtune.reports.summary import report_data, summary
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, Journal, create
 from ashtune.study.settings import Settings
@@ -147,13 +147,11 @@ def journal_of(path: Path, study: MadeUpStudy) -> Tally:
 def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path: Path) -> None:
     study = MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20)
     there = journal_of(tmp_path, study)
-    for path in (tmp_path, tmp_path / NAME):
-        loaded = load(path)
-        assert loaded.directory == tmp_path
-        assert report_data(loaded.tally, about(study), Outcome()) == report_data(there, about(study), Outcome())
-        assert len(loaded.trials) == there.started
+    read = StudyReader(tmp_path)
+    assert report_data(read.tally, about(study), Outcome()) == report_data(there, about(study), Outcome())
+    assert len(read.trials) == there.started
 
 
 def test_a_directory_without_a_journal_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=str(tmp_path)):
-        load(tmp_path)
+        StudyReader(tmp_path)

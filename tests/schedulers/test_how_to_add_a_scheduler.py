@@ -6,6 +6,7 @@ import pytest
 from how_to import Page
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def test_its_script_tunes_its_command_plans_and_its_entry_point_makes_a_name_of_
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     loaded = ashtune.Study.load(study)
-    assert loaded.settings.scheduler == {"kind": "delayed:Delayed", "slack": 1}
+    assert StudyReader(study).settings.scheduler == {"kind": "delayed:Delayed", "slack": 1}
     missing = "the scheduler 'delayed:Delayed' is not installed here"
     assert missing in loaded.report_data()["missing"]
     plan = ("-m", "ashtune", "plan", "--trials", "12", "--max-resource", "4", "--scheduler")

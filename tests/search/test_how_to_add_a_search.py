@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from how_to import Page
 
-import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import TrialStarted
 from ashtune.study.journal import NAME, read_events
 
@@ -30,7 +30,7 @@ def test_its_searches_pass_its_tests(page: Page) -> None:
 def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page: Page) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
-    assert ashtune.Study.load(study).settings.search == {"kind": "mirrored:Mirrored"}
+    assert StudyReader(study).settings.search == {"kind": "mirrored:Mirrored"}
     widths = [each.configuration["width"] for each in started(study)]
     assert [first + second for first, second in zip(widths[::2], widths[1::2], strict=True)] == [10] * 4
 

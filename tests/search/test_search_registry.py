@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import AshtuneError, SettingsError
 from ashtune.search import Grid, Random, Search, Space
 from ashtune.search.registry import SEARCHES
@@ -135,8 +136,8 @@ def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_wha
     from corner_search import Corner
 
     study = tuned(tmp_path / "study", Corner(low=0.25))
-    assert study.settings.search == {"kind": "corner", "low": 0.25}
-    drawn = [record["x"] for record in study.trials_dataframe().to_dict("records")]
+    assert StudyReader(study.directory).settings.search == {"kind": "corner", "low": 0.25}
+    drawn = [record["x"] for record in study.dataframe().to_dict("records")]
     assert drawn == [0.25, 1.0, 0.25, 1.0]
     assert study.best.config["x"] == 1.0
 
@@ -148,7 +149,7 @@ def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_wha
     assert line in " ".join(capsys.readouterr().out.split())
     assert study.best.config["x"] == 1.0
     with pytest.raises(AshtuneError, match=line):
-        build_configurations(study.settings)
+        build_configurations(StudyReader(study.directory).settings)
     with pytest.raises(AshtuneError, match=line):
         study.resume(trials=8)
     assert "corner_search" not in sys.modules
@@ -168,9 +169,10 @@ def test_reading_a_study_imports_no_module_that_it_names(installed: Path, tmp_pa
 
 
 def test_grid_points_are_the_points_of_a_grid_given_as_a_value(tmp_path: Path) -> None:
-    by_name = tuned(tmp_path / "one", "grid", grid_points=2)
-    by_value = tuned(tmp_path / "two", ashtune.Grid(points=2))
-    assert by_name.settings.search == by_value.settings.search == {"kind": "grid", "points": 2}
-    assert by_name.settings.configurations == 4
+    tuned(tmp_path / "one", "grid", grid_points=2)
+    tuned(tmp_path / "two", ashtune.Grid(points=2))
+    by_name, by_value = (StudyReader(tmp_path / name).settings for name in ("one", "two"))
+    assert by_name.search == by_value.search == {"kind": "grid", "points": 2}
+    assert by_name.configurations == 4
     with pytest.raises(SettingsError, match="grid_points=2 is for a grid"):
         tuned(tmp_path / "three", ashtune.Random(), grid_points=2)

@@ -22,6 +22,7 @@ from scipy.stats import qmc
 from spaces import conditional, fits_conditional
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.search import Random, Search, Sobol, Space
 from ashtune.search.drawn import BLOCK
@@ -134,7 +135,6 @@ def test_a_study_that_is_stopped_and_resumed_has_the_trials_of_one_that_is_not(t
     tuned(tmp_path / "two", 5)
     both = ashtune.Study.load(tmp_path / "two").resume(trials=16, workers=1, quiet=True)
     once = tuned(tmp_path / "one", 16)
-    for trial in range(16):
-        assert both.loaded.trials.configuration(trial) == once.loaded.trials.configuration(trial)
-    assert once.settings.search == {"kind": "sobol"}
-    assert sorted(int(once.loaded.trials.configuration(trial)["x"] * 16) for trial in range(16)) == list(range(16))
+    assert [trial.configuration for trial in both.trials] == [trial.configuration for trial in once.trials]
+    assert StudyReader(once.directory).settings.search == {"kind": "sobol"}
+    assert sorted(int(trial.configuration["x"] * 16) for trial in once.trials) == list(range(16))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
 from ashtune.search.proposals import FROM_DESIGN, NOT_READY
 from ashtune.study.journal import NAME, read_events
@@ -58,7 +59,7 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     assert {each.origin for each in trials[1:]} <= {FROM_DESIGN, NOT_READY} | {f"mutation of {n}" for n in range(60)}
     assert parents(trials), "no proposal was ready in time for any of 60 trials"
     assert all(parent < trial for trial, parent in parents(trials))
-    assert study.settings.search == {"kind": "ashtune.testing.searches:Mutation", "share": 0.0}
+    assert StudyReader(study.directory).settings.search == {"kind": "ashtune.testing.searches:Mutation", "share": 0.0}
 
 
 def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_study_whose_proposer_fails_ends_as_if_it_had_none_and_says_so_once(tm
         train, SPACE, metric="loss", mode="min", max_resource=1, workers=2, quiet=True, search=Unlucky(), trials=40,
         directory=tmp_path,
     )  # fmt: skip
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert len(started(tmp_path)) == 40
     lines = [line for line in capfd.readouterr().err.splitlines() if "proposes nothing more" in line]
     assert lines == ["search Unlucky proposes nothing more, new trials follow its design: ZeroDivisionError: the fifth"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.simulation.whatif import Oracle
 
 
@@ -39,9 +40,9 @@ def test_its_journal_replayed_is_the_study(function: Any, workers: int, tmp_path
         function, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=24, min_resource=4, max_resource=16,
         workers=workers, quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
-    tally = study.loaded.tally
+    tally = StudyReader(study.directory).tally
     oracle = Oracle(study.traces())
-    found = oracle.prediction(oracle.choice("ash", study.loaded.ladder, workers))
+    found = oracle.prediction(oracle.choice("ash", StudyReader(study.directory).ladder, workers))
     assert found.is_as_recorded
     assert found.continued == 0
     assert found.wall_seconds.likely == pytest.approx(tally.wall_seconds, rel=0.02)

@@ -15,6 +15,7 @@ import pytest
 from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished, WorkerJoined
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
@@ -166,7 +167,7 @@ def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(
     kind: str, paced: None, tune: Any, tmp_path: Path
 ) -> None:
     study = tune(kind, tmp_path / "s", total_resource=300)
-    assert study.loaded.tally.epochs < 400
+    assert StudyReader(study.directory).tally.epochs < 400
     ashtune.Study.load(tmp_path / "s").resume(total_resource=10**6, workers=2, quiet=True)
     assert_whole(tmp_path / "s")
 
@@ -207,7 +208,7 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     assert driver.returncode == 0
     assert len(killed) == 2
     assert len(pids(study)) > 2
-    assert ashtune.Study.load(study).loaded.tally.failures.total == 0
+    assert StudyReader(study).tally.failures.total == 0
     assert_whole(study)
 
 
@@ -215,11 +216,11 @@ def test_trials_that_are_not_finite_fail_by_themselves(kind: str, tune: Any, tmp
     study = tune(
         kind, tmp_path / "s", {"learning_rate": [0.05, 0.1, 0.2, 3e38], "momentum": (0.0, 0.1), "width": [2, 3]}
     )
-    table = study.trials_dataframe()
+    table = study.dataframe()
     wild = table[table.learning_rate > 1]
     assert 20 < len(wild) < 80
     assert set(table[table.status == "failed"].number) == set(wild.number)
-    assert all("not finite" in group.reason for group in study.loaded.tally.failures.groups())
+    assert all("not finite" in group.reason for group in StudyReader(study.directory).tally.failures.groups())
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")

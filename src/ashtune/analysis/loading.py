@@ -1,45 +1,137 @@
-"""A journal read into what the views need. Nothing of the study is executed, and no lock is taken."""
+"""A study read from its journal. Nothing of the study is executed, and no lock is taken."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event
+from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.plaintext import one_line
+from ashtune.schedulers.view import SchedulerView
+from ashtune.search.registry import SEARCHES
+from ashtune.study.factory import build_controller, scheduler_view
 from ashtune.study.journal import NAME, read_events, read_settings
-from ashtune.study.ladders import ladder_in_force
+from ashtune.study.ladders import first_ladder, ladder_in_force
 from ashtune.study.replay import Replay
-from ashtune.study.settings import Settings
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """A study as its journal tells it."""
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything."""
 
-    directory: Path
-    settings: Settings
-    ladder: Ladder
-    tally: Tally
-    trials: Trials
+    is_complete: bool = True
+    stopped: str = ""
+    notes: str = ""
+
+    @property
+    def text(self) -> str:
+        """The outcome in words."""
+        if self.is_complete:
+            return "complete"
+        return f"stopped: {self.stopped}" if self.stopped else "not complete"
+
+    def notes_with(self, tally: Tally) -> list[str]:
+        """Return what the user should know, one line each."""
+        return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
-def load(path: Path) -> Loaded:
-    """Read a study's journal, whether the study is done, stopped or running.
+class StudyReader:
+    """A study as its journal tells it, whether it is done, stopped or running.
+
+    The journal is read when something of it is first asked for; of a study that runs, the answers stay as they were at
+    that moment.
 
     Args:
-        path: The study's directory, or the journal itself.
+        directory: The study's.
 
     Raises:
-        JournalError: If there is no journal, or a line of it cannot be read.
+        JournalError: From any member, if there is no journal, or a line of it cannot be read.
     """
-    journal = path if path.is_file() else path / NAME
-    settings = read_settings(journal)
-    ladder = ladder_in_force(journal)
-    tally, trials = Tally(ladder, settings.goal), Trials(ladder)
-    Replay().tell(events_of(journal), [tally, trials])
-    return Loaded(journal.parent, settings, ladder, tally, trials)
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.journal = directory / NAME
+        self.settings = read_settings(self.journal)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """The rungs, those included that were added above later."""
+        return ladder_in_force(self.journal)
+
+    @cached_property
+    def scheduler(self) -> SchedulerView:
+        """What can be asked of the scheduler, on the ladder in force."""
+        return scheduler_view(self.settings, self.ladder)
+
+    @property
+    def missing(self) -> str:
+        """What has to be installed before the study can go on, in one line; "" for nothing."""
+        return self.scheduler.missing or SEARCHES.missing(self.settings.search)
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the journal."""
+        return events_of(self.journal)
+
+    @property
+    def tally(self) -> Tally:
+        """Its counts."""
+        return self._loaded[0]
+
+    @property
+    def trials(self) -> Trials:
+        """Its trials, one record each."""
+        return self._loaded[1]
+
+    @cached_property
+    def standings(self) -> list[tuple[int, float, TrialId]]:
+        """See :meth:`~ashtune.analysis.results.Results.standings`."""
+        return self._loaded[2].standings()
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the study is complete, or why it stopped."""
+        return self._replayed[0]
+
+    @property
+    def timeline(self) -> Timeline:
+        """Who did what when."""
+        return self._replayed[1]
+
+    def tell(self, observers: Sequence[Observer]) -> Outcome:
+        """Tell observers all that happened, as the loop told it: every event, then what followed.
+
+        Of a journal written under other rules there are no orders from the line on at which a replay differs.
+
+        Returns:
+            How the study ended.
+        """
+        view = scheduler_view(self.settings, first_ladder(self.settings))
+        replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
+        replay.tell(self.events(), observers)
+        if view.machine is None:
+            return Outcome(is_complete=False, stopped="how is not known, as its scheduler is not")
+        stopped = "its journal was written under other rules" if replay.difference else replay.stopping
+        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
+
+    @cached_property
+    def _loaded(self) -> tuple[Tally, Trials, Results]:
+        """What needs no orders, so that no scheduler is asked."""
+        goal = self.settings.goal
+        loaded = Tally(self.ladder, goal), Trials(self.ladder), Results(goal)
+        Replay().tell(self.events(), loaded)
+        return loaded
+
+    @cached_property
+    def _replayed(self) -> tuple[Outcome, Timeline]:
+        timeline = Timeline(self.ladder)
+        return self.tell([timeline]), timeline
 
 
 def events_of(journal: Path) -> Iterator[Event]:

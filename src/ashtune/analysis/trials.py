@@ -4,8 +4,8 @@ The records are kept in columns, about 300 bytes a trial, and built when they ar
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
@@ -51,8 +51,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Trials(Observer):
-    """All trials: an observer, of a study that runs or of a journal.
+class Trials(Observer, Sequence[TrialRecord]):
+    """All trials, by number: an observer, of a study that runs or of a journal.
 
     Args:
         ladder: The rungs.
@@ -104,7 +104,17 @@ class Trials(Observer):
         elif type(what) is TrialFailed:
             self._end(what.trial, _FAILED, what.reason, 0.0)
 
-    def __getitem__(self, trial: TrialId) -> TrialRecord:
+    @overload
+    def __getitem__(self, trial: int) -> TrialRecord: ...
+
+    @overload
+    def __getitem__(self, trial: slice) -> list[TrialRecord]: ...
+
+    def __getitem__(self, trial: int | slice) -> TrialRecord | list[TrialRecord]:
+        numbers = range(len(self))[trial]
+        return self._record(TrialId(numbers)) if isinstance(numbers, int) else [self[number] for number in numbers]
+
+    def _record(self, trial: TrialId) -> TrialRecord:
         rung = self._rungs[trial]
         return TrialRecord(
             number=trial,
@@ -118,7 +128,7 @@ class Trials(Observer):
         )
 
     def __iter__(self) -> Iterator[TrialRecord]:
-        return (self[TrialId(number)] for number in range(len(self)))
+        return map(self._record, map(TrialId, range(len(self))))
 
     def configuration(self, trial: TrialId) -> dict[str, Any]:
         """Return the configuration of a trial."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.loading import load
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import StudyError, in_one_line
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, value_text
@@ -64,7 +64,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return loaded_from(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
 
     def _why(self) -> str:
-        study = load(self.directory)
+        study = StudyReader(self.directory)
         problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
         if problems:
             return f"saving failed ({problems[0]})"

@@ -2,41 +2,32 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
 
 from ashtune.analysis.counts import BestResult
-from ashtune.analysis.loading import Loaded, events_of, load
-from ashtune.analysis.results import Results
+from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Top, trial_number
 from ashtune.core.errors import StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
-from ashtune.core.jobs import TrialId
-from ashtune.core.ladder import Ladder
+from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.plaintext import shown
 from ashtune.driver.checks import check_directory, check_whole
 from ashtune.driver.options import ResumeOptions, checked, run_options, takes
-from ashtune.reports.study_info import About
-from ashtune.reports.summary import Outcome, report_data, summary
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.search.registry import SEARCHES
+from ashtune.reports.study_info import about
+from ashtune.reports.summary import report_data, summary
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
-from ashtune.study.factory import build_controller, scheduler_view
-from ashtune.study.journal import NAME, read_events, read_settings
-from ashtune.study.ladders import first_ladder, ladder_in_force
+from ashtune.study.journal import read_events
+from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
-from ashtune.study.replay import Replay
-from ashtune.study.settings import Settings
 from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
 
-    from ashtune.analysis.timeline import Timeline
+    from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
-    from ashtune.core.observer import Observer
     from ashtune.reports.profile import Profile
     from ashtune.simulation.traces import Traces
 
@@ -47,9 +38,9 @@ class Study:
     Reading executes nothing of the directory; :meth:`resume` does.
     """
 
-    def __init__(self, directory: Path, settings: Settings) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.settings = settings
+        self._reader = StudyReader(directory)
 
     @classmethod
     @in_one_line
@@ -60,18 +51,41 @@ class Study:
             JournalError: If there is none.
             SettingsError: If that is not the name of a folder.
         """
-        path = check_directory(directory)
-        return cls(path, read_settings(path / NAME))
+        return cls(check_directory(directory))
 
-    @cached_property
-    def loaded(self) -> Loaded:
-        """The journal, read once; of a study that still runs, as it was at that moment."""
-        return load(self.directory)
+    @property
+    def metric(self) -> str:
+        """The name of the metric that counts."""
+        return self._reader.settings.goal.metric
 
-    @cached_property
-    def ladder(self) -> Ladder:
-        """The rungs, those included that were added above later."""
-        return ladder_in_force(self.directory / NAME)
+    @property
+    def mode(self) -> Mode:
+        """Which way the metric is better: "min" or "max"."""
+        return self._reader.settings.goal.mode
+
+    @property
+    @in_one_line
+    def rungs(self) -> tuple[int, ...]:
+        """The resource of each rung, the lowest first, those included that were added above later."""
+        return self._reader.ladder.rungs
+
+    @property
+    @in_one_line
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self._reader.outcome.is_complete
+
+    @property
+    @in_one_line
+    def stopped(self) -> str:
+        """Why the study stopped before it was complete; "" if it did not, or still runs."""
+        return self._reader.outcome.stopped
+
+    @property
+    @in_one_line
+    def trials(self) -> "Sequence[TrialRecord]":
+        """All trials, by number: configuration, status, rung, resource, metrics, seconds, and why one failed."""
+        return self._reader.trials
 
     @property
     @in_one_line
@@ -81,7 +95,7 @@ class Study:
         Raises:
             StudyError: If no trial has a result.
         """
-        return self._best(self.loaded.tally.best)
+        return self._best(self._reader.tally.best)
 
     @property
     @in_one_line
@@ -91,53 +105,7 @@ class Study:
         Raises:
             StudyError: If no trial has a result.
         """
-        return self._best(self.loaded.tally.best_at_any_rung)
-
-    @cached_property
-    def outcome(self) -> Outcome:
-        """Whether the study is complete, or why it stopped."""
-        return self.shown_to([])
-
-    @cached_property
-    def _replayed(self) -> "tuple[Outcome, Timeline]":
-        """How it ended, and who did what when."""
-        from ashtune.analysis.timeline import Timeline
-
-        timeline = Timeline(self.loaded.ladder)
-        return self.shown_to([timeline]), timeline
-
-    def shown_to(self, observers: "Sequence[Observer]") -> Outcome:
-        """Tell observers all that happened, as the loop told it: every event, then what followed.
-
-        Of a journal written under other rules there are no orders from the line on at which a replay differs.
-
-        Returns:
-            How the study ended.
-        """
-        view = scheduler_view(self.settings, first_ladder(self.settings))
-        replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
-        replay.tell(events_of(self.directory / NAME), observers)
-        if view.machine is None:
-            return Outcome(is_complete=False, stopped="how is not known, as its scheduler is not")
-        stopped = "its journal was written under other rules" if replay.difference else replay.stopping
-        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
-
-    @property
-    def about(self) -> About:
-        """What its views have to know of it."""
-        scheduler = scheduler_view(self.settings, self.ladder)
-        return About(
-            name=self.settings.name,
-            scheduler=scheduler,
-            directory=str(self.directory),
-            configuration=self._configuration,
-            is_simulated=self.settings.simulated,
-            missing=scheduler.missing or SEARCHES.missing(self.settings.search),
-        )
-
-    def _configuration(self, trial: TrialId) -> dict[str, Any]:
-        """Return the configuration of a trial; the journal is read when the first is asked for."""
-        return self.loaded.trials.configuration(trial)
+        return self._best(self._reader.tally.best_at_any_rung)
 
     @in_one_line
     def top(self, count: int) -> Top:
@@ -156,22 +124,16 @@ class Study:
             [37, 4, 11]
         """
         check_whole("count", count)
-        records = (self.loaded.trials[trial] for _, _, trial in self._standings[:count])
+        records = (self.trials[trial] for _, _, trial in self._reader.standings[:count])
         return Top(
             Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
             for record in records
         )
 
-    @cached_property
-    def _standings(self) -> list[tuple[int, float, TrialId]]:
-        results = Results(self.settings.goal)
-        Replay().tell(events_of(self.directory / NAME), [results])
-        return results.standings()
-
     def _best(self, result: BestResult | None) -> Best:
         if result is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
-        config = self.loaded.trials.configuration(result.trial)
+        config = self._reader.trials.configuration(result.trial)
         return Best(result.trial, config, result.metrics, result.rung, result.resource, self.directory)
 
     @in_one_line
@@ -194,7 +156,7 @@ class Study:
             parts = printed_by(self.directory, number)
         except OSError as error:
             raise StudyError(f"{error.filename}: {error.strerror}") from None
-        for _, event in read_events(self.directory / NAME, only=b"worker_lost"):
+        for _, event in read_events(self._reader.journal, only=b"worker_lost"):
             if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
                 parts.append(unmarked(event.last_words + "\n"))
         return "".join(parts)
@@ -205,7 +167,7 @@ class Study:
         Raises:
             StudyError: If it is not.
         """
-        number, there = trial_number(trial), len(self.loaded.trials)
+        number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
         return number
@@ -249,23 +211,23 @@ class Study:
         if number is None and not isinstance(what, Mapping):
             raise StudyError(f"{shown(what)} is no trial and no configuration; give study.best, a number, or a dict")
         if number is not None:
-            configuration = self._configuration(self._check_trial(number))
+            configuration = self._reader.trials.configuration(self._check_trial(number))
         else:
-            configuration = Space.from_record(self.settings.space).check(cast("Mapping[str, Any]", what))
-            number = TrialId(len(self.loaded.trials))
+            configuration = Space.from_record(self._reader.settings.space).check(cast("Mapping[str, Any]", what))
+            number = TrialId(len(self.trials))
         place = None if directory is None else Path(directory)
         function = function_of(self.directory) if objective is None else objective
         wanted = Wanted(trial=number, configuration=configuration, resource=resource)
-        return train_again(function, self.settings, wanted, place)
+        return train_again(function, self._reader.settings, wanted, place)
 
     @in_one_line
-    def trials_dataframe(self) -> "pandas.DataFrame":
+    def dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics.
 
         Raises:
             SettingsError: If pandas is not installed.
         """
-        return self.loaded.trials.dataframe()
+        return self._reader.trials.dataframe()
 
     @in_one_line
     def curves_dataframe(self) -> "pandas.DataFrame":
@@ -276,15 +238,16 @@ class Study:
         """
         from ashtune.analysis.trials import curves_dataframe
 
-        return curves_dataframe(events_of(self.directory / NAME))
+        return curves_dataframe(self._reader.events())
 
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
         """Print what was found and where the time went: to stdout, or another stream."""
         from ashtune.reports.terminal.text import show
 
-        outcome, timeline = self._replayed
-        show(summary(self.loaded.tally, self.about, outcome, timeline), sys.stdout if stream is None else stream)
+        reader = self._reader
+        view = summary(reader.tally, about(reader), reader.outcome, reader.timeline)
+        show(view, sys.stdout if stream is None else stream)
 
     @in_one_line
     def report_html(self, file: str | Path) -> None:
@@ -298,14 +261,14 @@ class Study:
         from ashtune.reports.profile import profile_of
         from ashtune.reports.roofline import kept
 
-        about = self.about
-        observers = PageObservers(self.settings, self.ladder, about.scheduler)
-        outcome = self.shown_to(observers.all)
+        reader = self._reader
+        observers = PageObservers(reader.settings, reader.ladder, reader.scheduler)
+        outcome = reader.tell(observers.all)
         page = report_page(
             Material(
-                settings=self.settings,
+                settings=reader.settings,
                 observers=observers,
-                about=about,
+                about=about(reader),
                 outcome=outcome,
                 profile=profile_of(self.directory),
                 placed=kept(self.directory),
@@ -316,7 +279,8 @@ class Study:
     @in_one_line
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""
-        return report_data(self.loaded.tally, self.about, *self._replayed)
+        reader = self._reader
+        return report_data(reader.tally, about(reader), reader.outcome, reader.timeline)
 
     @in_one_line
     def profile(self) -> "Profile":
@@ -339,18 +303,9 @@ class Study:
         Raises:
             StudyError: If no trial was trained.
         """
-        from ashtune.analysis.timeline import Timeline
-        from ashtune.simulation.recording import Recorder
+        from ashtune.simulation.recording import traces_of
 
-        recorder, timeline = Recorder(self.settings.goal, self.ladder), Timeline(self.ladder)
-        outcome = self.shown_to([recorder, timeline])
-        scheduler = SCHEDULERS.known(self.settings.scheduler)
-        return recorder.traces(
-            None if isinstance(scheduler, str) else scheduler,
-            timeline,
-            seed=self.settings.seed,
-            is_whole=outcome.is_complete,
-        )
+        return traces_of(self._reader)
 
     @in_one_line
     @takes(ResumeOptions)
@@ -381,7 +336,7 @@ class Study:
         from ashtune.engines.registry import AUTO, choose_engine
 
         engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
-        if self.settings.simulated:
+        if self._reader.settings.simulated:
             raise StudyError(
                 f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
                 "`ashtune simulate`, and other options"
@@ -390,7 +345,7 @@ class Study:
         check_engine(engine, run_options(options), self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):
-            ladder = ladder_in_force(self.directory / NAME)
+            ladder = ladder_in_force(self._reader.journal)
             if options["max_resource"] is not None:
                 ladder = ladder.lengthened(options["max_resource"])
             if pickled is None:
@@ -404,9 +359,9 @@ class Study:
     def _trials_asked(self, trials: int | None) -> int | None:
         """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
         if trials is None:
-            for _, event in read_events(self.directory / NAME, only=b"session_started"):
+            for _, event in read_events(self._reader.journal, only=b"session_started"):
                 trials = event.trials if isinstance(event, SessionStarted) else trials
-        most = self.settings.configurations
+        most = self._reader.settings.configurations
         return most if trials is None else trials if most is None else min(trials, most)
 
     def __repr__(self) -> str:

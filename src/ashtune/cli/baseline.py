@@ -85,7 +85,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
     """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
-    from ashtune.analysis.timeline import Timeline
+    from ashtune.analysis.loading import StudyReader
     from ashtune.api.tuning import tune
     from ashtune.reports.figures.baseline import run_of
 
@@ -110,9 +110,8 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
             there = " (there already: what is complete is not run again)" if place.exists() else ""
             sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
             study = tune(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
-            timeline = Timeline(study.loaded.ladder)
-            study.shown_to([timeline])
-            runs.append(run_of(scheduler, study.loaded.tally, timeline))
+            reader = StudyReader(study.directory)
+            runs.append(run_of(scheduler, reader.tally, reader.timeline))
         sequential.append(runs[-len(ways)])
     return runs, sequential
 

@@ -82,10 +82,11 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _line(kind: str, study: "Study") -> str:
-    tally = study.loaded.tally
+    data = study.report_data()
+    tried, wall, compiled = data["trials"]["tried"], data["wall_seconds"], data["compile_seconds"]
     accuracy = study.best.metrics["accuracy"] if study.best else math.nan
-    compiling = f", {tally.compile_seconds:.1f} s of the workers' time to compile" if tally.compile_seconds else ""
+    compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
     return (
-        f"  {kind:<29} {tally.tried:5,d} models  {tally.wall_seconds:6.1f} s  "
-        f"{tally.tried / tally.wall_seconds:6.1f} models/s   best accuracy {accuracy:.4f}{compiling}"
+        f"  {kind:<29} {tried:5,d} models  {wall:6.1f} s  {tried / wall:6.1f} models/s   "
+        f"best accuracy {accuracy:.4f}{compiling}"
     )

@@ -18,7 +18,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
         show_json(study.report_data(), stream)
     else:
         study.report(stream)
-    return 0 if study.loaded.tally.best is not None else 1
+    return 0 if study.top(1) else 1
 
 
 def trained_study(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
@@ -60,12 +60,11 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
     """
     import msgspec
 
-    from ashtune.core.jobs import TrialId
     from ashtune.core.numbers import number_text, seconds_text, value_text
     from ashtune.reports.terminal.text import show_json, write
 
     printed = study.log(number)
-    record = study.loaded.trials[TrialId(number)]
+    record = study.trials[number]
     if as_json:
         show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
         return

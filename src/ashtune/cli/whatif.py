@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
 
-    from ashtune.api.study import Study
+    from ashtune.analysis.loading import StudyReader
     from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.prediction import Prediction
     from ashtune.simulation.whatif import Choice, Oracle
@@ -57,14 +57,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Replay and print."""
-    from ashtune.api.study import Study
+    from ashtune.analysis.loading import StudyReader
     from ashtune.reports.terminal.text import show_json
+    from ashtune.simulation.recording import traces_of
     from ashtune.simulation.whatif import Oracle
 
     _check(given)
-    study = Study.load(given.directory)
+    study = StudyReader(Path(given.directory))
     decision = _decision_seconds(given)
-    oracle = Oracle(study.traces(), decision_seconds=decision, draws=given.draws, seed=given.seed)
+    oracle = Oracle(traces_of(study), decision_seconds=decision, draws=given.draws, seed=given.seed)
     choices = _choices(given, study, oracle)
     if given.deadline is not None:
         predictions, words = _by_deadline(given, oracle, choices)
@@ -113,12 +114,12 @@ def _check(given: argparse.Namespace) -> None:
     check_page(given.html)
 
 
-def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Choice]":
+def _choices(given: argparse.Namespace, study: "StudyReader", oracle: "Oracle") -> "list[Choice]":
     """Return the schedulers and ladders asked for, each with one worker."""
     from ashtune.schedulers.protocol import Rule
     from ashtune.simulation.whatif import ladders
 
-    recorded = study.loaded.ladder
+    recorded = study.ladder
     chosen = [recorded] if given.reduction_factor is None else ladders(recorded, given.reduction_factor)
     choices = []
     for scheduler in _schedulers(given, study, oracle):
@@ -127,7 +128,7 @@ def _choices(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "li
     return choices
 
 
-def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> "list[Scheduler]":
+def _schedulers(given: argparse.Namespace, study: "StudyReader", oracle: "Oracle") -> "list[Scheduler]":
     from ashtune.core.errors import SettingsError
     from ashtune.schedulers.registry import SCHEDULERS
 
@@ -135,7 +136,7 @@ def _schedulers(given: argparse.Namespace, study: "Study", oracle: "Oracle") -> 
         return [SCHEDULERS.given(text) for text in given.scheduler]
     recorded = oracle.traces.recorded
     if recorded is None or recorded.scheduler is None:
-        raise SettingsError(f"{study.about.scheduler.missing}; give another with --scheduler")
+        raise SettingsError(f"{study.scheduler.missing}; give another with --scheduler")
     return [recorded.scheduler]
 
 
@@ -240,7 +241,7 @@ def _notes(given: argparse.Namespace, oracle: "Oracle", decision: float) -> list
     return notes
 
 
-def _table(given: argparse.Namespace, study: "Study", predictions: "Sequence[Prediction]") -> "Table | None":
+def _table(given: argparse.Namespace, study: "StudyReader", predictions: "Sequence[Prediction]") -> "Table | None":
     """Return the predictions as a table; None of none."""
     from ashtune.reports.whatif import whatif_table
 
@@ -263,23 +264,23 @@ def _say(title: str, table: "Table | None", words: "Sequence[str]") -> None:
     show(Text("\n".join(words)), sys.stdout)
 
 
-def _title(study: "Study", oracle: "Oracle") -> str:
+def _title(study: "StudyReader", oracle: "Oracle") -> str:
     from ashtune.core.numbers import plural, seconds_text
 
-    tally, recorded = study.loaded.tally, oracle.traces.recorded
+    tally, recorded = study.tally, oracle.traces.recorded
     workers = plural(recorded.workers if recorded else 0, "worker")
     return (
-        f"What {study.settings.name} would have taken; recorded: {study.about.scheduler.name} on {workers}, "
+        f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} on {workers}, "
         f"{plural(tally.tried, 'trial')}, {seconds_text(tally.wall_seconds)}"
     )
 
 
-def _figure(study: "Study", oracle: "Oracle", predictions: "Sequence[Prediction]") -> "Figure":
+def _figure(study: "StudyReader", oracle: "Oracle", predictions: "Sequence[Prediction]") -> "Figure":
     """Return the predictions beside what the study really took."""
     from ashtune.reports.whatif import AsRecorded, whatif_figure
 
     workers = oracle.traces.recorded.workers if oracle.traces.recorded else 0
-    return whatif_figure(predictions, AsRecorded(workers, study.loaded.tally.wall_seconds))
+    return whatif_figure(predictions, AsRecorded(workers, study.tally.wall_seconds))
 
 
 def _write(file: Path, title: str, table: "Table | None", figure: "Figure", words: "Sequence[str]") -> None:

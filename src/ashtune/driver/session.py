@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import NoResultError, StudyError
 from ashtune.core.events import Event, SessionStarted, TrialStarted, WorkerJoined
@@ -34,7 +35,7 @@ from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import About
-from ashtune.reports.summary import Outcome, summary
+from ashtune.reports.summary import summary
 from ashtune.reports.terminal.live import display_for
 from ashtune.reports.terminal.text import show, write
 from ashtune.study import journal as journals

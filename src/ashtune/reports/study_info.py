@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.jobs import TrialId
 from ashtune.schedulers.view import SchedulerView
 
@@ -38,3 +39,15 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows before."""
         expected = self.scheduler.expected(trials) if trials else None
         return None if expected is None else list(expected)
+
+
+def about(study: StudyReader) -> About:
+    """Return what the views of a study have to know of it."""
+    return About(
+        name=study.settings.name,
+        scheduler=study.scheduler,
+        directory=str(study.directory),
+        configuration=lambda trial: study.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
+        is_simulated=study.settings.simulated,
+        missing=study.missing,
+    )

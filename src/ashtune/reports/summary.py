@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune.analysis.counts import BestResult
+from ashtune.analysis.loading import Outcome
 from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import RungTimes, TimeShares, rung_times, time_shares
 from ashtune.core.numbers import number_text, plural, value_text
-from ashtune.core.plaintext import one_line
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.study_info import About
 
@@ -26,25 +26,6 @@ GROUPS_SHOWN = 5
 TRACEBACK_LINES = 12
 INDENT = "  "
 HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red", "yellow"
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything."""
-
-    is_complete: bool = True
-    stopped: str = ""
-    notes: str = ""
-
-    @property
-    def text(self) -> str:
-        """The outcome in words."""
-        if self.is_complete:
-            return "complete"
-        return f"stopped: {self.stopped}" if self.stopped else "not complete"
-
-    def notes_with(self, tally: Tally) -> list[str]:
-        """Return what the user should know, one line each."""
-        return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
 def summary(tally: Tally, about: About, outcome: Outcome, timeline: Timeline | None = None) -> "Group":

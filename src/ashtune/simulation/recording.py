@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict, deque
 from statistics import fmean, median
 
+from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
 from ashtune.analysis.timeline_times import time_shares
@@ -36,6 +37,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.orders import Release
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation.observed import ObservedJob, ObservedTrial, later_rate
 from ashtune.simulation.traces import JobTrace, RecordedStudy, Timing, Trace, Traces
 from ashtune.simulation.warmup import take_out_warmup
@@ -43,6 +45,23 @@ from ashtune.simulation.warmup import take_out_warmup
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
 MOST_VALUES = 30_000_000
 """Losses of all trials at all their units of resource: 240 MB."""
+
+
+def traces_of(study: StudyReader) -> Traces:
+    """Return what a study's journal tells of its trials and its timing.
+
+    Raises:
+        StudyError: If no trial was trained.
+    """
+    recorder, timeline = Recorder(study.settings.goal, study.ladder), Timeline(study.ladder)
+    outcome = study.tell([recorder, timeline])
+    scheduler = SCHEDULERS.known(study.settings.scheduler)
+    return recorder.traces(
+        None if isinstance(scheduler, str) else scheduler,
+        timeline,
+        seed=study.settings.seed,
+        is_whole=outcome.is_complete,
+    )
 
 
 class Recorder(Observer):

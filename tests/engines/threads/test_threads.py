@@ -49,7 +49,7 @@ def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path:
         counts(trial)
 
     study = tuned(tmp_path / "s", remembers)
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert {pid for pid, _ in seen} == {os.getpid()}
     assert {trial for _, trial in seen} == set(range(12))
 
@@ -151,7 +151,7 @@ def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path
     assert len(joined) == 2 + 4 + 3
     assert len(lost) == 5
     assert all("fewer workers are wanted" in event.reason and event.trial is None for event in lost)
-    assert study.outcome.is_complete
+    assert study.is_complete
     results = [event for event in events if isinstance(event, JobFinished)]
     assert all(event.metrics["trained"] == event.resource for event in results), "each went on where it was"
     assert len({event.trial for event in results}) == 30
@@ -187,11 +187,11 @@ def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
     environment = os.environ | {"END_BY": str(int(number))}
     ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert ended.returncode == -number, ended.stderr
-    assert not ashtune.Study.load(directory).outcome.is_complete
+    assert not ashtune.Study.load(directory).is_complete
     resume = [sys.executable, "-m", "ashtune", "resume", directory, "--engine", "threads", "--quiet"]
     done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert ashtune.Study.load(directory).outcome.is_complete
+    assert ashtune.Study.load(directory).is_complete
     events = [event for _, event in read_events(directory / NAME)]
     assert not [event for event in events if isinstance(event, JobFailed)]
 
@@ -342,7 +342,7 @@ def test_a_thread_that_ends_at_a_job_is_lost_with_the_trial_that_it_had(opened: 
 
 def test_the_other_threads_go_on_without_those_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = tuned(tmp_path / "s", Breaking(workers={0}, trials={4}), workers=4)
-    assert study.outcome.is_complete
+    assert study.is_complete
     assert capsys.readouterr().err.count("the others go on") == 3, "one that never began, two that trial 4 has ended"
 
 

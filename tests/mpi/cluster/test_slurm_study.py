@@ -103,7 +103,7 @@ def check_whole(study: Path, *, trials: int, max_resource: int) -> None:
         RecordedResult(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in found
     ]
     assert unexplained_results(Ladder(1, max_resource, 2), recorded) == []
-    assert ashtune.Study.load(study).outcome.is_complete
+    assert ashtune.Study.load(study).is_complete
 
 
 def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:

@@ -50,7 +50,7 @@ def tuned_with(study: Path, killers: list[int]) -> ashtune.Study:
 
 def assert_only_these_fail(study: Path, killers: list[int]) -> None:
     """Each of them was to blame twice, when it was trained alone, and no other even once."""
-    table = ashtune.Study.load(study).trials_dataframe()
+    table = ashtune.Study.load(study).dataframe()
     assert sorted(table.number[table.status == "failed"]) == killers
     assert "trained to the top" in set(table.status)
     lost = [event for _, event in read_events(study / NAME) if isinstance(event, WorkerLost)]
@@ -79,6 +79,6 @@ def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path, kill
 def test_a_pack_that_takes_too_long_is_trained_one_by_one(tmp_path: Path) -> None:
     began = time.monotonic()
     study = tuned(tmp_path / "s", [{"sleeps": int(trial == 2)} for trial in range(8)], trial_timeout=1.0)
-    table = study.trials_dataframe()
+    table = study.dataframe()
     assert list(table.number[table.status == "failed"]) == [2]
     assert time.monotonic() - began < 60

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.program import JaxProgram
@@ -246,7 +247,7 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
 
 def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(tmp_path: Path, cache: Path) -> None:
     study = tuned(tmp_path / "s")
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource >= 8
     reported = sorted(resource for trial, resource in reports(study) if trial == study.best.trial)
     assert reported == list(range(1, study.best.resource + 1))
@@ -292,7 +293,7 @@ def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
 ) -> None:
     """By itself only as long as no other program has paid: that is far off here."""
     found = reports(study := tuned(tmp_path / "s", objective(lanes=lanes), trials=40))
-    function, table = objective(lanes=lanes), study.trials_dataframe()
+    function, table = objective(lanes=lanes), study.dataframe()
     with jax.enable_x64(False):  # as in the workers
         for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
             alone = BrokenOff(max(resource for trial, resource in found if trial == number))
@@ -328,6 +329,6 @@ def test_a_trial_that_leaves_the_finite_numbers_fails_with_its_epoch_and_configu
         init, explodes, evaluate, train=data(0), validation=data(1), batch_size=16, static=["width"]
     )
     study = tuned(tmp_path / "s", function, enqueue=[wild])
-    (group,) = study.loaded.tally.failures.groups()
+    (group,) = StudyReader(study.directory).tally.failures.groups()
     assert (group.count, group.trial) == (1, 0)
     assert "the state is not finite after epoch 1, with rate=0.3, momentum=0.9, width=5" in group.reason

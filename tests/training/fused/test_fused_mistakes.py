@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import ObjectiveError, SettingsError
 from ashtune.training.fused.jax.recipe import Recipe
 
@@ -132,7 +133,7 @@ def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest
         objective(init=begin, static=["layers"]), {"rate": (0.01, 0.5), "layers": [(1, 1), (1, 2)]},
         metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0
 
 
 def test_workers_that_die_before_they_train_anything_end_the_study(

@@ -12,6 +12,7 @@ import pytest
 from ConfigSpace import Categorical
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.training.fused.torch.backend import ROUNDING_VARIABLE
 
@@ -56,7 +57,7 @@ def is_each_epoch_reported_once(study: ashtune.Study) -> bool:
 
 def test_all_trials_of_a_study_report_every_epoch_and_none_fails(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s")
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0
     assert {trial for trial, _ in reports(study)} == set(range(12))
     assert is_each_epoch_reported_once(study)
     assert study.best.resource == 8
@@ -93,7 +94,7 @@ def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two
     study = ashtune.Study.load(tmp_path / "one").resume(total_resource=1000, workers=1, quiet=True)
     one = reports(study)
     assert before.items() <= one.items()
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource == 8
     assert is_each_epoch_reported_once(study)
     common = one.keys() & two.keys()
@@ -106,7 +107,7 @@ def test_a_trial_that_leaves_the_finite_numbers_fails_alone_with_its_epoch_and_c
     wild = {"learning_rate": 0.5, "momentum": 0.25, "width": 8, "weight_decay": 1e38}
     decay = Categorical("weight_decay", [0.0, 1e38], weights=[1.0, 1e-12])
     study = tuned(tmp_path / "s", space={**SPACE, "weight_decay": decay}, enqueue=[wild])
-    (group,) = study.loaded.tally.failures.groups()
+    (group,) = StudyReader(study.directory).tally.failures.groups()
     assert (group.count, group.trial) == (1, 0)
     words = "learning_rate=0.5, momentum=0.25, width=8, weight_decay=1e+38"
     assert f"the state is not finite after epoch 1, with {words}" in group.reason
@@ -190,9 +191,9 @@ def test_a_study_trains_with_an_evaluate_that_asks_for_the_configuration(tmp_pat
         return {"loss": loss, "rate": 1.0 * config["learning_rate"], "width": loss.new_tensor(config["width"])}
 
     study = tuned(tmp_path / "s", objective(evaluate=evaluate))
-    assert study.loaded.tally.failures.total == 0
+    assert StudyReader(study.directory).tally.failures.total == 0
     frame = study.curves_dataframe()
-    configs = {trial: study.about.configuration(trial) for trial in set(frame.trial)}
+    configs = {trial: study.trials[trial].configuration for trial in set(frame.trial)}
     assert len(configs) == 12
     for trial, rate, width in zip(frame.trial, frame.rate, frame.width, strict=True):
         assert rate == np.float32(configs[trial]["learning_rate"])

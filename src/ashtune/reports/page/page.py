@@ -7,6 +7,7 @@ import msgspec
 
 from ashtune.analysis.audit import Audit
 from ashtune.analysis.curves import Curves
+from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import rung_times, time_shares
@@ -30,7 +31,6 @@ from ashtune.reports.profile import Profile, profile_figure, profile_table, prof
 from ashtune.reports.roofline import Placed, roofline_figures, roofline_words
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.study_info import About
-from ashtune.reports.summary import Outcome
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
