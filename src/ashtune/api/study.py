@@ -333,7 +333,8 @@ class Study:
         """
         from ashtune.driver.engines import check_engine
         from ashtune.driver.session import Session
-        from ashtune.engines.registry import AUTO, choose_engine
+        from ashtune.engines.protocol import AUTO
+        from ashtune.engines.registry import choose_engine
 
         engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
         if self._reader.settings.simulated:

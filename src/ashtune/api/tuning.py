@@ -20,9 +20,10 @@ from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.checks import MOST_NAME, check_name
 from ashtune.driver.engines import check_engine
-from ashtune.driver.options import Halving, TuneOptions, checked, run_options, takes, will_end
+from ashtune.driver.options import TuneOptions, checked, ladder_of, run_options, takes, will_end
 from ashtune.driver.session import Session
-from ashtune.engines.registry import AUTO, choose_engine
+from ashtune.engines.protocol import AUTO
+from ashtune.engines.registry import choose_engine
 from ashtune.reports.terminal.text import write
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.grid import Grid
@@ -163,25 +164,6 @@ def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Sea
 def _hint(lines: Sequence[str]) -> None:
     for line in lines:
         write(f"hint: {line}\n", sys.stderr)
-
-
-def ladder_of(options: Halving) -> Ladder:
-    """Return the ladder that the options of a study describe.
-
-    Raises:
-        LadderError: If they do not fit together.
-        SettingsError: If there are too few or too many of them.
-    """
-    rungs, max_resource = options["rungs"], options["max_resource"]
-    if rungs is not None:
-        if max_resource is not None:
-            raise SettingsError(
-                f"rungs={shown(rungs)} and max_resource={shown(max_resource)} were both given; give one of them"
-            )
-        return Ladder.explicit(rungs)
-    if max_resource is None:
-        raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
-    return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
 
 
 def _place(directory: "str | os.PathLike[str] | None", name: str) -> Path:

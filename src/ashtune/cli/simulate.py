@@ -155,11 +155,10 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
 
 def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     """Return the ladder: a study's own, but for what is given."""
-    from ashtune.api.tuning import ladder_of
     from ashtune.cli import options
     from ashtune.core.errors import SettingsError
     from ashtune.core.ladder import Ladder
-    from ashtune.driver.options import Halving, checked
+    from ashtune.driver.options import Halving, checked, ladder_of
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
 from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.parts import entry_points
 from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
 from ashtune.observers import CsvLog
@@ -260,7 +260,7 @@ def _named(name: str) -> Observer:
     """Return a new observer of a name."""
     if name in BUILT_IN:
         return BUILT_IN[name]()
-    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    entries = {entry.name: entry for entry in entry_points(GROUP)}
     if name not in entries:
         raise SettingsError(f"observer {shown(name)} is unknown; give one of {', '.join([*BUILT_IN, *entries])}")
     try:

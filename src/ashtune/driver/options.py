@@ -8,16 +8,15 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.ladder import Reduction
+from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
-from ashtune.core.plaintext import one_line
+from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import parse
 from ashtune.driver.checks import (
     MOST_SEED,
@@ -32,9 +31,7 @@ from ashtune.driver.checks import (
     check_size,
     check_whole,
 )
-from ashtune.driver.observing import check_observers
-from ashtune.engines.protocol import Engine, RunOptions
-from ashtune.engines.registry import AUTO
+from ashtune.engines.protocol import AUTO, Engine, RunOptions
 from ashtune.engines.resources.shares import check_gpus_per_worker
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
@@ -256,6 +253,12 @@ class Running(TypedDict, total=False):
     ]
 
 
+def _check_observers(_: str, value: Any) -> Any:
+    from ashtune.driver.observing import check_observers
+
+    return check_observers(value)
+
+
 class Watching(TypedDict, total=False):
     """watching."""
 
@@ -265,7 +268,7 @@ class Watching(TypedDict, total=False):
             help="Told what happens while the study runs, each in a thread of its own, as "
             '``ashtune.observers.CsvLog()``, or its name, "csv".',
             default=(),
-            check=lambda _, value: check_observers(value),
+            check=_check_observers,
             parse=parse.names,
             metavar="NAMES",
         ),
@@ -342,6 +345,8 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     known = options_of(kind)
     for name in given:
         if name not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
             raise SettingsError(f"{one_line(name, 60)}= is no option here; {hint}")
@@ -364,6 +369,25 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 def will_end(options: Ending) -> bool:
     """Whether a study that goes well will end because of its options."""
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target"))
+
+
+def ladder_of(options: Halving) -> Ladder:
+    """Return the ladder that the options of a study describe.
+
+    Raises:
+        LadderError: If they do not fit together.
+        SettingsError: If there are too few or too many of them.
+    """
+    rungs, max_resource = options["rungs"], options["max_resource"]
+    if rungs is not None:
+        if max_resource is not None:
+            raise SettingsError(
+                f"rungs={shown(rungs)} and max_resource={shown(max_resource)} were both given; give one of them"
+            )
+        return Ladder.explicit(rungs)
+    if max_resource is None:
+        raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
+    return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
 
 
 def run_options(options: Running) -> RunOptions:

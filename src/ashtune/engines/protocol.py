@@ -13,6 +13,9 @@ from ashtune.core.orders import Order
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Setup
 
+AUTO = "auto"
+"""The engine that is named so is chosen by how this process was started."""
+
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""

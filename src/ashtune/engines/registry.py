@@ -4,21 +4,15 @@ An installed package adds an engine by an entry point of the group ``ashtune.eng
 arguments that is an :class:`~ashtune.engines.protocol.Engine`.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from ashtune.core.errors import SettingsError
+from ashtune.core.parts import entry_points
 from ashtune.core.plaintext import error_line, shown
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
-from ashtune.engines.protocol import Engine
+from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.threads.workers import ThreadEngine
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-AUTO = "auto"
 GROUP = "ashtune.engines"
 BUILT_IN = (AUTO, LocalEngine.name, ThreadEngine.name, MpiEngine.name)
 
@@ -57,11 +51,11 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
 def names() -> list[str]:
     """Return the names that can be given, those of installed packages last."""
-    return [*BUILT_IN, *sorted(entry.name for entry in _entry_points() if entry.name not in BUILT_IN)]
+    return [*BUILT_IN, *sorted(entry.name for entry in entry_points(GROUP) if entry.name not in BUILT_IN)]
 
 
 def _installed(name: str) -> Engine:
-    entry = next((entry for entry in _entry_points() if entry.name == name), None)
+    entry = next((entry for entry in entry_points(GROUP) if entry.name == name), None)
     if entry is None:
         raise SettingsError(f"engine={shown(name)} is unknown; give one of {', '.join(names())}")
     try:
@@ -77,9 +71,3 @@ def _installed(name: str) -> Engine:
             f"from, or give one of {', '.join(BUILT_IN)}"
         )
     return made
-
-
-def _entry_points() -> "Iterator[EntryPoint]":
-    from importlib.metadata import entry_points
-
-    yield from entry_points(group=GROUP)

@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from ashtune.core.errors import StudyError
 from ashtune.engines.mpi import launcher, stale_memory
-from ashtune.engines.mpi.rank import serve_rank
 from ashtune.engines.mpi.world import FAULT_TOLERANT, World
 
 REFUSAL_SECONDS = 1.0
@@ -169,6 +168,8 @@ def leave(status: int) -> None:
 
 
 def _serve(world: World) -> NoReturn:
+    from ashtune.engines.mpi.rank import serve_rank  # not above: every command asks whether it is a rank
+
     world.finalize(is_whole=serve_rank(world), status=0)
     sys.exit(0)
 
