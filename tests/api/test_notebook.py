@@ -67,7 +67,7 @@ def executed(folder: Path, *cells: str) -> dict[str, Any]:
 
 
 def test_a_study_in_a_notebook_is_one_output_drawn_anew(tmp_path: Path) -> None:
-    found = executed(tmp_path, TRAIN, TUNE, "study.best", "study.top(2)")
+    found = executed(tmp_path, TRAIN, TUNE, "study.best", "study.top(2)", "study.report()")
     outputs = found["cells"][1]
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
     assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]  # the cell's own; no trial's
@@ -83,6 +83,9 @@ def test_a_study_in_a_notebook_is_one_output_drawn_anew(tmp_path: Path) -> None:
     assert "<table>" in best["data"]["text/html"]
     (top,) = found["cells"][3]
     assert top["data"]["text/plain"].count("score=") == 2
+    (report,) = found["cells"][4]
+    assert report["name"] == "stdout"
+    assert "time by rung" in report["text"]
 
 
 def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:

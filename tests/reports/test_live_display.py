@@ -21,12 +21,12 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.study_info import About
 from ashtune.reports.terminal.frame import Frame
-from ashtune.reports.terminal.ladder_lines import ladder_lines
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
-from ashtune.reports.terminal.palette import ASCII, Pen
+from ashtune.reports.terminal.text import Visible
 from ashtune.schedulers.view import view_of
 
 LADDER = Ladder(1, 64, 2)
+HEADER = ["epoch", "trained", "expected", "running", "paused", "promoted", "failed"]
 
 
 class Terminal(io.StringIO):
@@ -54,11 +54,17 @@ def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
     )
 
 
-def drawn(tally: Tally, about: About, width: int, height: int) -> list[str]:
-    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
-    with console.capture() as capture:
-        console.print(Frame(tally, about), end="")
-    return capture.get().splitlines()
+def drawn(tally: Tally, about: About, width: int, height: int, encoding: str = "utf-8") -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding)
+    Console(width=width, height=height, file=file, force_terminal=True, color_system=None).print(
+        Visible(Frame(tally, about)), end=""
+    )
+    file.seek(0)
+    return file.read().splitlines()
+
+
+def words(line: str) -> list[str]:
+    return line.strip("│| ").split()
 
 
 @settings(max_examples=100, deadline=None)
@@ -87,31 +93,37 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
 def test_of_64_workers_16_are_shown_and_the_others_counted() -> None:
     lines = drawn(*part_of_a_study(64, 1000, 3000, trouble=0.0), 120, 40)
     assert sum(" of " in line and "trial " in line for line in lines) <= 16
-    assert lines[-1].strip() == "and 48 more"
+    assert words(lines[-2]) == ["...", "and", "48", "more"]
 
 
 def test_where_rows_are_few_workers_go_first_and_the_top_rung_stays() -> None:
     tally, about = part_of_a_study()
     rows = {height: drawn(tally, about, 80, height) for height in (40, 17, 10)}
     assert [any(re.search(r"epoch +\d+ of ", line) for line in rows[h]) for h in rows] == [True, False, False]
-    assert all(any(line.split()[:1] == ["64"] for line in lines) for lines in rows.values())
-    assert any(line.split()[:1] == ["1"] for line in rows[17])
+    assert all(any(words(line)[:1] == ["64"] for line in lines) for lines in rows.values())
+    assert any(words(line)[:1] == ["1"] for line in rows[17])
 
 
 def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
     tally, about = part_of_a_study(trouble=0.0, steps=700)
-    lines = ladder_lines(tally, about.expected(256), unit="epoch", width=100, pen=Pen("#", "."))[1:]
-    bars = [line.plain.split()[1] for line in lines]
+    lines = [words(line) for line in drawn(tally, about, 100, 40)]
+    bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
     for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(list(about.expected(256))), strict=True):
         share = (rung.trained + rung.running) / max(expected, rung.trained + rung.running)
-        assert bar.count("#") == pytest.approx(share * len(bar), abs=3)
-        assert ("#" in bar) == (share > 0)
+        assert bar.count("━") == pytest.approx(share * len(bar), abs=3)
+        assert ("━" in bar) == (share > 0)
 
 
-def test_without_unicode_the_frame_is_ascii() -> None:
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_without_unicode_the_frame_has_only_what_the_encoding_has(encoding: str) -> None:
     tally, about = part_of_a_study()
-    assert all(line.plain.isascii() for line in Frame(tally, about).lines(120, 40, ASCII))
+    about = msgspec.structs.replace(about, name="größe", configuration=lambda trial: {"学習率": trial})
+    for width in (30, 120):
+        text = "\n".join(drawn(tally, about, width, 40, encoding))  # the stream refuses other characters
+        assert (r"gr\xf6\xdfe" if encoding == "ascii" else "größe") in text
+    assert r"\u5b66\u7fd2\u7387=" in text
+    assert "===" in text and "---" in text
 
 
 def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
@@ -148,9 +160,7 @@ def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.Monk
 def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
     tally, about = part_of_a_study()
     says = msgspec.structs.replace(about, notes=lambda: "rung 2\nwaits")
-    shown, silent = (
-        "\n".join(line.plain for line in Frame(tally, each).lines(120, 40, ASCII)) for each in (says, about)
-    )
+    shown, silent = ("\n".join(drawn(tally, each, 120, 40)) for each in (says, about))
     assert "rung 2 waits" in shown
     assert "waits" not in silent
 

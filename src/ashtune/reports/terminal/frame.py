@@ -1,25 +1,32 @@
-"""One frame of the live display, laid out by hand for the width and height there are.
+"""One frame of the live display: texts and bars in a panel, cut to the rows that there are.
 
-Rule 1: no line wraps, and there are never more lines than rows: what matters least goes first
-(workers, then blank lines, then the lower rungs).
-Rule 2: a frame costs the same however many trials there are.
+Rule 1: no line wraps, and there are never more lines than rows: what matters least goes first (workers, then blank
+lines, notes and the lower rungs).
+Rule 2: a frame costs the same however many trials there are. Cells are dear: one has a line for each rung or worker.
 """
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.panel import Panel
+from rich.segment import Segment, SegmentLines
+from rich.table import Table
 from rich.text import Text
 
-from ashtune.analysis.estimate import Estimate, estimate
+from ashtune.analysis.estimate import estimate
 from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.tally import Tally
-from ashtune.core.numbers import configuration_text, number_text, seconds_text, share_text, shortened
+from ashtune.core.numbers import bytes_text, configuration_text, number_text, plural, seconds_text, share_text
 from ashtune.core.plaintext import visible
 from ashtune.reports.study_info import About
-from ashtune.reports.terminal.ladder_lines import ladder_lines
-from ashtune.reports.terminal.palette import ASCII, FAILED, MARGIN, PROMOTED, QUIET, STRONG, WARNING, Pen
-from ashtune.reports.terminal.worker_lines import summary_line, worker_lines
 
-WIDEST = 120
-SHORTEST_BAR = 8
+WIDEST, NARROW = 120, 56
+WORKERS_SHOWN = 16
+LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
+QUIET, STRONG, WARNING = "bright_black", "bold", "yellow"
+RUNNING, PAUSED, PROMOTED, FAILED = "cyan", "bright_blue", "green", "red"
 
 
 class Frame:
@@ -35,92 +42,158 @@ class Frame:
         self._about = about
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, height = options.max_width, options.height or console.size.height
-        for line in self.lines(width, height - 1, ASCII if options.ascii_only else Pen()):
-            line.truncate(width, overflow="crop" if options.ascii_only else "ellipsis")
-            yield from line.render(console, end="\n")
+        width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
+        inside = options.update(width=max(1, width - 4), height=None, no_wrap=True, overflow="ellipsis")
+        parts = self._progress, self._ladder, self._best, self._notes, self._summary
+        blocks = [console.render_lines(Group(*part(width)), inside) for part in parts]
+        _, ladder, best, notes, workers = blocks
+        spare = rows + 1 - sum(len(block) + 1 for block in blocks if block)
+        if spare >= 0:
+            workers += console.render_lines(Group(*self._workers(spare)), inside)
+            lines = [line for block in blocks if block for line in (*block, [])][:-1]
+        else:
+            for block, least in ((notes, 0), (best, 1), (ladder, 2)):
+                del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
+            lines = [line for block in blocks for line in block][:rows]
+        panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
+        panel.title = Text.assemble((visible(self._about.name), f"{STRONG} default"), f"  {self._about.scheduler.name}")
+        panel.subtitle = Text(visible(self._about.directory), overflow="ellipsis")
+        panel.title_align, panel.subtitle_align = "left", "right"
+        yield panel
 
-    def lines(self, width: int, height: int, pen: Pen) -> list[Text]:
-        """Return at most ``height`` lines, meant for ``width`` columns."""
-        tally, about = self._tally, self._about
-        width = min(width, WIDEST) - len(MARGIN)
-        expected = about.expected(tally.most_trials)
-        head = [self._title(width), self._progress(width, pen)]
-        ladder = ladder_lines(tally, expected, unit=about.unit, width=width, pen=pen)
-        best, notes, workers = self._best(width), self._notes(width), [summary_line(tally, about)]
-        blocks = [block for block in (head, ladder, best, notes, workers) if block]
-        without_blanks = sum(map(len, blocks))
-        room = height - without_blanks - (len(blocks) - 1)
-        if room < 0:
-            _shorten((notes, 0), (best, 1), (ladder, 2), by=without_blanks - height)
-            return [line for block in blocks for line in block][:height]
-        workers += worker_lines(tally, unit=about.unit, width=width, lines=room, pen=pen)
-        return [line for block in blocks for line in (*block, Text(""))][:-1]
-
-    def _title(self, width: int) -> Text:
-        about = self._about
-        line = Text(MARGIN).append(visible(about.name), STRONG).append(f"  {about.scheduler.name}", QUIET)
-        room = max(0, width - line.cell_len)
-        directory = visible(about.directory)
-        if len(directory) > room - 2:
-            directory = "..." + directory[len(directory) - max(0, room - 5) :]
-        return line.append(f"{directory:>{room}}", QUIET)
-
-    def _progress(self, width: int, pen: Pen) -> Text:
+    def _progress(self, width: int) -> Iterator[RenderableType]:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
         tally, about = self._tally, self._about
         judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
-        words = _progress_words(tally, judged)
-        line = Text(MARGIN)
-        if judged.share is None:
-            return line.append(words)
-        share = f"  {share_text(judged.share):>5}   "
-        bar = max(SHORTEST_BAR, width - len(MARGIN) - len(share) - len(words))
-        done = int(min(1.0, judged.share) * bar)
-        line.append(pen.done * done, PROMOTED).append(pen.to_do * (bar - done), QUIET)
-        return line.append(share, STRONG).append(words)
+        left = "stopping" if tally.stopping else judged.left
+        words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
+        cells: list[RenderableType] = [words]
+        if judged.share is not None:
+            cells = [_Bar(1, (judged.share, PROMOTED)), Text(f"{share_text(judged.share):>5}", STRONG), words]
+        if width < NARROW:
+            yield from (_row(*part) for part in (cells[:-1], cells[-1:]) if part)
+        else:
+            yield _row(*cells)
 
-    def _best(self, width: int) -> list[Text]:
+    def _ladder(self, width: int) -> Iterator[Table]:
+        """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""
+        rungs = self._tally.rungs[::-1]
+        expected = (self._about.expected(self._tally.most_trials) or [0] * len(rungs))[::-1]
+        bars = []
+        for rung, wanted in zip(rungs, expected, strict=True):
+            on = rung.arrived if rung is rungs[0] else rung.promoted
+            parts = (on, PROMOTED), (rung.arrived - on, PAUSED), (rung.failed, FAILED), (rung.running, RUNNING)
+            bars.append(_Bar(wanted, *parts))
+        columns: Iterable[tuple[str, str, int, Sequence[int | None]]] = (  # from which width on there is room for each
+            ("trained", STRONG, 0, [rung.trained for rung in rungs]),
+            ("expected", QUIET, 70, expected if any(expected) else []),
+            ("running", RUNNING, 0, [rung.running for rung in rungs]),
+            ("paused", PAUSED, 62, [None, *(rung.paused for rung in rungs[1:])]),
+            ("promoted", PROMOTED, 54, [None, *(rung.promoted for rung in rungs[1:])]),
+            ("failed", FAILED, 0, [rung.failed for rung in rungs]),
+        )
+        cells = [_numbers(name, style, counts) for name, style, least, counts in columns if counts and width >= least]
+        yield _row(_numbers(self._about.unit, STRONG, [rung.resource for rung in rungs]), Group("", *bars), *cells)
+
+    def _best(self, width: int) -> Iterator[Text]:
         tally, about = self._tally, self._about
-        best = tally.best
-        if best is None:
-            return []
-        value = number_text(best.metrics.get(tally.goal.metric))
-        line = Text(MARGIN).append("best  ", QUIET)
-        line.append(f"{tally.goal.metric} = {value}", f"{STRONG} {PROMOTED}")
-        line.append(f"   trial {best.trial} at {about.unit} {best.resource:,}")
-        if best.rung == tally.ladder.top:
-            line.append(", the top rung", QUIET)
-        indent = MARGIN + "      "
-        configuration = configuration_text(about.configuration(best.trial), max(4, width - len(indent)))
-        return [line, Text(indent + configuration, QUIET)]
+        if (best := tally.best) is not None:
+            value = f"{tally.goal.metric} = {number_text(best.metrics.get(tally.goal.metric))}"
+            where = f"   trial {best.trial} at {about.unit} {best.resource:,}"
+            top = ", the top rung" if best.rung == tally.ladder.top else ""
+            yield Text.assemble(("best  ", QUIET), (value, f"{STRONG} {PROMOTED}"), where, (top, QUIET))
+            yield Text("      " + configuration_text(about.configuration(best.trial), max(4, width - 10)), QUIET)
 
-    def _notes(self, width: int) -> list[Text]:
+    def _notes(self, _: int) -> Iterator[Text]:
         """What went wrong, why the study stops, what its scheduler says: a line each that has something to say."""
         tally = self._tally
-        notes = [
+        notes = (
             (_why(tally.failures, "failed"), FAILED),
             (_why(tally.withdrawals, "withdrawn"), WARNING),
             (_why(tally.saving_problems, "problems after a result"), WARNING),
             (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
-            (visible(" ".join(self._about.notes().split())), QUIET),
-        ]
-        return [Text(MARGIN + shortened(note, width - len(MARGIN)), style) for note, style in notes if note]
+            (self._about.notes(), QUIET),
+        )
+        yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
+
+    def _summary(self, _: int) -> Iterator[Text]:
+        """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
+        tally, about = self._tally, self._about
+        present = len(tally.workers)
+        states = Counter(worker.state for worker in tally.workers.values())
+        states["starting"] = about.workers - present
+        doing = (f"{states[name]:,} {name}" for name in ("training", "saving", "idle", "starting") if states[name] > 0)
+        line = Text.assemble((plural(max(present, about.workers), "worker"), STRONG), f"  {', '.join(doing)}")
+        if (busy := tally.utilisation) is not None:
+            is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
+            line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)
+        if size := about.checkpoint_bytes():
+            line.append(f"   checkpoints {bytes_text(size)}", QUIET)
+        yield line
+
+    def _workers(self, rows: int) -> Iterator[RenderableType]:
+        """At most ``rows`` lines; where there are more workers, the last one says how many more."""
+        tally, unit = self._tally, self._about.unit
+        total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
+        shown = total if total <= rows else max(0, rows - 1)
+        wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")
+        who, doing, how_far = list[str](), list[RenderableType](), list[str]()
+        for number, worker in islice(tally.workers.items(), shown):
+            trial = max(worker.trial, worker.saving)
+            who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial >= 0 else ""))
+            now, target = worker.resource, worker.target
+            if worker.state == "training":
+                doing.append(_Bar(target - worker.start, (now - worker.start, RUNNING)))
+                how_far.append(f"{unit} {now:>{wide[2]},} of {target:<{wide[2]},}")
+            else:
+                doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
+                how_far.append("")
+            how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
+        if shown:
+            yield _row(Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right"))
+        if total > shown < rows:
+            yield Text(f"... and {total - shown:,} more", QUIET)
 
 
-def _shorten(*blocks: tuple[list[Text], int], by: int) -> None:
-    """Take lines off the ends of blocks, one block after another, down to the number each must keep."""
-    for lines, least in blocks:
-        fewer = max(0, min(by, len(lines) - least))
-        del lines[len(lines) - fewer :]
-        by -= fewer
+class _Bar:
+    """A bar of several colours, as wide as its column; those of rich have one. It is read without colours too.
+
+    Args:
+        whole: What all of it stands for; parts whose sum is larger fill it.
+        parts: How much has which colour. What is not 0 shows, where there is room.
+    """
+
+    def __init__(self, whole: float, *parts: tuple[float, str]) -> None:
+        self._whole = max(whole, sum(part for part, _ in parts)) or 1
+        self._parts = parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        done, to_do = ("=", "-") if options.ascii_only else ("━", "─")
+        width, total, drawn = options.max_width, 0.0, 0
+        for part, style in self._parts:
+            total += part
+            end = min(width, max(round(width * total / self._whole), drawn + (part > 0)))
+            yield Segment(done * (end - drawn), console.get_style(style))
+            drawn = end
+        yield Segment(to_do * (width - drawn), console.get_style(QUIET))
+        yield Segment.line()
 
 
-def _progress_words(tally: Tally, judged: Estimate) -> str:
-    words = f"{judged.done}   {seconds_text(tally.wall_seconds)}"
-    if tally.stopping:
-        return f"{words}, stopping"
-    return words if judged.seconds_left is None else f"{words}, {judged.left}"
+def _row(*cells: RenderableType) -> Table:
+    """Return texts side by side, and bars, which have what width the texts leave."""
+    row = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    for cell in cells:
+        row.add_column(no_wrap=True, ratio=None if isinstance(cell, Text) else 1)
+    row.add_row(*cells)
+    return row
+
+
+def _numbers(name: str, style: str, numbers: Iterable[int | None]) -> Text:
+    """Return numbers below their name; "-" for none, and nothing where there can be none."""
+    column = Text(name, style, justify="right")
+    for number in numbers:
+        column.append("\n" if number is None else f"\n{number:,}" if number else "\n-", None if number else QUIET)
+    return column
 
 
 def _why(reasons: Reasons, what: str) -> str:

@@ -1,16 +1,15 @@
 """A study while it runs: a frame on a terminal or in a notebook, a line now and then elsewhere.
 
-The frame is drawn from :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
+A display draws in :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
 """
 
 import io
+import math
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TextIO, cast
+from typing import Any, Self, TextIO
 
 from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
@@ -24,37 +23,43 @@ FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
 NOTEBOOK_SECONDS = 0.5
 NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 100, 40
-_PRE = "<pre style=\"font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.2\">{code}</pre>"
 
 
 class Display(Observer):
-    """An observer that shows something between entering and leaving it. This one shows nothing."""
+    """An observer that shows something between entering and leaving it. This one shows nothing.
+
+    Args:
+        tally: It has to see what happens, as an observer before the display; a display only looks at it.
+        about: The study.
+        seconds: From one time that something is shown to the next, at least.
+    """
+
+    def __init__(self, tally: Tally, about: About, seconds: float = math.inf) -> None:
+        self._tally = tally
+        self._about = about
+        self._seconds = seconds
+        self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show what there is to show. A terminal or pipe that is gone is no reason to end a study."""
-        with suppress(OSError):
-            self._show(now)
+        """Show something if it is time to. A terminal or pipe that is gone is no reason to end a study."""
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._tally.tick(now)
+            with suppress(OSError):
+                self._show()
 
-    def _show(self, now: float) -> None:
+    def _show(self) -> None:
         """Show what there is to show."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the stream as it was."""
 
 
 class LiveDisplay(Display):
-    """A frame on a terminal, drawn anew at every tick; it leaves nothing behind.
-
-    Args:
-        tally: It has to see what happens; this only looks at it.
-        about: The study.
-        stream: The terminal.
-    """
+    """A frame on a terminal, drawn anew at every tick; it leaves nothing behind."""
 
     def __init__(self, tally: Tally, about: About, stream: TextIO) -> None:
         from rich.console import Console
@@ -62,26 +67,18 @@ class LiveDisplay(Display):
 
         from ashtune.reports.terminal.frame import Frame
 
-        self._tally = tally
-        self._frame = Frame(tally, about)
-        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
-        self._live = Live(
-            Visible(self._frame),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=console.is_terminal and sys.stdout.isatty(),
-            redirect_stderr=console.is_terminal,
-            vertical_overflow="crop",
-        )
-        self._next = 0.0
+        super().__init__(tally, about, FRAME_SECONDS)
+        self._stream = stream
+        console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        own, frame = sys.stdout.isatty(), Visible(Frame(tally, about))
+        self._live = Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
-    def _show(self, now: float) -> None:
-        """Draw the frame, a few times a second at most."""
-        if now >= self._next:
-            self._next = now + FRAME_SECONDS
-            self._tally.tick(now)
-            self._live.refresh()
+    def _show(self) -> None:
+        """Draw the frame; the terminal is to show it when all of it is there (DEC mode 2026), not the half it has."""
+        self._stream.write("\x1b[?2026h")
+        self._live.refresh()
+        self._stream.write("\x1b[?2026l")
+        self._stream.flush()
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
@@ -91,61 +88,33 @@ class LiveDisplay(Display):
         self._live.stop()
 
 
-class _Whole:
-    """A terminal that is told to show each frame when all of it is there (DEC mode 2026).
-
-    A frame is larger than what a terminal reads at once, so without this half of one shows now and
-    then. Terminals that do not know the mode ignore it.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        self._stream.write(f"\x1b[?2026h{text}\x1b[?2026l")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 class PlainDisplay(Display):
-    """A line every few seconds, for logs and pipes.
-
-    Args:
-        tally: It has to see what happens; this only looks at it.
-        about: The study.
-        stream: Where the lines go.
-        seconds: From one line to the next.
-    """
+    """A line every few seconds on a stream, for logs and pipes."""
 
     def __init__(self, tally: Tally, about: About, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
-        self._tally = tally
-        self._about = about
+        super().__init__(tally, about, seconds)
         self._stream = stream
-        self._seconds = seconds
-        self._next = 0.0
         self._has_warned = False
 
-    def _show(self, now: float) -> None:
-        """Write a line if it is time for one, or a trial could not be saved."""
+    def tick(self, now: float) -> None:
+        """Write a line if it is time for one. The first comes after a while: there is nothing to say before."""
+        self._next = self._next or now + self._seconds
+        super().tick(now)
+
+    def _show(self) -> None:
+        write(progress_line(self._tally, self._about) + "\n", self._stream)
         self._warn()
-        if now >= self._next:
-            is_first, self._next = self._next == 0.0, now + self._seconds
-            if not is_first:
-                self._tally.tick(now)
-                write(progress_line(self._tally, self._about) + "\n", self._stream)
-                self._stream.flush()
 
     def __exit__(self, *_: object) -> None:
         self._warn()
 
     def _warn(self) -> None:
         """Say of the first trial that could not be saved why: it would train again, and others are like it."""
-        if not self._has_warned and (problems := self._tally.saving_problems).total:
+        if not self._has_warned and (problems := self._tally.saving_problems.groups()):
             self._has_warned = True
-            first = problems.groups()[0]
-            self._stream.write(f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): {first.reason}\n")
-            self._stream.flush()
+            first = problems[0]
+            write(f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): {first.reason}\n", self._stream)
+        self._stream.flush()
 
 
 class NotebookDisplay(Display):
@@ -153,62 +122,39 @@ class NotebookDisplay(Display):
 
     What trials print goes to the logs of their workers, not to the cell: a line below the frame says so once there is
     something.
-
-    Args:
-        tally: It has to see what happens; this only looks at it.
-        about: The study.
-        display: ``IPython.display.display``.
     """
 
-    def __init__(self, tally: Tally, about: About, display: Callable[..., Any]) -> None:
-        from ashtune.reports.terminal.frame import Frame
-
-        self._tally = tally
-        self._frame = Frame(tally, about)
+    def __init__(self, tally: Tally, about: About) -> None:
+        super().__init__(tally, about, NOTEBOOK_SECONDS)
         self._logs = Path(about.directory, "logs").resolve()  # the notebook may change the folder
-        self._display = display
-        self._handle: Any = None
-        self._next = 0.0
 
-    def _show(self, now: float) -> None:
-        """Draw the frame, twice a second at most."""
-        if now >= self._next:
-            self._next = now + NOTEBOOK_SECONDS
-            self._tally.tick(now)
-            self._handle.update(self._drawn(), raw=True)
+    def _show(self) -> None:
+        self._handle.update(self._drawn(), raw=True)
 
     def _drawn(self) -> dict[str, str]:
         """Return the frame as HTML and as text."""
-        from rich.console import Console
-        from rich.text import Text
+        from rich.console import Console, ConsoleDimensions
+        from rich.jupyter import JUPYTER_HTML_FORMAT
 
-        console = Console(
-            file=io.StringIO(),
-            record=True,
-            force_terminal=True,
-            force_jupyter=False,
-            color_system="truecolor",
-            width=NOTEBOOK_WIDTH,
-            height=NOTEBOOK_HEIGHT,
-        )
-        console.print(Visible(self._frame), end="")
-        if self._has_printed():
-            console.print(Text(visible(f"  trials print to {self._logs}; study.log(trial) reads it")))
-        html = console.export_html(inline_styles=True, code_format=_PRE, clear=False)
+        from ashtune.reports.terminal.frame import Frame
+
+        console = Console(file=io.StringIO(), record=True, force_jupyter=False, color_system="truecolor")
+        console.size = ConsoleDimensions(NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
+        console.print(Visible(Frame(self._tally, self._about)), end="")
+        with suppress(OSError):
+            if any(entry.stat().st_size for entry in os.scandir(self._logs)):
+                console.out(visible(f"  trials print to {self._logs}; study.log(trial) reads it"), highlight=False)
+        html = console.export_html(inline_styles=True, code_format=JUPYTER_HTML_FORMAT, clear=False)
         return {"text/html": html, "text/plain": console.export_text()}
 
-    def _has_printed(self) -> bool:
-        try:
-            return any(entry.stat().st_size for entry in os.scandir(self._logs))
-        except OSError:
-            return False
-
     def __enter__(self) -> Self:
-        self._handle = self._display(self._drawn(), raw=True, display_id=True)
+        from IPython.display import display
+
+        self._handle: Any = display(self._drawn(), raw=True, display_id=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.update(self._drawn(), raw=True)
+        self._show()
 
 
 def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
@@ -221,23 +167,14 @@ def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, qui
         quiet: Show nothing.
     """
     if quiet:
-        return Display()
-    if stream is None and (display := _notebook()) is not None:
-        return NotebookDisplay(tally, about, display)
+        return Display(tally, about)
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if stream is None and getattr(shell, "kernel", None) is not None:
+        return NotebookDisplay(tally, about)
     stream = sys.stderr if stream is None else stream
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
         return LiveDisplay(tally, about, stream)
     return PlainDisplay(tally, about, stream)
-
-
-def _notebook() -> Callable[..., Any] | None:
-    """Return what shows an output in a notebook's cell, or None where no kernel runs this."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if getattr(shell, "kernel", None) is None:
-        return None
-    from IPython.display import display
-
-    return cast("Callable[..., Any]", display)
 
 
 def progress_line(tally: Tally, about: About) -> str:

@@ -31,22 +31,21 @@ class Visible:
         from rich.segment import Segment
 
         for segment in console.render(self._view, options):
-            if segment.control or segment.text.isprintable():
-                yield segment
-            else:
-                yield Segment(visible(segment.text, keeps_newlines=True), segment.style)
+            text = visible(segment.text, keeps_newlines=True)
+            if options.ascii_only:  # no Unicode, that is: the encoding may have other characters beside
+                text = text.replace("…", ".").encode(options.encoding, "backslashreplace").decode(options.encoding)
+            yield segment if segment.control else Segment(text, segment.style)
 
 
 def as_text(renderable: "RenderableType", width: int = PLAIN_WIDTH, *, encoding: str = "utf-8") -> str:
     """Return what rich draws, without colours, without blanks at line ends, and with lines that an encoding has."""
     from rich.console import Console
 
-    file = _Page(encoding)
-    console = Console(
-        file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
-    )
+    page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
+    console = Console(file=page, width=width, force_terminal=False, force_jupyter=False, markup=False, emoji=False)
     console.print(Visible(renderable))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    page.seek(0)
+    return "".join(f"{line.rstrip()}\n" for line in page)
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
@@ -56,7 +55,7 @@ def show(renderable: "RenderableType", stream: TextIO) -> None:
 
         Console(file=stream, highlight=False, markup=False, emoji=False).print(Visible(renderable))
     else:
-        write(as_text(renderable, encoding=_encoding_of(stream)), stream)
+        stream.write(as_text(renderable, encoding=_encoding_of(stream)))
 
 
 def show_json(data: Any, stream: TextIO) -> None:
@@ -72,18 +71,6 @@ def write(text: str, stream: TextIO) -> None:
 
 def _encoding_of(stream: TextIO) -> str:
     return getattr(stream, "encoding", None) or "utf-8"
-
-
-class _Page(io.StringIO):
-    """Text in memory that is to be encoded: rich draws with characters which the encoding has."""
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__()
-        self._encoding = encoding
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # it is read only
-        return self._encoding
 
 
 def is_a_terminal(stream: TextIO) -> bool:
