@@ -83,7 +83,7 @@ def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
             ))  # fmt: skip
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
-    section = html.Section("figure", "Utilisation by number of workers", [html.figures(scaling=figure)])
+    section = html.section("figure", "Utilisation by number of workers", [html.figures(scaling=figure)])
     html.write(html.page("How far one driver scales", [], [section], footer="benchmarks/scaling.py"), file)
 
 

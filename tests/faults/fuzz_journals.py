@@ -18,6 +18,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import sys
@@ -503,7 +504,24 @@ def _resume(folder: Path) -> None:
 
 
 def _data(study: Any) -> None:
-    json.loads(msgspec.json.encode(study.report_data()))
+    data = json.loads(msgspec.json.encode(study.report_data()))
+    _check_sections("".join(f"left out: {problem}" for problem in data["left_out"].values()))
+
+
+def _text(study: Any) -> None:
+    study.report(stream := io.StringIO())
+    _check_sections(stream.getvalue())
+
+
+def _page(study: Any, file: Path) -> None:
+    study.report_html(file)
+    _check_sections(file.read_text())
+
+
+def _check_sections(text: str) -> None:
+    """Raise an error if a section was left out for anything but a refusal, which stands without its type."""
+    if found := re.search(r"eft out: \w+(Error|Exception|Exit|Warning)\b.*", text):
+        raise AssertionError(found[0][:200])
 
 
 DOORS: dict[str, Callable[[Any, Path], Any]] = {
@@ -511,10 +529,10 @@ DOORS: dict[str, Callable[[Any, Path], Any]] = {
     "best_at_any_rung": lambda study, _: study.best_at_any_rung,
     "top": lambda study, _: study.top(5),
     "dataframes": lambda study, _: (study.dataframe(), study.curves_dataframe()),
-    "report": lambda study, _: study.report(io.StringIO()),
+    "report": lambda study, _: _text(study),
     "data": lambda study, _: _data(study),
     "traces": lambda study, _: study.traces(),
-    "page": lambda study, folder: study.report_html(folder / "page.html"),
+    "page": lambda study, folder: _page(study, folder / "page.html"),
     "report command": lambda _, folder: _command("report", str(folder)),
     "whatif command": lambda _, folder: _command("whatif", str(folder), "--workers", "1,4", "--draws", "0"),
     "resume": lambda _, folder: _resume(folder),

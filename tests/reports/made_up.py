@@ -4,7 +4,10 @@ import heapq
 import random
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ashtune.core.events import (
     Event,
@@ -28,11 +31,23 @@ from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.view import view_of
 from ashtune.study.controller import Controller
+from ashtune.study.journal import NAME, Journal, create
 from ashtune.study.replay import Replay
+from ashtune.study.settings import Settings
 
 ACCURACY = Goal("accuracy", "max")
 SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
 Step = tuple[str, Event | Followed]
+
+
+def settings_of(ladder: Ladder, **changes: Any) -> Settings:
+    """Return the settings of a made-up study."""
+    rungs, kept = ladder.to_record()
+    settings = Settings(
+        ashtune="1", created=0, name="digits", goal=ACCURACY, scheduler={"kind": "ash"}, rungs=rungs, kept=kept,
+        space={}, search={"kind": "random"}, seed=0,
+    )  # fmt: skip
+    return msgspec.structs.replace(settings, **changes)
 
 
 def tell(observer: Observer, *events: Event) -> None:
@@ -185,3 +200,14 @@ class MadeUpStudy:
                 self._due[index] = (self.now, number, paused)
                 heapq.heapify(self._due)
                 return
+
+
+def write_journal(directory: Path, study: MadeUpStudy, **changes: Any) -> Path:
+    """Write the journal of a made-up study, its settings changed as given; return its directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    create(directory / NAME, settings_of(study.ladder, **changes))
+    with Journal(directory / NAME) as journal:
+        for kind, what in study:
+            if kind == "event":
+                journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
+    return directory

@@ -19,7 +19,7 @@ def whole_page() -> str:
     found.add_row(EVIL)
     blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(found)]
     blocks += [html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
-    return html.page(EVIL, [html.words(EVIL)], [html.Section("s", EVIL, blocks)], footer=EVIL)
+    return html.page(EVIL, [html.words(EVIL)], [html.section("s", EVIL, blocks)], footer=EVIL)
 
 
 def test_nothing_of_a_study_becomes_markup() -> None:
@@ -40,7 +40,7 @@ def test_the_figures_data_reads_back_as_it_was() -> None:
 
 
 def test_a_section_without_anything_is_left_out() -> None:
-    sections = [html.Section("nothing", "Nothing here", []), html.Section("s", "S", [html.words("w")])]
+    sections = [html.section("nothing", "Nothing here", []), html.section("s", "S", [html.words("w")])]
     page = html.page("p", [], sections, footer="")
     assert "Nothing here" not in page
     assert '<a href="#s">S</a>' in page
@@ -69,7 +69,7 @@ def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:
     named = "a\u202eb\x1b[31m\u2028 \\u202e \\ é"
     figure = blank(x=named)
     figure.add_trace(go().Scatter(x=[1], y=[2], name=named))
-    page = html.page(named, [], [html.Section("s", named, [html.figures(one=figure)])], footer=named)
+    page = html.page(named, [], [html.section("s", named, [html.figures(one=figure)])], footer=named)
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
     found = json.loads(data)["figure-one"]
     assert found["data"][0]["name"] == "a\\u202eb\\u001b[31m\\u2028 \\u202e \\ é"

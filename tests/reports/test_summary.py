@@ -1,25 +1,45 @@
 """The end of a study: found, failed, kept, and how to go on."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import ACCURACY, SPACE, MadeUpStudy
+from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.tally import Tally
+from ashtune.api.study import Study
 from ashtune.core.errors import JournalError
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.reports import report
+from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.study_info import About
-from ashtune.reports.summary import report_data, summary
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, Journal, create
-from ashtune.study.settings import Settings
 
 LADDER = Ladder(1, 16, 2)
+SETTINGS = settings_of(LADDER)
+
+
+def summary(tally: Tally, about: About, outcome: Outcome) -> Any:
+    return report.summary(ReportedStudy(SETTINGS, LADDER, about, tally=tally, outcome=outcome))
+
+
+def report_data(study: MadeUpStudy) -> dict[str, Any]:
+    """Return the report of a study that is told to its observers here, as its journal is in :class:`Study`."""
+
+    def tell(observers: Sequence[Observer]) -> Outcome:
+        for kind, what in study:
+            for observer in observers:
+                (observer.event if kind == "event" else observer.followed)(what)  # type: ignore[operator]
+        return Outcome()
+
+    return report.report_data(ReportedStudy(SETTINGS, LADDER, about(study)), tell)
 
 
 def about(study: MadeUpStudy) -> About:
@@ -95,7 +115,7 @@ def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
     text = as_text(summary(tally, described, Outcome(is_complete=False)))
     assert "no trial has a result" in text
     assert "not complete" in text
-    data = report_data(tally, described, Outcome(is_complete=False))
+    data = report_data(MadeUpStudy(LADDER, 0, 0))
     assert data["best"] is None and data["utilisation"] is None
 
 
@@ -108,31 +128,16 @@ def test_the_summary_is_plain_ascii_and_no_line_is_too_long() -> None:
 
 
 def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
-    tally, described = run(trouble=0.3)
-    data = json.loads(json.dumps(report_data(tally, described, Outcome()), allow_nan=False))
+    data = json.loads(json.dumps(report_data(MadeUpStudy(LADDER, 64, 4, trouble=0.3)), allow_nan=False))
     assert data["best"]["configuration"] == SPACE
     assert sum(rung["epochs"] for rung in data["rungs"]) == data["epochs"]
     assert sum(group["count"] for group in data["failures"]) == data["trials"]["failed"]
-    assert data["jobs"] == tally.arrived
+    assert data["jobs"] == run(trouble=0.3)[0].arrived
+    assert not data["left_out"]
 
 
 def journal_of(path: Path, study: MadeUpStudy) -> Tally:
-    rungs, kept = LADDER.to_record()
-    create(
-        path / NAME,
-        Settings(
-            ashtune="1",
-            created=0,
-            name="digits",
-            goal=ACCURACY,
-            scheduler={"kind": "ash"},
-            rungs=rungs,
-            kept=kept,
-            space={},
-            search={"kind": "random"},
-            seed=0,
-        ),
-    )
+    create(path / NAME, SETTINGS)
     tally = Tally(LADDER, ACCURACY)
     with Journal(path / NAME) as journal:
         for kind, what in study:
@@ -145,11 +150,12 @@ def journal_of(path: Path, study: MadeUpStudy) -> Tally:
 
 
 def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path: Path) -> None:
-    study = MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20)
-    there = journal_of(tmp_path, study)
-    read = StudyReader(tmp_path)
-    assert report_data(read.tally, about(study), Outcome()) == report_data(there, about(study), Outcome())
-    assert len(read.trials) == there.started
+    there = journal_of(tmp_path, MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
+    expected = report_data(MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
+    study = Study.load(tmp_path).report_data()
+    differing = {name for name, value in study.items() if value != expected[name]}
+    assert differing == {"best", "best_at_any_rung", "directory"}, "the configurations told here are all the same"
+    assert len(StudyReader(tmp_path).trials) == there.started
 
 
 def test_a_directory_without_a_journal_is_an_error_that_names_it(tmp_path: Path) -> None:

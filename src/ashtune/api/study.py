@@ -15,7 +15,6 @@ from ashtune.core.plaintext import shown
 from ashtune.driver.checks import check_directory, check_whole
 from ashtune.driver.options import ResumeOptions, checked, run_options, takes
 from ashtune.reports.study_info import about
-from ashtune.reports.summary import report_data, summary
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.journal import read_events
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
     from ashtune.reports.profile import Profile
+    from ashtune.reports.sections import ReportedStudy
     from ashtune.simulation.traces import Traces
 
 
@@ -243,11 +243,10 @@ class Study:
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
         """Print what was found and where the time went: to stdout, or another stream."""
+        from ashtune.reports.report import summary
         from ashtune.reports.terminal.text import show
 
-        reader = self._reader
-        view = summary(reader.tally, about(reader), reader.outcome, reader.timeline)
-        show(view, sys.stdout if stream is None else stream)
+        show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
 
     @in_one_line
     def report_html(self, file: str | Path) -> None:
@@ -257,30 +256,23 @@ class Study:
             SettingsError: If plotly is not installed, or the file cannot be written.
         """
         from ashtune.reports.page.html import write
-        from ashtune.reports.page.page import Material, PageObservers, report_page
-        from ashtune.reports.profile import profile_of
-        from ashtune.reports.roofline import kept
+        from ashtune.reports.report import report_page
 
-        reader = self._reader
-        observers = PageObservers(reader.settings, reader.ladder, reader.scheduler)
-        outcome = reader.tell(observers.all)
-        page = report_page(
-            Material(
-                settings=reader.settings,
-                observers=observers,
-                about=about(reader),
-                outcome=outcome,
-                profile=profile_of(self.directory),
-                placed=kept(self.directory),
-            )
-        )
-        write(page, Path(file))
+        write(report_page(self._reported, self._reader.tell), Path(file))
 
     @in_one_line
     def report_data(self) -> dict[str, Any]:
         """Return what :meth:`report` prints as a dict that JSON can hold."""
-        reader = self._reader
-        return report_data(reader.tally, about(reader), reader.outcome, reader.timeline)
+        from ashtune.reports.report import report_data
+
+        return report_data(self._reported, self._reader.tell)
+
+    @property
+    def _reported(self) -> "ReportedStudy":
+        """The study as the sections of one report see it."""
+        from ashtune.reports.sections import ReportedStudy
+
+        return ReportedStudy(self._reader.settings, self._reader.ladder, about(self._reader))
 
     @in_one_line
     def profile(self) -> "Profile":

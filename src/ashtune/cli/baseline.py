@@ -141,10 +141,10 @@ def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> No
     from ashtune.reports.page import html
 
     sections = [
-        html.Section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),
-        html.Section("table", "Seconds", [html.table(baseline_table(runs))]),
-        html.Section("words", "In words", [html.words(*baseline_words(run)) for run in sequential]),
-        html.Section("facts", "The run", [html.pairs(environment())]),
+        html.section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),
+        html.section("table", "Seconds", [html.table(baseline_table(runs))]),
+        html.section("words", "In words", [html.words(*baseline_words(run)) for run in sequential]),
+        html.section("facts", "The run", [html.pairs(environment())]),
     ]
     page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)

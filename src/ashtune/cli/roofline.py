@@ -223,9 +223,9 @@ def _write(file: Path, placed: "Placed") -> None:
     roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]
     steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
     sections = [
-        html.Section("roofs", "Roofs", roofs),
-        html.Section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
-        html.Section("facts", "The run", [html.pairs(environment())]),
+        html.section("roofs", "Roofs", roofs),
+        html.section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
+        html.section("facts", "The run", [html.pairs(environment())]),
     ]
     page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)

@@ -287,11 +287,11 @@ def _write(file: Path, title: str, table: "Table | None", figure: "Figure", word
     from ashtune.core.version import __version__
     from ashtune.reports.page import html
 
-    sections = [html.Section("words", "In words", [html.words(*words)])]
+    sections = [html.section("words", "In words", [html.words(*words)])]
     if table is not None:
         sections = [
-            html.Section("figure", "Wall time by number of workers", [html.figures(whatif=figure)]),
-            html.Section("table", "Predictions", [html.table(table)]),
+            html.section("figure", "Wall time by number of workers", [html.figures(whatif=figure)]),
+            html.section("table", "Predictions", [html.table(table)]),
             *sections,
         ]
     page = html.page(title, [], sections, footer=f"ashtune {__version__}")

@@ -35,7 +35,6 @@ from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import About
-from ashtune.reports.summary import summary
 from ashtune.reports.terminal.live import display_for
 from ashtune.reports.terminal.text import show, write
 from ashtune.study import journal as journals
@@ -195,7 +194,12 @@ class Session:
         """Print the command that resumes; after a signal, when no caller will, all that was found."""
         stopped = self._controller.stopping
         if is_whole:
-            show(summary(self._tally, self._about(0, None), Outcome(is_complete=False, stopped=stopped)), sys.stderr)
+            from ashtune.reports.report import summary
+            from ashtune.reports.sections import ReportedStudy
+
+            outcome, about = Outcome(is_complete=False, stopped=stopped), self._about(0, None)
+            study = ReportedStudy(self._settings, self._ladder, about, tally=self._tally, outcome=outcome)
+            show(summary(study), sys.stderr)
         else:
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
 

@@ -1,11 +1,13 @@
-"""The audit as a table, in words and as a figure."""
+"""The audit as a table, in words, as a figure, and as a section of the report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ashtune.analysis.audit import Audit, RungAudit
 from ashtune.core.numbers import number_text, plural
 from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.reports.page import html
+from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import bare_table
 from ashtune.schedulers.protocol import Rule
 
@@ -120,3 +122,20 @@ def _bad(record: RungAudit) -> int:
 def _says_little(record: RungAudit) -> bool:
     is_known = record.correlation is not None and record.pairs >= ENOUGH_PAIRS
     return is_known and record.correlation is not None and record.correlation < LOW_CORRELATION
+
+
+class AuditSection(Section):
+    """Every promotion checked: expected and actual numbers, and what proved wrong."""
+
+    name, title = "audit", "Did the halving do right?"
+    uses = ("tally",)
+
+    def __init__(self, study: ReportedStudy) -> None:
+        super().__init__(study)
+        self._audit = self.observe(Audit(study.ladder, study.goal, study.about.scheduler))
+
+    def blocks(self) -> Iterator[html.Block]:
+        audit, expected, unit = self._audit, self.study.expected, self.study.unit
+        yield html.figures(audit=audit_figure(audit, expected, unit=unit))
+        yield html.table(audit_table(audit, expected, unit=unit))
+        yield html.words(*audit_findings(audit, unit=unit))

@@ -3,7 +3,7 @@
 Source of the columns: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +15,8 @@ from ashtune.analysis.functions import Totals, totals_of
 from ashtune.analysis.loading import events_of
 from ashtune.analysis.working_seconds import WorkingSeconds
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 from ashtune.study.journal import NAME
 from ashtune.training.profiling.files import WorkerProfile, read_profiles
@@ -182,3 +184,21 @@ def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
 def _hover(record: ProfileRecord) -> str:
     calls = "" if record.calls is None else f" in {plural(record.calls, 'call')}"
     return f"{escape(record.name)}<br>{record.self_seconds:,.3f} s of its own{calls}, {share_text(record.share)}"
+
+
+class ProfileSection(Section):
+    """Where the training time went by function."""
+
+    name, title = "profile", "Profile"
+
+    def blocks(self) -> Iterator[html.Block]:
+        profile = profile_of(self.study.directory)
+        if profile is not None:
+            yield html.figures(profile=profile_figure(profile))
+            yield html.table(profile_table(profile))
+            yield html.words(*profile_words(profile))
+        elif self.study.about.is_simulated:
+            yield html.words("This study was simulated.", style="quiet")
+        else:
+            remark = "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it."
+            yield html.words(remark, style="quiet")

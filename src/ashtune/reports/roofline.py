@@ -1,7 +1,7 @@
-"""The roofline of a machine and of training steps: as text and as a figure."""
+"""The roofline of a machine and of training steps: as text, as a figure, and as a section of the report."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, 
 from ashtune.reports.figures import plots
 from ashtune.reports.figures.axes import label, log_ticks, significant
 from ashtune.reports.figures.lanes import lanes_figure, lanes_words
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, read_whole, write_new
 from ashtune.training.fused.dry_run import Sizing
@@ -220,3 +222,20 @@ def _cache_text(cache: Cache) -> str:
 
 def _rate(flop_per_second: float) -> str:
     return f"{rate_text(flop_per_second / _GIGA)} Gflop/s"
+
+
+class RooflineSection(Section):
+    """The roofline that was kept in the study's directory."""
+
+    name, title = "roofline", "Roofline"
+
+    def blocks(self) -> Iterator[html.Block]:
+        placed = kept(self.study.directory)
+        if placed is not None:
+            yield html.figures(**roofline_figures(placed))
+            yield html.words(*roofline_words(placed))
+        elif self.study.about.is_simulated:
+            yield html.words("This study was simulated.", style="quiet")
+        else:
+            add = f"ashtune roofline --keep {self.study.about.directory}"
+            yield html.words(f"Not measured; `{add}` adds it.", style="quiet")

@@ -1,17 +1,21 @@
 """Time by rung: how many trials were trained to each, and what that cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ashtune.analysis.tally import Tally
-from ashtune.analysis.timeline_times import RungTimes, TimeShares
+from ashtune.analysis.timeline_times import RungTimes, TimeShares, rung_times, time_shares
 from ashtune.core.numbers import plural, seconds_text, share_text
-from ashtune.reports.tables import bare_table
-from ashtune.reports.timeline_view import in_vain
+from ashtune.reports.figures.rungs import rungs_figure
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
+from ashtune.reports.tables import HEADING, bare_table, indented, line
+from ashtune.reports.timeline_view import in_vain, rung_times_table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -101,3 +105,32 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str = "
         of = [f"{plural(lanes, 'lane')} ({count:,} x)" for lanes, count in sorted(tally.programs.items())]
         parts.append(f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}")
     return "; ".join(parts)
+
+
+class RungsSection(Section):
+    """How many trials were trained to each rung, and what that took."""
+
+    name, title = "rungs", "Time by rung"
+    uses = ("tally", "timeline")
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        timeline, unit = self.study.timeline, self.study.unit
+        table, sentence = self._table_and_line()
+        yield html.words(f"{sentence}.")
+        yield html.figures(rungs=rungs_figure(timeline, unit=unit))
+        yield html.table(table)
+        yield html.table(rung_times_table(timeline, unit=unit))
+
+    def lines(self) -> "Iterator[RenderableType]":
+        table, sentence = self._table_and_line()
+        yield line("time by rung", HEADING)
+        yield indented(table)
+        yield line(sentence)
+
+    def _table_and_line(self) -> "tuple[Table, str]":
+        study = self.study
+        shares = None if study.is_live else time_shares(study.timeline)
+        times = None if study.is_live else rung_times(study.timeline)
+        table = rung_table(rung_records(study.tally, study.expected, times), unit=study.unit)
+        return table, time_line(study.tally, shares, unit=study.unit)

@@ -1,24 +1,19 @@
-"""The timeline in words and tables."""
+"""The timeline in words and tables, and as a section of the report."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.reports.figures.timeline import timeline_figure
+from ashtune.reports.figures.utilisation import STATES, utilisation_figure
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-STATES = {
-    "training": "training",
-    "failed": "training that failed",
-    "saving": "letting go and saving",
-    "compiling": "compiling programs",
-    "driver": "waiting for the driver",
-    "barrier": "waiting for other trials",
-    "tail": "idle tail",
-}
 
 
 def time_shares_table(timeline: Timeline) -> "Table":
@@ -87,18 +82,6 @@ def in_vain(shares: TimeShares) -> str:
     return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
-def running_time(unit: str, sessions: int) -> str:
-    """Return the title of an axis of the time that the study ran."""
-    return f"{unit} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
-
-
-def unit_of_time(seconds: float) -> tuple[float, str]:
-    """Return the unit that a study's time is best told in: its seconds and its name."""
-    if seconds < 600:
-        return 1.0, "seconds"
-    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
-
-
 def _short_text(seconds: float) -> str:
     """Return a time that may be far below a second."""
     if seconds >= 0.1:
@@ -106,3 +89,17 @@ def _short_text(seconds: float) -> str:
     if seconds < 1e-6:
         return "< 1 us" if seconds > 0 else "0 s"
     return f"{number_text(seconds * 1e3, 3)} ms" if seconds >= 1e-3 else f"{number_text(seconds * 1e6, 3)} us"
+
+
+class TimelineSection(Section):
+    """Who trained what when, and where the workers' time went."""
+
+    name, title = "timeline", "Timeline"
+    uses = ("timeline",)
+
+    def blocks(self) -> Iterator[html.Block]:
+        timeline = self.study.timeline
+        yield html.figures(timeline=timeline_figure(timeline, unit=self.study.unit))
+        yield html.figures(utilisation=utilisation_figure(timeline))
+        yield html.table(time_shares_table(timeline))
+        yield html.words(*(f"{sentence[0].upper()}{sentence[1:]}." for sentence in time_findings(timeline)))

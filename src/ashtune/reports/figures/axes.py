@@ -161,3 +161,15 @@ def label(text: str, width: int = 30) -> str:
 def significant(value: float, digits: int = 6) -> float:
     """Return a number with so many digits, so that a page need not carry seventeen."""
     return float(f"{value:.{digits}g}")
+
+
+def running_time(unit: str, sessions: int) -> str:
+    """Return the title of an axis of the time that the study ran."""
+    return f"{unit} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
+
+
+def unit_of_time(seconds: float) -> tuple[float, str]:
+    """Return the unit that a study's time is best told in: its seconds and its name."""
+    if seconds < 600:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")

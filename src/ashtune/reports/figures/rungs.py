@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import rung_times
 from ashtune.reports.figures.plots import blank, go
-from ashtune.reports.figures.utilisation import COLORS
-from ashtune.reports.timeline_view import STATES
+from ashtune.reports.figures.utilisation import COLORS, STATES
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -11,8 +11,8 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_rows import COMPILING, ENDINGS, RESULT, SAVING, TRAINING, Work
 from ashtune.analysis.timeline_times import seconds_within
 from ashtune.core.numbers import plural, seconds_text
+from ashtune.reports.figures.axes import running_time, unit_of_time
 from ashtune.reports.figures.plots import BLUE, GREY, PURPLE, blank, rung_colors
-from ashtune.reports.timeline_view import running_time, unit_of_time
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

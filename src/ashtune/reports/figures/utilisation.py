@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_rows import COMPILING, SAVING, Work
 from ashtune.analysis.timeline_times import seconds_within, training_rows
+from ashtune.reports.figures.axes import running_time, unit_of_time
 from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank
-from ashtune.reports.timeline_view import STATES, running_time, unit_of_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 STRETCHES = 160
+STATES = {
+    "training": "training",
+    "failed": "training that failed",
+    "saving": "letting go and saving",
+    "compiling": "compiling programs",
+    "driver": "waiting for the driver",
+    "barrier": "waiting for other trials",
+    "tail": "idle tail",
+}
 FAILED_TRAINING = "#7a2e3a"
 """Darker than any colour of a wait."""
 COLORS = {

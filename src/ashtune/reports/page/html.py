@@ -37,12 +37,20 @@ class Block(msgspec.Struct, frozen=True):
     figures: dict[str, "Figure"] = {}
 
 
-class Section(msgspec.Struct, frozen=True):
-    """A heading with what stands below it; ``name`` is its id in the page."""
+class PageSection(msgspec.Struct, frozen=True):
+    """A heading with what stands below it, and the JSON of each figure by its place; ``name`` is its id in the page."""
 
     name: str
     title: str
-    blocks: Sequence[Block]
+    html: str
+    figures: dict[str, str]
+
+
+def section(name: str, title: str, blocks: Iterable[Block]) -> PageSection:
+    """Return a section of a page. It is drawn here: whatever is wrong with a block or a figure raises here."""
+    drawn = list(blocks)
+    figures = {place: _figure_json(figure) for block in drawn for place, figure in block.figures.items()}
+    return PageSection(name, title, "".join(block.html for block in drawn), figures)
 
 
 def words(*sentences: str, style: str = "") -> Block:
@@ -92,34 +100,31 @@ def cards(named: Mapping[str, str]) -> Block:
     return Block(f'<div class="cards">{inner}</div>')
 
 
-def page(title: str, head: Iterable[Block], sections: Sequence[Section], *, footer: str) -> str:
+def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, footer: str) -> str:
     """Return the page.
 
     Args:
         title: Its heading.
         head: What stands above the first section.
-        sections: Those without a block are left out.
+        sections: Those with nothing in them are left out.
         footer: Who made it.
 
     Raises:
         SettingsError: If plotly is not installed.
     """
-    shown = [section for section in sections if section.blocks]
-    links = "".join(f'<a href="#{section.name}">{_text(section.title)}</a>' for section in shown)
-    top = list(head)
-    blocks = [*top, *(block for section in shown for block in section.blocks)]
+    top, shown = section("", "", head), [each for each in sections if each.html]
+    links = "".join(f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in shown)
     body = "".join(
-        f'<section id="{section.name}"><h2>{_text(section.title)}</h2>'
-        f"{''.join(block.html for block in section.blocks)}</section>"
-        for section in shown
+        f'<section id="{_text(each.name)}"><h2>{_text(each.title)}</h2>{each.html}</section>' for each in shown
     )
+    figures = ",".join(f'"{place}":{text}' for each in (top, *shown) for place, text in each.figures.items())
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{_text(title)}</title><style>{_resource('page.css')}</style></head><body>"
-        f"<h1>{_text(title)}</h1>{''.join(block.html for block in top)}<nav>{links}</nav>{body}"
+        f"<h1>{_text(title)}</h1>{top.html}<nav>{links}</nav>{body}"
         f"<footer>{_text(footer)}</footer>"
-        f'<script type="application/json" id="figures">{_figures_json(blocks)}</script>'
+        f'<script type="application/json" id="figures">{{{figures}}}</script>'
         f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
     )
 
@@ -136,14 +141,9 @@ def write(text: str, file: Path) -> None:
         raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
 
 
-def _figures_json(blocks: Iterable[Block]) -> str:
-    """Return all figures as JSON that cannot end the script element it stands in."""
-    inner = [
-        f'"{name}":{_INVISIBLE.sub(_literal, figure.to_json())}'
-        for block in blocks
-        for name, figure in block.figures.items()
-    ]
-    return "{" + ",".join(inner).replace("<", "\\u003c") + "}"
+def _figure_json(figure: "Figure") -> str:
+    """Return a figure as JSON that cannot end the script element it stands in."""
+    return _INVISIBLE.sub(_literal, figure.to_json()).replace("<", "\\u003c")
 
 
 def _literal(match: re.Match[str]) -> str:

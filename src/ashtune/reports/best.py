@@ -1,0 +1,125 @@
+"""What was found: the best trials, how the best result came about, and the learning curves."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ashtune.analysis.counts import BestResult
+from ashtune.core.numbers import number_text, value_text
+from ashtune.reports.figures.curves import curves_figure
+from ashtune.reports.figures.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
+from ashtune.reports.page import html
+from ashtune.reports.sections import ReportedStudy, Section
+from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+SHOWN = 15
+
+
+class BestSection(Section):
+    """The best result and its configuration, and the trials that came farthest."""
+
+    name, title = "best", "What was found"
+    uses = ("tally", "trials", "results")
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        tally, unit, metric = self.study.tally, self.study.unit, self.study.goal.metric
+        best, anywhere = tally.best, tally.best_at_any_rung
+        if best is None:
+            yield html.words("No trial has a result.", style="bad")
+            return
+        top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+        sentences = [
+            f"Best at {top}: {metric} = {number_text(best.metrics.get(metric), 6)} at {unit} {best.resource:,}, "
+            f"trial {best.trial}."
+        ]
+        if anywhere is not None and anywhere.loss < best.loss:
+            sentences.append(
+                f"Best at any rung: {number_text(anywhere.metrics.get(metric), 6)} at {unit} "
+                f"{anywhere.resource:,}, trial {anywhere.trial}."
+            )
+        configuration = self.study.trials.configuration(best.trial)
+        yield html.words(*sentences)
+        yield html.pairs({name: value_text(value) for name, value in configuration.items()})
+        yield html.table(self._best_trials())
+
+    def _best_trials(self) -> "Table":
+        """Return the trials that came farthest, the best first."""
+        from rich.table import Table
+        from rich.text import Text
+
+        trials, metric = self.study.trials, self.study.goal.metric
+        records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
+        names = list(dict.fromkeys(name for record in records for name in record.configuration))
+        table = Table()
+        for name in ("trial", metric, self.study.unit, "seconds", *names):
+            table.add_column(Text(name))
+        for record in records:
+            values = [value_text(record.configuration.get(name, "")) for name in names]
+            result = number_text(record.metrics.get(metric), 5)
+            cells = [str(record.number), result, f"{record.resource:,}", f"{record.seconds:.2f}", *values]
+            table.add_row(*map(Text, cells))
+        return table
+
+    def lines(self) -> "Iterator[Text]":
+        tally, about, metric = self.study.tally, self.study.about, self.study.goal.metric
+        best, anywhere = tally.best, tally.best_at_any_rung
+        if best is None:
+            yield line("no trial has a result", BAD)
+            return
+        top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
+        first = line("").append("best  ", HEADING).append(f"{metric} = {_value(best, metric)}", GOOD)
+        yield first.append(f" at {about.unit} {best.resource:,}{top} (trial {best.trial})")
+        yield from _aligned(about.configuration(best.trial))
+        others = {name: number_text(value) for name, value in best.metrics.items() if name != metric}
+        if others:
+            yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
+        if anywhere is not None and anywhere.loss < best.loss:
+            yield line("")
+            first = line("").append("best at any rung  ", HEADING).append(f"{metric} = {_value(anywhere, metric)}", "")
+            yield first.append(f" at {about.unit} {anywhere.resource:,} (trial {anywhere.trial})")
+            if anywhere.trial != best.trial:
+                yield from _aligned(about.configuration(anywhere.trial))
+
+
+def _value(best: BestResult, metric: str) -> str:
+    return number_text(best.metrics.get(metric), digits=6)
+
+
+def _aligned(configuration: Mapping[str, Any]) -> "Iterator[Text]":
+    longest = max(map(len, configuration), default=0)
+    for name, value in configuration.items():
+        shown = number_text(value, digits=6) if type(value) is float else value_text(value)
+        yield line(f"{INDENT}{name:<{longest}}  {shown}")
+
+
+class ProgressSection(Section):
+    """The best result so far, over time and over epochs."""
+
+    name, title = "progress", "Best so far"
+
+    def __init__(self, study: ReportedStudy) -> None:
+        super().__init__(study)
+        self._best = self.observe(BestSoFar(study.goal))
+
+    def blocks(self) -> Iterator[html.Block]:
+        best, unit = self._best, self.study.unit
+        over_time, over_epochs = best_over_time_figure(best, unit=unit), best_over_epochs_figure(best, unit=unit)
+        yield html.figures(best_over_time=over_time, best_over_epochs=over_epochs)
+
+
+class CurvesSection(Section):
+    """The learning curves."""
+
+    name, title = "curves", "Learning curves"
+    uses = ("curves",)
+
+    def blocks(self) -> Iterator[html.Block]:
+        rungs = self.study.ladder.rungs
+        figure = curves_figure(self.study.curves, rungs=len(rungs), unit=self.study.unit)
+        if figure.layout.xaxis.type == "log":
+            figure.update_xaxes(tickvals=list(rungs))
+        yield html.figures(curves=figure)

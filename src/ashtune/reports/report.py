@@ -1,0 +1,265 @@
+"""The report of a study out of its sections: as a page, as a summary for the terminal, as data for JSON."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+
+from ashtune.analysis.counts import BestResult
+from ashtune.analysis.loading import Outcome
+from ashtune.analysis.reasons import Reasons
+from ashtune.analysis.timeline_times import rung_times, time_shares
+from ashtune.core.errors import AshtuneError
+from ashtune.core.events import Event
+from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.plaintext import error_line
+from ashtune.core.verdicts import Followed
+from ashtune.core.version import __version__
+from ashtune.reports.figures.plots import go
+from ashtune.reports.page import html
+from ashtune.reports.registry import sections
+from ashtune.reports.rungs import rung_records
+from ashtune.reports.sections import ReportedStudy, Section
+from ashtune.reports.study_info import About
+from ashtune.reports.tables import HEADING, WARNING, line
+from ashtune.reports.terminal.text import as_text
+from ashtune.study.course import names_of
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+
+T = TypeVar("T")
+TellAll = Callable[[Sequence[Observer]], Outcome]
+"""Tells observers a whole journal, and returns how the study ended."""
+
+
+def report_page(study: ReportedStudy, tell: TellAll) -> str:
+    """Return the report as one page of HTML.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    go()  # refuse before the journal is read
+    tally, timeline = study.tally, study.timeline
+    entries, drawn, figures = _told(study, "blocks", tell), [], set[str]()
+    for entry in entries:
+        section = entry.page_section(figures)
+        drawn.append(section)
+        figures |= section.figures.keys()
+    best, full, shares = tally.best, tally.tried * study.ladder.rungs[-1], time_shares(timeline)
+    cards = {
+        f"best {study.goal.metric}": number_text(best.metrics.get(study.goal.metric), 5) if best else "none",
+        "trials": f"{tally.tried:,}",
+        f"{study.unit}s trained": f"{tally.epochs:,}",
+        f"fewer {study.unit}s than training all to the top": f"{full / tally.epochs:.1f} x" if tally.epochs else "-",
+        "wall time": seconds_text(tally.wall_seconds),
+        "workers' time spent training": share_text(shares.utilisation) if shares.presence > 0 else "-",
+    }
+    return html.page(
+        f"{study.about.name}: {plural(tally.tried, 'trial')}, {study.outcome.text}",
+        [html.cards(cards)],
+        drawn,
+        footer=f"Made by ashtune {__version__} from {study.about.directory}/journal.jsonl",
+    )
+
+
+def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
+    """Return the summary as something rich can draw, in plain ASCII but for what comes from the user.
+
+    Args:
+        study: The study.
+        tell: Tells its journal; None for a study that has its tally already, which is all that is shown then.
+    """
+    from rich.console import Group
+
+    tally, about = study.tally, study.about
+    entries = _told(study, "lines", tell)
+    outcome = study.outcome
+    head = line("").append(about.name, HEADING)
+    head.append(f"  {about.scheduler.name}, {plural(tally.tried, 'trial')}, ")
+    parts: list[RenderableType] = [head.append(outcome.text, "" if outcome.is_complete else WARNING)]
+    for entry in entries:
+        if lines := entry.lines():
+            parts += [line(""), *lines]
+    return Group(*parts)
+
+
+def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
+    """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
+    tally, about, timeline = study.tally, study.about, study.timeline
+    entries = _told(study, "data", tell)
+    outcome, shares = study.outcome, time_shares(timeline)
+    by_section = {entry.name: entry.data() for entry in entries}
+    return {
+        "name": about.name,
+        "scheduler": about.scheduler.name,
+        "directory": about.directory,
+        "metric": tally.goal.metric,
+        "mode": tally.goal.mode,
+        "unit": about.unit,
+        "is_complete": outcome.is_complete,
+        "stopped": outcome.stopped or None,
+        "best": _best_data(tally.best, about),
+        "best_at_any_rung": _best_data(tally.best_at_any_rung, about),
+        "rungs": msgspec.to_builtins(rung_records(tally, study.expected, rung_times(timeline))),
+        "trials": {
+            "allowed": tally.most_trials,
+            "started": tally.started,
+            "tried": tally.tried,
+            "failed": tally.failures.total,
+            "withdrawn": tally.withdrawn,
+            "ended_early": tally.ended_early,
+            "trained_again_from_the_start": tally.retrained,
+        },
+        "jobs": tally.arrived,
+        "jobs_broken_off": tally.broken_off,
+        "epochs": tally.epochs,
+        "sessions": tally.sessions,
+        "wall_seconds": tally.wall_seconds,
+        "training_seconds": shares.trained,
+        "failed_seconds": shares.failed,
+        "saving_seconds": shares.saving,
+        "compile_seconds": tally.compile_seconds,
+        "programs_by_lanes": {str(lanes): count for lanes, count in sorted(tally.programs.items())},
+        "worker_seconds": tally.presence,
+        "utilisation": shares.utilisation if shares.presence > 0 else None,
+        "checkpoint_bytes": about.checkpoint_bytes(),
+        "failures": _reasons_data(tally.failures),
+        "withdrawals": _reasons_data(tally.withdrawals),
+        "lost_workers": _reasons_data(tally.lost_workers),
+        "missing": about.missing or None,
+        "notes": outcome.notes_with(tally),
+        "sections": {name: data for name, data in by_section.items() if data},
+        "left_out": {entry.name: entry.problem for entry in entries if entry.problem},
+    }
+
+
+def _best_data(best: BestResult | None, about: About) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {
+        "trial": best.trial,
+        "rung": best.rung,
+        "resource": best.resource,
+        "metrics": dict(best.metrics),
+        "configuration": dict(about.configuration(best.trial)),
+    }
+
+
+def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = msgspec.to_builtins(reasons.groups())
+    return groups
+
+
+def _told(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
+    """Make the sections that have such a part, and tell them the journal: one pass for all."""
+    entries = []
+    for name, kind in sections().items():
+        if study.is_live and (isinstance(kind, str) or not kind.shows_live):
+            continue
+        if isinstance(kind, str) or getattr(kind, part) is not getattr(Section, part):
+            entries.append(_Entry(name, kind, study))
+    if tell is None:
+        return entries
+    own = [_Guarded(observer, entry) for entry in entries for observer in entry.observers]
+    for guarded in own:
+        guarded.begin(_observed(study), 0)
+    study.outcome = tell([*study.observers, *own])
+    study.is_told = True
+    for guarded in own:
+        guarded.end()
+    return entries
+
+
+def _observed(study: ReportedStudy) -> ObservedStudy:
+    return ObservedStudy(
+        name=study.about.name,
+        directory=str(study.directory.absolute()),
+        created=study.settings.created,
+        goal=study.goal,
+        ladder=study.ladder,
+        hyperparameters=tuple(names_of(study.settings.space)),
+    )
+
+
+class _Entry:
+    """A section in its place in a report. ``problem`` is why it is left out, nothing while it is not.
+
+    Args:
+        name: Its name.
+        kind: Its class, or why there is none.
+        study: The study.
+    """
+
+    def __init__(self, name: str, kind: type[Section] | str, study: ReportedStudy) -> None:
+        self.name = self.title = name
+        self.problem = kind if isinstance(kind, str) else ""
+        self.observers: Sequence[Observer] = ()
+        if not isinstance(kind, str):
+            self.attempt(self._make, kind, study)
+
+    def _make(self, kind: type[Section], study: ReportedStudy) -> None:
+        self.title = kind.title
+        if not study.is_live:
+            for analysis in kind.uses:
+                getattr(study, analysis)
+        self._section = kind(study)
+        self.observers = self._section.observers
+
+    def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
+        """Return what a call returns; None if it raises, or anything of this section did before."""
+        if self.problem:
+            return None
+        try:
+            return call(*arguments)
+        except AshtuneError as error:
+            self.problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a section may be of another package; the report goes on
+            self.problem = error_line(error)
+        return None
+
+    def page_section(self, figures: set[str]) -> html.PageSection:
+        """Return its section of the page. ``figures`` are the places of figures that others have."""
+        section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
+        if section is not None and (taken := figures & section.figures.keys()):
+            self.problem = f"another section has a place called {min(taken)}; name the figure otherwise"
+        if section is None or self.problem:
+            return html.section(self.name, self.title, [html.words(f"Left out: {self.problem}.", style="bad")])
+        return section
+
+    def lines(self) -> "Sequence[RenderableType]":
+        """Return its lines. They are drawn once here, as what rich cannot draw would end the whole summary."""
+        lines = self.attempt(self._drawn)
+        return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
+
+    def _drawn(self) -> "list[RenderableType]":
+        from rich.console import Group
+
+        lines: list[RenderableType] = [line(each) if isinstance(each, str) else each for each in self._section.lines()]
+        as_text(Group(*lines))
+        return lines
+
+    def data(self) -> Any:
+        """Return its data as JSON reads it back."""
+        return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
+
+
+class _Guarded(Observer):
+    """An observer of a section: when it raises, the section is left out."""
+
+    def __init__(self, observer: Observer, entry: _Entry) -> None:
+        self._observer = observer
+        self._entry = entry
+
+    def begin(self, study: ObservedStudy, position: int) -> None:
+        self._entry.attempt(self._observer.begin, study, position)
+
+    def event(self, event: Event) -> None:
+        self._entry.attempt(self._observer.event, event)
+
+    def followed(self, what: Followed) -> None:
+        self._entry.attempt(self._observer.followed, what)
+
+    def end(self) -> None:
+        self._entry.attempt(self._observer.end)

@@ -1,0 +1,155 @@
+"""A section of a report: one subject, with its blocks for the page, its lines for the terminal, its data for JSON.
+
+A report makes each section for one study. A section names in ``uses`` the analyses that it shares with others, and may
+have observers of its own (``observe``). They are told the whole journal, and then the section is asked what it shows.
+
+Rule 1: an analysis that several sections use is told the journal once.
+Rule 2: a section that raises is left out, and the report says so in one line. No other section depends on it.
+Rule 3: what comes from a study is text. The functions of :mod:`ashtune.reports.page.html` escape it, and a ``str``
+among the lines has no markup.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from ashtune.analysis.curves import Curves
+from ashtune.analysis.loading import Outcome
+from ashtune.analysis.results import Results
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline import Timeline
+from ashtune.analysis.trials import Trials
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.reports.page.html import Block
+from ashtune.reports.study_info import About
+from ashtune.study.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Analysis = Literal["tally", "trials", "timeline", "results", "curves"]
+ObserverT = TypeVar("ObserverT", bound=Observer)
+
+
+class ReportedStudy:
+    """A study as the sections of its report see it.
+
+    Args:
+        settings: What the study is.
+        ladder: Its rungs, those included that were added later.
+        about: What its views have to know beside.
+        tally: Of a study that still runs or just ended: its counts so far. No journal is read then, and there is no
+            other analysis.
+        outcome: How it ended, where no journal is read that says so.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ladder: Ladder,
+        about: About,
+        *,
+        tally: Tally | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ladder = ladder
+        self.about = about
+        self.outcome = outcome or Outcome()
+        self.is_live = tally is not None
+        """Whether there is a tally only."""
+        self.observers: list[Observer] = []
+        """The analyses that sections use."""
+        self.is_told = False
+        """Whether the analyses have been told the journal."""
+        if tally is not None:
+            self.tally, self.is_told = tally, True
+
+    @property
+    def goal(self) -> Goal:
+        """The metric, and which way is better."""
+        return self.settings.goal
+
+    @property
+    def unit(self) -> str:
+        """What the resource counts, in the singular."""
+        return self.about.unit
+
+    @property
+    def directory(self) -> Path:
+        """Where it is on disk."""
+        return Path(self.about.directory)
+
+    @property
+    def expected(self) -> Sequence[int] | None:
+        """How many trials should be trained to each rung; None where nobody knows. Uses the tally."""
+        return self.about.expected(self.tally.most_trials)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What happened, counted."""
+        return self._shared(Tally(self.ladder, self.goal))
+
+    @cached_property
+    def trials(self) -> Trials:
+        """A record of each trial."""
+        return self._shared(Trials(self.ladder))
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Who trained what when, and waited for what."""
+        return self._shared(Timeline(self.ladder))
+
+    @cached_property
+    def results(self) -> Results:
+        """Every result at every rung."""
+        return self._shared(Results(self.goal))
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The best learning curves, and a sample of the others."""
+        return self._shared(Curves(self.goal))
+
+    def _shared(self, observer: ObserverT) -> ObserverT:
+        if self.is_told:
+            raise RuntimeError(f"{type(observer).__name__} was not told this study: name it in `uses` of the section")
+        self.observers.append(observer)
+        return observer
+
+
+class Section:
+    """The base class of all sections. It shows nothing: override what is of interest.
+
+    ``name`` is its anchor in the page and its key in JSON: small letters, digits and hyphens. ``title`` is its heading,
+    ``uses`` the shared analyses that it reads. ``shows_live``: its lines need the tally only, so they stand in the
+    summary of a session that was stopped too, for which no journal is read.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    uses: ClassVar[Sequence[Analysis]] = ()
+    shows_live: ClassVar[bool] = False
+
+    def __init__(self, study: ReportedStudy) -> None:
+        self.study = study
+        self.observers: list[Observer] = []
+
+    def observe(self, observer: ObserverT) -> ObserverT:
+        """Have an observer of this section's own told the study, from ``begin`` to ``end``; return it."""
+        self.observers.append(observer)
+        return observer
+
+    def blocks(self) -> Iterable[Block]:
+        """Return what stands in the page; nothing, and the section is not there."""
+        return ()
+
+    def lines(self) -> Iterable["str | RenderableType"]:
+        """Return what stands in the terminal's summary: text, or whatever rich can draw."""
+        return ()
+
+    def data(self) -> Mapping[str, Any]:
+        """Return what JSON should hold of it."""
+        return {}

@@ -1,0 +1,100 @@
+"""The run itself: what went wrong, what it ran on, and how to go on."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ashtune.analysis.reasons import Reasons
+from ashtune.core.numbers import plural
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
+from ashtune.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+GROUPS_SHOWN = 5
+TRACEBACK_LINES = 12
+
+
+class TroubleSection(Section):
+    """What failed, was withdrawn or lost, by reason, and what the user should know."""
+
+    name, title = "trouble", "What went wrong"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        tally, missing = self.study.tally, self.study.about.missing
+        for reasons, what in (
+            (tally.failures, "trials failed"),
+            (tally.withdrawals, "trials were withdrawn"),
+            (tally.lost_workers, "workers were lost"),
+        ):
+            if reasons.total:
+                groups = [f"{group.count:,} x {group.reason}" for group in reasons.groups()]
+                yield html.words(f"{reasons.total:,} {what}:", *groups)
+        if notes := [*self.study.outcome.notes_with(tally), *([missing] if missing else [])]:
+            yield html.words(*notes)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        tally, parts = self.study.tally, []
+        for reasons, noun, what, style in (
+            (tally.failures, "trial", "failed", BAD),
+            (tally.withdrawals, "trial", "withdrawn", WARNING),
+            (tally.lost_workers, "worker", "lost", WARNING),
+        ):
+            if reasons.total:
+                heading = line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
+                parts.append([heading, *_reasons(reasons, shows_traceback=noun == "trial")])
+        if notes := self.study.outcome.notes_with(tally):
+            parts.append([line("notes", HEADING), *(indented(line(note, WARNING)) for note in notes)])
+        for number, part in enumerate(parts):
+            yield from ([line(""), *part] if number else part)
+
+
+def _reasons(reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
+    """Yield what went wrong by reason, each with the first trial it befell and its traceback."""
+    groups = reasons.groups()
+    for group in groups[:GROUPS_SHOWN]:
+        first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
+        yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
+        if shows_traceback:
+            lines = group.traceback.rstrip().splitlines()
+            cut = ["..."] if len(lines) > TRACEBACK_LINES else []
+            yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
+    if unseen := reasons.total - sum(group.count for group in groups[:GROUPS_SHOWN]):
+        yield line(f"{INDENT}{unseen:,} for other reasons")
+
+
+class FactsSection(Section):
+    """What the study is and ran on; where it is kept, and how to go on."""
+
+    name, title = "facts", "The run"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        settings, tally = self.study.settings, self.study.tally
+        named = {
+            "directory": self.study.about.directory,
+            "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
+            "scheduler": self.study.about.scheduler.name,
+            "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
+            "search": str(settings.search.get("kind")),
+            "seed": str(settings.seed),
+            "metric": f"{settings.goal.metric} ({settings.goal.mode})",
+            "written by": f"ashtune {settings.ashtune}",
+        }
+        session = tally.session
+        if session is not None:
+            named |= {"sessions": plural(tally.sessions, "session"), "host": session.host, **session.facts}
+        yield html.pairs(named)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        about = self.study.about
+        yield line(f"kept in {about.directory}")
+        if about.missing:
+            yield line(about.missing, WARNING)
+        if not self.study.outcome.is_complete and not about.is_simulated:
+            yield line(f"go on with: ashtune resume {about.directory}", HEADING)

@@ -1,0 +1,63 @@
+"""What made training slow, on trials whose times are known."""
+
+from typing import Any
+
+from made_up import settings_of, tell
+
+from ashtune.core.events import Event, JobFailed, JobFinished, TrialStarted
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.reports.cost import CostSection
+from ashtune.reports.sections import ReportedStudy
+from ashtune.reports.study_info import About
+from ashtune.schedulers.view import SchedulerView
+
+LADDER = Ladder(1, 4, 2)
+
+
+def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
+    """Return the section of a study of trials with a configuration and the seconds that each of 4 epochs took."""
+    about = About(name="made up", scheduler=SchedulerView("ash"), directory="nowhere", configuration=lambda _: {})
+    section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, about))
+    events: list[Event] = []
+    for number, (configuration, seconds) in enumerate(trials):
+        who: dict[str, Any] = {"worker": WorkerId(0), "trial": TrialId(number), "rung": 2}
+        events.append(TrialStarted(0.0, TrialId(number), configuration))
+        events.append(
+            JobFinished(1.0, **who, resource=4, start=0, metrics={"accuracy": 0.5}, seconds=4 * seconds)
+            if seconds
+            else JobFailed(1.0, **who, seconds=1000.0, reason="no")
+        )
+    tell(study.trials, *events)
+    return section
+
+
+def text_of(section: CostSection) -> str:
+    return "".join(block.html for block in section.blocks())
+
+
+def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:
+    trials = [({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1)) for n in range(12)]
+    text = text_of(cost(*trials))
+    assert "In the middle one of 12 trials training took 1.6 s for each epoch, in the slowest, trial 11, 3.0 s." in text
+    assert "It takes longer the larger width is (rank correlation 1.00)." in text
+    assert "rate is" not in text and "is_deep is" not in text
+    assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))
+
+
+def test_a_choice_that_makes_training_slow_is_told_by_its_values() -> None:
+    trials = [({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2]) for n in range(12)]
+    section = cost(*trials)
+    assert "kind: 30 ms with b, 10 ms with a." in text_of(section)
+    assert section.data()["median_seconds_by_value"] == {"kind": {"b": 0.03, "a": 0.01}}
+
+
+def test_trials_that_failed_are_not_compared_as_their_epochs_are_not_known() -> None:
+    section = cost(*[({"width": n}, 0.0 if n == 3 else 1.0) for n in range(12)])
+    slowest = section.data()["slowest"]
+    assert [row["trial"] for row in slowest] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_of_few_trials_or_of_none_nothing_is_said_of_what_they_depend_on() -> None:
+    assert "It takes longer" not in text_of(cost(*[({"width": n}, 1.0 + n) for n in range(9)]))
+    assert text_of(cost()) == "" and cost().data() == {}

@@ -1,0 +1,211 @@
+"""A report walks over its sections. One that fails is left out with a line that says so, and all others come."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from made_up import MadeUpStudy, write_journal
+
+from ashtune.analysis.loading import Outcome, StudyReader
+from ashtune.analysis.timeline import Timeline
+from ashtune.api.study import Study
+from ashtune.core.ladder import Ladder
+from ashtune.reports.registry import BUILT_IN, sections
+from ashtune.reports.report import summary
+from ashtune.reports.sections import ReportedStudy
+from ashtune.reports.study_info import about
+from ashtune.reports.terminal.text import as_text
+
+LADDER = Ladder(1, 8, 2)
+MODULE = """
+from ashtune.observers import Observer
+from ashtune.reports.figures.plots import blank
+from ashtune.reports.page import html
+from ashtune.reports.sections import Section
+
+
+class Workers(Observer):
+    def begin(self, study, position):
+        self.study, self.joined, self.has_ended = study.name, 0, False
+
+    def event(self, event):
+        self.joined += type(event).__name__ == "WorkerJoined"
+
+    def end(self):
+        self.has_ended = True
+
+
+class Good(Section):
+    name, title = "good", "Workers of <b>others</b>"
+    uses = ("tally",)
+
+    def __init__(self, study):
+        super().__init__(study)
+        self._workers = self.observe(Workers())
+
+    def text(self):
+        assert self._workers.has_ended
+        return f"{self._workers.joined} [bold]workers[/bold] of {self._workers.study}, {self.study.tally.tried} trials"
+
+    def blocks(self):
+        return [html.words(self.text())]
+
+    def lines(self):
+        yield self.text()
+
+    def data(self):
+        return {"joined": self._workers.joined}
+
+
+class Bad(Section):
+    title = "Not there"
+
+    def blocks(self):
+        return [html.words("never shown")]
+
+    def lines(self):
+        return ["never shown"]
+
+    def data(self):
+        return {"never": "shown"}
+
+
+class Raises(Bad):
+    def blocks(self):
+        yield html.words("never shown")
+        raise ValueError("no\\nblocks")
+
+    def lines(self):
+        raise ValueError("no lines")
+
+    def data(self):
+        raise ValueError("no data")
+
+
+class Unmade(Bad):
+    def __init__(self, study):
+        raise KeyError("unmade")
+
+
+class Deaf(Bad):
+    def __init__(self, study):
+        super().__init__(study)
+        observer = self.observe(Observer())
+        observer.event = lambda event: 1 / 0
+
+
+class Odd(Bad):
+    uses = ("weather",)
+
+
+class Unknown(Bad):
+    def blocks(self):
+        return [html.figures(timeline=blank())]
+
+    def lines(self):
+        return [object()]
+
+    def data(self):
+        return {"object": object()}
+"""
+LEFT_OUT = {
+    "raises": ("ValueError: no blocks", "ValueError: no lines", "ValueError: no data"),
+    "unmade": ("KeyError: 'unmade'",) * 3,
+    "deaf": ("ZeroDivisionError: division by zero",) * 3,
+    "odd": ("AttributeError: 'ReportedStudy' object has no attribute 'weather'",) * 3,
+    "unknown": ("figure-timeline", "object", "object"),
+    "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
+    "number": ("is no section; derive its class from ashtune.reports.sections.Section",) * 3,
+}
+"""What is said of each on the page, in the terminal and in JSON."""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study.load(write_journal(tmp_path / "study", MadeUpStudy(LADDER, 24, 3, seed=2)))
+
+
+@pytest.fixture
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a package with a section that works, and many that do not."""
+    (tmp_path / "sections_of_others.py").write_text(MODULE)
+    information = tmp_path / "sections_of_others-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: sections_of_others\nVersion: 1\n")
+    names = ["good", "raises", "unmade", "deaf", "odd", "unknown"]
+    lines = [f"{name} = sections_of_others:{name.capitalize()}" for name in names]
+    lines += ["absent = nowhere:Absent", "number = math:pi", "best = sections_of_others:Good"]
+    (information / "entry_points.txt").write_text("[ashtune.report_sections]\n" + "\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def page_of(study: Study) -> dict[str, str]:
+    """Return the HTML of each section of the page, by its anchor, in its order."""
+    file = study.directory / "page.html"
+    study.report_html(file)
+    return dict(re.findall(r'<section id="([^"]*)">(.*?)</section>', file.read_text(), re.DOTALL))
+
+
+def text_of(study: Study) -> str:
+    study.report(stream := io.StringIO())
+    return stream.getvalue()
+
+
+def test_sections_of_this_package_come_in_their_order_and_none_is_left_out(study: Study) -> None:
+    assert list(page_of(study)) == [kind.name for kind in BUILT_IN]
+    assert not study.report_data()["left_out"]
+    assert "left out" not in text_of(study)
+
+
+def test_a_section_of_another_package_stands_before_the_last_one(study: Study, others: None) -> None:
+    page, text = page_of(study), text_of(study)
+    expected = "3 [bold]workers[/bold] of digits, 24 trials"
+    assert list(page)[-1] == "facts"
+    assert f"<h2>Workers of &lt;b&gt;others&lt;/b&gt;</h2><p>{expected}</p>" in page["good"]
+    assert f"\n\n{expected}\n\n" in text
+    assert "kept in" in text.split(expected)[1]
+    assert study.report_data()["sections"]["good"] == {"joined": 3}
+
+
+def test_a_name_of_this_package_is_not_taken_by_another(study: Study, others: None) -> None:
+    assert sections()["best"] is BUILT_IN[0]
+    assert "What was found" in page_of(study)["best"]
+
+
+def test_one_that_fails_is_left_out_with_a_line_and_all_others_come(
+    study: Study, others: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, text, data = page_of(study), text_of(study), study.report_data()
+    assert set(data["left_out"]) == set(LEFT_OUT)
+    for name, (on_page, in_terminal, in_json) in LEFT_OUT.items():
+        assert "<p class=" in page[name] and "Left out: " in page[name]
+        assert on_page in page[name].replace("&#x27;", "'")
+        (line,) = [part for part in text.split("\n\n") if part.startswith(f"{name} is left out")]
+        assert in_terminal in " ".join(line.split())
+        assert in_json in data["left_out"][name]
+    for shown in (*page.values(), text, str(data["sections"])):
+        assert "never shown" not in shown
+    monkeypatch.undo()
+    assert {name: part for name, part in page.items() if name not in (*LEFT_OUT, "good")} == page_of(study)
+    assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
+
+
+def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: Study) -> None:
+    reader = StudyReader(study.directory)
+    reported = ReportedStudy(reader.settings, reader.ladder, about(reader))
+    first = reported.timeline
+    assert isinstance(first, Timeline) and reported.timeline is first
+    reported.is_told = True
+    with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):
+        _ = reported.curves
+
+
+def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(study: Study, others: None) -> None:
+    reader, outcome = StudyReader(study.directory), Outcome(is_complete=False, stopped="SIGTERM received")
+    live = ReportedStudy(reader.settings, reader.ladder, about(reader), tally=reader.tally, outcome=outcome)
+    text = as_text(summary(live))
+    assert "stopped: SIGTERM received" in text.splitlines()[0]
+    for there in ("best  accuracy", "time by rung", "go on with: ashtune resume"):
+        assert there in text
+    assert "left out" not in text and "workers of digits" not in text
