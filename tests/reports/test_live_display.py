@@ -90,10 +90,26 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
     assert "…" not in text
 
 
+def test_in_40_columns_the_time_left_and_the_counts_of_every_rung_can_be_read() -> None:
+    tally, about = part_of_a_study()
+    lines = [words(line) for line in drawn(tally, about, 40, 24)]
+    assert any("left" in line for line in lines)
+    (header,) = (number for number, line in enumerate(lines) if line[:1] == ["epoch"])
+    assert lines[header] == ["epoch", "trained", "running", "failed"]
+    counts = [[f"{n}" if n else "-" for n in (r.trained, r.running, r.failed)] for r in reversed(tally.rungs)]
+    assert [line[2:] for line in lines[header + 1 :][: len(counts)]] == counts
+
+
 def test_of_64_workers_16_are_shown_and_the_others_counted() -> None:
     lines = drawn(*part_of_a_study(64, 1000, 3000, trouble=0.0), 120, 40)
     assert sum(" of " in line and "trial " in line for line in lines) <= 16
     assert words(lines[-2]) == ["...", "and", "48", "more"]
+
+
+def test_where_no_worker_can_be_shown_none_is_counted_as_more() -> None:
+    tally, about = part_of_a_study(64)
+    shown = [" ".join(drawn(tally, about, 80, height)) for height in range(10, 40)]
+    assert [" more" in text for text in shown] == [re.search(r"trial +\d+  ", text) is not None for text in shown]
 
 
 def test_where_rows_are_few_workers_go_first_and_the_top_rung_stays() -> None:

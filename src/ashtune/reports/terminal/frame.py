@@ -56,7 +56,8 @@ class Frame:
                 del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
             lines = [line for block in blocks for line in block][:rows]
         panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
-        panel.title = Text.assemble((visible(self._about.name), f"{STRONG} default"), f"  {self._about.scheduler.name}")
+        name, scheduler = visible(self._about.name), visible(self._about.scheduler.name)
+        panel.title = Text.assemble((name, f"{STRONG} default"), f"  {scheduler}")
         panel.subtitle = Text(visible(self._about.directory), overflow="ellipsis")
         panel.title_align, panel.subtitle_align = "left", "right"
         yield panel
@@ -139,7 +140,7 @@ class Frame:
         wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")
         who, doing, how_far = list[str](), list[RenderableType](), list[str]()
         for number, worker in islice(tally.workers.items(), shown):
-            trial = max(worker.trial, worker.saving)
+            trial = worker.trial if worker.state == "training" else worker.saving
             who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial >= 0 else ""))
             now, target = worker.resource, worker.target
             if worker.state == "training":
@@ -151,7 +152,7 @@ class Frame:
             how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
         if shown:
             yield _row(Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right"))
-        if total > shown < rows:
+        if 0 < shown < total:
             yield Text(f"... and {total - shown:,} more", QUIET)
 
 
