@@ -1,4 +1,4 @@
-"""Studies whose trials enter above the lowest rung: trained, resumed, lengthened, reported, simulated and predicted."""
+"""Studies whose trials enter above the lowest rung: trained in threads, resumed, lengthened, reported, simulated."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ ROUND = 9 + 5 + 3
 
 
 def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Study:
-    settings = {"trials": ROUND, "max_resource": 9, "reduction_factor": 3, "workers": 2, "quiet": True} | options
+    settings = {
+        "trials": ROUND,
+        "max_resource": 9,
+        "reduction_factor": 3,
+        "workers": 2,
+        "quiet": True,
+        "engine": "threads",
+    } | options
     return ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", scheduler=scheduler, directory=directory, **settings
     )
@@ -51,11 +58,11 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler: Scheduler, tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", scheduler, total_resource=30)
     assert not study.report_data()["is_complete"]
-    study = study.resume(total_resource=10_000, workers=2, quiet=True)
+    study = study.resume(total_resource=10_000, workers=2, quiet=True, engine="threads")
     check(study)
-    study = study.resume(trials=2 * ROUND, workers=2, quiet=True)
+    study = study.resume(trials=2 * ROUND, workers=2, quiet=True, engine="threads")
     check(study, has_grown=True)
-    study = study.resume(max_resource=27, workers=2, quiet=True)
+    study = study.resume(max_resource=27, workers=2, quiet=True, engine="threads")
     check(study, has_grown=True)
     assert study.best.resource == 27
 
@@ -63,7 +70,7 @@ def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler
 def test_a_killed_and_resumed_hyperband_has_the_trials_and_rungs_of_one_that_was_not(tmp_path: Path) -> None:
     whole = tuned(tmp_path / "1", ashtune.Hyperband(), workers=1)
     parts = tuned(tmp_path / "2", ashtune.Hyperband(), workers=1, total_resource=25)
-    parts = parts.resume(total_resource=10_000, workers=1, quiet=True)
+    parts = parts.resume(total_resource=10_000, workers=1, quiet=True, engine="threads")
     results = [{(event.trial, event.rung, event.metrics["score"]) for event in finished(one)} for one in (whole, parts)]
     assert results[0] == results[1]
     assert [sum(rung == number for _, rung, _ in results[0]) for number in range(3)] == [9, 3 + 5, 1 + 1 + 3]

@@ -1,4 +1,7 @@
-"""``max_resource`` raised later: more rungs above, and the best of those that finished go on."""
+"""``max_resource`` raised later: more rungs above, and the best of those that finished go on.
+
+Who goes on does not depend on what trains: threads of this process do, in place of processes.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,11 @@ SCHEDULERS = ["ash", "stopping", "sh", "full"]
 
 
 def tuned(directory: Path, **options: Any) -> ashtune.Study:
-    return studies.tuned(directory, **({"max_resource": 4} | options))
+    return studies.tuned(directory, **({"max_resource": 4, "engine": "threads"} | options))
+
+
+def resumed(study: ashtune.Study, **options: Any) -> ashtune.Study:
+    return study.resume(**({"workers": 2, "quiet": True, "engine": "threads"} | options))
 
 
 def results(study: ashtune.Study) -> list[RecordedResult]:
@@ -33,7 +40,7 @@ def results(study: ashtune.Study) -> list[RecordedResult]:
 def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str, tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     before = finished(study)
-    after = study.resume(max_resource=16, workers=2, quiet=True)
+    after = resumed(study, max_resource=16)
     assert after.is_complete
     assert after.rungs == (1, 2, 4, 8, 16)
     assert finished(after)[: len(before)] == before
@@ -45,8 +52,8 @@ def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str,
 
 @pytest.mark.parametrize("scheduler", ["ash", "sh"])
 def test_who_goes_on_is_what_the_rule_says_of_the_whole_history(scheduler: str, tmp_path: Path) -> None:
-    study = tuned(tmp_path, scheduler=scheduler).resume(max_resource=8, quiet=True)
-    study = study.resume(max_resource=32, workers=2, quiet=True)
+    study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=8)
+    study = resumed(study, max_resource=32)
     rule = results(study)
     assert unexplained_results(Ladder(1, 32, 2), rule) == []
     given = {result.job for result in rule}
@@ -55,7 +62,7 @@ def test_who_goes_on_is_what_the_rule_says_of_the_whole_history(scheduler: str, 
 
 def test_a_synchronous_study_on_one_worker_is_the_one_made_at_once(tmp_path: Path) -> None:
     at_once = tuned(tmp_path / "1", scheduler="sh", workers=1, max_resource=16)
-    in_parts = tuned(tmp_path / "2", scheduler="sh", workers=1).resume(max_resource=16, workers=1, quiet=True)
+    in_parts = resumed(tuned(tmp_path / "2", scheduler="sh", workers=1), max_resource=16, workers=1)
     assert [(e.trial, e.rung, e.metrics) for e in finished(at_once)] == [
         (e.trial, e.rung, e.metrics) for e in finished(in_parts)
     ]
@@ -71,7 +78,7 @@ def test_more_trials_and_more_rungs_may_be_asked_for_together_where_more_trials_
             study.resume(trials=32, max_resource=8, quiet=True)
         assert ashtune.Study.load(study.directory).rungs == (1, 2, 4)
         return
-    after = study.resume(trials=32, max_resource=8, workers=2, quiet=True)
+    after = resumed(study, trials=32, max_resource=8)
     assert {event.trial for event in finished(after)} == set(range(32))
     assert after.best.resource == 8
 
@@ -118,9 +125,9 @@ def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_
 
 
 def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path) -> None:
-    stopped = tuned(tmp_path, scheduler="full").resume(max_resource=16, total_resource=100, workers=2, quiet=True)
+    stopped = resumed(tuned(tmp_path, scheduler="full"), max_resource=16, total_resource=100)
     assert not stopped.is_complete
-    study = stopped.resume(total_resource=10_000, workers=2, quiet=True)
+    study = resumed(stopped, total_resource=10_000)
     assert study.is_complete
     assert study.rungs == (1, 2, 4, 8, 16)
     assert sorted(event.trial for event in finished(study) if event.resource == 16) == list(range(16))
@@ -128,7 +135,7 @@ def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str, tmp_path: Path) -> None:
-    study = tuned(tmp_path, scheduler=scheduler).resume(max_resource=16, workers=2, quiet=True)
+    study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=16)
     assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
     assert study.traces().recorded.ladder.rungs == study.rungs
     table = study.dataframe()
@@ -144,7 +151,7 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
 def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, tmp_path: Path) -> None:
     stopped = tuned(tmp_path, scheduler=scheduler, total_resource=16)
     assert not stopped.is_complete
-    study = stopped.resume(max_resource=16, total_resource=10_000, workers=2, quiet=True)
+    study = resumed(stopped, max_resource=16, total_resource=10_000)
     assert study.is_complete
     assert study.best.resource == 16
     assert {event.trial for event in finished(study)} == set(range(16))
@@ -152,7 +159,7 @@ def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, 
 
 def test_where_nobody_may_go_on_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = tuned(tmp_path, trials=4, scheduler="sh")
-    study.resume(max_resource=16, workers=2)
+    resumed(study, max_resource=16, quiet=False)
     said = capsys.readouterr().err
     assert "nothing goes on from 4: 1 trial came that far, of which the best 1/2 may go on" in said
 

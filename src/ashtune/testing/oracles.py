@@ -169,20 +169,27 @@ def brackets(
         number, entry = homes[trial % len(homes)]
         return trial // len(homes) * len(sizes) + number, entry
 
-    due: list[Job] = []
-    for moment in range(1, len(history) + 1):
-        past = history[:moment]
-        last = len({job.trial for job in _given(past)}) - 1
-        new = newborn(trials, past, rung=0)
-        open_one = None if new is None else home(new.trial)[0]  # a trial can still come to its lowest rung
-        for number in range(home(TrialId(last))[0] + 1 if last >= 0 else 0):
-            if number != open_one:
-                own = [
-                    one for one in past if isinstance(one, Extended | Lengthened) or home(one.job.trial)[0] == number
-                ]
-                due += _promoted_in_bracket(ladder, own, [job for job in due if home(job.trial)[0] == number])
+    of_all: list[Fact] = []
+    of_bracket: dict[int, list[Fact]] = {}  # and what is of all, in its place
+    due: dict[int, list[Job]] = {}
+    open_one: int | None = None  # the bracket to whose lowest rung a trial can still come
+    for moment, fact in enumerate(history, start=1):
+        if isinstance(fact, Extended | Lengthened):
+            changed = list(of_bracket)
+            for facts in (of_all, *of_bracket.values()):
+                facts.append(fact)
+        else:
+            own = home(fact.job.trial)[0]
+            changed = [own] if open_one in (own, None) else [own, open_one]
+            of_bracket.setdefault(own, list(of_all)).append(fact)
+        new = newborn(trials, history[:moment], rung=0)
+        open_one = None if new is None else home(new.trial)[0]
+        for number in changed:
+            if number != open_one and number in of_bracket:
+                before = due.setdefault(number, [])
+                before += _promoted_in_bracket(ladder, of_bracket[number], before)
     given = _given(history)
-    waiting = sorted((job for job in due if job not in given), key=lambda job: home(job.trial)[0])
+    waiting = [job for _, jobs in sorted(due.items()) for job in jobs if job not in given]
     new = newborn(trials, history, rung=0)
     return waiting[0] if waiting else new and Job(new.trial, home(new.trial)[1])
 
