@@ -170,7 +170,7 @@ def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.Monk
         display.tick(1.0)
     text = terminal.getvalue()
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-    assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l")
+    assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l") == 1
 
 
 def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:

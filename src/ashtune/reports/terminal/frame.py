@@ -68,13 +68,11 @@ class Frame:
         judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
         left = "stopping" if tally.stopping else judged.left
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
-        cells: list[RenderableType] = [words]
-        if judged.share is not None:
-            cells = [_Bar(1, (judged.share, PROMOTED)), Text(f"{share_text(judged.share):>5}", STRONG), words]
-        if width < NARROW:
-            yield from (_row(*part) for part in (cells[:-1], cells[-1:]) if part)
-        else:
-            yield _row(*cells)
+        if judged.share is None:
+            yield words
+            return
+        bar = _Bar(1, (judged.share, PROMOTED)), Text(f"{share_text(judged.share):>5}", STRONG)
+        yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
 
     def _ladder(self, width: int) -> Iterator[Table]:
         """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""

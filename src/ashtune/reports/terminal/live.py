@@ -180,22 +180,17 @@ def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, qui
 def progress_line(tally: Tally, about: About) -> str:
     """Return where a study stands, on one line without colours."""
     judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
-    first = judged.done
-    if at_the_top := tally.rungs[-1].arrived:
-        first += f", {at_the_top:,} at the top rung"
-    if failed := tally.failures.total:
-        first += f", {failed:,} failed"
-    parts = [first]
-    if (best := tally.best) is not None:
-        value = number_text(best.metrics.get(tally.goal.metric))
-        parts.append(f"best {tally.goal.metric}={value} (trial {best.trial}, {about.unit} {best.resource})")
-    if (busy := tally.utilisation) is not None:
+    best, busy, metric = tally.best, tally.utilisation, tally.goal.metric
+    top, failed = tally.rungs[-1].arrived, tally.failures.total
+    done = (judged.done, f"{top:,} at the top rung" if top else "", f"{failed:,} failed" if failed else "")
+    parts = [", ".join(filter(None, done))]
+    if best is not None:
+        value = number_text(best.metrics.get(metric))
+        parts.append(f"best {metric}={value} (trial {best.trial}, {about.unit} {best.resource})")
+    if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
-    if tally.stopping:
-        parts.append(f"stopping: {tally.stopping}")
-    elif judged.seconds_left is not None:
-        parts.append(judged.left)
-    return f"{clock_text(tally)} " + "; ".join(parts)
+    parts.append(f"stopping: {tally.stopping}" if tally.stopping else judged.left)
+    return f"{clock_text(tally)} {'; '.join(filter(None, parts))}"
 
 
 def clock_text(tally: Tally) -> str:
