@@ -1,6 +1,7 @@
 """Observers of users: told everything in a thread of their own, and never a burden for the study."""
 
 import csv
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -339,6 +340,7 @@ class Entry:
     """An entry point of an installed package."""
 
     name = "everything"
+    value = f"{__name__}:Everything"
 
     def __init__(self, target: object) -> None:
         self.load = lambda: target
@@ -351,13 +353,15 @@ def test_an_observer_may_be_named_by_an_entry_point(tmp_path: Path, monkeypatch:
         made.append(Everything())
         return made[-1]
 
-    monkeypatch.setattr(observing, "entry_points", lambda group: [Entry(make)] if group == "ashtune.observers" else [])
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [Entry(make)] if group == "ashtune.observers" else []
+    )
     tuned(tmp_path / "s", "everything", "csv")  # type: ignore[arg-type]
     assert made[0].events == journal_of(tmp_path / "s")
     assert_holds_every_result_once(tmp_path / "s")
     with pytest.raises(SettingsError, match="give one of csv, everything"):
         tuned(tmp_path / "t", "other")  # type: ignore[arg-type]
-    monkeypatch.setattr(observing, "entry_points", lambda group: [Entry(lambda: 1 // 0)])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(lambda: 1 // 0)])
     with pytest.raises(SettingsError, match=r"observer 'everything' cannot be made: ZeroDivisionError"):
         tuned(tmp_path / "t", "everything")  # type: ignore[arg-type]
 

@@ -78,8 +78,8 @@ def test_a_module_that_an_import_hook_knows_is_installed(monkeypatch: pytest.Mon
             return ModuleSpec(name, None) if name == "hooked" else None
 
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Hook()])
-    assert SCHEDULERS.missing({"kind": "hooked:Mine"}) == ""
-    assert "not installed" in SCHEDULERS.missing({"kind": "not_hooked:Mine"})
+    assert SCHEDULERS.missing_of({"kind": "hooked:Mine"}) == ""
+    assert "not installed" in SCHEDULERS.missing_of({"kind": "not_hooked:Mine"})
 
 
 NAMES = ["ash", "stopping", "sh", "full"]

@@ -164,7 +164,7 @@ def test_reading_a_study_imports_no_module_that_it_names(installed: Path, tmp_pa
     (installed / "corner_search.py").write_text("raise SystemExit('imported')")
     record = {"kind": "corner_search:Needy", "low": 0.5}
     assert SEARCHES.check(record) == "corner_search:Needy"
-    assert SEARCHES.missing(record) == ""
+    assert SEARCHES.missing_of(record) == ""
     assert "corner_search" not in sys.modules
 
 

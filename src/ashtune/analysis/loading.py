@@ -71,9 +71,9 @@ class StudyReader:
         return scheduler_view(self.settings, self.ladder)
 
     @property
-    def missing(self) -> str:
-        """What has to be installed before the study can go on, in one line; "" for nothing."""
-        return self.scheduler.missing or SEARCHES.missing(self.settings.search)
+    def missing(self) -> list[str]:
+        """What has to be installed before the study can go on, one line each."""
+        return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the journal."""

@@ -270,9 +270,10 @@ class Study:
     @property
     def _reported(self) -> "ReportedStudy":
         """The study as the sections of one report see it."""
+        from ashtune.driver.environment import missing_parts  # imports every engine
         from ashtune.reports.sections import ReportedStudy
 
-        return ReportedStudy(self._reader.settings, self._reader.ladder, about(self._reader))
+        return ReportedStudy(self._reader.settings, self._reader.ladder, about(self._reader, missing_parts))
 
     @in_one_line
     def profile(self) -> "Profile":

@@ -30,11 +30,85 @@ class Part(
     """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another."""
 
 
+T = TypeVar("T")
 PartT = TypeVar("PartT", bound=Part)
 
 
-class Registry(Generic[PartT]):
-    """The parts of one sort that can be named.
+class Names(Generic[T]):
+    """The names of one sort of parts: ashtune's own, and those of the entry points of installed packages.
+
+    Args:
+        what: The sort, as users give it: "engine".
+        built_in: The classes that ashtune has, by name.
+        group: The group of entry points by which an installed package names its own.
+    """
+
+    def __init__(self, what: str, built_in: Mapping[str, type[T]], group: str) -> None:
+        self._what = what
+        self._built_in = built_in
+        self._group = group
+
+    @property
+    def names(self) -> list[str]:
+        """The names that can be given, those of installed packages last."""
+        return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
+
+    def made(self, name: str) -> Any:
+        """Return a new part without options. An installed package's may be of another class than it should be.
+
+        Raises:
+            SettingsError: If there is none of this name, or it cannot be made.
+        """
+        if name in self._built_in:
+            return self._built_in[name]()
+        entry = next((entry for entry in self._entry_points() if entry.name == name), None)
+        if entry is None:
+            raise SettingsError(f"{self._what} {shown(name)} is unknown; give one of {', '.join(self.names)}")
+        try:
+            return entry.load()()
+        except Exception as error:  # noqa: BLE001 - whatever importing and making another's class raises
+            raise SettingsError(
+                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or "
+                f"give one of {', '.join(self._built_in)}"
+            ) from None
+
+    def name_of(self, kind: type) -> str:
+        """Return the name of a class, which is ``module:Class`` if it has no other."""
+        for name, own in self._built_in.items():
+            if own is kind:
+                return name
+        place = f"{kind.__module__}:{kind.__qualname__}"
+        entries = (entry.name for entry in self._entry_points() if entry.value == place)
+        return next((name for name in entries if name not in self._built_in), place)
+
+    def missing(self, name: str) -> str:
+        """Return in one line that there is no such part here; "" if there is. Nothing is imported."""
+        return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
+
+    def is_known(self, name: str) -> bool:
+        """Whether there is such a part here; of ``module:Class`` whether its package is. Nothing is imported."""
+        if name in self._built_in or any(entry.name == name for entry in self._entry_points()):
+            return True
+        module, colon, kind = name.partition(":")
+        if not colon or not kind or not all(part.isidentifier() for part in module.split(".")):
+            return False
+        if module in sys.modules:
+            return True
+        from importlib.util import find_spec
+
+        try:
+            return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
+        except ValueError:
+            return False
+
+    def _entry_points(self) -> "Iterator[EntryPoint]":
+        from importlib.metadata import entry_points
+
+        yield from entry_points(group=self._group)
+
+
+class Registry(Names[PartT]):
+    """The parts of one sort that are values.
 
     Args:
         what: The sort, as users give it: "search".
@@ -44,15 +118,8 @@ class Registry(Generic[PartT]):
     """
 
     def __init__(self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str) -> None:
-        self._what = what
+        super().__init__(what, {str(part.__struct_config__.tag): part for part in built_in}, group)
         self._base = base
-        self._built_in = {str(part.__struct_config__.tag): part for part in built_in}
-        self._group = group
-
-    @property
-    def names(self) -> list[str]:
-        """The names that can be given, those of installed packages last."""
-        return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
     def given(self, part: object) -> PartT:
         """Return the part that a user gave: as it is, or as text: its name, or ``name:option=value``.
@@ -67,7 +134,7 @@ class Registry(Generic[PartT]):
         words = part.split(":") if isinstance(part, str) else []
         first = next((place for place, word in enumerate(words) if "=" in word), len(words))
         name, options = ":".join(words[:first]), dict(word.partition("=")[::2] for word in words[first:])
-        if not self._is_known(name):
+        if not self.is_known(name):
             raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}")
         kind = self._class(name)
         try:
@@ -102,8 +169,8 @@ class Registry(Generic[PartT]):
             SettingsError: If it is not there, or the options are not its own.
         """
         name = self.check(record)
-        if missing := self.missing(record):
-            raise SettingsError(missing)
+        if missing := self.missing_of(record):
+            raise SettingsError(f"{missing}; there are {', '.join(self.names)}")
         kind = self._class(name)
         try:
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
@@ -120,7 +187,7 @@ class Registry(Generic[PartT]):
             SettingsError: If the record holds none, or options that a part of ashtune has not.
         """
         name = self.check(record)
-        if missing := self.missing(record):
+        if missing := self.missing_of(record):
             return missing
         is_named = name in self._built_in or any(entry.name == name for entry in self._entry_points())
         if not is_named and not _is_imported(name):
@@ -154,33 +221,13 @@ class Registry(Generic[PartT]):
                 raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
         return name
 
-    def missing(self, record: Mapping[str, Any]) -> str:
+    def missing_of(self, record: Mapping[str, Any]) -> str:
         """Return in one line what has to be installed before a study with this part can go on; "" for nothing.
 
         Nothing is imported: a module is looked for only among those that are installed or imported.
         """
-        name = record.get("kind")
-        if isinstance(name, str) and self._is_known(name):
-            return ""
-        return (
-            f"the {self._what} {shown(name)} is not installed here, which is needed to go on with this study; "
-            f"there are {', '.join(self.names)}"
-        )
-
-    def _is_known(self, name: str) -> bool:
-        if name in self._built_in or any(entry.name == name for entry in self._entry_points()):
-            return True
-        module, colon, kind = name.partition(":")
-        if not colon or not kind or not all(part.isidentifier() for part in module.split(".")):
-            return False
-        if module in sys.modules:
-            return True
-        from importlib.util import find_spec
-
-        try:
-            return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
-        except ValueError:
-            return False
+        missing = self.missing(str(record.get("kind")))
+        return missing and f"{missing}, which is needed to go on with this study"
 
     def _class(self, name: str) -> type[PartT]:
         """Return the class of a part that is known.
@@ -201,13 +248,9 @@ class Registry(Generic[PartT]):
         return kind
 
     def _name_of(self, kind: type[PartT]) -> str:
-        tag = str(kind.__struct_config__.tag)
-        if self._built_in.get(tag) is kind:
-            return tag
-        place = f"{kind.__module__}:{kind.__qualname__}"
-        for entry in self._entry_points():
-            if entry.value == place and entry.name not in self._built_in:
-                return entry.name
+        name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
+        if name != place:
+            return name
         imported = None
         with suppress(Exception):
             imported = _imported(place)
@@ -217,16 +260,6 @@ class Registry(Generic[PartT]):
                 "top of a module that can be imported, not in the script itself"
             )
         return place
-
-    def _entry_points(self) -> "Iterable[EntryPoint]":
-        return entry_points(self._group)
-
-
-def entry_points(group: str) -> "Iterable[EntryPoint]":
-    """Return what installed packages name in a group of entry points. Nothing of them is imported."""
-    from importlib import metadata  # it takes longer than all else that `--help` imports
-
-    return metadata.entry_points(group=group)
 
 
 def as_text(record: Mapping[str, Any]) -> str:

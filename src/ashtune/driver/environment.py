@@ -10,9 +10,15 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.observer import Observer
+from ashtune.driver.observing import OBSERVERS
+from ashtune.engines.protocol import AUTO, Engine
+from ashtune.engines.registry import ENGINES
 
 LIBRARIES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
@@ -37,6 +43,21 @@ def environment() -> dict[str, str]:
     }
     # An argument or a processor's name need not be text: what cannot be written must not stop a study.
     return {name: value.encode("utf-8", "replace").decode() for name, value in facts.items() if value}
+
+
+def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
+    """Return the names of the parts that a session brings, which no setting of its study holds."""
+    names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
+    return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
+
+
+def missing_parts(study: StudyReader) -> list[str]:
+    """Return which of the parts that the last session of a study brought are not installed here, one line each."""
+    session = study.tally.session
+    facts = {} if session is None else session.facts
+    observers = facts.get("observers", "").split(", ")
+    lines = [ENGINES.missing(facts.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
+    return [line for line in lines if line]
 
 
 def command(arguments: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
 from ashtune.core.observer import ObservedStudy, Observer
-from ashtune.core.parts import entry_points
+from ashtune.core.parts import Names
 from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
 from ashtune.observers import CsvLog
@@ -33,8 +33,7 @@ FINISH_SECONDS = 10.0
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
-GROUP = "ashtune.observers"
-BUILT_IN: dict[str, Callable[[], Observer]] = {"csv": CsvLog}
+OBSERVERS: Names[Observer] = Names("observer", {"csv": CsvLog}, "ashtune.observers")
 
 _Call = tuple[str, Any]
 _History = Callable[[int, int], Iterable[Sequence[_Call]]]
@@ -244,7 +243,7 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
-    return tuple(_named(each) if isinstance(each, str) else _checked(each) for each in observers)
+    return tuple(_checked(OBSERVERS.made(each) if isinstance(each, str) else each) for each in observers)
 
 
 def _checked(observer: object) -> Observer:
@@ -254,20 +253,3 @@ def _checked(observer: object) -> Observer:
             "ashtune.observers.Observer, and give an instance"
         )
     return observer
-
-
-def _named(name: str) -> Observer:
-    """Return a new observer of a name."""
-    if name in BUILT_IN:
-        return BUILT_IN[name]()
-    entries = {entry.name: entry for entry in entry_points(GROUP)}
-    if name not in entries:
-        raise SettingsError(f"observer {shown(name)} is unknown; give one of {', '.join([*BUILT_IN, *entries])}")
-    try:
-        made = entries[name].load()()
-    except Exception as error:  # noqa: BLE001 - the code of another package
-        raise SettingsError(
-            f"observer {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or leave "
-            "it out"
-        ) from None
-    return _checked(made)

@@ -26,8 +26,15 @@ from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.engines import open_engine, worker_count
-from ashtune.driver.environment import environment
-from ashtune.driver.observing import ObserverThread, check_observers, finish_all, history_of, start_all, wait_for_all
+from ashtune.driver.environment import environment, names_of_parts
+from ashtune.driver.observing import (
+    ObserverThread,
+    check_observers,
+    finish_all,
+    history_of,
+    start_all,
+    wait_for_all,
+)
 from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
@@ -241,7 +248,7 @@ class Session:
             total_resource=total,
             target=target,
             max_failures=MAX_FAILURES if before is None and failures is None else failures,
-            facts=self._surroundings.environment(),
+            facts=self._surroundings.environment() | names_of_parts(self._engine, self._observers),
             rungs=rungs,
             kept=kept,
             objective=self._version or self._past.version,

@@ -5,16 +5,19 @@ arguments that is an :class:`~ashtune.engines.protocol.Engine`.
 """
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.parts import entry_points
-from ashtune.core.plaintext import error_line, shown
+from ashtune.core.parts import Names
+from ashtune.core.plaintext import shown
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.threads.workers import ThreadEngine
 
-GROUP = "ashtune.engines"
-BUILT_IN = (AUTO, LocalEngine.name, ThreadEngine.name, MpiEngine.name)
+ENGINES: Names[Engine] = Names(
+    "engine",
+    {"local": LocalEngine, "threads": ThreadEngine, "mpi": MpiEngine, AUTO: LocalEngine},
+    group="ashtune.engines",
+)
 
 
 def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
@@ -38,36 +41,27 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             raise SettingsError("engine='mpi' needs several ranks; start with `mpiexec -n 4 python ...` or srun")
         case "local" | "threads":
             start.refuse_several(f"engine={engine!r}")
-            return LocalEngine() if engine == LocalEngine.name else ThreadEngine()
+            return _named(engine)
+        case "simulated":
+            raise SettingsError(
+                "engine='simulated' trains nothing, so it cannot tune; try `ashtune simulate`, or give "
+                "engine=SimulatedEngine(...) what its trials report"
+            )
         case str():
-            return _installed(engine)
+            return _named(engine)
         case type():
             raise SettingsError(f"engine={shown(engine)} is a class; give an engine, as {engine.__name__}()")
         case _ if isinstance(engine, Engine):
             return engine
         case _:
-            raise SettingsError(f"engine={shown(engine)} is no engine; give one of {', '.join(names())}")
+            raise SettingsError(f"engine={shown(engine)} is no engine; give one of {', '.join(ENGINES.names)}")
 
 
-def names() -> list[str]:
-    """Return the names that can be given, those of installed packages last."""
-    return [*BUILT_IN, *sorted(entry.name for entry in entry_points(GROUP) if entry.name not in BUILT_IN)]
-
-
-def _installed(name: str) -> Engine:
-    entry = next((entry for entry in entry_points(GROUP) if entry.name == name), None)
-    if entry is None:
-        raise SettingsError(f"engine={shown(name)} is unknown; give one of {', '.join(names())}")
-    try:
-        made = entry.load()()
-    except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
-        raise SettingsError(
-            f"engine {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or give "
-            f"one of {', '.join(BUILT_IN)}"
-        ) from None
-    if not isinstance(made, Engine):
-        raise SettingsError(
-            f"engine {shown(name)} has not all methods of ashtune.engines.protocol.Engine; mend the package that it is "
-            f"from, or give one of {', '.join(BUILT_IN)}"
-        )
-    return made
+def _named(name: str) -> Engine:
+    made = ENGINES.made(name)
+    if isinstance(made, Engine):
+        return made
+    raise SettingsError(
+        f"engine {shown(name)} has not all methods of ashtune.engines.protocol.Engine; mend the package that it is "
+        f"from, or give one of {', '.join(ENGINES.names)}"
+    )

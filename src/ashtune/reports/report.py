@@ -128,7 +128,7 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
         "failures": _reasons_data(tally.failures),
         "withdrawals": _reasons_data(tally.withdrawals),
         "lost_workers": _reasons_data(tally.lost_workers),
-        "missing": about.missing or None,
+        "missing": about.missing() or None,
         "notes": outcome.notes_with(tally),
         "sections": {name: data for name, data in by_section.items() if data},
         "left_out": {entry.name: entry.problem for entry in entries if entry.problem},

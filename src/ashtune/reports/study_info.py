@@ -1,12 +1,13 @@
 """What a view needs to know of a study beside its events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.jobs import TrialId
+from ashtune.core.plaintext import one_line
 from ashtune.schedulers.view import SchedulerView
 
 
@@ -19,8 +20,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
     singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
-    was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` is a line about
-    what has to be installed before the study can go on; "" for nothing.
+    was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` names
+    in one line the parts of the study that are not installed here; "" for none.
     """
 
     name: str
@@ -33,7 +34,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = "epoch"
     deadline: float | None = None
     is_simulated: bool = False
-    missing: str = ""
+    missing: Callable[[], str] = str
 
     def expected(self, trials: int | None) -> list[int] | None:
         """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows before."""
@@ -41,13 +42,18 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         return None if expected is None else list(expected)
 
 
-def about(study: StudyReader) -> About:
-    """Return what the views of a study have to know of it."""
+def about(study: StudyReader, also_missing: Callable[[StudyReader], Sequence[str]] = lambda study: ()) -> About:
+    """Return what the views of a study have to know of it.
+
+    Args:
+        study: Read from its journal.
+        also_missing: What is not installed here besides its scheduler and its search, one line each.
+    """
     return About(
         name=study.settings.name,
         scheduler=study.scheduler,
         directory=str(study.directory),
         configuration=lambda trial: study.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
         is_simulated=study.settings.simulated,
-        missing=study.missing,
+        missing=lambda: one_line("; ".join([*study.missing, *also_missing(study)])),
     )

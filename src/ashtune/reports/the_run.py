@@ -25,7 +25,7 @@ class TroubleSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        tally, missing = self.study.tally, self.study.about.missing
+        tally, missing = self.study.tally, self.study.about.missing()
         for reasons, what in (
             (tally.failures, "trials failed"),
             (tally.withdrawals, "trials were withdrawn"),
@@ -94,7 +94,7 @@ class FactsSection(Section):
     def lines(self) -> "Iterator[RenderableType]":
         about = self.study.about
         yield line(f"kept in {about.directory}")
-        if about.missing:
-            yield line(about.missing, WARNING)
+        if missing := about.missing():
+            yield line(missing, WARNING)
         if not self.study.outcome.is_complete and not about.is_simulated:
             yield line(f"go on with: ashtune resume {about.directory}", HEADING)

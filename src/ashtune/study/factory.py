@@ -142,6 +142,8 @@ def _search(settings: Settings) -> tuple[Search, Space, Design]:
         )
         design.size  # noqa: B018 - counting what a finite space has may refuse it
     except (SpaceError, SettingsError) as error:
+        if SEARCHES.missing_of(settings.search):
+            raise
         raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
     return search, space, design
 

@@ -1,4 +1,4 @@
-"""A study with a scheduler of another package is killed, resumed and reported, and read without the package."""
+"""A study with four parts of another package is killed, resumed and reported, and read without the package."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import time
 import ashtune
 
 def train(trial):
+    epoch = trial.restore()
     for epoch in trial.epochs():
         time.sleep(0.02)
         trial.report(score=trial["x"] * epoch)
@@ -23,8 +25,14 @@ def train(trial):
 
 if __name__ == "__main__":
     ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=24, max_resource=8, workers=2,
-                 scheduler="patient:results=6", directory="study", quiet=True)
+                 scheduler="patient:results=6", search="walking", observers=["promotions"], engine="pipes",
+                 directory="study", quiet=True)
 """
+MISSING = (
+    "the scheduler 'patient' is not installed here, which is needed to go on with this study; "
+    "the search 'walking' is not installed here, which is needed to go on with this study; "
+    "the engine 'pipes' is not installed here; the observer 'promotions' is not installed here"
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +70,38 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
     running.send_signal(signal.SIGKILL)
     running.wait(60)
 
-    assert json.loads(journal.read_text().splitlines()[0])["scheduler"] == {"kind": "patient", "results": 6}
+    first = json.loads(journal.read_text().splitlines()[0])
+    assert first["scheduler"] == {"kind": "patient", "results": 6}
+    assert first["search"] == {"kind": "walking"}
     without = report(tmp_path, None)
     assert without["scheduler"] == "patient:results=6"
-    assert "the scheduler 'patient' is not installed here" in str(without["missing"])
+    assert without["missing"] == MISSING
     assert without["best"]
     shown = python(tmp_path, "-m", "ashtune", "report", "study", package=None)
     assert shown.returncode == 0
-    assert "the scheduler 'patient' is not installed here" in shown.stdout
+    assert MISSING in " ".join(shown.stdout.split())
 
-    refused = python(tmp_path, "-m", "ashtune", "resume", "study", package=None)
-    assert refused.returncode == 2
-    assert "the scheduler 'patient' is not installed here" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    for options, reason in (
+        ([], "SettingsError: the search 'walking' is not installed here, "),
+        (["--engine", "pipes"], "engine 'pipes' is unknown"),
+    ):
+        refused = python(tmp_path, "-m", "ashtune", "resume", "study", *options, package=None)
+        assert refused.returncode == 2
+        assert reason in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
 
     resumed = python(tmp_path, "script.py", package=place)
     assert resumed.returncode == 0, resumed.stderr
     whole = report(tmp_path, place)
     assert whole["is_complete"]
+    assert whole["missing"] is None
+    assert whole["trials"]["failed"] == 0  # type: ignore[index]
+    assert whole["sessions"] == 2
+    events = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    assert {event["facts"]["engine"] for event in events if event["event"] == "session_started"} == {"pipes"}
+    assert any(event.get("origin", "").startswith("one step from ") for event in events)
+    promoted = Counter(str(event["rung"] - 1) for event in events if event["event"] == "job_finished" and event["rung"])
+    assert json.loads((tmp_path / "study" / "promotions.json").read_text()) == promoted
     assert whole["trials"]["started"] == 24  # type: ignore[index]
     assert any("results that a promotion needs" in note for note in whole["notes"])  # type: ignore[attr-defined]
     page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=place)
