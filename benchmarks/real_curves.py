@@ -48,7 +48,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Order
 from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
 from ashtune.schedulers.budget import Budget
@@ -184,7 +184,7 @@ def run(curves: Curves, method: str, *, workers: int, seed: int) -> tuple[list[f
     naming = Naming(scheduler.ladder, curves.goal)
     times = [time * curves.full_training for time in TIMES]
     until = times[-1] * (1 + 1e-9)  # what ends at the last time itself still counts
-    simulated = SimulatedWorkers(training, workers=workers, seed=seed)
+    simulated = SimulatedEngine(training, workers=workers, seed=seed)
     end = simulate(scheduler, simulated, [naming], trials=len(order), until=until, goal=curves.goal)
     named = [bisect_right(naming.times, time * (1 + 1e-9)) for time in times]
     regret = [float(curves.regret[order[naming.trials[n - 1]]]) if n else curves.median_regret for n in named]

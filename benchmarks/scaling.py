@@ -25,7 +25,7 @@ from ashtune.api.driver_cost import measured_decision_seconds
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import seconds_text
 from ashtune.engines.simulated.model import Driver
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.simulated import Simulated, simulated
 from ashtune.schedulers.ash import AshMachine
@@ -53,7 +53,7 @@ def run(job: tuple[str, int, float, float]) -> Simulated:
     scheduler: Machine = AshMachine(LADDER, None) if name == "ash" else BracketedHalving(models).build(LADDER, None)
     curves = made_up(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
-    crew = SimulatedWorkers(curves.training(), workers=workers, driver=Driver(decision))
+    crew = SimulatedEngine(curves.training(), workers=workers, driver=Driver(decision))
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)

@@ -16,7 +16,7 @@ from ashtune.core.events import Event, JobFinished
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from table import show
@@ -45,7 +45,7 @@ def one(factor: int, workers: int, trials: int) -> None:
     count = Count()
     began = time.perf_counter()
     simulate(
-        AshMachine(Ladder(1, 256, factor), trials), SimulatedWorkers(training, workers=workers), [count], trials=trials
+        AshMachine(Ladder(1, 256, factor), trials), SimulatedEngine(training, workers=workers), [count], trials=trials
     )
     print(count.jobs, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 

@@ -25,7 +25,7 @@ import curve_sets
 from ashtune.analysis.timeline import Timeline
 from ashtune.core.ladder import Ladder
 from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.recording import Recorder
@@ -68,7 +68,7 @@ def cut(truth: Traces, ladder: Ladder) -> Traces:
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         has_curves=True,
     )
-    workers = SimulatedWorkers(training, workers=RECORDED_WORKERS)
+    workers = SimulatedEngine(training, workers=RECORDED_WORKERS)
     simulate(AshMachine(ladder, len(trials)), workers, [recorder, timeline], trials=len(trials), goal=goal)
     return recorder.traces("ash", timeline)
 

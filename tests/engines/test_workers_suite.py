@@ -9,11 +9,10 @@ import pytest
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.engines.protocol import Workers
 from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.engines.threads.workers import ThreadEngine
-from ashtune.study.configurations import Configurations
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, Numbered, WorkersSuite, open_harness
+from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, open_harness
 
 
 class TestLocalWorkers(TrainersSuite):
@@ -62,6 +61,6 @@ class TestSimulatedWorkers(WorkersSuite):
                 seconds=lambda trial, start, target: float(target - start),
                 has_curves=True,
             )
-            return EngineHarness(SimulatedWorkers(training, workers=workers), Configurations(Numbered()))
+            return open_harness(SimulatedEngine(training), study, objective, workers)
 
         return make

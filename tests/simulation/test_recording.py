@@ -24,7 +24,7 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations
@@ -167,10 +167,10 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
                 self.kept.append((round(event.time, 6), event.worker, event.trial, event.rung, event.metrics))
 
     training = curves.training(has_curves=True)
-    simulate(AshMachine(LADDER, 60), SimulatedWorkers(training, workers=workers), [recorded, Keep(first)], trials=60)
+    simulate(AshMachine(LADDER, 60), SimulatedEngine(training, workers=workers), [recorded, Keep(first)], trials=60)
     traces = recorded.traces()
     again = continued(traces, Continuations(traces)).training()
-    simulate(AshMachine(LADDER, 60), SimulatedWorkers(again, workers=workers), [Keep(second)], trials=60)
+    simulate(AshMachine(LADDER, 60), SimulatedEngine(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60
     assert first == second
 

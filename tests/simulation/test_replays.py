@@ -14,7 +14,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.model import Stay
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation import simulate
 from ashtune.simulation.continuation import Continuations, fits
@@ -55,7 +55,7 @@ def study(scheduler: str, workers: int, **training: Any) -> tuple[Told, float]:
     does = made_up(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
     inner = SCHEDULERS.given(scheduler).build(LADDER, TRIALS)
-    return told, simulate(inner, SimulatedWorkers(does, workers=stays), [told], trials=TRIALS)
+    return told, simulate(inner, SimulatedEngine(does, workers=stays), [told], trials=TRIALS)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
 
 def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
     told = Told()
-    workers = SimulatedWorkers(made_up(seed=4).training(warmup_seconds=200.0), workers=8)
+    workers = SimulatedEngine(made_up(seed=4).training(warmup_seconds=200.0), workers=8)
     simulate(SCHEDULERS.given("ash").build(LADDER, 12), workers, [told], trials=12)
     assert told.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
 

@@ -9,7 +9,7 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.terminal.text import as_text
 from ashtune.reports.whatif import whatif_figure, whatif_table, whatif_words
 from ashtune.schedulers.ash import Ash, AshMachine
@@ -42,7 +42,7 @@ def cut(workers: int = 2) -> Traces:
     """What a study by ASH would know of them."""
     recorder, timeline, curves = Recorder(GOAL, LADDER), Timeline(LADDER), made_up(seed=2)
     training = curves.training(has_curves=True)
-    simulate(AshMachine(LADDER, 40), SimulatedWorkers(training, workers=workers), [recorder, timeline], trials=40)
+    simulate(AshMachine(LADDER, 40), SimulatedEngine(training, workers=workers), [recorder, timeline], trials=40)
     return recorder.traces(Ash(), timeline)
 
 
@@ -68,7 +68,7 @@ def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> 
 
 def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     curves = made_up(seed=2)
-    end = simulate(AshMachine(LADDER, 40), SimulatedWorkers(curves.training(), workers=2), [], trials=40)
+    end = simulate(AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40)
     oracle = Oracle(cut(workers=2))
     one = oracle.prediction(oracle.choice("ash", LADDER, 2))
     assert one.is_as_recorded

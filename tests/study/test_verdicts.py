@@ -10,7 +10,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.engines.simulated.model import Mortality, Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.simulation.run import LOSS, simulate
@@ -52,7 +52,7 @@ def study(seed: int) -> Kept:
     )
     kept = Kept()
     deaths = Mortality(12.0, replaced_after=1.0)
-    workers = SimulatedWorkers(training, workers=4, seed=seed, deaths=deaths)
+    workers = SimulatedEngine(training, workers=4, seed=seed, deaths=deaths)
     simulate(AshMachine(LADDER, TRIALS), workers, [kept], trials=TRIALS)
     return kept
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ashtune.core.ladder import Ladder
     from ashtune.engines.loop import Ledger
-    from ashtune.engines.simulated.workers import SimulatedWorkers
+    from ashtune.engines.simulated.workers import SimulatedEngine
     from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.curves import LossCurves
     from ashtune.simulation.traces import Traces
@@ -73,19 +73,19 @@ def main(given: argparse.Namespace) -> int:
     trials = _trials(given, scheduler, curves)
     machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
     decision = _decision_seconds(given)
-    workers = _workers(given, curves, decision)
+    engine = _engine(given, curves, decision)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
     with _ledger(given, curves, scheduler, ladder, trials) as ledger:
-        end = simulate(machine, workers, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
+        end = simulate(machine, engine, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
     outcome = simulated(
         SCHEDULERS.text(scheduler),
         given.workers,
         tally,
         progress,
         wall_seconds=end,
-        driver_seconds=workers.driver_seconds,
+        driver_seconds=engine.driver_seconds,
         real_seconds=time.perf_counter() - began,
     )
     if given.json:
@@ -216,9 +216,9 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     return trials
 
 
-def _workers(given: argparse.Namespace, curves: "LossCurves", decision: float) -> "SimulatedWorkers":
+def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float) -> "SimulatedEngine":
     from ashtune.engines.simulated.model import Driver, Mortality, Stay, half_normal
-    from ashtune.engines.simulated.workers import SimulatedWorkers
+    from ashtune.engines.simulated.workers import SimulatedEngine
 
     start, late = curves.timing.start, given.late
     saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save}
@@ -229,7 +229,7 @@ def _workers(given: argparse.Namespace, curves: "LossCurves", decision: float) -
         has_curves=given.directory is not None,
         **saving,
     )
-    return SimulatedWorkers(
+    return SimulatedEngine(
         training,
         workers=[Stay(start(number) + late * number / given.workers) for number in range(given.workers)],
         seed=given.seed,

@@ -6,15 +6,16 @@ from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, SessionStarted
-from ashtune.core.jobs import Goal
+from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.observer import Observer
 from ashtune.core.version import __version__
 from ashtune.engines.loop import Drive, Ledger
-from ashtune.engines.protocol import Workers
+from ashtune.engines.protocol import Brief, Engine, RunOptions
 from ashtune.engines.stop import StopSwitch
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
+from ashtune.training.messages import Setup
 
 LOSS = Goal("loss", "min")
 TICKS = 1_000
@@ -22,7 +23,7 @@ TICKS = 1_000
 
 def simulate(
     scheduler: Machine,
-    workers: Workers,
+    engine: Engine,
     observers: Sequence[Observer],
     *,
     trials: int | None = None,
@@ -34,7 +35,7 @@ def simulate(
 
     Args:
         scheduler: Decides which trial trains next and how far. It is used up.
-        workers: Simulated ones, whose training reports the goal's metric.
+        engine: A :class:`~ashtune.engines.simulated.workers.SimulatedEngine`, whose training reports the goal's metric.
         observers: They are told what happens, as of a real study.
         trials: How many trials to start; None for no end, then ``until`` is needed.
         until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
@@ -52,11 +53,17 @@ def simulate(
     controller = Controller(scheduler, goal)
     session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
     followed = controller.handle(session)
+    configurations = Configurations(_Numbered())
+    setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])
+    count = engine.worker_count(None)
+    workers = engine.open(
+        Brief(setup=setup, configurations=configurations, created=0.0, options=RunOptions(), workers=count)
+    )
     drive = Drive(
         controller,
         workers,
         ledger or _NoJournal(),
-        Configurations(_Numbered()),
+        configurations,
         stop=StopSwitch(until, grace=0.0),
         observers=observers,
         tick_seconds=until / TICKS if math.isfinite(until) else math.inf,

@@ -20,7 +20,7 @@ from ashtune.core.events import Event, JobFinished
 from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Driver, Stay
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation.continuation import Continuations
@@ -200,10 +200,10 @@ class Oracle:
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
         # Between its jobs the recorded study has its own driver's time already.
         decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
-        workers = SimulatedWorkers(training, workers=stays, seed=draw, driver=Driver(decision))
+        engine = SimulatedEngine(training, workers=stays, seed=draw, driver=Driver(decision))
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
         scheduler = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
-        wall = simulate(scheduler, workers, [tally, seen], trials=choice.trials, goal=goal)
+        wall = simulate(scheduler, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
             wall=wall,
             first=seen.first,

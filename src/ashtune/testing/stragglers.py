@@ -20,8 +20,9 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Order
+from ashtune.engines.protocol import Brief, Workers
 from ashtune.engines.simulated.model import Training, half_normal
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine
@@ -73,12 +74,12 @@ def run(
         resumes=resumes,
     )
     inner = _MACHINES[scheduler]()
-    simulated, seen = SimulatedWorkers(training, workers=workers, seed=seed), TrainedToTheTop()
+    seen = TrainedToTheTop()
     if resumes:  # a worker that holds its trial has to hear at once whether it goes on
-        simulate(inner, simulated, [seen], until=until)
+        simulate(inner, SimulatedEngine(training, workers=workers, seed=seed), [seen], until=until)
     else:
         patient = Patient(inner, losses)
-        simulate(patient, Instants(simulated, patient), [seen], until=until)
+        simulate(patient, InstantsEngine(patient, training, workers=workers, seed=seed), [seen], until=until)
     return StragglerRun(seen.times, seen.jobs)
 
 
@@ -167,7 +168,7 @@ class Instants:
         patient: The scheduler that has to wait.
     """
 
-    def __init__(self, inner: SimulatedWorkers, patient: Patient) -> None:
+    def __init__(self, inner: Workers, patient: Patient) -> None:
         self._inner = inner
         self._patient = patient
 
@@ -191,6 +192,25 @@ class Instants:
 
     def close(self) -> None:
         """Nobody has to be shut down."""
+
+
+class InstantsEngine(SimulatedEngine):
+    """The engine of :class:`Instants`.
+
+    Args:
+        patient: The scheduler that has to wait.
+        training: What the workers do.
+        workers: How many.
+        seed: Decides stretches and drops.
+    """
+
+    def __init__(self, patient: Patient, training: Training, *, workers: int, seed: int) -> None:
+        super().__init__(training, workers=workers, seed=seed)
+        self._patient = patient
+
+    def open(self, brief: Brief) -> Instants:
+        """Return the workers."""
+        return Instants(super().open(brief), self._patient)
 
 
 def _nothing_came_of(event: JobPaused) -> JobFailed:

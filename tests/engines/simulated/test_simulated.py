@@ -1,9 +1,12 @@
 """Simulated workers: exact times, and two cells of an independent reference."""
 
 import statistics
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ashtune
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.core.jobs import TrialId, WorkerId
@@ -11,7 +14,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Pause, Train
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training
-from ashtune.engines.simulated.workers import SimulatedWorkers
+from ashtune.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.testing.stragglers import run
@@ -35,7 +38,7 @@ def seconds(trial: TrialId, start: int, target: int) -> float:
 
 def simulated(seed: int = 0, **more: float) -> tuple[list[Event], float]:
     ladder, seen = Ladder(1, 8, 2), Seen()
-    workers = SimulatedWorkers(Training(metrics=metrics, seconds=seconds, **more), workers=3, seed=seed)  # type: ignore[arg-type]
+    workers = SimulatedEngine(Training(metrics=metrics, seconds=seconds, **more), workers=3, seed=seed)  # type: ignore[arg-type]
     end = simulate(AshMachine(ladder, 20), workers, [seen], trials=20)
     return seen.events, end
 
@@ -77,9 +80,9 @@ def test_the_same_seed_is_the_same_study() -> None:
 def test_what_would_never_end_is_refused() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     with pytest.raises(SettingsError, match="never end"):
-        simulate(AshMachine(Ladder(1, 4), None), SimulatedWorkers(training, workers=1), [])
+        simulate(AshMachine(Ladder(1, 4), None), SimulatedEngine(training, workers=1), [])
     with pytest.raises(StudyError, match="give it workers"):
-        simulate(AshMachine(Ladder(1, 4), 5), SimulatedWorkers(training, workers=0), [], trials=5)
+        simulate(AshMachine(Ladder(1, 4), 5), SimulatedEngine(training, workers=0), [], trials=5)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
     """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5 s one in 10^7."""
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 8.0, drop=drop)
     deaths = None if life is None else Mortality(life, replaced_after=0.1)
-    workers = SimulatedWorkers(training, workers=4, deaths=deaths)
+    workers = SimulatedEngine(training, workers=4, deaths=deaths)
     if ends:
         assert jobs_of(workers, 3)[1] > 0
     else:
@@ -97,7 +100,7 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
             jobs_of(workers, 3)
 
 
-def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
+def jobs_of(workers: SimulatedEngine, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
     seen = Seen()
     end = simulate(AshMachine(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
     return seen.events, end
@@ -106,7 +109,7 @@ def jobs_of(workers: SimulatedWorkers, trials: int, ladder: Ladder | None = None
 def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
     """Three workers join at 0 and are told at 3; their jobs end together at 13 and are decided on by 16."""
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
-    workers = SimulatedWorkers(training, workers=3, driver=Driver(decision_seconds=1.0))
+    workers = SimulatedEngine(training, workers=3, driver=Driver(decision_seconds=1.0))
     events, end = jobs_of(workers, 6)
     finished = [event.time for event in events if isinstance(event, JobFinished)]
     assert finished[:3] == [13.0, 13.0, 13.0]
@@ -119,7 +122,7 @@ def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
 
 def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 0.001)
-    workers = SimulatedWorkers(training, workers=100, driver=Driver(decision_seconds=0.01))
+    workers = SimulatedEngine(training, workers=100, driver=Driver(decision_seconds=0.01))
     _, end = jobs_of(workers, 1000)
     decisions = 100 + 1000 + 1000  # joining, results, trials let go
     assert end == pytest.approx(decisions * 0.01, rel=0.01)
@@ -127,13 +130,13 @@ def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
 
 def test_each_job_begins_a_handover_after_its_order() -> None:
     training = Training(metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5)
-    _, end = jobs_of(SimulatedWorkers(training, workers=1), 4)
+    _, end = jobs_of(SimulatedEngine(training, workers=1), 4)
     assert end == 4 * (2.0 + 0.5)
 
 
 def test_workers_join_late_leave_early_and_what_they_had_is_trained_by_others() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
-    workers = SimulatedWorkers(training, workers=[Stay(), Stay(joins=5.0), Stay(leaves=15.0)])
+    workers = SimulatedEngine(training, workers=[Stay(), Stay(joins=5.0), Stay(leaves=15.0)])
     events, _ = jobs_of(workers, 6)
     assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 0.0, 5.0]
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
@@ -146,7 +149,7 @@ def test_workers_join_late_leave_early_and_what_they_had_is_trained_by_others() 
 @pytest.mark.parametrize("seed", range(5))
 def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
     training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
-    workers = SimulatedWorkers(training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0))
+    workers = SimulatedEngine(training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0))
     events, _ = jobs_of(workers, 40, Ladder(1, 8, 2))
     lost = [event for event in events if isinstance(event, WorkerLost)]
     joined = [event for event in events if isinstance(event, WorkerJoined)]
@@ -162,7 +165,7 @@ def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed:
 def test_workers_that_die_for_good_leave_a_study_that_cannot_end() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     with pytest.raises(StudyError, match="give it workers"):
-        jobs_of(SimulatedWorkers(training, workers=2, deaths=Mortality(5.0)), 100)
+        jobs_of(SimulatedEngine(training, workers=2, deaths=Mortality(5.0)), 100)
 
 
 def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for() -> None:
@@ -195,9 +198,29 @@ def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
 def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
-    end = simulate(AshMachine(Ladder(64, 64), None), SimulatedWorkers(training, workers=2), [seen], until=200.0)
+    end = simulate(AshMachine(Ladder(64, 64), None), SimulatedEngine(training, workers=2), [seen], until=200.0)
     assert [event.time for event in seen.events if isinstance(event, JobFinished)] == [128.0, 128.0]
     assert 200.0 <= end <= 200.5
+
+
+def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None:
+    """What the training function would report is not asked: it is never called."""
+    training = Training(metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds)
+    options: dict[str, Any] = {"max_resource": 8, "directory": tmp_path / "study", "quiet": True, "workers": 3}
+    options["engine"] = SimulatedEngine(training)
+    for trials in (12, 20):
+        study = ashtune.tune(never_called, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options)
+        assert study.outcome.is_complete
+        best = trials - 1
+        assert study.loaded.tally.best_at_any_rung is not None
+        assert study.loaded.tally.best_at_any_rung.trial == best
+        assert study.loaded.tally.started == trials
+    assert study.loaded.tally.sessions == 2
+    assert study.loaded.tally.wall_seconds > 8 * 2.0
+
+
+def never_called(trial: ashtune.Trial) -> None:
+    raise AssertionError("nothing is trained")
 
 
 def test_deaths_that_are_no_lives_are_refused() -> None:

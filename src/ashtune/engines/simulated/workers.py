@@ -20,6 +20,7 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
+from ashtune.engines.protocol import Brief, RunOptions, Workers
 from ashtune.engines.simulated.lifetimes import Arrival, Departure, Lifetimes
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training, check_that_jobs_end
 
@@ -291,3 +292,67 @@ class SimulatedWorkers:
     def _push(self, time: float, due: _Due) -> None:
         heappush(self._due, (time, self._serial, due))
         self._serial += 1
+
+
+class SimulatedEngine:
+    """Workers in virtual time; see :class:`~ashtune.engines.protocol.Engine` and :class:`SimulatedWorkers`.
+
+    It has no name for ``engine=``: nothing is trained, so it has to be told what its trials report.
+
+    Args:
+        training: What the workers do.
+        workers: How many there are if nobody wants fewer or more; or when each of them joins and leaves.
+        seed: Decides stretches, drops and deaths.
+        driver: What each decision costs; nothing by default.
+        deaths: How workers die; they do not by default.
+    """
+
+    name = "simulated"
+    must_exit = False
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        workers: int | Sequence[Stay] = 1,
+        seed: int = 0,
+        driver: Driver | None = None,
+        deaths: Mortality | None = None,
+    ) -> None:
+        self._training = training
+        self._workers = workers
+        self._seed = seed
+        self._driver = driver
+        self._deaths = deaths
+        self._opened: SimulatedWorkers | None = None
+
+    @property
+    def driver_seconds(self) -> float:
+        """How long the driver of the last session was busy."""
+        return 0.0 if self._opened is None else self._opened.driver_seconds
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many are wanted, or as many as there are."""
+        if isinstance(self._workers, int):
+            return wanted or self._workers
+        return min(wanted or len(self._workers), len(self._workers))
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse nothing: what an option asks of processes costs no virtual time."""
+
+    def open(self, brief: Brief) -> Workers:
+        """Return workers that join in virtual time."""
+        count = brief.workers
+        self._opened = SimulatedWorkers(
+            self._training,
+            workers=count if isinstance(self._workers, int) else self._workers[:count],
+            seed=self._seed,
+            driver=self._driver,
+            deaths=self._deaths,
+            first_worker=brief.setup.worker,
+            began=brief.began,
+        )
+        return self._opened
+
+    def leave(self, status: int) -> None:
+        """There is no process."""
