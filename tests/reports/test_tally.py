@@ -228,33 +228,35 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
-def test_of_the_jobs_at_a_worker_only_the_first_runs_and_the_next_begins_when_it_ends() -> None:
+def test_jobs_that_a_worker_has_in_hand_are_all_counted_and_its_time_once() -> None:
     tally = after(WorkerJoined(0, WorkerId(0)))
-    for trial in range(3):
-        tally.followed(Train(WorkerId(0), TrialId(trial), 0, 0, 1))
-    assert (tally.running, tally.rungs[0].running, tally.workers[WorkerId(0)].trial) == (1, 1, 0)
+    for trial, rung in ((0, 0), (1, 1), (2, 0)):
+        tally.followed(Train(WorkerId(0), TrialId(trial), rung, 0, 1))
+    assert (tally.running, tally.busy, [rung.running for rung in tally.rungs[:2]]) == (3, 1, [2, 1])
     tally.event(finished(0, 0.5, trial=0, time=4.0))
-    assert (tally.running, tally.workers[WorkerId(0)].trial, tally.workers[WorkerId(0)].since) == (1, 1, 4.0)
+    worker = tally.workers[WorkerId(0)]
+    assert (tally.running, tally.busy, worker.state, worker.trial, worker.since) == (2, 1, "training", 2, 4.0)
     tally.tick(6.0)
     assert tally.seconds_under_way == 2.0
     tally.event(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
-    assert (tally.running, tally.rungs[0].running, tally.seconds_under_way) == (0, 0, 0.0)
+    assert (tally.running, tally.busy, tally.seconds_under_way) == (0, 0, 0.0)
+    assert not any(rung.running for rung in tally.rungs)
 
 
-def test_a_held_trial_goes_on_before_those_that_wait_and_they_begin_when_it_is_let_go() -> None:
+def test_a_held_trial_goes_on_beside_another_and_the_other_goes_on_when_it_is_let_go() -> None:
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
     for trial in range(2):
         tally.followed(Train(W, TrialId(trial), 0, 0, 1))
     tally.event(finished(0, 0.5, trial=0, time=1.0, held=True))
-    assert (worker.trial, tally.running) == (-1, 0)
+    assert (worker.trial, tally.running) == (1, 1)
     tally.followed(Train(W, TrialId(0), 1, 1, 2, in_place=True))
-    assert (worker.trial, worker.rung, tally.running) == (0, 1, 1)
+    assert (worker.trial, worker.rung, tally.running) == (0, 1, 2)
     tally.event(finished(1, 0.5, trial=0, time=2.0, held=True))
     tally.followed(Release(W, TrialId(0)))
     assert (worker.state, worker.saving) == ("saving", 0)
     tally.event(TrialReleased(3.0, worker=W, trial=TrialId(0), resource=2, seconds=0.9))
-    assert (worker.state, worker.trial, worker.since, tally.running) == ("training", 1, 3.0, 1)
+    assert (worker.state, worker.since, tally.running) == ("training", 3.0, 1)
 
 
 def test_of_trials_trained_together_nothing_runs_on_when_all_are_done() -> None:

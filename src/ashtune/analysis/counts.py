@@ -1,14 +1,15 @@
-"""What the tally counts by: a rung, a worker, and the best result."""
+"""What the tally counts by: rungs with their best results, and workers."""
 
 import math
 from bisect import insort
-from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import TrialId
-from ashtune.core.orders import Train
+from ashtune.core.events import JobFinished, Progress, TrialReleased
+from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.orders import Release, Train
+from ashtune.core.verdicts import Followed
 
 NOBODY = TrialId(-1)
 BEST_KEPT = 1_000
@@ -91,17 +92,17 @@ class RungTally:
 class WorkerTally:
     """One worker: what it does, and how long it has trained.
 
-    ``trial`` is the one it trains, from ``start`` (now at ``resource``) to ``target``, since the
-    time ``since``; ``saving`` the one it saves. Both are ``NOBODY`` when it is idle. ``ahead`` are the
-    jobs that wait at it.
+    ``jobs`` are how many it has in hand by rung, which may be several if it trains them together. ``trial`` is the one
+    given last, which it trains from ``start`` (now at ``resource``) to ``target``; ``saving`` the one it saves. Both
+    are ``NOBODY`` when it is idle. ``since``: when its last work ended, or it was given this one.
     """
 
-    __slots__ = ("ahead", "busy_seconds", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
+    __slots__ = ("busy_seconds", "jobs", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
 
     def __init__(self, joined: float) -> None:
         self.joined = joined
         self.busy_seconds = 0.0
-        self.ahead: deque[Train] = deque()
+        self.jobs: dict[int, int] = {}
         self.trial = NOBODY
         self.saving = NOBODY
         self.since = joined
@@ -112,4 +113,107 @@ class WorkerTally:
         """``saving``, ``training`` or ``idle``. One that saves takes its next job after that."""
         if self.saving != NOBODY:
             return "saving"
-        return "idle" if self.trial == NOBODY else "training"
+        return "training" if self.jobs else "idle"
+
+
+class WorkerCounts:
+    """All workers together. O(1) an event, whatever their number: sums of times, and how many jobs, not which.
+
+    Args:
+        rungs: The counts of each rung; how many jobs run to it is counted here.
+    """
+
+    def __init__(self, rungs: Sequence[RungTally]) -> None:
+        self._rungs = rungs
+        self.workers: dict[WorkerId, WorkerTally] = {}
+        self.busy = 0
+        self._past_presence = 0.0
+        self._sum_joined = 0.0
+        self._sum_since = 0.0
+
+    def presence(self, now: float) -> float:
+        """Return the seconds that workers were there, all of them together."""
+        return self._past_presence + len(self.workers) * now - self._sum_joined
+
+    def seconds_under_way(self, now: float) -> float:
+        """Return the seconds that the workers that train have done so since their last job ended."""
+        return max(0.0, self.busy * now - self._sum_since)
+
+    def followed(self, order: Followed, now: float) -> None:
+        """Take in one order to a worker. One that died a moment ago is not there: its job is given out again."""
+        match order:
+            case Train() if (worker := self.workers.get(order.worker)) is not None:
+                if not worker.jobs:
+                    self.busy += 1
+                    self._sum_since += now
+                    worker.since = now
+                worker.jobs[order.rung] = worker.jobs.get(order.rung, 0) + 1
+                self._rungs[order.rung].running += 1
+                worker.trial, worker.rung, worker.target = order.trial, order.rung, order.target
+                worker.start = worker.resource = order.start
+            case Release() if (worker := self.workers.get(order.worker)) is not None:
+                worker.saving = order.trial
+                if not worker.jobs:  # else it trains others meanwhile
+                    worker.since = now
+            case _:
+                pass
+
+    def progress(self, progress: Progress) -> None:
+        """A worker told how far it is."""
+        worker = self.workers.get(progress.worker)
+        if worker is not None and worker.trial == progress.trial:
+            worker.resource = progress.resource
+
+    def ended(self, number: WorkerId, rung: int, seconds: float, now: float) -> None:
+        """A worker's job to a rung is over."""
+        worker = self.workers.get(number)
+        if worker is None:
+            return
+        worker.busy_seconds += seconds
+        if rung not in worker.jobs:
+            return  # its order is not known
+        self._rungs[rung].running -= 1
+        worker.jobs[rung] -= 1
+        if not worker.jobs[rung]:
+            del worker.jobs[rung]
+        if worker.jobs:
+            self._sum_since += now - worker.since
+        else:
+            self.busy -= 1
+            self._sum_since -= worker.since
+            worker.trial = NOBODY
+        worker.since = now
+
+    def released(self, event: TrialReleased, now: float) -> None:
+        """A worker has let go of a trial."""
+        worker = self.workers.get(event.worker)
+        if worker is None or worker.saving != event.trial:
+            return
+        worker.saving = NOBODY
+        if worker.jobs:  # only now does the next job begin
+            self._sum_since += now - worker.since
+        worker.since = now
+
+    def join(self, number: WorkerId, now: float) -> None:
+        """A worker is there."""
+        self.workers[number] = WorkerTally(now)
+        self._sum_joined += now
+
+    def depart(self, number: WorkerId, now: float) -> None:
+        """A worker is gone, and with it what it had in hand."""
+        worker = self.workers.pop(number, None)
+        if worker is None:
+            return
+        for rung, count in worker.jobs.items():
+            self._rungs[rung].running -= count
+        if worker.jobs:
+            self.busy -= 1
+            self._sum_since -= worker.since
+        self._past_presence += now - worker.joined
+        self._sum_joined -= worker.joined
+
+    def dismiss_all(self, now: float) -> None:
+        """All are gone, as their session has ended."""
+        for worker in list(self.workers):
+            self.depart(worker, now)
+        self._sum_joined = self._sum_since = 0.0

@@ -103,7 +103,7 @@ def _seconds_left(tally: Tally, expected: Sequence[int], epochs: Sequence[int]) 
     under_way = tally.seconds_under_way
     workers = max(1, len(tally.workers))
     shared_out = (total - under_way) / (workers * (tally.utilisation or 1.0))
-    tail = max(0.0, chain - under_way / max(1, tally.running))
+    tail = max(0.0, chain - under_way / max(1, tally.busy))
     return max(0.0, shared_out + tail * (1 - 1 / workers))
 
 

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
-from ashtune.analysis.counts import BestResult, RungTally, WorkerTally
+from ashtune.analysis.counts import BestResult, RungTally, WorkerCounts, WorkerTally
 from ashtune.analysis.reasons import Reasons
-from ashtune.analysis.worker_states import WorkerStates
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -50,7 +49,7 @@ class Tally(Observer):
         self.ladder = ladder
         self.goal = goal
         self.rungs = [RungTally(resource) for resource in ladder.rungs]
-        self._states = WorkerStates(self.rungs)
+        self._workers = WorkerCounts(self.rungs)
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
         self.sessions = 0
@@ -97,7 +96,7 @@ class Tally(Observer):
             case JobFailed() | JobPaused() | TrialWithdrawn():
                 self._ended(event)
             case WorkerJoined(worker=worker):
-                self._states.join(worker, self.now)
+                self._workers.join(worker, self.now)
             case WorkerLost():
                 self._lose(event)
             case StopRequested(reason=reason):
@@ -120,11 +119,11 @@ class Tally(Observer):
             case TrialPromoted(rung=rung):
                 self.rungs[rung].promoted += 1
             case _:
-                self._states.followed(what, self.now)
+                self._workers.followed(what, self.now)
 
     def progress(self, progress: Progress) -> None:
         """A worker told how far it is."""
-        self._states.progress(progress)
+        self._workers.progress(progress)
 
     def tick(self, now: float) -> None:
         """A moment has passed."""
@@ -138,12 +137,17 @@ class Tally(Observer):
     @property
     def workers(self) -> dict[WorkerId, WorkerTally]:
         """The workers that are there now."""
-        return self._states.workers
+        return self._workers.workers
 
     @property
     def running(self) -> int:
         """Jobs under way."""
-        return self._states.running
+        return sum(rung.running for rung in self.rungs)
+
+    @property
+    def busy(self) -> int:
+        """Workers that have a job in hand, or several."""
+        return self._workers.busy
 
     @property
     def arrived(self) -> int:
@@ -167,13 +171,13 @@ class Tally(Observer):
 
     @property
     def seconds_under_way(self) -> float:
-        """Seconds that the jobs running now have taken so far."""
-        return self._states.seconds_under_way(self.now)
+        """Seconds that the busy workers have trained since their last job ended, all of them together."""
+        return self._workers.seconds_under_way(self.now)
 
     @property
     def presence(self) -> float:
         """Seconds that workers were there, all of them together."""
-        return self._states.presence(self.now)
+        return self._workers.presence(self.now)
 
     @property
     def utilisation(self) -> float | None:
@@ -220,7 +224,7 @@ class Tally(Observer):
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
-        self._states.ended(event.worker, trial, seconds, self.now, held=event.held)
+        self._workers.ended(event.worker, number, seconds, self.now)
         self._make_room(trial)
         rung = self.rungs[number]
         rung.arrived += 1
@@ -239,11 +243,11 @@ class Tally(Observer):
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
         self._saved(event)
-        self._states.released(event, self.now)
+        self._workers.released(event, self.now)
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
-        self._states.ended(event.worker, event.trial, event.seconds, self.now)
+        self._workers.ended(event.worker, event.rung, event.seconds, self.now)
         self._make_room(event.trial)
         self.rungs[event.rung].seconds += event.seconds
         match event:
@@ -283,11 +287,11 @@ class Tally(Observer):
         self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:
-        self._states.depart(event.worker, self.now)
+        self._workers.depart(event.worker, self.now)
         self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
-        self._states.dismiss_all(end_of_the_last)
+        self._workers.dismiss_all(end_of_the_last)
         self._past_sessions += end_of_the_last - self.session_began
         self.sessions += 1
         if names := changed(self._version, event.objective):

@@ -18,6 +18,8 @@ Rule 4: what a function saves before it returns its result counts as training.
 
 from array import array
 from bisect import bisect_left
+from collections import deque
+from heapq import heappop, heappush
 from typing import assert_never
 
 from ashtune.analysis.timeline_rows import (
@@ -38,7 +40,6 @@ from ashtune.analysis.timeline_rows import (
     Work,
     WorkerLane,
 )
-from ashtune.analysis.timeline_workers import Places, PresentWorker
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -63,6 +64,119 @@ from ashtune.core.verdicts import Followed, Verdict
 JobEnded = JobFinished | JobPaused | JobFailed | TrialWithdrawn
 _ROUNDING = 2e-6  # both times and durations are rounded to a microsecond
 _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: FAILED, TrialWithdrawn: WITHDRAWN}
+
+
+class PresentWorker:
+    """A worker that is there, and what it has in hand.
+
+    ``free`` is when its last work ended; ``jobs`` how many jobs it has in hand, the first of which was given to it at
+    the time ``ordered``, and the last of which is for ``trial`` on its way to the rung ``to``; ``chain`` the row since
+    which it worked without a wait.
+    """
+
+    __slots__ = (
+        "chain",
+        "free",
+        "holds",
+        "jobs",
+        "joined",
+        "lane",
+        "ordered",
+        "paused",
+        "place",
+        "releasing",
+        "rung",
+        "to",
+        "trial",
+        "worker",
+    )
+
+    def __init__(self, worker: WorkerId, *, lane: int, place: int, paused: float, joined: float) -> None:
+        self.worker, self.lane, self.place = worker, lane, place
+        self.paused = paused
+        self.joined = self.free = joined
+        self.rung = 0
+        self.chain = -1
+        self.jobs = self.to = 0
+        self.ordered = joined
+        self.trial = NO_TRIAL
+        self.holds: TrialId | None = None
+        self.releasing: TrialId | None = None
+
+    def cut(self, time: float, ending: int) -> Row | None:
+        """Return the work that is not over at ``time``, as if it ended then; None if there is none."""
+        if self.releasing is not None:
+            return Row(self.lane, self.releasing, self.rung, SAVING, ending, 0, 0.0, 0.0, time - self.free)
+        if not self.jobs:
+            return None
+        begin = min(max(self.free, self.ordered), time)
+        return Row(self.lane, self.trial, self.to, TRAINING, ending, 0, begin - self.free, 0.0, time - begin)
+
+    def order(self, trial: TrialId, rung: int, time: float) -> None:
+        """It was given a job."""
+        if not self.jobs:
+            self.ordered = time
+        self.jobs += 1
+        self.trial, self.to = trial, rung
+
+    def stay(self, left: float, last: Row | None) -> WorkerLane:
+        """Return the worker's stay until ``left``, when it had ``last`` in hand."""
+        tail = left - self.free if last is None else 0.0
+        return WorkerLane(self.worker, self.place, self.paused, self.joined, left, tail)
+
+
+class Places:
+    """The places that workers take, one after another, and how long they stood empty."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._free: list[int] = []
+        self._session_began = 0.0
+        self._past_sessions = 0.0
+        self._past_absence = 0.0
+        self._is_staffed = False
+        self._vacant_since: deque[float] = deque()
+
+    def take(self, time: float) -> int:
+        """A worker has joined: return its place, the lowest that is free."""
+        since = self._vacant_since.popleft() if self._vacant_since else self._session_began
+        self._past_absence += time - since
+        self._is_staffed = True
+        if self._free:
+            return heappop(self._free)
+        self._count += 1
+        return self._count - 1
+
+    def leave(self, place: int) -> None:
+        """A worker is gone, as its session ended."""
+        heappush(self._free, place)
+
+    def lose(self, place: int, time: float) -> None:
+        """A worker is lost; another may take its place."""
+        self.leave(place)
+        self._vacant_since.append(time)
+
+    def start_session(self, end_of_the_last: float, time: float) -> None:
+        """Another session begins; all workers of the last have left."""
+        self._past_absence += self._vacant(end_of_the_last)
+        self._past_sessions += end_of_the_last - self._session_began
+        self._session_began = time
+        self._is_staffed = False
+        self._vacant_since.clear()
+
+    def wall_seconds(self, now: float) -> float:
+        """Return the seconds of all sessions until now."""
+        return self._past_sessions + now - self._session_began
+
+    def absence(self, now: float) -> float:
+        """Return the seconds that places stood empty until now."""
+        return self._past_absence + self._vacant(now)
+
+    def _vacant(self, time: float) -> float:
+        """Return how long the places that are empty at ``time`` have been so in this session."""
+        if not self._is_staffed:
+            return time - self._session_began
+        return sum(time - since for since in self._vacant_since)
 
 
 class Timeline(Observer):
@@ -145,7 +259,7 @@ class Timeline(Observer):
         self.knows_orders |= not isinstance(order, Verdict)
         if type(order) is Train:
             if (worker := self._workers.get(order.worker)) is not None:
-                worker.ordered[order.trial] = (self.now, order.rung)
+                worker.order(order.trial, order.rung, self.now)
         elif type(order) is Release and (worker := self._workers.get(order.worker)) is not None:
             worker.releasing = order.trial
 
@@ -160,8 +274,10 @@ class Timeline(Observer):
         worker, trial = self._workers.get(event.worker), event.trial
         if worker is None:
             return
-        given, drawn = worker.ordered.pop(trial, None), self._drawn.pop(trial, None)
-        ordered = drawn if given is None else given[0]
+        ordered = self._drawn.pop(trial, None)
+        if worker.jobs:
+            ordered = worker.ordered
+            worker.jobs -= 1
         if ordered is None and worker.holds == trial:
             ordered = worker.free  # it went on in place
         worker.rung = event.rung
@@ -179,7 +295,7 @@ class Timeline(Observer):
         """A worker compiled a program; what it trained with it is still to be heard of."""
         worker = self._workers.get(event.worker)
         if worker is not None:
-            ordered = next((given for given, _ in worker.ordered.values()), None)
+            ordered = worker.ordered if worker.jobs else None
             self._add(worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
 
     def _add(
@@ -222,10 +338,9 @@ class Timeline(Observer):
             return
         trial = event.trial
         if trial is None:  # it had begun none of its jobs
-            worker.ordered = {}
+            worker.jobs = 0
         else:
-            ordered = self._drawn.pop(trial, worker.free)
-            worker.ordered = {trial: worker.ordered.get(trial, (ordered, event.rung))}
+            worker.order(trial, event.rung, self._drawn.pop(trial, worker.free))
         self._depart(worker, self.now, LOST)
         self._places.lose(worker.place, self.now)
 
