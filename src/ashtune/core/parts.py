@@ -101,10 +101,10 @@ class Names(Generic[T]):
         except ValueError:
             return False
 
-    def _entry_points(self) -> "Iterator[EntryPoint]":
-        from importlib.metadata import entry_points
+    def _entry_points(self) -> "Iterable[EntryPoint]":
+        from importlib.metadata import entry_points  # it takes longer than all else that `--help` imports
 
-        yield from entry_points(group=self._group)
+        return entry_points(group=self._group)
 
 
 class Registry(Names[PartT]):
