@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from installed import install
 
+pytestmark = pytest.mark.timeout(400)
 SCRIPT = """
 import time
 import ashtune
