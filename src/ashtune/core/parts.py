@@ -102,9 +102,14 @@ class Names(Generic[T]):
             return False
 
     def _entry_points(self) -> "Iterable[EntryPoint]":
-        from importlib.metadata import entry_points  # it takes longer than all else that `--help` imports
+        return entry_points(self._group)
 
-        return entry_points(group=self._group)
+
+def entry_points(group: str) -> "Iterable[EntryPoint]":
+    """Return what installed packages name in a group of entry points. Nothing of them is imported."""
+    from importlib import metadata  # it takes longer than all else that `--help` imports
+
+    return metadata.entry_points(group=group)
 
 
 class Registry(Names[PartT]):
