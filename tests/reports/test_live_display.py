@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import re
+import sys
 from typing import Any
 
 import msgspec
@@ -170,7 +171,17 @@ def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.Monk
         display.tick(1.0)
     text = terminal.getvalue()
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-    assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l") == 1
+
+
+def test_a_terminal_shows_frames_and_what_is_printed_above_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    with display_for(*part_of_a_study(), stream=terminal) as display:
+        print("an observer prints", file=sys.stderr)
+        display.tick(1.0)
+    text = terminal.getvalue()
+    assert text.index("an observer prints") < text.rindex("digits")
+    assert re.sub(r"\x1b\[\?2026h.*?\x1b\[\?2026l", "", text, flags=re.DOTALL) == ""
 
 
 def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:

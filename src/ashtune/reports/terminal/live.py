@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, cast
 
 from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
@@ -68,17 +68,12 @@ class LiveDisplay(Display):
         from ashtune.reports.terminal.frame import Frame
 
         super().__init__(tally, about, FRAME_SECONDS)
-        self._stream = stream
-        console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
         own, frame = sys.stdout.isatty(), Visible(Frame(tally, about))
         self._live = Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
-        """Draw the frame; the terminal is to show it when all of it is there (DEC mode 2026), not the half it has."""
-        self._stream.write("\x1b[?2026h")
         self._live.refresh()
-        self._stream.write("\x1b[?2026l")
-        self._stream.flush()
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
@@ -86,6 +81,19 @@ class LiveDisplay(Display):
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+
+class _Whole:
+    """A terminal that is told to show a frame when all of it is there, not the half it has read (DEC mode 2026)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._stream.write(f"\x1b[?2026h{text}\x1b[?2026l")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class PlainDisplay(Display):
