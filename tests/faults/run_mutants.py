@@ -5,6 +5,7 @@ python tests/faults/run_mutants.py forgets-to-sync    # these
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in MUTANTS.glob("*.patch"))
 
 
-def caught(name: str) -> tuple[int, str] | None:
-    """Return after how many histories a mutant is caught, and by what; None if it is not."""
+def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
+    """Return after how many histories a mutant is caught, and by what; None if it is not.
+
+    Args:
+        name: The mutant.
+        first: The seed of a history to try before all others.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "src"
         shutil.copytree(Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("__pycache__"))
@@ -31,9 +37,10 @@ def caught(name: str) -> tuple[int, str] | None:
         subprocess.run(
             ["patch", "--quiet", "--strip=1", f"--directory={folder}", f"--input={patch}"], check=True, timeout=60
         )
-        for first in range(0, MOST_HISTORIES, BLOCK):
+        blocks = [*range(0, MOST_HISTORIES, BLOCK)]
+        for start in blocks if first is None else [first, *blocks]:
             told = subprocess.run(
-                [sys.executable, __file__, "--block", str(first)],
+                [sys.executable, __file__, "--block", str(start)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(MUTANTS.parent)])},
                 capture_output=True,
                 text=True,
@@ -45,6 +52,15 @@ def caught(name: str) -> tuple[int, str] | None:
                 return int(seed) + 1, error
             assert told.returncode == 0, told.stderr
     return None
+
+
+def known_seed(name: str) -> int | None:
+    """Return the seed of the history that caught a mutant when it was made, if it stands above its patch.
+
+    Where the histories have changed since, another catches it, after more of them.
+    """
+    noted = re.match(r"Caught by history (\d+)\n", (MUTANTS / f"{name}.patch").read_text())
+    return int(noted[1]) if noted else None
 
 
 def run_block(first: int) -> int:
