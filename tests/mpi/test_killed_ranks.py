@@ -1,4 +1,4 @@
-"""A real ``kill -9`` among the ranks of ``mpiexec ... ashtune run``, at 10 random times each.
+"""A real ``kill -9`` among the ranks of ``mpiexec ... ashtune run``, at 5 random times each.
 
 Here the launcher ends the whole job when a rank dies; where one can go on, see ``cluster/test_goes_on.py``.
 """
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
 ]
 
-KILLS = 10
+KILLS = 5
 SEED = 20
 LIMIT = 120.0
 
