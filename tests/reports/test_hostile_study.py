@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, Journal, create
 from ashtune.study.settings import Settings
+from ashtune.testing.sections import HOSTILE, Parts, strings_of
 
-TURNED = "\u202e"
-HOSTILE = (
-    f"</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>\"'&<b>{TURNED}\x1b[31m\x07\u2028"
-)
 GOAL = Goal(HOSTILE, "max")
 SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
 LADDER = Ladder(1, 4, 2)
@@ -74,36 +69,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     asked = ("--workers", "1,2", "--draws", "0", "--html", str(folder / "whatif.html"))
     assert main(["whatif", str(directory), *asked]) == 0
     return {"report": folder / "report.html", "whatif": folder / "whatif.html"}
-
-
-class Parts(HTMLParser):
-    """What a page is made of, as a reader of HTML sees it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.handlers: list[str] = []
-        self.texts: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.handlers += [name for name, _ in attributes if name.startswith("on")]
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-def strings_of(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
-            yield from strings_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings_of(inner)
 
 
 @pytest.mark.parametrize("name", ["report", "whatif"])

@@ -70,9 +70,9 @@ def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
     )
 
 
-def new_controller() -> Controller:
+def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
     """Return the controller of the studies of this suite."""
-    return Controller(AshMachine(LADDER, 0), GOAL)
+    return Controller(AshMachine(ladder, 0), goal)
 
 
 class History:
@@ -82,10 +82,10 @@ class History:
     together; trials fail, are withdrawn, end on purpose and report what is no number; drivers are killed and go on.
     """
 
-    def __init__(self, seed: int, *, trials: int = 30) -> None:
+    def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER) -> None:
         self._random = random.Random(seed)
         self._trials = trials
-        self._controller = new_controller()
+        self._controller = new_controller(ladder)
         self._now = 0.0
         self._workers = 0
         self._jobs: dict[WorkerId, list[Train]] = {}
@@ -179,7 +179,7 @@ class History:
         else:
             yield from self._happens(self._result(job, seconds))
 
-    def _result(self, job: Train, seconds: float) -> JobFinished:
+    def _result(self, job: Train, seconds: float) -> JobFinished | JobFailed:
         loss = None if self._random.random() < 0.1 else self._random.random()
         self._reached[job.trial] = job.target
         return JobFinished(

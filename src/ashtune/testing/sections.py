@@ -1,0 +1,287 @@
+"""What every section of a report has to be able to: whatever a study was, it shows what is there, as text.
+
+    def test_my_section():
+        check_section(MySection)
+
+It is told studies in which anything may happen, nothing happened or everything failed; one that was simulated, one of a
+scheduler that is not installed, one of one rung, one that was cut off, and one whose texts are made to become markup.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from ashtune.analysis.loading import Outcome
+from ashtune.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import ObservedStudy
+from ashtune.core.orders import Train
+from ashtune.reports.page import html
+from ashtune.reports.sections import ReportedStudy, Section
+from ashtune.reports.study_info import About
+from ashtune.reports.terminal.text import as_text
+from ashtune.schedulers.view import SchedulerView, view_of
+from ashtune.space.space import Space
+from ashtune.study.replay import Replay
+from ashtune.study.settings import Settings
+from ashtune.testing.observers import GOAL, LADDER, History, new_controller
+
+UNIT = "tree"
+WIDE = 10_000
+HOSTILE = (
+    "[b]pwned[/b]</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>\"'&<b>"
+    "\u202e\x1b[31m\x07\u2028"
+)
+ONE_RUNG = Ladder(4, 4, 2)
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
+
+
+class ToldStudy(msgspec.Struct, frozen=True, kw_only=True):
+    """A study that a section is told. ``is_known``: its scheduler is installed, so that there are orders."""
+
+    name: str
+    events: list[Event]
+    ladder: Ladder = LADDER
+    goal: Goal = GOAL
+    is_known: bool = True
+    is_simulated: bool = False
+    outcome: Outcome = Outcome()
+
+
+def studies() -> list[ToldStudy]:
+    """Return the studies that sections are told."""
+    whole = _events(History(0))
+    stopped = Outcome(is_complete=False, stopped="Ctrl-C received")
+    return [
+        ToldStudy(name="nothing", events=[], outcome=Outcome(is_complete=False)),
+        ToldStudy(name="whole", events=whole),
+        ToldStudy(name="cut-off", events=whole[: len(whole) // 2], outcome=stopped),
+        ToldStudy(name="failures", events=_events(_Failures(1, trials=12))),
+        ToldStudy(name="simulated", events=_events(History(2)), is_simulated=True),
+        ToldStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
+        ToldStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
+        ToldStudy(
+            name=HOSTILE,
+            events=[_hostile(event) for event in whole],
+            goal=Goal(HOSTILE, GOAL.mode),
+            outcome=Outcome(is_complete=False, stopped=HOSTILE, notes=HOSTILE),
+        ),
+    ]
+
+
+def check_section(kind: type[Section]) -> None:
+    """Tell a section each study, and check what it shows.
+
+    Args:
+        kind: The section's class.
+
+    Raises:
+        AssertionError: Saying of which study it shows what it should not. What a section raises itself passes through.
+    """
+    assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), "a name is an anchor: small letters, digits and hyphens"
+    assert kind.title, "a section has a title"
+    shown = False
+    for told in studies():
+        with TemporaryDirectory() as directory:
+            section = _told(kind, told, Path(directory))
+            shown |= _check(section, told)
+            assert not list(Path(directory).iterdir()), f"{told.name}: a report writes no file into the study"
+            if kind.shows_live:
+                live = _study_of(told, Path(directory), section.study)
+                _check_lines(kind(live), told)
+    assert shown, "it shows nothing of any study"
+
+
+def _told(kind: type[Section], told: ToldStudy, directory: Path) -> Section:
+    """Make a section as a report does that has no other one."""
+    study = _study_of(told, directory)
+    for analysis in kind.uses:
+        getattr(study, analysis)
+    section = kind(study)
+    about = ObservedStudy(
+        name=told.name,
+        directory=str(directory),
+        created=0.0,
+        goal=told.goal,
+        ladder=told.ladder,
+        hyperparameters=("x", "kind"),
+    )
+    for observer in section.observers:
+        observer.begin(about, 0)
+    controller = new_controller(told.ladder, told.goal) if told.is_known else None
+    Replay(controller).tell(told.events, [*study.observers, *section.observers])
+    study.outcome, study.is_told = told.outcome, True
+    for observer in section.observers:
+        observer.end()
+    return section
+
+
+def _study_of(told: ToldStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
+    """Return a study before it is told, or, of one that was, what a driver has that is stopped: its tally alone."""
+    rungs, kept = told.ladder.to_record()
+    record = {"kind": "ash"}
+    space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
+    settings = Settings(
+        ashtune="1", created=0.0, name=told.name, goal=told.goal, scheduler=record, rungs=rungs, kept=kept,
+        space=dict(space.to_record()), search={"kind": "random"}, seed=0, simulated=told.is_simulated,
+    )  # fmt: skip
+    unknown = SchedulerView(HOSTILE, missing=f"the scheduler {HOSTILE!r} is not installed here")
+    scheduler = view_of(record, told.ladder, told.ladder, 0) if told.is_known else unknown
+    configurations = {event.trial: event.configuration for event in told.events if isinstance(event, TrialStarted)}
+    about = About(
+        name=told.name,
+        scheduler=scheduler,
+        directory=str(directory),
+        configuration=configurations.__getitem__,
+        unit=UNIT,
+        is_simulated=told.is_simulated,
+        missing=lambda: scheduler.missing,
+    )
+    if replayed is None:
+        return ReportedStudy(settings, told.ladder, about)
+    return ReportedStudy(settings, told.ladder, about, tally=replayed.tally, outcome=told.outcome)
+
+
+def _check(section: Section, told: ToldStudy) -> bool:
+    """Check what a section shows of a study; return whether that is anything."""
+    page = html.section(section.name, section.title, section.blocks())
+    again = html.section(section.name, section.title, section.blocks())
+    assert page == again, f"{told.name}: its blocks are others when they are asked for again"
+    _check_page(page, told.name)
+    text = _check_lines(section, told)
+    data = dict(section.data())
+    assert all(isinstance(name, str) for name in data), f"{told.name}: data has names"
+    msgspec.json.encode(data)
+    return bool(page.html or text or data)
+
+
+def _check_page(page: html.PageSection, name: str) -> None:
+    parts = Parts(page.html)
+    assert not {"script", "img"} & set(parts.tags), f"{name}: a text of the study became markup"
+    assert not parts.handlers, f"{name}: a text of the study became an attribute"
+    strings = ["".join(parts.texts)]
+    for place, figure in page.figures.items():
+        assert re.fullmatch(r"figure-\w+", place), f"{place}: a figure is named by a word"
+        strings += strings_of(json.loads(figure))
+    for text in [page.html, *strings]:
+        assert not _UNSEEN.search(text), f"{name}: a character that nobody sees is in {text!r}"
+        assert not _MARKUP.search(text), f"{name}: the markup of a text was taken for its own"
+    for text in strings[1:]:
+        assert not re.search("<(script|img)", text), f"{name}: a figure has the markup of {text!r}"
+    _check_unit(" ".join([*parts.texts, *strings]), name)
+
+
+def _check_lines(section: Section, told: ToldStudy) -> str:
+    """Check the lines of a section; return them as text."""
+    from rich.console import Group
+    from rich.text import Text
+
+    def drawn(width: int) -> str:
+        lines = [Text(line) if isinstance(line, str) else line for line in section.lines()]
+        return as_text(Group(*lines), width) if lines else ""
+
+    text = drawn(WIDE)
+    assert text == drawn(WIDE), f"{told.name}: its lines are others when they are asked for again"
+    assert not _MARKUP.search(text), f"{told.name}: the markup of a text was taken for its own"
+    assert max(map(len, drawn(80).splitlines()), default=0) <= 80, f"{told.name}: a line does not wrap"
+    _check_unit(text, told.name)
+    return text
+
+
+def _check_unit(text: str, name: str) -> None:
+    found = re.search(r".{,40}\bepochs?\b.{,20}", text)
+    assert found is None, f"{name}: its resource counts {UNIT}s, not epochs: {found and found[0]!r}"
+
+
+def _events(history: History) -> list[Event]:
+    """Return the events of a study, each trial with a hyperparameter that is a choice."""
+    return [_with_a_choice(event, "odd") for event, _ in history]
+
+
+def _with_a_choice(event: Event, odd: str) -> Event:
+    if not isinstance(event, TrialStarted):
+        return event
+    configuration = {"x": event.trial / 100, "kind": ["plain", odd][event.trial % 2]}
+    return msgspec.structs.replace(event, configuration=configuration)
+
+
+class _Failures(History):
+    """A study in which no job has a result."""
+
+    def _result(self, job: Train, seconds: float) -> JobFinished | JobFailed:
+        return JobFailed(self._now, worker=job.worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
+
+
+def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
+    """Return an event with hostile text wherever there is text."""
+    replace = msgspec.structs.replace
+
+    def renamed(metrics: dict[str, Any]) -> dict[str, Any]:
+        return {HOSTILE: metrics["loss"], f"{HOSTILE}2": 0.5}
+
+    match event:
+        case SessionStarted():
+            return replace(event, host=HOSTILE, version=HOSTILE, facts={HOSTILE: HOSTILE})
+        case WorkerJoined():
+            return replace(event, host=HOSTILE)
+        case TrialStarted():
+            return _with_a_choice(event, HOSTILE)
+        case JobFinished(metrics=metrics, curve=curve):
+            return replace(event, metrics=renamed(metrics), curve=[(at, renamed(each)) for at, each in curve])
+        case JobFailed():
+            return replace(event, reason=HOSTILE, traceback=HOSTILE)
+        case TrialWithdrawn():
+            return replace(event, reason=HOSTILE)
+        case WorkerLost():
+            return replace(event, reason=HOSTILE, last_words=HOSTILE)
+        case _:
+            return event
+
+
+class Parts(HTMLParser):
+    """The tags, the handlers of events and the texts of a piece of HTML, as a browser reads it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.handlers += [name for name, _ in attributes if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def strings_of(value: Any) -> Iterator[str]:
+    """Yield the strings in a value of JSON, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from strings_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings_of(inner)

@@ -1,0 +1,132 @@
+"""All sections of this package pass the suite that any section has to pass; broken ones do not."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from ashtune.core.plaintext import visible
+from ashtune.reports.page import html
+from ashtune.reports.registry import BUILT_IN
+from ashtune.reports.sections import Section
+from ashtune.testing.sections import check_section
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", BUILT_IN, ids=lambda kind: str(kind.name))
+def test_each_section_passes(kind: type[Section]) -> None:
+    check_section(kind)
+
+
+class Small(Section):
+    """Passes; each broken one below differs in one thing."""
+
+    name, title = "small", "Small"
+    uses = ("tally", "trials")
+    shows_live = True
+
+    def text(self) -> str:
+        return ", ".join(f"{group.count} x {group.reason}" for group in self.study.tally.failures.groups())
+
+    def blocks(self) -> Iterable[html.Block]:
+        return [html.words(self.text() or f"No {self.study.unit} failed.")]
+
+    def lines(self) -> Iterable[Any]:
+        return [self.text()]
+
+    def data(self) -> Mapping[str, Any]:
+        return {"failures": self.text()}
+
+
+class BadName(Small):
+    name = "Not an anchor"
+
+
+class Markup(Small):
+    def blocks(self) -> Iterable[html.Block]:
+        return [html.Block(f"<p>{visible(self.text())}</p>")]
+
+
+class TerminalMarkup(Small):
+    def lines(self) -> Iterable[Any]:
+        return [Text.from_markup(self.text())]
+
+
+class Invisible(Small):
+    def blocks(self) -> Iterable[html.Block]:
+        return [html.Block(f"<p>{escape(self.text())}</p>")]
+
+
+class NeedsAResult(Small):
+    def lines(self) -> Iterable[Any]:
+        return [str(self.study.tally.best.loss)]  # type: ignore[union-attr]  # what is broken of it
+
+
+class NeedsOrders(Small):
+    def lines(self) -> Iterable[Any]:
+        return [str(self.study.about.scheduler.machine.ladder)]  # type: ignore[union-attr]  # what is broken of it
+
+
+class Unnamed(Small):
+    def lines(self) -> Iterable[Any]:
+        return [str(self.study.curves.total)]
+
+
+class NotLive(Small):
+    def lines(self) -> Iterable[Any]:
+        return [str(len(self.study.trials))]
+
+
+class Epochs(Small):
+    def lines(self) -> Iterable[Any]:
+        return [f"{self.study.tally.epochs} epochs"]
+
+
+class Changes(Small):
+    def lines(self) -> Iterable[Any]:
+        self.asked = getattr(self, "asked", 0) + 1
+        return [f"asked {self.asked} times"]
+
+
+class NoData(Small):
+    def data(self) -> Mapping[str, Any]:
+        return {"tally": self.study.tally}
+
+
+class Writes(Small):
+    def data(self) -> Mapping[str, Any]:
+        (self.study.directory / "small.txt").touch()
+        return {}
+
+
+class Empty(Section):
+    name, title = "empty", "Empty"
+
+
+def test_a_small_section_passes() -> None:
+    check_section(Small)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (BadName, "a name is an anchor"),
+        (Markup, "a text of the study became markup"),
+        (TerminalMarkup, "the markup of a text was taken for its own"),
+        (Invisible, "a character that nobody sees"),
+        (NeedsAResult, "'NoneType' object has no attribute 'loss'"),
+        (NeedsOrders, "'NoneType' object has no attribute 'ladder'"),
+        (Unnamed, "Curves was not told this study"),
+        (NotLive, "Trials was not told this study"),
+        (Epochs, "its resource counts trees, not epochs"),
+        (Changes, "its lines are others when they are asked for again"),
+        (NoData, "Encoding objects of type Tally is unsupported"),
+        (Writes, "a report writes no file into the study"),
+        (Empty, "it shows nothing of any study"),
+    ],
+)
+def test_the_suite_finds_each_section_that_is_broken(kind: type[Section], message: str) -> None:
+    with pytest.raises((AssertionError, AttributeError, RuntimeError, TypeError), match=message):
+        check_section(kind)
