@@ -1,0 +1,34 @@
+"""The page ``docs/how-to/add-a-report-section.md`` is carried out: its files are written, tested and used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from how_to import Page
+
+SIMULATE = ("simulate", "--trials", "16", "--max-resource", "4", "--workers", "2", "--directory", "study")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    page = Page("add-a-report-section", tmp_path)
+    assert page.files() == ["test_waits.py", "waits.py"]
+    return page
+
+
+@pytest.mark.slow
+def test_its_section_passes_its_tests(page: Page) -> None:
+    assert "2 passed" in page.test("test_waits.py")
+
+
+def test_its_entry_point_puts_it_into_the_report_on_the_page_in_the_terminal_and_in_json(page: Page) -> None:
+    page.run("-m", "ashtune", *SIMULATE)
+    report = ("-m", "ashtune", "report", "study")
+    assert "median wait" not in page.run(*report)
+    assert page.install() == "waits"
+    assert "\n\nmedian wait to go on: " in page.run(*report)
+    data = json.loads(page.run(*report, "--json"))
+    assert data["sections"]["waits"].keys() == {"1", "2"}
+    assert all(wait >= 0 for wait in data["sections"]["waits"].values())
+    page.run(*report, "--html", "page.html")
+    assert '<section id="waits"><h2>How long trials waited to go on</h2>' in (page.folder / "page.html").read_text()
