@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.analysis.tally import Tally
-from ashtune.api.driver_cost import measured_decision_seconds
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import seconds_text
+from ashtune.driver.environment import measured_decision_seconds
 from ashtune.engines.simulated.model import Driver
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.figures.progress import BestSoFar

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ashtune.api.driver_cost import measured_decision_seconds
 from ashtune.core.errors import SettingsError
+from ashtune.driver.environment import measured_decision_seconds
 
 
 def test_a_decision_costs_microseconds_in_a_rank_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +15,6 @@ def test_a_decision_costs_microseconds_in_a_rank_too(monkeypatch: pytest.MonkeyP
 
 
 def test_what_cannot_be_measured_is_to_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ashtune.api.driver_cost.MODULE", "ashtune.no_such_module")
+    monkeypatch.setattr("ashtune.driver.environment.DECISIONS", "ashtune.no_such_module")
     with pytest.raises(SettingsError, match="give --decision"):
         measured_decision_seconds()

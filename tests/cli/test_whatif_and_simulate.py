@@ -160,14 +160,14 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home_after_a_run:
         (["s", "--reduction-factor", "1"], ["reduction_factor=1 is not above 1"]),
         (["s", "--trials", "65"], ["trials=65", "the study has 64"]),
         (["s", "--trials", "0"], ["trials=0", "give from 1 to that many"]),
-        (["s", "--seed", "-1"], ["--seed=-1"]),
+        (["s", "--seed", "-1"], ["seed=-1"]),
         (["s", "--html", "."], ["--html .: a folder"]),
         (["s", "--deadline", "soon"], ["'soon' is not a duration"]),
-        (["s", "--deadline", "1h", "--budget", "3"], ["--deadline and --budget were both given"]),
-        (["s", "--deadline", "1h", "--workers", "3"], ["leave --workers out"]),
+        (["s", "--deadline", "1h", "--budget", "3"], ["deadline= and budget= were both given"]),
+        (["s", "--deadline", "1h", "--workers", "3"], ["leave workers= out"]),
         (["s", "--budget", "much"], ["'much' is not a number of hours"]),
         (["s", "--html", "no/where.html"], ["no such folder"]),
-        (["s", "--cores-per-worker", "4"], ["--cores-per-worker is for --budget"]),
+        (["s", "--cores-per-worker", "4"], ["cores_per_worker= is for budget="]),
     ],
 )
 def test_whatif_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:

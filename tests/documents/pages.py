@@ -23,7 +23,7 @@ from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 import ashtune
-from ashtune.api import driver_cost
+from ashtune.driver import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md"))]
@@ -68,7 +68,7 @@ NOT_RUN = {
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
 RUN_ALL_THE_SAME = ("ashtune roofline --peak",)
 
-_measured_decision_seconds = functools.cache(driver_cost.measured_decision_seconds)
+_measured_decision_seconds = functools.cache(environment.measured_decision_seconds)
 _COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python) [^\n]*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -170,7 +170,7 @@ def as_a_reader(folder: Path) -> Iterator[ModuleType]:
     with (
         commands.as_a_process_of_its_own(folder, [], {}),
         mock.patch.object(ashtune, "tune", _smaller(ashtune.tune)),
-        mock.patch.object(driver_cost, "measured_decision_seconds", _measured_decision_seconds),
+        mock.patch.object(environment, "measured_decision_seconds", _measured_decision_seconds),
     ):
         sys.path.insert(0, str(folder))
         before, sys.modules["__main__"] = sys.modules["__main__"], main

@@ -128,10 +128,10 @@ def test_a_scheduler_that_promotes_too_many_is_shown_at_fault() -> None:
     rung = audit.records()[0]
     assert rung.promoted > 2 * rung.quota
     assert len(rung.unexplained) > 20
-    findings = audit_findings(audit)
+    findings = audit_findings(audit, unit="epoch")
     assert findings[0].startswith("FAULT at epoch 1: ")
     assert "followed the rule" not in " ".join(findings)
-    outside = next(bar for bar in audit_figure(audit).data if bar.name == "went on outside the quota")
+    outside = next(bar for bar in audit_figure(audit, unit="epoch").data if bar.name == "went on outside the quota")
     assert outside.y[0] == len(rung.unexplained)
 
 
@@ -142,7 +142,7 @@ def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
         audit, history = audited(SCHEDULERS.given(name).build(ladder, 60), name, ladder, seed, 5)
         assert unexplained(audit) == set()
         assert sum(record.promoted for record in audit.records()) > 10
-        assert audit_findings(audit)[0].startswith("All ")
+        assert audit_findings(audit, unit="epoch")[0].startswith("All ")
         assert len(history) > 60
 
 
@@ -168,7 +168,10 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(Greedy(ladder, 81), "magic", ladder, 3, 4)
     assert unexplained(audit) == set()
-    assert audit_findings(audit)[0] == "The rule of magic is not known here, so its promotions were not checked."
+    assert (
+        audit_findings(audit, unit="epoch")[0]
+        == "The rule of magic is not known here, so its promotions were not checked."
+    )
 
 
 def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:
@@ -233,7 +236,7 @@ def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after:
 def test_the_table_is_plain_and_has_a_line_a_rung() -> None:
     ladder = Ladder(1, 4, 2)
     audit, _ = audited(StoppingMachine(ladder, 32), "stopping", ladder, 1, 2)
-    text = as_text(audit_table(audit, ladder.expected(32)), width=160)
+    text = as_text(audit_table(audit, ladder.expected(32), unit="epoch"), width=160)
     assert text.isascii()
     assert text.splitlines()[1].split()[:3] == ["1", "32", "32"]
     assert len(text.splitlines()) == 4

@@ -35,7 +35,9 @@ def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal =
 
 
 def drawn(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Any:
-    return coordinates_figure(results, configurations.__getitem__, Space.parse(space).to_record(), **options)
+    return coordinates_figure(
+        results, configurations.__getitem__, Space.parse(space).to_record(), **{"unit": "epoch", **options}
+    )
 
 
 def axes_of(figure: Any) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def test_of_100_000_trials_the_best_are_all_there_and_the_figure_is_light() -> N
     for event in crowd():
         results.event(event)
     record = Space.parse(CROWD_SPACE).to_record()
-    figure = coordinates_figure(results, crowd_configuration, record)
+    figure = coordinates_figure(results, crowd_configuration, record, unit="epoch")
     assert len(figure.to_json()) < 600_000
     axes = axes_of(figure)
     ranked = results.standings()
@@ -176,7 +178,7 @@ def test_of_100_000_trials_the_best_are_all_there_and_the_figure_is_light() -> N
     assert list(axes["depth"].values[: len(best)]) == [crowd_configuration(trial)["depth"] for trial in best]
     assert all(len(axis.values) == LINES for axis in axes.values())
     assert f"{LINES:,} of {MANY:,} trials" in figure.layout.annotations[0].text
-    assert figure.to_json() == coordinates_figure(results, crowd_configuration, record).to_json()
+    assert figure.to_json() == coordinates_figure(results, crowd_configuration, record, unit="epoch").to_json()
 
 
 @pytest.mark.parametrize("value", ["fast", None, 5e-324, 2.0, 10**18])

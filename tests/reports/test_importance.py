@@ -81,8 +81,8 @@ def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[
 def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
     found = importance(results_of(noise), configuration, RECORD)
     assert not found.is_meaningful
-    assert "these importances mean nothing" in found.words()
-    figure = importance_figure(found)
+    assert "these importances mean nothing" in found.words("epoch")
+    figure = importance_figure(found, unit="epoch")
     assert figure.data[0].marker.color == GREY
     assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
 
@@ -136,7 +136,7 @@ def test_it_speaks_of_the_highest_rung_with_enough_trials(at_second: int, rung: 
     found = importance(results, configuration, RECORD)
     assert (found.rung, found.resource) == (rung, 3**rung)
     assert found.trials == found.total == [80, at_second][rung]
-    assert f"{found.total} trials at epoch {found.resource}" in found.words()
+    assert f"{found.total} trials at epoch {found.resource}" in found.words("epoch")
 
 
 def test_more_hyperparameters_need_more_trials() -> None:
@@ -199,15 +199,17 @@ def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(result
     found = importance(results, configuration, RECORD)
     assert not found.weights
     assert not found.is_meaningful
-    assert found.words().startswith(told)
-    figure = importance_figure(found)
+    assert found.words("epoch").startswith(told)
+    figure = importance_figure(found, unit="epoch")
     assert not figure.data
-    assert figure.layout.annotations[0].text == found.words()
+    assert figure.layout.annotations[0].text == found.words("epoch")
 
 
 def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
-    figure = importance_figure(Importance(rung=1, resource=3, trials=60, total=70, r2=0.75, weights=weights))
+    figure = importance_figure(
+        Importance(rung=1, resource=3, trials=60, total=70, r2=0.75, weights=weights), unit="epoch"
+    )
     (bars,) = figure.data
     assert list(bars.x) == [0.8, 0.2]
     assert list(bars.error_x.array) == [0.1, 0.05]
@@ -221,7 +223,7 @@ def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_o
 
 def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are() -> None:
     weights = [Weight(f"h{number}", 1 / (number + 1), 0.0) for number in range(50)]
-    figure = importance_figure(Importance(resource=3, trials=60, total=60, r2=0.75, weights=weights))
+    figure = importance_figure(Importance(resource=3, trials=60, total=60, r2=0.75, weights=weights), unit="epoch")
     assert len(figure.data[0].x) == BARS
     assert f"the {BARS} most important of 50" in figure.layout.xaxis.title.text
 
@@ -234,7 +236,7 @@ def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_sam
     found = importance(results, crowd_configuration, record, most=100)
     assert (found.trials, found.rung, found.total) == (100, 3, MANY // 64)
     assert found == importance(results, crowd_configuration, record, most=100)
-    assert len(importance_figure(found).to_json()) < 600_000
+    assert len(importance_figure(found, unit="epoch").to_json()) < 600_000
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf]), min_size=2, max_size=20))

@@ -52,6 +52,7 @@ def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
         checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
         workers=workers,
         **more,
+        unit="epoch",
     )
 
 
@@ -266,7 +267,7 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):
             tally, about = part_of_a_study(workers, 512, steps, trouble=0.0)
-            left = estimate(tally, about.scheduler).seconds_left
+            left = estimate(tally, about.scheduler, unit="epoch").seconds_left
             assert left is not None
             assert left == pytest.approx(whole - tally.now, rel=0.1, abs=1.0)
 
@@ -278,23 +279,23 @@ def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
     for kind, what in study:
         (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
         if kind == "order" and tally.running:
-            shares.append(estimate(tally, study.scheduler).share or 0.0)
+            shares.append(estimate(tally, study.scheduler, unit="epoch").share or 0.0)
     assert shares == sorted(shares)
     assert max(shares) < 1
-    assert estimate(tally, study.scheduler).share == 1.0
+    assert estimate(tally, study.scheduler, unit="epoch").share == 1.0
 
 
 def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
     tally, about = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
-    judged = estimate(tally, about.scheduler)
+    judged = estimate(tally, about.scheduler, unit="epoch")
     assert (judged.share, judged.seconds_left, judged.left) == (None, None, "")
     assert drawn(tally, about, 80, 24)
-    judged = estimate(tally, about.scheduler, deadline=tally.now + 3.0)
+    judged = estimate(tally, about.scheduler, deadline=tally.now + 3.0, unit="epoch")
     assert judged.seconds_left == pytest.approx(3.0)
     assert judged.left == "3.0 s left"
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, total_resource=tally.epochs * 2)
-    judged = estimate(tally, about.scheduler, deadline=1e6)
+    judged = estimate(tally, about.scheduler, deadline=1e6, unit="epoch")
     assert judged.share == 0.5
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)

@@ -93,7 +93,7 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
     best = folded(
         [result(1, 0, 0.5), result(2, 1, 0.7), result(3, 2, 0.4), result(5, 2, 0.3, rung=1, start=1), result(8, 3, 0.9)]
     )
-    over_time, over_epochs = best_over_time_figure(best), best_over_epochs_figure(best)
+    over_time, over_epochs = best_over_time_figure(best, unit="epoch"), best_over_epochs_figure(best, unit="epoch")
     highest, anywhere, mark = over_time.data
     assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
     assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
@@ -107,14 +107,16 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
 
 def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
-    marks = [trace for trace in best_over_time_figure(best).data if trace.mode == "markers+text"]
+    marks = [trace for trace in best_over_time_figure(best, unit="epoch").data if trace.mode == "markers+text"]
     assert [(mark.text[0], mark.y[0]) for mark in marks] == [("0.6 (trial 0)", 0.6), ("0.4 (trial 1)", 0.4)]
     # A smaller loss stands below, and so does its text.
     assert [mark.textposition.split()[0] for mark in marks] == ["top", "bottom"]
 
 
 def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_better() -> None:
-    figure = best_over_time_figure(folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY))
+    figure = best_over_time_figure(
+        folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY), unit="epoch"
+    )
     line, mark = figure.data
     assert list(line.y) == [0.5, 0.8, 0.8]
     assert mark.text == ("0.8 (trial 2)",)
@@ -122,19 +124,21 @@ def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_bet
 
 @pytest.mark.parametrize(("times", "kind"), [([1, 2, 3, 900], "log"), ([1, 300, 600, 900], None)])
 def test_the_axis_is_logarithmic_where_half_of_the_steps_come_early(times: list[float], kind: str | None) -> None:
-    figure = best_over_time_figure(folded([result(time, n, 1.0 - n / 10) for n, time in enumerate(times)]))
+    figure = best_over_time_figure(
+        folded([result(time, n, 1.0 - n / 10) for n, time in enumerate(times)]), unit="epoch"
+    )
     assert figure.layout.xaxis.type == kind
 
 
 def test_hours_are_hours() -> None:
-    figure = best_over_time_figure(folded([result(7200 * n, n, 1 - n / 10) for n in range(1, 5)]))
+    figure = best_over_time_figure(folded([result(7200 * n, n, 1 - n / 10) for n in range(1, 5)]), unit="epoch")
     assert figure.layout.xaxis.title.text == "hours"
     assert list(figure.data[0].x) == [2, 4, 6, 8, 8]
 
 
 def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
     figure = best_over_epochs_figure(
-        folded([result(1, 0, 1e9), result(2, 1, 0.5), result(3, 2, 0.4), result(4, 3, 0.35)])
+        folded([result(1, 0, 1e9), result(2, 1, 0.5), result(3, 2, 0.4), result(4, 3, 0.35)]), unit="epoch"
     )
     low, high = figure.layout.yaxis.range
     assert low < 0.35
@@ -143,7 +147,10 @@ def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
 
 
 def test_a_study_without_a_result_says_so_in_both_figures() -> None:
-    for figure in (best_over_time_figure(folded([])), best_over_epochs_figure(folded([result(1, 0, None)]))):
+    for figure in (
+        best_over_time_figure(folded([]), unit="epoch"),
+        best_over_epochs_figure(folded([result(1, 0, None)]), unit="epoch"),
+    ):
         assert not figure.data
         assert figure.layout.annotations[0].text == "no trial has a finite result"
 
@@ -154,21 +161,21 @@ def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
     best.event(
         JobFinished(1.0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"<b>loss": 1.0}, seconds=1)
     )
-    assert best_over_time_figure(best).layout.yaxis.title.text == "&lt;b&gt;loss"
+    assert best_over_time_figure(best, unit="epoch").layout.yaxis.title.text == "&lt;b&gt;loss"
 
 
 @pytest.mark.slow
 def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
     best = folded(crowd())
     losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]
-    figure = best_over_epochs_figure(best)
+    figure = best_over_epochs_figure(best, unit="epoch")
     assert figure.data[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
     assert len(figure.to_json()) < 600_000
 
 
 def test_of_very_many_steps_the_first_and_the_last_are_shown_and_the_number_is_said() -> None:
     best = folded([result(n + 1.0, n, 1 / (n + 1)) for n in range(5000)])
-    figure = best_over_time_figure(best)
+    figure = best_over_time_figure(best, unit="epoch")
     (line, _) = figure.data
     assert len(line.y) == STEPS_SHOWN + 1
     assert (line.y[0], line.y[-1]) == (1.0, 1 / 5000)

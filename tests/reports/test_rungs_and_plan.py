@@ -39,7 +39,7 @@ def test_the_rungs_add_up_to_the_whole_study() -> None:
 def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
     records = rung_records(Tally(Ladder(1, 4), ACCURACY))
     assert all(record.share == 0 for record in records)
-    text = as_text(rung_table(records))
+    text = as_text(rung_table(records, unit="epoch"))
     assert "nan" not in text
     assert "expected" not in text
 
@@ -60,7 +60,7 @@ def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
     assert [rung.trials for rung in planned.rungs] == [256, 128, 64, 32, 16, 8, 4]
     assert [rung.epochs for rung in planned.rungs] == [256, 128, 128, 128, 128, 128, 128]
     assert (planned.epochs, planned.epochs_to_the_top, planned.times_less) == (1024, 16384, 16.0)
-    text = as_text(plan_view(planned))
+    text = as_text(plan_view(planned, unit="epoch"))
     assert "16 times less than training all to the top (16,384 epochs)" in text
     assert msgspec.json.decode(msgspec.json.encode(planned))["epochs"] == 1024
 
@@ -70,13 +70,13 @@ def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     machine = FullMachine(ladder)
     planned = plan("full", ladder, 10, machine.expected(10), machine.entering(10))
     assert planned.epochs == planned.epochs_to_the_top == 640
-    assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned))
+    assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned, unit="epoch"))
 
 
 def test_a_plan_that_nobody_gets_to_the_top_of_says_so() -> None:
     ladder = Ladder(1, 64, 2)
-    assert "too few trials" in as_text(plan_view(plan("ash", ladder, 10, ladder.expected(10))))
-    assert "too few trials" not in as_text(plan_view(plan("ash", ladder, 64, ladder.expected(64))))
+    assert "too few trials" in as_text(plan_view(plan("ash", ladder, 10, ladder.expected(10)), unit="epoch"))
+    assert "too few trials" not in as_text(plan_view(plan("ash", ladder, 64, ladder.expected(64)), unit="epoch"))
 
 
 @given(trials=st.integers(1, 10_000), top=st.integers(1, 500), factor=st.sampled_from([2, 3, 4, Fraction(3, 2)]))
@@ -88,7 +88,7 @@ def test_a_plan_never_costs_more_than_all_to_the_top(trials: int, top: int, fact
 
 def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
-    assert "lane" not in time_line(tally)
+    assert "lane" not in time_line(tally, unit="epoch")
     for lanes in (8, 1, 8):
         tally.event(ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8}))
-    assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(tally)
+    assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(tally, unit="epoch")

@@ -18,7 +18,7 @@ from ashtune.space.space import Space
 
 
 def slices_of(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Slices:
-    return Slices(results, configurations.__getitem__, Space.parse(space).to_record(), **options)
+    return Slices(results, configurations.__getitem__, Space.parse(space).to_record(), **{"unit": "epoch", **options})
 
 
 def names_of(slices: Slices) -> list[str]:
@@ -107,7 +107,7 @@ def test_of_100_000_trials_a_fixed_few_are_shown_and_how_many_is_said() -> None:
     results = Results(LOSS)
     for event in crowd():
         results.event(event)
-    slices = Slices(results, crowd_configuration, Space.parse(CROWD_SPACE).to_record())
+    slices = Slices(results, crowd_configuration, Space.parse(CROWD_SPACE).to_record(), unit="epoch")
     figures = slices.figures()
     points = sum(len(trace.x) for figure in figures.values() for trace in figure.data)
     assert points == POINTS * len(figures)

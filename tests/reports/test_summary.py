@@ -44,10 +44,7 @@ def report_data(study: MadeUpStudy) -> dict[str, Any]:
 
 def about(study: MadeUpStudy) -> About:
     return About(
-        name="digits",
-        scheduler=study.scheduler,
-        directory="runs/digits",
-        configuration=lambda _: SPACE,
+        name="digits", scheduler=study.scheduler, directory="runs/digits", configuration=lambda _: SPACE, unit="epoch"
     )
 
 

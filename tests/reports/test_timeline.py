@@ -376,7 +376,7 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
     (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
     assert line.split()[-2:] == ["62", "%"]
-    assert [trace.name for trace in timeline_figure(timeline).data] == ["to epoch 1", "compiling"]
+    assert [trace.name for trace in timeline_figure(timeline, unit="epoch").data] == ["to epoch 1", "compiling"]
     assert "compiling programs" in [trace.name for trace in utilisation_figure(timeline).data]
     plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
     assert "compiling" not in as_text(time_shares_table(plain))
@@ -454,7 +454,7 @@ def test_a_study_that_nobody_joined_has_a_view_of_its_own() -> None:
     timeline = timeline_of([BEGAN, SessionStarted(5.0, 1e9, "1.0", "laptop", 1)])
     assert time_findings(timeline) == ["no worker was there for any time"]
     assert "idle tail" in as_text(time_shares_table(timeline))
-    assert not timeline_figure(timeline).data
+    assert not timeline_figure(timeline, unit="epoch").data
     assert not utilisation_figure(timeline).data
 
 
@@ -499,7 +499,7 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.2, stop_after=30)
     timeline = timeline_of(what for _, what in study)
     work = timeline.work()
-    figure = timeline_figure(timeline)
+    figure = timeline_figure(timeline, unit="epoch")
     assert [trace.name for trace in figure.data] == ["to epoch 1", "to epoch 2", "to epoch 4", "saving"]
     assert sum(len(trace.x) for trace in figure.data) == len(work.lane)
     assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(work.seconds.sum(), abs=1e-6)
@@ -522,13 +522,13 @@ def test_too_many_bars_or_lanes_become_a_map_that_says_so(trials: int, workers: 
     study = MadeUpStudy(LADDER, trials, workers, seed=5, trouble=0.0)
     timeline = timeline_of(what for _, what in study)
     assert len(timeline.work().lane) > MOST_BARS or workers > 40
-    (heat,) = timeline_figure(timeline).data
+    (heat,) = timeline_figure(timeline, unit="epoch").data
     assert heat.type == "heatmap"
     shown = np.array(heat.z, dtype=float)
     assert shown.shape[0] == rows_drawn == len(heat.y)
     assert np.nanmax(shown) > 0.9
     assert np.nanmax(shown) <= 1
-    assert "too many to draw" in timeline_figure(timeline).layout.annotations[0].text
+    assert "too many to draw" in timeline_figure(timeline, unit="epoch").layout.annotations[0].text
 
 
 def test_the_utilisation_figure_stacks_up_to_everyone_who_is_there() -> None:

@@ -82,7 +82,7 @@ def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -
     assert one.epochs == 40 * 16
     trained = sum(trace.known for trace in oracle.traces.trials)
     assert one.continued == pytest.approx(1 - trained / (40 * 16))
-    assert any("were never trained" in sentence for sentence in whatif_words([one]))
+    assert any("were never trained" in sentence for sentence in whatif_words([one], unit="epoch"))
 
 
 def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None:
@@ -182,22 +182,22 @@ def prediction(workers: int, wall: Span, **more: object) -> Prediction:
 
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     sure = prediction(8, Span(60.0, 60.0, 60.0))
-    assert as_text(whatif_table([sure], metric="loss")).splitlines() == [
+    assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
         "                   times  effi-        best",
         "workers wall time faster ciency epochs loss",
         "ash 1/3",
         "      8    60.0 s      2   25 %     90  0.5",
     ]
     unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
-    lines = as_text(whatif_table([sure, unsure], metric="loss")).splitlines()
+    lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
     assert lines[-1].split() == ["16", "2.00", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
-    assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure]))
-    assert whatif_words([sure]) == []
+    assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
+    assert whatif_words([sure], unit="epoch") == []
 
 
 def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_hours_of_their_cores() -> None:
     found = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
-    lines = as_text(whatif_table(found, metric="loss", cores_per_worker=2)).splitlines()
+    lines = as_text(whatif_table(found, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
     assert [line.split() for line in lines[-2:]] == [
         ["ash", "1/3", "8", "60.0", "min", "9", "16", "90", "0.5"],
         ["sh", "1/3", "4", "30.0", "min", "5", "4", "90", "0.5"],
@@ -209,9 +209,9 @@ def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> Non
     wall = Span(60.0, 60.0, 60.0)
     ash = [prediction(workers, wall, efficiency=at) for workers, at in ((8, 0.9), (16, 0.5), (64, 0.2))]
     sh = [prediction(workers, wall, efficiency=at, scheduler="sh") for workers, at in ((8, 0.7), (16, 0.4), (64, 0.1))]
-    (said,) = whatif_words([*ash, *sh])
+    (said,) = whatif_words([*ash, *sh], unit="epoch")
     assert said.endswith("efficiency of at least 50 %: 16 (ash 1/3); 8 (sh 1/3).")
-    assert whatif_words(ash[:2]) == []
+    assert whatif_words(ash[:2], unit="epoch") == []
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:

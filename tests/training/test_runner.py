@@ -278,7 +278,7 @@ def test_a_function_that_catches_what_breaks_in_after_its_result_has_its_trial_r
 
 def test_one_that_catches_it_and_is_promoted_has_not_trained_to_the_next_rung(tmp_path: Path) -> None:
     _, failed = interrupted(tmp_path, patient, assignment(rung=1, start=4, target=8, in_place=True))
-    assert (failed.rung, "the loop ended at epoch 4 of 8" in failed.reason) == (1, True)
+    assert (failed.rung, "the loop over trial.epochs() ended at 4 of 8" in failed.reason) == (1, True)
 
 
 class Cut(Channel):
@@ -404,7 +404,7 @@ def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(r
             if epoch == 2:
                 break
 
-    assert "the loop ended at epoch 2 of 4; call trial.stop()" in reason(run(train))
+    assert "the loop over trial.epochs() ended at 2 of 4; call trial.stop()" in reason(run(train))
 
 
 def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(run: Any) -> None:
@@ -650,7 +650,7 @@ def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run:
         next(kept[0])
         return 1.0
 
-    assert "the loop ended at epoch 1 of 4" in reason(run(train))
+    assert "the loop over trial.epochs() ended at 1 of 4" in reason(run(train))
     for late in (lambda: next(kept[0]), lambda: kept[1].report(score=1), lambda: kept[1].save(1), kept[1].stop):
         with pytest.raises(ObjectiveError, match="trial 0 has ended"):
             late()

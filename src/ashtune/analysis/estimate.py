@@ -34,7 +34,7 @@ class Estimate(msgspec.Struct, frozen=True):
         return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
 
 
-def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str = "epoch", deadline: float | None = None) -> Estimate:
+def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str, deadline: float | None = None) -> Estimate:
     """Return how far a study is towards the first of its limits. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None

@@ -11,7 +11,6 @@ from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event
-from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
@@ -89,10 +88,10 @@ class StudyReader:
         """Its trials, one record each."""
         return self._loaded[1]
 
-    @cached_property
-    def standings(self) -> list[tuple[int, float, TrialId]]:
-        """See :meth:`~ashtune.analysis.results.Results.standings`."""
-        return self._loaded[2].standings()
+    @property
+    def results(self) -> Results:
+        """Every result at every rung."""
+        return self._loaded[2]
 
     @property
     def outcome(self) -> Outcome:

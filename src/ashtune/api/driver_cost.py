@@ -1,4 +1,6 @@
-"""What a decision costs the driver on this machine, measured by tuning a function that trains nothing."""
+"""Measure what a decision costs the driver, by tuning a function that trains nothing: the child of
+:func:`~ashtune.driver.environment.measured_decision_seconds`.
+"""
 
 import sys
 import tempfile
@@ -8,29 +10,12 @@ from typing import TYPE_CHECKING
 
 from ashtune.api.tuning import tune
 from ashtune.core.events import JobFinished, TrialReleased
-from ashtune.engines.local.process import without_launcher
-from ashtune.performance.machine import child
 from ashtune.study.journal import NAME, read_events
 
 if TYPE_CHECKING:
     from ashtune.training.trial import Trial
 
-MODULE = "ashtune.api.driver_cost"
 FEW, MANY = 300, 2_000
-
-
-def measured_decision_seconds() -> float:
-    """Return the processor time of the driver for one result, or one trial let go. Takes some three seconds.
-
-    Events, journal, controller and messages are in it, as in any study with reports in each epoch on two workers of
-    this machine; what workers do themselves is theirs. It is what more trials of the same study take more, so that its
-    start is not in it. A process of its own measures: this one may be a rank of an MPI job.
-
-    Raises:
-        SettingsError: If that process fails.
-    """
-    printed = child(MODULE, environment=without_launcher(), remedy="give --decision, as in --decision 25us")
-    return float(printed)
 
 
 def main() -> None:

@@ -3,17 +3,17 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, Unpack, cast
 
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Top, trial_number
-from ashtune.core.errors import StudyError, in_one_line
+from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.plaintext import shown
 from ashtune.driver.checks import check_directory, check_whole
-from ashtune.driver.options import ResumeOptions, checked, run_options, takes
+from ashtune.driver.options import ResumeOptions, WhatIfOptions, checked, run_options, takes
 from ashtune.reports.study_info import about
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
@@ -24,9 +24,12 @@ from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
+    from plotly.graph_objects import Figure
 
+    from ashtune.analysis.results import Results
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
+    from ashtune.api.whatif import WhatIf
     from ashtune.reports.profile import Profile
     from ashtune.reports.sections import ReportedStudy
     from ashtune.simulation.traces import Traces
@@ -62,6 +65,11 @@ class Study:
     def mode(self) -> Mode:
         """Which way the metric is better: "min" or "max"."""
         return self._reader.settings.goal.mode
+
+    @property
+    def unit(self) -> str:
+        """What the resource counts, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
+        return self._reader.settings.resource
 
     @property
     @in_one_line
@@ -124,7 +132,7 @@ class Study:
             [37, 4, 11]
         """
         check_whole("count", count)
-        records = (self.trials[trial] for _, _, trial in self._reader.standings[:count])
+        records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
         return Top(
             Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
             for record in records
@@ -276,6 +284,107 @@ class Study:
         return ReportedStudy(self._reader.settings, self._reader.ladder, about(self._reader, missing_parts))
 
     @in_one_line
+    def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":
+        """Return the best result so far, over the time or over the resource that all trials together were trained."""
+        from ashtune.reports.figures.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
+
+        best, figures = BestSoFar(self._reader.settings.goal), (best_over_time_figure, best_over_epochs_figure)
+        if over not in ("time", "resource"):
+            raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
+        self._reader.tell([best])
+        return figures[over == "resource"](best, unit=self.unit)
+
+    @in_one_line
+    def plot_rungs(self) -> "Figure":
+        """Return the seconds that each rung took."""
+        from ashtune.reports.figures.rungs import rungs_figure
+
+        return rungs_figure(self._reader.timeline, unit=self.unit)
+
+    @in_one_line
+    def plot_timeline(self) -> "Figure":
+        """Return what each worker did when."""
+        from ashtune.reports.figures.timeline import timeline_figure
+
+        return timeline_figure(self._reader.timeline, unit=self.unit)
+
+    @in_one_line
+    def plot_utilisation(self) -> "Figure":
+        """Return how many workers trained, saved or waited, over time."""
+        from ashtune.reports.figures.utilisation import utilisation_figure
+
+        return utilisation_figure(self._reader.timeline)
+
+    @in_one_line
+    def plot_curves(self) -> "Figure":
+        """Return the learning curves of the best trials and of a sample of the others."""
+        from ashtune.analysis.curves import Curves
+        from ashtune.reports.figures.curves import curves_figure
+
+        curves = Curves(self._reader.settings.goal)
+        self._reader.tell([curves])
+        return curves_figure(curves, rungs=len(self.rungs), unit=self.unit)
+
+    @in_one_line
+    def plot_importance(self) -> "Figure":
+        """Return how much each hyperparameter matters; needs scikit-learn."""
+        from ashtune.reports.figures.importance import importance, importance_figure
+
+        return importance_figure(importance(*self._configured), unit=self.unit)
+
+    @in_one_line
+    def plot_slices(self) -> "dict[str, Figure]":
+        """Return the result over each of the most important hyperparameters, by name of the hyperparameter."""
+        from ashtune.reports.figures.slices import Slices
+
+        slices = Slices(*self._configured, important=self._important(), rungs=len(self.rungs), unit=self.unit)
+        return slices.by_name()
+
+    @in_one_line
+    def plot_coordinates(self) -> "Figure":
+        """Return the trials as parallel coordinates."""
+        from ashtune.reports.figures.coordinates import coordinates_figure
+
+        return coordinates_figure(*self._configured, important=self._important(), unit=self.unit)
+
+    @in_one_line
+    def plot_audit(self) -> "Figure":
+        """Return what each rung promoted, and what it should have."""
+        from ashtune.analysis.audit import Audit
+        from ashtune.reports.audit_view import audit_figure
+
+        reader = self._reader
+        audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
+        reader.tell([audit])
+        return audit_figure(audit, about(reader).expected(reader.tally.most_trials), unit=self.unit)
+
+    @in_one_line
+    def plot_profile(self) -> "Figure":
+        """Return where the training time went by function.
+
+        Raises:
+            StudyError: If the study was not profiled.
+        """
+        from ashtune.reports.profile import profile_figure
+
+        return profile_figure(self.profile())
+
+    @property
+    def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
+        """Results, configurations and their space: what figures of hyperparameters show."""
+        reader = self._reader
+        return reader.results, reader.trials.configuration, reader.settings.space
+
+    def _important(self) -> list[str]:
+        """Return the hyperparameters, the most important first; none where that cannot be measured."""
+        from ashtune.reports.figures.importance import importance
+
+        try:
+            return [weight.name for weight in importance(*self._configured).weights]
+        except SettingsError:  # scikit-learn is not installed
+            return []
+
+    @in_one_line
     def profile(self) -> "Profile":
         """Return where the training time went by function, all workers merged, if the study was profiled.
 
@@ -288,6 +397,33 @@ class Study:
         if profile is None:
             raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
         return profile
+
+    @in_one_line
+    @takes(WhatIfOptions)
+    def whatif(self, **given: Unpack[WhatIfOptions]) -> "WhatIf":
+        """Return what the study would have taken under other choices: its curves and timings, replayed in virtual time.
+
+        Nothing is trained, and nothing of the directory is executed. Each choice takes some milliseconds a trial and
+        draw.
+
+        Args:
+            {options}
+
+        Returns:
+            The predictions, and what they rest on.
+
+        Raises:
+            SettingsError: If the options do not fit together, or the study.
+            StudyError: If no trial was trained.
+
+        Example:
+            >>> answer = study.whatif(workers=[1, 8, 64])  # doctest: +SKIP
+            >>> [prediction.wall_seconds.likely for prediction in answer.predictions]  # doctest: +SKIP
+            [3600.0, 471.2, 118.9]
+        """
+        from ashtune.api.whatif import what_if
+
+        return what_if(self._reader, checked(WhatIfOptions, given))
 
     @in_one_line
     def traces(self) -> "Traces":

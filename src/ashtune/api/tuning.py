@@ -113,6 +113,7 @@ def tune(
         space=parsed,
         search=chosen,
         enqueued=enqueued,
+        resource=options["resource"],
         grouped_by=grouped_by,
         grouped_for=trials if grouped_by else None,
         seed=options["seed"],

@@ -19,7 +19,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     from ashtune.cli import options
     from ashtune.driver.options import Halving
 
-    parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE} epochs."
+    parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE}."
 
     parser.add_argument(
         "objective", nargs="?", metavar="FILE:FUNCTION", help="the training function (the demo's network on digits)"
@@ -32,7 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="numbers of models, a study each (8,16,32,64,128)",
     )  # fmt: skip
     parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
-    names = ("max_resource", "min_resource", "reduction_factor", "rungs")
+    names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
     options.add(parser, Halving, *names, has_defaults=True)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
@@ -52,9 +52,9 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         show_json(runs, sys.stdout)
     else:
-        _say(runs, sequential, base)
+        _say(runs, sequential, base, given.resource)
     if given.html:
-        _write(Path(given.html), runs, sequential)
+        _write(Path(given.html), runs, sequential, given.resource)
     return 0
 
 
@@ -73,14 +73,14 @@ def _check(given: argparse.Namespace) -> None:
         raise SettingsError("--metric and --mode are for a function of yours; give it as FILE:FUNCTION")
 
 
-def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path) -> None:
+def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: str) -> None:
     from ashtune.cli.showing import say
     from ashtune.reports.figures.baseline import baseline_table, baseline_words
     from ashtune.reports.terminal.text import show
 
     say("Seconds by number of models (by a scheduler, on so many workers) and rung; saving and waiting are in")
-    show(baseline_table(runs), sys.stdout)
-    say("", *(sentence for run in sequential for sentence in baseline_words(run)), f"kept in {base}")
+    show(baseline_table(runs, unit=unit), sys.stdout)
+    say("", *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)), f"kept in {base}")
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
@@ -95,6 +95,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
         "min_resource": given.min_resource,
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
+        "resource": given.resource,
         "seed": given.seed,
         "threads": given.threads,
         "quiet": True,
@@ -134,16 +135,16 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     return function, load_space(given.space, given.objective), {"metric": given.metric, "mode": given.mode}
 
 
-def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]") -> None:
+def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
     from ashtune.core.version import __version__
     from ashtune.driver.environment import environment
     from ashtune.reports.figures.baseline import baseline_figure, baseline_table, baseline_words
     from ashtune.reports.page import html
 
     sections = [
-        html.section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs))]),
-        html.section("table", "Seconds", [html.table(baseline_table(runs))]),
-        html.section("words", "In words", [html.words(*baseline_words(run)) for run in sequential]),
+        html.section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]),
+        html.section("table", "Seconds", [html.table(baseline_table(runs, unit=unit))]),
+        html.section("words", "In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]),
         html.section("facts", "The run", [html.pairs(environment())]),
     ]
     page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")

@@ -19,7 +19,7 @@ from ashtune.core.version import __version__
 COMMANDS = {
     "run": "tune a training function",
     "resume": "continue a study that was stopped or killed",
-    "plan": "show the rungs, trials and epochs to expect, without running anything",
+    "plan": "show the rungs, trials and resource to expect, without running anything",
     "report": "show what a study found and where its time went",
     "whatif": "predict what a study would have taken on other workers, with another scheduler",
     "simulate": "run a study in virtual time, on thousands of workers",

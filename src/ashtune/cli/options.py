@@ -1,7 +1,6 @@
 """Options that commands share, and how their values are read."""
 
 import argparse
-import re
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -11,32 +10,10 @@ if TYPE_CHECKING:
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Read a list of numbers of models or workers: 8,16,32."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
-    return list(dict.fromkeys(numbers))
+    """Read a list of whole numbers: 8,16,32."""
+    from ashtune.driver import parse
 
-
-def factors(text: str) -> list[int | float]:
-    """Read a list of reduction factors: 2,3,4."""
-    return list(dict.fromkeys(factor(part) for part in text.split(",")))
-
-
-def names(text: str) -> list[str]:
-    """Read a list of names: ash,sh."""
-    return list(dict.fromkeys(text.replace(" ", "").split(",")))
-
-
-def hours(text: str) -> float:
-    """Read a number of hours: 500, 500h, 0.5."""
-    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*h?", text.strip())
-    if parts is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours; give as in 500 or 0.5h")
-    return float(parts[1])
+    return list(typed(parse.whole_numbers)(text))
 
 
 def add(
@@ -95,14 +72,6 @@ def seconds(text: str) -> float:
     from ashtune.driver import parse
 
     return float(typed(parse.seconds)(text))
-
-
-def factor(text: str) -> int | float:
-    """Read a reduction factor."""
-    from ashtune.driver import parse
-
-    number: int | float = typed(parse.reduction_factor)(text)
-    return number
 
 
 def _help(option: "Option") -> str:

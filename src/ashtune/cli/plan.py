@@ -1,4 +1,4 @@
-"""``ashtune plan``: the rungs, trials and epochs to expect, before anything runs."""
+"""``ashtune plan``: the rungs, trials and resource to expect, before anything runs."""
 
 import argparse
 import sys
@@ -27,7 +27,8 @@ def main(given: argparse.Namespace) -> int:
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
-    ladder = ladder_of(checked(Halving, options.given(Halving, given)))
+    halving = checked(Halving, options.given(Halving, given))
+    ladder, unit = ladder_of(halving), halving["resource"]
     scheduler = SCHEDULERS.given(given.scheduler)
     name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
     if (expected := machine.expected(trials)) is None:
@@ -36,5 +37,5 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         show_json(planned, sys.stdout)
     else:
-        show(plan_view(planned), sys.stdout)
+        show(plan_view(planned, unit=unit), sys.stdout)
     return 0

@@ -69,7 +69,10 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
         show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
         return
     why = f": {record.reason}" if record.reason else ""
-    lines = [f"trial {number}, {record.status}{why}", f"  epoch {record.resource:,}, {seconds_text(record.seconds)}"]
+    lines = [
+        f"trial {number}, {record.status}{why}",
+        f"  {study.unit} {record.resource:,}, {seconds_text(record.seconds)}",
+    ]
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
     lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
     lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]

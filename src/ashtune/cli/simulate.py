@@ -39,7 +39,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.set_defaults(min_resource=None, reduction_factor=None, scheduler=None)  # a study has its own
+    parser.set_defaults(min_resource=None, reduction_factor=None, scheduler=None, resource=None)  # a study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
     work.add_argument("--epoch", type=options.seconds, metavar="TIME", help="of an epoch, on average (1s)")
@@ -91,7 +91,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         show_json(outcome, sys.stdout)
     else:
-        show(simulated_view(outcome), sys.stdout)
+        show(simulated_view(outcome, unit=_unit(given)), sys.stdout)
         if given.directory:
             write(f"kept in {given.directory}: ashtune report {given.directory}\n", sys.stdout)
     return 0
@@ -182,6 +182,17 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     )
 
 
+def _unit(given: argparse.Namespace) -> str:
+    """Return what the resource counts: as given, or as in the study whose curves are trained."""
+    from ashtune.api.study import Study
+    from ashtune.driver.checks import check_unit
+
+    if given.resource is not None:
+        return check_unit("resource", given.resource)
+    is_study = given.curves is not None and not given.curves.endswith(".npz")
+    return Study.load(given.curves).unit if is_study else "epoch"
+
+
 def _epoch_seconds(given: argparse.Namespace) -> float:
     return 1.0 if given.epoch is None else float(given.epoch)
 
@@ -241,7 +252,7 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float) ->
 def _decision_seconds(given: argparse.Namespace) -> float:
     if given.decision is not None:
         return float(given.decision)
-    from ashtune.api.driver_cost import measured_decision_seconds
+    from ashtune.driver.environment import measured_decision_seconds
 
     return measured_decision_seconds()
 
@@ -258,4 +269,13 @@ def _ledger(
     if trials is None:
         raise SettingsError("--directory wants a known number of trials; give --trials 1000")
     name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
-    return new_journal(Path(given.directory), name, curves.goal, scheduler, ladder, trials=trials, seed=given.seed)
+    return new_journal(
+        Path(given.directory),
+        name,
+        curves.goal,
+        scheduler,
+        ladder,
+        trials=trials,
+        seed=given.seed,
+        resource=_unit(given),
+    )

@@ -29,6 +29,7 @@ from ashtune.driver.checks import (
     check_profile,
     check_seconds,
     check_size,
+    check_unit,
     check_whole,
 )
 from ashtune.engines.protocol import AUTO, Engine, RunOptions
@@ -73,6 +74,19 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(self.default, bool) and not self.flag
 
 
+def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a check of one value or several: it returns a list without repetitions."""
+
+    def check_each(name: str, values: Any) -> list[Any]:
+        several = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+        if not several:
+            raise SettingsError(f"{name}={values!r} is empty; give one value or more, or leave it out")
+        checked = [check(name, value) for value in several]
+        return [value for place, value in enumerate(checked) if value not in checked[:place]]
+
+    return check_each
+
+
 _COUNT = {"check": check_whole, "parse": int, "metavar": "N"}
 _TIME = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME", "forms": "as 90s, 15m, 2h"}
 
@@ -81,7 +95,7 @@ class Halving(TypedDict, total=False):
     """halving."""
 
     max_resource: Annotated[
-        int | None, Option(help="Resource (epochs, trees, steps) of the top rung.", parse=int, metavar="N")
+        int | None, Option(help="Resource of the top rung: the most that one trial is trained.", parse=int, metavar="N")
     ]
     min_resource: Annotated[int, Option(help="Resource of the lowest rung.", default=1, parse=int, metavar="N")]
     reduction_factor: Annotated[
@@ -100,6 +114,17 @@ class Halving(TypedDict, total=False):
             parse=parse.rungs,
             metavar="LIST",
             forms="as 1,5,20",
+        ),
+    ]
+    resource: Annotated[
+        str,
+        Option(
+            help='What the resource counts, in the singular: "epoch", "tree", "step", "sample"; so say all tables and '
+            "figures.",
+            default="epoch",
+            check=check_unit,
+            parse=str,
+            metavar="UNIT",
         ),
     ]
     scheduler: Annotated[
@@ -154,7 +179,7 @@ class Ending(TypedDict, total=False):
     time_limit: Annotated[
         float | None, Option(help="Seconds after which running trials are paused; the study can be resumed.", **_TIME)
     ]
-    total_resource: Annotated[int | None, Option(help="Epochs, all trials together, after which it stops.", **_COUNT)]
+    total_resource: Annotated[int | None, Option(help="Resource, all trials together, after which it stops.", **_COUNT)]
     target: Annotated[
         float | None,
         Option(
@@ -329,6 +354,105 @@ class TuneOptions(Halving, Searching, SessionOptions, Keeping, total=False):
     """What ``tune`` takes."""
 
 
+def _check_scheduler(_: str, value: Any) -> Scheduler:
+    from ashtune.schedulers.registry import SCHEDULERS
+
+    return SCHEDULERS.given(value)
+
+
+class WhatIfOptions(TypedDict, total=False):
+    """choices."""
+
+    workers: Annotated[
+        int | Sequence[int] | None,
+        Option(
+            help="Numbers of workers, 1 to 64 by default.",
+            check=_several(check_whole),
+            parse=parse.whole_numbers,
+            metavar="LIST",
+            forms="as 1,8,64",
+        ),
+    ]
+    reduction_factor: Annotated[
+        Reduction | Sequence[Reduction] | None,
+        Option(
+            help="Reduction factors, between the study's lowest rung and its top; its own rungs by default.",
+            check=_several(lambda _, value: value),
+            parse=parse.factors,
+            metavar="LIST",
+            forms="as 2,3,4",
+        ),
+    ]
+    scheduler: Annotated[
+        str | Scheduler | Sequence[str | Scheduler] | None,
+        Option(
+            help="Schedulers, as those of ``tune``; its own by default.",
+            check=_several(lambda _, value: SCHEDULERS.given(value)),
+            parse=parse.names,
+            metavar="LIST",
+            forms="as ash,sh",
+        ),
+    ]
+    trials: Annotated[
+        int | None,
+        Option(
+            help="Only the first trials of the study.",
+            check=partial(check_whole, at_least=0),
+            parse=int,
+            metavar="N",
+        ),
+    ]
+    deadline: Annotated[
+        float | None,
+        Option(
+            help="Seconds: asks for the fewest workers that are done by then.",
+            check=check_seconds,
+            parse=parse.seconds,
+            metavar="TIME",
+            forms="as 90s, 15m, 2h",
+        ),
+    ]
+    budget: Annotated[
+        float | None,
+        Option(
+            help="Core-hours: asks for their best use.", check=check_number, parse=parse.hours, metavar="HOURS",
+        ),
+    ]  # fmt: skip
+    cores_per_worker: Annotated[
+        int | None,
+        Option(help="Cores of each worker, for ``budget``; 1 by default.", check=check_whole, parse=int, metavar="N"),
+    ]
+    draws: Annotated[
+        int | None,
+        Option(
+            help="Replays that a spread is over, 10 by default.",
+            check=partial(check_whole, at_least=0),
+            parse=int,
+            metavar="N",
+        ),
+    ]
+    seed: Annotated[
+        int,
+        Option(
+            help="Decides which they are.",
+            default=0,
+            check=partial(check_whole, at_least=0),
+            parse=int,
+            metavar="N",
+        ),
+    ]
+    decision: Annotated[
+        float | None,
+        Option(
+            help="Seconds that the driver needs for each result; by default it is measured, where it matters.",
+            check=partial(check_number, above=-math.inf),
+            parse=parse.seconds,
+            metavar="TIME",
+            forms="as 25us",
+        ),
+    ]
+
+
 @cache
 def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
     """Return the type and the definition of each option of a kind, by name, in order."""
@@ -386,7 +510,9 @@ def ladder_of(options: Halving) -> Ladder:
             )
         return Ladder.explicit(rungs)
     if max_resource is None:
-        raise SettingsError("max_resource is missing: the most epochs one trial may get; give max_resource=64")
+        raise SettingsError(
+            f"max_resource is missing: the most {options['resource']}s one trial may get; give max_resource=64"
+        )
     return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
 
 

@@ -376,6 +376,7 @@ class Session:
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
             notes=self._controller.notes,
             workers=workers,
+            unit=settings.resource,
             deadline=deadline,
         )
 

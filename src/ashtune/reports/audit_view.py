@@ -20,7 +20,7 @@ LOW_CORRELATION = 0.3
 ENOUGH_PAIRS = 20
 
 
-def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: str = "epoch") -> "Table":
+def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: str) -> "Table":
     """Return a line for each rung: expected and actual numbers, what proved wrong, and the ranks' correlation.
 
     Args:
@@ -50,7 +50,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
     return table
 
 
-def audit_faults(audit: Audit, *, unit: str = "epoch") -> list[str]:
+def audit_faults(audit: Audit, *, unit: str) -> list[str]:
     """Name the promotions that no rule explains, a sentence a rung; none for a scheduler that does right."""
     sentences = []
     for record in audit.records():
@@ -65,7 +65,7 @@ def audit_faults(audit: Audit, *, unit: str = "epoch") -> list[str]:
     return sentences
 
 
-def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
+def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     """Say what the audit found, faults first."""
     records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
     sentences = audit_faults(audit, unit=unit)
@@ -91,7 +91,7 @@ def audit_findings(audit: Audit, *, unit: str = "epoch") -> list[str]:
     return sentences
 
 
-def audit_figure(audit: Audit, expected: Sequence[int] | None = None, *, unit: str = "epoch") -> "Figure":
+def audit_figure(audit: Audit, expected: Sequence[int] | None = None, *, unit: str) -> "Figure":
     """Return expected and actual numbers of trials by rung, and what became of the promotions."""
     records = audit.records()
     where = [f"{record.resource:,}" for record in records]

@@ -68,7 +68,7 @@ def plan(
     )
 
 
-def plan_view(planned: Plan, *, unit: str = "epoch") -> "Group":
+def plan_view(planned: Plan, *, unit: str) -> "Group":
     """Return the plan as something rich can draw: its name, its table, and what it costs."""
     from rich.console import Group
     from rich.text import Text
@@ -88,7 +88,7 @@ def plan_view(planned: Plan, *, unit: str = "epoch") -> "Group":
     return Group(*parts)
 
 
-def plan_table(planned: Plan, *, unit: str = "epoch") -> "Table":
+def plan_table(planned: Plan, *, unit: str) -> "Table":
     """Return the plan as a table: a row a rung, and the sum."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
@@ -101,7 +101,7 @@ def plan_table(planned: Plan, *, unit: str = "epoch") -> "Table":
     return table
 
 
-def saving_line(planned: Plan, *, unit: str = "epoch") -> str:
+def saving_line(planned: Plan, *, unit: str) -> str:
     """Say what the plan costs compared with training every trial to the top."""
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:

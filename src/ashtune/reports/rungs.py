@@ -68,7 +68,7 @@ def rung_records(
     ]
 
 
-def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table":
+def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     """Return the records as a table, with their sum."""
     knows_expected = any(record.expected is not None for record in records)
     table = bare_table(has_footer=True)
@@ -93,7 +93,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str = "epoch") -> "Table"
     return table
 
 
-def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str = "epoch") -> str:
+def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
     """Say where the time went, on one line; how busy the workers were only where ``shares`` tells it."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:

@@ -86,7 +86,7 @@ def simulated(
     )
 
 
-def simulated_view(study: Simulated, *, unit: str = "epoch") -> "Group":
+def simulated_view(study: Simulated, *, unit: str) -> "Group":
     """Return a simulated study as something rich can draw."""
     from rich.console import Group, RenderableType
     from rich.table import Table

@@ -31,7 +31,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: Callable[[], int] = _no_bytes
     notes: Callable[[], str] = str
     workers: int = 0
-    unit: str = "epoch"
+    unit: str
     deadline: float | None = None
     is_simulated: bool = False
     missing: Callable[[], str] = str
@@ -54,6 +54,7 @@ def about(study: StudyReader, also_missing: Callable[[StudyReader], Sequence[str
         scheduler=study.scheduler,
         directory=str(study.directory),
         configuration=lambda trial: study.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
+        unit=study.settings.resource,
         is_simulated=study.settings.simulated,
         missing=lambda: one_line("; ".join([*study.missing, *also_missing(study)])),
     )

@@ -31,7 +31,7 @@ def time_shares_table(timeline: Timeline) -> "Table":
     return table
 
 
-def rung_times_table(timeline: Timeline, *, unit: str = "epoch") -> "Table":
+def rung_times_table(timeline: Timeline, *, unit: str) -> "Table":
     """Return the workers' time by rung: training, what of it failed, saving and waiting for the driver."""
     records = rung_times(timeline)
     columns = {"training": "training", "that failed": "failed", "saving": "saving", "waiting for the driver": "driver"}

@@ -21,7 +21,7 @@ _TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0
 
 
 def whatif_table(
-    predictions: Sequence[Prediction], *, metric: str, unit: str = "epoch", cores_per_worker: int | None = None
+    predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
 ) -> "Table":
     """Return a line for each prediction; columns in which nothing is said are left out.
 
@@ -69,7 +69,7 @@ def whatif_table(
     return table
 
 
-def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
+def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
     sentences = []
     if any(one.is_as_recorded for one in predictions):
@@ -82,7 +82,7 @@ def whatif_words(predictions: Sequence[Prediction]) -> list[str]:
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
         sentences.append(
-            f"Up to {share_text(worst.continued)} of the epochs ({_named(worst)}) were never trained: those curves go "
+            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never trained: those curves go "
             "on by a law where their reports support one, else at their last value."
         )
     largest: dict[int, list[str]] = {}

@@ -19,7 +19,15 @@ from ashtune.study.journal import Journal
 
 @contextmanager
 def new_journal(
-    directory: Path, name: str, goal: Goal, scheduler: Scheduler, ladder: Ladder, *, trials: int, seed: int
+    directory: Path,
+    name: str,
+    goal: Goal,
+    scheduler: Scheduler,
+    ladder: Ladder,
+    *,
+    trials: int,
+    seed: int,
+    resource: str = "epoch",
 ) -> Iterator[Journal]:
     """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
 
@@ -38,6 +46,7 @@ def new_journal(
         space=Space.parse({"trial": (0, trials - 1)}),
         search=Grid(),
         seed=seed,
+        resource=resource,
         simulated=True,
     )
     try:

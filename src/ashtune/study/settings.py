@@ -21,7 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
     ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end). Trials
     that share the hyperparameters ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of
-    trials at first. ``simulated``: nothing was trained, and there is nothing to resume.
+    trials at first. ``resource`` is what it counts, in the singular. ``simulated``: nothing was
+    trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -37,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enqueued: list[dict[str, Any]] = []
     grouped_by: tuple[str, ...] = ()
     grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    resource: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "epoch"
     configurations: Annotated[int, msgspec.Meta(ge=0)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=0)]
     checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None

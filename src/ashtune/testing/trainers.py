@@ -251,7 +251,7 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 0, target=2)
         assert "write: for epoch in trial.epochs(): / train one epoch / trial.report" in harness.next(JobFailed).reason
         harness.train(worker, 1, target=2)
-        assert "the loop ended at epoch 1 of 2; call trial.stop()" in harness.next(JobFailed).reason
+        assert "the loop over trial.epochs() ended at 1 of 2; call trial.stop()" in harness.next(JobFailed).reason
         harness.train(worker, 2, target=2)
         harness.next(JobFinished)
         harness.workers.carry_out(Release(worker, TrialId(2)))

@@ -152,7 +152,7 @@ class RunningJob:
         if before >= self.target:
             self._refuse(
                 f"trial.report() was called {_times(before - self.start + 1)} to train from {self.start} to "
-                f"{self.target}: the study decides how many epochs are trained; {self._right_lines}"
+                f"{self.target}: the study decides how far a trial is trained; {self._right_lines}"
             )
         return before + 1
 
@@ -254,8 +254,8 @@ class RunningJob:
         epoch = self.epoch
         if epoch < self.target and not self.is_stopped:
             raise ObjectiveError(
-                f"the loop ended at epoch {epoch} of {self.target}; call trial.stop() to end a trial early on purpose, "
-                "or let the loop over trial.epochs() end by itself"
+                f"the loop over trial.epochs() ended at {epoch} of {self.target}; call trial.stop() to end a trial "
+                "early on purpose, or let the loop end by itself"
             )
         if self.reports.last_resource < epoch:
             self._report_returned(returned, number)

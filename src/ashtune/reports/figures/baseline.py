@@ -101,7 +101,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     )
 
 
-def baseline_table(runs: Sequence[Run], *, unit: str = "epoch") -> "Table":
+def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
     """Return the series: a line for each study, a column for each rung, in seconds."""
     table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
@@ -117,7 +117,7 @@ def baseline_table(runs: Sequence[Run], *, unit: str = "epoch") -> "Table":
     return table
 
 
-def baseline_figure(runs: Sequence[Run], *, unit: str = "epoch") -> "Figure":
+def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
     """Return the stacked bars: computation time by number of models, broken down by rung."""
     resources = _resources(runs)
     schedulers = list(dict.fromkeys(_who(run) for run in runs))
@@ -142,7 +142,7 @@ def baseline_figure(runs: Sequence[Run], *, unit: str = "epoch") -> "Figure":
     return figure
 
 
-def baseline_words(run: Run, *, unit: str = "epoch") -> list[str]:
+def baseline_words(run: Run, *, unit: str) -> list[str]:
     """Say whether a study's rungs cost about the same, from its data, and why not where they do not."""
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [

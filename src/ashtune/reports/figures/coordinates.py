@@ -41,7 +41,7 @@ def coordinates_figure(
     space: Mapping[str, object],
     *,
     important: Sequence[str] = (),
-    unit: str = "epoch",
+    unit: str,
     lines: int = LINES,
 ) -> "Figure":
     """Return the trials as parallel coordinates.

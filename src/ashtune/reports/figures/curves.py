@@ -22,7 +22,7 @@ WIDE = 20
 """The axis of the resource is logarithmic where its last is so many times its first."""
 
 
-def curves_figure(curves: Curves, *, rungs: int = 0, unit: str = "epoch") -> "Figure":
+def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
     """Return the learning curves.
 
     Args:

@@ -68,7 +68,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the forest predicts anything."""
         return bool(self.weights) and self.r2 >= MEANINGLESS
 
-    def words(self, unit: str = "epoch") -> str:
+    def words(self, unit: str) -> str:
         """Say what the numbers speak of, and whether they mean anything."""
         if not self.weights:
             return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
@@ -120,7 +120,7 @@ def _measured_at(base: Importance, columns: Sequence[Numbers], losses: Sequence[
     return msgspec.structs.replace(base, r2=r2, weights=weights)
 
 
-def importance_figure(measured: Importance, *, unit: str = "epoch") -> "Figure":
+def importance_figure(measured: Importance, *, unit: str) -> "Figure":
     """Return the importances as bars, in grey where they mean nothing.
 
     Raises:

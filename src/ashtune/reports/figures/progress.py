@@ -119,7 +119,7 @@ def _steps(results: Iterable[Improvement]) -> list[Improvement]:
     return steps
 
 
-def best_over_time_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":
+def best_over_time_figure(best: BestSoFar, *, unit: str) -> "Figure":
     """Return the best so far over the time that the study ran.
 
     Raises:
@@ -132,7 +132,7 @@ def best_over_time_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":
     return _figure(best, name, lambda step: step.seconds / scale, best.seconds / scale, unit)
 
 
-def best_over_epochs_figure(best: BestSoFar, *, unit: str = "epoch") -> "Figure":
+def best_over_epochs_figure(best: BestSoFar, *, unit: str) -> "Figure":
     """Return the best so far over the epochs that all trials together were trained.
 
     Raises:

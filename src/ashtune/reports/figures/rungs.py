@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def rungs_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
+def rungs_figure(timeline: Timeline, *, unit: str) -> "Figure":
     """Return a bar for each rung, stacked of training, what of it failed, saving and waiting for the driver.
 
     Args:

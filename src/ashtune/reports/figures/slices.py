@@ -55,7 +55,7 @@ class Slices:
         *,
         important: Sequence[str] = (),
         rungs: int = 0,
-        unit: str = "epoch",
+        unit: str,
     ) -> None:
         ranked = results.standings()
         standing = {trial: (rung, loss) for rung, loss, trial in ranked}
@@ -86,9 +86,15 @@ class Slices:
         Raises:
             SettingsError: If plotly is not installed.
         """
-        if not self._shown:
-            return {}
-        return {f"slice{place}": self._panel(column) for place, column in enumerate(self._columns)}
+        return {f"slice{place}": figure for place, figure in enumerate(self.by_name().values())}
+
+    def by_name(self) -> "dict[str, Figure]":
+        """Return the same panels by the name of the hyperparameter.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
+        return {column.name: self._panel(column) for column in self._columns} if self._shown else {}
 
     def words(self) -> list[str]:
         """Say what is shown and what is left out."""

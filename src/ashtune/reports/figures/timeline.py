@@ -23,7 +23,7 @@ MOST_ROWS = 200
 STRETCHES = 160
 
 
-def timeline_figure(timeline: Timeline, *, unit: str = "epoch") -> "Figure":
+def timeline_figure(timeline: Timeline, *, unit: str) -> "Figure":
     """Return who trained what when: a lane for each worker, a bar for each job, coloured by rung.
 
     A worker that took the place of another is drawn in its lane. What is blank is waiting.

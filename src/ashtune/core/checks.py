@@ -16,6 +16,7 @@ MOST_SECONDS = 1e9
 MOST_WORKERS = 100_000
 MOST_THREADS = 65_536
 MOST_NAME = 200
+MOST_UNIT = 20
 MOST_SEED = 2**63 - 1
 CHECKPOINTS = ("files", "messages")
 PROFILES = ("flat", "flame")
@@ -122,6 +123,20 @@ def check_name(what: str, name: str, example: str = "") -> str:
     if len(name) > MOST_NAME:
         raise SettingsError(f"{what}={shown(name)} has {len(name):,} characters; give a name of at most {MOST_NAME}")
     return name
+
+
+def check_unit(name: str, unit: str) -> str:
+    """Return what the resource counts, or refuse it.
+
+    Raises:
+        SettingsError: If it is not one word of letters.
+    """
+    if not isinstance(unit, str) or not unit.isalpha() or len(unit) > MOST_UNIT:
+        raise SettingsError(
+            f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the resource counts, in the "
+            "singular, as in resource='tree'"
+        )
+    return unit
 
 
 def check_size(name: str, value: int | str) -> int:

@@ -35,6 +35,30 @@ def rungs(text: str) -> list[int]:
         raise ValueError(f"{text!r} is not a list of whole numbers; give as in 1,5,20") from None
 
 
+def whole_numbers(text: str) -> list[int]:
+    """Read a list of numbers of models or workers: 8,16,32."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise ValueError(f"{text!r} is not a list of whole numbers of at least 1; give as in 8,16,32")
+    return list(dict.fromkeys(numbers))
+
+
+def factors(text: str) -> list[int | float]:
+    """Read a list of reduction factors: 2,3,4."""
+    return list(dict.fromkeys(reduction_factor(part) for part in text.split(",")))
+
+
+def hours(text: str) -> float:
+    """Read a number of hours: 500, 500h, 0.5."""
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*h?", text.strip())
+    if parts is None:
+        raise ValueError(f"{text!r} is not a number of hours; give as in 500 or 0.5h")
+    return float(parts[1])
+
+
 def names(text: str) -> list[str]:
     """Read a list of names: csv,mlflow."""
     return [name for name in text.replace(" ", "").split(",") if name]

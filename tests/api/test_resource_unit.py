@@ -1,0 +1,115 @@
+"""What the resource counts is named once, and everything that shows a study says so."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import ashtune as command
+
+import ashtune
+from ashtune.study.journal import NAME, read_settings
+
+
+def boosted(trial: ashtune.Trial) -> None:
+    """Grow trees; the first two trials fail."""
+    if trial.number < 2:
+        raise ValueError("no data")
+    for tree in trial.epochs():
+        trial.report(loss=(trial["x"] - 0.5) ** 2 + trial["y"] / tree)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return ashtune.tune(
+        boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40, max_resource=8, workers=2,
+        resource="tree", quiet=True, directory=tmp_path_factory.mktemp("trees") / "s",
+    )  # fmt: skip
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value of JSON, without the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts(part)
+
+
+def shown(page: str) -> str:
+    """Return what a page shows: without its style and its programs."""
+    return re.sub(r"<style.*?</style>|<script(?! type=.application/json).*?</script>", "", page, flags=re.DOTALL)
+
+
+def says_trees(text: str) -> None:
+    assert "tree" in text
+    assert "epoch" not in text.lower()
+
+
+def test_the_study_knows_it(study: ashtune.Study) -> None:
+    assert study.unit == read_settings(study.directory / NAME).resource == "tree"
+
+
+def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> None:
+    printed = io.StringIO()
+    study.report(printed)
+    says_trees(printed.getvalue())
+    study.report_html(tmp_path / "page.html")
+    says_trees(shown((tmp_path / "page.html").read_text()))
+    says_trees("\n".join(texts(study.report_data())))
+
+
+def test_a_trial_says_it(study: ashtune.Study) -> None:
+    says_trees(command(study.directory.parent, "report", "s", "--trial", str(study.best.trial)).stdout)
+
+
+def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> None:
+    figures = [
+        study.plot_progress(),
+        study.plot_progress(over="resource"),
+        study.plot_rungs(),
+        study.plot_timeline(),
+        study.plot_curves(),
+        study.plot_coordinates(),
+        study.plot_audit(),
+        *study.plot_slices().values(),
+    ]
+    for figure in figures:
+        says_trees(figure.to_json())
+    for figure in (study.plot_utilisation(), study.plot_importance()):
+        assert "epoch" not in figure.to_json().lower()
+
+
+def test_a_what_if_says_it(study: ashtune.Study, tmp_path: Path) -> None:
+    answer = study.whatif(workers=[1, 4], scheduler=["ash", "full"], draws=0)
+    printed = io.StringIO()
+    answer.report(printed)
+    says_trees(printed.getvalue())
+    answer.report_html(tmp_path / "w.html")
+    says_trees(shown((tmp_path / "w.html").read_text()))
+
+
+def test_the_lines_of_a_study_that_runs_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ashtune.tune(
+        boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40, max_resource=8, workers=1,
+        resource="tree", directory=tmp_path / "s",
+    )  # fmt: skip
+    says_trees(capsys.readouterr().err)
+
+
+def test_plan_and_simulation_say_it(tmp_path: Path) -> None:
+    options = ("--trials", "32", "--max-resource", "8", "--resource", "tree")
+    says_trees(command(tmp_path, "plan", *options).stdout)
+    simulated = command(tmp_path, "simulate", *options, "--decision", "0", "--directory", "s")
+    says_trees(simulated.stdout)
+    assert ashtune.Study.load(tmp_path / "s").unit == "tree"
+    again = command(tmp_path, "simulate", "s", "--decision", "0")
+    says_trees(again.stdout)
+
+
+@pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])
+def test_what_is_no_word_is_refused(unit: Any, tmp_path: Path) -> None:
+    with pytest.raises(ashtune.AshtuneError, match=r"^resource=.* is not a word of up to 20 letters; give what"):
+        ashtune.tune(boosted, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1, resource=unit)
