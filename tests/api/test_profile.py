@@ -130,7 +130,7 @@ def test_an_option_that_swallowed_the_function_is_one_line(home: Path) -> None:
 def test_a_flame_graph_without_pyinstrument_is_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ashtune.driver.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("ashtune.engines.options.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'ashtune\[profile\]'"):
         tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",

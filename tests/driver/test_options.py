@@ -11,7 +11,8 @@ from commands import ashtune as command
 import ashtune
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import SessionStarted
-from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, checked, options_of
+from ashtune.core.options import checked, options_of
+from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.study.journal import NAME, read_events
 

@@ -20,7 +20,8 @@ from simulated_world import Alarm, Endless, Host, Killed, World
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.ladder import MOST_WHOLE, Ladder
-from ashtune.driver.options import SessionOptions, checked
+from ashtune.core.options import checked
+from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.schedulers.registry import SCHEDULERS

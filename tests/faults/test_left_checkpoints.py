@@ -7,7 +7,8 @@ import pytest
 from fuzz_journals import bases
 
 from ashtune.core.errors import JournalError
-from ashtune.driver.options import SessionOptions, checked
+from ashtune.core.options import checked
+from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.study.journal import NAME, Journal

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, Unpack, cast
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Top, trial_number
+from ashtune.core.checks import check_directory, check_whole
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
 from ashtune.core.jobs import Mode, TrialId
+from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import shown
-from ashtune.driver.checks import check_directory, check_whole
-from ashtune.driver.options import ResumeOptions, WhatIfOptions, checked, run_options, takes
+from ashtune.driver.options import ResumeOptions, WhatIfOptions
 from ashtune.reports.study_info import about
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
@@ -472,7 +473,7 @@ class Study:
                 "`ashtune simulate`, and other options"
             )
         options = checked(ResumeOptions, given)
-        check_engine(engine, run_options(options), self._trials_asked(options["trials"]))
+        check_engine(engine, options, self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):
             ladder = ladder_in_force(self._reader.journal)

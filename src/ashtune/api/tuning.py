@@ -13,14 +13,15 @@ import msgspec
 
 from ashtune.analysis.loading import events_of
 from ashtune.api.study import Study
+from ashtune.core.checks import MOST_NAME, check_name
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.jobs import Goal, Mode
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
+from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
-from ashtune.driver.checks import MOST_NAME, check_name
 from ashtune.driver.engines import check_engine
-from ashtune.driver.options import TuneOptions, checked, ladder_of, run_options, takes, will_end
+from ashtune.driver.options import TuneOptions, ladder_of, will_end
 from ashtune.driver.session import Session
 from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
@@ -101,7 +102,7 @@ def tune(
         raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
     if scheduler.needs_trials and trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
-    check_engine(engine, run_options(options), trials)
+    check_engine(engine, options, trials)
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)

@@ -61,8 +61,8 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be before a series is run that may take hours."""
     from ashtune.cli.showing import check_page
+    from ashtune.core.checks import check_whole
     from ashtune.core.errors import SettingsError
-    from ashtune.driver.checks import check_whole
 
     check_page(given.html)
     if given.workers is not None:

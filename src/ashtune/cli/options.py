@@ -6,12 +6,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ashtune.driver.options import Option
+    from ashtune.core.options import Option
 
 
 def whole_numbers(text: str) -> list[int]:
     """Read a list of whole numbers: 8,16,32."""
-    from ashtune.driver import parse
+    from ashtune.core import parse
 
     return list(typed(parse.whole_numbers)(text))
 
@@ -28,7 +28,7 @@ def add(
         title: Of the group; by default the first word of the kind's docstring.
         has_defaults: Whether one that is not given has its default; otherwise it is not there: see :func:`given`.
     """
-    from ashtune.driver.options import options_of
+    from ashtune.core.options import options_of
 
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
@@ -47,13 +47,13 @@ def add(
 
 def given(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a kind that were given, as keyword arguments."""
-    from ashtune.driver.options import options_of
+    from ashtune.core.options import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
 
 
 def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let argparse say what a function of ``ashtune.driver.parse`` says."""
+    """Let argparse say what a function of ``ashtune.core.parse`` says."""
     if parse in (int, float, str):
         return parse
 
@@ -69,7 +69,7 @@ def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def seconds(text: str) -> float:
     """Read a duration: 90, 90s, 15m, 2h, 1d."""
-    from ashtune.driver import parse
+    from ashtune.core import parse
 
     return float(typed(parse.seconds)(text))
 

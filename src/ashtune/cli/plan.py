@@ -17,9 +17,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Print the plan."""
     from ashtune.cli import options
+    from ashtune.core.checks import check_whole
     from ashtune.core.errors import SettingsError
-    from ashtune.driver.checks import check_whole
-    from ashtune.driver.options import Halving, checked, ladder_of
+    from ashtune.core.options import checked
+    from ashtune.driver.options import Halving, ladder_of
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.terminal.text import show, show_json
     from ashtune.schedulers.registry import SCHEDULERS

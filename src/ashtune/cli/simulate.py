@@ -99,8 +99,8 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be simulated."""
+    from ashtune.core.checks import check_number, check_whole
     from ashtune.core.errors import SettingsError
-    from ashtune.driver.checks import check_number, check_whole
 
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
@@ -158,7 +158,8 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
     from ashtune.cli import options
     from ashtune.core.errors import SettingsError
     from ashtune.core.ladder import Ladder
-    from ashtune.driver.options import Halving, checked, ladder_of
+    from ashtune.core.options import checked
+    from ashtune.driver.options import Halving, ladder_of
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:
@@ -185,7 +186,7 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
 def _unit(given: argparse.Namespace) -> str:
     """Return what the resource counts: as given, or as in the study whose curves are trained."""
     from ashtune.api.study import Study
-    from ashtune.driver.checks import check_unit
+    from ashtune.core.checks import check_unit
 
     if given.resource is not None:
         return check_unit("resource", given.resource)

@@ -5,7 +5,6 @@ import numbers
 import os
 import re
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 
 from ashtune.core.errors import SettingsError
@@ -13,45 +12,12 @@ from ashtune.core.ladder import MOST_WHOLE, whole_number
 from ashtune.core.plaintext import shown, visible
 
 MOST_SECONDS = 1e9
-MOST_WORKERS = 100_000
-MOST_THREADS = 65_536
 MOST_NAME = 200
 MOST_UNIT = 20
 MOST_SEED = 2**63 - 1
-CHECKPOINTS = ("files", "messages")
-PROFILES = ("flat", "flame")
 
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)")
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-
-
-def check_profile(name: str, profile: bool | str) -> str:
-    """Return how training is to be profiled, "" for not at all, or refuse it.
-
-    Raises:
-        SettingsError: If there is no such way, or its library is not installed.
-    """
-    if isinstance(profile, bool):
-        return "flat" if profile else ""
-    if not isinstance(profile, str) or profile not in PROFILES:
-        raise SettingsError(f"{name}={shown(profile)} is unknown; give True, or 'flame' for a flame graph")
-    if profile == "flame" and find_spec("pyinstrument") is None:
-        raise SettingsError(
-            f"{name}='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
-            f"{name}=True needs nothing"
-        )
-    return profile
-
-
-def check_checkpoints(name: str, value: str) -> str:
-    """Return how checkpoints come to the workers, or refuse it.
-
-    Raises:
-        SettingsError: If there is no such way.
-    """
-    if check_name(name, value) not in CHECKPOINTS:
-        raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
-    return value
 
 
 def check_whole(name: str, value: int, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:

@@ -5,8 +5,8 @@ Each raises ``ValueError`` with what was wrong and what would do, without the op
 
 import re
 
+from ashtune.core.checks import check_size
 from ashtune.core.errors import SettingsError
-from ashtune.driver.checks import PROFILES, check_size
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -73,10 +73,3 @@ def reduction_factor(text: str) -> int | float:
             return float(text)
         except ValueError:
             raise ValueError(f"{text!r} is not a number; give 2, 3, 4 ...") from None
-
-
-def profiler(text: str) -> str:
-    """Read how to profile."""
-    if text not in PROFILES:
-        raise ValueError(f"{text!r} is not flat or flame; `--profile` alone is flat, and goes last")
-    return text

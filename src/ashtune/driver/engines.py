@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import WorkerId
 from ashtune.core.plaintext import visible
-from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief, Engine, Workers
 from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
 from ashtune.study.settings import Settings
@@ -26,9 +28,14 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     """Refuse workers that could not be had, before a study is created for them.
 
     Raises:
-        SettingsError: If the engine has no such workers.
+        SettingsError: If the engine has no such workers, or options of theirs do not fit together.
     """
-    engine.check(options, worker_count(engine, options.workers, trials))
+    if options["trial_timeout"] is not None and not options["isolate"]:
+        raise SettingsError(
+            f"trial_timeout={options['trial_timeout']:g} ends a worker process and isolate=False trains without; "
+            "give one of them"
+        )
+    engine.check(options, worker_count(engine, options["workers"], trials))
 
 
 def open_engine(
@@ -70,7 +77,7 @@ def open_engine(
         str(directory.resolve()),
         settings.seed,
         [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
-        profile=options.profile,
+        profile=str(options["profile"]),  # checked: a text
         places=0 if trials is None else -(-trials // workers),
     )
     brief = Brief(

@@ -18,9 +18,9 @@ from pathlib import Path
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import OBSERVERS
+from ashtune.engines.local.process import without_launcher
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.registry import ENGINES
-from ashtune.engines.local.process import without_launcher
 from ashtune.performance.machine import child
 
 LIBRARIES = (

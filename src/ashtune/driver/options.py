@@ -1,94 +1,38 @@
 """The options of a study. Each is defined once: its type, its default, its check and its help.
 
 ``tune`` and ``Study.resume`` take them as keyword arguments, the commands as ``--name``. One more option is one more
-field here, and a line where it is used.
+field here, or in :class:`~ashtune.engines.options.RunOptions` if it is for the engine, and a line where it is used.
 """
 
-import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
-from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, TypedDict
 
-import msgspec
-
-from ashtune.core.errors import SettingsError
-from ashtune.core.ladder import Ladder, Reduction
-from ashtune.core.observer import Observer
-from ashtune.core.plaintext import one_line, shown
-from ashtune.driver import parse
-from ashtune.driver.checks import (
+from ashtune.core import parse
+from ashtune.core.checks import (
     MOST_SEED,
-    MOST_THREADS,
-    MOST_WORKERS,
-    check_checkpoints,
     check_directory,
     check_flag,
     check_number,
-    check_profile,
     check_seconds,
     check_size,
     check_unit,
     check_whole,
 )
-from ashtune.engines.protocol import AUTO, Engine, RunOptions
-from ashtune.engines.resources.shares import check_gpus_per_worker
+from ashtune.core.errors import SettingsError
+from ashtune.core.ladder import Ladder, Reduction
+from ashtune.core.observer import Observer
+from ashtune.core.options import COUNT, TIME, Option, several
+from ashtune.core.plaintext import shown
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import AUTO, Engine
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 
 MAX_FAILURES = 20
 """Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
-
-Check = Callable[[str, Any], Any]
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
-
-
-class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """What belongs to an option beside its name and type.
-
-    Args:
-        help: For the docstring and for ``--help``: one sentence.
-        default: ``None`` stands for "not given".
-        check: Takes its name and its value; returns the value in its plain form, or raises ``SettingsError``. It is
-            not asked about ``None``, if that is the default. Without a check others refuse what does not fit.
-        parse: Reads it from the command line, or raises ``ValueError``; without it there is no such ``--name``,
-            but for flags.
-        metavar: Its value in ``--help``.
-        forms: For ``--help``: the forms that a command line takes; of a flag that is on, what ``--no-`` does.
-        flag: More arguments of ``ArgumentParser.add_argument``.
-    """
-
-    help: str
-    default: Any = None
-    check: Check | None = None
-    parse: Callable[[str], Any] | None = None
-    metavar: str = ""
-    forms: str = ""
-    flag: dict[str, Any] = {}
-
-    @property
-    def is_flag(self) -> bool:
-        """Whether it is given or not, without a value."""
-        return isinstance(self.default, bool) and not self.flag
-
-
-def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Return a check of one value or several: it returns a list without repetitions."""
-
-    def check_each(name: str, values: Any) -> list[Any]:
-        several = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
-        if not several:
-            raise SettingsError(f"{name}={values!r} is empty; give one value or more, or leave it out")
-        checked = [check(name, value) for value in several]
-        return [value for place, value in enumerate(checked) if value not in checked[:place]]
-
-    return check_each
-
-
-_COUNT = {"check": check_whole, "parse": int, "metavar": "N"}
-_TIME = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME", "forms": "as 90s, 15m, 2h"}
 
 
 class Halving(TypedDict, total=False):
@@ -175,11 +119,11 @@ class Searching(TypedDict, total=False):
 class Ending(TypedDict, total=False):
     """ending. What is not given stays as the study had it before."""
 
-    trials: Annotated[int | None, Option(help="How many configurations to try in all.", **_COUNT)]
+    trials: Annotated[int | None, Option(help="How many configurations to try in all.", **COUNT)]
     time_limit: Annotated[
-        float | None, Option(help="Seconds after which running trials are paused; the study can be resumed.", **_TIME)
+        float | None, Option(help="Seconds after which running trials are paused; the study can be resumed.", **TIME)
     ]
-    total_resource: Annotated[int | None, Option(help="Resource, all trials together, after which it stops.", **_COUNT)]
+    total_resource: Annotated[int | None, Option(help="Resource, all trials together, after which it stops.", **COUNT)]
     target: Annotated[
         float | None,
         Option(
@@ -194,13 +138,13 @@ class Ending(TypedDict, total=False):
         Option(
             help="If so many trials of a session fail before any has a result, the study stops: "
             f"{MAX_FAILURES}, or as before.",
-            **_COUNT,
+            **COUNT,
         ),
     ]
 
 
-class Running(TypedDict, total=False):
-    """running."""
+class EngineOption(TypedDict, total=False):
+    """Where the workers come from."""
 
     engine: Annotated[
         str | Engine,
@@ -213,69 +157,10 @@ class Running(TypedDict, total=False):
             metavar="NAME",
         ),
     ]
-    trial_timeout: Annotated[
-        float | None, Option(help="Seconds that one job, from one rung to the next, may take.", **_TIME)
-    ]
-    workers: Annotated[
-        int | None,
-        Option(
-            help="Processes, all cores by default; under MPI the most ranks to use, all by default.",
-            check=partial(check_whole, at_most=MOST_WORKERS),
-            parse=int,
-            metavar="N",
-        ),
-    ]
-    threads: Annotated[
-        int | None,
-        Option(
-            help="BLAS threads of each; by default the cores are shared out.",
-            check=partial(check_whole, at_most=MOST_THREADS),
-            parse=int,
-            metavar="N",
-        ),
-    ]
-    gpus_per_worker: Annotated[
-        float | None,
-        Option(
-            help="GPUs that each worker sees, or a part of one, as 0.5: two workers share it.",
-            check=lambda _, value: check_gpus_per_worker(value),
-            parse=float,
-            metavar="N",
-        ),
-    ]
-    isolate: Annotated[
-        bool,
-        Option(
-            help="Under MPI, train in a process of its own beside the rank, so that a crash or a hang costs one job; "
-            "without, in the rank itself, for functions shorter than a millisecond.",
-            forms="under MPI, train in the rank itself: for very short jobs; a crash costs the rank",
-            default=True,
-            check=check_flag,
-        ),
-    ]
-    checkpoints: Annotated[
-        str,
-        Option(
-            help='"files" in the study\'s directory, or "messages" where ranks share no directory.',
-            default="files",
-            check=check_checkpoints,
-            parse=str,
-            metavar="HOW",
-        ),
-    ]
-    quiet: Annotated[bool, Option(help="Show nothing while it runs.", default=False, check=check_flag)]
-    profile: Annotated[
-        bool | str,
-        Option(
-            help="Profile training in every worker, for ``ashtune report --profile``: every call is timed; with "
-            '"flame" the stack is looked at once a millisecond, for a flame graph.',
-            default=False,
-            check=check_profile,
-            parse=parse.profiler,
-            metavar="flame",
-            flag={"nargs": "?", "const": "flat"},
-        ),
-    ]
+
+
+class Running(EngineOption, RunOptions, total=False):
+    """running."""
 
 
 def _check_observers(_: str, value: Any) -> Any:
@@ -367,7 +252,7 @@ class WhatIfOptions(TypedDict, total=False):
         int | Sequence[int] | None,
         Option(
             help="Numbers of workers, 1 to 64 by default.",
-            check=_several(check_whole),
+            check=several(check_whole),
             parse=parse.whole_numbers,
             metavar="LIST",
             forms="as 1,8,64",
@@ -377,7 +262,7 @@ class WhatIfOptions(TypedDict, total=False):
         Reduction | Sequence[Reduction] | None,
         Option(
             help="Reduction factors, between the study's lowest rung and its top; its own rungs by default.",
-            check=_several(lambda _, value: value),
+            check=several(lambda _, value: value),
             parse=parse.factors,
             metavar="LIST",
             forms="as 2,3,4",
@@ -387,7 +272,7 @@ class WhatIfOptions(TypedDict, total=False):
         str | Scheduler | Sequence[str | Scheduler] | None,
         Option(
             help="Schedulers, as those of ``tune``; its own by default.",
-            check=_several(lambda _, value: SCHEDULERS.given(value)),
+            check=several(lambda _, value: SCHEDULERS.given(value)),
             parse=parse.names,
             metavar="LIST",
             forms="as ash,sh",
@@ -453,43 +338,6 @@ class WhatIfOptions(TypedDict, total=False):
     ]
 
 
-@cache
-def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
-    """Return the type and the definition of each option of a kind, by name, in order."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in hints.items()}
-
-
-def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """Return all options of a kind: those that were given, checked, and the defaults of the others.
-
-    Raises:
-        SettingsError: In one line, if one is unknown or not what it should be, or two do not fit together.
-    """
-    known = options_of(kind)
-    for name in given:
-        if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
-            raise SettingsError(f"{one_line(name, 60)}= is no option here; {hint}")
-    options = {name: _value(name, option, given) for name, (_, option) in known.items()}
-    if options.get("trial_timeout") is not None and not options["isolate"]:
-        raise SettingsError(
-            f"trial_timeout={given['trial_timeout']!r} ends a worker process and isolate=False trains without; "
-            "give one of them"
-        )
-    return kind(**options)
-
-
-def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
-    value = given.get(name, option.default)
-    if option.check is None or (value is None and option.default is None):
-        return value
-    return option.check(name, value)
-
-
 def will_end(options: Ending) -> bool:
     """Whether a study that goes well will end because of its options."""
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target"))
@@ -514,30 +362,3 @@ def ladder_of(options: Halving) -> Ladder:
             f"max_resource is missing: the most {options['resource']}s one trial may get; give max_resource=64"
         )
     return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
-
-
-def run_options(options: Running) -> RunOptions:
-    """Return what an engine is told of the options."""
-    return RunOptions(**{name: options[name] for name in RunOptions.__struct_fields__})  # type: ignore[literal-required]
-
-
-def takes(kind: Callable[..., Any]) -> Callable[[F], F]:
-    """Make a function with ``**options`` say in its signature and its docstring which there are.
-
-    The docstring has the line ``{options}`` in its list of arguments.
-    """
-
-    def say(function: F) -> F:
-        own = inspect.signature(function)
-        parameters = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=type_)
-            for name, (type_, option) in options_of(kind).items()
-        ]
-        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        if function.__doc__:
-            lines = [f"{name}: {option.help}" for name, (_, option) in options_of(kind).items()]
-            function.__doc__ = function.__doc__.replace("{options}", "\n        ".join(lines))
-        return function
-
-    return say

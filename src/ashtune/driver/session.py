@@ -35,7 +35,7 @@ from ashtune.driver.observing import (
     start_all,
     wait_for_all,
 )
-from ashtune.driver.options import MAX_FAILURES, SessionOptions, run_options
+from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
@@ -274,7 +274,7 @@ class Session:
                 self._directory,
                 settings,
                 self._configurations,
-                run_options(options),
+                options,
                 workers=count,
                 trials=session.trials,
                 first_worker=self._past.workers,

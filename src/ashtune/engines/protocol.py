@@ -10,24 +10,12 @@ import msgspec
 
 from ashtune.core.events import Event, Progress
 from ashtune.core.orders import Order
+from ashtune.engines.options import RunOptions
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Setup
 
 AUTO = "auto"
 """The engine that is named so is chosen by how this process was started."""
-
-
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
-
-    workers: int | None = None
-    threads: int | None = None
-    gpus_per_worker: float | None = None
-    trial_timeout: float | None = None
-    isolate: bool = True
-    checkpoints: str = "files"
-    quiet: bool = False
-    profile: str = ""
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +25,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
         setup: What every worker is told; the number in it is that of the first worker, and none below it may be used.
         configurations: Trial -> configuration.
         created: When the study was created, in seconds since 1970: tells whether a directory is this study's.
-        options: What the session runs on.
+        options: What the session runs on, checked, with the defaults of those that were not given.
         workers: How many workers there are to be, at least 1. More may join later, and any of them may leave.
         began: The time at the start of the session, in seconds since the study began.
         objective: The training function itself, where this process was given it; else it is in ``setup.objective``.

@@ -8,9 +8,11 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.observer import Observer
+from ashtune.core.options import checked
 from ashtune.core.version import __version__
 from ashtune.engines.loop import Drive, Ledger
-from ashtune.engines.protocol import Brief, Engine, RunOptions
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief, Engine
 from ashtune.engines.stop import StopSwitch
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.configurations import Configurations
@@ -57,7 +59,7 @@ def simulate(
     setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])
     count = engine.worker_count(None)
     workers = engine.open(
-        Brief(setup=setup, configurations=configurations, created=0.0, options=RunOptions(), workers=count)
+        Brief(setup=setup, configurations=configurations, created=0.0, options=checked(RunOptions, {}), workers=count)
     )
     drive = Drive(
         controller,

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from ashtune.core.events import Event, JobFinished, TrialReleased, WorkerJoined
 from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.options import checked
 from ashtune.core.orders import Release, Train
-from ashtune.engines.protocol import Brief, Engine, RunOptions, Workers
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief, Engine, Workers
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
@@ -113,7 +115,7 @@ def open_harness(
         setup=Setup(WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path),
         configurations=configurations,
         created=created,
-        options=options or RunOptions(),
+        options=checked(RunOptions, options or {}),
         workers=workers,
         objective=objective,
     )

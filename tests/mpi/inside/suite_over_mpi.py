@@ -8,7 +8,8 @@ import pytest
 
 from ashtune.engines.mpi.driver import MpiEngine
 from ashtune.engines.mpi.start import start_mpi
-from ashtune.engines.protocol import RunOptions, Workers
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Workers
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
 

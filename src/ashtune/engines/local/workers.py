@@ -12,7 +12,8 @@ from ashtune.engines.collector import Collector
 from ashtune.engines.deletions import DeferredDeletions
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.local.process import Host
-from ashtune.engines.protocol import Brief, RunOptions
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief
 from ashtune.engines.resources.cores import available_cores
 from ashtune.engines.resources.shares import claim, environment_of, gpus_present
 from ashtune.engines.workload import assignment_of
@@ -139,7 +140,7 @@ class LocalEngine:
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
-        if options.gpus_per_worker is not None:
+        if options["gpus_per_worker"] is not None:
             _environments(options, workers)
 
     def open(self, brief: Brief) -> LocalWorkers:
@@ -148,7 +149,7 @@ class LocalEngine:
             brief.setup,
             brief.configurations,
             environments=_environments(brief.options, brief.workers),
-            trial_timeout=brief.options.trial_timeout,
+            trial_timeout=brief.options["trial_timeout"],
             began=brief.began,
         )
 
@@ -158,13 +159,13 @@ class LocalEngine:
 
 def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:
     mine = claim(os.environ)
-    present = None if options.gpus_per_worker is None else gpus_present()
+    present = None if options["gpus_per_worker"] is None else gpus_present()
     return [
         environment_of(
             place,
             [mine] * workers,
-            threads=options.threads,
-            gpus_per_worker=options.gpus_per_worker,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
             inherited=os.environ,
             gpus_present=present,
         )

@@ -18,7 +18,8 @@ from ashtune.engines.mpi.files import CheckpointLocations, ChunkError, FileRecei
 from ashtune.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank, Opening
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, chunk_decoder
 from ashtune.engines.mpi.world import World
-from ashtune.engines.protocol import Brief, RunOptions, Workers
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief, Workers
 from ashtune.study.configurations import Configurations
 from ashtune.training.messages import Assignment
 
@@ -185,11 +186,11 @@ class MpiEngine:
         opening = Opening(
             setup=brief.setup,
             created=brief.created,
-            threads=options.threads,
-            gpus_per_worker=options.gpus_per_worker,
-            trial_timeout=options.trial_timeout,
-            is_isolated=options.isolate,
-            carries_checkpoints=options.checkpoints == "messages",
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            trial_timeout=options["trial_timeout"],
+            is_isolated=options["isolate"],
+            carries_checkpoints=options["checkpoints"] == "messages",
         )
         return open_ranks(self._world, opening, brief.configurations, workers=brief.workers, began=brief.began)
 

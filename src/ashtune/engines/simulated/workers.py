@@ -20,7 +20,8 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
-from ashtune.engines.protocol import Brief, RunOptions, Workers
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief, Workers
 from ashtune.engines.simulated.lifetimes import Arrival, Departure, Lifetimes
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training, check_that_jobs_end
 

@@ -24,10 +24,12 @@ from ashtune.core import process
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
+from ashtune.core.options import checked
 from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
-from ashtune.engines.protocol import Brief, RunOptions
+from ashtune.engines.options import RunOptions
+from ashtune.engines.protocol import Brief
 from ashtune.engines.threads.streams import ThreadLogs
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_for_threads
@@ -36,6 +38,14 @@ from ashtune.training.outcomes import REASON_CHARACTERS
 from ashtune.training.runner import Objective, runner_of
 
 MOST_THREADS = 4_096
+NEEDS_PROCESSES = {
+    "trial_timeout": "a thread cannot be ended",
+    "gpus_per_worker": "all threads see the same GPUs",
+    "threads": "all threads share one BLAS",
+    "profile": "the profilers watch a process",
+    "checkpoints": "all threads see the same directory",
+}
+"""Options that this engine refuses, and why."""
 THREADS_BY_DEFAULT = 8
 MOST_AT_ONCE = 512
 NAME = "ashtune-worker"
@@ -267,19 +277,12 @@ class ThreadEngine:
         """
         if workers > MOST_THREADS:
             raise SettingsError(f"workers={workers:,} are too many threads; give at most {MOST_THREADS:,}")
-        asked = {
-            f"trial_timeout={options.trial_timeout!r}": ("a thread cannot be ended", options.trial_timeout is not None),
-            f"gpus_per_worker={options.gpus_per_worker!r}": (
-                "all threads see the same GPUs", options.gpus_per_worker is not None,
-            ),
-            f"threads={options.threads!r}": ("all threads share one BLAS", options.threads is not None),
-            f"profile={options.profile!r}": ("the profilers watch a process", bool(options.profile)),
-            "checkpoints='messages'": ("all threads see the same directory", options.checkpoints == "messages"),
-        }  # fmt: skip
-        for option, (why, is_asked) in asked.items():
-            if is_asked:
+        asked, without = dict(options), dict(checked(RunOptions, {}))
+        for name, why in NEEDS_PROCESSES.items():
+            if asked[name] != without[name]:
                 raise SettingsError(
-                    f"{option} needs processes, and engine='threads' has none: {why}; leave it out, or leave engine out"
+                    f"{name}={asked[name]!r} needs processes, and engine='threads' has none: {why}; leave it out, or "
+                    "leave engine out"
                 )
 
     def open(self, brief: Brief) -> ThreadWorkers:
