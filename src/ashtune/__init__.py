@@ -1,4 +1,8 @@
-"""Hyperparameter tuning by asynchronous sequential halving, on every core."""
+"""Hyperparameter tuning by asynchronous sequential halving, on every core.
+
+Here is what a script that tunes needs. Schedulers and searches without options are given by name, as in
+``scheduler="ash"``; whoever writes parts takes the protocols from their packages, as ``ashtune.schedulers.protocol``.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,38 +12,22 @@ from ashtune.core.version import __version__
 if TYPE_CHECKING:
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
-    from ashtune.core.ladder import Ladder
-    from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
-    from ashtune.schedulers.full import FullTraining
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
-    from ashtune.schedulers.protocol import Scheduler
-    from ashtune.schedulers.sh import SuccessiveHalving
-    from ashtune.schedulers.stopping import StoppingAsh
     from ashtune.search.grid import Grid
-    from ashtune.search.random import Random
-    from ashtune.search.sobol import Sobol
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
 
 __all__ = [
-    "Ash",
     "AshtuneError",
     "AsyncHyperband",
     "BracketedHalving",
-    "FullTraining",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
-    "Ladder",
     "NoResultError",
-    "Random",
-    "Scheduler",
-    "Sobol",
-    "StoppingAsh",
     "Study",
-    "SuccessiveHalving",
     "Trial",
     "__version__",
     "fused",
@@ -48,19 +36,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
-    "FullTraining": "ashtune.schedulers.full",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
-    "Ladder": "ashtune.core.ladder",
-    "Random": "ashtune.search.random",
-    "Scheduler": "ashtune.schedulers.protocol",
-    "Sobol": "ashtune.search.sobol",
-    "StoppingAsh": "ashtune.schedulers.stopping",
     "Study": "ashtune.api.study",
-    "SuccessiveHalving": "ashtune.schedulers.sh",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",

@@ -1,7 +1,15 @@
-"""What the package offers is what it says, whoever was imported before."""
+"""What the package offers is what it says, whoever was imported before, and has examples that run."""
 
+import doctest
+import inspect
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
 
 CODE = """
 import importlib, pkgutil
@@ -21,3 +29,41 @@ def test_no_module_hides_a_public_name() -> None:
     assert {kinds.pop(name) for name in ("fused", "fused_torch", "tune")} == {"function"}
     assert kinds.pop("__version__") == "str"
     assert set(kinds.values()) <= {"type", "ABCMeta", "StructMeta"}
+
+
+def train(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(loss=trial["x"] / epoch)
+
+
+def run_examples(text: str, names: dict[str, Any]) -> int:
+    """Run the examples of a docstring; return how many there are."""
+    public = {name: getattr(ashtune, name) for name in ashtune.__all__}
+    test = doctest.DocTestParser().get_doctest(text, public | names, "example", None, None)
+    said: list[str] = []
+    failed, attempted = doctest.DocTestRunner().run(test, out=said.append)
+    assert not failed, "".join(said)
+    return attempted
+
+
+@pytest.mark.parametrize("name", sorted(set(ashtune.__all__) - {"Study", "__version__"}))
+def test_every_public_name_has_an_example_that_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = inspect.getdoc(getattr(ashtune, name)) or ""
+    assert "Example:" in text
+    assert run_examples(text, {})
+
+
+def test_the_examples_of_a_study_run(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1, quiet=True,
+        directory=tmp_path / "s",
+    )  # fmt: skip
+    own = [member for name, member in vars(ashtune.Study).items() if not name.startswith("_")]
+    texts = [inspect.getdoc(ashtune.Study) or "", *(inspect.getdoc(member) or "" for member in own)]
+    assert [run_examples(text, {"study": study}) for text in texts if "Example:" in text].count(0) == 0
+
+
+def test_the_insides_of_a_study_are_not_public() -> None:
+    names = {name for name in dir(ashtune.Study) if not name.startswith("_")}
+    assert not names & {"loaded", "shown_to", "about", "outcome", "settings", "ladder"}

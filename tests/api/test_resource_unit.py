@@ -10,6 +10,11 @@ import pytest
 from commands import ashtune as command
 
 import ashtune
+from ashtune.analysis.loading import StudyReader
+from ashtune.reports.study_info import about
+from ashtune.reports.terminal.frame import Frame
+from ashtune.reports.terminal.live import progress_line
+from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, read_settings
 
 
@@ -91,12 +96,10 @@ def test_a_what_if_says_it(study: ashtune.Study, tmp_path: Path) -> None:
     says_trees(shown((tmp_path / "w.html").read_text()))
 
 
-def test_the_lines_of_a_study_that_runs_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ashtune.tune(
-        boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40, max_resource=8, workers=1,
-        resource="tree", directory=tmp_path / "s",
-    )  # fmt: skip
-    says_trees(capsys.readouterr().err)
+def test_the_display_says_it(study: ashtune.Study) -> None:
+    read = StudyReader(study.directory)
+    says_trees(progress_line(read.tally, about(read)))
+    says_trees(as_text(Frame(read.tally, about(read))))
 
 
 def test_plan_and_simulation_say_it(tmp_path: Path) -> None:

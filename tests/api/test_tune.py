@@ -21,7 +21,7 @@ from ashtune.study.journal import NAME, read_events
 
 
 def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(tmp_path: Path) -> None:
-    study = tuned(tmp_path, scheduler=ashtune.StoppingAsh(), trials=4)
+    study = tuned(tmp_path, scheduler="stopping", trials=4)
     assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)
     assert again.report_data()["scheduler"] == "stopping"

@@ -13,7 +13,7 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.progress import STEPS_SHOWN, BestSoFar, best_over_epochs_figure, best_over_time_figure
+from ashtune.reports.figures.progress import STEPS_SHOWN, BestSoFar, best_over_resource_figure, best_over_time_figure
 
 LADDER = Ladder(1, 9, 3)
 
@@ -93,7 +93,7 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
     best = folded(
         [result(1, 0, 0.5), result(2, 1, 0.7), result(3, 2, 0.4), result(5, 2, 0.3, rung=1, start=1), result(8, 3, 0.9)]
     )
-    over_time, over_epochs = best_over_time_figure(best, unit="epoch"), best_over_epochs_figure(best, unit="epoch")
+    over_time, over_epochs = best_over_time_figure(best, unit="epoch"), best_over_resource_figure(best, unit="epoch")
     highest, anywhere, mark = over_time.data
     assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
     assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
@@ -137,7 +137,7 @@ def test_hours_are_hours() -> None:
 
 
 def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
-    figure = best_over_epochs_figure(
+    figure = best_over_resource_figure(
         folded([result(1, 0, 1e9), result(2, 1, 0.5), result(3, 2, 0.4), result(4, 3, 0.35)]), unit="epoch"
     )
     low, high = figure.layout.yaxis.range
@@ -149,7 +149,7 @@ def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
 def test_a_study_without_a_result_says_so_in_both_figures() -> None:
     for figure in (
         best_over_time_figure(folded([]), unit="epoch"),
-        best_over_epochs_figure(folded([result(1, 0, None)]), unit="epoch"),
+        best_over_resource_figure(folded([result(1, 0, None)]), unit="epoch"),
     ):
         assert not figure.data
         assert figure.layout.annotations[0].text == "no trial has a finite result"
@@ -168,7 +168,7 @@ def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
 def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
     best = folded(crowd())
     losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]
-    figure = best_over_epochs_figure(best, unit="epoch")
+    figure = best_over_resource_figure(best, unit="epoch")
     assert figure.data[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
     assert len(figure.to_json()) < 600_000
 

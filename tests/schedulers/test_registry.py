@@ -17,7 +17,7 @@ from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.view import view_of
 
 MODULE = """
-from ashtune import Scheduler
+from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.ash import AshMachine
 
 class Eager(Scheduler, frozen=True):
@@ -42,7 +42,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 FAILING = """
-from ashtune import Scheduler
+from ashtune.schedulers.protocol import Scheduler
 
 class Failing(Scheduler, frozen=True):
     def build(self, ladder, trials, seed=0):

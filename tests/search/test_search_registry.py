@@ -175,4 +175,4 @@ def test_grid_points_are_the_points_of_a_grid_given_as_a_value(tmp_path: Path) -
     assert by_name.search == by_value.search == {"kind": "grid", "points": 2}
     assert by_name.configurations == 4
     with pytest.raises(SettingsError, match="grid_points=2 is for a grid"):
-        tuned(tmp_path / "three", ashtune.Random(), grid_points=2)
+        tuned(tmp_path / "three", "random", grid_points=2)

@@ -39,7 +39,18 @@ if TYPE_CHECKING:
 class Study:
     """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
 
-    Reading executes nothing of the directory; :meth:`resume` does.
+    Reading executes nothing of the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
+
+    Example:
+        >>> study = Study.load("runs/digits")  # doctest: +SKIP
+        >>> study.is_complete, study.stopped, study.rungs
+        (True, '', (1, 2, 4))
+        >>> study.best.trial == study.top(1)[0].trial
+        True
+        >>> sorted({trial.status for trial in study.trials})
+        ['paused', 'trained to the top']
+        >>> study.plot_timeline().layout.xaxis.title.text
+        'seconds that the study ran'
     """
 
     def __init__(self, directory: Path) -> None:
@@ -129,8 +140,8 @@ class Study:
             SettingsError: If ``count`` is not a whole number of at least 1.
 
         Example:
-            >>> [best.trial for best in study.top(3)]  # doctest: +SKIP
-            [37, 4, 11]
+            >>> [best.resource for best in study.top(3)]
+            [4, 4, 2]
         """
         check_whole("count", count)
         records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
@@ -207,7 +218,8 @@ class Study:
             What it reported last, all it reported, and the model it saved.
 
         Example:
-            >>> model = study.train(study.best, 500).model  # doctest: +SKIP
+            >>> study.train(study.best, 16).resource
+            16
 
         Raises:
             AshtuneError: In one line, for whatever cannot be used.
@@ -287,9 +299,9 @@ class Study:
     @in_one_line
     def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":
         """Return the best result so far, over the time or over the resource that all trials together were trained."""
-        from ashtune.reports.figures.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
+        from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 
-        best, figures = BestSoFar(self._reader.settings.goal), (best_over_time_figure, best_over_epochs_figure)
+        best, figures = BestSoFar(self._reader.settings.goal), (best_over_time_figure, best_over_resource_figure)
         if over not in ("time", "resource"):
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         self._reader.tell([best])
@@ -418,9 +430,9 @@ class Study:
             StudyError: If no trial was trained.
 
         Example:
-            >>> answer = study.whatif(workers=[1, 8, 64])  # doctest: +SKIP
-            >>> [prediction.wall_seconds.likely for prediction in answer.predictions]  # doctest: +SKIP
-            [3600.0, 471.2, 118.9]
+            >>> one, eight = study.whatif(workers=[1, 8], draws=0).predictions
+            >>> one.workers, eight.workers, eight.wall_seconds.likely <= one.wall_seconds.likely
+            (1, 8, True)
         """
         from ashtune.api.whatif import what_if
 

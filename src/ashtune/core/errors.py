@@ -15,7 +15,15 @@ _Returned = TypeVar("_Returned")
 
 
 class AshtuneError(Exception):
-    """The root of every error that this package raises on purpose: a line without control characters."""
+    """The root of every error that this package raises on purpose: a line without control characters.
+
+    Example:
+        >>> try:
+        ...     Study.load("nowhere")
+        ... except AshtuneError as error:
+        ...     print(error)
+        nowhere/journal.jsonl: No such file or directory; give the directory of a study
+    """
 
     def __init__(self, *words: object) -> None:
         super().__init__(*(one_line(str(word)) for word in words))
@@ -42,7 +50,17 @@ class StudyError(AshtuneError):
 
 
 class NoResultError(StudyError):
-    """A study has ended and no trial of it has a result; what happened is kept in ``directory``."""
+    """A study has ended and no trial of it has a result; what happened is kept in ``directory``.
+
+    Example:
+        >>> def train(trial):
+        ...     raise ValueError("no data")
+        >>> try:
+        ...     tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=2, max_resource=1, quiet=True)
+        ... except NoResultError as error:
+        ...     [trial.reason for trial in Study.load(error.directory).trials]
+        ['ValueError: no data', 'ValueError: no data']
+    """
 
     def __init__(self, message: str, directory: str) -> None:
         super().__init__(message)
@@ -65,7 +83,18 @@ class JournalError(StudyError):
 
 
 class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
-    """Raised by a training function to withdraw its trial: a new configuration replaces it."""
+    """Raised by a training function to withdraw its trial: a new configuration replaces it.
+
+    Example:
+        >>> def train(trial):
+        ...     if trial["width"] * trial["depth"] > 12:
+        ...         raise InvalidConfiguration("too large")
+        ...     return {"loss": 1 / (trial["width"] + trial["depth"])}
+        >>> space = {"width": (1, 8), "depth": (1, 8)}
+        >>> study = tune(train, space, metric="loss", mode="min", trials=8, max_resource=1, quiet=True)
+        >>> study.best.config["width"] * study.best.config["depth"] <= 12
+        True
+    """
 
 
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:

@@ -272,7 +272,7 @@ class WhatIfOptions(TypedDict, total=False):
         str | Scheduler | Sequence[str | Scheduler] | None,
         Option(
             help="Schedulers, as those of ``tune``; its own by default.",
-            check=several(lambda _, value: SCHEDULERS.given(value)),
+            check=several(_check_scheduler),
             parse=parse.names,
             metavar="LIST",
             forms="as ash,sh",

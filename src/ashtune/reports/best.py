@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ashtune.analysis.counts import BestResult
 from ashtune.core.numbers import number_text, value_text
 from ashtune.reports.figures.curves import curves_figure
-from ashtune.reports.figures.progress import BestSoFar, best_over_epochs_figure, best_over_time_figure
+from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line
@@ -107,8 +107,8 @@ class ProgressSection(Section):
 
     def blocks(self) -> Iterator[html.Block]:
         best, unit = self._best, self.study.unit
-        over_time, over_epochs = best_over_time_figure(best, unit=unit), best_over_epochs_figure(best, unit=unit)
-        yield html.figures(best_over_time=over_time, best_over_epochs=over_epochs)
+        over_time, over_epochs = best_over_time_figure(best, unit=unit), best_over_resource_figure(best, unit=unit)
+        yield html.figures(best_over_time=over_time, best_over_resource=over_epochs)
 
 
 class CurvesSection(Section):

@@ -44,6 +44,17 @@ class BracketedHalving(Scheduler, frozen=True, tag="brackets"):
 
     Raises:
         SettingsError: If a bracket would have no trials.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4,
+        ...     scheduler=BracketedHalving(models=4), quiet=True,
+        ... )
+        >>> sum(trial.resource == 4 for trial in study.trials)
+        2
     """
 
     rule = Rule.WHEN_PROMOTED

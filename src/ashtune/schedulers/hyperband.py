@@ -53,6 +53,17 @@ class Hyperband(Scheduler, frozen=True):
 
     Raises:
         SettingsError: If there would be no bracket.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=11, max_resource=4,
+        ...     scheduler=Hyperband(brackets=2), quiet=True,
+        ... )
+        >>> len(study.trials), study.best.resource
+        (11, 4)
     """
 
     rule = Rule.WHEN_PROMOTED
@@ -75,6 +86,17 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
     Raises:
         SettingsError: If there would be no bracket.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4,
+        ...     scheduler=AsyncHyperband(brackets=2), quiet=True,
+        ... )
+        >>> {trial.resource for trial in study.trials} <= {1, 2, 4}
+        True
     """
 
     brackets: int | None = None

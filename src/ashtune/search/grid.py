@@ -20,8 +20,12 @@ class Grid(Search, frozen=True):
         points: How many values a range of numbers takes: see :class:`GridDesign`.
 
     Example:
-        >>> Grid(points=5).build(Space.parse({"x": (0.0, 1.0)}), seed=0).configuration(1)
-        {'x': 0.25}
+        >>> study = tune(
+        ...     lambda trial: trial["x"], {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=1,
+        ...     search=Grid(points=5), quiet=True,
+        ... )
+        >>> [trial.configuration["x"] for trial in study.trials]
+        [0.0, 0.25, 0.5, 0.75, 1.0]
     """
 
     points: int | dict[str, int] | None = None

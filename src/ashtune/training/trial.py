@@ -19,6 +19,17 @@ class Trial:
 
     A learner that trains in one go uses ``trial.start`` and ``trial.target`` instead of the loop, and
     reports once, or returns its metrics.
+
+    Example:
+        >>> def train(trial):
+        ...     weight = trial.restore() or 0.0
+        ...     for epoch in trial.epochs():
+        ...         weight -= trial["rate"] * 2 * (weight - 3)
+        ...         trial.report(loss=(weight - 3) ** 2)
+        ...     trial.save(weight)
+        >>> study = tune(train, {"rate": (0.01, 0.4)}, metric="loss", mode="min", trials=8, max_resource=4, quiet=True)
+        >>> abs(study.best.load() - 3) < 1
+        True
     """
 
     def __init__(self, number: TrialId, config: dict[str, Any], job: RunningJob, checkpoint: CheckpointWriter) -> None:

@@ -132,7 +132,7 @@ def best_over_time_figure(best: BestSoFar, *, unit: str) -> "Figure":
     return _figure(best, name, lambda step: step.seconds / scale, best.seconds / scale, unit)
 
 
-def best_over_epochs_figure(best: BestSoFar, *, unit: str) -> "Figure":
+def best_over_resource_figure(best: BestSoFar, *, unit: str) -> "Figure":
     """Return the best so far over the epochs that all trials together were trained.
 
     Raises:
