@@ -24,5 +24,7 @@ def train(trial: ashtune.Trial) -> float:
 
 space = {"learning_rate": (1e-3, 1, "log"), "depth": (1, 5)}
 
-study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=24, min_resource=2, max_resource=32)
+study = ashtune.tune(
+    train, space, metric="accuracy", mode="max", trials=24, min_resource=2, max_resource=32, resource="round"
+)
 print(study.best.config, study.best.metrics)
