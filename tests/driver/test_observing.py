@@ -330,10 +330,8 @@ def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothin
 
     both = Observers([named("a"), Observer(), named("b")])
     both.tick(1.0)
-    both.event(StopRequested(0.0, "enough"))
+    both.tell(StopRequested(0.0, "enough"), [])
     assert calls == ["a 1.0", "b 1.0"]
-    only = named("c")
-    assert Observers([Observer(), only]).tick == only.tick
 
 
 class Entry:

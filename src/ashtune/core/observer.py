@@ -9,7 +9,7 @@ verdicts and the orders to workers. From a journal read back it is told the same
 Rule 2: a method that an observer does not override costs nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -88,21 +88,31 @@ class Observers:
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self.event: Callable[[Event], None] = _to_all(observers, "event")
-        self.followed: Callable[[Followed], None] = _to_all(observers, "followed")
-        self.progress: Callable[[Progress], None] = _to_all(observers, "progress")
-        self.tick: Callable[[float], None] = _to_all(observers, "tick")
+        self._events = _methods(observers, "event")
+        self._followed = _methods(observers, "followed")
+        self._progress = _methods(observers, "progress")
+        self._ticks = _methods(observers, "tick")
+
+    def tell(self, event: Event, followed: Iterable[Followed]) -> None:
+        """Tell them an event, and then what followed from it."""
+        for method in self._events:
+            method(event)
+        if self._followed:
+            for what in followed:
+                for method in self._followed:
+                    method(what)
+
+    def progress(self, progress: Progress) -> None:
+        """Tell them a report between two rungs."""
+        for method in self._progress:
+            method(progress)
+
+    def tick(self, now: float) -> None:
+        """Tell them that a moment has passed."""
+        for method in self._ticks:
+            method(now)
 
 
-def _to_all(observers: Sequence[Observer], name: str) -> Callable[[Any], None]:
-    """Return one function that calls a method of several observers. Of one observer it is the method itself."""
-    methods = [getattr(each, name) for each in observers if getattr(type(each), name) is not getattr(Observer, name)]
-    if len(methods) == 1:
-        only: Callable[[Any], None] = methods[0]
-        return only
-
-    def call_all(what: Any) -> None:
-        for method in methods:
-            method(what)
-
-    return call_all
+def _methods(observers: Sequence[Observer], name: str) -> list[Callable[[Any], None]]:
+    """Return a method of those observers that override it."""
+    return [getattr(each, name) for each in observers if getattr(type(each), name) is not getattr(Observer, name)]

@@ -73,7 +73,7 @@ class Drive:
         workers = self._workers
         self._journal.add(session)
         self._journal.flush()
-        self._tell(session, followed)
+        self._observers.tell(session, followed)
         next_tick = 0.0
         while self._controller.is_open:
             events = workers.wait(next_tick)
@@ -105,20 +105,16 @@ class Drive:
         finally:
             journal.flush()  # what is in the file survives this driver, and is there before anything follows from it
         for event, followed in taken:
-            self._tell(event, followed)
+            self._observers.tell(event, followed)
         carry_out, configurations = self._workers.carry_out, self._configurations
         for _, followed in taken:
-            for order in followed:
-                if isinstance(order, Verdict):
+            for what in followed:
+                if type(what) is Train:
+                    if not what.start and what.trial not in configurations:
+                        self._start(what, events[-1].time)
+                elif isinstance(what, Verdict):
                     continue
-                if type(order) is Train and not order.start and order.trial not in configurations:
-                    self._start(order, events[-1].time)
-                carry_out(order)
-
-    def _tell(self, event: Event, followed: Sequence[Followed]) -> None:
-        self._observers.event(event)
-        for what in followed:
-            self._observers.followed(what)
+                carry_out(what)
 
     def _start(self, order: Train, time: float) -> None:
         """Choose a new trial's configuration.
@@ -131,4 +127,4 @@ class Drive:
         self._journal.add(started)
         if proposal.origin:
             self._journal.flush()
-        self._tell(started, ())
+        self._observers.tell(started, ())

@@ -60,12 +60,13 @@ class AshMachine(Machine):
     def record(self, result: Result) -> None:
         """Take in a result. O(log n) with one loss; see :mod:`ashtune.schedulers.ranking` for several."""
         number, losses = result.rung, result.losses
-        if len(losses) != self._losses:
-            self._rank_by(len(losses))
+        count = len(losses)
+        if count != self._losses:
+            self._rank_by(count)
         if self._enters_above and number and number == self.entry(result.trial):
             self._entered[number] += 1
             self._prospects.look_at_all()
-        loss = losses[0] if len(losses) == 1 else losses
+        loss = losses[0] if count == 1 else losses
         if number < len(self._rungs):
             rung = self._rungs[number]
             rung.add((loss, result.trial))

@@ -36,7 +36,7 @@ class _Level:
         self.seen = 0
         self.beyond = 0  # trials promoted that are beyond the quota now
         self.reachable: list[tuple[float, int]] = []
-        self.arrivals_above = -1  # how many can ever arrive in the next rung, as last counted
+        self.arrivals_above = -1.0  # how many can ever arrive in the next rung, as last counted
 
 
 class Prospects:
@@ -52,6 +52,7 @@ class Prospects:
         self._ladder = ladder
         self._entered = entered
         self._rungs = rungs
+        self._is_one_loss = all(isinstance(rung, OneLoss) for rung in rungs)
         self.reset()
 
     def reset(self) -> None:
@@ -76,23 +77,22 @@ class Prospects:
         only.
         """
         hopeless: list[TrialId] = []
-        number, highest, levels = self._lowest, self._highest, self._levels
+        number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered
         if number > highest:
             return hopeless
         self._lowest, self._highest = len(levels), -1
-        is_one_loss = type(levels[0].rung) is OneLoss
-        is_bounded = is_one_loss and most_results < math.inf
-        arrivals = 0
-        if is_bounded:
-            arrivals = levels[number - 1].arrivals_above if number else int(most_results) - sum(self._entered)
+        if not self._is_one_loss:
+            return self._failed(levels[number:])
+        is_bounded = most_results < math.inf
+        arrivals = levels[number - 1].arrivals_above if number else most_results - sum(entered)
         for level in levels[number:]:
             rung, reachable = level.rung, level.reachable
             arrived = len(rung.arrived)
             if arrived > level.seen:
                 for loss, trial in rung.arrived[level.seen :]:
-                    if is_one_loss and loss < math.inf:
+                    if loss < math.inf:
                         heappush(reachable, (-loss, -trial))
-                    elif is_one_loss or max(loss) == math.inf:
+                    else:
                         hopeless.append(trial)
                 level.seen = arrived
             if is_bounded:
@@ -103,9 +103,17 @@ class Prospects:
                         level.beyond += 1
                     else:
                         hopeless.append(trial)
-                arrivals += len(reachable) + level.beyond - arrived + self._entered[number + 1]
+                arrivals += len(reachable) + level.beyond - arrived + entered[number + 1]
                 if number >= highest and arrivals == level.arrivals_above:
                     break  # nothing is new further up
                 level.arrivals_above = arrivals
             number += 1
         return hopeless
+
+    def _failed(self, levels: list[_Level]) -> list[TrialId]:
+        """Return those that failed since the last sweep, where there are several losses."""
+        failed: list[TrialId] = []
+        for level in levels:
+            failed += [trial for losses, trial in level.rung.arrived[level.seen :] if max(losses) == math.inf]
+            level.seen = len(level.rung.arrived)
+        return failed

@@ -75,10 +75,14 @@ class Assignments:
         """Whether a job runs or a trial is being saved."""
         return bool(self.running or self.releasing)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether any worker can take a job."""
-        return bool(self._idle or self._spare)
+    def has_room(self, holding: Holding | None = None) -> bool:
+        """Whether any worker can take a job, or could if it let go of the trial that it holds."""
+        if self._idle or self._spare:
+            return True
+        if holding is None:
+            return False
+        offer = self._offers.get(holding.worker)
+        return offer is None or offer.jobs <= offer.places
 
     def join(self, worker: WorkerId) -> None:
         """A worker is there, with nothing to do."""
@@ -100,11 +104,6 @@ class Assignments:
             self._place(worker, offer)
         else:
             self._idle[worker] = None
-
-    def would_have_room(self, worker: WorkerId) -> bool:
-        """Whether a worker could take a job if it let go of a trial that it holds."""
-        offer = self._offers.get(worker)
-        return offer is None or offer.jobs <= offer.places
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
         """Give a job to a worker that has room, and return it. O(1).

@@ -294,9 +294,7 @@ class Controller:
         """
         orders: list[Followed] = []
         assignments = self._assignments
-        while (
-            assignments.has_room or (holding is not None and assignments.would_have_room(holding.worker))
-        ) and not self.stopping:
+        while assignments.has_room(holding) and not self.stopping:
             job = self._next_job(orders)
             if job is None:
                 break
@@ -306,7 +304,7 @@ class Controller:
             elif job.trial in assignments.releasing:
                 assignments.wait_for_release(job)
             else:
-                if holding is not None and not assignments.has_room:
+                if holding is not None and not assignments.has_room():
                     orders += self._release(holding)
                     holding = None
                 orders.append(self._train(job))

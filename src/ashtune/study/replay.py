@@ -50,9 +50,7 @@ class Replay:
         """Feed events, and tell observers each of them and what followed."""
         told = Observers(observers)
         for event in events:
-            told.event(event)
-            for what in self.feed(event):
-                told.followed(what)
+            told.tell(event, self.feed(event))
 
     @property
     def is_complete(self) -> bool:
@@ -141,8 +139,6 @@ def replay(path: Path, controller: Controller, observers: Sequence[Observer], di
                 f"{path} line {line}: {replayed.difference}; continue it with the ashtune that wrote it, or read it "
                 f"with `ashtune report {path.parent}`"
             )
-        told.event(event)
-        for what in followed:
-            told.followed(what)
+        told.tell(event, followed)
         time = event.time
     return time

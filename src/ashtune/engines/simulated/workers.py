@@ -235,7 +235,8 @@ class SimulatedWorkers:
         if training.warmup_seconds and worker not in self._warm:
             self._warm.add(worker)
             seconds += training.warmup_seconds
-        check_that_jobs_end(seconds, self._hazard)
+        if self._hazard:
+            check_that_jobs_end(seconds, self._hazard)
         if training.stretch is not None:
             seconds *= training.stretch(self._random)
         whole, resource = seconds, order.target
