@@ -12,11 +12,16 @@ import ashtune
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import SessionStarted
 from ashtune.core.options import checked, options_of
-from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions
+from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
 from ashtune.engines.local.workers import LocalEngine
+from ashtune.engines.options import RunOptions
 from ashtune.study.journal import NAME, read_events
 
-FUNCTIONS: list[tuple[Callable[..., Any], Any]] = [(ashtune.tune, TuneOptions), (ashtune.Study.resume, ResumeOptions)]
+FUNCTIONS: list[tuple[Callable[..., Any], Any]] = [
+    (ashtune.tune, TuneOptions),
+    (ashtune.Study.resume, ResumeOptions),
+    (ashtune.Study.whatif, WhatIfOptions),
+]
 SCRIPT = """
 space = {"x": (0.0, 1.0)}
 
@@ -91,3 +96,24 @@ def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -
     tuned(tmp_path / "study", trials=3)
     sessions = [event for _, event in read_events(tmp_path / "study" / NAME) if isinstance(event, SessionStarted)]
     assert [session.max_failures for session in sessions] == [MAX_FAILURES, 7, 7]
+
+
+def test_an_engine_is_given_every_option_that_is_for_engines_checked(tmp_path: Path) -> None:
+    given: list[dict[str, Any]] = []
+
+    class Asking(LocalEngine):
+        def check(self, options: RunOptions, workers: int) -> None:
+            given.append(dict(options))
+            raise SettingsError("asked")
+
+    with pytest.raises(SettingsError, match="asked"):
+        tuned(tmp_path / "study", trials=2, engine=Asking(), threads=2, profile=True)
+    assert {name: given[0][name] for name in options_of(RunOptions)} == {
+        **checked(RunOptions, {}), "quiet": True, "threads": 2, "profile": "flat"
+    }  # fmt: skip
+
+
+def test_a_time_limit_for_trials_is_refused_where_no_process_could_be_ended(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^trial_timeout=600 ends .* isolate=False trains without"):
+        tuned(tmp_path / "study", trials=2, trial_timeout=600, isolate=False)
+    assert not (tmp_path / "study").exists()

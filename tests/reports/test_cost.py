@@ -17,7 +17,9 @@ LADDER = Ladder(1, 4, 2)
 
 def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
     """Return the section of a study of trials with a configuration and the seconds that each of 4 epochs took."""
-    about = About(name="made up", scheduler=SchedulerView("ash"), directory="nowhere", configuration=lambda _: {})
+    about = About(
+        name="made up", scheduler=SchedulerView("ash"), directory="nowhere", unit="epoch", configuration=lambda _: {}
+    )
     section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, about))
     events: list[Event] = []
     for number, (configuration, seconds) in enumerate(trials):
