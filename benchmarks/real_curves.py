@@ -51,9 +51,8 @@ from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
-from ashtune.schedulers.budget import Budget
 from ashtune.schedulers.full import FullMachine
-from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.protocol import Budget, Machine
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.simulation import simulate

@@ -2,7 +2,7 @@
 
 from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Discard
-from ashtune.engines.deletions import WAIT_SECONDS, DeferredDeletions
+from ashtune.engines.checkpoint_store import WAIT_SECONDS, DeferredDeletions
 from ashtune.study.journal import SYNC_SECONDS
 
 A, B, C = Discard(TrialId(1), 2), Discard(TrialId(2), 2), Discard(TrialId(1), 4)

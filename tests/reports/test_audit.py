@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
-from ashtune.analysis.audit import Audit, false_promotions
-from ashtune.analysis.correlation import rank_correlation
+from ashtune.analysis.audit import Audit, false_promotions, rank_correlation
 from ashtune.core.events import JobFinished, TrialWithdrawn
 from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.ladder import Ladder

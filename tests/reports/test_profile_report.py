@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.working_seconds import WorkingSeconds
+from ashtune.analysis.functions import WorkingSeconds
 from ashtune.core.errors import StudyError
 from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerJoined
 from ashtune.core.jobs import Goal, TrialId, WorkerId

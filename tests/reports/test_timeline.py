@@ -11,8 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_up import MadeUpStudy, Step
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_rows import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Work
+from ashtune.analysis.timeline import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Timeline, Work
 from ashtune.analysis.timeline_times import (
     Latency,
     decision_latency,

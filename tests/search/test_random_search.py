@@ -23,7 +23,7 @@ from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_
 
 from ashtune.core.errors import SettingsError, SpaceError
 from ashtune.search import Random, Space
-from ashtune.search.drawn import BLOCK
+from ashtune.search.random import BLOCK
 
 ENDLESS = of_every_kind()
 FINITE = Space.parse(finite_conditional())

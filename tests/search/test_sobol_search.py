@@ -25,7 +25,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.search import Random, Search, Sobol, Space
-from ashtune.search.drawn import BLOCK
+from ashtune.search.random import BLOCK
 
 SQUARE = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)})
 

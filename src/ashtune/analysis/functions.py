@@ -1,4 +1,6 @@
-"""Functions of several workers as one, and how they are called: ``train.py:12 train``, ``{built-in ...}``.
+"""What a profile is made of: functions of several workers as one, and the seconds that they divide.
+
+A function and how it is called: ``train.py:12 train``, ``{built-in ...}``.
 
 Rule: names come from a study that someone else may have made, so nothing but printable characters leaves here.
 """
@@ -8,6 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ashtune.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+)
+from ashtune.core.jobs import WorkerId
+from ashtune.core.observer import Observer
 from ashtune.training.profiling.files import Function, WorkerProfile
 
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
@@ -68,3 +82,28 @@ def _name(function: Function, here: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+class WorkingSeconds(Observer):
+    """Adds up the seconds of each session. O(1) an event, and a few bytes a worker."""
+
+    def __init__(self) -> None:
+        self._seconds = [0.0]
+        self._session_of: dict[WorkerId, int] = {}
+
+    def event(self, event: Event) -> None:
+        """Take in an event."""
+        match event:
+            case JobFinished() | JobFailed() | JobPaused() | TrialWithdrawn() | TrialReleased():
+                self._seconds[-1] += event.seconds
+            case WorkerJoined(worker=worker):
+                self._session_of[worker] = len(self._seconds) - 1
+            case SessionStarted():
+                self._seconds.append(0.0)
+            case _:
+                pass
+
+    def seconds_beside(self, workers: Iterable[WorkerId]) -> float:
+        """Return the seconds of all workers in the sessions of these ones."""
+        sessions = {self._session_of[worker] for worker in workers if worker in self._session_of}
+        return sum(self._seconds[session] for session in sessions)

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
-from ashtune.analysis.counts import BestResult, RungTally, WorkerCounts, WorkerTally
-from ashtune.analysis.reasons import Reasons
+from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
 from ashtune.core.events import (
     Event,
     JobFailed,

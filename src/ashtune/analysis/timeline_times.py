@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_rows import COMPILING, CUT_OFF, IN_VAIN, LOST, SAVING, TRAINING, Work
+from ashtune.analysis.timeline import COMPILING, CUT_OFF, IN_VAIN, LOST, SAVING, TRAINING, Timeline, Work
 from ashtune.core.jobs import WorkerId
 
 if TYPE_CHECKING:

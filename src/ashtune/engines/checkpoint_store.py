@@ -2,14 +2,21 @@
 
 There are two stores: the study's directory, where all workers see it, and messages (``engines/mpi/files.py``), where
 they do not. How large a checkpoint is stands in the journal; a worker compares it before it trusts one.
+
+A checkpoint is deleted later: when nobody is waiting, and not before the journal is synced. A deletion follows from an
+event. If a power loss took the event, which the journal has not synced yet, and not the deletion, the checkpoint that
+the journal still names would be gone, and its trial would begin again.
 """
 
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.journal import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):
@@ -47,3 +54,55 @@ class SharedDirectory:
         """Delete it."""
         del peers
         self._checkpoints.discard(trial, resource)
+
+
+WAIT_SECONDS = 2 * SYNC_SECONDS
+"""The journal is synced in this time, unless the disk takes longer for it."""
+
+
+class DeferredDeletions:
+    """Deletions that wait.
+
+    Args:
+        delete: Carries one out.
+        now: The time in seconds.
+    """
+
+    def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
+        self._delete = delete
+        self._now = now
+        self._waiting: deque[tuple[float, Discard]] = deque()
+        self._trials: Counter[TrialId] = Counter()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the oldest has waited long enough."""
+        return bool(self._waiting) and self._waiting[0][0] <= self._now()
+
+    def add(self, order: Discard) -> None:
+        """Put a deletion off."""
+        self._waiting.append((self._now() + WAIT_SECONDS, order))
+        self._trials[order.trial] += 1
+
+    def carry_out_one(self) -> None:
+        """Carry out the oldest."""
+        _, order = self._waiting.popleft()
+        self._trials[order.trial] -= 1
+        if not self._trials[order.trial]:
+            del self._trials[order.trial]
+        self._delete(order)
+
+    def carry_out_of(self, trial: TrialId) -> None:
+        """Carry out those of a trial that begins again, before it may write the same files."""
+        if trial not in self._trials:
+            return
+        del self._trials[trial]
+        due = [order for _, order in self._waiting if order.trial == trial]
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[1].trial != trial)
+        for order in due:
+            self._delete(order)
+
+    def carry_out_all(self) -> None:
+        """Carry out all of them."""
+        while self._waiting:
+            self.carry_out_one()

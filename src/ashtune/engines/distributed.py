@@ -22,11 +22,9 @@ from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
-from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
-from ashtune.engines.collector import Collector
-from ashtune.engines.deletions import DeferredDeletions
-from ashtune.engines.failure_detector import FailureDetector
-from ashtune.engines.workload import WorkerMessage, Workloads, assignment_of
+from ashtune.engines.awake import FailureDetector
+from ashtune.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
+from ashtune.engines.workload import Collector, WorkerMessage, Workloads, assignment_of
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
 from ashtune.training.messages import Assignment, Broken

@@ -1,4 +1,4 @@
-"""What workers have in hand: whether what they say fits it, and which of it is to blame should one of them die.
+"""What workers have in hand and what they say: whether it fits, and who is to blame should one of them die.
 
 Rule 1: jobs are done in the order in which they came, but for one that goes on in place, which comes before those that
 wait. So the first has begun and is to blame.
@@ -8,13 +8,16 @@ Rule 3: nothing that a worker says is believed before it was compared with what 
 holds has passed here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from ashtune.core.errors import AshtuneError, ObjectiveError
 from ashtune.core.events import (
     Curve,
+    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -25,10 +28,12 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    stamped,
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.study.configurations import Configurations
+from ashtune.study.disk import append_to
 from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, JobEvent
 
 MOST_PLACES = 1 << 20
@@ -265,3 +270,52 @@ def assignment_of(order: Train, configurations: Configurations) -> Assignment:
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration, size=order.size
     )
+
+
+class Collector:
+    """One for all workers of an engine.
+
+    Args:
+        logs: The study's folder of logs, where the traceback of a function that cannot be loaded goes.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._progress: list[Progress] = []
+        self._has_a_result = False
+        self.fatal_error: AshtuneError | None = None
+        """Why the study cannot go on; the engine raises it when the events before it are handled."""
+
+    def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
+        """Return messages as events of that moment."""
+        return [event for message in messages if (event := self._take(message, moment)) is not None]
+
+    def _take(self, message: WorkerMessage, moment: float) -> Event | None:
+        """Return a message as an event of that moment, if it is one."""
+        kind = type(message)
+        if kind is JobFinished:
+            self._has_a_result = True
+        elif kind is Progress:
+            self._progress.append(message)  # type: ignore[arg-type] # its type was just looked at
+            return None
+        elif kind is Alone:
+            return None  # who has the worker's jobs has noted it
+        elif isinstance(message, Broken):
+            if message.failure is None or not self._has_a_result:
+                self.fatal_error = self.fatal_error or self._broken(message)
+                return None
+            return stamped(message.failure, moment)
+        return stamped(message, moment)  # type: ignore[arg-type] # those that are no events are gone
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        progress, self._progress = self._progress, []
+        return progress
+
+    def _broken(self, message: Broken) -> ObjectiveError:
+        if not message.traceback:
+            return ObjectiveError(message.reason)
+        log = self._logs / f"worker-{message.worker}.log"
+        with append_to(log) as file:
+            file.write(message.traceback.encode("utf-8", "replace"))
+        return ObjectiveError(f"{message.reason}; the traceback is in {log}")

@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ashtune.analysis.correlation import rank_correlation
+from ashtune.analysis.audit import rank_correlation
 from ashtune.analysis.sampling import sampled
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, plural, seconds_text, value_text

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.functions import Totals, totals_of
+from ashtune.analysis.functions import Totals, WorkingSeconds, totals_of
 from ashtune.analysis.loading import events_of
-from ashtune.analysis.working_seconds import WorkingSeconds
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section

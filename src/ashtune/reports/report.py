@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from ashtune.analysis.counts import BestResult
+from ashtune.analysis.counts import BestResult, Reasons
 from ashtune.analysis.loading import Outcome
-from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.timeline_times import rung_times, time_shares
 from ashtune.core.errors import AshtuneError
 from ashtune.core.events import Event

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ashtune.analysis.reasons import Reasons
+from ashtune.analysis.counts import Reasons
 from ashtune.core.numbers import plural
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section

@@ -24,8 +24,7 @@ import msgspec
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.schedulers.budget import Budget
-from ashtune.schedulers.protocol import Machine, Rule, Scheduler
+from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import Losses, ranked
 
 

@@ -4,8 +4,7 @@ from collections import deque
 
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.schedulers.budget import Budget
-from ashtune.schedulers.protocol import Machine, Rule, Scheduler
+from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
 
 
 class FullTraining(Scheduler, frozen=True, tag="full"):

@@ -7,12 +7,11 @@ are imported inside the functions that use them, so workers and ``--help`` start
 Rule 3: only plain Python values leave this package: None, bool, int, float, str and lists of these.
 """
 
-from ashtune.search.drawn import DrawnDesign
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.grid import Grid, GridDesign
 from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.search.random import Random
+from ashtune.search.random import DrawnDesign, Random
 from ashtune.search.sobol import Sobol
 from ashtune.space.space import Space
 

@@ -7,13 +7,12 @@ Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998,
 from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SpaceError
-from ashtune.search.drawn import BLOCK, DrawnDesign
 from ashtune.search.protocol import Search
-from ashtune.search.random import check_seed
+from ashtune.search.random import BLOCK, DrawnDesign, check_seed
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:
-    from ashtune.search.drawn import Points
+    from ashtune.search.random import Points
 
 MOST_HYPERPARAMETERS = 21_201
 """Joe and Kuo's table of direction numbers ends here."""

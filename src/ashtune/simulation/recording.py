@@ -2,7 +2,7 @@
 
 Rule 1: withdrawn trials are left out: others took their place. Failed ones fail again, after the same time.
 Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
-(:mod:`ashtune.simulation.warmup`).
+(:mod:`ashtune.simulation.observed`).
 Rule 3: a trial trained twice, as after a kill, is as it was the last time.
 Rule 4: a job up to a rung is one to that rung, if its last report came before: the epochs between were trained too.
 Rule 5: what lies between two reports lies between their values; before the first one there is only that.
@@ -14,8 +14,7 @@ from collections import defaultdict, deque
 from statistics import fmean, median
 
 from ashtune.analysis.loading import StudyReader
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_rows import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Work
+from ashtune.analysis.timeline import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Timeline, Work
 from ashtune.analysis.timeline_times import time_shares
 from ashtune.core.errors import StudyError
 from ashtune.core.events import (
@@ -38,9 +37,8 @@ from ashtune.core.orders import Release
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.simulation.observed import ObservedJob, ObservedTrial, later_rate
+from ashtune.simulation.observed import ObservedJob, ObservedTrial, later_rate, take_out_warmup
 from ashtune.simulation.traces import JobTrace, RecordedStudy, Timing, Trace, Traces
-from ashtune.simulation.warmup import take_out_warmup
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
 MOST_VALUES = 30_000_000

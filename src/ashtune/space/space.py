@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
-from ashtune.space.checking import checked
+from ashtune.space.checking import Rules, checked
 from ashtune.space.columns import Column
 from ashtune.space.describing import range_text, when
 from ashtune.space.parsing import space_of_mapping
 from ashtune.space.record import read_record, record_of
-from ashtune.space.rules import Rules
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from ashtune.engines.mpi import backoff
-from ashtune.engines.mpi.backoff import SHORTEST_SLEEP, WAKE_SECONDS, AnswerBackoff, PacedPolling
+from ashtune.engines.mpi import transport
+from ashtune.engines.mpi.transport import SHORTEST_SLEEP, WAKE_SECONDS, AnswerBackoff, PacedPolling
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(backoff.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(transport.time, "monotonic", lambda: now[0])
     return now
 
 

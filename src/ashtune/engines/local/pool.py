@@ -1,7 +1,7 @@
 """Worker processes on this machine: what each of them is at, what they say, and how they end.
 
 Whoever holds them passes messages on: the driver itself (``local/workers.py``), or a rank of an MPI job that
-relays for one of them (``mpi/relay.py``). Those that die are replaced.
+relays for one of them (``mpi/rank.py``). Those that die are replaced.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

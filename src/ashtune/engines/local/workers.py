@@ -8,15 +8,14 @@ from pathlib import Path
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, Progress
 from ashtune.core.orders import Discard, Order, Train
-from ashtune.engines.collector import Collector
-from ashtune.engines.deletions import DeferredDeletions
+from ashtune.engines.checkpoint_store import DeferredDeletions
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.local.process import Host
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief
 from ashtune.engines.resources.cores import available_cores
 from ashtune.engines.resources.shares import claim, environment_of, gpus_present
-from ashtune.engines.workload import assignment_of
+from ashtune.engines.workload import Collector, assignment_of
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk

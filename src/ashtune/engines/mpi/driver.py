@@ -13,10 +13,9 @@ from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Pause, Release
 from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune.engines.distributed import Content, DistributedWorkers, Malformed
-from ashtune.engines.mpi.backoff import PacedPolling
 from ashtune.engines.mpi.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank, Opening
-from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, chunk_decoder
+from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, PacedPolling, chunk_decoder
 from ashtune.engines.mpi.world import World
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief, Workers

@@ -8,11 +8,10 @@ from typing import NoReturn
 
 import msgspec
 
-from ashtune.engines.failure_detector import FailureDetector
-from ashtune.engines.mpi.backoff import AnswerBackoff
+from ashtune.engines.awake import FailureDetector
 from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, ScratchDirectory
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
-from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, chunk_decoder
+from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, AnswerBackoff, chunk_decoder
 from ashtune.engines.mpi.world import World
 
 LONGEST_SLEEP = 0.02

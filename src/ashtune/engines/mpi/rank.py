@@ -4,22 +4,27 @@ import os
 import signal
 import threading
 import time
+from itertools import count
 from pathlib import Path
+from typing import assert_never
 
 import msgspec
 
 from ashtune.core.errors import AshtuneError
+from ashtune.core.orders import Discard, Pause, Release
 from ashtune.engines.distributed import Closed, Unable
-from ashtune.engines.mpi.files import ScratchDirectory
+from ashtune.engines.local.pool import ProcessPool
+from ashtune.engines.mpi.files import RankFiles, ScratchDirectory
 from ashtune.engines.mpi.in_rank import train_in_rank
 from ashtune.engines.mpi.inbox import DriverMonitor, Inbox
-from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening
-from ashtune.engines.mpi.relay import Relay
+from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
 from ashtune.engines.mpi.world import World
 from ashtune.engines.resources.shares import environment_of, gpus_present
 from ashtune.engines.stop import SIGNALS
+from ashtune.engines.workload import WorkerMessage
+from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.journal import NAME, read_settings
-from ashtune.training.messages import Broken
+from ashtune.training.messages import Assignment, Broken
 
 DIRECTORY_SECONDS = 3.0
 
@@ -112,3 +117,85 @@ def _shared(opening: Opening) -> Path:
                 "or checkpoints='messages'"
             )
         time.sleep(0.05)
+
+
+BUSY_SECONDS = 0.05
+LOG_SECONDS = 1.0
+
+
+class Relay:
+    """Relays between the driver and one worker process during a study.
+
+    Args:
+        world: The ranks.
+        inbox: Where the driver's messages come in.
+        opening: What the driver says of the study.
+        directory: The study's directory, or this rank's own where none is shared.
+        environment: Added to the worker's.
+    """
+
+    def __init__(
+        self, world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]
+    ) -> None:
+        self._world = world
+        self._inbox = inbox
+        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._checkpoints = Checkpoints(directory)
+        self._next_log = 0.0
+        self._pool = ProcessPool(
+            opening.setup,
+            directory / "logs",
+            numbers=count(opening.setup.worker, opening.step),
+            environments=[environment],
+            trial_timeout=opening.trial_timeout,
+        )
+
+    def run(self) -> None:
+        """Relay until the study is over.
+
+        Raises:
+            OSError: If no worker can be started.
+            ObjectiveError: If none survives until its first job.
+        """
+        try:
+            while True:
+                orders, is_over = self._inbox.look_within_study()
+                for order in orders:
+                    self._pass_on(order)
+                if is_over:
+                    return
+                if self._pool.are_busy:
+                    messages = self._pool.wait(BUSY_SECONDS)
+                else:
+                    messages = self._pool.wait(0)
+                    if not messages:
+                        self._inbox.rest()
+                        messages = self._pool.wait(0)
+                if messages:
+                    self._inbox.expect_an_answer()
+                for message in messages:
+                    self._report(message)
+                if self._pool.fatal_error is not None:
+                    raise self._pool.fatal_error
+                if self._files is not None and time.monotonic() > self._next_log:
+                    self._next_log = time.monotonic() + LOG_SECONDS
+                    self._files.log()
+                self._world.transport.flush()
+        finally:
+            self._pool.close()
+            if self._files is not None:
+                self._files.send_the_rest()
+
+    def _pass_on(self, message: WithinStudy) -> None:
+        match message:
+            case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
+                self._pool.send(worker, message)  # a dead one gets nothing, nor does the one in its place
+            case Discard(trial=trial, resource=resource):
+                self._checkpoints.discard(trial, resource)
+            case _:
+                assert_never(message)
+
+    def _report(self, message: WorkerMessage) -> None:
+        if self._files is not None:
+            self._files.before(message)
+        self._world.transport.put(DRIVER, message)

@@ -3,12 +3,12 @@
 import faulthandler
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from ashtune.engines.mpi.heartbeat import Heartbeat
 from ashtune.engines.mpi.launcher import family_of
 from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Envelope
 from ashtune.engines.mpi.transport import Transport
@@ -21,6 +21,42 @@ RANKS_A_HEARTBEAT_SECOND = 500
 HEARTBEATS_MISSED = 15
 FAREWELL_SECONDS = 5.0
 FINALIZE_SECONDS = 60
+
+
+class Heartbeat:
+    """A thread that tells other ranks now and then that this process lives.
+
+    Args:
+        transport: Carries the heartbeats.
+        ranks: Who hears them.
+        seconds: From one to the next.
+        is_possible: Whether this MPI allows calls from several threads, as all known ones do.
+    """
+
+    def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
+        self._transport = transport
+        self._ranks = ranks
+        self._seconds = seconds
+        self.is_possible = is_possible
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ashtune-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if that is possible."""
+        if self.is_possible and not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._seconds):
+            for rank in self._ranks:
+                if rank not in self._transport.failed:
+                    self._transport.heartbeat(rank)
 
 
 class World:

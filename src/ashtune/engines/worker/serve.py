@@ -9,6 +9,8 @@ import os
 import select
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections import deque
 from pathlib import Path
@@ -21,13 +23,37 @@ from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
-from ashtune.engines.worker.parent_death import die_with_parent
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune.training.printed import Marks
 from ashtune.training.runner import TrialRunner, runner_of
+
+_PR_SET_PDEATHSIG = 1
+_POLL_SECONDS = 0.5
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent, of this process number, is gone.
+
+    On Linux the kernel does it at once, also in the middle of a computation; elsewhere a thread
+    looks twice a second.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
 
 
 class StreamChannel:

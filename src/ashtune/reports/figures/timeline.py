@@ -7,8 +7,7 @@ map of how busy each lane was in each stretch of time, and says so.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_rows import COMPILING, ENDINGS, RESULT, SAVING, TRAINING, Work
+from ashtune.analysis.timeline import COMPILING, ENDINGS, RESULT, SAVING, TRAINING, Timeline, Work
 from ashtune.analysis.timeline_times import seconds_within
 from ashtune.core.numbers import plural, seconds_text
 from ashtune.reports.figures.axes import running_time, unit_of_time

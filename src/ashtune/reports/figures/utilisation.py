@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_rows import COMPILING, SAVING, Work
+from ashtune.analysis.timeline import COMPILING, SAVING, Timeline, Work
 from ashtune.analysis.timeline_times import seconds_within, training_rows
 from ashtune.reports.figures.axes import running_time, unit_of_time
 from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank

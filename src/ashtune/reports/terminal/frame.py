@@ -15,8 +15,8 @@ from rich.segment import Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
 
+from ashtune.analysis.counts import Reasons
 from ashtune.analysis.estimate import estimate
-from ashtune.analysis.reasons import Reasons
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import bytes_text, configuration_text, number_text, plural, seconds_text, share_text
 from ashtune.core.plaintext import visible

@@ -1,6 +1,6 @@
 """Silence counts only while one was listening."""
 
-from ashtune.engines.failure_detector import FailureDetector
+from ashtune.engines.awake import FailureDetector
 
 
 def listen(detector: FailureDetector, begin: float, seconds: float) -> float:
