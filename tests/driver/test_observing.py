@@ -39,7 +39,7 @@ def train(trial: Any) -> None:
 
 
 def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {"trials": 8, "max_resource": 4, "workers": 2, "quiet": True} | more
+    settings: dict[str, Any] = {"trials": 8, "max_resource": 4, "workers": 2, "quiet": True, "engine": "threads"} | more
     return ashtune.tune(train, SPACE, metric="loss", mode="min", directory=directory, observers=observers, **settings)
 
 
@@ -183,7 +183,7 @@ def test_wherever_it_raises_the_study_is_whole(tmp_path: Path, where: str, capfd
         raise SystemExit(3)
 
     observer = type("Leaves", (Observer,), {where: leave})()
-    assert tuned(tmp_path / "s", observer).best.resource == 4
+    assert tuned(tmp_path / "s", observer, engine="local").best.resource == 4, "long enough for a tick"
     assert capfd.readouterr().err == "observer Leaves is dropped, the study goes on: SystemExit: 3\n"
 
 
@@ -404,7 +404,9 @@ def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> N
     whole = (tmp_path / "t.csv").read_bytes()
     for size in range(0, len(whole), 7):
         (tmp_path / "t.csv").write_bytes(whole[:size])
-        ashtune.Study.load(tmp_path / "s").resume(observers=[CsvLog(tmp_path / "t.csv")], quiet=True, workers=1)
+        ashtune.Study.load(tmp_path / "s").resume(
+            observers=[CsvLog(tmp_path / "t.csv")], quiet=True, workers=1, engine="threads"
+        )
         assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
         if (tmp_path / "t.csv").read_bytes() != whole:
             whole = (tmp_path / "t.csv").read_bytes()  # the first call went on with the study, too
