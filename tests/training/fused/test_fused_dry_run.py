@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ashtune.reports.figures.lanes import lanes_figure, lanes_words
+from ashtune.training.fused import dry_run
 from ashtune.training.fused.dry_run import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.recipe import Recipe
@@ -66,7 +67,9 @@ def recipe(width: int) -> Recipe:
     )
 
 
-def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried() -> None:
+def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "MOST_LANES", 2)
+    monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
     found = choose_lanes(JaxBackend(recipe(64), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
     assert found.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
     assert found.lanes in found.seconds

@@ -1,10 +1,11 @@
 """Lanes of one program: each is what it would be alone, whatever its companions and however its epochs are cut."""
 
+import functools
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,9 @@ def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC
 def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
+    by_itself = JaxProgram(RECIPE, static, Variant(1))
     for lane, numbers in enumerate(LANES):
-        (alone,) = trained([numbers], [0, 20], static)
+        _, alone = by_itself.train(by_itself.fresh([numbers]), [numbers], 0, 20)
         for name in ("loss", "training"):
             np.testing.assert_allclose(together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9)
 
@@ -206,6 +208,7 @@ def test_what_is_no_recipe_is_refused() -> None:
 
 
 SPACE = {"rate": (0.01, 0.3), "momentum": (0.0, 0.9), "width": [2, 5]}
+TRIALS = 16  # of the studies that tests share
 
 
 def reports(study: ashtune.Study) -> dict[tuple[int, int], float]:
@@ -224,6 +227,20 @@ def tuned(folder: Path, function: Any = None, **more: Any) -> ashtune.Study:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "ashtune" / "jax"
+
+
+@pytest.fixture(scope="module")
+def study_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None], ashtune.Study]:
+    """Return what gives a study with a number of lanes on two workers, trained once; its cache lies beside it."""
+
+    @functools.cache
+    def trained_once(lanes: int | None) -> ashtune.Study:
+        folder = tmp_path_factory.mktemp("shared")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(folder))
+            return tuned(folder / "s", objective(lanes=lanes), trials=TRIALS)
+
+    return trained_once
 
 
 def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
@@ -245,13 +262,13 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     assert many > few
 
 
-def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(tmp_path: Path, cache: Path) -> None:
-    study = tuned(tmp_path / "s")
+def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(study_of: Any) -> None:
+    study = study_of(None)
     assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource >= 8
     reported = sorted(resource for trial, resource in reports(study) if trial == study.best.trial)
     assert reported == list(range(1, study.best.resource + 1))
-    assert list(cache.iterdir())
+    assert list((study.directory.parent / "ashtune" / "jax").iterdir())
 
 
 class BrokenOff:
@@ -289,10 +306,10 @@ def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
 
 @pytest.mark.parametrize("lanes", [None, 1, 4])
 def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
-    tmp_path: Path, cache: Path, lanes: int | None
+    cache: Path, study_of: Any, lanes: int | None
 ) -> None:
     """By itself only as long as no other program has paid: that is far off here."""
-    found = reports(study := tuned(tmp_path / "s", objective(lanes=lanes), trials=40))
+    found = reports(study := study_of(lanes))
     function, table = objective(lanes=lanes), study.dataframe()
     with jax.enable_x64(False):  # as in the workers
         for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
@@ -303,10 +320,10 @@ def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
 
 
 def test_with_a_fixed_number_of_lanes_reports_depend_on_nothing_else_to_the_last_bit(
-    tmp_path: Path, cache: Path
+    tmp_path: Path, cache: Path, study_of: Any
 ) -> None:
-    one = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, max_resource=8))
-    two = reports(tuned(tmp_path / "two", objective(lanes=4), workers=2, max_resource=8))
+    one = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, trials=TRIALS))
+    two = reports(study_of(4))
     common = one.keys() & two.keys()
     assert len(common) > 20
     for key in common:

@@ -156,7 +156,7 @@ def test_workers_that_die_before_they_train_anything_end_the_study(
     broken.__class__ = Broken
     with pytest.raises(ObjectiveError, match="workers end before any job does"):
         ashtune.tune(
-            broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=2, quiet=True,
+            broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=1, quiet=True,
             directory=tmp_path / "s",
         )  # fmt: skip
 

@@ -106,7 +106,7 @@ def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two
 def test_a_trial_that_leaves_the_finite_numbers_fails_alone_with_its_epoch_and_configuration(tmp_path: Path) -> None:
     wild = {"learning_rate": 0.5, "momentum": 0.25, "width": 8, "weight_decay": 1e38}
     decay = Categorical("weight_decay", [0.0, 1e38], weights=[1.0, 1e-12])
-    study = tuned(tmp_path / "s", space={**SPACE, "weight_decay": decay}, enqueue=[wild])
+    study = tuned(tmp_path / "s", space={**SPACE, "weight_decay": decay}, enqueue=[wild], workers=1)
     (group,) = StudyReader(study.directory).tally.failures.groups()
     assert (group.count, group.trial) == (1, 0)
     words = "learning_rate=0.5, momentum=0.25, width=8, weight_decay=1e+38"
@@ -190,7 +190,7 @@ def test_a_study_trains_with_an_evaluate_that_asks_for_the_configuration(tmp_pat
         loss = nn.functional.cross_entropy(outputs, labels)
         return {"loss": loss, "rate": 1.0 * config["learning_rate"], "width": loss.new_tensor(config["width"])}
 
-    study = tuned(tmp_path / "s", objective(evaluate=evaluate))
+    study = tuned(tmp_path / "s", objective(evaluate=evaluate), workers=1)
     assert StudyReader(study.directory).tally.failures.total == 0
     frame = study.curves_dataframe()
     configs = {trial: study.trials[trial].configuration for trial in set(frame.trial)}
