@@ -55,8 +55,14 @@ def is_each_epoch_reported_once(study: ashtune.Study) -> bool:
     return all(sorted(of.resource) == list(range(1, of.resource.max() + 1)) for _, of in frame.groupby("trial"))
 
 
-def test_all_trials_of_a_study_report_every_epoch_and_none_fails(tmp_path: Path) -> None:
-    study = tuned(tmp_path / "s")
+@pytest.fixture(scope="module")
+def of_four_lanes(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    """A study of two workers that each train four trials together: read it only."""
+    return tuned(tmp_path_factory.mktemp("four") / "s", objective(lanes=4))
+
+
+def test_all_trials_of_a_study_report_every_epoch_and_none_fails(of_four_lanes: ashtune.Study) -> None:
+    study = of_four_lanes
     assert StudyReader(study.directory).tally.failures.total == 0
     assert {trial for trial, _ in reports(study)} == set(range(12))
     assert is_each_epoch_reported_once(study)
@@ -85,9 +91,9 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
 
 
 def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two_do_to_the_last_bit(
-    tmp_path: Path,
+    tmp_path: Path, of_four_lanes: ashtune.Study
 ) -> None:
-    two = reports(tuned(tmp_path / "two", objective(lanes=4), workers=2))
+    two = reports(of_four_lanes)
     before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, total_resource=15))
     assert 15 <= len(before) < len(two)
     assert list((tmp_path / "one" / "checkpoints").iterdir())
