@@ -3,6 +3,9 @@
 ``make test-faults`` runs a hundred thousand; ``run_histories.py`` shows one of them again.
 """
 
+from functools import cache
+from typing import Any
+
 import histories
 import pytest
 import run_histories
@@ -10,9 +13,14 @@ import run_histories
 HISTORIES, BLOCK = 500, 50
 
 
+@cache
+def block(first: int) -> Any:
+    return run_histories.run_block(range(first, first + BLOCK))
+
+
 @pytest.mark.parametrize("first", range(0, HISTORIES, BLOCK))
 def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(first: int) -> None:
-    _, _, ends, failures = run_histories.run_block(range(first, first + BLOCK))
+    _, _, ends, failures = block(first)
     told = "\n".join(f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}" for seed, error in failures[:2])
     assert not failures, f"\n{told}"
     assert ends["complete"] == BLOCK
@@ -24,6 +32,6 @@ def test_a_seed_gives_the_same_history_again() -> None:
 
 
 def test_every_fault_happens_in_some_history() -> None:
-    injected, _, _, _ = run_histories.run_block(range(1_000, 1_000 + 4 * BLOCK))
+    injected = {name for first in range(0, HISTORIES, BLOCK) for name in block(first)[0]}
     for fault in histories.FAULTS:
         assert any(name.startswith(fault) for name in injected), f"{fault!r} never happens"
