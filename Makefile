@@ -10,6 +10,9 @@ PIP := $(BIN)/python $(INSTALL)
 PEERS := optuna ray syne_tune
 
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
+# Folders whose tests run on two cores at once; those of the others wait for launchers, disks and the threads of JAX.
+TOGETHER := $(FAST) tests/api tests/cli tests/driver tests/engines tests/pickles tests/simulation
+ON_TWO_CORES := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
@@ -24,10 +27,11 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test ## all tests that need nothing but this machine
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_TWO_CORES) $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%)
 
-test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: four minutes
-	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile=fast $(FAST)
+test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
+	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 # A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
 test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals: an hour or two

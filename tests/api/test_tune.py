@@ -214,7 +214,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status
     assert "stop_requested" in lines
     assert lines.endswith("\n")
     before = results(ashtune.Study.load(study))
-    assert f"go on with: ashtune resume {study}" in errors
+    assert f"go on with: ashtune resume {study}" in " ".join(errors.split()), "a long line is broken at a space"
     after = results(ashtune.Study.load(study).resume(quiet=True, total_resource=len(before) * 4 + 50))
     assert after[: len(before)] == before
     assert len(after) == len(set(after))
