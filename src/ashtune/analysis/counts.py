@@ -186,13 +186,16 @@ class WorkerCounts:
         """Take in one order to a worker. One that died a moment ago is not there: its job is given out again."""
         match order:
             case Train() if (worker := self.workers.get(order.worker)) is not None:
-                if not worker.jobs:
+                rung = order.rung
+                if worker.jobs:
+                    worker.jobs[rung] = worker.jobs.get(rung, 0) + 1
+                else:
+                    worker.jobs[rung] = 1
+                    worker.since = now
                     self.busy += 1
                     self._sum_since += now
-                    worker.since = now
-                worker.jobs[order.rung] = worker.jobs.get(order.rung, 0) + 1
-                self._rungs[order.rung].running += 1
-                worker.trial, worker.rung, worker.target = order.trial, order.rung, order.target
+                self._rungs[rung].running += 1
+                worker.trial, worker.rung, worker.target = order.trial, rung, order.target
                 worker.start = worker.resource = order.start
             case Release() if (worker := self.workers.get(order.worker)) is not None:
                 worker.saving = order.trial
@@ -213,12 +216,11 @@ class WorkerCounts:
         if worker is None:
             return
         worker.busy_seconds += seconds
-        if rung not in worker.jobs:
+        if not (count := worker.jobs.pop(rung, 0)):
             return  # its order is not known
         self._rungs[rung].running -= 1
-        worker.jobs[rung] -= 1
-        if not worker.jobs[rung]:
-            del worker.jobs[rung]
+        if count > 1:
+            worker.jobs[rung] = count - 1
         if worker.jobs:
             self._sum_since += now - worker.since
         else:
