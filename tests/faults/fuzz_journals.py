@@ -520,8 +520,8 @@ def _page(study: Any, file: Path) -> None:
 
 def _check_sections(text: str) -> None:
     """Raise an error if a section was left out for anything but a refusal, which stands without its type."""
-    if found := re.search(r"eft out: \w+(Error|Exception|Exit|Warning)\b.*", text):
-        raise AssertionError(found[0][:200])
+    if problem := re.search(r"eft out: \w+(Error|Exception|Exit|Warning)\b.*", text):
+        raise AssertionError(problem[0][:200])
 
 
 DOORS: dict[str, Callable[[Any, Path], Any]] = {

@@ -196,7 +196,7 @@ def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: S
     reported = ReportedStudy(reader.settings, reader.ladder, about(reader))
     first = reported.timeline
     assert isinstance(first, Timeline) and reported.timeline is first
-    reported.is_told = True
+    reported.is_replayed = True
     with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):
         _ = reported.curves
 

@@ -41,7 +41,7 @@ def report_page(study: ReportedStudy, tell: TellAll) -> str:
     """
     go()  # refuse before the journal is read
     tally, timeline = study.tally, study.timeline
-    entries, drawn, figures = _told(study, "blocks", tell), [], set[str]()
+    entries, drawn, figures = _replayed(study, "blocks", tell), [], set[str]()
     for entry in entries:
         section = entry.page_section(figures)
         drawn.append(section)
@@ -73,7 +73,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     from rich.console import Group
 
     tally, about = study.tally, study.about
-    entries = _told(study, "lines", tell)
+    entries = _replayed(study, "lines", tell)
     outcome = study.outcome
     head = line("").append(about.name, HEADING)
     head.append(f"  {about.scheduler.name}, {plural(tally.tried, 'trial')}, ")
@@ -87,7 +87,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
     tally, about, timeline = study.tally, study.about, study.timeline
-    entries = _told(study, "data", tell)
+    entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
     by_section = {entry.name: entry.data() for entry in entries}
     return {
@@ -151,7 +151,7 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
     return groups
 
 
-def _told(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
+def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
     """Make the sections that have such a part, and tell them the journal: one pass for all."""
     entries = []
     for name, kind in sections().items():
@@ -165,7 +165,7 @@ def _told(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: 
     for guarded in own:
         guarded.begin(_observed(study), 0)
     study.outcome = tell([*study.observers, *own])
-    study.is_told = True
+    study.is_replayed = True
     for guarded in own:
         guarded.end()
     return entries
@@ -221,8 +221,8 @@ class _Entry:
     def page_section(self, figures: set[str]) -> html.PageSection:
         """Return its section of the page. ``figures`` are the places of figures that others have."""
         section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
-        if section is not None and (taken := figures & section.figures.keys()):
-            self.problem = f"another section has a place called {min(taken)}; name the figure otherwise"
+        if section is not None and (same := figures & section.figures.keys()):
+            self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
         if section is None or self.problem:
             return html.section(self.name, self.title, [html.words(f"Left out: {self.problem}.", style="bad")])
         return section

@@ -63,10 +63,10 @@ class ReportedStudy:
         """Whether there is a tally only."""
         self.observers: list[Observer] = []
         """The analyses that sections use."""
-        self.is_told = False
-        """Whether the analyses have been told the journal."""
+        self.is_replayed = False
+        """Whether the journal has been read: what is asked for from now on would have missed it."""
         if tally is not None:
-            self.tally, self.is_told = tally, True
+            self.tally, self.is_replayed = tally, True
 
     @property
     def goal(self) -> Goal:
@@ -80,7 +80,7 @@ class ReportedStudy:
 
     @property
     def directory(self) -> Path:
-        """Where it is on disk."""
+        """Where it is on the disk."""
         return Path(self.about.directory)
 
     @property
@@ -114,7 +114,7 @@ class ReportedStudy:
         return self._shared(Curves(self.goal))
 
     def _shared(self, observer: ObserverT) -> ObserverT:
-        if self.is_told:
+        if self.is_replayed:
             raise RuntimeError(f"{type(observer).__name__} was not told this study: name it in `uses` of the section")
         self.observers.append(observer)
         return observer
@@ -123,9 +123,10 @@ class ReportedStudy:
 class Section:
     """The base class of all sections. It shows nothing: override what is of interest.
 
-    ``name`` is its anchor in the page and its key in JSON: small letters, digits and hyphens. ``title`` is its heading,
-    ``uses`` the shared analyses that it reads. ``shows_live``: its lines need the tally only, so they stand in the
-    summary of a session that was stopped too, for which no journal is read.
+    ``name`` is its anchor in the page and its key in JSON: small letters, digits and hyphens; for a section of another
+    package it is the name of the entry point. ``title`` is its heading, ``uses`` the shared analyses that it reads.
+    ``shows_live``: its lines need the tally only, so they are also in the summary of a session that was stopped, for
+    which no journal is read.
     """
 
     name: ClassVar[str]

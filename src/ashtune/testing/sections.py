@@ -3,8 +3,8 @@
     def test_my_section():
         check_section(MySection)
 
-It is told studies in which anything may happen, nothing happened or everything failed; one that was simulated, one of a
-scheduler that is not installed, one of one rung, one that was cut off, and one whose texts are made to become markup.
+In these studies anything happens, nothing happens, or everything fails. One was simulated, the scheduler of one is not
+installed, one has one rung, one was cut off, and the texts of one are made to become markup.
 """
 
 import json
@@ -53,8 +53,8 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
 
-class ToldStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A study that a section is told. ``is_known``: its scheduler is installed, so that there are orders."""
+class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
+    """A study to be reported. ``is_known``: its scheduler is installed, so that there are orders."""
 
     name: str
     events: list[Event]
@@ -65,19 +65,19 @@ class ToldStudy(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = Outcome()
 
 
-def studies() -> list[ToldStudy]:
-    """Return the studies that sections are told."""
+def studies() -> list[MadeUpStudy]:
+    """Return the studies that each section has to show."""
     whole = _events(History(0))
     stopped = Outcome(is_complete=False, stopped="Ctrl-C received")
     return [
-        ToldStudy(name="nothing", events=[], outcome=Outcome(is_complete=False)),
-        ToldStudy(name="whole", events=whole),
-        ToldStudy(name="cut-off", events=whole[: len(whole) // 2], outcome=stopped),
-        ToldStudy(name="failures", events=_events(_Failures(1, trials=12))),
-        ToldStudy(name="simulated", events=_events(History(2)), is_simulated=True),
-        ToldStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
-        ToldStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
-        ToldStudy(
+        MadeUpStudy(name="nothing", events=[], outcome=Outcome(is_complete=False)),
+        MadeUpStudy(name="whole", events=whole),
+        MadeUpStudy(name="cut-off", events=whole[: len(whole) // 2], outcome=stopped),
+        MadeUpStudy(name="failures", events=_events(_Failures(1, trials=12))),
+        MadeUpStudy(name="simulated", events=_events(History(2)), is_simulated=True),
+        MadeUpStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
+        MadeUpStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
+        MadeUpStudy(
             name=HOSTILE,
             events=[_hostile(event) for event in whole],
             goal=Goal(HOSTILE, GOAL.mode),
@@ -98,76 +98,76 @@ def check_section(kind: type[Section]) -> None:
     assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), "a name is an anchor: small letters, digits and hyphens"
     assert kind.title, "a section has a title"
     shown = False
-    for told in studies():
+    for case in studies():
         with TemporaryDirectory() as directory:
-            section = _told(kind, told, Path(directory))
-            shown |= _check(section, told)
-            assert not list(Path(directory).iterdir()), f"{told.name}: a report writes no file into the study"
+            section = _replayed(kind, case, Path(directory))
+            shown |= _check(section, case)
+            assert not list(Path(directory).iterdir()), f"{case.name}: a report writes no file into the study"
             if kind.shows_live:
-                live = _study_of(told, Path(directory), section.study)
-                _check_lines(kind(live), told)
+                live = _study_of(case, Path(directory), section.study)
+                _check_lines(kind(live), case)
     assert shown, "it shows nothing of any study"
 
 
-def _told(kind: type[Section], told: ToldStudy, directory: Path) -> Section:
+def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
     """Make a section as a report does that has no other one."""
-    study = _study_of(told, directory)
+    study = _study_of(case, directory)
     for analysis in kind.uses:
         getattr(study, analysis)
     section = kind(study)
     about = ObservedStudy(
-        name=told.name,
+        name=case.name,
         directory=str(directory),
         created=0.0,
-        goal=told.goal,
-        ladder=told.ladder,
+        goal=case.goal,
+        ladder=case.ladder,
         hyperparameters=("x", "kind"),
     )
     for observer in section.observers:
         observer.begin(about, 0)
-    controller = new_controller(told.ladder, told.goal) if told.is_known else None
-    Replay(controller).tell(told.events, [*study.observers, *section.observers])
-    study.outcome, study.is_told = told.outcome, True
+    controller = new_controller(case.ladder, case.goal) if case.is_known else None
+    Replay(controller).tell(case.events, [*study.observers, *section.observers])
+    study.outcome, study.is_replayed = case.outcome, True
     for observer in section.observers:
         observer.end()
     return section
 
 
-def _study_of(told: ToldStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study before it is told, or, of one that was, what a driver has that is stopped: its tally alone."""
-    rungs, kept = told.ladder.to_record()
+def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
+    """Return a study before its journal is read; or of one that was, its tally alone, as a stopped driver has it."""
+    rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
     settings = Settings(
-        ashtune="1", created=0.0, name=told.name, goal=told.goal, scheduler=record, rungs=rungs, kept=kept,
-        space=dict(space.to_record()), search={"kind": "random"}, seed=0, simulated=told.is_simulated,
+        ashtune="1", created=0.0, name=case.name, goal=case.goal, scheduler=record, rungs=rungs, kept=kept,
+        space=dict(space.to_record()), search={"kind": "random"}, seed=0, simulated=case.is_simulated,
     )  # fmt: skip
     unknown = SchedulerView(HOSTILE, missing=f"the scheduler {HOSTILE!r} is not installed here")
-    scheduler = view_of(record, told.ladder, told.ladder, 0) if told.is_known else unknown
-    configurations = {event.trial: event.configuration for event in told.events if isinstance(event, TrialStarted)}
+    scheduler = view_of(record, case.ladder, case.ladder, 0) if case.is_known else unknown
+    configurations = {event.trial: event.configuration for event in case.events if isinstance(event, TrialStarted)}
     about = About(
-        name=told.name,
+        name=case.name,
         scheduler=scheduler,
         directory=str(directory),
         configuration=configurations.__getitem__,
         unit=UNIT,
-        is_simulated=told.is_simulated,
+        is_simulated=case.is_simulated,
         missing=lambda: scheduler.missing,
     )
     if replayed is None:
-        return ReportedStudy(settings, told.ladder, about)
-    return ReportedStudy(settings, told.ladder, about, tally=replayed.tally, outcome=told.outcome)
+        return ReportedStudy(settings, case.ladder, about)
+    return ReportedStudy(settings, case.ladder, about, tally=replayed.tally, outcome=case.outcome)
 
 
-def _check(section: Section, told: ToldStudy) -> bool:
+def _check(section: Section, case: MadeUpStudy) -> bool:
     """Check what a section shows of a study; return whether that is anything."""
     page = html.section(section.name, section.title, section.blocks())
     again = html.section(section.name, section.title, section.blocks())
-    assert page == again, f"{told.name}: its blocks are others when they are asked for again"
-    _check_page(page, told.name)
-    text = _check_lines(section, told)
+    assert page == again, f"{case.name}: its blocks are others when they are asked for again"
+    _check_page(page, case.name)
+    text = _check_lines(section, case)
     data = dict(section.data())
-    assert all(isinstance(name, str) for name in data), f"{told.name}: data has names"
+    assert all(isinstance(name, str) for name in data), f"{case.name}: data has names"
     msgspec.json.encode(data)
     return bool(page.html or text or data)
 
@@ -188,7 +188,7 @@ def _check_page(page: html.PageSection, name: str) -> None:
     _check_unit(" ".join([*parts.texts, *strings]), name)
 
 
-def _check_lines(section: Section, told: ToldStudy) -> str:
+def _check_lines(section: Section, case: MadeUpStudy) -> str:
     """Check the lines of a section; return them as text."""
     from rich.console import Group
     from rich.text import Text
@@ -198,16 +198,16 @@ def _check_lines(section: Section, told: ToldStudy) -> str:
         return as_text(Group(*lines), width) if lines else ""
 
     text = drawn(WIDE)
-    assert text == drawn(WIDE), f"{told.name}: its lines are others when they are asked for again"
-    assert not _MARKUP.search(text), f"{told.name}: the markup of a text was taken for its own"
-    assert max(map(len, drawn(80).splitlines()), default=0) <= 80, f"{told.name}: a line does not wrap"
-    _check_unit(text, told.name)
+    assert text == drawn(WIDE), f"{case.name}: its lines are others when they are asked for again"
+    assert not _MARKUP.search(text), f"{case.name}: the markup of a text was taken for its own"
+    assert max(map(len, drawn(80).splitlines()), default=0) <= 80, f"{case.name}: a line does not wrap"
+    _check_unit(text, case.name)
     return text
 
 
 def _check_unit(text: str, name: str) -> None:
-    found = re.search(r".{,40}\bepochs?\b.{,20}", text)
-    assert found is None, f"{name}: its resource counts {UNIT}s, not epochs: {found and found[0]!r}"
+    place = re.search(r".{,40}\bepochs?\b.{,20}", text)
+    assert place is None, f"{name}: its resource counts {UNIT}s, not epochs: {place and place[0]!r}"
 
 
 def _events(history: History) -> list[Event]:
