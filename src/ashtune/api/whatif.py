@@ -158,7 +158,7 @@ class _Asking:
             return schedulers  # type: ignore[return-value]  # checked: a list of schedulers
         recorded = self._oracle.traces.recorded
         if recorded is None or recorded.scheduler is None:
-            raise SettingsError(f"{self._study.scheduler.missing}; give another, as in scheduler='ash'")
+            raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
         return [recorded.scheduler]
 
     def _on(self, choice: Choice, workers: int) -> Choice:
