@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     from ashtune.api.tuning import tune
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
+    from ashtune.search.gp import GP
     from ashtune.search.grid import Grid
+    from ashtune.search.mutation import Mutation
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
 
 __all__ = [
+    "GP",
     "AshtuneError",
     "AsyncHyperband",
     "BracketedHalving",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
+    "Mutation",
     "NoResultError",
     "Study",
     "Trial",
@@ -38,8 +42,10 @@ __all__ = [
 _HOMES = {
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
+    "GP": "ashtune.search.gp",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
+    "Mutation": "ashtune.search.mutation",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

@@ -13,9 +13,10 @@ from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import TrialFailed
 from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space
-from ashtune.search.proposals import FROM_DESIGN, NOT_READY, REPLACED, Proposals
+from ashtune.search.mutation import Mutation
+from ashtune.search.proposals import Proposals
 from ashtune.study.configurations import Configurations
-from ashtune.testing.searches import Mutation, check_proposer
+from ashtune.testing.searches import check_proposer
 
 SPACE = Space.parse({"x": (0.0, 1.0)})
 GOAL = Goal("score", "max")
@@ -25,9 +26,8 @@ SECONDS = 20.0
 class Scripted(Proposer):
     """Does what the test says; ``told`` is all that it was told, ``asked`` the trials that it was asked for."""
 
-    def __init__(self, propose: Callable[[int], Any], ahead: int) -> None:
+    def __init__(self, propose: Callable[[int], Any]) -> None:
         self._propose = propose
-        self.ahead = ahead  # type: ignore[misc]  # of this one alone
         self.told: list[object] = []
         self.asked: list[int] = []
         self.is_asked = threading.Condition()
@@ -52,11 +52,20 @@ class Script(Search, frozen=True):
     def build(self, space: Space, seed: int) -> Design:
         return Sobol().build(space, seed)
 
-    def proposer(self, space: Space, seed: int) -> Proposer:
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
         return MADE[-1]()
+
+    @property
+    def most_ahead(self) -> int:
+        return AHEAD[-1]
 
 
 MADE: list[Callable[[], Proposer]] = []
+AHEAD: list[int] = []
+
+
+def apart(search: Search, space: Space, seed: int, max_resource: int) -> Proposer:
+    raise AssertionError("this search needs no process of its own")
 
 
 class Studied:
@@ -69,9 +78,12 @@ class Studied:
         self.lines: list[str] = []
         self.is_dropped = threading.Event()
 
-    def start(self, make: Callable[[], Proposer], workers: int = 4) -> None:
+    def start(self, make: Callable[[], Proposer], workers: int = 4, ahead: int = 16) -> None:
         MADE.append(make)
-        self.proposals.start(self.configurations, workers=workers, complain=self._complain)
+        AHEAD.append(ahead)
+        self.proposals.start(
+            self.configurations, workers=workers, max_resource=9, complain=self._complain, open_apart=apart
+        )
 
     def _complain(self, line: str) -> None:
         self.lines.append(line)
@@ -123,8 +135,8 @@ def numbered(trial: int) -> Proposal:
 def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -> None:
     for trial in range(50):
         studied.proposals.event(TrialStarted(0.0, TrialId(trial), {"x": 0.5}))
-    proposer = Scripted(numbered, 3)
-    studied.start(lambda: proposer)
+    proposer = Scripted(numbered)
+    studied.start(lambda: proposer, ahead=3)
     studied.waits(3)
     assert proposer.asked == [50, 51, 52]
 
@@ -134,7 +146,7 @@ def test_where_there_is_no_proposer_nothing_is_collected_for_it_and_trials_are_o
     studied.proposals._thread.join(SECONDS)  # type: ignore[union-attr]  # it was started
     origin = studied.begin(0)
     studied.finish(0, 1.0)
-    assert origin == FROM_DESIGN
+    assert origin == "design"
     assert not studied.proposals._news
 
 
@@ -149,21 +161,21 @@ def test_the_suite_refuses_a_search_without_a_proposer() -> None:
 
 
 def test_before_a_thread_runs_every_trial_is_the_designs(studied: Studied) -> None:
-    assert studied.begin(0) == NOT_READY
+    assert studied.begin(0) == "design, no proposal was ready"
     assert studied.configurations[TrialId(0)] == studied.design.configuration(0)
 
 
 def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> None:
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
-        study, proposer = Studied(), Scripted(numbered, ahead)
-        study.start(lambda: proposer, workers)  # noqa: B023 - used before the next turn
+        study, proposer = Studied(), Scripted(numbered)
+        study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
         study.waits(expected)
         assert proposer.asked == list(range(expected))
         study.proposals.close()
 
 
 def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(studied: Studied) -> None:
-    studied.start(lambda: Scripted(numbered, 4))
+    studied.start(lambda: Scripted(numbered), ahead=4)
     for trial in range(6):
         studied.waits(4)
         assert studied.begin(trial) == f"number {trial}"
@@ -178,8 +190,8 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
         assert may_go_on.wait(SECONDS)
         return numbered(trial)
 
-    studied.start(lambda: Scripted(slow, 1))
-    assert [studied.begin(trial) for trial in range(3)] == [NOT_READY] * 3
+    studied.start(lambda: Scripted(slow), ahead=1)
+    assert [studied.begin(trial) for trial in range(3)] == ["design, no proposal was ready"] * 3
     assert [studied.configurations[TrialId(t)] for t in range(3)] == [studied.design.configuration(t) for t in range(3)]
     may_go_on.set()
     studied.waits(1)
@@ -189,12 +201,12 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
 
 
 def test_a_trial_that_the_proposer_leaves_to_the_design_has_its_place_there(studied: Studied) -> None:
-    studied.start(lambda: Scripted(lambda trial: numbered(trial) if trial % 2 else None, 2))
+    studied.start(lambda: Scripted(lambda trial: numbered(trial) if trial % 2 else None), ahead=2)
     origins = []
     for trial in range(4):
         studied.waits(2)
         origins.append(studied.begin(trial))
-    assert origins == [FROM_DESIGN, "number 1", FROM_DESIGN, "number 3"]
+    assert origins == ["design", "number 1", "design", "number 3"]
     assert studied.configurations[TrialId(2)] == studied.design.configuration(2)
 
 
@@ -208,8 +220,8 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
     studied.proposals.event(TrialWithdrawn(0.0, trial=TrialId(2), **common))
     studied.proposals.followed(Train(WorkerId(0), TrialId(0), 1, 1, 2))
     studied.finish(0, math.nan, rung=1)
-    proposer = Scripted(numbered, 1)
-    studied.start(lambda: proposer)
+    proposer = Scripted(numbered)
+    studied.start(lambda: proposer, ahead=1)
     studied.waits(1)
     assert proposer.told == [
         *((Job(TrialId(trial), 0), x[trial]) for trial in range(3)),
@@ -223,8 +235,8 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
 
 
 def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied: Studied) -> None:
-    proposer = Scripted(numbered, 1)
-    studied.start(lambda: proposer)
+    proposer = Scripted(numbered)
+    studied.start(lambda: proposer, ahead=1)
     studied.waits(1)
     studied.begin(0)
     studied.waits(1)
@@ -262,13 +274,13 @@ class Deaf(Scripted):
     ("make", "says"),
     [
         (fails(ImportError("no optuna")), "ImportError: no optuna"),
-        (lambda: Scripted(fails(ValueError("a\x1b[31m\nb")), 2), "ValueError: a"),
-        (lambda: Scripted(fails(SystemExit(3)), 2), "SystemExit: 3"),
-        (lambda: Scripted(fails(MuteError()), 2), "MuteError: (its text cannot be shown)"),
-        (lambda: Deaf(numbered, 2), "ValueError: too loud"),
-        (lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far"), 2), "SpaceError: x=2.0 is outside"),
-        (lambda: Scripted(lambda trial: Proposal({}, "empty"), 2), "SpaceError: x is missing"),
-        (lambda: Scripted(lambda trial: {"x": 0.5}, 2), "AttributeError"),
+        (lambda: Scripted(fails(ValueError("a\x1b[31m\nb"))), "ValueError: a"),
+        (lambda: Scripted(fails(SystemExit(3))), "SystemExit: 3"),
+        (lambda: Scripted(fails(MuteError())), "MuteError: (its text cannot be shown)"),
+        (lambda: Deaf(numbered), "ValueError: too loud"),
+        (lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far")), "SpaceError: x=2.0 is outside"),
+        (lambda: Scripted(lambda trial: Proposal({}, "empty")), "SpaceError: x is missing"),
+        (lambda: Scripted(lambda trial: {"x": 0.5}), "AttributeError"),
     ],
     ids=["made", "propose", "exit", "mute", "observe", "outside", "missing", "no proposal"],
 )
@@ -284,7 +296,7 @@ def test_a_proposer_that_raises_or_proposes_no_configuration_is_dropped_with_one
     assert says in line
     assert line.isprintable()
     for trial in range(1, 5):
-        assert studied.begin(trial) == NOT_READY
+        assert studied.begin(trial) == "design, no proposal was ready"
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 
@@ -292,7 +304,7 @@ def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed
     space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
     study = Studied(space)
     study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})
-    study.start(lambda: Scripted(lambda trial: Proposal({"n": 3, "c": ["b"]}, "the same"), 1))
+    study.start(lambda: Scripted(lambda trial: Proposal({"n": 3, "c": ["b"]}, "the same")), ahead=1)
     origins = []
     for trial in range(1, 12):
         study.waits(1)
@@ -300,13 +312,13 @@ def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed
     study.proposals.close()
     tried = [study.configurations[TrialId(trial)] for trial in range(12)]
     assert len({repr(configuration) for configuration in tried}) == 12
-    assert origins == ["the same", *[REPLACED] * 10]
+    assert origins == ["the same", *["design, the proposal was tried before"] * 10]
 
 
 def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
-    study.start(lambda: Scripted(lambda trial: Proposal({"x": 0.5, "width": 16 * (1 + trial % 2)}, str(trial)), 16))
+    study.start(lambda: Scripted(lambda trial: Proposal({"x": 0.5, "width": 16 * (1 + trial % 2)}, str(trial))))
     study.waits(16)
     study.proposals.close()  # nothing is added to what is ready
     widths = []
@@ -318,8 +330,8 @@ def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> 
 
 def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None:
     forever = threading.Event()
-    proposer = Scripted(lambda trial: forever.wait(SECONDS), 1)
-    studied.start(lambda: proposer)
+    proposer = Scripted(lambda trial: forever.wait(SECONDS))
+    studied.start(lambda: proposer, ahead=1)
     with proposer.is_asked:
         assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
     studied.proposals.close()

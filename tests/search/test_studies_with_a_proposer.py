@@ -12,9 +12,8 @@ import pytest
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
-from ashtune.search.proposals import FROM_DESIGN, NOT_READY
+from ashtune.search.mutation import Mutation
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.searches import Mutation
 
 pytestmark = pytest.mark.slow
 SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}
@@ -37,7 +36,7 @@ def train(trial: Any) -> None:
 
 
 def tuned(directory: Any, **given: Any) -> ashtune.Study:
-    search = Mutation(share=0.0)
+    search = Mutation(first=4, random_share=0.0)
     return ashtune.tune(
         train, SPACE, metric="loss", mode="min", max_resource=4, workers=2, quiet=True, search=search,
         directory=directory, **given,
@@ -56,10 +55,12 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=60, enqueue=[{"x": 0.9, "kind": "a"}])
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
-    assert {each.origin for each in trials[1:]} <= {FROM_DESIGN, NOT_READY} | {f"mutation of {n}" for n in range(60)}
+    assert {each.origin for each in trials[1:]} <= {"random", "random, no proposal was ready"} | {
+        f"mutation of {n}" for n in range(60)
+    }
     assert parents(trials), "no proposal was ready in time for any of 60 trials"
     assert all(parent < trial for trial, parent in parents(trials))
-    assert StudyReader(study.directory).settings.search == {"kind": "ashtune.testing.searches:Mutation", "share": 0.0}
+    assert StudyReader(study.directory).settings.search == {"kind": "mutation", "first": 4, "random_share": 0.0}
 
 
 def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned
     assert sorted(numbers) == list(range(max(numbers) + 1))
     new = trials[len(before) :]
     assert len(new) >= 30
-    assert FROM_DESIGN not in {each.origin for each in new}, "the new proposer knows nothing of the results before"
+    assert "random" not in {each.origin for each in new}, "the new proposer knows nothing of the results before"
     assert parents(new)
 
     sessions, known, best = 0, {}, {}
@@ -101,8 +102,8 @@ def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned
 class Unlucky(Mutation, frozen=True):
     """Its proposer fails at its fifth proposal."""
 
-    def proposer(self, space: Any, seed: int) -> Any:
-        proposer = super().proposer(space, seed)
+    def proposer(self, space: Any, seed: int, max_resource: int) -> Any:
+        proposer = super().proposer(space, seed, max_resource)
         propose, calls = proposer.propose, iter(range(1000))
 
         def failing(trial: int) -> Any:
@@ -123,4 +124,4 @@ def test_a_study_whose_proposer_fails_ends_as_if_it_had_none_and_says_so_once(tm
     assert len(started(tmp_path)) == 40
     lines = [line for line in capfd.readouterr().err.splitlines() if "proposes nothing more" in line]
     assert lines == ["search Unlucky proposes nothing more, new trials follow its design: ZeroDivisionError: the fifth"]
-    assert {each.origin for each in started(tmp_path)[-10:]} == {NOT_READY}
+    assert {each.origin for each in started(tmp_path)[-10:]} == {"random, no proposal was ready"}

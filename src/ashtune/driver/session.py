@@ -36,6 +36,7 @@ from ashtune.driver.observing import (
     wait_for_all,
 )
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
+from ashtune.driver.proposer_process import ProposerProcess
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
@@ -325,7 +326,13 @@ class Session:
     def _proposing(self, workers: int) -> Iterator[None]:
         """Have new configurations proposed, if the search is one that does."""
         for proposals in self._proposals:
-            proposals.start(self._configurations, workers=workers, complain=lambda line: write(f"{line}\n", sys.stderr))
+            proposals.start(
+                self._configurations,
+                workers=workers,
+                max_resource=self._ladder.rungs[-1],
+                complain=lambda line: write(f"{line}\n", sys.stderr),
+                open_apart=ProposerProcess,
+            )
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -27,12 +28,12 @@ from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.space.plain import hashable
 from ashtune.space.space import Space
 
-FROM_DESIGN = "design"
-"""Origin of a trial that the proposer left to the design."""
-NOT_READY = "design, no proposal was ready"
-REPLACED = "design, the proposal was tried before"
+NOT_READY = ", no proposal was ready"
+REPLACED = ", the proposal was tried before"
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
+WAIT_SECONDS = 60.0
+"""The longest that a trial waits, with a search that has it wait."""
 
 
 class Known(Protocol):
@@ -51,6 +52,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int
     known: Known
     complain: Callable[[str], None]
+    open_proposer: Callable[[], Proposer | None]
 
 
 class Proposals(Observer):
@@ -98,19 +100,43 @@ class Proposals(Observer):
         self._next = 0  # no trial below is asked for
         self._is_closed = False
         self._has_no_proposer = False
+        self._is_awaited = False
+        self._proposer: Proposer | None = None
         self._options: _Options | None = None
+        # These belong to the study's own thread:
+        self._stand_in = search.stand_in(space, seed)
+        self._standing_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
 
-    def start(self, known: Known, *, workers: int, complain: Callable[[str], None]) -> None:
+    def start(
+        self,
+        known: Known,
+        *,
+        workers: int,
+        max_resource: int,
+        complain: Callable[[str], None],
+        open_apart: Callable[[Search, Space, int, int], Proposer],
+    ) -> None:
         """Begin to propose.
 
         Args:
             known: Configurations by trial.
             workers: Of the session: so many proposals are made ahead, at most.
+            max_resource: Of the top rung.
             complain: Called with one line if the proposer is dropped.
+            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a process of its own.
         """
+        ahead = max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers)
         self._options = _Options(
-            ahead=max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers), known=known, complain=complain
+            ahead=min(ahead, self._search.most_ahead),
+            known=known,
+            complain=complain,
+            open_proposer=partial(
+                partial(open_apart, self._search) if self._search.is_apart else self._search.proposer,
+                self._space,
+                self._seed,
+                max_resource,
+            ),
         )
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
@@ -122,7 +148,9 @@ class Proposals(Observer):
         """Propose nothing more. A proposal that takes longer than a second is not waited for."""
         with self._changed:
             self._is_closed = True
-            self._changed.notify()
+            self._changed.notify_all()
+        if self._proposer is not None:
+            self._proposer.close()
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join(CLOSE_SECONDS)
 
@@ -132,7 +160,10 @@ class Proposals(Observer):
             return
         match event:
             case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
-                self._news.append(Result(trial, rung, resource, (self._goal.loss(metrics),), seconds))
+                result = Result(trial, rung, resource, (self._goal.loss(metrics),), seconds)
+                self._news.append(result)
+                if self._stand_in is not None:
+                    self._standing_news.append(result)
             case TrialWithdrawn(trial=trial, rung=rung):
                 self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
             case TrialStarted(trial=trial):
@@ -175,15 +206,22 @@ class Proposals(Observer):
             return self._untried(is_ready, proposal)
         if proposal is not None:
             return proposal
-        return Proposal(self._design.configuration(trial), FROM_DESIGN if is_ready else NOT_READY)
+        origin = self._search.design_origin + ("" if is_ready else NOT_READY)
+        return Proposal(self._design.configuration(trial), origin)
 
     def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
         with self._changed:
+            self._next = max(self._next, trial)
+            if self._options is not None and not self._options.ahead and not self._is_closed:
+                self._is_awaited = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._ready or self._is_closed, WAIT_SECONDS)
+            self._is_awaited = False
             self._next = max(self._next, trial + 1)
-            self._changed.notify()
+            self._changed.notify_all()
             if not self._ready:
-                return self._has_no_proposer, None
+                return (True, None) if self._has_no_proposer else self._stand_in_for(trial)
             place = 0
             if self._grouped_by:
                 last, length = self._run
@@ -192,6 +230,17 @@ class Proposals(Observer):
                     place = kinds.index(last)
                 self._run = (kinds[place], length + 1 if kinds[place] == last else 1)
             return True, self._ready.pop(place)
+
+    def _stand_in_for(self, trial: int) -> tuple[bool, Proposal | None]:
+        """Ask the stand-in, where no proposal is ready."""
+        if self._stand_in is None or self._options is None:
+            return False, None
+        while self._standing_news:
+            result = self._standing_news.popleft()
+            if result.trial in self._options.known:
+                self._stand_in.observe(result, self._options.known[result.trial])
+        proposal = self._stand_in.propose(trial)
+        return False, None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
 
     def _kind(self, proposal: Proposal | None) -> object:
         if proposal is None:
@@ -204,36 +253,37 @@ class Proposals(Observer):
             return proposal
         while _key(configuration := self._design.configuration(self._number)) in self._tried:
             self._number += 1
-        return Proposal(configuration, NOT_READY if not is_ready else FROM_DESIGN if proposal is None else REPLACED)
+        why = NOT_READY if not is_ready else "" if proposal is None else REPLACED
+        return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
         """The thread: tell the proposer what is new, then ask for the next proposal."""
         options = self._options
         assert options is not None, "it is started with them"
         try:
-            proposer = self._search.proposer(self._space, self._seed)
+            self._proposer = proposer = options.open_proposer()
             if proposer is None:
                 self._has_no_proposer = True
                 self._end()
                 return
-            ahead = max(1, min(options.ahead, proposer.ahead))
-            while (trial := self._wait(ahead)) is not None:
+            while (trial := self._wait(options.ahead)) is not None:
                 self._tell(proposer, options.known)
                 if trial >= 0:
                     proposal = self._checked(proposer.propose(trial))
                     with self._changed:
                         self._ready.append(proposal)
+                        self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
         """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
         with self._changed:
-            while not self._is_closed and not self._news and len(self._ready) >= ahead:
+            while not self._is_closed and not self._news and len(self._ready) >= ahead + self._is_awaited:
                 self._changed.wait()
             if self._is_closed:
                 return None
-            return self._next + len(self._ready) if len(self._ready) < ahead else -1
+            return self._next + len(self._ready) if len(self._ready) < ahead + self._is_awaited else -1
 
     def _tell(self, proposer: Proposer, known: Known) -> None:
         while self._news:
@@ -258,6 +308,7 @@ class Proposals(Observer):
             self._is_closed = True
             self._ready.clear()
             self._news.clear()
+            self._changed.notify_all()
 
     def _drop(self, error: BaseException) -> None:
         is_closed = self._is_closed

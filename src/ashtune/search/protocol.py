@@ -58,12 +58,7 @@ class Proposer:
     All methods are called by one thread, which is none of the study's own: the study never waits for them. Whatever
     they raise drops the proposer; the study goes on with its design.
 
-    Attributes:
-        ahead: Most proposals that are made ahead of their trials. Fewer are fresher; a session never has more than its
-            workers.
     """
-
-    ahead: ClassVar[int] = 16
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """A job began, whoever proposed its trial. It may begin again, as when its worker was lost. Does nothing here.
@@ -96,6 +91,9 @@ class Proposer:
         """
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Nothing more is asked; called by the study's thread, perhaps while a proposal is made. Does nothing here."""
+
 
 class Search(Part, frozen=True):
     """A search as a value: the base class of all of them.
@@ -117,9 +115,35 @@ class Search(Part, frozen=True):
         """
         raise NotImplementedError
 
-    def proposer(self, space: "Space", seed: int) -> Proposer | None:
-        """Return a new proposer, which has seen nothing; None by default. Called in the thread of the proposer."""
+    design_origin: ClassVar[str] = "design"
+    """What the journal calls the origin of a trial that was left to the design."""
+    is_apart: ClassVar[bool] = False
+    """Whether its proposer computes for more than a few milliseconds, so that it gets a process of its own."""
+
+    def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
+        """Return a new proposer, which has seen nothing; None by default. Called in the thread of the proposer.
+
+        Args:
+            space: Where configurations come from.
+            seed: The study's.
+            max_resource: Of the top rung, where a configuration has to be good in the end.
+        """
         return None
+
+    def stand_in(self, space: "Space", seed: int) -> Proposer | None:
+        """Return a proposer that is asked where no proposal is ready; None by default: the design is.
+
+        The driver itself calls it, so it may take microseconds only.
+        """
+        return None
+
+    @property
+    def most_ahead(self) -> int:
+        """How many proposals are made ahead of their trials, at most; a session never has more than its workers.
+
+        Fewer are fresher. With 0 each trial waits for its proposal, so that a study on one worker is the same again.
+        """
+        return 16
 
     @property
     def has_proposer(self) -> bool:

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 from ashtune.core.parts import Registry
 from ashtune.search.enqueued import Enqueued
+from ashtune.search.gp import GP
 from ashtune.search.grid import Grid
 from ashtune.search.grouped import Grouped
+from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Design, Search
 from ashtune.search.random import Random
 from ashtune.search.sobol import Sobol
 from ashtune.space.space import Space
 
-SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid, Sobol), group="ashtune.searches")
+SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid, Sobol, GP, Mutation), group="ashtune.searches")
 
 
 def design_of(

@@ -29,6 +29,7 @@ class Column:
         choices: Its values where it has a list of them (categorical, ordinal, constant); None for
             a range of numbers.
         is_integer: Whether it is a range of integers.
+        is_category: Whether its values have no order.
     """
 
     def __init__(self, hyperparameter: "Hyperparameter") -> None:
@@ -37,6 +38,7 @@ class Column:
         self.hyperparameter = hyperparameter
         self.choices = _choices(hyperparameter)
         self.is_integer = isinstance(hyperparameter, IntegerHyperparameter)
+        self.is_category = hasattr(hyperparameter, "choices")
         if self.choices is not None:
             self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
             weights = _weights(hyperparameter, len(self.choices))
@@ -64,10 +66,8 @@ class Column:
         if not self.is_integer:
             floats: list[object] = numbers.tolist()
             return floats
-        # A range of n integers is n equal parts of the range of numbers: both ends are as wide as the others.
         low, high = int(self._low), int(self._high)
-        parts = np.floor((numbers - low) / (high - low) * (high - low + 1))
-        return [min(low + int(part), high) for part in parts.tolist()]  # beyond 64 bits, too
+        return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # beyond 64 bits, too
 
     def place(self, value: object) -> float:
         """Return the coordinate of a value of this hyperparameter, the middle of those that have this value."""
@@ -77,14 +77,43 @@ class Column:
             position = self._positions[hashable(value)]
             return ((self._ends[position - 1] if position else 0.0) + self._ends[position]) / 2
         number = float(value)  # type: ignore[arg-type]  # a range has numbers
+        return float(self._middles(np.array([number - self._low if self.is_integer else number]))[0])
+
+    def snapped(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
+        import numpy as np
+
+        if self.choices is not None:
+            ends = np.array([0.0, *self._ends])
+            positions = np.minimum(np.searchsorted(ends[1:], coordinates, side="right"), len(self.choices) - 1)
+            middles: Coordinates = (ends[positions] + ends[positions + 1]) / 2
+            return middles
+        if not self.is_integer:
+            return coordinates
+        inside = coordinates if self._prior is None else self._prior.ppf(coordinates)
+        parts = self._parts(np.clip(self._number(inside), self._low, self._high))
+        return self._middles(np.minimum(parts, self._high - self._low))
+
+    def _parts(self, numbers: "Coordinates") -> "Coordinates":
+        """Return which integer each number stands for, counted from the lowest.
+
+        A range of n integers is n equal parts of the range of numbers: both ends are as wide as the others.
+        """
+        import numpy as np
+
+        parts: Coordinates = np.floor((numbers - self._low) / (self._high - self._low) * (self._high - self._low + 1))
+        return parts
+
+    def _middles(self, numbers: "Coordinates") -> "Coordinates":
+        """Return the coordinates of floats, or of integers counted from the lowest."""
+        import numpy as np
+
+        low, high = self._low, self._high
         if self.is_integer:
-            number = self._low + (number - self._low + 0.5) / (self._high - self._low + 1) * (self._high - self._low)
-        number = min(max(number, self._low), self._high)
-        if self._is_log:
-            coordinate = math.log(number / self._low) / math.log(self._high / self._low)
-        else:
-            coordinate = (number - self._low) / (self._high - self._low)
-        return coordinate if self._prior is None else float(np.clip(self._prior.cdf(coordinate), 0.0, 1.0))
+            numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
+        numbers = np.clip(numbers, low, high)
+        inside = np.log(numbers / low) / math.log(high / low) if self._is_log else (numbers - low) / (high - low)
+        return inside if self._prior is None else np.clip(self._prior.cdf(inside), 0.0, 1.0)
 
     def every_value(self) -> Sequence[object] | None:
         """Return all values that can be drawn, in order, or None for floats. O(1) for integers."""

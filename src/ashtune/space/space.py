@@ -121,6 +121,21 @@ class Space:
             for name, column in self.columns.items()
         ]
 
+    def snapped(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return for each point the one in the middle of all with the same configuration, 0.5 where inactive.
+
+        Args:
+            points: Shape ``(n, hyperparameters)``, within [0, 1].
+        """
+        import numpy as np
+
+        middles = [column.snapped(points[:, place]) for place, column in enumerate(self.columns.values())]
+        snapped = np.stack(middles, axis=1)
+        if self.rules.has_conditions:
+            for row, configuration in zip(snapped, self.at(points), strict=True):
+                row[[name not in configuration for name in self.names]] = 0.5
+        return snapped
+
     def describe(self) -> list[tuple[str, str]]:
         """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""
         return [

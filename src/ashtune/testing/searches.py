@@ -1,21 +1,22 @@
 """The suite that every search passes: random, quasi-random, grid, or yours.
 
 Example:
+    >>> from ashtune import Mutation, Random
     >>> check_design(Random(), {"x": (0.0, 1.0), "n": (1, 8)})
     >>> check_proposer(Mutation(), {"x": (0.0, 1.0), "n": (1, 8)})
 """
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.search.random import Random
+from ashtune.search.protocol import Design, Proposal, Search
 from ashtune.space.space import Space
 
 SEEDS = (0, 1, 2**40)
+MAX_RESOURCE = 9
 
 
 def check_design(search: Search, space: object, *, trials: int = 600) -> None:
@@ -92,64 +93,6 @@ def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) ->
             assert design.configuration(trial) == drawn[trial], f"trial {trial} depends on the order of calls"
 
 
-class Mutation(Search, frozen=True):
-    """Proposes the best configuration so far with some of its values changed: the simplest search that sees results.
-
-    Args:
-        first: How many results there have to be before it proposes anything.
-        step: Standard deviation of a change, as a part of the range.
-        share: Part of the trials that it leaves to the design, which is random.
-    """
-
-    first: int = 4
-    step: float = 0.15
-    share: float = 0.2
-
-    def build(self, space: Space, seed: int) -> Design:
-        """Return random draws."""
-        return Random().build(space, seed)
-
-    def proposer(self, space: Space, seed: int) -> Proposer:
-        """Return a proposer."""
-        return _Mutating(self, space, seed)
-
-
-class _Mutating(Proposer):
-    def __init__(self, options: Mutation, space: Space, seed: int) -> None:
-        self._options = options
-        self._space = space
-        self._seed = seed
-        self._results = 0
-        self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
-        self._configuration: dict[str, object] = {}
-
-    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        self._results += 1
-        standing = (result.rung, -result.losses[0], -result.trial)
-        if result.losses[0] < math.inf and standing > self._best:
-            self._best, self._configuration = standing, dict(configuration)
-
-    def propose(self, trial: int) -> Proposal | None:
-        import numpy as np
-
-        chance = random.Random(f"{self._seed} {trial}")
-        if self._results < self._options.first or not self._configuration or chance.random() < self._options.share:
-            return None
-        point = self._space.place(self._configuration)
-        changed = [chance.random() < 0.5 for _ in point]
-        changed[chance.randrange(len(point))] = True
-        moved = [
-            chance.random()
-            if place is None
-            else min(1.0, max(0.0, place + chance.gauss(0.0, self._options.step) * is_changed))
-            for place, is_changed in zip(point, changed, strict=True)
-        ]
-        [configuration] = self._space.at(np.array([moved]))
-        if self._space.rules.forbidding(configuration) is not None:
-            return None
-        return Proposal(configuration, f"mutation of {-self._best[2]}")
-
-
 def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     """Fail unless a search with a proposer is one: its design and what it proposes.
 
@@ -175,9 +118,9 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
 def _proposed(search: Search, space: Space, seed: int, trials: int) -> list[Proposal | None]:
     """Play a study on a ladder of three rungs: each trial has a result, a failure or none, and the better go on."""
     chance = random.Random(seed)
-    design, proposer = search.build(space, seed), search.proposer(space, seed)
+    design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)
     assert proposer is not None, f"{search} has no proposer for this space"
-    assert proposer.ahead >= 1, f"ahead={proposer.ahead}"
+    assert search.most_ahead >= 0, f"most_ahead={search.most_ahead}"
     proposals: list[Proposal | None] = []
     for trial in range(trials if design.size is None else min(trials, design.size)):
         proposal = proposer.propose(trial)

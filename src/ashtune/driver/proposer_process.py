@@ -1,0 +1,204 @@
+"""A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
+
+Rule 1: all that the proposer is told is kept here, in msgpack. A process that has died is started anew and told all of
+it; one that dies twice over the same proposal is given up.
+Rule 2: the process ends with the driver, however the driver ends, and does not hear of Ctrl-C.
+Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from ashtune.core.errors import StudyError
+from ashtune.core.jobs import Job, Result
+from ashtune.core.plaintext import error_line
+from ashtune.engines.local.process import import_root, without_launcher
+from ashtune.engines.resources.cores import THREAD_VARIABLES
+from ashtune.engines.worker.frames import FrameReader, FrameWriter, read_some
+from ashtune.engines.worker.parent_death import die_with_parent
+from ashtune.search.protocol import Proposal, Proposer, Search
+from ashtune.search.registry import SEARCHES
+from ashtune.space.space import Space
+
+MODULE = "ashtune.driver.proposer_process"
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """The first message to the process: what its proposer is made of."""
+
+    search: dict[str, Any]
+    space: dict[str, Any]
+    seed: int
+    max_resource: int
+    path: list[str]
+    parent: int
+
+
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """A job began."""
+
+    job: Job
+    configuration: dict[str, Any]
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """A job came to a result."""
+
+    result: Result
+    configuration: dict[str, Any]
+
+
+class Wanted(msgspec.Struct, frozen=True, tag=True):
+    """A configuration is wanted for a trial; the answer is an :class:`Answer`."""
+
+    trial: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the proposer returned, or the error that it raised, in one line."""
+
+    proposal: Proposal | None = None
+    error: str = ""
+
+
+class ProposerProcess(Proposer):
+    """The driver's side.
+
+    Args:
+        search: Makes the proposer, in the process.
+        space: Where configurations come from.
+        seed: The study's.
+        max_resource: Of the top rung.
+    """
+
+    def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid())
+        self._write = FrameWriter()
+        self._history = [self._write.frame(opening)]
+        self._told = 0  # of the history, to the process that runs
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
+        self._asking = threading.Lock()
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history.append(self._write.frame(Began(job, dict(configuration))))
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history.append(self._write.frame(Ended(result, dict(configuration))))
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Ask the process; start it first, or anew.
+
+        Raises:
+            StudyError: If its proposer raised, or it died twice.
+        """
+        for _ in range(2):
+            with self._asking:
+                answer = None if self._is_closed else self._answer(trial)
+            if answer is not None:
+                if answer.error:
+                    raise StudyError(answer.error)
+                return answer.proposal
+            if self._is_closed:
+                return None
+        raise StudyError("its process died twice while it made one proposal")
+
+    def close(self) -> None:
+        """End the process; a proposal under way comes to nothing."""
+        self._is_closed = True
+        if self._process is not None:
+            self._process.kill()
+        with self._asking:
+            self._end()
+
+    def _answer(self, trial: int) -> Answer | None:
+        """Return the answer of the process; None if it has died."""
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for frame in self._history[self._told :]:
+                process.stdin.write(frame)
+            self._told = len(self._history)
+            process.stdin.write(self._write.frame(Wanted(trial)))
+            process.stdin.flush()
+            reader = FrameReader()
+            while not (bodies := reader.take(read_some(process.stdout.fileno()))):
+                pass
+            return msgspec.msgpack.decode(bodies[0], type=Answer)
+        except (ConnectionError, EOFError):
+            pass
+        self._end()
+        return None
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            with suppress(BrokenPipeError):  # of what was not sent
+                self._process.communicate()
+            self._process = None
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([inherited, import_root()] if inherited else [import_root()])
+        self._told = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**without_launcher(), **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": path},
+        )
+        return self._process
+
+
+def main() -> None:
+    """Serve the driver until it closes the pipe."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    reader, writer = FrameReader(), FrameWriter()
+    proposer: Proposer | None = None
+    with suppress(EOFError):
+        while True:
+            for body in reader.take(read_some(0)):
+                if proposer is None:
+                    proposer = _opened(msgspec.msgpack.decode(body, type=Opening))
+                    continue
+                match msgspec.msgpack.decode(body, type=Began | Ended | Wanted):
+                    case Began(job, configuration):
+                        proposer.started(job, configuration)
+                    case Ended(result, configuration):
+                        proposer.observe(result, configuration)
+                    case Wanted(trial):
+                        os.write(answers, writer.frame(_answered(proposer, trial)))
+
+
+def _opened(opening: Opening) -> Proposer:
+    die_with_parent(opening.parent)
+    sys.path += [entry for entry in opening.path if entry not in sys.path]
+    search, space = SEARCHES.read(opening.search), Space.from_record(opening.space)
+    proposer = search.proposer(space, opening.seed, opening.max_resource)
+    assert proposer is not None
+    return proposer
+
+
+def _answered(proposer: Proposer, trial: int) -> Answer:
+    try:
+        return Answer(proposer.propose(trial))
+    except Exception as error:  # noqa: BLE001 - whatever a model raises
+        return Answer(error=error_line(error))
+
+
+if __name__ == "__main__":
+    main()

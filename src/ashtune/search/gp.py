@@ -1,0 +1,314 @@
+"""Search by a Gaussian process over all rungs: where is the loss of a full training lowest, for the time it takes?
+
+Rule 1: pure in the seed, the trial's number and what was observed before: no clock, no state of a generator.
+Rule 2: one process over all rungs, with the resource as a further input, asked for the top one. A model of the lowest
+rung alone chooses what starts fast.
+Rule 3: where trials train that have no result yet, the process is given values drawn for all of them together, some
+times over, so that the next proposal does not fall beside them (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
+Rule 4: the expected improvement counts for the root of the seconds that a trial takes, as a second process predicts
+them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
+Rule 5: the first ten trials and a tenth of all others are random.
+
+What was measured, and which constants made no difference, is in ``docs/decisions/0029-a-search-that-learns.md``.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search.mutation import Mutation
+from ashtune.search.protocol import Design, Proposal, Proposer, Search
+from ashtune.search.random import Random
+from ashtune.space.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ashtune.search.gaussian_process import GaussianProcess
+
+    Array = NDArray[np.float64]
+
+FEWEST_RESULTS = 3
+MOST_BEST, MOST_NEWEST = 40, 40
+"""Of more trials with results than both together, the process sees the best and the newest."""
+CLIP = 2.0
+"""Losses above the median count as at most so many times the distance from the best to the median."""
+DRAWS = 16
+MOST_PRICE = 4.0
+CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
+"""Random points; how many of them, and of the trials, are gone on from; how often; how many steps; their first size."""
+
+
+class GP(Search, frozen=True):
+    """Configurations that a Gaussian process expects to improve on the best, for the time that they take.
+
+    Args:
+        first: The first trials are random, so many of them.
+        random_share: Part of the later trials that is random.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 20 ms.
+        price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
+            seconds do not count, so that, with ``ahead=0`` on one worker, a study is the same when it is run again.
+
+    Raises:
+        SettingsError: If an option is not as it should be.
+
+    Example:
+        >>> GP(first=20).has_proposer
+        True
+    """
+
+    design_origin = "random"
+    is_apart = True
+
+    first: int = 10
+    random_share: float = 0.1
+    ahead: int = 2
+    price: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.first < 1:
+            raise SettingsError(f"first={self.first}: a model needs results to begin with; give 10")
+        if not 0 <= self.random_share <= 1:
+            raise SettingsError(f"random_share={self.random_share} is no part of the trials; give one from 0 to 1")
+        if not 0 <= self.price <= MOST_PRICE:
+            raise SettingsError(f"price={self.price}: give 0.5, or 0 for a search that does not look at seconds")
+        if self.ahead < 0:
+            raise SettingsError(f"ahead={self.ahead}: give 2, or 0 for trials that wait for their proposals")
+
+    def build(self, space: Space, seed: int) -> Design:
+        """Return random draws, for the trials that the process leaves alone."""
+        return Random().build(space, seed)
+
+    def stand_in(self, space: Space, seed: int) -> Proposer:
+        """Return what proposes where no proposal is ready: half of those trials are a mutation of the best."""
+        return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
+
+    @property
+    def most_ahead(self) -> int:
+        """Two by default, since proposals that are made early know less."""
+        return self.ahead
+
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
+        """Return a new process, which knows nothing."""
+        return GPProposer(self, space, seed, max_resource)
+
+
+class GPProposer(Proposer):
+    """Proposes where the expected improvement is largest for the time.
+
+    Args:
+        options: The first trials and the random ones.
+        space: Where configurations come from.
+        seed: The study's.
+        max_resource: Of the top rung.
+
+    Attributes:
+        options: What was given.
+        points: Of all trials in the unit cube, 0.5 where a hyperparameter is inactive.
+        losses: Of each trial with a result, by resource.
+        paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
+        running: The trials that train.
+    """
+
+    def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
+        self.options = options
+        self.space = space
+        self._seed = seed
+        self._top = max_resource
+        self.points: dict[TrialId, list[float]] = {}
+        self.losses: dict[TrialId, dict[int, float]] = {}
+        self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # minus the rung, the loss, the number
+        self.paces: dict[TrialId, float] = {}
+        self.running: set[TrialId] = set()
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        """A trial trains."""
+        self.running.add(job.trial)
+        self._place(job.trial, configuration)
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in a result."""
+        trial, loss = result.trial, result.losses[0]
+        self.running.discard(trial)
+        self._place(trial, configuration)
+        if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
+            self.paces[trial] = math.log(result.seconds / result.resource)
+        self.losses.setdefault(trial, {})[result.resource] = loss
+        self._standing[trial] = (-result.rung, loss, trial)
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return the best of the points that a short search finds; None where the trial is to be random."""
+        import numpy as np
+
+        chance = np.random.default_rng([self._seed, trial, 1])
+        is_random = chance.random() < self.options.random_share
+        if trial < self.options.first or len(self.losses) < FEWEST_RESULTS or is_random:
+            return None
+        shown = self._shown()
+        view = _View.of(self, shown, chance)
+        if view is None:
+            return None
+        for point in _searched(self.space, view, chance):
+            if point.tolist() in self.points.values():
+                continue
+            [configuration] = self.space.at(point[None, :])
+            if self.space.rules.forbidding(configuration) is None:
+                return Proposal(configuration, f"gp, {len(self.losses)} results")
+        return None
+
+    def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
+        """Return a row for each result of some trials: its point and its resource, 0 at the least and 1 at the top one.
+
+        Returns:
+            The rows, shape (n, d + 1), and the losses, shape (n,).
+        """
+        import numpy as np
+
+        results = [(trial, *result) for trial in trials for result in self.losses[trial].items()]
+        least = min((resource for _, resource, _ in results if resource > 0), default=self._top)
+        span = math.log(self._top / least) if least < self._top else 0.0
+
+        def height(resource: int) -> float:
+            if not span:
+                return 1.0
+            return min(1.0, math.log(resource / least) / span) if resource > least else 0.0
+
+        rows = [[*self.points[trial], height(resource)] for trial, resource, _ in results]
+        return np.array(rows), np.array([loss for _, _, loss in results])
+
+    def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
+        if trial not in self.points:
+            self.points[trial] = [0.5 if place is None else place for place in self.space.place(configuration)]
+
+    def _shown(self) -> list[TrialId]:
+        """Return the trials that the process sees."""
+        if len(self.losses) <= MOST_BEST + MOST_NEWEST:
+            return sorted(self.losses)
+        best = sorted(self._standing.values())[:MOST_BEST]
+        return sorted({trial for _, _, trial in best} | set(sorted(self.losses)[-MOST_NEWEST:]))
+
+
+class _View:
+    """What the results so far say of a point: the expected improvement of its full training, and its price.
+
+    Args:
+        model: Of the losses, standardized, over points and resource; with values drawn for what is training.
+        best: The best mean at the top rung; in each world of the draws, shape (s,).
+        price: Of the logarithm of the seconds for a unit of resource, standardized; None where nothing is known.
+        price_scale: What its unit weighs in the score.
+        centres: Points of the trials with the lowest means, shape (2, d).
+    """
+
+    def __init__(
+        self, model: "GaussianProcess", best: "Array", price: "GaussianProcess | None", price_scale: float,
+        centres: "Array",
+    ) -> None:  # fmt: skip
+        self._model, self._best = model, best
+        self._price, self._price_scale = price, price_scale
+        self.centres = centres
+
+    @classmethod
+    def of(cls, known: GPProposer, shown: list[TrialId], chance: "np.random.Generator") -> "_View | None":
+        """Return the view of some trials; None if their losses are all equal, or none is finite."""
+        import numpy as np
+
+        from ashtune.search.gaussian_process import GaussianProcess
+
+        rows, losses = known.rows(shown)
+        values = _standardized(_clipped(losses))
+        if values is None:
+            return None
+        is_category = np.array([*(column.is_category for column in known.space.columns.values()), False])
+        model = GaussianProcess.fit(rows, values, is_category)
+        points = np.array([known.points[trial] for trial in shown])
+        means = model.predict(_at_the_top(points))[0]
+        best = np.array([means.min()])
+        waiting = sorted(known.running - known.losses.keys())[-MOST_NEWEST:]
+        if waiting:
+            at = _at_the_top(np.array([known.points[trial] for trial in waiting]))
+            drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
+            model, best = model.with_values(at, drawn), np.minimum(best, drawn.min(axis=0))
+        priced = [trial for trial in shown if trial in known.paces]
+        paces = np.array([known.paces[trial] for trial in priced])
+        price = None
+        exponent = known.options.price
+        if exponent and len(priced) >= FEWEST_RESULTS and (standard := _standardized(paces)) is not None:
+            price = GaussianProcess.fit(np.array([known.points[trial] for trial in priced]), standard, is_category[:-1])
+        centres = points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]]
+        return cls(model, best, price, exponent * float(paces.std()) if price else 0.0, centres)
+
+    def score(self, points: "Array") -> "Array":
+        """Return the logarithm of the expected improvement for the root of the seconds, shape (n,)."""
+        from scipy.special import logsumexp
+
+        from ashtune.search.gaussian_process import log_expected_improvement
+
+        mean, deviation = self._model.predict(_at_the_top(points))
+        mean = mean.reshape(len(points), -1)
+        score: Array = logsumexp(log_expected_improvement(mean, deviation[:, None], self._best), axis=1)
+        if self._price is not None:
+            score = score - self._price_scale * self._price.predict(points)[0]
+        return score
+
+
+def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
+    """Return points of distinct configurations that a short search ends with, the best first."""
+    import numpy as np
+
+    is_category = np.array([column.is_category for column in space.columns.values()])
+    points = space.snapped(chance.random((CANDIDATES, len(is_category))))
+    scores = view.score(points)
+    for turn in range(ROUNDS):
+        order = np.argsort(-scores, kind="stable")[:CENTRES]
+        points, scores = points[order], scores[order]
+        centres = np.concatenate([points, view.centres])
+        new = _steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = space.snapped(new)
+        points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
+    order = np.argsort(-scores, kind="stable")
+    _, firsts = np.unique(points[order], axis=0, return_index=True)
+    distinct: Array = points[order][np.sort(firsts)]
+    return distinct
+
+
+def _steps(points: "Array", size: float, is_category: "NDArray[np.bool_]", chance: "np.random.Generator") -> "Array":
+    """Return each point with some of its coordinates changed, at least one; a category is drawn anew."""
+    import numpy as np
+
+    number, width = points.shape
+    is_changed = chance.random((number, width)) < 0.5
+    is_changed[np.arange(number), chance.integers(width, size=number)] = True
+    moved = np.clip(points + size * chance.standard_normal((number, width)), 0.0, 1.0)
+    moved[:, is_category] = chance.random((number, int(is_category.sum())))
+    changed: Array = np.where(is_changed, moved, points)
+    return changed
+
+
+def _at_the_top(points: "Array") -> "Array":
+    """Return points as rows of the process, at the top rung."""
+    import numpy as np
+
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def _clipped(losses: "Array") -> "Array":
+    """Return losses no further above the median than ``CLIP`` times the distance from the best to it."""
+    import numpy as np
+
+    finite = losses[np.isfinite(losses)]
+    if not len(finite):
+        return losses
+    best, middle = finite.min(), float(np.median(finite))
+    clipped: Array = np.minimum(losses, middle + CLIP * (middle - best))
+    return clipped
+
+
+def _standardized(values: "Array") -> "Array | None":
+    """Return values of mean 0 and variance 1; None if they are all equal, or not finite."""
+    import numpy as np
+
+    deviation = values.std() if len(values) and np.isfinite(values).all() else 0.0
+    return (values - values.mean()) / deviation if deviation > 1e-12 * abs(values).max() else None

@@ -1,0 +1,142 @@
+"""A proposer in a process of its own: it is told all, is started anew when it dies, and goes with the driver."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ashtune
+from ashtune.core.errors import StudyError
+from ashtune.core.events import TrialStarted
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.driver.proposer_process import ProposerProcess
+from ashtune.space.space import Space
+from ashtune.study.journal import NAME, read_events
+
+pytestmark = pytest.mark.slow
+sys.path.insert(0, str(Path(__file__).parent))
+from proposers_for_tests import Counting  # noqa: E402 - its module has to be importable by name
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def proposer() -> Iterator[ProposerProcess]:
+    made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, 27)
+    yield made
+    made.close()
+
+
+def tell(proposer: ProposerProcess, results: int) -> None:
+    for trial in range(results):
+        proposer.started(Job(TrialId(trial), 0), {"x": 0.5})
+        proposer.observe(Result(TrialId(trial), 0, 9, (float("inf"),), 1.0), {"x": 0.5})
+
+
+def origin(proposer: ProposerProcess, trial: int = 0) -> list[str]:
+    proposal = proposer.propose(trial)
+    assert proposal is not None
+    return proposal.origin.split(", ")
+
+
+def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: ProposerProcess) -> None:
+    tell(proposer, 3)
+    told, process, top = origin(proposer)
+    assert (told, top) == ("told 6", "top 27")
+    assert int(process) != os.getpid()
+    tell(proposer, 1)
+    assert origin(proposer) == ["told 8", process, "top 27"]
+    assert proposer.propose(1) is None
+
+
+def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
+    tell(proposer, 3)
+    first = origin(proposer)[1]
+    os.kill(int(first), signal.SIGKILL)
+    told, second, _ = origin(proposer)
+    assert told == "told 6"
+    assert second != first
+
+
+def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerProcess) -> None:
+    with pytest.raises(StudyError, match=r"^ValueError: the second$"):
+        proposer.propose(2)
+
+
+def test_one_that_dies_over_the_same_proposal_again_is_given_up(proposer: ProposerProcess) -> None:
+    with pytest.raises(StudyError, match="died twice"):
+        proposer.propose(3)
+
+
+def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> None:
+    asked = threading.Thread(target=proposer.propose, args=(4,), daemon=True)
+    asked.start()
+    time.sleep(1.0)
+    proposer.close()
+    asked.join(SECONDS)
+    assert not asked.is_alive()
+
+
+def test_it_ends_with_a_driver_that_is_killed() -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from proposers_for_tests import Counting
+from ashtune.driver.proposer_process import ProposerProcess
+from ashtune.space.space import Space
+made = ProposerProcess(Counting(), Space.parse({{"x": (0.0, 1.0)}}), 0, 27)
+print(made.propose(0).origin.split(", ")[1], flush=True)
+made.propose(4)
+"""
+    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    process = int(driver.stdout.readline())
+    driver.kill()
+    driver.communicate()
+    for _ in range(int(SECONDS * 10)):
+        if is_gone(process):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the proposer outlives its driver")
+
+
+def is_gone(process: int) -> bool:
+    """Say whether a process has ended; one that nobody has waited for is still listed."""
+    listed = subprocess.run(["ps", "-o", "state=", "-p", str(process)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip() in ("", "Z")
+
+
+def train(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        time.sleep(0.05)
+        trial.report(loss=(trial["x"] - 0.3) ** 2)
+
+
+def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path) -> None:
+    journals = []
+    for place in ("first", "second"):
+        ashtune.tune(
+            train, {"x": (0.0, 1.0), "y": (1, 9)}, metric="loss", mode="min", trials=16, max_resource=2, workers=1,
+            search=ashtune.GP(first=4, ahead=0, price=0), directory=tmp_path / place, quiet=True,
+        )  # fmt: skip
+        events = [event for _, event in read_events(tmp_path / place / NAME)]
+        journals.append([(one.configuration, one.origin) for one in events if isinstance(one, TrialStarted)])
+    assert journals[0] == journals[1]
+    assert {origin.split(",")[0] for _, origin in journals[0]} == {"random", "gp"}
+
+
+def test_a_resumed_study_goes_on_with_a_proposer_that_knows_all_results(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=1,
+        search=ashtune.GP(first=4, random_share=0.0, ahead=0), directory=tmp_path, quiet=True,
+    )  # fmt: skip
+    study.resume(trials=12, workers=1, quiet=True)
+    origins = [one.origin for _, one in read_events(tmp_path / NAME) if isinstance(one, TrialStarted)]
+    assert origins[:4] == ["random"] * 4
+    assert origins[4:] == [f"gp, {trial} results" for trial in range(4, 12)]

@@ -1,0 +1,224 @@
+"""The search by a Gaussian process: its regression against scikit-learn's, and what it proposes."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search.gaussian_process import GaussianProcess, log_expected_improvement
+from ashtune.search.gp import GP, GPProposer
+from ashtune.search.mutation import Mutation
+from ashtune.search.random import Random
+from ashtune.space.space import Space
+from ashtune.testing.searches import check_proposer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As in the process of a proposer: two threads of BLAS on small matrices wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
+def data(rows: int, inputs: int, seed: int = 0) -> tuple[Any, Any]:
+    draws = np.random.default_rng(seed)
+    points = draws.random((rows, inputs))
+    values = np.sin(5 * points[:, 0]) + points[:, 1] ** 2 + 0.1 * draws.normal(size=rows)
+    return points, (values - values.mean()) / values.std()
+
+
+def test_the_posterior_is_that_of_scikit_learn() -> None:
+    kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
+    regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
+    rows, values = data(60, 5)
+    weights = np.array([0.5, 2.0, 1.0, 7.0, 0.1])
+    ours = GaussianProcess(rows, values, np.zeros(5, bool), weights=weights, scale=1.3, noise=0.02)
+    kernel = kernels.ConstantKernel(1.3) * kernels.Matern(1 / np.sqrt(weights), nu=2.5)
+    theirs = regression(kernel, alpha=0.02, optimizer=None).fit(rows, values)
+    at = np.random.default_rng(1).random((40, 5))
+    mean, deviation = theirs.predict(at, return_std=True)
+    np.testing.assert_allclose(ours.predict(at)[0], mean, atol=1e-6)
+    np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
+
+
+def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
+    from ashtune.search.gaussian_process import _improbability, _squares
+
+    rows, values = data(30, 4)
+    rows[:, 2] = np.round(rows[:, 2])
+    squares = _squares(rows, rows, np.array([False, False, True, False]))
+    logs = np.array([0.3, -0.5, 1.0, 0.1, 0.2, -3.0])
+    gradient = _improbability(logs, squares, values)[1]
+    for place in range(len(logs)):
+        step = np.zeros(len(logs))
+        step[place] = 1e-5
+        ends = [_improbability(logs + sign * step, squares, values)[0] for sign in (1, -1)]
+        assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
+
+
+def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
+    rows, values = data(20, 3)
+    process = GaussianProcess.fit(rows, values, np.zeros(3, bool))
+    at = np.random.default_rng(2).random((4, 3))
+    drawn = process.draw(at, np.random.default_rng(3).standard_normal((4, 20_000)))
+    mean, deviation = process.predict(at)
+    np.testing.assert_allclose(drawn.mean(axis=1), mean, atol=0.03)
+    np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
+
+
+def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of_them() -> None:
+    rows, values = data(20, 3)
+    process = GaussianProcess.fit(rows[:15], values[:15], np.zeros(3, bool))
+    worlds = np.stack([values[15:], -values[15:]], axis=1)
+    after = process.with_values(rows[15:], worlds)
+    at = np.random.default_rng(2).random((6, 3))
+    numbers: dict[str, Any] = {"weights": process.weights, "scale": process.scale, "noise": process.noise}
+    for world in range(2):
+        alone = np.concatenate([values[:15], worlds[:, world]])
+        one = GaussianProcess(rows, alone, np.zeros(3, bool), **numbers)
+        np.testing.assert_allclose(after.predict(at)[0][:, world], one.predict(at)[0], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"), [(3.0, 1.0987396653), (0.0, -0.9189385332), (-0.99, -2.4661143916), (-8.0, -37.1223642617)]
+)
+def test_the_expected_improvement_is_exact_far_from_the_best_too(gain: float, expected: float) -> None:
+    """Expected: computed with 50 digits."""
+    assert log_expected_improvement(np.zeros(1), np.ones(1), gain)[0] == pytest.approx(expected, abs=1e-9)
+    assert math.isfinite(log_expected_improvement(np.zeros(1), np.ones(1), -1e6)[0])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [SPACE, {"x": (0.0, 1.0)}, {"kind": ["a", "b"], "n": (1, 3)}, {"c": ["one"], "x": (0.0, 1.0)}],
+)
+def test_it_passes_the_suite(space: dict[str, Any]) -> None:
+    check_proposer(GP(first=4), space, trials=30)
+
+
+def bowl(configuration: Any) -> float:
+    return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
+
+
+def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, seconds: float = 1.0) -> list[float]:  # noqa: B008
+    """Return the losses of a study of one worker, one rung, with a proposer or without."""
+    space = Space.parse(SPACE)
+    design, proposer = search.build(space, seed), search.proposer(space, seed, 9)
+    losses = []
+    for trial in range(trials):
+        proposal = proposer.propose(trial) if proposer else None
+        configuration = design.configuration(trial) if proposal is None else proposal.configuration
+        job = Job(TrialId(trial), 0)
+        if proposer:
+            proposer.started(job, configuration)
+            proposer.observe(Result(job.trial, 0, 9, (loss(configuration),), seconds), configuration)
+        losses.append(loss(configuration))
+    return losses
+
+
+def test_on_a_smooth_function_it_is_far_ahead_of_random_draws() -> None:
+    for seed in range(3):
+        ours = min(studied(seed, 40))
+        assert ours < min(studied(seed, 120, Random()))
+
+
+def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
+    space = Space.parse({"x": (0.0, 1.0), "z": (0.0, 1.0)})
+    design, proposer = GP().build(space, 0), GP().proposer(space, 0, 9)
+    chosen = []
+    for trial in range(40):
+        proposal = proposer.propose(trial)
+        configuration: Any = design.configuration(trial) if proposal is None else proposal.configuration
+        if proposal is not None:
+            chosen.append(configuration["z"])
+        loss, seconds = (configuration["x"] - 0.5) ** 2, math.exp(4 * configuration["z"])
+        proposer.started(Job(TrialId(trial), 0), configuration)
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss,), seconds), configuration)
+    assert np.mean(chosen) < 0.35
+
+
+def test_a_low_rung_that_misleads_is_seen_through_once_the_top_rung_tells() -> None:
+    """At the low rung large x is good, at the top one it is bad."""
+    space = Space.parse({"x": (0.0, 1.0)})
+    proposer = GP(random_share=0.0).proposer(space, 0, 9)
+    for trial, x in enumerate(np.linspace(0, 1, 21).tolist()):
+        configuration = {"x": x}
+        proposer.started(Job(TrialId(trial), 0), configuration)
+        proposer.observe(Result(TrialId(trial), 0, 1, (-x,), 1.0), configuration)
+        if trial % 2:
+            proposer.observe(Result(TrialId(trial), 1, 9, (x,), 8.0), configuration)
+    proposed = [proposer.propose(trial) for trial in range(21, 26)]
+    assert all(one is not None and one.configuration["x"] < 0.3 for one in proposed)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("losses", [[math.inf] * 20, [1.0] * 20, [math.inf] * 19 + [1.0]])
+def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list[float]) -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
+    for trial, loss in enumerate(losses):
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss,), 1.0), design.configuration(trial))
+    assert proposer.propose(20) is None
+
+
+def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
+    def loss(configuration: Any) -> float:
+        return math.inf if configuration["kind"] == "b" else bowl(configuration)
+
+    space = Space.parse(SPACE)
+    search = GP(random_share=0.0)
+    design, proposer = search.build(space, 0), search.proposer(space, 0, 9)
+    kinds = []
+    for trial in range(40):
+        proposal = proposer.propose(trial)
+        configuration = design.configuration(trial) if proposal is None else proposal.configuration
+        if proposal is not None:
+            kinds.append(configuration["kind"])
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss(configuration),), 1.0), configuration)
+    assert kinds.count("b") <= 4
+
+
+def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    search = GP(random_share=0.0)
+    proposer = search.proposer(space, 0, 9)
+    for trial, x in enumerate(np.linspace(0, 1, 12).tolist()):
+        proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
+    proposed = []
+    for trial in range(12, 20):
+        proposal = proposer.propose(trial)
+        assert proposal is not None
+        proposer.started(Job(TrialId(trial), 0), proposal.configuration)
+        proposed.append(proposal.configuration["x"])
+    assert len(set(proposed)) == 8
+
+
+def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    proposer = GP().proposer(space, 0, 9)
+    assert isinstance(proposer, GPProposer)
+    for trial in range(3_000):
+        x = trial * 0.618 % 1
+        proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
+    assert len(proposer._shown()) <= 80
+
+
+@pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])
+def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(SettingsError, match=f"{name}={value}"):
+        GP(**options)
+
+
+@pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"step": 0.0}])
+def test_an_option_of_the_mutation_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(SettingsError, match=f"{name}={value}"):
+        Mutation(**options)
