@@ -22,7 +22,7 @@ from ashtune.core.plaintext import error_line
 from ashtune.engines.local.process import import_root, without_launcher
 from ashtune.engines.resources.cores import THREAD_VARIABLES
 from ashtune.engines.worker.frames import FrameReader, FrameWriter, read_some
-from ashtune.engines.worker.parent_death import die_with_parent
+from ashtune.engines.worker.serve import die_with_parent
 from ashtune.search.protocol import Proposal, Proposer, Search
 from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space

@@ -9,7 +9,7 @@ Rule 4: the expected improvement counts for the root of the seconds that a trial
 them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
 Rule 5: the first ten trials and a tenth of all others are random.
 
-What was measured, and which constants made no difference, is in ``docs/decisions/0029-a-search-that-learns.md``.
+What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
 """
 
 import math
