@@ -35,7 +35,7 @@ BAKER = {  # the metric's name and mode, and what its columns begin with; in whi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curves:
+class CurveSet:
     """A pool of ``m`` configurations trained for ``d`` epochs.
 
     Args:
@@ -76,12 +76,12 @@ class Curves:
         return float(np.median(self.seconds[:, -1]))
 
 
-def load(folder: Path) -> list[Curves]:
+def load(folder: Path) -> list[CurveSet]:
     """Return all pools of a folder: six of lcbench, three of Baker et al."""
     return _lcbench(folder / LCBENCH) + [_baker(folder / "baker2018" / f"{name}.csv.gz", name) for name in BAKER]
 
 
-def _lcbench(path: Path) -> list[Curves]:
+def _lcbench(path: Path) -> list[CurveSet]:
     table = np.load(path, allow_pickle=False)
     pools = []
     for task, name in enumerate(table["task_names"]):
@@ -89,14 +89,14 @@ def _lcbench(path: Path) -> list[Curves]:
         seconds = np.maximum.accumulate(table["time"][task].astype(float), axis=1)
         share = np.clip(accuracy / 100, 0.0, 1.0)
         noise = np.sqrt(share * (1 - share))
-        pools.append(Curves(
+        pools.append(CurveSet(
             name=f"lcbench {name}", goal=Goal("accuracy", "max"), unit="% accuracy",
             metric=accuracy, seconds=seconds, noise=noise,
         ))  # fmt: skip
     return pools
 
 
-def _baker(path: Path, name: str) -> Curves:
+def _baker(path: Path, name: str) -> CurveSet:
     goal, prefix, first = BAKER[name]
     with gzip.open(path, "rt", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -107,4 +107,4 @@ def _baker(path: Path, name: str) -> Curves:
     if goal.metric == "accuracy":
         unit, metric = "% accuracy", 100 * metric
     seconds = np.broadcast_to(np.arange(1.0, len(columns) + 1), metric.shape)
-    return Curves(name=name, goal=goal, unit=unit, metric=metric, seconds=seconds)
+    return CurveSet(name=name, goal=goal, unit=unit, metric=metric, seconds=seconds)

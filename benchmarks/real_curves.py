@@ -56,7 +56,7 @@ from ashtune.schedulers.protocol import Budget, Machine
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.simulation import simulate
-from curve_sets import Curves, load
+from curve_sets import CurveSet, load
 from table import show
 
 REDUCTION_FACTOR = 3
@@ -169,7 +169,7 @@ class Found(NamedTuple):
     end: np.ndarray
 
 
-def run(curves: Curves, method: str, *, workers: int, seed: int) -> tuple[list[float], list[bool], float]:
+def run(curves: CurveSet, method: str, *, workers: int, seed: int) -> tuple[list[float], list[bool], float]:
     """Run one study; return at each time its regret, and whether it had a result; and when it was over."""
     order = np.random.default_rng([seed, 0]).permutation(len(curves.metric))
     reports = curves.reported(seed)[order].tolist()
@@ -190,7 +190,7 @@ def run(curves: Curves, method: str, *, workers: int, seed: int) -> tuple[list[f
     return regret, [n > 0 for n in named], end / curves.full_training if end < until else math.inf
 
 
-_pools: list[Curves] = []
+_pools: list[CurveSet] = []
 
 
 def read(folder: Path) -> None:
@@ -224,7 +224,7 @@ def marks_of(found: Found) -> list[str]:
     ]
 
 
-def show_pool(curves: Curves, results: dict[str, Found]) -> None:
+def show_pool(curves: CurveSet, results: dict[str, Found]) -> None:
     """Print one pool's regret."""
     rows = []
     for method, found in results.items():
@@ -240,7 +240,7 @@ def show_pool(curves: Curves, results: dict[str, Found]) -> None:
     )
 
 
-def show_mean(title: str, pools: list[Curves], results: list[dict[str, Found]]) -> None:
+def show_mean(title: str, pools: list[CurveSet], results: list[dict[str, Found]]) -> None:
     """Print the normalised regret of several pools, averaged for each seed."""
     rows = []
     for method in METHODS:
@@ -255,7 +255,7 @@ def sigmas(difference: np.ndarray) -> tuple[float, float, float]:
     return mean, error, mean / error if error else 0.0 if mean == 0 else math.copysign(math.inf, mean)
 
 
-def show_where_it_loses(own: str, pools: list[Curves], results: list[dict[str, Found]]) -> None:
+def show_where_it_loses(own: str, pools: list[CurveSet], results: list[dict[str, Found]]) -> None:
     """Print the paired difference between a method of ours and the best of the others, everywhere."""
     rows: list[list[Any]] = []
     for curves, found in zip(pools, results, strict=True):
@@ -294,7 +294,7 @@ def show_duels(results: list[dict[str, Found]]) -> None:
     show("In how many of all sets and times; over: when ours has used up the pool", columns, rows)
 
 
-def expected_best(curves: Curves, drawn: int) -> tuple[float, float]:
+def expected_best(curves: CurveSet, drawn: int) -> tuple[float, float]:
     """Return the mean and standard deviation of the least regret of some configurations drawn without replacement."""
     regret = np.sort(curves.regret)
     regret[np.isinf(regret)] = curves.median_regret  # only failures were drawn: nothing to name
@@ -304,7 +304,7 @@ def expected_best(curves: Curves, drawn: int) -> tuple[float, float]:
     return mean, math.sqrt(max(0.0, float(np.dot(chance, regret**2)) - mean**2))
 
 
-def check_random(pools: list[Curves], results: list[dict[str, Found]], workers: int) -> float:
+def check_random(pools: list[CurveSet], results: list[dict[str, Found]], workers: int) -> float:
     """Compare random search with its exact law, where all trainings take the same time and there is no noise.
 
     Returns:

@@ -20,7 +20,7 @@ from typing import Any
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.demo import objective
-from ashtune.simulation.whatif import Oracle
+from ashtune.simulation.whatif import Predictor
 from table import show
 
 EPOCH_SECONDS = 0.05
@@ -71,9 +71,9 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
 
 def predicted(study: ashtune.Study, workers: int) -> float:
     """Return the wall time of a study, predicted from its journal."""
-    oracle = Oracle(study.traces())
+    predictor = Predictor(study.traces())
     ladder = StudyReader(study.directory).ladder
-    return oracle.wall_seconds(oracle.choice("ash", ladder, workers))
+    return predictor.wall_seconds(predictor.choice("ash", ladder, workers))
 
 
 def main() -> None:

@@ -30,8 +30,8 @@ from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Oracle
-from curve_sets import Curves
+from ashtune.simulation.whatif import Predictor
+from curve_sets import CurveSet
 from table import show
 
 TRIALS = 256
@@ -41,7 +41,7 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 DRAWS = 10
 
 
-def full(pool: Curves, seed: int) -> Traces:
+def full(pool: CurveSet, seed: int) -> Traces:
     """Return a seed's configurations with all that is known of them."""
     chance = np.random.default_rng([seed, 7])
     count = min(TRIALS, len(pool.metric))
@@ -73,14 +73,14 @@ def cut(truth: Traces, ladder: Ladder) -> Traces:
     return recorder.traces("ash", timeline)
 
 
-def errors(job: tuple[Curves, int]) -> list[tuple[float, float, float, bool, bool]]:
+def errors(job: tuple[CurveSet, int]) -> list[tuple[float, float, float, bool, bool]]:
     """Return for each prediction of a seed: errors of wall time and best, what was continued, and if the spans hold."""
     pool, seed = job
     truth, top = full(pool, seed), pool.metric.shape[1]
-    real = Oracle(truth, draws=0)
+    real = Predictor(truth, draws=0)
     found = []
     for recorded in FACTORS:
-        known = Oracle(cut(truth, Ladder(1, top, recorded)), draws=DRAWS)
+        known = Predictor(cut(truth, Ladder(1, top, recorded)), draws=DRAWS)
         for factor in FACTORS:
             for workers in WORKERS:
                 choice = known.choice("ash", Ladder(1, top, factor), workers)

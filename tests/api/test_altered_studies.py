@@ -12,7 +12,7 @@ from ashtune.api.study import Study
 from ashtune.core.errors import AshtuneError
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
-from ashtune.reports.roofline import KEPT, kept
+from ashtune.reports.roofline import STORED_FILE, stored_roofline
 from ashtune.schedulers.ash import Ash
 from ashtune.search import Random, Space
 from ashtune.study import journal as journals
@@ -101,9 +101,9 @@ def test_a_study_of_an_unknown_scheduler_is_read_and_says_in_one_line_that_it_is
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "nested", "not UTF-8", "too long"])
-@pytest.mark.parametrize("read", [kept, lambda directory: list(read_profiles(directory))])
+@pytest.mark.parametrize("read", [stored_roofline, lambda directory: list(read_profiles(directory))])
 def test_a_roofline_or_profile_that_is_none_is_refused_in_one_line(kind: str, read: Any, tmp_path: Path) -> None:
-    for path in (tmp_path / KEPT, tmp_path / path_of(0)):  # type: ignore[arg-type]  # a worker's number
+    for path in (tmp_path / STORED_FILE, tmp_path / path_of(0)):  # type: ignore[arg-type]  # a worker's number
         path.parent.mkdir(exist_ok=True)
         match kind:
             case "pipe":

@@ -11,7 +11,7 @@ from commands import ashtune as command
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.reports.study_info import about
+from ashtune.reports.study_info import study_info
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import progress_line
 from ashtune.reports.terminal.text import as_text
@@ -98,8 +98,8 @@ def test_a_what_if_says_it(study: ashtune.Study, tmp_path: Path) -> None:
 
 def test_the_display_says_it(study: ashtune.Study) -> None:
     read = StudyReader(study.directory)
-    says_trees(progress_line(read.tally, about(read)))
-    says_trees(as_text(Frame(read.tally, about(read))))
+    says_trees(progress_line(read.tally, study_info(read)))
+    says_trees(as_text(Frame(read.tally, study_info(read))))
 
 
 def test_plan_and_simulation_say_it(tmp_path: Path) -> None:

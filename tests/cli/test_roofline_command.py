@@ -12,7 +12,7 @@ import pytest
 from ashtune.cli import main as entry
 from ashtune.cli import roofline
 from ashtune.performance.roofline import Roof, Roofs, Step
-from ashtune.reports.roofline import kept
+from ashtune.reports.roofline import stored_roofline
 
 ROOF = ["--peak", "537.6", "--bandwidth", "76.8"]
 STEP = ["--flops", "7500", "--bytes", "250000"]
@@ -206,7 +206,7 @@ def test_a_roofline_that_cannot_be_kept_is_refused_before_anything_is_measured(
 
 def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
     status, _, _ = ashtune(*ROOF, *STEP, "--keep", str(tmp_path))
-    found = kept(tmp_path)
+    found = stored_roofline(tmp_path)
     assert status == 0
     assert found is not None
     assert found.placements[0].attainable == 2.304e9
@@ -269,7 +269,7 @@ def test_a_fused_study_s_network_is_placed_alone_and_as_lanes_and_kept(
     status, out, err = ashtune("--study", str(tmp_path / "s"))
     assert status == 0, err
     assert "one model alone (width=8)" in out
-    found = kept(tmp_path / "s")
+    found = stored_roofline(tmp_path / "s")
     assert found is not None
     assert found.sizing is not None
     assert [placement.step.cores for placement in found.placements] == [1] * len(found.placements)

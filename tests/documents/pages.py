@@ -79,7 +79,7 @@ class Command(str):
     __slots__ = ()
 
 
-class Step(NamedTuple):
+class PageStep(NamedTuple):
     """A block or command of a page and what it printed; ``why_not`` if it was not run."""
 
     line: int
@@ -104,7 +104,7 @@ def parsed(page: str) -> Document:
     return sybil.parse(ROOT / page)
 
 
-def carried_out(page: str, folder: Path) -> list[Step]:
+def carried_out(page: str, folder: Path) -> list[PageStep]:
     """Carry out all of a page in a folder.
 
     Raises:
@@ -128,16 +128,16 @@ def prepare(folder: Path) -> None:
             shutil.copytree(folder / STUDIES[0], folder / study)
 
 
-def _step(example: Example, main: ModuleType, folder: Path) -> Step:
+def _step(example: Example, main: ModuleType, folder: Path) -> PageStep:
     text = str(example.parsed)
     if isinstance(example.parsed, Command):
         why_not = reason_not_to_run(text)
         printed = "" if why_not else _run_command(text, folder)
-        return Step(example.line, text, printed, why_not)
+        return PageStep(example.line, text, printed, why_not)
     example.namespace["main"] = main
     with contextlib.redirect_stdout(io.StringIO()) as printed_here:
         example.evaluate()
-    return Step(example.line, text, printed_here.getvalue())
+    return PageStep(example.line, text, printed_here.getvalue())
 
 
 def _run_block(example: Example) -> None:

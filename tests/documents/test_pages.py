@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from pages import PAGES, Step
+from pages import PAGES, PageStep
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -23,7 +23,7 @@ def folder(_prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_prepared, tmp_path, dirs_exist_ok=True))
 
 
-def printed(steps: list[Step], text: str) -> str:
+def printed(steps: list[PageStep], text: str) -> str:
     """Return what the one step that has a text printed."""
     (step,) = [step for step in steps if text in step.text]
     return step.printed
@@ -72,7 +72,7 @@ def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:
 def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
-    small, nodes, choices, deadline, budget, oracle, large, again, nothing, table = outputs
+    small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
     assert nothing == ""
     assert "wall time                     2 h 00 min" in small
     (bold,) = [line.split() for line in nodes.splitlines() if line.split()[:1] == ["8"]]
@@ -87,7 +87,7 @@ def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
     assert len(re.findall(r"\d+ workers are about the fewest that are done in 2 h 00 min, after 1 h", deadline)) == 2
     (hours,) = re.findall(r"Best use of 20 core-hours: .* takes .* and\s+(\S+)\s+core-hours", budget.replace("\n", " "))
     assert 0 < float(hours) <= 20
-    seconds, workers = oracle.splitlines()[-2:]
+    seconds, workers = from_python.splitlines()[-2:]
     assert 2400 < float(seconds) < 3600
     assert 1 < int(workers) <= 64
     assert "10,000 trials" in large

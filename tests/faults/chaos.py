@@ -127,7 +127,7 @@ SCRIPT = """
 
 
 @dataclass
-class Outcome:
+class ChaosRecord:
     """What was done to a study, and what came of it."""
 
     name: str
@@ -174,7 +174,7 @@ class Chaos:
             "directory": str(self.study),
             "result": str(self.result),
         }
-        self.outcome = Outcome(f"{engine}/{seed}", {**self.plan, "disk": is_full_at_times})
+        self.outcome = ChaosRecord(f"{engine}/{seed}", {**self.plan, "disk": is_full_at_times})
         self._before = b""
         self._is_excused = False  # something was done since the last start that may end it
         self._has_killed_a_worker = False
@@ -187,7 +187,7 @@ class Chaos:
         script = [PYTHON, str(self.folder / "tune.py")]
         return script if self.engine == "local" else mpiexec_words(3, *script)
 
-    def run(self) -> Outcome:
+    def run(self) -> ChaosRecord:
         """Start it until it is complete, then let the oracle read it."""
         began = time.monotonic()
         faults: list[Callable[[Launch], None]] = self._faults()
@@ -431,7 +431,7 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
-def run(engine: str, seed: int) -> Outcome:
+def run(engine: str, seed: int) -> ChaosRecord:
     """Run one study; its folder is kept if there is something to complain of."""
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{engine}-{seed}-"))
     with small_disk(folder / "disk") as disk:
@@ -447,7 +447,7 @@ def run(engine: str, seed: int) -> Outcome:
     return outcome
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[ChaosRecord]) -> str:
     """What was injected, and what came of it."""
     lines = []
     for outcome in outcomes:

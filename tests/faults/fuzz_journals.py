@@ -661,16 +661,16 @@ def fuzz(
     """Judge inputs; return how many of each mutation ended how, and the defects, which are said as they are found."""
     counts: Counter[tuple[str, str]] = Counter()
     defects: list[str] = []
-    crew = [Judge(seed) for _ in range(min(judges, len(numbers)))]
+    all_judges = [Judge(seed) for _ in range(min(judges, len(numbers)))]
     given: dict[int, int] = {}
     waiting = iter(numbers)
-    for place, judge_ in enumerate(crew):
+    for place, judge_ in enumerate(all_judges):
         given[place] = next(waiting)
         judge_.ask(given[place])
     while given:
         for place in list(given):
             number = given.pop(place)
-            mutation, what, outcome, why = crew[place].answer()
+            mutation, what, outcome, why = all_judges[place].answer()
             counts[mutation, outcome] += 1
             if outcome == "defect":
                 again = f"python tests/faults/fuzz_journals.py --seed {seed} --only {number}"
@@ -680,8 +680,8 @@ def fuzz(
                 say(f"{counts.total():,} inputs, {len(defects)} defects")
             if (following := next(waiting, None)) is not None:
                 given[place] = following
-                crew[place].ask(following)
-    for judge_ in crew:
+                all_judges[place].ask(following)
+    for judge_ in all_judges:
         judge_.close()
     return counts, defects
 

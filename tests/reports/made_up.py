@@ -37,7 +37,7 @@ from ashtune.study.settings import Settings
 
 ACCURACY = Goal("accuracy", "max")
 SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
-Step = tuple[str, Event | Followed]
+Notice = tuple[str, Event | Followed]
 
 
 def settings_of(ladder: Ladder, **changes: Any) -> Settings:
@@ -86,7 +86,7 @@ class MadeUpStudy:
         self.expected = self.scheduler.expected
         self.configurations: dict[TrialId, dict[str, Any]] = {}
         self.now = 0.0
-        self._crew = workers
+        self._workers = workers
         self._random = random.Random(seed)
         self._trouble = trouble
         self._stop_after = stop_after
@@ -98,17 +98,17 @@ class MadeUpStudy:
         self._resource: dict[TrialId, int] = {}
         self._saved_at: dict[WorkerId, float] = {}
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[Notice]:
         yield from self._session()
         while self._stop_after and not self.controller.is_complete:
             self._stop_after, self._jobs = self._stop_after * 2, 0
             self.now += 1000.0
             yield from self._session()
 
-    def _session(self) -> Iterator[Step]:
+    def _session(self) -> Iterator[Notice]:
         self._due.clear()
         yield from self._take(SessionStarted(self.now, 1e9, "1.0", "laptop", 1, trials=self.trials))
-        for _ in range(self._crew):
+        for _ in range(self._workers):
             self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
         while self.controller.is_open and self._due:
             self.now, _, event = heapq.heappop(self._due)
@@ -117,7 +117,7 @@ class MadeUpStudy:
                 self._jobs += 1
                 yield from self._take(StopRequested(self.now, "Ctrl-C received"))
 
-    def _take(self, event: Event) -> Iterator[Step]:
+    def _take(self, event: Event) -> Iterator[Notice]:
         orders = self.controller.handle(event)
         yield "event", event
         if isinstance(event, WorkerLost):

@@ -9,7 +9,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.cost import CostSection
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.schedulers.view import SchedulerView
 
 LADDER = Ladder(1, 4, 2)
@@ -17,10 +17,10 @@ LADDER = Ladder(1, 4, 2)
 
 def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
     """Return the section of a study of trials with a configuration and the seconds that each of 4 epochs took."""
-    about = About(
+    info = StudyInfo(
         name="made up", scheduler=SchedulerView("ash"), directory="nowhere", unit="epoch", configuration=lambda _: {}
     )
-    section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, about))
+    section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, info))
     events: list[Event] = []
     for number, (configuration, seconds) in enumerate(trials):
         who: dict[str, Any] = {"worker": WorkerId(0), "trial": TrialId(number), "rung": 2}

@@ -20,7 +20,7 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFailed, SessionStarted, StopRequested
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.terminal.text import Visible
@@ -35,16 +35,16 @@ class Terminal(io.StringIO):
         return True
 
 
-def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any) -> tuple[Tally, About]:
+def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any) -> tuple[Tally, StudyInfo]:
     study = MadeUpStudy(LADDER, trials, workers, **more)
     tally = Tally(LADDER, ACCURACY)
     for kind, what in itertools.islice(study, steps):
         (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally, about_of(study, workers)
+    return tally, info_of(study, workers)
 
 
-def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
-    return About(
+def info_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> StudyInfo:
+    return StudyInfo(
         name="digits",
         scheduler=study.scheduler,
         directory="runs/digits-20261124-160957",
@@ -56,10 +56,10 @@ def about_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> About:
     )
 
 
-def drawn(tally: Tally, about: About, width: int, height: int, encoding: str = "utf-8") -> list[str]:
+def drawn(tally: Tally, info: StudyInfo, width: int, height: int, encoding: str = "utf-8") -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding)
     Console(width=width, height=height, file=file, force_terminal=True, color_system=None).print(
-        Visible(Frame(tally, about)), end=""
+        Visible(Frame(tally, info)), end=""
     )
     file.seek(0)
     return file.read().splitlines()
@@ -93,8 +93,8 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
 
 
 def test_in_40_columns_the_time_left_and_the_counts_of_every_rung_can_be_read() -> None:
-    tally, about = part_of_a_study()
-    lines = [words(line) for line in drawn(tally, about, 40, 24)]
+    tally, info = part_of_a_study()
+    lines = [words(line) for line in drawn(tally, info, 40, 24)]
     assert any("left" in line for line in lines)
     (header,) = (number for number, line in enumerate(lines) if line[:1] == ["epoch"])
     assert lines[header] == ["epoch", "trained", "running", "failed"]
@@ -109,25 +109,25 @@ def test_of_64_workers_16_are_shown_and_the_others_counted() -> None:
 
 
 def test_where_no_worker_can_be_shown_none_is_counted_as_more() -> None:
-    tally, about = part_of_a_study(64)
-    shown = [" ".join(drawn(tally, about, 80, height)) for height in range(10, 40)]
+    tally, info = part_of_a_study(64)
+    shown = [" ".join(drawn(tally, info, 80, height)) for height in range(10, 40)]
     assert [" more" in text for text in shown] == [re.search(r"trial +\d+  ", text) is not None for text in shown]
 
 
 def test_where_rows_are_few_workers_go_first_and_the_top_rung_stays() -> None:
-    tally, about = part_of_a_study()
-    rows = {height: drawn(tally, about, 80, height) for height in (40, 17, 10)}
+    tally, info = part_of_a_study()
+    rows = {height: drawn(tally, info, 80, height) for height in (40, 17, 10)}
     assert [any(re.search(r"epoch +\d+ of ", line) for line in rows[h]) for h in rows] == [True, False, False]
     assert all(any(words(line)[:1] == ["64"] for line in lines) for lines in rows.values())
     assert any(words(line)[:1] == ["1"] for line in rows[17])
 
 
 def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
-    tally, about = part_of_a_study(trouble=0.0, steps=700)
-    lines = [words(line) for line in drawn(tally, about, 100, 40)]
+    tally, info = part_of_a_study(trouble=0.0, steps=700)
+    lines = [words(line) for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
-    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(list(about.expected(256))), strict=True):
+    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(list(info.expected(256))), strict=True):
         share = (rung.trained + rung.running) / max(expected, rung.trained + rung.running)
         assert bar.count("━") == pytest.approx(share * len(bar), abs=3)
         assert ("━" in bar) == (share > 0)
@@ -135,29 +135,29 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 def test_without_unicode_the_frame_has_only_what_the_encoding_has(encoding: str) -> None:
-    tally, about = part_of_a_study()
-    about = msgspec.structs.replace(about, name="größe", configuration=lambda trial: {"学習率": trial})
+    tally, info = part_of_a_study()
+    info = msgspec.structs.replace(info, name="größe", configuration=lambda trial: {"学習率": trial})
     for width in (30, 120):
-        text = "\n".join(drawn(tally, about, width, 40, encoding))  # the stream refuses other characters
+        text = "\n".join(drawn(tally, info, width, 40, encoding))  # the stream refuses other characters
         assert (r"gr\xf6\xdfe" if encoding == "ascii" else "größe") in text
     assert r"\u5b66\u7fd2\u7387=" in text
     assert "===" in text and "---" in text
 
 
 def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
-    tally, about = part_of_a_study(steps=1)
-    text = "\n".join(drawn(tally, about, 80, 24))
+    tally, info = part_of_a_study(steps=1)
+    text = "\n".join(drawn(tally, info, 80, 24))
     assert "4 starting" in text
     assert "0 of 256 trials" in text
     assert "best" not in text
 
 
 def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
-    tally, about = part_of_a_study(trouble=0.0)
+    tally, info = part_of_a_study(trouble=0.0)
     failure = JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]")
     tell(tally, failure)
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
-    text = "\n".join(drawn(tally, about, 80, 24))
+    text = "\n".join(drawn(tally, info, 80, 24))
     assert "1 failed: [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
     assert " left" not in text
@@ -165,9 +165,9 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
 
 def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    tally, about = part_of_a_study()
+    tally, info = part_of_a_study()
     terminal = Terminal()
-    with display_for(tally, about, stream=terminal) as display:
+    with display_for(tally, info, stream=terminal) as display:
         assert isinstance(display, LiveDisplay)
         display.tick(1.0)
     text = terminal.getvalue()
@@ -186,9 +186,9 @@ def test_a_terminal_shows_frames_and_what_is_printed_above_them_whole(monkeypatc
 
 
 def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
-    tally, about = part_of_a_study()
-    says = msgspec.structs.replace(about, notes=lambda: "rung 2\nwaits")
-    shown, silent = ("\n".join(drawn(tally, each, 120, 40)) for each in (says, about))
+    tally, info = part_of_a_study()
+    says = msgspec.structs.replace(info, notes=lambda: "rung 2\nwaits")
+    shown, silent = ("\n".join(drawn(tally, each, 120, 40)) for each in (says, info))
     assert "rung 2 waits" in shown
     assert "waits" not in silent
 
@@ -196,10 +196,10 @@ def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
 def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     nasty = "a\x1b[31mb\x07\x9bc\u202ed\rz[/]"
-    tally, about = part_of_a_study(trouble=0.0)
+    tally, info = part_of_a_study(trouble=0.0)
     hostile = view_of({"kind": nasty}, LADDER, LADDER, 0)
-    about = msgspec.structs.replace(
-        about,
+    info = msgspec.structs.replace(
+        info,
         name=nasty,
         directory=nasty,
         scheduler=hostile,
@@ -208,23 +208,23 @@ def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytes
     tell(tally, JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
     tally.event(StopRequested(tally.now, nasty))
     terminal, plain = Terminal(), io.StringIO()
-    with display_for(tally, about, stream=terminal) as display:
+    with display_for(tally, info, stream=terminal) as display:
         display.tick(1.0)
-    lines = PlainDisplay(tally, about, plain)
+    lines = PlainDisplay(tally, info, plain)
     for second in (1, 9, 19):
         lines.tick(second)
     for text in (terminal.getvalue(), plain.getvalue()):
         assert "\x1b[31mb" not in text
         assert not set(text) & set("\x07\x9b\u202e")
     assert r"a\x1b[31mb" in terminal.getvalue()
-    assert all(cell_len(line) <= 60 for line in drawn(tally, about, 60, 30))
+    assert all(cell_len(line) <= 60 for line in drawn(tally, info, 60, 30))
 
 
 def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    tally, about = part_of_a_study()
+    tally, info = part_of_a_study()
     terminal = Terminal()
-    with display_for(tally, about, stream=terminal) as display:
+    with display_for(tally, info, stream=terminal) as display:
         before = terminal.getvalue().count("runs/digits")
         for hundredth in range(1000):
             display.tick(hundredth / 100)
@@ -233,18 +233,18 @@ def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest
 
 
 def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> None:
-    tally, about = part_of_a_study()
+    tally, info = part_of_a_study()
     stream = io.StringIO()
-    assert isinstance(display_for(tally, about, stream=stream), PlainDisplay)
-    with display_for(tally, about, stream=Terminal(), quiet=True) as display:
+    assert isinstance(display_for(tally, info, stream=stream), PlainDisplay)
+    with display_for(tally, info, stream=Terminal(), quiet=True) as display:
         assert isinstance(display, Display)
         display.tick(9.0)
 
 
 def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
-    tally, about = part_of_a_study()
+    tally, info = part_of_a_study()
     stream = io.StringIO()
-    display = PlainDisplay(tally, about, stream)
+    display = PlainDisplay(tally, info, stream)
     with display:
         for tenth in range(1, 161):
             display.tick(1000 + tenth / 10)
@@ -252,8 +252,8 @@ def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
 
 
 def test_a_plain_line_says_how_far_the_study_is() -> None:
-    tally, about = part_of_a_study(trouble=0.0)
-    line = progress_line(tally, about)
+    tally, info = part_of_a_study(trouble=0.0)
+    line = progress_line(tally, info)
     assert line.isascii()
     best = tally.best
     assert best is not None
@@ -266,8 +266,8 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:
     for workers in (1, 4, 16):
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):
-            tally, about = part_of_a_study(workers, 512, steps, trouble=0.0)
-            left = estimate(tally, about.scheduler, unit="epoch").seconds_left
+            tally, info = part_of_a_study(workers, 512, steps, trouble=0.0)
+            left = estimate(tally, info.scheduler, unit="epoch").seconds_left
             assert left is not None
             assert left == pytest.approx(whole - tally.now, rel=0.1, abs=1.0)
 
@@ -286,16 +286,16 @@ def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
 
 
 def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts() -> None:
-    tally, about = part_of_a_study()
+    tally, info = part_of_a_study()
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1)
-    judged = estimate(tally, about.scheduler, unit="epoch")
+    judged = estimate(tally, info.scheduler, unit="epoch")
     assert (judged.share, judged.seconds_left, judged.left) == (None, None, "")
-    assert drawn(tally, about, 80, 24)
-    judged = estimate(tally, about.scheduler, deadline=tally.now + 3.0, unit="epoch")
+    assert drawn(tally, info, 80, 24)
+    judged = estimate(tally, info.scheduler, deadline=tally.now + 3.0, unit="epoch")
     assert judged.seconds_left == pytest.approx(3.0)
     assert judged.left == "3.0 s left"
     tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, total_resource=tally.epochs * 2)
-    judged = estimate(tally, about.scheduler, deadline=1e6, unit="epoch")
+    judged = estimate(tally, info.scheduler, deadline=1e6, unit="epoch")
     assert judged.share == 0.5
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)

@@ -14,7 +14,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.registry import BUILT_IN, sections
 from ashtune.reports.report import summary
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import about
+from ashtune.reports.study_info import study_info
 from ashtune.reports.terminal.text import as_text
 
 LADDER = Ladder(1, 8, 2)
@@ -193,7 +193,7 @@ def test_one_that_fails_is_left_out_with_a_line_and_all_others_come(
 
 def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: Study) -> None:
     reader = StudyReader(study.directory)
-    reported = ReportedStudy(reader.settings, reader.ladder, about(reader))
+    reported = ReportedStudy(reader.settings, reader.ladder, study_info(reader))
     first = reported.timeline
     assert isinstance(first, Timeline) and reported.timeline is first
     reported.is_replayed = True
@@ -203,7 +203,7 @@ def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: S
 
 def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(study: Study, others: None) -> None:
     reader, outcome = StudyReader(study.directory), Outcome(is_complete=False, stopped="SIGTERM received")
-    live = ReportedStudy(reader.settings, reader.ladder, about(reader), tally=reader.tally, outcome=outcome)
+    live = ReportedStudy(reader.settings, reader.ladder, study_info(reader), tally=reader.tally, outcome=outcome)
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
     for there in ("best  accuracy", "time by rung", "go on with: ashtune resume"):

@@ -11,16 +11,16 @@ from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, Step, place
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.roofline import (
-    KEPT,
+    STORED_FILE,
     Placed,
     keep,
-    kept,
     machine_lines,
     placement_rows,
     roofline_figure,
     roofline_figures,
     roofline_words,
     roofs_table,
+    stored_roofline,
 )
 from ashtune.reports.terminal.text import as_text
 from ashtune.training.fused.dry_run import Sizing
@@ -184,16 +184,16 @@ def test_the_words_hold_the_place_the_reason_and_the_measurement() -> None:
 
 def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:
     found = Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[1], seconds=0.1)])
-    assert kept(tmp_path) is None
+    assert stored_roofline(tmp_path) is None
     keep(found, tmp_path)
-    assert kept(tmp_path) == found
+    assert stored_roofline(tmp_path) == found
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"machine": {"roofs": [{"peak": 0, "bandwidth": 1}]}}'])
 def test_a_kept_file_that_is_no_roofline_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / KEPT).write_text(text)
+    (tmp_path / STORED_FILE).write_text(text)
     with pytest.raises(SettingsError) as refused:
-        kept(tmp_path)
+        stored_roofline(tmp_path)
     assert "\n" not in str(refused.value)
 
 
@@ -224,10 +224,10 @@ def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None
     assert list(roofline_figures(found)) == ["roofline", "lanes"]
     assert list(roofline_figures(Placed(machine=LAPTOP, placements=[alone]))) == ["roofline"]
     keep(found, tmp_path)
-    assert kept(tmp_path) == found
+    assert stored_roofline(tmp_path) == found
 
 
 def test_lanes_that_were_not_tried_are_no_roofline(tmp_path: Path) -> None:
     keep(Placed(machine=LAPTOP, sizing=msgspec.structs.replace(DRY_RUN, lanes=16)), tmp_path)
     with pytest.raises(SettingsError, match="chose lanes that were not tried"):
-        kept(tmp_path)
+        stored_roofline(tmp_path)

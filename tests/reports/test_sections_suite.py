@@ -66,7 +66,7 @@ class NeedsAResult(Small):
 
 class NeedsOrders(Small):
     def lines(self) -> Iterable[Any]:
-        return [str(self.study.about.scheduler.machine.ladder)]  # type: ignore[union-attr]  # what is broken of it
+        return [str(self.study.info.scheduler.machine.ladder)]  # type: ignore[union-attr]  # what is broken of it
 
 
 class Unnamed(Small):

@@ -18,7 +18,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports import report
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, Journal, create
 
@@ -26,8 +26,8 @@ LADDER = Ladder(1, 16, 2)
 SETTINGS = settings_of(LADDER)
 
 
-def summary(tally: Tally, about: About, outcome: Outcome) -> Any:
-    return report.summary(ReportedStudy(SETTINGS, LADDER, about, tally=tally, outcome=outcome))
+def summary(tally: Tally, info: StudyInfo, outcome: Outcome) -> Any:
+    return report.summary(ReportedStudy(SETTINGS, LADDER, info, tally=tally, outcome=outcome))
 
 
 def report_data(study: MadeUpStudy) -> dict[str, Any]:
@@ -39,24 +39,24 @@ def report_data(study: MadeUpStudy) -> dict[str, Any]:
                 (observer.event if kind == "event" else observer.followed)(what)  # type: ignore[operator]
         return Outcome()
 
-    return report.report_data(ReportedStudy(SETTINGS, LADDER, about(study)), tell)
+    return report.report_data(ReportedStudy(SETTINGS, LADDER, info_of(study)), tell)
 
 
-def about(study: MadeUpStudy) -> About:
-    return About(
+def info_of(study: MadeUpStudy) -> StudyInfo:
+    return StudyInfo(
         name="digits", scheduler=study.scheduler, directory="runs/digits", configuration=lambda _: SPACE, unit="epoch"
     )
 
 
-def run(**more: Any) -> tuple[Tally, About]:
+def run(**more: Any) -> tuple[Tally, StudyInfo]:
     study = MadeUpStudy(LADDER, 64, 4, **more)
     tally = Tally(LADDER, ACCURACY)
     for kind, what in study:
         (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally, about(study)
+    return tally, info_of(study)
 
 
-def better_at_the_bottom() -> tuple[Tally, About]:
+def better_at_the_bottom() -> tuple[Tally, StudyInfo]:
     tally = Tally(LADDER, ACCURACY)
     for trial, rung, accuracy in ((0, 0, 0.5), (1, 0, 0.99), (0, 1, 0.7)):
         tally.event(
@@ -71,7 +71,7 @@ def better_at_the_bottom() -> tuple[Tally, About]:
                 seconds=0.5,
             )
         )
-    return tally, about(MadeUpStudy(LADDER, 2, 1))
+    return tally, info_of(MadeUpStudy(LADDER, 2, 1))
 
 
 def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
@@ -108,7 +108,7 @@ def test_a_stopped_study_says_why_and_how_to_go_on() -> None:
 
 def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
     tally = Tally(LADDER, ACCURACY)
-    described = about(MadeUpStudy(LADDER, 2, 1))
+    described = info_of(MadeUpStudy(LADDER, 2, 1))
     text = as_text(summary(tally, described, Outcome(is_complete=False)))
     assert "no trial has a result" in text
     assert "not complete" in text

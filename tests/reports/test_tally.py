@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy, Step, tell
+from made_up import ACCURACY, MadeUpStudy, Notice, tell
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import (
@@ -32,7 +32,7 @@ LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)
 
 
-def tally_of(steps: list[Step], ladder: Ladder, *, with_orders: bool = True) -> Tally:
+def tally_of(steps: list[Notice], ladder: Ladder, *, with_orders: bool = True) -> Tally:
     tally = Tally(ladder, ACCURACY)
     if not with_orders:
         tell(tally, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it

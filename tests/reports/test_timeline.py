@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from made_up import MadeUpStudy, Step
+from made_up import MadeUpStudy, Notice
 
 from ashtune.analysis.timeline import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Timeline, Work
 from ashtune.analysis.timeline_times import (
@@ -99,7 +99,7 @@ def studies(draw: st.DrawFn, workers: st.SearchStrategy[int]) -> MadeUpStudy:
 
 def cut(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Followed]:
     """Return a study's first steps. What follows from one event stays together."""
-    steps: list[Step] = list(study)
+    steps: list[Notice] = list(study)
     length = max(1, round(share * len(steps)))
     while length < len(steps) and (steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)):
         length += 1

@@ -8,7 +8,7 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.simulation.whatif import Oracle
+from ashtune.simulation.whatif import Predictor
 
 
 def reports_once_and_saves_nothing(trial: ashtune.Trial) -> None:
@@ -42,9 +42,9 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
         workers=workers, scheduler=scheduler, quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     tally = StudyReader(study.directory).tally
-    oracle = Oracle(study.traces())
-    choice = oracle.choice(scheduler, StudyReader(study.directory).ladder, workers)
-    found, replayed = oracle.prediction(choice), oracle.replayed(choice)
+    predictor = Predictor(study.traces())
+    choice = predictor.choice(scheduler, StudyReader(study.directory).ladder, workers)
+    found, replayed = predictor.prediction(choice), predictor.replayed(choice)
     assert found.is_as_recorded
     assert found.continued == 0
     assert found.epochs == tally.epochs

@@ -21,7 +21,7 @@ from ashtune.simulation.continuation import Continuations, fits
 from ashtune.simulation.curves import made_up
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
-from ashtune.simulation.whatif import Oracle
+from ashtune.simulation.whatif import Predictor
 from ashtune.study.replay import Replay
 
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
@@ -73,8 +73,8 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, scheduler: str, workers: int) -> None:
     told, wall = study(scheduler, workers, **KINDS[kind])
-    oracle = Oracle(told.traces(scheduler))
-    found = oracle.prediction(oracle.choice(scheduler, LADDER, workers))
+    predictor = Predictor(told.traces(scheduler))
+    found = predictor.prediction(predictor.choice(scheduler, LADDER, workers))
     is_slow = "begin" in kind  # what first jobs took longer is known to the spread of the others only
     assert found.wall_seconds.likely == pytest.approx(wall, rel=0.05 if is_slow else 1e-6)
     assert found.is_as_recorded
@@ -86,9 +86,9 @@ def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, sche
 def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
     _, alone = study("full", 1, warmup_seconds=60.0)
     told, _ = study("full", 4, warmup_seconds=60.0)
-    oracle = Oracle(told.traces("full"))
-    assert oracle.traces.timing.warmup == pytest.approx(60.0, rel=0.3)
-    assert oracle.wall_seconds(oracle.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
+    predictor = Predictor(told.traces("full"))
+    assert predictor.traces.timing.warmup == pytest.approx(60.0, rel=0.3)
+    assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
 
 
 def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
@@ -118,10 +118,10 @@ def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() ->
     told.take(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
     for trial in (1, 2, 3):
         told.take(finished(trial, 0, 27, 29.0 + 27.0 * trial, seconds=27.0, worker=1))
-    oracle = Oracle(told.traces("full"), draws=0)
-    choice = oracle.choice("full", LADDER, 1)
-    assert oracle.wall_seconds(choice) == pytest.approx(4 * 27.0)
-    assert not oracle.is_as_recorded(choice)
+    predictor = Predictor(told.traces("full"), draws=0)
+    choice = predictor.choice("full", LADDER, 1)
+    assert predictor.wall_seconds(choice) == pytest.approx(4 * 27.0)
+    assert not predictor.is_as_recorded(choice)
 
 
 def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() -> None:
@@ -129,8 +129,8 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
     begin(told, 0.0, 0)
     told.take(finished(0, 0, 1, 2.0, seconds=2.0))
     told.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
-    oracle = Oracle(told.traces(), draws=0)
-    found = oracle.replayed(oracle.choice("ash", LADDER, 1))
+    predictor = Predictor(told.traces(), draws=0)
+    found = predictor.replayed(predictor.choice("ash", LADDER, 1))
     assert (found.wall, found.epochs, found.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 

@@ -18,7 +18,7 @@ from ashtune.simulation.curves import made_up
 from ashtune.simulation.prediction import Prediction, Span
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Oracle
+from ashtune.simulation.whatif import Predictor
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
@@ -48,46 +48,46 @@ def cut(workers: int = 2) -> Traces:
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) -> None:
-    oracle = Oracle(known())
-    found = oracle.replayed(oracle.choice(scheduler, LADDER, 1))
+    predictor = Predictor(known())
+    found = predictor.replayed(predictor.choice(scheduler, LADDER, 1))
     assert found.utilisation == pytest.approx(1.0)
     if scheduler == "full":
         assert found.epochs == 40 * 16
-        assert found.wall == pytest.approx(sum(trace.seconds_at(16) for trace in oracle.traces.trials))
+        assert found.wall == pytest.approx(sum(trace.seconds_at(16) for trace in predictor.traces.trials))
 
 
 def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> None:
-    oracle = Oracle(known())
-    one = oracle.prediction(oracle.choice("ash", LADDER, 4))
+    predictor = Predictor(known())
+    one = predictor.prediction(predictor.choice("ash", LADDER, 4))
     assert one.continued == 0
     assert one.wall_seconds.low <= one.wall_seconds.likely <= one.wall_seconds.high
     assert one.wall_seconds.high - one.wall_seconds.low > 0
-    sure = Oracle(known(), draws=0)
+    sure = Predictor(known(), draws=0)
     assert len({*msgspec.structs.astuple(sure.prediction(sure.choice("ash", LADDER, 4)).wall_seconds)}) == 1
 
 
 def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     curves = made_up(seed=2)
     end = simulate(AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40)
-    oracle = Oracle(cut(workers=2))
-    one = oracle.prediction(oracle.choice("ash", LADDER, 2))
+    predictor = Predictor(cut(workers=2))
+    one = predictor.prediction(predictor.choice("ash", LADDER, 2))
     assert one.is_as_recorded
     assert one.wall_seconds == Span(*[pytest.approx(end)] * 3)
     assert one.continued == 0
 
 
 def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -> None:
-    oracle = Oracle(cut())
-    one = oracle.prediction(oracle.choice("full", LADDER, 2))
+    predictor = Predictor(cut())
+    one = predictor.prediction(predictor.choice("full", LADDER, 2))
     assert one.epochs == 40 * 16
-    trained = sum(trace.known for trace in oracle.traces.trials)
+    trained = sum(trace.known for trace in predictor.traces.trials)
     assert one.continued == pytest.approx(1 - trained / (40 * 16))
     assert any("were never trained" in sentence for sentence in whatif_words([one], unit="epoch"))
 
 
 def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None:
-    oracle = Oracle(known())
-    alone, four = (oracle.prediction(oracle.choice("sh", LADDER, workers)) for workers in (1, 4))
+    predictor = Predictor(known())
+    alone, four = (predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4))
     assert (alone.speed_up, alone.efficiency) == (1.0, 1.0)
     assert four.speed_up == pytest.approx(alone.wall_seconds.likely / four.wall_seconds.likely)
     assert four.efficiency == pytest.approx(four.speed_up / 4)
@@ -97,21 +97,23 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(scheduler: str) -> None:
     """Nearly always: as wall time is not monotone, 2 of 80 answers may be more workers or fewer trials."""
-    oracle = Oracle(known(), draws=0)
-    choice = oracle.choice(scheduler, LADDER, 1)
-    walls = {workers: oracle.wall_seconds(oracle.choice(scheduler, LADDER, workers)) for workers in range(1, 41)}
+    predictor = Predictor(known(), draws=0)
+    choice = predictor.choice(scheduler, LADDER, 1)
+    walls = {workers: predictor.wall_seconds(predictor.choice(scheduler, LADDER, workers)) for workers in range(1, 41)}
     wrong = 0
     for part in range(1, 41):
         deadline = walls[1] * part / 40
         least = min((workers for workers, wall in walls.items() if wall <= deadline), default=None)
-        found = oracle.fewest_workers(choice, deadline)
+        found = predictor.fewest_workers(choice, deadline)
         assert found is None or walls[found.workers] <= deadline
         wrong += (None if found is None else found.workers) != least
-    costs = {trials: 8 * oracle.wall_seconds(oracle.choice(scheduler, LADDER, 8, trials)) for trials in range(1, 41)}
+    costs = {
+        trials: 8 * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 8, trials)) for trials in range(1, 41)
+    }
     for part in range(1, 41):
         budget = costs[40] * part / 40
         most = max((trials for trials, cost in costs.items() if cost <= budget), default=None)
-        found = oracle.most_trials(oracle.choice(scheduler, LADDER, 8), budget)
+        found = predictor.most_trials(predictor.choice(scheduler, LADDER, 8), budget)
         assert found is None or costs[found.trials] <= budget
         wrong += (None if found is None else found.trials) != most
     assert wrong <= 2
@@ -120,56 +122,56 @@ def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(schedul
 @pytest.mark.parametrize("scheduler", ["ash", "sh", "full"])
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
 def test_the_fewest_workers_are_done_in_time_and_one_fewer_is_not(scheduler: str, share: float) -> None:
-    oracle = Oracle(known())
-    deadline = share * oracle.wall_seconds(oracle.choice(scheduler, LADDER, 1))
-    found = oracle.fewest_workers(oracle.choice(scheduler, LADDER, 1), deadline)
+    predictor = Predictor(known())
+    deadline = share * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 1))
+    found = predictor.fewest_workers(predictor.choice(scheduler, LADDER, 1), deadline)
     assert found is not None
-    assert oracle.wall_seconds(found) <= deadline
+    assert predictor.wall_seconds(found) <= deadline
     assert found.workers > 1
-    assert oracle.wall_seconds(oracle.choice(scheduler, LADDER, found.workers - 1)) > deadline
+    assert predictor.wall_seconds(predictor.choice(scheduler, LADDER, found.workers - 1)) > deadline
 
 
 def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
-    oracle = Oracle(known())
-    assert oracle.fewest_workers(oracle.choice("full", LADDER, 1), 1.0) is None
-    assert oracle.fewest_workers(oracle.choice("full", LADDER, 1), 1e9) == oracle.choice("full", LADDER, 1)
+    predictor = Predictor(known())
+    assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1.0) is None
+    assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice("full", LADDER, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_most_trials_of_a_budget_cost_no_more_and_one_more_would(workers: int) -> None:
-    oracle = Oracle(known())
-    choice = oracle.choice("sh", LADDER, workers)
-    budget = 0.5 * workers * oracle.wall_seconds(choice)
-    found = oracle.most_trials(choice, budget)
+    predictor = Predictor(known())
+    choice = predictor.choice("sh", LADDER, workers)
+    budget = 0.5 * workers * predictor.wall_seconds(choice)
+    found = predictor.most_trials(choice, budget)
     assert found is not None
-    assert workers * oracle.wall_seconds(found) <= budget
-    more = oracle.choice("sh", LADDER, workers, found.trials + 1)
-    assert workers * oracle.wall_seconds(more) > budget
-    assert oracle.most_trials(choice, 1e9) == choice
-    assert oracle.most_trials(choice, 0.1) is None
+    assert workers * predictor.wall_seconds(found) <= budget
+    more = predictor.choice("sh", LADDER, workers, found.trials + 1)
+    assert workers * predictor.wall_seconds(more) > budget
+    assert predictor.most_trials(choice, 1e9) == choice
+    assert predictor.most_trials(choice, 0.1) is None
 
 
 def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
     traces = known(8)
     traces.trials[3].losses, traces.trials[3].fails = array("d"), True
-    oracle = Oracle(traces, draws=0)
-    one = oracle.prediction(oracle.choice("full", LADDER, 1))
+    predictor = Predictor(traces, draws=0)
+    one = predictor.prediction(predictor.choice("full", LADDER, 1))
     assert one.continued == 0
-    assert one.best == Oracle(known(8), draws=0).prediction(oracle.choice("full", LADDER, 1)).best
+    assert one.best == Predictor(known(8), draws=0).prediction(predictor.choice("full", LADDER, 1)).best
 
 
 def test_a_driver_that_needs_time_makes_many_workers_useless() -> None:
-    fast, slow = Oracle(known()), Oracle(known(), decision_seconds=5.0)
+    fast, slow = Predictor(known()), Predictor(known(), decision_seconds=5.0)
     choice = fast.choice("ash", LADDER, 40)
     assert slow.replayed(choice).wall > 2 * fast.replayed(choice).wall
 
 
 def test_more_trials_than_were_recorded_and_unknown_schedulers_are_refused() -> None:
-    oracle = Oracle(known())
+    predictor = Predictor(known())
     with pytest.raises(SettingsError, match="the study has 40; give from 1 to that many"):
-        oracle.choice("ash", LADDER, 1, 41)
+        predictor.choice("ash", LADDER, 1, 41)
     with pytest.raises(SettingsError, match="scheduler='magic' is unknown"):
-        oracle.choice("magic", LADDER, 1)
+        predictor.choice("magic", LADDER, 1)
 
 
 def prediction(workers: int, wall: Span, **more: object) -> Prediction:

@@ -110,8 +110,8 @@ class StartsAgain(CheckpointIndex):
 class KeepsOldCheckpoints(CheckpointIndex):
     """Does not discard the checkpoint that a newer one replaces."""
 
-    def put(self, trial: TrialId, **about: Any) -> list[Order]:
-        return [order for order in super().put(trial, **about) if getattr(order, "trial", None) != trial]
+    def put(self, trial: TrialId, **more: Any) -> list[Order]:
+        return [order for order in super().put(trial, **more) if getattr(order, "trial", None) != trial]
 
 
 BROKEN = [

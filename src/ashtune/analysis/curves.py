@@ -52,12 +52,12 @@ class Curves(Observer):
         self._has_reported = bytearray()
         self._best = Pool(most // 3)
         self._sample = Pool(most)
-        self._kept: dict[TrialId, _Kept] = {}
+        self._partials: dict[TrialId, _Partial] = {}
 
     @property
-    def kept(self) -> int:
+    def in_memory(self) -> int:
         """How many curves are in memory."""
-        return len(self._kept)
+        return len(self._partials)
 
     def event(self, event: Event) -> None:
         """Take in one event. O(its reports)."""
@@ -67,10 +67,10 @@ class Curves(Observer):
                 loss = self.goal.loss(event.metrics)
                 if loss < math.inf:
                     self._drop(self._best.offer(trial, (rung, -loss, -trial)))
-                if kept := self._find(event):
+                if partial := self._find(event):
                     if loss < math.inf:
-                        kept.rung, kept.loss = rung, loss
-                    kept.points[event.resource] = _value(event.metrics.get(self.goal.metric))
+                        partial.rung, partial.loss = rung, loss
+                    partial.points[event.resource] = _value(event.metrics.get(self.goal.metric))
             case JobPaused():
                 self._find(event)
             case _:
@@ -85,11 +85,11 @@ class Curves(Observer):
         best = list(self._best)
         others = [trial for trial in self._sample if trial not in self._best]
         trials = [*best, *others[: self._most - len(best)]]
-        early = self._early_results([trial for trial in trials if self._kept[trial].since > 0])
-        curves = [self._kept[trial].curve(trial, early.get(trial, {})) for trial in trials]
+        early = self._early_results([trial for trial in trials if self._partials[trial].since > 0])
+        curves = [self._partials[trial].curve(trial, early.get(trial, {})) for trial in trials]
         return sorted(curves, key=lambda curve: (curve.rung, -curve.loss, -curve.trial))
 
-    def _find(self, event: JobFinished | JobPaused) -> "_Kept | None":
+    def _find(self, event: JobFinished | JobPaused) -> "_Partial | None":
         """Return what is kept of a trial, with the event's reports added; None if nothing is to be kept."""
         trial = event.trial
         if trial >= len(self._has_reported):
@@ -100,13 +100,13 @@ class Curves(Observer):
             self._drop(self._sample.offer(trial, (-scattered(trial),)))
         if trial not in self._best and trial not in self._sample:
             return None
-        kept = self._kept.setdefault(trial, _Kept(event.start))
-        kept.add(event.curve, event.start, event.resource, self.goal)
-        return kept
+        partial = self._partials.setdefault(trial, _Partial(event.start))
+        partial.add(event.curve, event.start, event.resource, self.goal)
+        return partial
 
     def _drop(self, trial: TrialId | None) -> None:
         if trial is not None and trial not in self._best and trial not in self._sample:
-            self._kept.pop(trial, None)
+            self._partials.pop(trial, None)
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
         """Return the results at rungs of some trials, by trial and resource. O(results)."""
@@ -118,7 +118,7 @@ class Curves(Observer):
         return results
 
 
-class _Kept:
+class _Partial:
     """What is known of a curve. Reports up to the resource ``since`` were not kept."""
 
     __slots__ = ("loss", "points", "rung", "since")

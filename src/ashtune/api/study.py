@@ -15,7 +15,7 @@ from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import shown
 from ashtune.driver.options import ResumeOptions, WhatIfOptions
-from ashtune.reports.study_info import about
+from ashtune.reports.study_info import study_info
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.journal import read_events
@@ -294,7 +294,7 @@ class Study:
         from ashtune.driver.environment import missing_parts  # imports every engine
         from ashtune.reports.sections import ReportedStudy
 
-        return ReportedStudy(self._reader.settings, self._reader.ladder, about(self._reader, missing_parts))
+        return ReportedStudy(self._reader.settings, self._reader.ladder, study_info(self._reader, missing_parts))
 
     @in_one_line
     def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":
@@ -369,7 +369,7 @@ class Study:
         reader = self._reader
         audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
         reader.tell([audit])
-        return audit_figure(audit, about(reader).expected(reader.tally.most_trials), unit=self.unit)
+        return audit_figure(audit, study_info(reader).expected(reader.tally.most_trials), unit=self.unit)
 
     @in_one_line
     def plot_profile(self) -> "Figure":

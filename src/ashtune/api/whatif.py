@@ -20,7 +20,7 @@ from ashtune.reports.whatif import AsRecorded, whatif_figure, whatif_table, what
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.simulation.prediction import Prediction
 from ashtune.simulation.recording import traces_of
-from ashtune.simulation.whatif import DRAWS, Choice, Oracle, ladders
+from ashtune.simulation.whatif import DRAWS, Choice, Predictor, ladders
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -114,7 +114,7 @@ class _Asking:
         self._asked = asked
         self._workers: Sequence[int] = asked["workers"] or WORKERS  # type: ignore[assignment]  # checked: a list
         self._decision = self._decision_seconds()
-        self._oracle = Oracle(
+        self._predictor = Predictor(
             traces_of(study),
             decision_seconds=self._decision,
             draws=DRAWS if asked["draws"] is None else asked["draws"],
@@ -123,7 +123,7 @@ class _Asking:
 
     def answer(self) -> WhatIf:
         """Return the answer."""
-        asked, study, recorded = self._asked, self._study, self._oracle.traces.recorded
+        asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded
         if asked["deadline"] is not None:
             predictions, words = self._by_deadline(asked["deadline"])
         elif asked["budget"] is not None:
@@ -150,24 +150,24 @@ class _Asking:
         choices = []
         for scheduler in self._schedulers():
             several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # it knows no rungs
-            choices += [self._oracle.choice(scheduler, ladder, 1, self._asked["trials"]) for ladder in several]
+            choices += [self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]) for ladder in several]
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
         if (schedulers := self._asked["scheduler"]) is not None:
             return schedulers  # type: ignore[return-value]  # checked: a list of schedulers
-        recorded = self._oracle.traces.recorded
+        recorded = self._predictor.traces.recorded
         if recorded is None or recorded.scheduler is None:
             raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
         return [recorded.scheduler]
 
     def _on(self, choice: Choice, workers: int) -> Choice:
-        return self._oracle.choice(choice.scheduler, choice.ladder, workers, choice.trials)
+        return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)
 
     def _all(self) -> tuple[list[Prediction], list[str]]:
         """Predict every choice on every number of workers."""
         predictions = [
-            self._oracle.prediction(self._on(choice, workers))
+            self._predictor.prediction(self._on(choice, workers))
             for choice in self._choices()
             for workers in self._workers
         ]
@@ -177,15 +177,15 @@ class _Asking:
         """Find the fewest workers that are done in time."""
         predictions, words = [], []
         for choice in self._choices():
-            fewest = self._oracle.fewest_workers(choice, deadline)
+            fewest = self._predictor.fewest_workers(choice, deadline)
             if fewest is None:
-                shortest = self._oracle.prediction(self._on(choice, choice.trials))
+                shortest = self._predictor.prediction(self._on(choice, choice.trials))
                 words.append(
                     f"{who(shortest)}: no number of workers is done in {seconds_text(deadline)}; with one for each "
                     f"of {plural(choice.trials, 'trial')} it takes {seconds_text(shortest.wall_seconds.likely)}."
                 )
                 continue
-            one = self._oracle.prediction(fewest)
+            one = self._predictor.prediction(fewest)
             predictions.append(one)
             number = "1 worker is" if one.workers == 1 else f"{one.workers:,} workers are about the fewest that are"
             words.append(
@@ -195,18 +195,18 @@ class _Asking:
 
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
         """Find, for each choice, the most trials that the budget suffices for; the best use first."""
-        oracle, goal, cores = self._oracle, self._oracle.traces.goal, self._asked["cores_per_worker"] or 1
+        predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
         predictions = []
         for choice in self._choices():
             for workers in self._workers:
-                affordable = oracle.most_trials(self._on(choice, workers), 3600 * budget / cores)
-                if affordable is not None and (afforded := oracle.prediction(affordable)).best is not None:
+                affordable = predictor.most_trials(self._on(choice, workers), 3600 * budget / cores)
+                if affordable is not None and (afforded := predictor.prediction(affordable)).best is not None:
                     predictions.append(afforded)
         predictions.sort(
             key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
         )
         if not predictions:
-            if not math.isfinite(oracle.traces.best_loss):
+            if not math.isfinite(predictor.traces.best_loss):
                 return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
             return [], [f"a budget of {number_text(budget)} h does not suffice for one trial; give a larger one"]
         best = predictions[0]
@@ -216,7 +216,7 @@ class _Asking:
             f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that find as good "
             "configurations it is the fastest."
         ]
-        if best.trials == len(oracle.traces.trials):
+        if best.trials == len(predictor.traces.trials):
             words.append("That is every trial of the study: what more trials would find is not in its journal.")
         return predictions, words
 
@@ -230,7 +230,7 @@ class _Asking:
 
     def _notes(self) -> list[str]:
         """Say what the predictions rest on."""
-        notes, recorded = [], self._oracle.traces.recorded
+        notes, recorded = [], self._predictor.traces.recorded
         if recorded is not None and not recorded.is_smooth:
             notes.append(
                 "The study was not recorded whole, in one go and one trial at a time (stopped, several sessions, lost "

@@ -7,7 +7,7 @@ import sys
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
-    from ashtune.driver.options import Ending, Halving, Keeping, Running, Searching, Watching
+    from ashtune.driver.options import Ending, Halving, Running, Searching, Storage, Watching
 
     parser.add_argument("objective", metavar="FILE:FUNCTION", help="the training function, as train.py:train")
     parser.add_argument(
@@ -19,7 +19,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--metric", required=True, metavar="NAME", help="the reported metric that counts")
     parser.add_argument("--mode", required=True, choices=("min", "max"), help="which way is better")
-    for kind in (Halving, Searching, Ending, Running, Watching, Keeping):
+    for kind in (Halving, Searching, Ending, Running, Watching, Storage):
         options.add(parser, kind)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

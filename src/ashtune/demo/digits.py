@@ -73,13 +73,13 @@ def _split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def _read() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pixels (1797, 64), from 0 to 16, and the labels (1797,), in the file's order."""
-    found = importlib.util.find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
         raise ObjectiveError(
             "the demo reads its digits from scikit-learn, which is not installed: pip install 'ashtune[demo]'"
         )
     # Importing scikit-learn takes every worker about a second at its start; its file alone takes 20 ms.
-    path = Path(found.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)
         return table[:, :-1], table[:, -1]

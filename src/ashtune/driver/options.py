@@ -204,8 +204,8 @@ class ResumeOptions(SessionOptions, total=False):
     ]
 
 
-class Keeping(TypedDict, total=False):
-    """keeping."""
+class Storage(TypedDict, total=False):
+    """storage."""
 
     checkpoint_limit: Annotated[
         int | str | None,
@@ -236,7 +236,7 @@ class Keeping(TypedDict, total=False):
     ]
 
 
-class TuneOptions(Halving, Searching, SessionOptions, Keeping, total=False):
+class TuneOptions(Halving, Searching, SessionOptions, Storage, total=False):
     """What ``tune`` takes."""
 
 

@@ -83,7 +83,7 @@ class ProposerProcess(Proposer):
         opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid())
         self._write = FrameWriter()
         self._history = [self._write.frame(opening)]
-        self._told = 0  # of the history, to the process that runs
+        self._sent = 0  # of the history, to the process that runs
         self._process: subprocess.Popen[bytes] | None = None
         self._is_closed = False
         self._asking = threading.Lock()
@@ -127,9 +127,9 @@ class ProposerProcess(Proposer):
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            for frame in self._history[self._told :]:
+            for frame in self._history[self._sent :]:
                 process.stdin.write(frame)
-            self._told = len(self._history)
+            self._sent = len(self._history)
             process.stdin.write(self._write.frame(Wanted(trial)))
             process.stdin.flush()
             reader = FrameReader()
@@ -151,7 +151,7 @@ class ProposerProcess(Proposer):
     def _start(self) -> "subprocess.Popen[bytes]":
         inherited = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([inherited, import_root()] if inherited else [import_root()])
-        self._told = 0
+        self._sent = 0
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,

@@ -42,7 +42,7 @@ from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.reports.page.flame import write_flame_graph
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for
 from ashtune.reports.terminal.text import show, write
 from ashtune.study import journal as journals
@@ -205,8 +205,8 @@ class Session:
             from ashtune.reports.report import summary
             from ashtune.reports.sections import ReportedStudy
 
-            outcome, about = Outcome(is_complete=False, stopped=stopped), self._about(0, None)
-            study = ReportedStudy(self._settings, self._ladder, about, tally=self._tally, outcome=outcome)
+            outcome, info = Outcome(is_complete=False, stopped=stopped), self._study_info(0, None)
+            study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
             show(summary(study), sys.stderr)
         else:
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
@@ -267,7 +267,7 @@ class Session:
         count = worker_count(self._engine, options["workers"], session.trials)
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
-        display = display_for(self._tally, self._about(count, deadline), quiet=options["quiet"])
+        display = display_for(self._tally, self._study_info(count, deadline), quiet=options["quiet"])
         proposing = self._proposing(count)
         with stop, self._opened_journal() as journal, display, proposing:
             workers = surroundings.open_engine(
@@ -373,9 +373,9 @@ class Session:
             return StopSwitch(now + own)
         return StopSwitch(now + limit, grace=slurm.pause_before(left), at_deadline=slurm.REASON)
 
-    def _about(self, workers: int, deadline: float | None) -> About:
+    def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
         settings = self._settings
-        return About(
+        return StudyInfo(
             name=settings.name,
             scheduler=scheduler_view(settings, self._ladder),
             directory=self._shown,

@@ -95,10 +95,10 @@ class _Unpickler(pickle.Unpickler):
             _, self._modules, _ = looked_at(self._function)
         if module not in self._modules:
             raise AttributeError(f"{module} has no {name!r}")
-        found: Any = self._modules[module]
+        value: Any = self._modules[module]
         for part in name.split("."):
-            found = getattr(found, part)
-        return found
+            value = getattr(value, part)
+        return value
 
 
 def find_beside(file: str) -> None:

@@ -25,8 +25,8 @@ def culprit(objective: Any) -> Carried | None:
 def largest(objective: Any) -> tuple[Carried, int] | None:
     """Return what a training function refers to that has the largest pickle, and its bytes."""
     sizes = [(_size(carried.value), carried) for carried in _carried(objective)]
-    size, found = max(sizes, key=lambda each: each[0], default=(0, None))
-    return None if found is None else (found, size)
+    size, carried = max(sizes, key=lambda each: each[0], default=(0, None))
+    return None if carried is None else (carried, size)
 
 
 def _carried(objective: Any) -> Iterator[Carried]:
@@ -34,13 +34,13 @@ def _carried(objective: Any) -> Iterator[Carried]:
     seen: set[int] = set()
     waiting = [Carried(objective, "the training function")]
     while waiting:
-        found = waiting.pop(0)
-        if id(found.value) in seen or isinstance(found.value, ModuleType):
+        carried = waiting.pop(0)
+        if id(carried.value) in seen or isinstance(carried.value, ModuleType):
             continue
-        seen.add(id(found.value))
-        inner = list(_inside(found.value))
-        if not inner and not callable(found.value):
-            yield found
+        seen.add(id(carried.value))
+        inner = list(_inside(carried.value))
+        if not inner and not callable(carried.value):
+            yield carried
         waiting += inner
 
 

@@ -48,8 +48,8 @@ def dumps(objective: Any) -> bytes:
             file = io.BytesIO()
             Pickler(file, statements).dump(objective)
             return file.getvalue()
-        except _Circular as found:
-            statements.leave_out(found.type)
+        except _Circular as circular:
+            statements.leave_out(circular.type)
 
 
 def dump(saved: object, file: Writable) -> None:
@@ -94,51 +94,51 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         self._namespaces: dict[int, _Namespace] = {}
         self._begun: set[type] = set()
 
-    def reducer_override(self, found: Any) -> Any:
+    def reducer_override(self, value: Any) -> Any:
         """Return how to make an object again; NotImplemented for as pickle does it."""
-        kind = type(found)
+        kind = type(value)
         reducer = _REDUCERS.get(kind)
         if reducer is not None:
-            return reducer(self, found)
+            return reducer(self, value)
         if not issubclass(kind, type):
             return NotImplemented
-        reduced = super().reducer_override(found)
-        return self._class(found, reduced) if isinstance(reduced, tuple) and len(reduced) == 6 else reduced
+        reduced = super().reducer_override(value)
+        return self._class(value, reduced) if isinstance(reduced, tuple) and len(reduced) == 6 else reduced
 
-    def _class(self, found: type, reduced: tuple[Any, ...]) -> Any:
-        names = self._names_with(found)
+    def _class(self, value: type, reduced: tuple[Any, ...]) -> Any:
+        names = self._names_with(value)
         if names is None:
             return reduced
         if self._statements is None:
             return NotImplemented
-        statement = self._statements.of(found, names)
+        statement = self._statements.of(value, names)
         if statement is not None:
-            if found in self._begun:
-                raise _Circular(found)
-            self._begun.add(found)
+            if value in self._begun:
+                raise _Circular(value)
+            self._begun.add(value)
             namespace = self._namespace(names)
-            executed = (namespace, found.__name__, statement.code, statement.needed)
+            executed = (namespace, value.__name__, statement.code, statement.needed)
             return arrival.executed, executed, (namespace, self._globals(statement.code, names)), None, None, _fill
         make, arguments, *rest = reduced
         # Without the identity that cloudpickle gives it, the class is a new one for each study that a process trains.
-        return self._placed(found, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
+        return self._placed(value, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
 
-    def _function(self, found: FunctionType) -> Any:
-        if found.__code__ is _DISPATCH:
-            return self._dispatching(found)
-        reduced = super().reducer_override(found)
+    def _function(self, value: FunctionType) -> Any:
+        if value.__code__ is _DISPATCH:
+            return self._dispatching(value)
+        reduced = super().reducer_override(value)
         if reduced is NotImplemented:
             return reduced
-        names = found.__globals__
-        is_placed = _has(names, found)
+        names = value.__globals__
+        is_placed = _has(names, value)
         if is_placed and self._statements is None:
             return NotImplemented if _is_here(names) else reduced
-        make, *more = self._of_its_module(found, reduced)
-        return self._placed(found, names if is_placed else None, make, *more)
+        make, *more = self._of_its_module(value, reduced)
+        return self._placed(value, names if is_placed else None, make, *more)
 
-    def _of_its_module(self, found: FunctionType, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _of_its_module(self, value: FunctionType, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         """Let a function of a script share the namespace of the script's module."""
-        names = found.__globals__
+        names = value.__globals__
         if not is_of_a_script(names.get("__name__")) or (self._statements is None and not _is_here(names)):
             return reduced
         make, (code, _, *more), (attributes, slots), *rest = reduced
@@ -146,25 +146,25 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             slots = {**slots, "__globals__": {}}
         return make, (code, self._namespace(names), *more), (attributes, slots), *rest
 
-    def _cached(self, found: Any) -> Any:
-        names = self._names_with(found)
-        if names is None and _is_importable(found):
+    def _cached(self, value: Any) -> Any:
+        names = self._names_with(value)
+        if names is None and _is_importable(value):
             return NotImplemented
         if names is not None and self._statements is None:
             return NotImplemented
-        function, parameters = found.__wrapped__, found.cache_parameters()
+        function, parameters = value.__wrapped__, value.cache_parameters()
         make, *more = self._around(function, arrival.cached, (parameters["maxsize"], parameters["typed"]), {})
-        return self._placed(found, names, make, *more)
+        return self._placed(value, names, make, *more)
 
-    def _dispatching(self, found: Any) -> Any:
-        names = self._names_with(found)
-        if names is None and _is_importable(found):
+    def _dispatching(self, value: Any) -> Any:
+        names = self._names_with(value)
+        if names is None and _is_importable(value):
             return NotImplemented
         if names is not None and self._statements is None:
             return NotImplemented
-        others = {kind: each for kind, each in found.registry.items() if kind is not object}
-        make, *more = self._around(found.registry[object], arrival.dispatching, (), others)
-        return self._placed(found, names, make, *more)
+        others = {kind: each for kind, each in value.registry.items() if kind is not object}
+        make, *more = self._around(value.registry[object], arrival.dispatching, (), others)
+        return self._placed(value, names, make, *more)
 
     def _around(
         self, function: Any, make: Callable[..., Any], settings: tuple[Any, ...], others: dict[type, Any]
@@ -179,41 +179,41 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             arguments, state = (inner_make, inner_arguments, *settings), (setter, inner_state, others)
         return make, arguments, state, None, None, _complete
 
-    def _placed(self, found: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
+    def _placed(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
         """Put what is made where its script has it, if it is there."""
         if names is None:
             return make, arguments, *more
-        return arrival.placed, (self._namespace(names), found.__qualname__, make, arguments), *more
+        return arrival.placed, (self._namespace(names), value.__qualname__, make, arguments), *more
 
-    def _cached_property(self, found: Any) -> Any:
-        return arrival.cached_property_of, (found.func, found.attrname)
+    def _cached_property(self, value: Any) -> Any:
+        return arrival.cached_property_of, (value.func, value.attrname)
 
-    def _sentinel(self, found: Any) -> Any:
-        return getattr, (dataclasses, _SENTINELS[type(found)])
+    def _sentinel(self, value: Any) -> Any:
+        return getattr, (dataclasses, _SENTINELS[type(value)])
 
-    def _new_type(self, found: Any) -> Any:
-        if not is_of_a_script(found.__module__):
+    def _new_type(self, value: Any) -> Any:
+        if not is_of_a_script(value.__module__):
             return NotImplemented
-        return arrival.new_type, (found.__name__, found.__supertype__, found.__module__)
+        return arrival.new_type, (value.__name__, value.__supertype__, value.__module__)
 
     def _namespace(self, names: dict[str, Any]) -> _Namespace:
         return self._namespaces.setdefault(id(names), _Namespace(names))
 
-    def _names_with(self, found: Any) -> dict[str, Any] | None:
+    def _names_with(self, value: Any) -> dict[str, Any] | None:
         """Return the names of the script that has an object under its own name, if one has."""
-        if not is_of_a_script(getattr(found, "__module__", None)):
+        if not is_of_a_script(getattr(value, "__module__", None)):
             return None
-        module = sys.modules.get(found.__module__)
+        module = sys.modules.get(value.__module__)
         spaces = [vars(module)] if module is not None else []
         if self._statements is not None:  # a script that is profiled or debugged may have a namespace of its own
             spaces += [namespace.names for namespace in self._namespaces.values()]
-        return next((names for names in spaces if _has(names, found)), None)
+        return next((names for names in spaces if _has(names, value)), None)
 
     def _globals(self, code: Any, names: dict[str, Any]) -> dict[str, Any]:
         """Return the names that functions in a piece of code refer to."""
         _, _, (_, slots), *_ = super().reducer_override(FunctionType(code, names))
-        found: dict[str, Any] = slots["__globals__"]
-        return found
+        names_of_code: dict[str, Any] = slots["__globals__"]
+        return names_of_code
 
 
 _REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
@@ -229,8 +229,8 @@ def _fill(_: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
     arrival.filled(*state)
 
 
-def _itself(found: Any) -> Any:
-    return found
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _complete(wrapper: Any, state: tuple[Any, ...]) -> None:
@@ -245,15 +245,15 @@ def _complete(wrapper: Any, state: tuple[Any, ...]) -> None:
         wrapper.register(kind, other)
 
 
-def _has(names: dict[str, Any], found: Any) -> bool:
+def _has(names: dict[str, Any], value: Any) -> bool:
     """Whether a script's names, followed along a qualified name, lead to an object."""
     if not is_of_a_script(names.get("__name__")):
         return False
-    first, *more = getattr(found, "__qualname__", "").split(".")
+    first, *more = getattr(value, "__qualname__", "").split(".")
     at = names.get(first)
     for name in more:
         at = getattr(at, name, None)
-    return at is found
+    return at is value
 
 
 def _is_here(names: dict[str, Any]) -> bool:
@@ -262,11 +262,11 @@ def _is_here(names: dict[str, Any]) -> bool:
     return module is not None and vars(module) is names
 
 
-def _is_importable(found: Any) -> bool:
-    module = getattr(found, "__module__", None)
+def _is_importable(value: Any) -> bool:
+    module = getattr(value, "__module__", None)
     at: Any = sys.modules.get(module or "")
     if module == MAIN or at is None or module in cloudpickle.list_registry_pickle_by_value():
         return False
-    for name in getattr(found, "__qualname__", "").split("."):
+    for name in getattr(value, "__qualname__", "").split("."):
         at = getattr(at, name, None)
-    return at is found
+    return at is value

@@ -32,42 +32,42 @@ class Statements:
         self._parsed: dict[str, ast.Module | None] = {}
         self._codes: dict[str, CodeType] = {}
 
-    def leave_out(self, found: type) -> None:
+    def leave_out(self, kind: type) -> None:
         """Restore a class as it is now, without its statement."""
-        self._left_out.add(found)
+        self._left_out.add(kind)
 
-    def of(self, found: type, names: dict[str, Any]) -> Statement | None:
+    def of(self, kind: type, names: dict[str, Any]) -> Statement | None:
         """Return a class's statement if its creation runs code and the statement is what has created it.
 
         Args:
-            found: The class.
+            kind: The class.
             names: Of the module in which it stands under its own name.
         """
-        if found in self._left_out or "." in found.__qualname__:
+        if kind in self._left_out or "." in kind.__qualname__:
             return None
-        runs_code = _runs_code(found)
-        for file in _files(found, names):
+        runs_code = _runs_code(kind)
+        for file in _files(kind, names):
             parsed = self._module(file)
-            statement = None if parsed is None else _last_class(parsed.body, found.__name__)
+            statement = None if parsed is None else _last_class(parsed.body, kind.__name__)
             if parsed is None or statement is None:
                 continue
             if not runs_code and all(_is_harmless(decorator) for decorator in statement.decorator_list):
                 return None
             futures = [node for node in parsed.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-            if self._is_of(file, parsed, found):
+            if self._is_of(file, parsed, kind):
                 module = ast.Module(body=[*futures, statement], type_ignores=[])
                 code = compile(module, file, "exec", dont_inherit=True)
-                needed = {name: names[name] for name in _read_at_once(code) if name in names and name != found.__name__}
+                needed = {name: names[name] for name in _read_at_once(code) if name in names and name != kind.__name__}
                 return Statement(code, needed)
         return None
 
-    def _is_of(self, file: str, parsed: ast.Module, found: type) -> bool:
+    def _is_of(self, file: str, parsed: ast.Module, kind: type) -> bool:
         """Whether a class's methods are as a file has them: it may have been edited since, or the class changed."""
         if file not in self._codes:  # of the whole file: how a method is compiled depends on the imports above it
             self._codes[file] = compile(parsed, file, "exec", dont_inherit=True)
         bodies = _classes_in(self._codes[file])
         compiled = [each for body in bodies for each in body.co_consts if isinstance(each, CodeType)]
-        own = [value.__code__ for value in vars(found).values() if isinstance(value, FunctionType)]
+        own = [value.__code__ for value in vars(kind).values() if isinstance(value, FunctionType)]
         return all(each in compiled for each in own if each.co_filename == file)
 
     def _module(self, file: str) -> ast.Module | None:
@@ -79,15 +79,15 @@ class Statements:
         return self._parsed[file]
 
 
-def _runs_code(found: type) -> bool:
+def _runs_code(kind: type) -> bool:
     """Whether a metaclass or base class that is not Python's own does something as the class is created."""
-    if not _is_pythons_own(type(found)):
+    if not _is_pythons_own(type(kind)):
         return True
-    return any("__init_subclass__" in vars(base) and not _is_pythons_own(base) for base in found.__mro__[1:])
+    return any("__init_subclass__" in vars(base) and not _is_pythons_own(base) for base in kind.__mro__[1:])
 
 
-def _is_pythons_own(found: type) -> bool:
-    return found.__module__.partition(".")[0] in sys.stdlib_module_names and found.__module__ != "__main__"
+def _is_pythons_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
 
 
 def _is_harmless(decorator: ast.expr) -> bool:
@@ -97,9 +97,9 @@ def _is_harmless(decorator: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in HARMLESS
 
 
-def _files(found: type, names: dict[str, Any]) -> list[str]:
+def _files(kind: type, names: dict[str, Any]) -> list[str]:
     """Return where the statement may be: the files of the methods, the module's, or any cell, the last one first."""
-    codes = [value.__code__.co_filename for value in vars(found).values() if isinstance(value, FunctionType)]
+    codes = [value.__code__.co_filename for value in vars(kind).values() if isinstance(value, FunctionType)]
     if names.get("__file__"):
         return [str(names["__file__"])]
     return [*dict.fromkeys(code for code in codes if code in linecache.cache), *reversed(linecache.cache)]

@@ -25,7 +25,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
 
     Args:
         audit: The observer.
-        expected: How many trials should be trained to each rung: ``About.expected``.
+        expected: How many trials should be trained to each rung: ``StudyInfo.expected``.
         unit: What the resource counts, in the singular.
     """
     table = bare_table()
@@ -132,7 +132,7 @@ class AuditSection(Section):
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
-        self._audit = self.observe(Audit(study.ladder, study.goal, study.about.scheduler))
+        self._audit = self.observe(Audit(study.ladder, study.goal, study.info.scheduler))
 
     def blocks(self) -> Iterator[html.Block]:
         audit, expected, unit = self._audit, self.study.expected, self.study.unit

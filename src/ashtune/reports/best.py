@@ -65,24 +65,24 @@ class BestSection(Section):
         return table
 
     def lines(self) -> "Iterator[Text]":
-        tally, about, metric = self.study.tally, self.study.about, self.study.goal.metric
+        tally, info, metric = self.study.tally, self.study.info, self.study.goal.metric
         best, anywhere = tally.best, tally.best_at_any_rung
         if best is None:
             yield line("no trial has a result", BAD)
             return
         top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
         first = line("").append("best  ", HEADING).append(f"{metric} = {_value(best, metric)}", GOOD)
-        yield first.append(f" at {about.unit} {best.resource:,}{top} (trial {best.trial})")
-        yield from _aligned(about.configuration(best.trial))
+        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial})")
+        yield from _aligned(info.configuration(best.trial))
         others = {name: number_text(value) for name, value in best.metrics.items() if name != metric}
         if others:
             yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
         if anywhere is not None and anywhere.loss < best.loss:
             yield line("")
             first = line("").append("best at any rung  ", HEADING).append(f"{metric} = {_value(anywhere, metric)}", "")
-            yield first.append(f" at {about.unit} {anywhere.resource:,} (trial {anywhere.trial})")
+            yield first.append(f" at {info.unit} {anywhere.resource:,} (trial {anywhere.trial})")
             if anywhere.trial != best.trial:
-                yield from _aligned(about.configuration(anywhere.trial))
+                yield from _aligned(info.configuration(anywhere.trial))
 
 
 def _value(best: BestResult, metric: str) -> str:

@@ -196,7 +196,7 @@ class ProfileSection(Section):
             yield html.figures(profile=profile_figure(profile))
             yield html.table(profile_table(profile))
             yield html.words(*profile_words(profile))
-        elif self.study.about.is_simulated:
+        elif self.study.info.is_simulated:
             yield html.words("This study was simulated.", style="quiet")
         else:
             remark = "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it."

@@ -20,7 +20,7 @@ from ashtune.reports.page import html
 from ashtune.reports.registry import sections
 from ashtune.reports.rungs import rung_records
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.tables import HEADING, WARNING, line
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.course import names_of
@@ -56,10 +56,10 @@ def report_page(study: ReportedStudy, tell: TellAll) -> str:
         "workers' time spent training": share_text(shares.utilisation) if shares.presence > 0 else "-",
     }
     return html.page(
-        f"{study.about.name}: {plural(tally.tried, 'trial')}, {study.outcome.text}",
+        f"{study.info.name}: {plural(tally.tried, 'trial')}, {study.outcome.text}",
         [html.cards(cards)],
         drawn,
-        footer=f"Made by ashtune {__version__} from {study.about.directory}/journal.jsonl",
+        footer=f"Made by ashtune {__version__} from {study.info.directory}/journal.jsonl",
     )
 
 
@@ -72,11 +72,11 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     """
     from rich.console import Group
 
-    tally, about = study.tally, study.about
+    tally, info = study.tally, study.info
     entries = _replayed(study, "lines", tell)
     outcome = study.outcome
-    head = line("").append(about.name, HEADING)
-    head.append(f"  {about.scheduler.name}, {plural(tally.tried, 'trial')}, ")
+    head = line("").append(info.name, HEADING)
+    head.append(f"  {info.scheduler.name}, {plural(tally.tried, 'trial')}, ")
     parts: list[RenderableType] = [head.append(outcome.text, "" if outcome.is_complete else WARNING)]
     for entry in entries:
         if lines := entry.lines():
@@ -86,21 +86,21 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
-    tally, about, timeline = study.tally, study.about, study.timeline
+    tally, info, timeline = study.tally, study.info, study.timeline
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
     by_section = {entry.name: entry.data() for entry in entries}
     return {
-        "name": about.name,
-        "scheduler": about.scheduler.name,
-        "directory": about.directory,
+        "name": info.name,
+        "scheduler": info.scheduler.name,
+        "directory": info.directory,
         "metric": tally.goal.metric,
         "mode": tally.goal.mode,
-        "unit": about.unit,
+        "unit": info.unit,
         "is_complete": outcome.is_complete,
         "stopped": outcome.stopped or None,
-        "best": _best_data(tally.best, about),
-        "best_at_any_rung": _best_data(tally.best_at_any_rung, about),
+        "best": _best_data(tally.best, info),
+        "best_at_any_rung": _best_data(tally.best_at_any_rung, info),
         "rungs": msgspec.to_builtins(rung_records(tally, study.expected, rung_times(timeline))),
         "trials": {
             "allowed": tally.most_trials,
@@ -123,18 +123,18 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
         "programs_by_lanes": {str(lanes): count for lanes, count in sorted(tally.programs.items())},
         "worker_seconds": tally.presence,
         "utilisation": shares.utilisation if shares.presence > 0 else None,
-        "checkpoint_bytes": about.checkpoint_bytes(),
+        "checkpoint_bytes": info.checkpoint_bytes(),
         "failures": _reasons_data(tally.failures),
         "withdrawals": _reasons_data(tally.withdrawals),
         "lost_workers": _reasons_data(tally.lost_workers),
-        "missing": about.missing() or None,
+        "missing": info.missing() or None,
         "notes": outcome.notes_with(tally),
         "sections": {name: data for name, data in by_section.items() if data},
         "left_out": {entry.name: entry.problem for entry in entries if entry.problem},
     }
 
 
-def _best_data(best: BestResult | None, about: About) -> dict[str, Any] | None:
+def _best_data(best: BestResult | None, info: StudyInfo) -> dict[str, Any] | None:
     if best is None:
         return None
     return {
@@ -142,7 +142,7 @@ def _best_data(best: BestResult | None, about: About) -> dict[str, Any] | None:
         "rung": best.rung,
         "resource": best.resource,
         "metrics": dict(best.metrics),
-        "configuration": dict(about.configuration(best.trial)),
+        "configuration": dict(info.configuration(best.trial)),
     }
 
 
@@ -173,7 +173,7 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
 
 def _observed(study: ReportedStudy) -> ObservedStudy:
     return ObservedStudy(
-        name=study.about.name,
+        name=study.info.name,
         directory=str(study.directory.absolute()),
         created=study.settings.created,
         goal=study.goal,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
 
-KEPT = "roofline.json"
-MOST_KEPT_BYTES = 1 << 24
+STORED_FILE = "roofline.json"
+MOST_STORED_BYTES = 1 << 24
 """The file in a study's directory by which its report shows a roofline."""
 
 _GIGA = 1e9
@@ -51,20 +51,20 @@ def keep(placed: Placed, directory: Path) -> None:
         SettingsError: If it cannot be written there.
     """
     try:
-        write_new(DISK, str(directory / KEPT), msgspec.json.encode(placed))
+        write_new(DISK, str(directory / STORED_FILE), msgspec.json.encode(placed))
     except OSError as error:
         raise SettingsError(f"{directory}: {error.strerror}; give --keep the directory of a study") from None
 
 
-def kept(directory: Path) -> Placed | None:
+def stored_roofline(directory: Path) -> Placed | None:
     """Return the roofline that was kept in a study's directory, None if there is none.
 
     Raises:
         SettingsError: If the file is not one.
     """
-    path = directory / KEPT
+    path = directory / STORED_FILE
     try:
-        placed = msgspec.json.decode(read_whole(str(path), MOST_KEPT_BYTES), type=Placed)
+        placed = msgspec.json.decode(read_whole(str(path), MOST_STORED_BYTES), type=Placed)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -230,12 +230,12 @@ class RooflineSection(Section):
     name, title = "roofline", "Roofline"
 
     def blocks(self) -> Iterator[html.Block]:
-        placed = kept(self.study.directory)
+        placed = stored_roofline(self.study.directory)
         if placed is not None:
             yield html.figures(**roofline_figures(placed))
             yield html.words(*roofline_words(placed))
-        elif self.study.about.is_simulated:
+        elif self.study.info.is_simulated:
             yield html.words("This study was simulated.", style="quiet")
         else:
-            add = f"ashtune roofline --keep {self.study.about.directory}"
+            add = f"ashtune roofline --keep {self.study.info.directory}"
             yield html.words(f"Not measured; `{add}` adds it.", style="quiet")

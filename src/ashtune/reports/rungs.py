@@ -45,7 +45,7 @@ def rung_records(
 
     Args:
         tally: The study.
-        expected: How many trials should be trained to each rung: ``About.expected``.
+        expected: How many trials should be trained to each rung: ``StudyInfo.expected``.
         times: The workers' time by rung, which knows what was lost with a worker too; by default what results and
             failures say that they took.
     """

@@ -24,7 +24,7 @@ from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports.page.html import Block
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ReportedStudy:
     Args:
         settings: What the study is.
         ladder: Its rungs, those included that were added later.
-        about: What its views have to know beside.
+        info: What its views have to know beside.
         tally: Of a study that still runs or just ended: its counts so far. No journal is read then, and there is no
             other analysis.
         outcome: How it ended, where no journal is read that says so.
@@ -50,14 +50,14 @@ class ReportedStudy:
         self,
         settings: Settings,
         ladder: Ladder,
-        about: About,
+        info: StudyInfo,
         *,
         tally: Tally | None = None,
         outcome: Outcome | None = None,
     ) -> None:
         self.settings = settings
         self.ladder = ladder
-        self.about = about
+        self.info = info
         self.outcome = outcome or Outcome()
         self.is_live = tally is not None
         """Whether there is a tally only."""
@@ -76,17 +76,17 @@ class ReportedStudy:
     @property
     def unit(self) -> str:
         """What the resource counts, in the singular."""
-        return self.about.unit
+        return self.info.unit
 
     @property
     def directory(self) -> Path:
         """Where it is on the disk."""
-        return Path(self.about.directory)
+        return Path(self.info.directory)
 
     @property
     def expected(self) -> Sequence[int] | None:
         """How many trials should be trained to each rung; None where nobody knows. Uses the tally."""
-        return self.about.expected(self.tally.most_trials)
+        return self.info.expected(self.tally.most_trials)
 
     @cached_property
     def tally(self) -> Tally:

@@ -15,8 +15,8 @@ def _no_bytes() -> int:
     return 0
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """A study's name and the questions a view may ask about it.
+class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A study's name, and what else a view may ask of it.
 
     ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
     singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
@@ -42,14 +42,16 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         return None if expected is None else list(expected)
 
 
-def about(study: StudyReader, also_missing: Callable[[StudyReader], Sequence[str]] = lambda study: ()) -> About:
+def study_info(
+    study: StudyReader, also_missing: Callable[[StudyReader], Sequence[str]] = lambda study: ()
+) -> StudyInfo:
     """Return what the views of a study have to know of it.
 
     Args:
         study: Read from its journal.
         also_missing: What is not installed here besides its scheduler and its search, one line each.
     """
-    return About(
+    return StudyInfo(
         name=study.settings.name,
         scheduler=study.scheduler,
         directory=str(study.directory),

@@ -25,7 +25,7 @@ class TroubleSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        tally, missing = self.study.tally, self.study.about.missing()
+        tally, missing = self.study.tally, self.study.info.missing()
         for reasons, what in (
             (tally.failures, "trials failed"),
             (tally.withdrawals, "trials were withdrawn"),
@@ -77,9 +77,9 @@ class FactsSection(Section):
     def blocks(self) -> Iterator[html.Block]:
         settings, tally = self.study.settings, self.study.tally
         named = {
-            "directory": self.study.about.directory,
+            "directory": self.study.info.directory,
             "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
-            "scheduler": self.study.about.scheduler.name,
+            "scheduler": self.study.info.scheduler.name,
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
             "search": str(settings.search.get("kind")),
             "seed": str(settings.seed),
@@ -92,9 +92,9 @@ class FactsSection(Section):
         yield html.pairs(named)
 
     def lines(self) -> "Iterator[RenderableType]":
-        about = self.study.about
-        yield line(f"kept in {about.directory}")
-        if missing := about.missing():
+        info = self.study.info
+        yield line(f"kept in {info.directory}")
+        if missing := info.missing():
             yield line(missing, WARNING)
-        if not self.study.outcome.is_complete and not about.is_simulated:
-            yield line(f"go on with: ashtune resume {about.directory}", HEADING)
+        if not self.study.outcome.is_complete and not info.is_simulated:
+            yield line(f"go on with: ashtune resume {info.directory}", HEADING)

@@ -30,7 +30,7 @@ FEWEST = 4
 POWERS = tuple(2.0 ** (step / 4) for step in range(-8, 9))  # 1/4 to 4: smaller ones hardly ever end
 NEARLY = 2.0
 """A fit whose squared error is at most so many times that of the best is plausible too."""
-KEPT = 65_536
+CACHED_FITS = 65_536
 
 Course = Callable[[int], float]
 """Resource -> loss, beyond what is known."""
@@ -107,7 +107,7 @@ class Continuations:
         self._best_loss = traces.best_loss
         self._bounds = _bounds(traces)
         self._seed = seed
-        self._fits = lru_cache(maxsize=KEPT)(self._laws)
+        self._fits = lru_cache(maxsize=CACHED_FITS)(self._laws)
         by_length = sorted(range(len(self._trials)), key=lambda trial: self._trials[trial].known)
         self._by_length = [trial for trial in by_length if not self._trials[trial].fails]
 
@@ -119,7 +119,7 @@ class Continuations:
         """
         trials, (low, high) = self._trials, self._bounds
 
-        @lru_cache(maxsize=KEPT)
+        @lru_cache(maxsize=CACHED_FITS)
         def course(trial: int) -> Course:
             return self._best(trial) if draw == 0 else self._plausible(trial, draw)
 

@@ -66,7 +66,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
         return self.continued / self.epochs if self.epochs else 0.0
 
 
-class Oracle:
+class Predictor:
     """Answers what a recorded study would have taken.
 
     A replay's draw 0 has the likeliest curves and the recorded times.

@@ -69,7 +69,7 @@ class CheckpointIndex:
                 _, _, serial, least = heappop(self._least_promising)
                 if least in self._in_use:
                     continue  # its next checkpoint will be judged anew
-                if (found := self._saved.get(least)) is not None and found.serial == serial:
+                if (latest := self._saved.get(least)) is not None and latest.serial == serial:
                     orders += self.remove(least)
         return orders
 

@@ -379,19 +379,19 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
     try:
         status = disk.status(path)
         pickled = path
-        found = status.size
+        total = status.size
         if status.is_folder:
             pickled = ""
-            found = 0
+            total = 0
             for inside, one in walk(disk, path):
-                found += one.size
+                total += one.size
                 if inside == f"{path}/{SAVED}":
                     pickled = inside
         elif not status.is_file:
             return "it is not a file"
-        if size is not None and found != size:
+        if size is not None and total != size:
             return (
-                f"{found:,} of {size:,} bytes are there" if found < size else f"{found:,} bytes where {size:,} belong"
+                f"{total:,} of {size:,} bytes are there" if total < size else f"{total:,} bytes where {size:,} belong"
             )
         if pickled and not _is_whole(disk, pickled):
             return "it is not what was written"

@@ -154,8 +154,8 @@ class Disk:
 
     def status(self, path: str, *, at: int | None = None) -> Status:
         """Return what stands at a path; of a link, the link itself."""
-        found = os.stat(path, dir_fd=at, follow_symlinks=False)
-        return Status(found.st_mode, found.st_size, found.st_mtime_ns)
+        status = os.stat(path, dir_fd=at, follow_symlinks=False)
+        return Status(status.st_mode, status.st_size, status.st_mtime_ns)
 
     def make_link(self, target: str, path: str) -> None:
         """Make a symbolic link at ``path`` that says ``target``."""

@@ -497,12 +497,12 @@ class Journal:
         disk, file = self._disk, self._file
         size = end = disk.size(file)
         tail = b""
-        while (found := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
+        while (line_end := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
             begin = max(0, end - BLOCK)
             tail, end = self._read_at(begin, end - begin) + tail, begin
-        whole = end + found + 1
+        whole = end + line_end + 1
         check = _CHECK.fullmatch(self._read_at(max(0, whole - 1 - _CHECK_BYTES), _CHECK_BYTES))
-        if found < 0 or check is None:
+        if line_end < 0 or check is None:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
             )

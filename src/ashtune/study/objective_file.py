@@ -45,8 +45,8 @@ def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
 def _hint(objective: Callable[..., Any], size: int) -> str:
     from ashtune.pickles.blame import largest
 
-    found = largest(objective)
-    what = "" if found is None else f", {found[1] / 1e6:,.0f} of them {found[0].where}"
+    biggest = largest(objective)
+    what = "" if biggest is None else f", {biggest[1] / 1e6:,.0f} of them {biggest[0].where}"
     return (
         f"{name_of(objective)} carries {size / 1e6:,.0f} MB to every worker{what}; "
         "read data inside a function with functools.cache"
@@ -57,8 +57,8 @@ def _refusal(objective: Callable[..., Any], error: Exception) -> str:
     from ashtune.pickles.blame import culprit
 
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    found = culprit(objective)
-    what = "" if found is None else f"{found.where} is a {type(found.value).__name__}; "
+    blamed = culprit(objective)
+    what = "" if blamed is None else f"{blamed.where} is a {type(blamed.value).__name__}; "
     return f"{name_of(objective)} cannot be sent to workers ({what}{reason}); create what it needs inside the function"
 
 

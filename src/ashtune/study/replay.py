@@ -48,9 +48,9 @@ class Replay:
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
         """Feed events, and tell observers each of them and what followed."""
-        told = Observers(observers)
+        all_observers = Observers(observers)
         for event in events:
-            told.tell(event, self.feed(event))
+            all_observers.tell(event, self.feed(event))
 
     @property
     def is_complete(self) -> bool:
@@ -131,7 +131,7 @@ def replay(path: Path, controller: Controller, observers: Sequence[Observer], di
         JournalError: If a line cannot be read, or does not follow from those before it.
     """
     time = 0.0
-    replayed, told = Replay(controller), Observers(observers)
+    replayed, all_observers = Replay(controller), Observers(observers)
     for line, event in read_events(path, disk):
         followed = replayed.feed(event)
         if replayed.difference:
@@ -139,6 +139,6 @@ def replay(path: Path, controller: Controller, observers: Sequence[Observer], di
                 f"{path} line {line}: {replayed.difference}; continue it with the ashtune that wrote it, or read it "
                 f"with `ashtune report {path.parent}`"
             )
-        told.tell(event, followed)
+        all_observers.tell(event, followed)
         time = event.time
     return time

@@ -34,7 +34,7 @@ from ashtune.core.observer import ObservedStudy
 from ashtune.core.orders import Train
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.space.space import Space
@@ -115,7 +115,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
     for analysis in kind.uses:
         getattr(study, analysis)
     section = kind(study)
-    about = ObservedStudy(
+    observed = ObservedStudy(
         name=case.name,
         directory=str(directory),
         created=0.0,
@@ -124,7 +124,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
         hyperparameters=("x", "kind"),
     )
     for observer in section.observers:
-        observer.begin(about, 0)
+        observer.begin(observed, 0)
     controller = new_controller(case.ladder, case.goal) if case.is_known else None
     Replay(controller).tell(case.events, [*study.observers, *section.observers])
     study.outcome, study.is_replayed = case.outcome, True
@@ -145,7 +145,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
     unknown = SchedulerView(HOSTILE, missing=f"the scheduler {HOSTILE!r} is not installed here")
     scheduler = view_of(record, case.ladder, case.ladder, 0) if case.is_known else unknown
     configurations = {event.trial: event.configuration for event in case.events if isinstance(event, TrialStarted)}
-    about = About(
+    info = StudyInfo(
         name=case.name,
         scheduler=scheduler,
         directory=str(directory),
@@ -155,8 +155,8 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
         missing=lambda: scheduler.missing,
     )
     if replayed is None:
-        return ReportedStudy(settings, case.ladder, about)
-    return ReportedStudy(settings, case.ladder, about, tally=replayed.tally, outcome=case.outcome)
+        return ReportedStudy(settings, case.ladder, info)
+    return ReportedStudy(settings, case.ladder, info, tally=replayed.tally, outcome=case.outcome)
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:

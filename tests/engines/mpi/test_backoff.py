@@ -16,7 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
-def test_a_rhythm_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
+def test_paced_polling_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
     polling = PacedPolling(longest=0.01)
     for _ in range(200):
         clock[0] += gap
@@ -30,7 +30,7 @@ def test_a_rhythm_sleeps_where_waking_and_waiting_cost_least_together(clock: lis
     assert found == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
 
 
-def test_a_rhythm_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
+def test_paced_polling_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
     polling = PacedPolling(longest=0.01)
     clock[0] += 3600
     assert polling.pause() == pytest.approx(0.01)
@@ -49,7 +49,7 @@ def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
     assert polling.pause() >= SHORTEST_SLEEP
 
 
-def test_patience_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
+def test_answer_backoff_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
     waiting = AnswerBackoff(longest=0.02)
     clock[0] += 0.5
     assert waiting.pause() == pytest.approx(0.01)

@@ -221,7 +221,7 @@ COMMANDS = {
 }
 
 
-def kept(folder: Path) -> Path:
+def recorded(folder: Path) -> Path:
     """Return a study that is complete, with checkpoints that hold an object of its script."""
     script, directory = folder / "script.py", folder / "s"
     script.write_text(textwrap.dedent(KEEPS_A_CLASS))
@@ -233,7 +233,7 @@ def kept(folder: Path) -> Path:
 def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(command: str, tmp_path: Path) -> None:
     if command == "installed" and not Path(COMMANDS[command][0]).exists():
         pytest.skip("the package is not installed as a command")
-    directory = kept(tmp_path)
+    directory = recorded(tmp_path)
     resume = [*COMMANDS[command], "resume", directory, "--engine", "threads", "--max-resource", "8", "--quiet"]
     done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -244,7 +244,7 @@ def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(c
 
 
 def test_another_script_has_to_give_the_function_of_a_script(tmp_path: Path) -> None:
-    directory = kept(tmp_path)
+    directory = recorded(tmp_path)
     before = (directory / NAME).read_bytes()
     with pytest.raises(ObjectiveError, match=r"stands in a script.* objective=train") as refusal:
         ashtune.Study.load(directory).resume(engine="threads", max_resource=8, quiet=True)

@@ -7,7 +7,7 @@ What SLURM 24.11 and the settings in ``slurm_up.sh`` make of time, as measured:
 - A requeued job starts again 6 to 7 s after its last process is gone.
 - Time limits are whole minutes, ``--time=0:10`` too, and are looked at every 30 s, which cannot be changed: a limit of
   a minute cuts after 60 to 90 s, and ``--signal=USR1@N`` comes up to 60 s early, in a job of a minute before 30 s have
-  passed. ``Job.end_in`` moves the end of a running job nearer: its cut then comes at the next look after that end.
+  passed. ``SlurmJob.end_in`` moves the end of a running job nearer: its cut then comes at the next look after that end.
 """
 
 import os
@@ -60,11 +60,11 @@ class Slurm:
         assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def submit(self, script: Path, *options: str, variables: Mapping[str, str] | None = None) -> "Job":
+    def submit(self, script: Path, *options: str, variables: Mapping[str, str] | None = None) -> "SlurmJob":
         """Hand in a batch script, to run in the script's folder with ``variables`` added to its environment."""
         output = script.with_suffix(".out")
         words = ["sbatch", "--parsable", f"--output={output}", "--open-mode=append", *options, str(script)]
-        return Job(self, int(self.ask(*words, cwd=script.parent, variables=variables)), output)
+        return SlurmJob(self, int(self.ask(*words, cwd=script.parent, variables=variables)), output)
 
     def cancel_everything(self) -> None:
         """Kill all jobs and wait until they are gone."""
@@ -76,7 +76,7 @@ class Slurm:
             time.sleep(0.05)
 
 
-class Job:
+class SlurmJob:
     """A batch job of a Slurm."""
 
     def __init__(self, slurm: Slurm, number: int, output: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
-from one_node_slurm import Job, Slurm
+from one_node_slurm import Slurm, SlurmJob
 
 import ashtune
 from ashtune.cli.demo import FUSED_TIMES
@@ -64,15 +64,15 @@ def write(folder: Path, name: str, text: str, **constants: float) -> Path:
     return folder / name
 
 
-def submit_example(slurm: Slurm, folder: Path, *options: str, arguments: tuple[str, ...]) -> Job:
+def submit_example(slurm: Slurm, folder: Path, *options: str, arguments: tuple[str, ...]) -> SlurmJob:
     """Hand in the example's script itself, with options of sbatch before it and of ``ashtune run`` after it."""
     shutil.copy(EXAMPLE / "tune.sbatch", folder)
     words = ["sbatch", "--parsable", *options, "tune.sbatch", *arguments]
     number = int(slurm.ask(*words, cwd=folder, variables=VARIABLES))
-    return Job(slurm, number, folder / f"slurm-{number}.out")
+    return SlurmJob(slurm, number, folder / f"slurm-{number}.out")
 
 
-def wait_until(is_so: Callable[[], bool], job: Job | None = None, limit: float = LIMIT) -> None:
+def wait_until(is_so: Callable[[], bool], job: SlurmJob | None = None, limit: float = LIMIT) -> None:
     give_up = time.monotonic() + limit
     while not is_so():
         assert time.monotonic() < give_up, job.output if job else "it never came"

@@ -85,14 +85,14 @@ FLAX = """
         def __call__(self, x):
             return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x)))[:, 0]
 
-    class Trained(train_state.TrainState):
+    class MeanState(train_state.TrainState):
         mean: Any
 
     def init(key, config):
         net = Net(config["width"])
         weights = net.init(key, jnp.zeros((1, 4)))
         optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1, momentum=0.5)
-        return Trained.create(apply_fn=net.apply, params=weights, tx=optimizer, mean=jnp.zeros(()))
+        return MeanState.create(apply_fn=net.apply, params=weights, tx=optimizer, mean=jnp.zeros(()))
 
     def loss(weights, state, batch):
         x, y = batch

@@ -9,7 +9,7 @@ import msgspec
 from ashtune.training.fused.pack import next_pack
 
 
-class Job(msgspec.Struct):
+class Waiting(msgspec.Struct):
     group: Hashable
     rung: int = 0
     due: float = math.inf
@@ -17,8 +17,8 @@ class Job(msgspec.Struct):
 
 
 def test_the_fullest_pack_goes_first_as_long_as_no_promotion_is_due() -> None:
-    new = [Job(("narrow", 0)) for _ in range(5)]
-    promoted = [Job(("wide", 1), 1, due=3.0), Job(("narrow", 1), 1, due=2.0), Job(("wide", 1), 1, due=5.0)]
+    new = [Waiting(("narrow", 0)) for _ in range(5)]
+    promoted = [Waiting(("wide", 1), 1, due=3.0), Waiting(("narrow", 1), 1, due=2.0), Waiting(("wide", 1), 1, due=5.0)]
     waiting = [*promoted, *new]
     assert next_pack(waiting, lambda job: 4, now=1.0) == new[:4]
     assert next_pack(waiting, lambda job: 2, now=1.0) == [promoted[0], promoted[2]], (
@@ -29,23 +29,25 @@ def test_the_fullest_pack_goes_first_as_long_as_no_promotion_is_due() -> None:
 
 
 def test_nobody_waits_for_a_fuller_pack_when_there_is_nothing_else() -> None:
-    lonely = Job("a", 2, due=100.0)
+    lonely = Waiting("a", 2, due=100.0)
     assert next_pack([lonely], lambda job: 64, now=0.0) == [lonely]
 
 
 def test_of_those_due_the_highest_rung_goes_first() -> None:
-    waiting = [Job("a", 1, due=0.0), Job("b", 3, due=0.5), Job("c", 2, due=0.0)]
+    waiting = [Waiting("a", 1, due=0.0), Waiting("b", 3, due=0.5), Waiting("c", 2, due=0.0)]
     assert next_pack(waiting, lambda job: 4, now=1.0) == [waiting[1]]
 
 
 def test_a_suspect_is_trained_before_all_others_and_alone() -> None:
-    waiting = [Job("a", 3, due=0.0), Job("b"), Job("b", alone=True), Job("b", alone=True)]
+    waiting = [Waiting("a", 3, due=0.0), Waiting("b"), Waiting("b", alone=True), Waiting("b", alone=True)]
     assert next_pack(waiting, lambda job: 4, now=1.0) == [waiting[2]]
 
 
 def test_everyone_has_a_turn_in_packs_of_one_group_that_are_not_too_large() -> None:
     chance = random.Random(4)
-    waiting = [Job((chance.randrange(3), rung := chance.randrange(4)), rung, due=chance.random()) for _ in range(200)]
+    waiting = [
+        Waiting((chance.randrange(3), rung := chance.randrange(4)), rung, due=chance.random()) for _ in range(200)
+    ]
     now = 0.0
     while waiting:
         pack = next_pack(waiting, lambda job: 1 + job.rung, now)

@@ -76,9 +76,9 @@ class Lifetimes:
             self._push(leaves, Departure(joining.worker, is_dead))
         return WorkerJoined(now, joining.worker)
 
-    def leave(self, leaving: Departure, now: float, order: Train | None) -> WorkerLost:
+    def leave(self, departure: Departure, now: float, order: Train | None) -> WorkerLost:
         """A worker is gone, and with it its job. Which trial it had begun is said of one that died only."""
-        worker, is_dead = leaving.worker, leaving.is_dead
+        worker, is_dead = departure.worker, departure.is_dead
         self._gone.add(worker)
         if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:
             self._invite(now + self._deaths.replaced_after, math.inf)

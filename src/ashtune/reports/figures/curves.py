@@ -33,8 +33,8 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
     Raises:
         SettingsError: If plotly is not installed.
     """
-    kept = curves.shown()
-    shown = [curve for curve in kept if any(map(math.isfinite, curve.values))]
+    all_curves = curves.shown()
+    shown = [curve for curve in all_curves if any(map(math.isfinite, curve.values))]
     if not shown:
         return nothing("no trial has reported a finite result")
     goal, best = curves.goal, shown[-1]
@@ -52,10 +52,12 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
         _draw_best(figure, best, most, number_text(goal.value(best.loss)), colors[best.rung])
     seen = metric_view([value for curve in shown for value in curve.values if math.isfinite(value)], goal.mode)
     outside = metric_axis(figure, seen, goal)
-    empty = len(kept) - len(shown)
+    empty = len(all_curves) - len(shown)
     remark(
         figure,
-        f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample" if len(kept) < curves.total else "",
+        f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample"
+        if len(all_curves) < curves.total
+        else "",
         f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
         f"{plural(seen.beyond, 'value')} {outside}" if seen and outside else "",
     )

@@ -20,7 +20,7 @@ from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import bytes_text, configuration_text, number_text, plural, seconds_text, share_text
 from ashtune.core.plaintext import visible
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 
 WIDEST, NARROW = 120, 56
 WORKERS_SHOWN = 16
@@ -34,12 +34,12 @@ class Frame:
 
     Args:
         tally: The study's counts.
-        about: The study.
+        info: The study.
     """
 
-    def __init__(self, tally: Tally, about: About) -> None:
+    def __init__(self, tally: Tally, info: StudyInfo) -> None:
         self._tally = tally
-        self._about = about
+        self._info = info
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
@@ -56,16 +56,16 @@ class Frame:
                 del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
             lines = [line for block in blocks for line in block][:rows]
         panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
-        name, scheduler = visible(self._about.name), visible(self._about.scheduler.name)
+        name, scheduler = visible(self._info.name), visible(self._info.scheduler.name)
         panel.title = Text.assemble((name, f"{STRONG} default"), f"  {scheduler}")
-        panel.subtitle = Text(visible(self._about.directory), overflow="ellipsis")
+        panel.subtitle = Text(visible(self._info.directory), overflow="ellipsis")
         panel.title_align, panel.subtitle_align = "left", "right"
         yield panel
 
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
-        tally, about = self._tally, self._about
-        judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
+        tally, info = self._tally, self._info
+        judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
         left = "stopping" if tally.stopping else judged.left
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
         if judged.share is None:
@@ -77,7 +77,7 @@ class Frame:
     def _ladder(self, width: int) -> Iterator[Table]:
         """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""
         rungs = self._tally.rungs[::-1]
-        expected = (self._about.expected(self._tally.most_trials) or [0] * len(rungs))[::-1]
+        expected = (self._info.expected(self._tally.most_trials) or [0] * len(rungs))[::-1]
         bars = []
         for rung, wanted in zip(rungs, expected, strict=True):
             on = rung.arrived if rung is rungs[0] else rung.promoted
@@ -92,16 +92,16 @@ class Frame:
             ("failed", FAILED, 0, [rung.failed for rung in rungs]),
         )
         cells = [_numbers(name, style, counts) for name, style, least, counts in columns if counts and width >= least]
-        yield _row(_numbers(self._about.unit, STRONG, [rung.resource for rung in rungs]), Group("", *bars), *cells)
+        yield _row(_numbers(self._info.unit, STRONG, [rung.resource for rung in rungs]), Group("", *bars), *cells)
 
     def _best(self, width: int) -> Iterator[Text]:
-        tally, about = self._tally, self._about
+        tally, info = self._tally, self._info
         if (best := tally.best) is not None:
             value = f"{tally.goal.metric} = {number_text(best.metrics.get(tally.goal.metric))}"
-            where = f"   trial {best.trial} at {about.unit} {best.resource:,}"
+            where = f"   trial {best.trial} at {info.unit} {best.resource:,}"
             top = ", the top rung" if best.rung == tally.ladder.top else ""
             yield Text.assemble(("best  ", QUIET), (value, f"{STRONG} {PROMOTED}"), where, (top, QUIET))
-            yield Text("      " + configuration_text(about.configuration(best.trial), max(4, width - 10)), QUIET)
+            yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
 
     def _notes(self, _: int) -> Iterator[Text]:
         """What went wrong, why the study stops, what its scheduler says: a line each that has something to say."""
@@ -111,28 +111,28 @@ class Frame:
             (_why(tally.withdrawals, "withdrawn"), WARNING),
             (_why(tally.saving_problems, "problems after a result"), WARNING),
             (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
-            (self._about.notes(), QUIET),
+            (self._info.notes(), QUIET),
         )
         yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
 
     def _summary(self, _: int) -> Iterator[Text]:
         """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
-        tally, about = self._tally, self._about
+        tally, info = self._tally, self._info
         present = len(tally.workers)
         states = Counter(worker.state for worker in tally.workers.values())
-        states["starting"] = about.workers - present
+        states["starting"] = info.workers - present
         doing = (f"{states[name]:,} {name}" for name in ("training", "saving", "idle", "starting") if states[name] > 0)
-        line = Text.assemble((plural(max(present, about.workers), "worker"), STRONG), f"  {', '.join(doing)}")
+        line = Text.assemble((plural(max(present, info.workers), "worker"), STRONG), f"  {', '.join(doing)}")
         if (busy := tally.utilisation) is not None:
             is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
             line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)
-        if size := about.checkpoint_bytes():
+        if size := info.checkpoint_bytes():
             line.append(f"   checkpoints {bytes_text(size)}", QUIET)
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
         """At most ``rows`` lines; where there are more workers, the last one says how many more."""
-        tally, unit = self._tally, self._about.unit
+        tally, unit = self._tally, self._info.unit
         total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
         wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")

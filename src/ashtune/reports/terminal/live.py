@@ -16,7 +16,7 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import visible
-from ashtune.reports.study_info import About
+from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import Visible, is_a_terminal, write
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
@@ -30,13 +30,13 @@ class Display(Observer):
 
     Args:
         tally: It has to see what happens, as an observer before the display; a display only looks at it.
-        about: The study.
+        info: The study.
         seconds: From one time that something is shown to the next, at least.
     """
 
-    def __init__(self, tally: Tally, about: About, seconds: float = math.inf) -> None:
+    def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
         self._tally = tally
-        self._about = about
+        self._info = info
         self._seconds = seconds
         self._next = 0.0
 
@@ -61,15 +61,15 @@ class Display(Observer):
 class LiveDisplay(Display):
     """A frame on a terminal, drawn anew at every tick; it leaves nothing behind."""
 
-    def __init__(self, tally: Tally, about: About, stream: TextIO) -> None:
+    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
         from rich.console import Console
         from rich.live import Live
 
         from ashtune.reports.terminal.frame import Frame
 
-        super().__init__(tally, about, FRAME_SECONDS)
+        super().__init__(tally, info, FRAME_SECONDS)
         console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
-        own, frame = sys.stdout.isatty(), Visible(Frame(tally, about))
+        own, frame = sys.stdout.isatty(), Visible(Frame(tally, info))
         self._live = Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
@@ -99,8 +99,8 @@ class _Whole:
 class PlainDisplay(Display):
     """A line every few seconds on a stream, for logs and pipes."""
 
-    def __init__(self, tally: Tally, about: About, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
-        super().__init__(tally, about, seconds)
+    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
+        super().__init__(tally, info, seconds)
         self._stream = stream
         self._has_warned = False
 
@@ -110,7 +110,7 @@ class PlainDisplay(Display):
         super().tick(now)
 
     def _show(self) -> None:
-        write(progress_line(self._tally, self._about) + "\n", self._stream)
+        write(progress_line(self._tally, self._info) + "\n", self._stream)
         self._warn()
 
     def __exit__(self, *_: object) -> None:
@@ -132,9 +132,9 @@ class NotebookDisplay(Display):
     something.
     """
 
-    def __init__(self, tally: Tally, about: About) -> None:
-        super().__init__(tally, about, NOTEBOOK_SECONDS)
-        self._logs = Path(about.directory, "logs").resolve()  # the notebook may change the folder
+    def __init__(self, tally: Tally, info: StudyInfo) -> None:
+        super().__init__(tally, info, NOTEBOOK_SECONDS)
+        self._logs = Path(info.directory, "logs").resolve()  # the notebook may change the folder
 
     def _show(self) -> None:
         self._handle.update(self._drawn(), raw=True)
@@ -148,7 +148,7 @@ class NotebookDisplay(Display):
 
         console = Console(file=io.StringIO(), record=True, force_jupyter=False, color_system="truecolor")
         console.size = ConsoleDimensions(NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
-        console.print(Visible(Frame(self._tally, self._about)), end="")
+        console.print(Visible(Frame(self._tally, self._info)), end="")
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
                 console.out(visible(f"  trials print to {self._logs}; study.log(trial) reads it"), highlight=False)
@@ -165,36 +165,36 @@ class NotebookDisplay(Display):
         self._show()
 
 
-def display_for(tally: Tally, about: About, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
+def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
     """Return the display that suits: in a notebook a frame, on a terminal too, lines elsewhere, nothing if quiet.
 
     Args:
         tally: It has to see what happens, as an observer before the display.
-        about: The study.
+        info: The study.
         stream: By default stderr, as stdout is for results; or the cell of a notebook.
         quiet: Show nothing.
     """
     if quiet:
-        return Display(tally, about)
+        return Display(tally, info)
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if stream is None and getattr(shell, "kernel", None) is not None:
-        return NotebookDisplay(tally, about)
+        return NotebookDisplay(tally, info)
     stream = sys.stderr if stream is None else stream
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
-        return LiveDisplay(tally, about, stream)
-    return PlainDisplay(tally, about, stream)
+        return LiveDisplay(tally, info, stream)
+    return PlainDisplay(tally, info, stream)
 
 
-def progress_line(tally: Tally, about: About) -> str:
+def progress_line(tally: Tally, info: StudyInfo) -> str:
     """Return where a study stands, on one line without colours."""
-    judged = estimate(tally, about.scheduler, unit=about.unit, deadline=about.deadline)
+    judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
     best, busy, metric = tally.best, tally.utilisation, tally.goal.metric
     top, failed = tally.rungs[-1].arrived, tally.failures.total
     done = (judged.done, f"{top:,} at the top rung" if top else "", f"{failed:,} failed" if failed else "")
     parts = [", ".join(filter(None, done))]
     if best is not None:
         value = number_text(best.metrics.get(metric))
-        parts.append(f"best {metric}={value} (trial {best.trial}, {about.unit} {best.resource})")
+        parts.append(f"best {metric}={value} (trial {best.trial}, {info.unit} {best.resource})")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
     parts.append(f"stopping: {tally.stopping}" if tally.stopping else judged.left)
