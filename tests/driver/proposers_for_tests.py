@@ -4,29 +4,35 @@ import os
 import time
 from typing import Any
 
+import numpy as np
+
 from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Proposal, Proposer
 
 
 class Counting(Mutation, frozen=True):
-    """Proposes how much it was told, and misbehaves at some trials."""
+    """Proposes the number of its messages, and misbehaves at some trials."""
 
     is_apart = True
 
     def proposer(self, space: Any, seed: int, max_resource: int) -> Proposer:
+        if max_resource < 0:
+            raise ValueError(f"no rung has {max_resource}")
         return _Counting(max_resource)
 
 
 class _Counting(Proposer):
     def __init__(self, max_resource: int) -> None:
-        self.told = 0
+        self.messages = 0
         self.max_resource = max_resource
 
     def started(self, job: Any, configuration: Any) -> None:
-        self.told += 1
+        self.messages += 1
 
     def observe(self, result: Any, configuration: Any) -> None:
-        self.told += 1
+        self.messages += 1
+        if result.losses[0] == 7.0:
+            raise ValueError("no result may be seven")
 
     def propose(self, trial: int) -> Proposal | None:
         print("what a model prints is no answer")
@@ -38,4 +44,6 @@ class _Counting(Proposer):
             os._exit(1)
         if trial == 4:
             time.sleep(600)
-        return Proposal({"x": self.told / 100}, f"told {self.told}, {os.getpid()}, top {self.max_resource}")
+        if trial == 5:
+            return Proposal({"x": np.float32(0.25)}, "numpy")
+        return Proposal({"x": self.messages / 100}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}")

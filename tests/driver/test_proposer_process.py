@@ -47,11 +47,11 @@ def origin(proposer: ProposerProcess, trial: int = 0) -> list[str]:
 
 def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
-    told, process, top = origin(proposer)
-    assert (told, top) == ("told 6", "top 27")
+    messages, process, top = origin(proposer)
+    assert (messages, top) == ("messages 6", "top 27")
     assert int(process) != os.getpid()
     tell(proposer, 1)
-    assert origin(proposer) == ["told 8", process, "top 27"]
+    assert origin(proposer) == ["messages 8", process, "top 27"]
     assert proposer.propose(1) is None
 
 
@@ -59,14 +59,37 @@ def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: Propo
     tell(proposer, 3)
     first = origin(proposer)[1]
     os.kill(int(first), signal.SIGKILL)
-    told, second, _ = origin(proposer)
-    assert told == "told 6"
+    messages, second, _ = origin(proposer)
+    assert messages == "messages 6"
     assert second != first
 
 
 def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerProcess) -> None:
     with pytest.raises(StudyError, match=r"^ValueError: the second$"):
         proposer.propose(2)
+
+
+def test_what_the_proposer_raises_over_a_result_is_raised_here_with_the_next_proposal(
+    proposer: ProposerProcess,
+) -> None:
+    tell(proposer, 1)
+    proposer.observe(Result(TrialId(0), 1, 27, (7.0,), 1.0), {"x": 0.5})
+    with pytest.raises(StudyError, match=r"^ValueError: no result may be seven$"):
+        proposer.propose(0)
+
+
+def test_a_search_that_cannot_make_its_proposer_says_why() -> None:
+    made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, -1)
+    with pytest.raises(StudyError, match=r"^ValueError: no rung has -1$"):
+        made.propose(0)
+    made.close()
+
+
+def test_a_proposal_in_numbers_of_numpy_arrives_in_plain_ones(proposer: ProposerProcess) -> None:
+    proposal = proposer.propose(5)
+    assert proposal is not None
+    assert proposal.configuration == {"x": 0.25}
+    assert type(proposal.configuration["x"]) is float
 
 
 def test_one_that_dies_over_the_same_proposal_again_is_given_up(proposer: ProposerProcess) -> None:

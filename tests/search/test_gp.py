@@ -210,6 +210,17 @@ def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
     assert len(proposer._shown()) <= 80
 
 
+def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    proposer = GP().proposer(space, 0, 27)
+    assert isinstance(proposer, GPProposer)
+    for trial in range(200):
+        proposer.observe(Result(TrialId(trial), 0, 9, (float(trial),), 1.0), {"x": trial / 200})
+    for trial in range(100, 150):
+        proposer.observe(Result(TrialId(trial), 1, 0, (math.inf,), 0.0), {"x": trial / 200})
+    assert proposer._shown() == [*range(40), *range(160, 200)]
+
+
 @pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])
 def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()

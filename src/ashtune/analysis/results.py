@@ -35,7 +35,7 @@ class RungResults:
 
     @property
     def resource(self) -> int:
-        """The rung's resource, as far as its results show it."""
+        """The rung's resource, from its results; 0 if there is none."""
         return max(self.resources, default=0)
 
 

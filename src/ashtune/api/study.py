@@ -309,7 +309,7 @@ class Study:
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
-        """Return the seconds that each rung took."""
+        """Return a figure of the seconds that all workers spent at each rung."""
         from ashtune.reports.figures.rungs import rungs_figure
 
         return rungs_figure(self._reader.timeline, unit=self.unit)

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 FEW = 64
-"""With so many workers or fewer, jobs do not queue for the driver."""
+"""Up to this number of workers, jobs do not wait for the driver."""
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     """What a study would have taken under other choices: what :meth:`~ashtune.Study.whatif` returns.
 
-    ``predictions`` has one for each choice that does; ``words`` says what they rest on, and which choice is the answer
-    to a deadline or a budget.
+    ``predictions`` has one for each choice; with a deadline or a budget, for each choice that keeps it. ``words`` says
+    what they rest on, and which choice is the answer to a deadline or a budget.
     """
 
     title: str
@@ -94,7 +94,7 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
         asked: All options, checked.
 
     Raises:
-        SettingsError: If they do not fit together, or the study.
+        SettingsError: If they do not fit together, or do not fit the study.
         StudyError: If no trial of it was trained.
     """
     if asked["cores_per_worker"] is not None and asked["budget"] is None:
@@ -194,7 +194,7 @@ class _Asking:
         return predictions, words
 
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
-        """Find, for each choice, the most trials that the budget suffices for; the best use first."""
+        """Find the most trials that each choice can train within the budget; the best choice comes first."""
         predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
         predictions = []
         for choice in self._choices():
@@ -208,7 +208,8 @@ class _Asking:
         if not predictions:
             if not math.isfinite(predictor.traces.best_loss):
                 return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
-            return [], [f"a budget of {number_text(budget)} h does not suffice for one trial; give a larger one"]
+            few = f"a budget of {number_text(budget)} core-hours does not suffice for one trial; give a larger one"
+            return [], [few]
         best = predictions[0]
         words = [
             f"Best use of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
@@ -221,7 +222,7 @@ class _Asking:
         return predictions, words
 
     def _decision_seconds(self) -> float:
-        """Return what a decision costs the driver; with few workers nothing that matters besides what is recorded."""
+        """Return the seconds of a decision; 0 with few workers, whose recorded times have the driver's in them."""
         if self._asked["decision"] is not None:
             return self._asked["decision"]
         if self._asked["deadline"] is None and max(self._workers) <= FEW:

@@ -1,8 +1,8 @@
 """A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
 
-Rule 1: all that the proposer is told is kept here, in msgpack. A process that has died is started anew and told all of
-it; one that dies twice over the same proposal is given up.
-Rule 2: the process ends with the driver, however the driver ends, and does not hear of Ctrl-C.
+Rule 1: the driver keeps every message to the proposer, in msgpack. A process that has died is started anew and gets all
+of them; one that dies twice over the same proposal is given up.
+Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
 Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
 """
 
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -100,7 +100,7 @@ class ProposerProcess(Proposer):
         """Ask the process; start it first, or anew.
 
         Raises:
-            StudyError: If its proposer raised, or it died twice.
+            StudyError: If its proposer raised, now or over an earlier message, or it died twice.
         """
         for _ in range(2):
             with self._asking:
@@ -116,8 +116,8 @@ class ProposerProcess(Proposer):
     def close(self) -> None:
         """End the process; a proposal under way comes to nothing."""
         self._is_closed = True
-        if self._process is not None:
-            self._process.kill()
+        if (process := self._process) is not None:  # a proposal under way may end it meanwhile
+            process.kill()
         with self._asking:
             self._end()
 
@@ -167,37 +167,56 @@ def main() -> None:
     """Serve the driver until it closes the pipe."""
     answers = os.dup(1)
     os.dup2(2, 1)
-    reader, writer = FrameReader(), FrameWriter()
-    proposer: Proposer | None = None
     with suppress(EOFError):
-        while True:
-            for body in reader.take(read_some(0)):
-                if proposer is None:
-                    proposer = _opened(msgspec.msgpack.decode(body, type=Opening))
-                    continue
-                match msgspec.msgpack.decode(body, type=Began | Ended | Wanted):
-                    case Began(job, configuration):
-                        proposer.started(job, configuration)
-                    case Ended(result, configuration):
-                        proposer.observe(result, configuration)
-                    case Wanted(trial):
-                        os.write(answers, writer.frame(_answered(proposer, trial)))
+        bodies = _bodies()
+        server = _Server(msgspec.msgpack.decode(next(bodies), type=Opening))
+        for body in bodies:
+            os.write(answers, server.take(msgspec.msgpack.decode(body, type=Began | Ended | Wanted)))
 
 
-def _opened(opening: Opening) -> Proposer:
-    die_with_parent(opening.parent)
-    sys.path += [entry for entry in opening.path if entry not in sys.path]
-    search, space = SEARCHES.read(opening.search), Space.from_record(opening.space)
-    proposer = search.proposer(space, opening.seed, opening.max_resource)
-    assert proposer is not None
-    return proposer
+def _bodies() -> Iterator[bytes]:
+    reader = FrameReader()
+    while True:
+        yield from reader.take(read_some(0))
 
 
-def _answered(proposer: Proposer, trial: int) -> Answer:
-    try:
-        return Answer(proposer.propose(trial))
-    except Exception as error:  # noqa: BLE001 - whatever a model raises
-        return Answer(error=error_line(error))
+class _Server:
+    """The process's side. Once anything of the proposer has raised, that error is every answer."""
+
+    def __init__(self, opening: Opening) -> None:
+        die_with_parent(opening.parent)
+        sys.path += [entry for entry in opening.path if entry not in sys.path]
+        self._write = FrameWriter()
+        self._error = ""
+        try:
+            self._space = Space.from_record(opening.space)
+            proposer = SEARCHES.read(opening.search).proposer(self._space, opening.seed, opening.max_resource)
+            assert proposer is not None
+            self._proposer = proposer
+        except Exception as error:  # noqa: BLE001 - whatever another's module raises
+            self._error = error_line(error)
+
+    def take(self, message: Began | Ended | Wanted) -> bytes:
+        """Take in a message; return the frame of its answer, nothing if it needs none."""
+        if not self._error:
+            try:
+                return self._passed_on(message)
+            except Exception as error:  # noqa: BLE001 - whatever a model raises
+                self._error = error_line(error)
+        return self._write.frame(Answer(error=self._error)) if isinstance(message, Wanted) else b""
+
+    def _passed_on(self, message: Began | Ended | Wanted) -> bytes:
+        match message:
+            case Began(job, configuration):
+                self._proposer.started(job, configuration)
+            case Ended(result, configuration):
+                self._proposer.observe(result, configuration)
+            case Wanted(trial):
+                proposal = self._proposer.propose(trial)
+                if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
+                    proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
+                return self._write.frame(Answer(proposal))
+        return b""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The options of a session that its engine is told: :class:`RunOptions`. An engine is given them checked."""
+"""The options of a session that go to its engine: :class:`RunOptions`. They are checked before."""
 
 from functools import partial
 from importlib.util import find_spec

@@ -68,7 +68,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
     Args:
         study: The study.
-        tell: Tells its journal; None for a study that has its tally already, which is all that is shown then.
+        tell: Tells its journal; None for a study that has its tally already: then only the tally is shown.
     """
     from rich.console import Group
 
@@ -183,7 +183,7 @@ def _observed(study: ReportedStudy) -> ObservedStudy:
 
 
 class _Entry:
-    """A section in its place in a report. ``problem`` is why it is left out, nothing while it is not.
+    """A section in its place in a report. ``problem`` says why it is left out; it is empty for one that is not.
 
     Args:
         name: Its name.
@@ -207,7 +207,7 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return what a call returns; None if it raises, or anything of this section did before."""
+        """Return what a call returns; None if it raises, or if something of this section raised before."""
         if self.problem:
             return None
         try:
@@ -219,7 +219,7 @@ class _Entry:
         return None
 
     def page_section(self, figures: set[str]) -> html.PageSection:
-        """Return its section of the page. ``figures`` are the places of figures that others have."""
+        """Return its section of the page. ``figures`` has the names of the places that other sections' figures have."""
         section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
         if section is not None and (same := figures & section.figures.keys()):
             self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
@@ -228,7 +228,7 @@ class _Entry:
         return section
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return its lines. They are drawn once here, as what rich cannot draw would end the whole summary."""
+        """Return its lines. They are drawn here once: a line that rich cannot draw would end the whole summary."""
         lines = self.attempt(self._drawn)
         return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
 

@@ -1,9 +1,9 @@
 """A section of a report: one subject, with its blocks for the page, its lines for the terminal, its data for JSON.
 
 A report makes each section for one study. A section names in ``uses`` the analyses that it shares with others, and may
-have observers of its own (``observe``). They are told the whole journal, and then the section is asked what it shows.
+have observers of its own (``observe``). They see the whole journal; then the section is asked for what it shows.
 
-Rule 1: an analysis that several sections use is told the journal once.
+Rule 1: an analysis that several sections use sees the journal once.
 Rule 2: a section that raises is left out, and the report says so in one line. No other section depends on it.
 Rule 3: what comes from a study is text. The functions of :mod:`ashtune.reports.page.html` escape it, and a ``str``
 among the lines has no markup.
@@ -38,12 +38,12 @@ class ReportedStudy:
     """A study as the sections of its report see it.
 
     Args:
-        settings: What the study is.
-        ladder: Its rungs, those included that were added later.
+        settings: The study's.
+        ladder: Its rungs, with those that were added later.
         info: What its views have to know beside.
-        tally: Of a study that still runs or just ended: its counts so far. No journal is read then, and there is no
+        tally: The counts so far of a study that still runs or just ended. With it no journal is read, and there is no
             other analysis.
-        outcome: How it ended, where no journal is read that says so.
+        outcome: How it ended. Without it, the journal says so.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ReportedStudy:
         self.observers: list[Observer] = []
         """The analyses that sections use."""
         self.is_replayed = False
-        """Whether the journal has been read: what is asked for from now on would have missed it."""
+        """Whether the journal has been read: an analysis made from now on would have missed it."""
         if tally is not None:
             self.tally, self.is_replayed = tally, True
 
@@ -115,7 +115,12 @@ class ReportedStudy:
 
     def _shared(self, observer: ObserverT) -> ObserverT:
         if self.is_replayed:
-            raise RuntimeError(f"{type(observer).__name__} was not told this study: name it in `uses` of the section")
+            remedy = (
+                "`shows_live` is for sections that read the tally only"
+                if self.is_live
+                else "name it in `uses` of the section"
+            )
+            raise RuntimeError(f"{type(observer).__name__} was not told this study: {remedy}")
         self.observers.append(observer)
         return observer
 
@@ -139,12 +144,12 @@ class Section:
         self.observers: list[Observer] = []
 
     def observe(self, observer: ObserverT) -> ObserverT:
-        """Have an observer of this section's own told the study, from ``begin`` to ``end``; return it."""
+        """Let an observer of this section alone see the study, from ``begin`` to ``end``; return it."""
         self.observers.append(observer)
         return observer
 
     def blocks(self) -> Iterable[Block]:
-        """Return what stands in the page; nothing, and the section is not there."""
+        """Return what stands in the page. Without blocks the section is not there."""
         return ()
 
     def lines(self) -> Iterable["str | RenderableType"]:

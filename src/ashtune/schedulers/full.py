@@ -71,5 +71,5 @@ class FullMachine(Machine):
         return self.expected(trials)
 
     def expected(self, trials: int) -> list[int]:
-        """Return all trials at the top rung and none below."""
+        """Return the number of trials for the top rung, and 0 for each rung below."""
         return [0] * self.ladder.top + [trials]

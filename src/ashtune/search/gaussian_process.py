@@ -1,9 +1,9 @@
-"""Regression by a Gaussian process: what is known of a function after some noisy values of it.
+"""Regression by a Gaussian process: the mean and the variance of a function, given some noisy values of it.
 
 Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm 2.1, and equations
 5.8 and 5.9, the marginal likelihood and its gradient. The kernel is Matern's of degree 5/2 with a length
-for each input. The priors of its numbers, under which the most probable ones are taken, are those of Optuna's
-``GPSampler``: they keep lengths moderate and noise small where there are few values.
+for each input. A fit takes the most probable lengths, scale and noise. Their priors are those of Optuna's
+``GPSampler``, which keep lengths moderate and noise small where there are few values.
 
 Cost: O(n^3 + d n^2) for ``n`` values of ``d`` inputs, some 30 times in a fit; about 5 ms for 100 values of 8 inputs.
 """
@@ -23,7 +23,7 @@ _STEPS = 50
 _JITTER = 1e-9
 """Added to the diagonal, in units of the scale, so that equal rows can be factored."""
 _BOUND = 12.0
-"""Of the logarithms that are fitted."""
+"""The largest logarithm, up or down, that is fitted."""
 
 
 class GaussianProcess:
@@ -55,7 +55,7 @@ class GaussianProcess:
 
     @classmethod
     def fit(cls, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]") -> Self:
-        """Return the process whose numbers are most probable given the values.
+        """Return the process with the most probable lengths, scale and noise, given the values.
 
         Args:
             rows: Shape (n, d), within [0, 1]; at least one.
@@ -75,7 +75,7 @@ class GaussianProcess:
         return cls(rows, values, is_category, weights=numbers[:-2], scale=float(numbers[-2]), noise=float(numbers[-1]))
 
     def with_values(self, rows: "Array", values: "Array") -> "GaussianProcess":
-        """Return the process after more values, with the same numbers.
+        """Return the process after more values, with the same lengths, scale and noise.
 
         Args:
             rows: Shape (m, d).

@@ -5,7 +5,7 @@ Rule 2: one process over all rungs, with the resource as a further input, asked 
 rung alone chooses what starts fast.
 Rule 3: where trials train that have no result yet, the process is given values drawn for all of them together, some
 times over, so that the next proposal does not fall beside them (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
-Rule 4: the expected improvement counts for the root of the seconds that a trial takes, as a second process predicts
+Rule 4: the expected improvement is divided by the root of the seconds that a trial takes, as a second process predicts
 them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
 Rule 5: the first ten trials and a tenth of all others are random.
 
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
 
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
-"""Of more trials with results than both together, the process sees the best and the newest."""
+"""How many trials the process sees, if more than both together have results."""
 CLIP = 2.0
-"""Losses above the median count as at most so many times the distance from the best to the median."""
+"""How far above the median a loss counts at most, in units of the distance from the best loss to the median."""
 DRAWS = 16
 MOST_PRICE = 4.0
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
-"""Random points; how many of them, and of the trials, are gone on from; how often; how many steps; their first size."""
+"""A search scores random points, then steps from the best of them and of the trials, each time half as long."""
 
 
 class GP(Search, frozen=True):
     """Configurations that a Gaussian process expects to improve on the best, for the time that they take.
 
     Args:
-        first: The first trials are random, so many of them.
+        first: How many of the first trials are random.
         random_share: Part of the later trials that is random.
         ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 20 ms.
         price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
-            seconds do not count, so that, with ``ahead=0`` on one worker, a study is the same when it is run again.
+            they do not count; with ``ahead=0`` on one worker, a study is then the same when it is run again.
 
     Raises:
-        SettingsError: If an option is not as it should be.
+        SettingsError: If an option is out of its range.
 
     Example:
         >>> GP(first=20).has_proposer
@@ -79,11 +79,11 @@ class GP(Search, frozen=True):
             raise SettingsError(f"ahead={self.ahead}: give 2, or 0 for trials that wait for their proposals")
 
     def build(self, space: Space, seed: int) -> Design:
-        """Return random draws, for the trials that the process leaves alone."""
+        """Return random draws, for the trials without a proposal."""
         return Random().build(space, seed)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return what proposes where no proposal is ready: half of those trials are a mutation of the best."""
+        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
@@ -92,7 +92,7 @@ class GP(Search, frozen=True):
         return self.ahead
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        """Return a new process, which knows nothing."""
+        """Return a proposer that has seen nothing yet."""
         return GPProposer(self, space, seed, max_resource)
 
 
@@ -100,7 +100,7 @@ class GPProposer(Proposer):
     """Proposes where the expected improvement is largest for the time.
 
     Args:
-        options: The first trials and the random ones.
+        options: The search.
         space: Where configurations come from.
         seed: The study's.
         max_resource: Of the top rung.
@@ -120,7 +120,7 @@ class GPProposer(Proposer):
         self._top = max_resource
         self.points: dict[TrialId, list[float]] = {}
         self.losses: dict[TrialId, dict[int, float]] = {}
-        self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # minus the rung, the loss, the number
+        self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # by finite results: minus the rung, the loss
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
 
@@ -137,7 +137,8 @@ class GPProposer(Proposer):
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
         self.losses.setdefault(trial, {})[result.resource] = loss
-        self._standing[trial] = (-result.rung, loss, trial)
+        if loss < math.inf:
+            self._standing[trial] = (-result.rung, loss, trial)
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the best of the points that a short search finds; None where the trial is to be random."""
@@ -241,7 +242,7 @@ class _View:
         return cls(model, best, price, exponent * float(paces.std()) if price else 0.0, centres)
 
     def score(self, points: "Array") -> "Array":
-        """Return the logarithm of the expected improvement for the root of the seconds, shape (n,)."""
+        """Return the logarithm of the expected improvement divided by the root of the seconds, shape (n,)."""
         from scipy.special import logsumexp
 
         from ashtune.search.gaussian_process import log_expected_improvement

@@ -15,12 +15,12 @@ class Mutation(Search, frozen=True):
     """The best configuration so far with about half of its values changed, and some random ones.
 
     Args:
-        first: How many results there have to be before it proposes anything.
+        first: How many results it waits for before it proposes anything.
         step: Standard deviation of a change, as a part of the range; a category is drawn anew.
         random_share: Part of the trials that is random.
 
     Raises:
-        SettingsError: If an option is not as it should be.
+        SettingsError: If an option is out of its range.
 
     Example:
         >>> Mutation(step=0.1).has_proposer

@@ -377,7 +377,8 @@ class Journal:
     def add(self, event: Event) -> None:
         """Write an event to the buffer; :meth:`flush` hands it to the file.
 
-        Of a curve that would make a line longer than can be read, every second report is left out, or more of them.
+        A line must not be longer than a reader accepts. If a curve makes it longer, every second report of the curve is
+        left out, again and again until the line fits.
         """
         body = self._encode(event)
         while len(body) > MOST_LINE_BYTES - _CHECK_BYTES:

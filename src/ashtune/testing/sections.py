@@ -93,7 +93,7 @@ def check_section(kind: type[Section]) -> None:
         kind: The section's class.
 
     Raises:
-        AssertionError: Saying of which study it shows what it should not. What a section raises itself passes through.
+        AssertionError: If it shows what it should not; it names the study. What a section raises is not caught.
     """
     assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), "a name is an anchor: small letters, digits and hyphens"
     assert kind.title, "a section has a title"

@@ -127,7 +127,7 @@ class LocalEngine:
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many are wanted, or one a core."""
+        """Return the number that is asked for, or one for each core."""
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:

@@ -58,7 +58,7 @@ class Lifetimes:
             self._invite(max(began, stay.joins), stay.leaves)
 
     def is_gone(self, worker: WorkerId, now: float) -> bool:
-        """Whether a worker has left by now, whether or not the driver has heard of it."""
+        """Whether a worker has left by now, even if the driver does not know it yet."""
         return bool(self._leaves) and self._leaves.get(worker, math.inf) <= now
 
     def has_left(self, worker: WorkerId) -> bool:

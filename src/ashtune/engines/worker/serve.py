@@ -161,8 +161,8 @@ def main(file: int, parent: int) -> None:
     """Serve the driver.
 
     Args:
-        file: The file descriptor that leads to it.
-        parent: The process whose end is this one's: the worker's guardian, or the driver where there is none.
+        file: The file descriptor of the socket to it.
+        parent: The number of the process with which this one ends: its guardian, or the driver if there is none.
     """
     die_with_parent(parent)
     os.set_inheritable(file, False)

@@ -41,7 +41,7 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show something if it is time to. A terminal or pipe that is gone is no reason to end a study."""
+        """Show the study if it is time for it. A terminal or pipe that is gone does not end the study."""
         if now >= self._next:
             self._next = now + self._seconds
             self._tally.tick(now)
