@@ -18,6 +18,8 @@ import ashtune
 from ashtune.api import tuning
 from ashtune.cli.main import main
 from ashtune.core.errors import AshtuneError, LadderError, SettingsError, SpaceError
+from ashtune.core.ladder import Ladder
+from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.study.journal import NAME, read_settings
 
 
@@ -323,3 +325,16 @@ def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsy
         check_message(refusal.value)
     assert (study.directory / NAME).read_bytes() == before
     assert json.loads(before.splitlines()[0])["name"] == "train"
+
+
+class Unbuildable(Scheduler, frozen=True):
+    """It fits no ladder."""
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
+        raise SettingsError("give a longer ladder")
+
+
+def test_a_new_study_refuses_a_scheduler_in_the_words_of_the_scheduler(empty: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^give a longer ladder$"):
+        ashtune.tune(**GIVEN, scheduler=Unbuildable())
+    assert not list(empty.iterdir())

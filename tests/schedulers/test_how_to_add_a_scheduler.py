@@ -29,6 +29,8 @@ def test_its_script_tunes_its_command_plans_and_its_entry_point_makes_a_name_of_
     assert StudyReader(study).settings.scheduler == {"kind": "delayed:Delayed", "slack": 1}
     missing = "the scheduler 'delayed:Delayed' is not installed here"
     assert missing in loaded.report_data()["missing"]
+    whole = f"import delayed, ashtune; print(ashtune.Study.load({str(study)!r}).report_data()['missing'])"
+    assert page.run("-c", whole) == "None\n"
     plan = ("-m", "ashtune", "plan", "--trials", "12", "--max-resource", "4", "--scheduler")
     assert "delayed:Delayed:slack=1, 12 trials" in page.run(*plan, "delayed:Delayed:slack=1")
 

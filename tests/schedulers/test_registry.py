@@ -117,6 +117,14 @@ def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: st
         SCHEDULERS.given(f"{module}:Eager:speed=1")
 
 
+def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
+    with pytest.raises(SettingsError, match=r"full, or add the folder of the module 'nowhere' to PYTHONPATH$"):
+        SCHEDULERS.given("nowhere:Eager:share=0.25")
+    with pytest.raises(SettingsError, match=r"scheduler='eager' is unknown; give one of ash.*full$"):
+        SCHEDULERS.given("eager")
+    assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(": add the folder of its module to PYTHONPATH")
+
+
 def test_reading_imports_no_module_that_a_record_names(module: str) -> None:
     record = {"kind": f"{module}:Eager", "share": 0.25}
     ladder = Ladder(1, 4, 2)

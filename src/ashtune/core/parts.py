@@ -140,7 +140,9 @@ class Registry(Names[PartT]):
         first = next((place for place, word in enumerate(words) if "=" in word), len(words))
         name, options = ":".join(words[:first]), dict(word.partition("=")[::2] for word in words[first:])
         if not self.is_known(name):
-            raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}")
+            module, colon, _ = name.partition(":")
+            path = f", or add the folder of the module {shown(module)} to PYTHONPATH" if module and colon else ""
+            raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}{path}")
         kind = self._class(name)
         try:
             return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)
@@ -196,7 +198,10 @@ class Registry(Names[PartT]):
             return missing
         is_named = name in self._built_in or any(entry.name == name for entry in self._entry_points())
         if not is_named and not _is_imported(name):
-            return f"the {self._what} {shown(name)} is of a module that reading a study does not import"
+            return (
+                f"the {self._what} {shown(name)} is of a module that reading a study does not import; import it before "
+                "ashtune.Study.load, or name it by an entry point"
+            )
         try:
             return self.read(record)
         except SettingsError as error:
@@ -231,8 +236,10 @@ class Registry(Names[PartT]):
 
         Nothing is imported: a module is looked for only among those that are installed or imported.
         """
-        missing = self.missing(str(record.get("kind")))
-        return missing and f"{missing}, which is needed to go on with this study"
+        name = str(record.get("kind"))
+        missing = self.missing(name)
+        todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
+        return missing and f"{missing}, which is needed to go on with this study{todo}"
 
     def _class(self, name: str) -> type[PartT]:
         """Return the class of a part that is known.

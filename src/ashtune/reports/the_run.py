@@ -20,7 +20,7 @@ TRACEBACK_LINES = 12
 class TroubleSection(Section):
     """What failed, was withdrawn or lost, by reason, and what the user should know."""
 
-    name, title = "trouble", "What went wrong"
+    name, title = "trouble", "What went wrong, and notes"
     uses = ("tally",)
     shows_live = True
 

@@ -56,7 +56,8 @@ def new_settings(
     )
     try:
         again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
-        build_controller(again)
+        read_back = SCHEDULERS.read(again.scheduler)
+        build_controller(again, read_back.build(first_ladder(again), 0, again.seed))
         size = _whole(_search(again)[2].size)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
@@ -90,13 +91,17 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
         machine: Of its scheduler; by default a new one, for which the module that the journal names may be imported.
 
     Raises:
-        SettingsError: If the journal's first line names no scheduler or no search.
+        SettingsError: If the journal's first line names no scheduler or no search, or a scheduler not installed here.
     """
     try:
         SEARCHES.check(settings.search)
     except SettingsError as error:
         raise SettingsError(f"line 1 of the journal: {error}") from None
     if machine is None:
+        with _of_the_first_line():
+            SCHEDULERS.check(settings.scheduler)
+        if missing := SCHEDULERS.missing_of(settings.scheduler):
+            raise SettingsError(missing)
         with _of_the_first_line():
             machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
