@@ -310,7 +310,7 @@ class History:
             progress_seconds=self._random.choice((0.0, math.inf)),
         )  # fmt: skip
         return LocalWorkers(
-            setup, configurations, environments=[{}] * more["workers"], trial_timeout=options.trial_timeout,
+            setup, configurations, environments=[{}] * more["workers"], trial_timeout=options["trial_timeout"],
             began=more["began"], host=Host(self.world), disk=self.world.disk,
         )  # fmt: skip
 
