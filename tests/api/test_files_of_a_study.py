@@ -35,11 +35,11 @@ def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(
         tuned(tmp_path / "s", profile=True)
     finally:
         os.umask(before)
-    found = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
+    modes = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
     assert {Path("s/journal.jsonl"), Path("s/objective.pickle"), Path("s/driver.lock"), Path("s/logs/worker-0.log"),
-            Path("s/profile/worker-0.json")} <= set(found)  # fmt: skip
-    assert any(path.parent == Path("s/checkpoints") for path in found)
-    assert {str(path): oct(stat.S_IMODE(mode)) for path, mode in found.items() if mode & 0o077} == {}
+            Path("s/profile/worker-0.json")} <= set(modes)  # fmt: skip
+    assert any(path.parent == Path("s/checkpoints") for path in modes)
+    assert {str(path): oct(stat.S_IMODE(mode)) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "device"])

@@ -12,7 +12,7 @@ from ashtune.driver import hints
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "lines"),
     [
         ({"lr": [1e-4, 1e-1]}, ['lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log")']),
         ({"p": [0.0, 0.5]}, ["p=[0.0, 0.5] is a choice of two values; a range is (0.0, 0.5)"]),
@@ -22,8 +22,8 @@ from ashtune.driver import hints
         (5, []),
     ],
 )
-def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, said: list[str]) -> None:
-    assert hints.of_the_space(space) == said
+def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, lines: list[str]) -> None:
+    assert hints.of_the_space(space) == lines
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def finished(trial: int, losses: list[float]) -> JobFinished:
 
 def test_a_metric_that_gets_worse_with_training_in_most_trials_is_said() -> None:
     falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
-    [said] = hints.of_the_results(Goal("q", "max"), falling)
-    assert said == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give mode='min'"
+    [line] = hints.of_the_results(Goal("q", "max"), falling)
+    assert line == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give mode='min'"
     assert hints.of_the_results(Goal("q", "min"), falling) == []
     assert hints.of_the_results(Goal("q", "max"), falling[:5]) == []
     rising = [finished(trial, [1.0, 2.0]) for trial in range(20, 30)]
@@ -69,8 +69,8 @@ def test_hints_are_said_once_on_stderr_unless_quiet(tmp_path: Path, capsys: pyte
             train, {"x": [0.1, 10.0], "y": (0.0, 1.0)}, metric="loss", mode="max", trials=12, max_resource=4,
             min_resource=4, workers=1, directory=tmp_path / str(quiet), quiet=quiet,
         )  # fmt: skip
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
-        assert len(said) == (0 if quiet else 3)
-    assert "x=[0.1, 10.0] is a choice" in said[0]
-    assert "looks for the highest loss" in said[1]
-    assert "got worse with training in 12 of 12 trials" in said[2]
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
+        assert len(lines) == (0 if quiet else 3)
+    assert "x=[0.1, 10.0] is a choice" in lines[0]
+    assert "looks for the highest loss" in lines[1]
+    assert "got worse with training in 12 of 12 trials" in lines[2]

@@ -160,8 +160,8 @@ def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, 
 def test_where_nobody_may_go_on_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = tuned(tmp_path, trials=4, scheduler="sh")
     resumed(study, max_resource=16, quiet=False)
-    said = capsys.readouterr().err
-    assert "nothing goes on from 4: 1 trial came that far, of which the best 1/2 may go on" in said
+    stderr = capsys.readouterr().err
+    assert "nothing goes on from 4: 1 trial came that far, of which the best 1/2 may go on" in stderr
 
 
 def test_the_command_adds_rungs(tmp_path: Path) -> None:

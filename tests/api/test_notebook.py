@@ -62,13 +62,13 @@ def executed(folder: Path, *cells: str) -> dict[str, Any]:
         timeout=110,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 def test_a_study_in_a_notebook_is_one_output_drawn_anew(tmp_path: Path) -> None:
-    found = executed(tmp_path, TRAIN, TUNE, "study.best", "study.top(2)", "study.report()")
-    outputs = found["cells"][1]
+    printed = executed(tmp_path, TRAIN, TUNE, "study.best", "study.top(2)", "study.report()")
+    outputs = printed["cells"][1]
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
     assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]  # the cell's own; no trial's
     html, text = (outputs[1]["data"][kind] for kind in ("text/html", "text/plain"))
@@ -78,18 +78,18 @@ def test_a_study_in_a_notebook_is_one_output_drawn_anew(tmp_path: Path) -> None:
         assert "study.log(trial) reads it" in shown
         assert "\x1b" not in shown
     assert str(tmp_path / "study" / "logs") in text
-    assert 1 in found["updates"]
-    (best,) = found["cells"][2]
+    assert 1 in printed["updates"]
+    (best,) = printed["cells"][2]
     assert "<table>" in best["data"]["text/html"]
-    (top,) = found["cells"][3]
+    (top,) = printed["cells"][3]
     assert top["data"]["text/plain"].count("score=") == 2
-    (report,) = found["cells"][4]
+    (report,) = printed["cells"][4]
     assert report["name"] == "stdout"
     assert "time by rung" in report["text"]
 
 
 def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:
-    found = executed(tmp_path, TRAIN, TUNE.replace('directory="study"', 'directory="study", quiet=True'))
-    outputs = found["cells"][1]
+    printed = executed(tmp_path, TRAIN, TUNE.replace('directory="study"', 'directory="study", quiet=True'))
+    outputs = printed["cells"][1]
     assert [(output["output_type"], output["name"]) for output in outputs] == [("stream", "stdout")] * len(outputs)
     assert "".join(output["text"] for output in outputs) == "before\nafter\n"

@@ -40,9 +40,9 @@ def run_examples(text: str, names: dict[str, Any]) -> int:
     """Run the examples of a docstring; return how many there are."""
     public = {name: getattr(ashtune, name) for name in ashtune.__all__}
     test = doctest.DocTestParser().get_doctest(text, public | names, "example", None, None)
-    said: list[str] = []
-    failed, attempted = doctest.DocTestRunner().run(test, out=said.append)
-    assert not failed, "".join(said)
+    printed: list[str] = []
+    failed, attempted = doctest.DocTestRunner().run(test, out=printed.append)
+    assert not failed, "".join(printed)
     return attempted
 
 

@@ -263,12 +263,12 @@ def test_every_option_is_accepted_or_refused_in_one_line_with_status_2(
             status = main([*run, option, word])
         except Reached:
             continue
-        said = capsys.readouterr()
-        assert status == 2, (option, word, said)
-        assert said.out == ""
-        assert said.err.startswith("ashtune")
-        assert said.err.removesuffix("\n").isprintable(), said.err
-        assert len(said.err) < 500
+        captured = capsys.readouterr()
+        assert status == 2, (option, word, captured)
+        assert captured.out == ""
+        assert captured.err.startswith("ashtune")
+        assert captured.err.removesuffix("\n").isprintable(), captured.err
+        assert len(captured.err) < 500
         assert {path for path in empty.rglob("*") if "__pycache__" not in path.parts} == there
 
 
@@ -317,8 +317,8 @@ def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsy
     before = (study.directory / NAME).read_bytes()
     for given in (["--trials", "0"], ["--target", "nan"], ["--workers", "9" * 30], ["--max-failures", "-1"]):
         assert main(["resume", str(study.directory), *given]) == 2
-        said = capsys.readouterr()
-        assert said.err.count("\n") == 1
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1
     for wrong in ({"trials": "5"}, {"time_limit": -1}, {"isolate": 3}, {"quiet": None}, {"profile": 7}):
         with pytest.raises(AshtuneError) as refusal:
             study.resume(**wrong)  # type: ignore[arg-type]

@@ -65,10 +65,10 @@ def test_no_trial_of_a_study_that_was_suspended_fails(tmp_path: Path, who: Calla
             os.kill(pid, signal.SIGCONT)
         ended = launch.wait()
     assert ended.status == 0, str(ended)
-    found = events(study)
-    assert [event for event in found if isinstance(event, JobFailed | WorkerLost)] == []
-    assert sum(isinstance(event, WorkerJoined) for event in found) == 2
-    assert {event.trial for event in found if isinstance(event, JobFinished)} == set(range(24))
+    recorded = events(study)
+    assert [event for event in recorded if isinstance(event, JobFailed | WorkerLost)] == []
+    assert sum(isinstance(event, WorkerJoined) for event in recorded) == 2
+    assert {event.trial for event in recorded if isinstance(event, JobFinished)} == set(range(24))
 
 
 def events(study: Path) -> list[object]:

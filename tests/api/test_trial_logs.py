@@ -58,10 +58,10 @@ def logs(study: ashtune.Study) -> str:
 def test_each_trial_has_what_it_printed_and_nothing_of_others(talking: ashtune.Study) -> None:
     study = talking
     for trial in range(8):
-        said = study.log(trial)
-        assert said.startswith(f"trial {trial} from 0\n")
+        log = study.log(trial)
+        assert log.startswith(f"trial {trial} from 0\n")
         for other in range(8):
-            assert (f"trial {other} from" in said) == (other == trial)
+            assert (f"trial {other} from" in log) == (other == trial)
     reached = study.best.trial
     stretches = [line for line in study.log(reached).splitlines() if "from" in line]
     assert len(stretches) == logs(study).count(f"printed by trial {reached},")
@@ -94,8 +94,8 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
     assert study.log(3) in done.stdout
     assert f"x  {study.trials[3].configuration['x']:.4g}" in done.stdout
     done = commands.ashtune(tmp_path, *command, "--json")
-    found = json.loads(done.stdout)
-    assert (found["number"], found["printed"]) == (3, study.log(3))
+    answer = json.loads(done.stdout)
+    assert (answer["number"], answer["printed"]) == (3, study.log(3))
 
 
 @pytest.mark.parametrize("trial", [8, -1, True, "3"])

@@ -152,11 +152,11 @@ def test_the_total_resource_stops_the_study(tmp_path: Path) -> None:
 
 
 def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
-    found: list[ashtune.Study] = []
-    thread = threading.Thread(target=lambda: found.append(tuned(tmp_path)))
+    studies: list[ashtune.Study] = []
+    thread = threading.Thread(target=lambda: studies.append(tuned(tmp_path)))
     thread.start()
     thread.join()
-    assert found[0].best.rung == 3
+    assert studies[0].best.rung == 3
 
 
 SCRIPT = """

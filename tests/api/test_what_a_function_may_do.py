@@ -71,8 +71,8 @@ def test_a_function_that_interrupts_itself_at_any_moment_ruins_no_study(
         trial.save(trained)
 
     study = tuned(tmp_path, train, trials=64)
-    told = [event for event in events(study) if isinstance(event, JobFailed | TrialReleased | WorkerLost)]
-    reasons = Counter(getattr(event, "reason", "") or getattr(event, "problem", "") for event in told)
+    outcomes = [event for event in events(study) if isinstance(event, JobFailed | TrialReleased | WorkerLost)]
+    reasons = Counter(getattr(event, "reason", "") or getattr(event, "problem", "") for event in outcomes)
     assert set(reasons) - {""}, "nothing broke in"
     assert all("OverTime" in reason or "exit status 1" in reason for reason in reasons if reason), reasons
 

@@ -27,8 +27,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def figures_of(page: Path) -> dict[str, dict[str, object]]:
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page.read_text(), re.DOTALL)
-    found: dict[str, dict[str, object]] = json.loads(data)
-    return found
+    figures: dict[str, dict[str, object]] = json.loads(data)
+    return figures
 
 
 def test_a_page_of_256_trials_is_under_6_megabytes_and_asks_for_nothing_else(page: Path) -> None:

@@ -36,8 +36,8 @@ def ashtune(capsys: pytest.CaptureFixture[str]) -> Ashtune:
             status = entry.main(["roofline", *arguments])
         except SystemExit as left:
             status = int(left.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
 
     return run
 
@@ -60,7 +60,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
-def test_the_designs_figures_are_answered_exactly_and_without_measuring(ashtune: Ashtune, idle: None) -> None:
+def test_the_designs_numbers_are_answered_exactly_and_without_measuring(ashtune: Ashtune, idle: None) -> None:
     status, out, err = ashtune(*ROOF, *STEP)
     assert (status, err) == (0, "")
     lines = {line[:24].strip(): line[24:] for line in out.splitlines()}
@@ -70,7 +70,7 @@ def test_the_designs_figures_are_answered_exactly_and_without_measuring(ashtune:
     assert lines["bound"].startswith("memory-bound")
 
 
-def test_json_has_the_same_figures_in_units_of_si(ashtune: Ashtune, idle: None) -> None:
+def test_json_has_the_same_numbers_in_units_of_si(ashtune: Ashtune, idle: None) -> None:
     _, out, _ = ashtune(*ROOF, *STEP, "--json")
     placement = json.loads(out)["placements"][0]
     assert (placement["ridge"], placement["intensity"], placement["attainable"]) == (7.0, 0.03, 2.304e9)
@@ -88,7 +88,7 @@ def test_a_roof_alone_is_answered_by_its_ridge(ashtune: Ashtune, idle: None) -> 
     assert out.splitlines()[1].split() == ["as", "given", "537.6", "76.8", "7"]
 
 
-def test_without_figures_the_demos_step_stands_under_the_measured_roof_of_one_core(
+def test_without_numbers_the_demos_step_stands_under_the_measured_roof_of_one_core(
     ashtune: Ashtune, unmeasured: None
 ) -> None:
     status, out, err = ashtune()
@@ -124,7 +124,7 @@ def test_a_step_given_by_hand_stands_under_the_roof_of_all_cores(ashtune: Ashtun
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
 )
-def test_figures_that_make_no_roofline_get_one_line_and_status_2(
+def test_numbers_that_make_no_roofline_get_one_line_and_status_2(
     arguments: list[str], text: str, ashtune: Ashtune, idle: None
 ) -> None:
     status, out, err = ashtune(*arguments)
@@ -206,10 +206,10 @@ def test_a_roofline_that_cannot_be_kept_is_refused_before_anything_is_measured(
 
 def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
     status, _, _ = ashtune(*ROOF, *STEP, "--keep", str(tmp_path))
-    found = stored_roofline(tmp_path)
+    stored = stored_roofline(tmp_path)
     assert status == 0
-    assert found is not None
-    assert found.placements[0].attainable == 2.304e9
+    assert stored is not None
+    assert stored.placements[0].attainable == 2.304e9
 
 
 def test_by_hand_no_numerical_library_is_loaded() -> None:
@@ -269,12 +269,12 @@ def test_a_fused_study_s_network_is_placed_alone_and_as_lanes_and_kept(
     status, out, err = ashtune("--study", str(tmp_path / "s"))
     assert status == 0, err
     assert "one model alone (width=8)" in out
-    found = stored_roofline(tmp_path / "s")
-    assert found is not None
-    assert found.sizing is not None
-    assert [placement.step.cores for placement in found.placements] == [1] * len(found.placements)
-    assert 1 in found.sizing.seconds
-    assert f"{found.sizing.lanes} lane" in out
+    stored = stored_roofline(tmp_path / "s")
+    assert stored is not None
+    assert stored.sizing is not None
+    assert [placement.step.cores for placement in stored.placements] == [1] * len(stored.placements)
+    assert 1 in stored.sizing.seconds
+    assert f"{stored.sizing.lanes} lane" in out
 
 
 def test_a_study_of_a_plain_function_has_no_lanes(ashtune: Ashtune, idle: None, tune: Any, tmp_path: Path) -> None:

@@ -176,8 +176,8 @@ def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_o
         "ashtune: NoResultError: s stopped as all of the session's first 4 trials failed without a result"
         in done.stderr
     )
-    found = json.loads(done.stdout)
-    assert found["trials"]["failed"] < 10
+    answer = json.loads(done.stdout)
+    assert answer["trials"]["failed"] < 10
     again = ashtune(home, "resume", "s", "--quiet")
     assert again.returncode == 1
     assert "first 4 trials" in again.stderr

@@ -35,14 +35,14 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
         study, "whatif", "s", "--workers", "1,2,8", "--reduction-factor", "2,4", "--scheduler", "ash,full", "--json"
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
     ladders = [("ash", "2"), ("ash", "4"), ("full", "1")]
-    assert [(one["scheduler"], one["reduction_factor"]) for one in found[::3]] == ladders
-    assert [one["workers"] for one in found] == [1, 2, 8] * 3
-    (recorded,) = [one for one in found if one["is_as_recorded"]]
+    assert [(one["scheduler"], one["reduction_factor"]) for one in answer[::3]] == ladders
+    assert [one["workers"] for one in answer] == [1, 2, 8] * 3
+    (recorded,) = [one for one in answer if one["is_as_recorded"]]
     assert recorded["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
     assert recorded["continued"] == 0
-    assert found[-1]["continued"] > 0.5
+    assert answer[-1]["continued"] > 0.5
 
 
 def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
@@ -94,9 +94,9 @@ def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
 def test_a_budget_names_its_best_use_within_it(study: Path) -> None:
     done = ashtune(study, "whatif", "s", "--budget", "0.05", "--reduction-factor", "2,4", "--json", "--draws", "0")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert all(one["workers"] * one["wall_seconds"]["likely"] <= 180 for one in found)
-    bests = [one["best"]["likely"] for one in found]
+    answer = json.loads(done.stdout)
+    assert all(one["workers"] * one["wall_seconds"]["likely"] <= 180 for one in answer)
+    bests = [one["best"]["likely"] for one in answer]
     assert bests == sorted(bests)
     none = ashtune(study, "whatif", "s", "--budget", "0.00001")
     assert none.returncode == 1
@@ -112,10 +112,10 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
 
 
 def test_as_recorded_the_driver_is_that_of_the_recorded_study(study: Path) -> None:
-    found = json.loads(ashtune(study, "whatif", "s", "--workers", "2,4", "--decision", "5s", "--json").stdout)
-    assert found[0]["is_as_recorded"]
-    assert found[0]["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
-    assert found[1]["wall_seconds"]["likely"] > 300
+    answer = json.loads(ashtune(study, "whatif", "s", "--workers", "2,4", "--decision", "5s", "--json").stdout)
+    assert answer[0]["is_as_recorded"]
+    assert answer[0]["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
+    assert answer[1]["wall_seconds"]["likely"] > 300
 
 
 def test_where_everything_failed_no_budget_is_called_too_small(home: Path) -> None:
@@ -207,9 +207,9 @@ def test_simulate_takes_its_curves_from_a_table_or_a_study(study: Path) -> None:
     np.savez(study / "t.npz", accuracy=accuracy, seconds=np.cumsum(np.ones((20, 8)), axis=1))
     options = ("--max-resource", "8", "--workers", "1", "--decision", "0", "--json")
     table = ashtune(study, "simulate", "t.npz", "--metric", "accuracy", "--mode", "max", "--times", "seconds", *options)
-    found = json.loads(table.stdout)
-    assert (found["trials"], found["best"]) == (20, 0.9)
-    assert found["wall_seconds"] == found["epochs"]
+    answer = json.loads(table.stdout)
+    assert (answer["trials"], answer["best"]) == (20, 0.9)
+    assert answer["wall_seconds"] == answer["epochs"]
     again = json.loads(ashtune(study, "simulate", "s", "--workers", "2", "--decision", "0", "--json").stdout)
     assert again["wall_seconds"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
 
@@ -233,8 +233,8 @@ def test_a_study_brings_its_scheduler_and_rungs_but_for_what_is_given(study: Pat
 
     def simulated(*options: str) -> tuple[str, list[int]]:
         done = ashtune(study, "simulate", "own", "--decision", "0", "--json", *options)
-        found = json.loads(done.stdout)
-        return found["scheduler"], [rung["resource"] for rung in found["rungs"]]
+        answer = json.loads(done.stdout)
+        return answer["scheduler"], [rung["resource"] for rung in answer["rungs"]]
 
     assert simulated() == ("sh", [2, 6, 18])
     assert simulated("--scheduler", "ash") == ("ash", [2, 6, 18])

@@ -59,10 +59,10 @@ class Numpy:
     """numpy, but the arrays that it makes are watched."""
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(np, name)
+        function = getattr(np, name)
         if name in ("zeros", "ones", "empty", "zeros_like"):
-            return lambda *args, **options: found(*args, **options).view(Watched)
-        return found
+            return lambda *args, **options: function(*args, **options).view(Watched)
+        return function
 
 
 @pytest.mark.parametrize(("width", "depth", "batch_size"), [(32, 2, 32), (16, 1, 20), (24, 3, 7)])

@@ -12,9 +12,9 @@ from ashtune.study.journal import NAME
 
 
 def test_machine_versions_and_command_are_known() -> None:
-    found = environment()
-    assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(found)
-    assert "numpy" in found["libraries"]
+    described = environment()
+    assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(described)
+    assert "numpy" in described["libraries"]
 
 
 @pytest.mark.parametrize(

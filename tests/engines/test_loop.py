@@ -27,7 +27,7 @@ class Inspector:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._said: list[Event] = [WorkerJoined(0.0, WorkerId(0))]
+        self._messages: list[Event] = [WorkerJoined(0.0, WorkerId(0))]
         self._last: Event | None = None
         self.inspections = 0
 
@@ -35,16 +35,16 @@ class Inspector:
         return 0.0
 
     def wait(self, until: float) -> Sequence[Event]:
-        said, self._said = self._said, []
-        self._last = said[-1] if said else self._last
-        return said
+        messages, self._messages = self._messages, []
+        self._last = messages[-1] if messages else self._last
+        return messages
 
     def carry_out(self, order: Order) -> None:
         written = [event for _, event in read_events(self._path)]
         assert self._last in written, "an order went out before its event was written"
         self.inspections += 1
         if isinstance(order, Train):
-            self._said.append(
+            self._messages.append(
                 JobFinished(
                     time=0.0, worker=order.worker, trial=order.trial, rung=order.rung, resource=order.target,
                     metrics={"score": float(order.trial)}, seconds=0.0,

@@ -84,8 +84,8 @@ SCRIPT = """
         if before is not None:
             assert before[:2] == [trial.number, trial.start], f"resumed from {before[:2]} at {trial.start}"
         if PLAN["memory"] == "checkpoint_dir" and trial.start:
-            found = (trial.checkpoint_dir / "epochs").read_text()
-            assert found == str(trial.start), f"resumed from {found} at {trial.start}"
+            epochs = (trial.checkpoint_dir / "epochs").read_text()
+            assert epochs == str(trial.start), f"resumed from {epochs} at {trial.start}"
         assert PLAN["memory"] or not trial.start, f"resumed at {trial.start} from nothing"
         epoch = trial.start
         for epoch in trial.epochs():
@@ -256,10 +256,10 @@ class Chaos:
         self._before = now
 
     def _ask_the_oracle(self) -> None:
-        told = json.loads(self.result.read_text())
+        reported = json.loads(self.result.read_text())
         excuses = [excuse for excuse, holds in [("TookTooLong", self.plan["alarm"]), ("NoRoom", self.disk)] if holds]
         try:
-            best = None if told is None else tuple(told)
+            best = None if reported is None else tuple(reported)
             again = self.disk is not None
             oracle = Oracle(self.study, self.plan["trials"], best, tuple(excuses), may_begin_again=again)
             self.outcome.complaints += oracle.complaints()
@@ -391,15 +391,15 @@ def _others(launch: Launch) -> list[int]:
 
 def _ranks(launch: Launch) -> list[int]:
     """The ranks' processes by their ranks."""
-    found = {}
+    pids = {}
     for pid, words in launch.processes().items():
         if words.endswith("tune.py") and words.startswith(PYTHON):
             with suppress(OSError):
                 for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     name, _, value = variable.partition(b"=")
                     if name in (b"PMI_RANK", b"OMPI_COMM_WORLD_RANK"):
-                        found[int(value)] = pid
-    return [found[rank] for rank in sorted(found)]
+                        pids[int(value)] = pid
+    return [pids[rank] for rank in sorted(pids)]
 
 
 @contextmanager

@@ -104,14 +104,14 @@ class Oracle:
 
     def _job_finished(self, event: dict[str, Any]) -> Iterator[str]:
         yield from self._job_paused(event)
-        trial, rung, resource, found = event["trial"], event["rung"], event["resource"], event["metrics"]["score"]
+        trial, rung, resource, reported = event["trial"], event["rung"], event["resource"], event["metrics"]["score"]
         if event.get("held"):
             self.held[event["worker"]] = (trial, resource)
         if resource != self.settings["rungs"][rung]:
             yield f"rung {rung} is at {resource}"
-        if not math.isclose(found, score(self.xs.get(trial, math.nan), trial, resource)):
-            yield f"the score of trial {trial} at {resource} is not {found}"
-        yield from self._arrive(rung, trial, -found)
+        if not math.isclose(reported, score(self.xs.get(trial, math.nan), trial, resource)):
+            yield f"the score of trial {trial} at {resource} is not {reported}"
+        yield from self._arrive(rung, trial, -reported)
 
     def _job_paused(self, event: dict[str, Any]) -> Iterator[str]:
         trial, start, saved = event["trial"], event.get("start", 0), self.saved.get(event["trial"], 0)

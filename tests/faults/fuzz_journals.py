@@ -1,7 +1,7 @@
 """A fuzzer of study directories: whatever was done to one, reading it gives the right answer or one clear line.
 
 Real journals, written by the real controller of made-up studies, are damaged with and without their check values put
-right again. Each is then read through every door in a process of its own limits: 10 seconds and 500 MB.
+right again. Each is then read by every call in a process of its own limits: 10 seconds and 500 MB.
 
     python tests/faults/fuzz_journals.py --inputs 20000 --seed 1
     python tests/faults/fuzz_journals.py --seed 1 --only 4711       shows one input again
@@ -103,13 +103,13 @@ def bases() -> list[Base]:
         ("ash", "ranges", Random(), {"enqueued": True}),
         ("sh", "ranges", Random(), {"simulated": True}),
     ]
-    found = []
+    studies = []
     for number, (scheduler, space, search, how) in enumerate(plans):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, NAME)
             _run(path, scheduler, Space.parse(spaces()[space]), search, how, seed=number)
-            found.append(Base(f"{scheduler}/{space}", path.read_bytes().splitlines(keepends=True)))
-    return found
+            studies.append(Base(f"{scheduler}/{space}", path.read_bytes().splitlines(keepends=True)))
+    return studies
 
 
 def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str, Any], *, seed: int) -> None:
@@ -219,9 +219,9 @@ def chained(bodies: Sequence[bytes]) -> list[bytes]:
 
 def without_check(line: bytes) -> Line:
     """Return a line's content."""
-    found: Line = json.loads(line)
-    del found["crc"]
-    return found
+    record: Line = json.loads(line)
+    del record["crc"]
+    return record
 
 
 def parsed(lines: list[bytes], chance: random.Random, change: Callable[[list[Line]], None]) -> list[bytes]:
@@ -270,10 +270,10 @@ def alter_numbers(lines: list[bytes], chance: random.Random) -> list[bytes]:
 
 
 def _at(line: Line, path: tuple[Any, ...]) -> Any:
-    found: Any = line
+    part: Any = line
     for key in path:
-        found = found[key]
-    return found
+        part = part[key]
+    return part
 
 
 def alter_silently(lines: list[bytes], chance: random.Random) -> list[bytes]:
@@ -427,13 +427,13 @@ WEIGHTS = (5, 8, 8, 2, 3, 1, 2, 2, 2, 3, 1, 0.3, 1.5)
 
 
 class Input(NamedTuple):
-    """One directory: what was done to which study, what its journal was, and which doors are tried."""
+    """One directory: what was done to which study, what its journal was, and which calls are tried."""
 
     number: int
     mutation: str
     what: str
     before: list[bytes]
-    doors: tuple[str, ...]
+    calls: tuple[str, ...]
 
 
 def make(folder: Path, seed: int, number: int) -> Input:
@@ -452,14 +452,14 @@ def make(folder: Path, seed: int, number: int) -> Input:
         path.parent.mkdir(exist_ok=True)
         SPOILERS[kind](path, chance)
         what = f"{kind} as {entry}"
-    doors = ["best", "best_at_any_rung", "top", "dataframes", "report", "data", "resume"]
+    calls = ["best", "best_at_any_rung", "top", "dataframes", "report", "data", "resume"]
     if chance.random() < 0.3:
-        doors += ["traces", "report command"]
+        calls += ["traces", "report command"]
     if chance.random() < 0.05:
-        doors.append("whatif command")
+        calls.append("whatif command")
     if chance.random() < (0.15 if mutation.startswith("numbers") else 0.03) or mutation == "directory entry spoiled":
-        doors.append("page")
-    return Input(number, mutation, what, base.lines, tuple(doors))
+        calls.append("page")
+    return Input(number, mutation, what, base.lines, tuple(calls))
 
 
 # What is read of it.
@@ -485,8 +485,8 @@ def best_by_hand(lines: Sequence[bytes]) -> tuple[int, float, dict[str, Any]] | 
 def _command(*arguments: str) -> None:
     from ashtune.cli.main import main
 
-    said, complained = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+    printed, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
         status = main(arguments)
     if status == 2:
         text = complained.getvalue()
@@ -524,7 +524,7 @@ def _check_sections(text: str) -> None:
         raise AssertionError(problem[0][:200])
 
 
-DOORS: dict[str, Callable[[Any, Path], Any]] = {
+CALLS: dict[str, Callable[[Any, Path], Any]] = {
     "best": lambda study, _: study.best,
     "best_at_any_rung": lambda study, _: study.best_at_any_rung,
     "top": lambda study, _: study.top(5),
@@ -540,7 +540,7 @@ DOORS: dict[str, Callable[[Any, Path], Any]] = {
 
 
 def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the first thing that is wrong ends it
-    """Read a directory through its doors; return how it ended, and what was wrong if anything was."""
+    """Read a directory by its calls; return how it ended, and what was wrong if anything was."""
     from ashtune.api.study import Study
 
     journal = folder / NAME
@@ -550,28 +550,28 @@ def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the
     whole = data[: data.rfind(b"\n") + 1].splitlines(keepends=True) if b"\n" in data else []
     is_prefix = bool(whole) and whole == given.before[: len(whole)]
     refused, answered = "", False
-    for door in given.doors:
+    for call in given.calls:
         try:
-            found = DOORS[door](Study.load(folder), folder)
+            returned = CALLS[call](Study.load(folder), folder)
         except AshtuneError as error:
             text = str(error)
             if not text.isprintable() or not text or len(text) > MOST_CHARACTERS:
-                return "defect", f"{door}: no clear line: {text[:300]!r}"
+                return "defect", f"{call}: no clear line: {text[:300]!r}"
             is_of_the_journal = isinstance(error, JournalError)
             if is_prefix and is_of_the_journal:
-                return "defect", f"{door}: a journal that is whole is refused: {text}"
+                return "defect", f"{call}: a journal that is whole is refused: {text}"
             refused = refused or (text if is_of_the_journal else "")
             continue
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return "defect", f"{door}: {type(error).__name__}\n{traceback.format_exc()}"
+            return "defect", f"{call}: {type(error).__name__}\n{traceback.format_exc()}"
         answered = True
-        if door == "best":
-            if not found.config:
+        if call == "best":
+            if not returned.config:
                 return "defect", "best: a trial without a configuration"
             expected = best_by_hand(whole)
-            got = (found.trial, found.metrics[json.loads(whole[0])["goal"]["metric"]], found.config)
+            got = (returned.trial, returned.metrics[json.loads(whole[0])["goal"]["metric"]], returned.config)
             if got != expected:
                 return "defect", f"best: {got} where the lines say {expected}"
     is_known = given.mutation in ("line altered", "other order", "bytes altered", "something behind")
@@ -611,7 +611,7 @@ def serve(pipe: Any, seed: int) -> None:
 def _warm_up() -> None:
     folder = Path(tempfile.mkdtemp(prefix="ashtune-fuzz-"))
     (folder / NAME).write_bytes(b"".join(bases()[0].lines))
-    whole = Input(0, "nothing", "", bases()[0].lines, tuple(DOORS))
+    whole = Input(0, "nothing", "", bases()[0].lines, tuple(CALLS))
     outcome, why = judge(folder, whole)
     shutil.rmtree(folder)
     assert outcome == "answered", why
@@ -709,7 +709,7 @@ def main() -> int:
     if given.keep:
         Path(given.keep).mkdir(parents=True)
         made = make(Path(given.keep), given.seed, given.only)
-        print(made.mutation, made.what, made.doors)
+        print(made.mutation, made.what, made.calls)
         return 0
     numbers = range(given.inputs) if given.only is None else [given.only]
     began = time.monotonic()

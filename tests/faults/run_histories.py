@@ -107,12 +107,12 @@ def run_block(seeds: range) -> tuple[Counter[str], Counter[str], Counter[str], l
 def error_of(seed: int, counts: list[Counter[str]] | None = None, **narrowed: Any) -> str | None:
     """Return in one line what is wrong with a history; None if nothing is."""
     try:
-        found = histories.run(seed, **narrowed)
+        injected = histories.run(seed, **narrowed)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"[:600]
     if counts is not None:
-        counts += found
+        counts += injected
     return None
 
 

@@ -39,7 +39,7 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
         )
         blocks = [*range(0, MOST_HISTORIES, BLOCK)]
         for start in blocks if first is None else [first, *blocks]:
-            told = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, __file__, "--block", str(start)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(MUTANTS.parent)])},
                 capture_output=True,
@@ -47,10 +47,10 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
                 check=False,
                 timeout=600,
             )
-            if told.returncode == 1:
-                seed, _, error = told.stdout.strip().partition(" ")
+            if completed.returncode == 1:
+                seed, _, error = completed.stdout.strip().partition(" ")
                 return int(seed) + 1, error
-            assert told.returncode == 0, told.stderr
+            assert completed.returncode == 0, completed.stderr
     return None
 
 
@@ -80,10 +80,10 @@ def main() -> int:
         return run_block(int(sys.argv[2]))
     missed = 0
     for name in sys.argv[1:] or names():
-        found = caught(name)
-        missed += found is None
-        told = "NOT CAUGHT" if found is None else f"after {found[0]:,} histories: {found[1][:100]}"
-        print(f"{name:44} {told}", flush=True)
+        catch = caught(name)
+        missed += catch is None
+        verdict = "NOT CAUGHT" if catch is None else f"after {catch[0]:,} histories: {catch[1][:100]}"
+        print(f"{name:44} {verdict}", flush=True)
     return 1 if missed else 0
 
 

@@ -380,9 +380,9 @@ class SimulatedDisk(Disk):
 
     def tree(self) -> dict[str, bytes | str | None]:
         """Return what stands where: bytes of a file, the text of a link, None for a folder."""
-        found: dict[str, bytes | str | None] = {}
-        self._walk("", self._root, found)
-        return found
+        files: dict[str, bytes | str | None] = {}
+        self._walk("", self._root, files)
+        return files
 
     # The inside
 
@@ -521,30 +521,30 @@ class SimulatedDisk(Disk):
         node.lost.clear()
 
     def _nodes(self) -> set[Node]:
-        found: set[Node] = set()
+        nodes: set[Node] = set()
         waiting = [self._root]
         while waiting:
             node = waiting.pop()
-            found.add(node)
+            nodes.add(node)
             waiting += node.names.values()
-        return found
+        return nodes
 
-    def _walk(self, path: str, folder: Node, found: dict[str, bytes | str | None]) -> None:
+    def _walk(self, path: str, folder: Node, files: dict[str, bytes | str | None]) -> None:
         for name, node in sorted(folder.names.items()):
             if node.is_folder:
-                found[f"{path}/{name}"] = None
-                self._walk(f"{path}/{name}", node, found)
+                files[f"{path}/{name}"] = None
+                self._walk(f"{path}/{name}", node, files)
             else:
-                found[f"{path}/{name}"] = node.content.decode() if node.is_link else bytes(node.content)
+                files[f"{path}/{name}"] = node.content.decode() if node.is_link else bytes(node.content)
 
     @staticmethod
     def _is_within(node: Node, folder: Node) -> bool:
         waiting = [folder]
         while waiting:
-            found = waiting.pop()
-            if found is node:
+            reached = waiting.pop()
+            if reached is node:
                 return True
-            waiting += found.names.values()
+            waiting += reached.names.values()
         return False
 
     def _folder(self, path: str) -> Node:

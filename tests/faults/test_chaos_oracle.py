@@ -49,8 +49,8 @@ def complaints(folder: Path, events: Events, scheduler: str = "ash", best: Seque
         check = zlib.crc32(body, check)
         lines.append(b'%b,"crc":"%08x"}\n' % (body, check))
     (folder / "journal.jsonl").write_bytes(b"".join(lines))
-    trial, rung, found = best
-    return list(Oracle(folder, 4, (int(trial), int(rung), found), ("TookTooLong",)).complaints())
+    trial, rung, score = best
+    return list(Oracle(folder, 4, (int(trial), int(rung), score), ("TookTooLong",)).complaints())
 
 
 def index(events: Events, **wanted: Any) -> int:
@@ -103,7 +103,7 @@ def test_a_study_that_is_right_is_called_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (a_promotion_of_the_worst, "never among its best"),
         (a_promotion_that_was_forgotten, "was not promoted"),
@@ -117,10 +117,10 @@ def test_a_study_that_is_right_is_called_right(tmp_path: Path) -> None:
         (another_configuration, "another configuration"),
     ],
 )
-def test_what_is_wrong_in_a_study_is_named(tmp_path: Path, spoil: Callable[[Events], None], said: str) -> None:
+def test_what_is_wrong_in_a_study_is_named(tmp_path: Path, spoil: Callable[[Events], None], expected: str) -> None:
     events = right()
     spoil(events)
-    assert any(said in complaint for complaint in complaints(tmp_path, events))
+    assert any(expected in complaint for complaint in complaints(tmp_path, events))
 
 
 def test_another_best_than_the_journals_is_named(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ def block(first: int) -> Any:
 @pytest.mark.parametrize("first", range(0, HISTORIES, BLOCK))
 def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(first: int) -> None:
     _, _, ends, failures = block(first)
-    told = "\n".join(f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}" for seed, error in failures[:2])
-    assert not failures, f"\n{told}"
+    report = "\n".join(
+        f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}" for seed, error in failures[:2]
+    )
+    assert not failures, f"\n{report}"
     assert ends["complete"] == BLOCK
 
 

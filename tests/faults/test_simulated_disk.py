@@ -94,8 +94,8 @@ class Played:
                 self.files.append(disk.open(*self._from(path, at), flags, **self._at(at)))
                 return len(self.files)
             case (("unlink" | "remove_folder" | "status"), (str(path), at)):
-                found = getattr(disk, name)(*self._from(path, at), **self._at(at))
-                return found and (found.mode, 0 if found.is_folder else found.size)
+                returned = getattr(disk, name)(*self._from(path, at), **self._at(at))
+                return returned and (returned.mode, 0 if returned.is_folder else returned.size)
             case "rename", (str(path), str(final)):
                 return disk.rename(f"{self.root}/{path}", f"{self.root}/{final}")
             case "make_link", (str(target), str(path)):
@@ -127,11 +127,11 @@ class Played:
 
 
 def tree(root: Path) -> dict[str, bytes | str | None]:
-    found: dict[str, bytes | str | None] = {}
+    files: dict[str, bytes | str | None] = {}
     for entry in sorted(root.rglob("*")):
         name = f"/{entry.relative_to(root)}"
-        found[name] = str(entry.readlink()) if entry.is_symlink() else None if entry.is_dir() else entry.read_bytes()
-    return found
+        files[name] = str(entry.readlink()) if entry.is_symlink() else None if entry.is_dir() else entry.read_bytes()
+    return files
 
 
 @settings(max_examples=300)

@@ -116,11 +116,11 @@ def ranks(launch: Launch) -> dict[int, int]:
     A rank is told which one it is, and so is a parent that it was given; its worker is not, but looks like the rank
     itself until it has become another program.
     """
-    found: dict[int, int] = {}
+    rank_by_pid: dict[int, int] = {}
     for pid, words in launch.processes().items():
         if words.startswith(f"{PYTHON} -m ashtune ") and (rank := _rank_of(pid)) is not None:
-            found[pid] = rank
-    return {rank: pid for pid, rank in found.items() if _parent_of(pid) not in found}
+            rank_by_pid[pid] = rank
+    return {rank: pid for pid, rank in rank_by_pid.items() if _parent_of(pid) not in rank_by_pid}
 
 
 def rank_of(launch: Launch, worker: int) -> int:
@@ -156,8 +156,8 @@ def _rank_of(pid: int) -> int | None:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile
         return None
-    told = [variable.partition(b"=")[2] for variable in variables if variable.startswith(RANK_VARIABLES)]
-    return int(told[0]) if told else None
+    numbers = [variable.partition(b"=")[2] for variable in variables if variable.startswith(RANK_VARIABLES)]
+    return int(numbers[0]) if numbers else None
 
 
 def _parent_of(pid: int) -> int | None:

@@ -260,10 +260,10 @@ def clean_environment() -> dict[str, str]:
 
 def _marked(mark: str) -> dict[int, str]:
     """The processes that were started with ``mark`` in their environment and are not dead yet."""
-    found = {}
+    commands = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile, or is another user's
             if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
                 words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                found[int(folder.name)] = shlex.join(word.decode(errors="replace") for word in words)
-    return found
+                commands[int(folder.name)] = shlex.join(word.decode(errors="replace") for word in words)
+    return commands

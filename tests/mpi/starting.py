@@ -69,12 +69,12 @@ TRAIN = """
 
 def started(folder: Path) -> dict[str, list[int]]:
     """The processes that trial 0 has started, and its worker, once all are there; nothing before."""
-    found: dict[str, list[int]] = {}
+    pids: dict[str, list[int]] = {}
     if (folder / "started").exists():
         for line in (folder / "started").read_text().splitlines():
             kind, _, pid = line.partition("=")
-            found.setdefault(kind, []).append(int(pid))
-    return found
+            pids.setdefault(kind, []).append(int(pid))
+    return pids
 
 
 def are_running(pids: Iterable[int]) -> list[int]:

@@ -107,10 +107,10 @@ def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, v
     size = ("--trials", "4", "--max-resource", "2", "--directory", str(tmp_path / "study"), "--quiet")
     with mpiexec_launched(3, *command, *size) as launch:
         until(launch, lambda: bool(started(tmp_path)))
-        found = started(tmp_path)
-        (worker,) = found.pop("the worker")
-        assert sorted(found) == sorted(KINDS)
-        pids = [pid for several in found.values() for pid in several]
+        processes = started(tmp_path)
+        (worker,) = processes.pop("the worker")
+        assert sorted(processes) == sorted(KINDS)
+        pids = [pid for several in processes.values() for pid in several]
         assert are_running(pids) == pids
         rank = rank_of(launch, worker)
         kill(launch, [{"its worker": worker, "its rank": rank, "the driver rank": ranks(launch)[0]}[victim]])

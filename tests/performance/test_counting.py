@@ -132,7 +132,7 @@ class TestTorch:
             count_torch(self.torch.relu, self.batch()[0], name="relu")
 
 
-def test_figures_are_taken_as_they_are() -> None:
+def test_numbers_are_taken_as_they_are() -> None:
     step = described({"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step")
     assert (step.name, step.flops, step.bytes_moved, step.seconds) == ("ours", 7500, 250_000, 0.5)
     assert described({"flops": 1, "bytes": 2}, "train.py:step").name == "train.py:step"

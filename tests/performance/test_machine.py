@@ -53,15 +53,15 @@ def test_a_cache_that_cannot_be_read_is_left_out_and_the_others_stay(four_cores:
 
 
 def test_the_arrays_are_four_times_the_last_cache_or_all_of_the_last_caches() -> None:
-    found = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
-    assert machine.array_bytes(found, everywhere=False) == 4 * KIB * KIB
-    assert machine.array_bytes(found, everywhere=True) == 32 * KIB * KIB
+    caches = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
+    assert machine.array_bytes(caches, everywhere=False) == 4 * KIB * KIB
+    assert machine.array_bytes(caches, everywhere=True) == 32 * KIB * KIB
 
 
 def test_a_huge_cache_does_not_make_the_arrays_fill_the_memory() -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = [Cache(level=3, size=memory, count=1)]
-    assert 3 * machine.array_bytes(found, everywhere=True) <= memory / 8
+    caches = [Cache(level=3, size=memory, count=1)]
+    assert 3 * machine.array_bytes(caches, everywhere=True) <= memory / 8
 
 
 def steady(begin: float, rates: list[float]) -> Passes:
@@ -101,19 +101,19 @@ def environment(threads: int) -> Mapping[str, str]:
 def test_a_measurement_has_one_core_and_all_in_both_types_and_says_what_steers_blas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine, "array_bytes", lambda found, everywhere: KIB * KIB)
-    found = machine.measure(2, environment, seconds=0.2)  # long enough for two processes to run at once
-    assert [roof.name for roof in found.roofs] == [
+    monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
+    roofs = machine.measure(2, environment, seconds=0.2)  # long enough for two processes to run at once
+    assert [roof.name for roof in roofs.roofs] == [
         "1 core, float32", "1 core, float64", "2 cores, float32", "2 cores, float64",
     ]  # fmt: skip
-    assert found.array_bytes == KIB * KIB
-    assert found.settings["OPENBLAS_MAIN_FREE"] == "1"
-    assert "OPENBLAS_NUM_THREADS" not in found.settings
-    assert found.blas
+    assert roofs.array_bytes == KIB * KIB
+    assert roofs.settings["OPENBLAS_MAIN_FREE"] == "1"
+    assert "OPENBLAS_NUM_THREADS" not in roofs.settings
+    assert roofs.blas
 
 
 def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "array_bytes", lambda found, everywhere: KIB * KIB)
+    monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
     assert [roof.cores for roof in machine.measure(1, environment, seconds=0.01).roofs] == [1, 1]
 
 

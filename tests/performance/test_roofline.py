@@ -14,7 +14,7 @@ def step(flops: float = 7500, bytes_moved: float = 250_000, **more: object) -> S
     return Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more)  # type: ignore[arg-type]
 
 
-def test_the_designs_figures_give_exactly_the_designs_answers() -> None:
+def test_the_designs_numbers_give_exactly_the_designs_answers() -> None:
     placement = place(step(), XEON)
     assert placement.ridge == 7.0
     assert placement.intensity == 0.03

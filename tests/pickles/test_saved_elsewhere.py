@@ -47,9 +47,9 @@ SCRIPT = """
         from ashtune.pickles.arrival import load
         for path in Path("study/checkpoints").iterdir():
             with path.open("rb") as file:
-                found = load(file, Path("study/objective.pickle"))
-            assert type(found) is Model, "the script's own class"
-            assert found.area() == FACTOR * found.x == found.applied(found.x)
+                loaded = load(file, Path("study/objective.pickle"))
+            assert type(loaded) is Model, "the script's own class"
+            assert loaded.area() == FACTOR * loaded.x == loaded.applied(loaded.x)
         print("loaded")
 """
 
@@ -65,9 +65,9 @@ def test_a_model_is_loaded_by_the_script_and_by_a_process_without_it(tmp_path: P
     main, arguments = sys.modules["__main__"], list(sys.argv)
     (path, *_) = sorted((tmp_path / "study" / "checkpoints").iterdir())
     with path.open("rb") as file:
-        found = load(file, tmp_path / "study" / NAME)
-    assert found.area() == 2 * found.x
-    assert found.part.size == 3
+        loaded = load(file, tmp_path / "study" / NAME)
+    assert loaded.area() == 2 * loaded.x
+    assert loaded.part.size == 3
     function, name = load_objective(tmp_path / "study" / NAME)
     assert (function.__name__, Path(name).name) == ("train", "script.py")
     assert (sys.modules["__main__"], sys.argv) == (main, arguments), "this process is what it was"
@@ -111,9 +111,9 @@ def test_what_a_fused_study_saved_becomes_a_model_again(
         )  # fmt: skip
     trial = Once()
     objective(trial)  # type: ignore[arg-type]
-    found = objective.restored(trial.config, trial.saved)
+    model = objective.restored(trial.config, trial.saved)
     if library == "jax":
-        np.testing.assert_allclose(found["w"], [0.4], rtol=1e-6)
+        np.testing.assert_allclose(model["w"], [0.4], rtol=1e-6)
     else:
-        assert found(torch.zeros(5, 1)).shape == (5, 1)
-        np.testing.assert_array_equal(found.weight.detach().numpy(), trial.saved.state["parameters"]["weight"][0])
+        assert model(torch.zeros(5, 1)).shape == (5, 1)
+        np.testing.assert_array_equal(model.weight.detach().numpy(), trial.saved.state["parameters"]["weight"][0])

@@ -62,13 +62,13 @@ SCRIPT = """
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """The names of a script, as the driver's process has them."""
-    found: dict[str, Any] = {"__name__": "__main__"}
-    exec(textwrap.dedent(SCRIPT), found)
-    return found
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(textwrap.dedent(SCRIPT), namespace)
+    return namespace
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "message"),
     [
         (
             "by_global",
@@ -79,10 +79,10 @@ def names() -> dict[str, Any]:
         ("by_attribute", "Trainer cannot be sent to workers ('lock' of the Trainer is a lock; TypeError"),
     ],
 )
-def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, said: str) -> None:
+def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, message: str) -> None:
     with pytest.raises(ObjectiveError) as refused:
         objectives.packed(names[function])
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
     assert str(refused.value).endswith("; create what it needs inside the function")
     assert "\n" not in str(refused.value)
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_nam
     def both(trial: object, guard: object) -> object:
         return guard
 
-    for function, said in [
+    for function, message in [
         (
             closed,
             "(the variable 'lock' of test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_named.",
@@ -109,7 +109,7 @@ def test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_nam
     ]:
         with pytest.raises(ObjectiveError) as refused:
             objectives.packed(function)
-        assert said in str(refused.value)
+        assert message in str(refused.value)
 
 
 def test_what_makes_a_function_large_is_named_unless_quiet(
@@ -152,7 +152,7 @@ def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(
         [PYTHON, "script.py"], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
     )
     assert done.stdout == "trained\n", done.stderr
-    said = [line for line in done.stderr.splitlines() if "checkpoint lost" in line]
-    assert len(said) == 1, done.stderr
-    assert said[0].endswith("TypeError: cannot pickle '_thread.lock' object")
-    assert "] checkpoint lost (trial " in said[0]
+    message = [line for line in done.stderr.splitlines() if "checkpoint lost" in line]
+    assert len(message) == 1, done.stderr
+    assert message[0].endswith("TypeError: cannot pickle '_thread.lock' object")
+    assert "] checkpoint lost (trial " in message[0]

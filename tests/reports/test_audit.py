@@ -206,11 +206,11 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
 def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> None:
     left, right = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
-    found = rank_correlation(left, right)
+    correlation = rank_correlation(left, right)
     if len(set(left)) == 1 or len(set(right)) == 1:
-        assert found is None
+        assert correlation is None
     else:
-        assert found == pytest.approx(stats.spearmanr(left, right).statistic)
+        assert correlation == pytest.approx(stats.spearmanr(left, right).statistic)
 
 
 @pytest.mark.parametrize("stop_after", [0, 60])

@@ -86,8 +86,8 @@ def test_nothing_hostile_becomes_markup_or_turns_the_text(pages: dict[str, Path]
 @pytest.mark.parametrize("name", ["report", "whatif"])
 def test_in_the_figures_nothing_hostile_is_markup_or_invisible(pages: dict[str, Path], name: str) -> None:
     (data,) = re.findall(r'id="figures">(.*?)</script>', pages[name].read_text(), re.DOTALL)
-    found = list(strings_of(json.loads(data)))
-    assert found
-    for text in found:
+    strings = list(strings_of(json.loads(data)))
+    assert strings
+    for text in strings:
         assert not re.search("<(script|img|b>\u202e)", text), text
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text), text

@@ -14,10 +14,10 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 def whole_page() -> str:
     figure = blank(x=EVIL)
     figure.add_trace(go().Scatter(x=[1, 2], y=[3, 4], name=EVIL))
-    found = Table(show_footer=True)
-    found.add_column(EVIL, footer=EVIL)
-    found.add_row(EVIL)
-    blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(found)]
+    table = Table(show_footer=True)
+    table.add_column(EVIL, footer=EVIL)
+    table.add_row(EVIL)
+    blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(table)]
     blocks += [html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
     return html.page(EVIL, [html.words(EVIL)], [html.section("s", EVIL, blocks)], footer=EVIL)
 
@@ -47,22 +47,22 @@ def test_a_section_without_anything_is_left_out() -> None:
 
 
 def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
-    found = Table(show_footer=True)
-    found.add_column("to epoch", "in all")
-    found.add_column("time", "3 s")
-    found.add_row("1", "[bold]2 s[/bold]")
-    block = html.table(found).html
+    table = Table(show_footer=True)
+    table.add_column("to epoch", "in all")
+    table.add_column("time", "3 s")
+    table.add_row("1", "[bold]2 s[/bold]")
+    block = html.table(table).html
     assert "<th>to epoch</th><th>time</th>" in block
     assert "<td>1</td><td>2 s</td>" in block
     assert "<th>in all</th><th>3 s</th>" in block
 
 
 def test_a_line_in_bold_stays_bold_in_the_page() -> None:
-    found = Table()
-    found.add_column("workers")
-    found.add_row("1")
-    found.add_row("2", style="bold")
-    assert '<tr><td>1</td></tr><tr class="bold"><td>2</td></tr>' in html.table(found).html
+    table = Table()
+    table.add_column("workers")
+    table.add_row("1")
+    table.add_row("2", style="bold")
+    assert '<tr><td>1</td></tr><tr class="bold"><td>2</td></tr>' in html.table(table).html
 
 
 def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:
@@ -71,6 +71,6 @@ def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:
     figure.add_trace(go().Scatter(x=[1], y=[2], name=named))
     page = html.page(named, [], [html.section("s", named, [html.figures(one=figure)])], footer=named)
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    found = json.loads(data)["figure-one"]
-    assert found["data"][0]["name"] == "a\\u202eb\\u001b[31m\\u2028 \\u202e \\ é"
+    drawn = json.loads(data)["figure-one"]
+    assert drawn["data"][0]["name"] == "a\\u202eb\\u001b[31m\\u2028 \\u202e \\ é"
     assert "<h1>a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é</h1>" in page

@@ -68,21 +68,21 @@ def of_act(trial: int) -> float:
 
 @pytest.mark.parametrize(("loss", "name"), [(of_rate, "rate"), (of_act, "act")])
 def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[int], float], name: str) -> None:
-    found = importance(results_of(loss), configuration, RECORD)
-    first, *others = found.weights
+    answer = importance(results_of(loss), configuration, RECORD)
+    first, *others = answer.weights
     assert first.name == name
     assert all(abs(weight.loss) < first.loss / 5 for weight in others)
-    assert {weight.name for weight in found.weights} == {"rate", "act", "momentum"}
-    assert found.is_meaningful
-    assert found.r2 > 0.6
+    assert {weight.name for weight in answer.weights} == {"rate", "act", "momentum"}
+    assert answer.is_meaningful
+    assert answer.r2 > 0.6
     assert first.deviation > 0
 
 
 def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
-    found = importance(results_of(noise), configuration, RECORD)
-    assert not found.is_meaningful
-    assert "these importances mean nothing" in found.words("epoch")
-    figure = importance_figure(found, unit="epoch")
+    answer = importance(results_of(noise), configuration, RECORD)
+    assert not answer.is_meaningful
+    assert "these importances mean nothing" in answer.words("epoch")
+    figure = importance_figure(answer, unit="epoch")
     assert figure.data[0].marker.color == GREY
     assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
 
@@ -104,10 +104,10 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
         else:
             metrics = {"loss": None if rate > 0.005 else noise(trial)}
             results.event(JobFinished(1.0, **who, resource=1, metrics=metrics))
-    found = importance(results, configuration, RECORD)
-    assert found.weights[0].name == "rate"
-    assert found.is_meaningful
-    assert found.total == 80
+    answer = importance(results, configuration, RECORD)
+    assert answer.weights[0].name == "rate"
+    assert answer.is_meaningful
+    assert answer.total == 80
 
 
 def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
@@ -122,9 +122,9 @@ def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
     def loss(trial: int) -> float:
         return conditional(trial).get("momentum", 2.0) + 0.05 * noise(trial)
 
-    found = importance(results_of(loss), conditional, Space.parse(space).to_record())
-    assert found.weights[0].name == "momentum"
-    assert found.is_meaningful
+    answer = importance(results_of(loss), conditional, Space.parse(space).to_record())
+    assert answer.weights[0].name == "momentum"
+    assert answer.is_meaningful
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
 )
 def test_it_speaks_of_the_highest_rung_with_enough_trials(at_second: int, rung: int) -> None:
     results = results_of(of_rate, 80, lambda trial: 2 if trial < 10 else 1 if trial < at_second else 0)
-    found = importance(results, configuration, RECORD)
-    assert (found.rung, found.resource) == (rung, 3**rung)
-    assert found.trials == found.total == [80, at_second][rung]
-    assert f"{found.total} trials at epoch {found.resource}" in found.words("epoch")
+    answer = importance(results, configuration, RECORD)
+    assert (answer.rung, answer.resource) == (rung, 3**rung)
+    assert answer.trials == answer.total == [80, at_second][rung]
+    assert f"{answer.total} trials at epoch {answer.resource}" in answer.words("epoch")
 
 
 def test_more_hyperparameters_need_more_trials() -> None:
@@ -160,15 +160,15 @@ def test_where_a_rungs_survivors_are_too_much_alike_to_tell_the_next_lower_rung_
                     1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
                 )
             )
-    found = importance(results, configuration, RECORD)
-    assert (found.rung, found.trials, found.is_meaningful) == (0, 80, True)
-    assert found.weights[0].name == "rate"
+    answer = importance(results, configuration, RECORD)
+    assert (answer.rung, answer.trials, answer.is_meaningful) == (0, 80, True)
+    assert answer.weights[0].name == "rate"
 
 
 def test_where_no_rung_has_enough_trials_it_is_the_best_filled_one() -> None:
     results = results_of(of_rate, 19, lambda trial: int(trial < 9))
-    found = importance(results, configuration, RECORD)
-    assert (found.rung, found.total) == (0, 19)
+    answer = importance(results, configuration, RECORD)
+    assert (answer.rung, answer.total) == (0, 19)
 
 
 def test_no_more_than_three_rungs_are_tried() -> None:
@@ -181,12 +181,12 @@ def test_no_more_than_three_rungs_are_tried() -> None:
                     1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics=metrics, seconds=1
                 )
             )
-    found = importance(results, configuration, RECORD)
-    assert (found.rung, found.is_meaningful) == (3, False)
+    answer = importance(results, configuration, RECORD)
+    assert (answer.rung, answer.is_meaningful) == (3, False)
 
 
 @pytest.mark.parametrize(
-    ("results", "told"),
+    ("results", "reason"),
     [
         (Results(LOSS), "0 trials"),
         (results_of(of_rate, 19), "19 trials"),
@@ -195,14 +195,14 @@ def test_no_more_than_three_rungs_are_tried() -> None:
     ],
     ids=["none", "too few", "all alike", "all diverged"],
 )
-def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(results: Results, told: str) -> None:
-    found = importance(results, configuration, RECORD)
-    assert not found.weights
-    assert not found.is_meaningful
-    assert found.words("epoch").startswith(told)
-    figure = importance_figure(found, unit="epoch")
+def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(results: Results, reason: str) -> None:
+    answer = importance(results, configuration, RECORD)
+    assert not answer.weights
+    assert not answer.is_meaningful
+    assert answer.words("epoch").startswith(reason)
+    figure = importance_figure(answer, unit="epoch")
     assert not figure.data
-    assert figure.layout.annotations[0].text == found.words("epoch")
+    assert figure.layout.annotations[0].text == answer.words("epoch")
 
 
 def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
@@ -233,10 +233,10 @@ def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_sam
     for event in crowd():
         results.event(event)
     record = Space.parse(CROWD_SPACE).to_record()
-    found = importance(results, crowd_configuration, record, most=100)
-    assert (found.trials, found.rung, found.total) == (100, 3, MANY // 64)
-    assert found == importance(results, crowd_configuration, record, most=100)
-    assert len(importance_figure(found, unit="epoch").to_json()) < 600_000
+    answer = importance(results, crowd_configuration, record, most=100)
+    assert (answer.trials, answer.rung, answer.total) == (100, 3, MANY // 64)
+    assert answer == importance(results, crowd_configuration, record, most=100)
+    assert len(importance_figure(answer, unit="epoch").to_json()) < 600_000
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf]), min_size=2, max_size=20))

@@ -40,7 +40,7 @@ def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
 
 def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float, int, int, float]]:
     """Recompute the steps the slow way: each result against all before it, but those of withdrawn trials."""
-    found: list[tuple[float, int, int, float]] = []
+    bests: list[tuple[float, int, int, float]] = []
     losses: list[float] = []
     gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
     for number, event in enumerate(events):
@@ -55,9 +55,9 @@ def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float
                 for i, e in enumerate(past)
                 if isinstance(e, SessionStarted)
             )
-            found.append((round(event.time - gaps, 6), epochs, event.trial, loss))
+            bests.append((round(event.time - gaps, 6), epochs, event.trial, loss))
         losses.append(loss)
-    return found
+    return bests
 
 
 @settings(max_examples=25, deadline=None)

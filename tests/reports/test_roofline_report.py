@@ -46,7 +46,7 @@ def placed(flops: float = 7500, bytes_moved: float = 250_000, roof: Roof = XEON,
     return place(Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more), roof)
 
 
-def test_the_designs_figures_are_printed_as_the_design_has_them() -> None:
+def test_the_designs_numbers_are_printed_as_the_design_has_them() -> None:
     rows = placement_rows(placed())
     assert rows["ridge point"] == "7 flop/byte"
     assert rows["operational intensity"] == "0.03 flop/byte"
@@ -77,29 +77,29 @@ def test_without_a_time_the_words_say_what_the_roof_allows() -> None:
 @pytest.mark.parametrize(("flops", "what"), [(7500, "memory traffic is"), (1e8, "arithmetic is")])
 def test_near_its_roof_a_step_is_held_up_by_that_roof(flops: float, what: str) -> None:
     least = placed(flops=flops).least_seconds
-    said = diagnosis(placed(flops=flops, seconds=least / 0.8))
-    assert len(said) == 1
-    assert "80 %" in said[0]
-    assert what in said[0]
+    sentences = diagnosis(placed(flops=flops, seconds=least / 0.8))
+    assert len(sentences) == 1
+    assert "80 %" in sentences[0]
+    assert what in sentences[0]
 
 
 def test_far_under_its_roof_a_step_is_held_up_by_neither() -> None:
-    said = diagnosis(placed(seconds=100 * placed().least_seconds))
-    assert said == [
+    sentences = diagnosis(placed(seconds=100 * placed().least_seconds))
+    assert sentences == [
         "At 1 % of what the roof allows, neither arithmetic nor memory fills its time: at the roof's speed it would "
         "take 3.26 us and not 326 us."
     ]
 
 
 def test_calls_whose_cost_was_measured_get_their_share_of_the_time() -> None:
-    said = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=163e-6)))
-    assert "Its 20 calls take 163 us on next to no data, 8.15 us each: 50 % of its time" in said
-    assert "The other 163 us" in said
+    sentences = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=163e-6)))
+    assert "Its 20 calls take 163 us on next to no data, 8.15 us each: 50 % of its time" in sentences
+    assert "The other 163 us" in sentences
 
 
 def test_overhead_that_explains_all_leaves_no_other_reason() -> None:
-    said = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=325e-6)))
-    assert "The other" not in said
+    sentences = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=325e-6)))
+    assert "The other" not in sentences
 
 
 def test_calls_whose_cost_was_not_measured_are_only_counted() -> None:
@@ -107,16 +107,16 @@ def test_calls_whose_cost_was_not_measured_are_only_counted() -> None:
 
 
 def test_a_step_whose_bytes_fit_a_cache_is_told_the_nearest_that_holds_them() -> None:
-    said = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
-    assert said[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
+    sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
+    assert sentences[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
 def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> None:
-    said = diagnosis(placed(seconds=placed().least_seconds / 2))
-    assert len(said) == 1
-    assert "200 %" in said[0]
-    assert "cache" in said[0]
+    sentences = diagnosis(placed(seconds=placed().least_seconds / 2))
+    assert len(sentences) == 1
+    assert "200 %" in sentences[0]
+    assert "cache" in sentences[0]
 
 
 def test_the_machine_says_how_it_was_measured_and_what_may_be_wrong() -> None:
@@ -176,17 +176,17 @@ def test_a_step_named_like_markup_is_shown_as_its_name() -> None:
 
 
 def test_the_words_hold_the_place_the_reason_and_the_measurement() -> None:
-    said = roofline_words(Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[0])]))
-    assert said[0].startswith("a step: 0.03 flop/byte, memory-bound")
-    assert any("Memory keeps arithmetic waiting" in sentence for sentence in said)
-    assert said[-2:] == machine_lines(LAPTOP)
+    sentences = roofline_words(Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[0])]))
+    assert sentences[0].startswith("a step: 0.03 flop/byte, memory-bound")
+    assert any("Memory keeps arithmetic waiting" in sentence for sentence in sentences)
+    assert sentences[-2:] == machine_lines(LAPTOP)
 
 
 def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:
-    found = Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[1], seconds=0.1)])
+    stored = Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[1], seconds=0.1)])
     assert stored_roofline(tmp_path) is None
-    keep(found, tmp_path)
-    assert stored_roofline(tmp_path) == found
+    keep(stored, tmp_path)
+    assert stored_roofline(tmp_path) == stored
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"machine": {"roofs": [{"peak": 0, "bandwidth": 1}]}}'])
@@ -203,7 +203,7 @@ def test_a_roofline_cannot_be_kept_where_there_is_no_directory(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("said", "text"),
+    ("written", "text"),
     [
         (percent_text(0.00428), "0.43 %"), (percent_text(0.0994), "9.9 %"), (percent_text(0.0996), "10 %"),
         (percent_text(0.999), "100 %"), (percent_text(12.0), "1,200 %"),
@@ -212,19 +212,19 @@ def test_a_roofline_cannot_be_kept_where_there_is_no_directory(tmp_path: Path) -
         (rate_text(2.304), "2.304"), (rate_text(12_345.6), "12,346"),
     ],
 )  # fmt: skip
-def test_figures_are_short_and_have_no_exponent(said: str, text: str) -> None:
-    assert said == text
+def test_numbers_are_short_and_have_no_exponent(written: str, text: str) -> None:
+    assert written == text
 
 
 def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None:
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
-    found = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
+    stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
-    assert any(sentence.startswith("8 lanes: a lane's epoch takes 3 ms") for sentence in roofline_words(found))
-    assert list(roofline_figures(found)) == ["roofline", "lanes"]
+    assert any(sentence.startswith("8 lanes: a lane's epoch takes 3 ms") for sentence in roofline_words(stored))
+    assert list(roofline_figures(stored)) == ["roofline", "lanes"]
     assert list(roofline_figures(Placed(machine=LAPTOP, placements=[alone]))) == ["roofline"]
-    keep(found, tmp_path)
-    assert stored_roofline(tmp_path) == found
+    keep(stored, tmp_path)
+    assert stored_roofline(tmp_path) == stored
 
 
 def test_lanes_that_were_not_tried_are_no_roofline(tmp_path: Path) -> None:

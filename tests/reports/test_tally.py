@@ -134,8 +134,8 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, cut: float) -> Non
     highest = min(((-at, loss, trial) for at, loss, trial in results), default=None)
     assert (tally.best and (-tally.best.rung, tally.best.loss, tally.best.trial)) == highest
     anywhere = min(((loss, -at, trial) for at, loss, trial in results), default=None)
-    found = tally.best_at_any_rung
-    assert (found and (found.loss, -found.rung, found.trial)) == anywhere
+    best = tally.best_at_any_rung
+    assert (best and (best.loss, -best.rung, best.trial)) == anywhere
     ended = {e.trial for e in events if isinstance(e, JobFinished | JobFailed)} | {t for t in deaths if deaths[t] == 2}
     assert tally.tried == len(ended - gone)
     assert tally.utilisation is None or 0 <= tally.utilisation <= 1

@@ -470,10 +470,10 @@ def test_tables_and_sentences_say_the_shares() -> None:
     by_rung = as_text(rung_times_table(timeline, unit="step")).splitlines()
     assert by_rung[0].split()[:3] == ["to", "step", "training"]
     assert len(by_rung) == 5
-    said = " | ".join(time_findings(timeline))
-    assert "workers trained" in said
-    assert "99th percentile" in said
-    assert "not known" not in said
+    sentences = " | ".join(time_findings(timeline))
+    assert "workers trained" in sentences
+    assert "99th percentile" in sentences
+    assert "not known" not in sentences
     blind = timeline_of(step for step in steps if not isinstance(step, Followed))
     assert ("not known" in " | ".join(time_findings(blind))) == (blind.guessed > 0)
 

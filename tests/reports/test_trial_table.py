@@ -53,8 +53,8 @@ def of_every_fate() -> list[Event]:
 def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
-    found = [(t.status, t.rung, t.resource, t.reason) for t in trials]
-    assert found == [
+    rows = [(t.status, t.rung, t.resource, t.reason) for t in trials]
+    assert rows == [
         ("trained to the top", 2, 4, ""),
         ("failed", 0, 1, "ValueError: no"),
         ("withdrawn", None, 0, "too deep"),

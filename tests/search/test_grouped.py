@@ -31,7 +31,7 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
 
 
 def test_they_come_in_runs_of_one_kind() -> None:
-    runs = [(name, len(list(found))) for name, found in groupby(map(kind, first(BLOCK)))]
+    runs = [(name, len(list(configurations))) for name, configurations in groupby(map(kind, first(BLOCK)))]
     assert len(runs) < BLOCK / LONGEST_RUN + 2 * 6
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
@@ -47,9 +47,9 @@ def test_a_study_of_few_trials_has_shorter_runs_so_that_it_tries_every_kind() ->
 
 
 def test_any_trial_can_be_asked_for_by_itself() -> None:
-    found = first(BLOCK + 5)
-    assert Grouped(Random().build(SPACE, 0), KIND).configuration(BLOCK + 4) == found[BLOCK + 4]
-    assert Grouped(Random().build(SPACE, 0), KIND).configuration(17) == found[17]
+    configurations = first(BLOCK + 5)
+    assert Grouped(Random().build(SPACE, 0), KIND).configuration(BLOCK + 4) == configurations[BLOCK + 4]
+    assert Grouped(Random().build(SPACE, 0), KIND).configuration(17) == configurations[17]
 
 
 def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
@@ -71,8 +71,8 @@ def test_a_grid_has_its_size_and_each_point_once() -> None:
     space = Space.parse({"width": [16, 32, 64], "rate": [0.1, 0.2, 0.3, 0.4]})
     search = Grouped(GridDesign(space, None), ("width",))
     assert search.size == 12
-    found = [search.configuration(trial) for trial in range(12)]
-    assert len({str(configuration) for configuration in found}) == 12
-    assert len(list(groupby(configuration["width"] for configuration in found))) == 3
+    configurations = [search.configuration(trial) for trial in range(12)]
+    assert len({str(configuration) for configuration in configurations}) == 12
+    assert len(list(groupby(configuration["width"] for configuration in configurations))) == 3
     with pytest.raises(IndexError):
         search.configuration(12)

@@ -28,15 +28,15 @@ class Scripted(Proposer):
 
     def __init__(self, propose: Callable[[int], Any]) -> None:
         self._propose = propose
-        self.told: list[object] = []
+        self.news: list[object] = []
         self.asked: list[int] = []
         self.is_asked = threading.Condition()
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        self.told.append((job, dict(configuration)))
+        self.news.append((job, dict(configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        self.told.append((result, dict(configuration)))
+        self.news.append((result, dict(configuration)))
 
     def propose(self, trial: int) -> Proposal | None:
         with self.is_asked:
@@ -223,7 +223,7 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
     proposer = Scripted(numbered)
     studied.start(lambda: proposer, ahead=1)
     studied.waits(1)
-    assert proposer.told == [
+    assert proposer.news == [
         *((Job(TrialId(trial), 0), x[trial]) for trial in range(3)),
         (Result(TrialId(0), 0, 1, (-0.5,), 2.0), x[0]),
         (Result(TrialId(1), 0, 0, (math.inf,), 0.0), x[1]),
@@ -243,7 +243,7 @@ def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied:
     studied.finish(0, 1.0)
     studied.proposals.tick(0.0)
     for _ in range(2000):
-        if any(isinstance(what, Result) for what, _ in proposer.told):  # type: ignore[misc]
+        if any(isinstance(what, Result) for what, _ in proposer.news):  # type: ignore[misc]
             return
         studied.is_dropped.wait(0.01)
     raise AssertionError("it was told nothing")

@@ -26,15 +26,15 @@ def law(offset: float, scale: float, power: float, known: int) -> list[float]:
 
 @pytest.mark.parametrize("power", [0.25, 0.5, 1.0, 2.0])
 def test_a_power_law_is_found_again(power: float) -> None:
-    found = fits(law(0.3, 0.7, power, 24))[0]
-    assert (found.offset, found.scale, found.power) == pytest.approx((0.3, 0.7, power))
-    assert found(100) == pytest.approx(0.3 + 0.7 * 100**-power)
+    fit = fits(law(0.3, 0.7, power, 24))[0]
+    assert (fit.offset, fit.scale, fit.power) == pytest.approx((0.3, 0.7, power))
+    assert fit(100) == pytest.approx(0.3 + 0.7 * 100**-power)
 
 
 def test_a_law_between_two_powers_is_foretold_within_a_fifth_of_what_is_left() -> None:
     true = law(0.3, 0.7, 0.65, 256)
-    found = fits(true[:32])[0]
-    assert abs(found(256) - true[-1]) < 0.2 * (true[31] - true[-1])
+    fit = fits(true[:32])[0]
+    assert abs(fit(256) - true[-1]) < 0.2 * (true[31] - true[-1])
 
 
 def test_curves_that_rise_are_level_or_hold_no_number_have_no_law() -> None:
@@ -53,8 +53,8 @@ def test_a_law_that_foretells_less_than_the_last_value_is_not_taken() -> None:
 
 @given(LOSSES)
 def test_whatever_the_curve_laws_are_finite_and_fall(losses: list[float]) -> None:
-    for found in fits(losses):
-        values = [found(resource) for resource in (1, 10, 1000)]
+    for fit in fits(losses):
+        values = [fit(resource) for resource in (1, 10, 1000)]
         assert all(map(math.isfinite, values))
         assert values == sorted(values, reverse=True)
 

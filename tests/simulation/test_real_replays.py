@@ -44,12 +44,12 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
     tally = StudyReader(study.directory).tally
     predictor = Predictor(study.traces())
     choice = predictor.choice(scheduler, StudyReader(study.directory).ladder, workers)
-    found, replayed = predictor.prediction(choice), predictor.replayed(choice)
-    assert found.is_as_recorded
-    assert found.continued == 0
-    assert found.epochs == tally.epochs
+    predicted, replayed = predictor.prediction(choice), predictor.replayed(choice)
+    assert predicted.is_as_recorded
+    assert predicted.continued == 0
+    assert predicted.epochs == tally.epochs
     # Of two workers each takes longer for its first job, in the replay by about the mean.
     rel = 1e-6 if workers == 1 else 0.1
     assert replayed.utilisation * workers * replayed.wall == pytest.approx(tally.training_seconds, rel=rel)
     if workers == 1:  # of two, one may wait for the other at another time
-        assert found.wall_seconds.likely == pytest.approx(tally.wall_seconds, rel=0.02)
+        assert predicted.wall_seconds.likely == pytest.approx(tally.wall_seconds, rel=0.02)

@@ -44,7 +44,7 @@ def finished(trial: int, start: int, resource: int, seconds: float, *, worker: i
     )  # fmt: skip
 
 
-class Told(Observer):
+class RecorderAndTimeline(Observer):
     """A recorder and the timeline of the same study."""
 
     def __init__(self) -> None:
@@ -67,18 +67,18 @@ class Told(Observer):
         return self.recorder.traces("ash", self.timeline)
 
 
-def recorder() -> Told:
-    found = Told()
-    found.take(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
-    found.take(WorkerJoined(0.5, WorkerId(0)))
-    return found
+def recorder() -> RecorderAndTimeline:
+    readers = RecorderAndTimeline()
+    readers.take(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
+    readers.take(WorkerJoined(0.5, WorkerId(0)))
+    return readers
 
 
 def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
-    found = recorder()
+    readers = recorder()
     for event in (finished(0, 0, 1, 3.0), finished(0, 1, 2, 2.0), finished(0, 2, 4, 6.0)):
-        found.take(event)
-    (trace,) = found.traces().trials
+        readers.take(event)
+    (trace,) = readers.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
     assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
     assert trace.reports() == ([1, 2, 4], [1.0, 0.5, 0.25])
@@ -86,63 +86,63 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
 
 def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:
     """They took half as long an epoch after their first job, which builds what it trains."""
-    found = recorder()
+    readers = recorder()
     for trial in range(3):
-        found.take(finished(trial, 0, 1, 4.0))
-        found.take(finished(trial, 1, 2, 2.0, rung=1))
-    found.take(finished(3, 0, 1, 10.0))
-    assert found.traces().trials[3].rate == 5.0
+        readers.take(finished(trial, 0, 1, 4.0))
+        readers.take(finished(trial, 1, 2, 2.0, rung=1))
+    readers.take(finished(3, 0, 1, 10.0))
+    assert readers.traces().trials[3].rate == 5.0
 
 
 def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
-    found = recorder()
+    readers = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
-        found.take(event)
-    assert found.traces().trials[0].clock == [2.0, 6.0]
-    found.take(finished(0, 0, 4, 5.0))
-    assert found.traces().trials[0].clock == [5.0]
+        readers.take(event)
+    assert readers.traces().trials[0].clock == [2.0, 6.0]
+    readers.take(finished(0, 0, 4, 5.0))
+    assert readers.traces().trials[0].clock == [5.0]
 
 
 def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
-    found = recorder()
-    found.take(finished(0, 0, 1, 1.0))
-    found.take(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
-    found.take(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
-    found.take(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
-    traces = found.traces()
+    readers = recorder()
+    readers.take(finished(0, 0, 1, 1.0))
+    readers.take(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
+    readers.take(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
+    readers.take(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
+    traces = readers.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
     assert Continuations(traces).courses(0)(1, 1) == math.inf
 
 
 def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
-    found = recorder()
+    readers = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
-    found.take(
+    readers.take(
         JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
     )
-    (trace,) = found.traces().trials
+    (trace,) = readers.traces().trials
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
 
 
 def test_what_first_jobs_take_longer_is_the_worker_s_not_the_trial_s() -> None:
-    found = recorder()
+    readers = recorder()
     for trial in range(7):
-        found.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
-    traces = found.traces()
+        readers.take(finished(trial, 0, 1, 8.0 if trial == 0 else 1.0 + trial / 100))
+    traces = readers.traces()
     assert traces.timing.warmup == pytest.approx(8.0 - 1.035)
     assert traces.trials[0].clock == [pytest.approx(1.035)]
 
 
 def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_one() -> None:
-    found = recorder()
-    found.take(WorkerJoined(0.7, WorkerId(1)))
-    found.take(finished(0, 0, 1, 1.0))
+    readers = recorder()
+    readers.take(WorkerJoined(0.7, WorkerId(1)))
+    readers.take(finished(0, 0, 1, 1.0))
     for seconds, size in ((0.2, 9), (0.4, 9), (5.0, None)):
-        found.take(
+        readers.take(
             TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
         )
-    timing = found.traces().timing
+    timing = readers.traces().timing
     assert (timing.save, timing.warmup) == (pytest.approx(0.3), 0.0)
     assert [timing.start(number) for number in range(3)] == [0.5, 0.7, pytest.approx(0.6)]
 
@@ -156,7 +156,7 @@ def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
 def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = made_up(seed=5)
-    recorded, first, second = Told(), [], []
+    recorded, first, second = RecorderAndTimeline(), [], []
 
     class Keep(Observer):
         def __init__(self, kept: list[object]) -> None:
@@ -176,23 +176,23 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 
 
 def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
-    found = recorder()
-    found.take(TrialStarted(0.5, TrialId(0), {}))
-    found.take(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
-    (trace,) = found.traces().trials
+    readers = recorder()
+    readers.take(TrialStarted(0.5, TrialId(0), {}))
+    readers.take(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
+    (trace,) = readers.traces().trials
     assert trace.jobs[0, 1].wait == pytest.approx(2.5)
     assert trace.clock == [1.0]
 
 
 def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
-    found = recorder()
-    found.take(TrialStarted(0.5, TrialId(0), {}))
-    found.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
-    found.take(TrialStarted(1.5, TrialId(1), {}))
-    found.take(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    found.take(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
-    found.take(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
-    first, second = found.traces().trials
+    readers = recorder()
+    readers.take(TrialStarted(0.5, TrialId(0), {}))
+    readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
+    readers.take(TrialStarted(1.5, TrialId(1), {}))
+    readers.take(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
+    readers.take(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
+    readers.take(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
+    first, second = readers.traces().trials
     assert first.releases == {1: pytest.approx(0.5)}
     assert second.jobs[0, 1].wait == pytest.approx(2.5)

@@ -27,7 +27,7 @@ from ashtune.study.replay import Replay
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 
 
-class Told(Observer):
+class Readers(Observer):
     """Whatever reads a study: its recorder, its timeline, its counts."""
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class Told(Observer):
         return self.recorder.traces(SCHEDULERS.given(scheduler), self.timeline)
 
 
-def study(scheduler: str, workers: int, **training: Any) -> tuple[Told, float]:
-    told = Told()
+def study(scheduler: str, workers: int, **training: Any) -> tuple[Readers, float]:
+    readers = Readers()
     does = made_up(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
     inner = SCHEDULERS.given(scheduler).build(LADDER, TRIALS)
-    return told, simulate(inner, SimulatedEngine(does, workers=stays), [told], trials=TRIALS)
+    return readers, simulate(inner, SimulatedEngine(does, workers=stays), [readers], trials=TRIALS)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -72,35 +72,35 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, scheduler: str, workers: int) -> None:
-    told, wall = study(scheduler, workers, **KINDS[kind])
-    predictor = Predictor(told.traces(scheduler))
-    found = predictor.prediction(predictor.choice(scheduler, LADDER, workers))
+    readers, wall = study(scheduler, workers, **KINDS[kind])
+    predictor = Predictor(readers.traces(scheduler))
+    predicted = predictor.prediction(predictor.choice(scheduler, LADDER, workers))
     is_slow = "begin" in kind  # what first jobs took longer is known to the spread of the others only
-    assert found.wall_seconds.likely == pytest.approx(wall, rel=0.05 if is_slow else 1e-6)
-    assert found.is_as_recorded
+    assert predicted.wall_seconds.likely == pytest.approx(wall, rel=0.05 if is_slow else 1e-6)
+    assert predicted.is_as_recorded
     if not is_slow:
-        assert found.continued == 0
-        assert found.epochs == told.tally.epochs
+        assert predicted.continued == 0
+        assert predicted.epochs == readers.tally.epochs
 
 
 def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
     _, alone = study("full", 1, warmup_seconds=60.0)
-    told, _ = study("full", 4, warmup_seconds=60.0)
-    predictor = Predictor(told.traces("full"))
+    readers, _ = study("full", 4, warmup_seconds=60.0)
+    predictor = Predictor(readers.traces("full"))
     assert predictor.traces.timing.warmup == pytest.approx(60.0, rel=0.3)
     assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
 
 
 def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
-    told = Told()
+    readers = Readers()
     workers = SimulatedEngine(made_up(seed=4).training(warmup_seconds=200.0), workers=8)
-    simulate(SCHEDULERS.given("ash").build(LADDER, 12), workers, [told], trials=12)
-    assert told.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
+    simulate(SCHEDULERS.given("ash").build(LADDER, 12), workers, [readers], trials=12)
+    assert readers.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
 
 
-def begin(told: Told, time: float, worker: int) -> None:
-    told.take(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
-    told.take(WorkerJoined(time, WorkerId(worker)))
+def begin(readers: Readers, time: float, worker: int) -> None:
+    readers.take(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
+    readers.take(WorkerJoined(time, WorkerId(worker)))
 
 
 def finished(trial: int, start: int, resource: int, time: float, *, seconds: float, worker: int = 0) -> JobFinished:
@@ -111,49 +111,49 @@ def finished(trial: int, start: int, resource: int, time: float, *, seconds: flo
 
 
 def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
-    told = Told()
-    begin(told, 0.0, 0)
-    told.take(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
-    begin(told, 10.0, 1)
-    told.take(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
+    readers = Readers()
+    begin(readers, 0.0, 0)
+    readers.take(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
+    begin(readers, 10.0, 1)
+    readers.take(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
     for trial in (1, 2, 3):
-        told.take(finished(trial, 0, 27, 29.0 + 27.0 * trial, seconds=27.0, worker=1))
-    predictor = Predictor(told.traces("full"), draws=0)
+        readers.take(finished(trial, 0, 27, 29.0 + 27.0 * trial, seconds=27.0, worker=1))
+    predictor = Predictor(readers.traces("full"), draws=0)
     choice = predictor.choice("full", LADDER, 1)
     assert predictor.wall_seconds(choice) == pytest.approx(4 * 27.0)
     assert not predictor.is_as_recorded(choice)
 
 
 def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() -> None:
-    told = Told()
-    begin(told, 0.0, 0)
-    told.take(finished(0, 0, 1, 2.0, seconds=2.0))
-    told.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
-    predictor = Predictor(told.traces(), draws=0)
-    found = predictor.replayed(predictor.choice("ash", LADDER, 1))
-    assert (found.wall, found.epochs, found.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
+    readers = Readers()
+    begin(readers, 0.0, 0)
+    readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
+    readers.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
+    predictor = Predictor(readers.traces(), draws=0)
+    replayed = predictor.replayed(predictor.choice("ash", LADDER, 1))
+    assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 
 def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time() -> None:
-    told = Told()
-    begin(told, 0.0, 0)
-    told.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
-    told.take(WorkerJoined(6.0, WorkerId(1)))
-    told.take(finished(0, 0, 1, 9.0, seconds=3.0, worker=1))
-    (trace,) = told.traces().trials
+    readers = Readers()
+    begin(readers, 0.0, 0)
+    readers.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
+    readers.take(WorkerJoined(6.0, WorkerId(1)))
+    readers.take(finished(0, 0, 1, 9.0, seconds=3.0, worker=1))
+    (trace,) = readers.traces().trials
     assert (trace.clock, trace.fails) == ([3.0], False)
 
 
 @pytest.mark.parametrize("resources", [(3, 6, 9, 12, 15, 18), (1, 3, 9, 27, 81, 243)])
 def test_a_law_is_found_in_reports_now_and_then(resources: tuple[int, ...]) -> None:
-    found = fits([0.3 + resource**-0.5 for resource in resources], resources)
-    assert math.isclose(found[0](1000), 0.3 + 1000**-0.5, rel_tol=1e-6)
+    laws = fits([0.3 + resource**-0.5 for resource in resources], resources)
+    assert math.isclose(laws[0](1000), 0.3 + 1000**-0.5, rel_tol=1e-6)
 
 
 def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between() -> None:
-    told = Told()
-    begin(told, 0.0, 0)
+    readers = Readers()
+    begin(readers, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]
-    told.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
-    loss = Continuations(told.traces()).courses(0)
+    readers.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
+    loss = Continuations(readers.traces()).courses(0)
     assert [loss(0, resource) for resource in (1, 3, 4, 7, 8, 9)] == pytest.approx([0.9, 0.9, 0.8, 0.5, 0.45, 0.4])

@@ -34,21 +34,21 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
-    found = read_table(table, ACCURACY, times="times")
-    assert list(found.trials[0].losses) == [-0.1, -0.5, float("inf")]
-    assert found.trials[0].clock == [1.0, 2.0, 2.0]
-    assert found.trials[1].seconds(1, 3) == 4.0
-    assert found.best_loss == -0.5
+    traces = read_table(table, ACCURACY, times="times")
+    assert list(traces.trials[0].losses) == [-0.1, -0.5, float("inf")]
+    assert traces.trials[0].clock == [1.0, 2.0, 2.0]
+    assert traces.trials[1].seconds(1, 3) == 4.0
+    assert traces.best_loss == -0.5
 
 
 def test_an_index_selects_and_without_times_all_epochs_take_the_same(table: Path) -> None:
-    found = read_table(table, ACCURACY, values="both[1]", epoch_seconds=0.5)
-    assert list(found.trials[1].losses) == [-0.1, -0.15, -0.2]
-    assert found.trials[1].seconds_at(3) == 1.5
+    traces = read_table(table, ACCURACY, values="both[1]", epoch_seconds=0.5)
+    assert list(traces.trials[1].losses) == [-0.1, -0.15, -0.2]
+    assert traces.trials[1].seconds_at(3) == 1.5
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"values": "loss"}, "has no array 'loss'; it has accuracy, both, times, names"),
         ({"values": "both"}, r"both is 2 x 2 x 3 of float64; give numbers, trials by epochs"),
@@ -59,8 +59,8 @@ def test_an_index_selects_and_without_times_all_epochs_take_the_same(table: Path
         ({"times": "both"}, "give numbers, trials by epochs"),
     ],
 )
-def test_what_is_no_table_of_curves_is_refused(table: Path, options: dict[str, str], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_what_is_no_table_of_curves_is_refused(table: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         read_table(table, ACCURACY, **options)  # type: ignore[arg-type]
 
 

@@ -26,7 +26,7 @@ GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 def known(trials: int = 40, *, top: int = 16) -> Traces:
     """Trials whose whole curves are known."""
     curves = made_up(seed=2)
-    found = [
+    traces = [
         Trace(
             array("d", [curves.loss(trial, resource) for resource in range(1, top + 1)]),  # type: ignore[arg-type]
             [top],
@@ -35,7 +35,7 @@ def known(trials: int = 40, *, top: int = 16) -> Traces:
         )
         for trial in range(trials)
     ]
-    return Traces(goal=GOAL, trials=found, timing=Timing())
+    return Traces(goal=GOAL, trials=traces, timing=Timing())
 
 
 def cut(workers: int = 2) -> Traces:
@@ -49,11 +49,11 @@ def cut(workers: int = 2) -> Traces:
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) -> None:
     predictor = Predictor(known())
-    found = predictor.replayed(predictor.choice(scheduler, LADDER, 1))
-    assert found.utilisation == pytest.approx(1.0)
+    replayed = predictor.replayed(predictor.choice(scheduler, LADDER, 1))
+    assert replayed.utilisation == pytest.approx(1.0)
     if scheduler == "full":
-        assert found.epochs == 40 * 16
-        assert found.wall == pytest.approx(sum(trace.seconds_at(16) for trace in predictor.traces.trials))
+        assert replayed.epochs == 40 * 16
+        assert replayed.wall == pytest.approx(sum(trace.seconds_at(16) for trace in predictor.traces.trials))
 
 
 def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> None:
@@ -104,18 +104,18 @@ def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(schedul
     for part in range(1, 41):
         deadline = walls[1] * part / 40
         least = min((workers for workers, wall in walls.items() if wall <= deadline), default=None)
-        found = predictor.fewest_workers(choice, deadline)
-        assert found is None or walls[found.workers] <= deadline
-        wrong += (None if found is None else found.workers) != least
+        largest = predictor.fewest_workers(choice, deadline)
+        assert largest is None or walls[largest.workers] <= deadline
+        wrong += (None if largest is None else largest.workers) != least
     costs = {
         trials: 8 * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 8, trials)) for trials in range(1, 41)
     }
     for part in range(1, 41):
         budget = costs[40] * part / 40
         most = max((trials for trials, cost in costs.items() if cost <= budget), default=None)
-        found = predictor.most_trials(predictor.choice(scheduler, LADDER, 8), budget)
-        assert found is None or costs[found.trials] <= budget
-        wrong += (None if found is None else found.trials) != most
+        largest = predictor.most_trials(predictor.choice(scheduler, LADDER, 8), budget)
+        assert largest is None or costs[largest.trials] <= budget
+        wrong += (None if largest is None else largest.trials) != most
     assert wrong <= 2
 
 
@@ -124,11 +124,11 @@ def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(schedul
 def test_the_fewest_workers_are_done_in_time_and_one_fewer_is_not(scheduler: str, share: float) -> None:
     predictor = Predictor(known())
     deadline = share * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 1))
-    found = predictor.fewest_workers(predictor.choice(scheduler, LADDER, 1), deadline)
-    assert found is not None
-    assert predictor.wall_seconds(found) <= deadline
-    assert found.workers > 1
-    assert predictor.wall_seconds(predictor.choice(scheduler, LADDER, found.workers - 1)) > deadline
+    fewest = predictor.fewest_workers(predictor.choice(scheduler, LADDER, 1), deadline)
+    assert fewest is not None
+    assert predictor.wall_seconds(fewest) <= deadline
+    assert fewest.workers > 1
+    assert predictor.wall_seconds(predictor.choice(scheduler, LADDER, fewest.workers - 1)) > deadline
 
 
 def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
@@ -142,10 +142,10 @@ def test_the_most_trials_of_a_budget_cost_no_more_and_one_more_would(workers: in
     predictor = Predictor(known())
     choice = predictor.choice("sh", LADDER, workers)
     budget = 0.5 * workers * predictor.wall_seconds(choice)
-    found = predictor.most_trials(choice, budget)
-    assert found is not None
-    assert workers * predictor.wall_seconds(found) <= budget
-    more = predictor.choice("sh", LADDER, workers, found.trials + 1)
+    most = predictor.most_trials(choice, budget)
+    assert most is not None
+    assert workers * predictor.wall_seconds(most) <= budget
+    more = predictor.choice("sh", LADDER, workers, most.trials + 1)
     assert workers * predictor.wall_seconds(more) > budget
     assert predictor.most_trials(choice, 1e9) == choice
     assert predictor.most_trials(choice, 0.1) is None
@@ -198,8 +198,8 @@ def test_the_table_shows_spreads_only_where_there_are_any() -> None:
 
 
 def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_hours_of_their_cores() -> None:
-    found = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
-    lines = as_text(whatif_table(found, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
+    predictions = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
+    lines = as_text(whatif_table(predictions, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
     assert [line.split() for line in lines[-2:]] == [
         ["ash", "1/3", "8", "60.0", "min", "9", "16", "90", "0.5"],
         ["sh", "1/3", "4", "30.0", "min", "5", "4", "90", "0.5"],

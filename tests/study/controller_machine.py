@@ -333,10 +333,10 @@ class AnyStudy(RuleBasedStateMachine):
             if self.returned:
                 job = self.returned.pop(0)
             else:
-                found = type(self).oracle(self.first_ladder, 0, self.history)
-                if found is None:
+                violation = type(self).oracle(self.first_ladder, 0, self.history)
+                if violation is None:
                     return None
-                job = found
+                job = violation
                 self.history.append(Given(job))
             if job.trial in self.ended_early:
                 self.history.append(PassedOver(job))

@@ -524,17 +524,17 @@ def test_a_result_that_is_not_finite_never_goes_on() -> None:
 def test_time_never_enters_a_decision() -> None:
     def orders(times: list[float]) -> list[Order]:
         harness = ControllerHarness()
-        found: list[Order] = []
+        orders: list[Order] = []
         for trial, time in enumerate(times):
             event = JobFinished(
                 time=time, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1,
                 metrics={"loss": 1.0 + trial}, seconds=time,
             )  # fmt: skip
             for order in orders_in(harness.controller.handle(event)):
-                found.append(order)
+                orders.append(order)
                 if isinstance(order, Train) and order.rung > 0:
-                    return found
-        return found
+                    return orders
+        return orders
 
     assert all(a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])]))
 

@@ -182,7 +182,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"width": [16, 32, 65]}, "space.width.choices = [16, 32, 64] and not [16, 32, 65]"),
         ({"rate": (1e-4, 0.5)}, "space.rate.upper = 1.0 and not 0.5"),
@@ -191,14 +191,14 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     ],
 )
 def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(
-    change: dict[str, Any], said: str
+    change: dict[str, Any], message: str
 ) -> None:
     def of(space: dict[str, Any]) -> Settings:
         record = msgspec.json.decode(msgspec.json.encode(Space.parse(space).to_record()))
         return msgspec.structs.replace(settings(), space=record)
 
     space = {"rate": (1e-4, 1.0), "width": [16, 32, 64]}
-    assert differences(of(space), of({**space, **change}))[0] == said
+    assert differences(of(space), of({**space, **change}))[0] == message
 
 
 def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(

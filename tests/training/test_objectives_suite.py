@@ -158,8 +158,8 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
     for trial, resource, loss in zip(curves.trial, curves.resource, curves.loss, strict=True):
         epochs[trial].append(resource)
         losses[trial].append(loss)
-    for trial, found in epochs.items():
-        assert found == list(range(1, len(found) + 1)), trial
+    for trial, reached in epochs.items():
+        assert reached == list(range(1, len(reached) + 1)), trial
         assert losses[trial] == sorted(losses[trial], reverse=True), f"trial {trial} went on from a wrong state"
 
 

@@ -101,16 +101,18 @@ def profile(tmp_path: Path, kind: str) -> Iterator[Runs]:
         driver.here.shutdown(socket.SHUT_WR)
         with pytest.raises(Shutdown):
             mailbox.next()
-        (found,) = read_profiles(tmp_path)
-        return found
+        (of_worker,) = read_profiles(tmp_path)
+        return of_worker
 
     yield run
     for driver in drivers:
         driver.close()
 
 
-def total(found: WorkerProfile) -> float:
-    return sum(function.self_seconds for function in found.functions) + sum(stack.seconds for stack in found.stacks)
+def total(of_worker: WorkerProfile) -> float:
+    return sum(function.self_seconds for function in of_worker.functions) + sum(
+        stack.seconds for stack in of_worker.stacks
+    )
 
 
 def held(trial: Any) -> None:
@@ -123,15 +125,15 @@ RELEASE = Release(WorkerId(0), TrialId(0))
 
 
 def test_all_of_the_training_and_none_of_the_waiting_is_in_the_profile(profile: Runs) -> None:
-    found = profile(held, assignment(rung=1, start=1, target=2, in_place=True), RELEASE)
-    assert sum(worked) * 0.95 <= total(found) < sum(worked) + WAIT / 2
-    assert found.worker == 7
+    of_worker = profile(held, assignment(rung=1, start=1, target=2, in_place=True), RELEASE)
+    assert sum(worked) * 0.95 <= total(of_worker) < sum(worked) + WAIT / 2
+    assert of_worker.worker == 7
 
 
 @pytest.mark.parametrize("kind", ["flat"], indirect=True)
 def test_who_called_for_a_wait_is_not_charged_with_it(profile: Runs) -> None:
-    found = profile(held, RELEASE)
-    seconds = {function.name: function.seconds for function in found.functions}
+    of_worker = profile(held, RELEASE)
+    seconds = {function.name: function.seconds for function in of_worker.functions}
     assert sum(worked) * 0.95 <= seconds["held"] < sum(worked) + WAIT / 2
     assert 0 <= seconds["Trial.epochs"] < WAIT / 2
     assert not any(name.endswith("read") for name in seconds), "what the channel calls"
@@ -143,8 +145,8 @@ def test_calls_are_counted_over_all_jobs(profile: Runs) -> None:
         work(0.001)
         return 1.0
 
-    found = profile(train, jobs=5)
-    calls = {function.name: function.calls for function in found.functions}
+    of_worker = profile(train, jobs=5)
+    calls = {function.name: function.calls for function in of_worker.functions}
     assert calls["work"] == 5
 
 
@@ -159,8 +161,8 @@ def test_a_function_that_calls_itself_has_one_primitive_call_and_no_second_twice
         down(9)
         return 1.0
 
-    found = profile(train)
-    (function,) = [function for function in found.functions if function.name.endswith("down")]
+    of_worker = profile(train)
+    (function,) = [function for function in of_worker.functions if function.name.endswith("down")]
     assert (function.calls, function.primitive_calls) == (10, 1)
     assert sum(worked) * 0.95 <= function.seconds < sum(worked) * 2
 
@@ -175,9 +177,9 @@ def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs, kin
         trial.save(Slow())
         trial.report(score=1.0)
 
-    found = profile(train)
-    assert total(found) >= sum(worked) * 0.95
-    names = [function.name for function in found.functions] + [frame.split("\0")[0] for frame in found.frames]
+    of_worker = profile(train)
+    assert total(of_worker) >= sum(worked) * 0.95
+    names = [function.name for function in of_worker.functions] + [frame.split("\0")[0] for frame in of_worker.frames]
     assert any(name.endswith("__reduce__") for name in names)
     if kind == "flat":
         assert "CheckpointWriter.commit" in names
@@ -188,15 +190,15 @@ def test_a_failed_trial_is_in_the_profile(profile: Runs) -> None:
         work()
         raise ValueError("no")
 
-    found = profile(train)
-    assert total(found) >= sum(worked) * 0.95
+    of_worker = profile(train)
+    assert total(of_worker) >= sum(worked) * 0.95
 
 
 def test_a_function_sent_by_value_is_shown_in_its_own_file(profile: Runs) -> None:
     space: dict[str, Any] = {"work": work}
     exec(compile("def train(trial):\n work()\n return 1.0", NAMELESS, "exec"), space)
-    found = profile(space["train"], file="/home/me/train.py")
-    files = [function.file for function in found.functions] + [frame.split("\0")[1] for frame in found.frames]
+    of_worker = profile(space["train"], file="/home/me/train.py")
+    files = [function.file for function in of_worker.functions] + [frame.split("\0")[1] for frame in of_worker.frames]
     assert "/home/me/train.py" in files
     assert NAMELESS not in files
 
@@ -229,7 +231,7 @@ def test_training_that_begins_to_profile_is_told_why_it_cannot(tmp_path: Path) -
         begin_to_profile()
 
 
-def test_the_file_is_written_when_the_worker_is_dismissed_inside_a_job(tmp_path: Path, kind: str) -> None:
+def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path: Path, kind: str) -> None:
     driver = SlowDriver()
     driver.here.shutdown(socket.SHUT_WR)
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [], profile=kind)
@@ -242,8 +244,8 @@ def test_the_file_is_written_when_the_worker_is_dismissed_inside_a_job(tmp_path:
 
     with pytest.raises(Shutdown):
         TrialRunner(train, setup, mailbox, profiler=profiler).run(assignment())
-    (found,) = read_profiles(tmp_path)
-    assert total(found) >= sum(worked) * 0.95
+    (of_worker,) = read_profiles(tmp_path)
+    assert total(of_worker) >= sum(worked) * 0.95
     driver.close()
 
 

@@ -193,7 +193,7 @@ def test_sys_exit_fails_the_trial_and_not_the_worker(run: Any) -> None:
     assert isinstance(event, JobFailed)
 
 
-def test_no_handler_of_the_users_keeps_a_dismissed_worker(run: Any) -> None:
+def test_no_handler_of_the_users_keeps_a_worker_that_is_shut_down(run: Any) -> None:
     def train(trial: Any) -> None:
         while True:
             try:
@@ -683,9 +683,9 @@ def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: 
     def train(trial: Any) -> None:
         raise ValueError("\x1b[31m" + "word\n" * 100_000)
 
-    said = reason(run(train))
-    assert said.startswith(r"ValueError: \x1b[31mword word")
-    assert len(said) <= 1_000
+    why = reason(run(train))
+    assert why.startswith(r"ValueError: \x1b[31mword word")
+    assert len(why) <= 1_000
 
 
 @pytest.mark.parametrize(

@@ -89,16 +89,16 @@ def version(folder: Path, script: str = SCRIPT, helpers: str = HELPERS, seed: st
     (folder / "train.py").write_text(script)
     (folder / "helpers.py").write_text(helpers)
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "train.py"], cwd=folder, env=environment, capture_output=True, text=True, check=True
     )
-    found: dict[str, str] = json.loads(said.stdout)
-    return found
+    parts: dict[str, str] = json.loads(completed.stdout)
+    return parts
 
 
 def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
     versions = [version(tmp_path / str(seed % 3), seed=str(seed)) for seed in range(20)]
-    assert all(found == versions[0] for found in versions)
+    assert all(parts == versions[0] for parts in versions)
     names = {"train", "build", "Net", "WIDTH", "NAMES", "DATA", "LAYERS", "data", "helpers.scaled", "helpers.offset"}
     assert names <= versions[0].keys()
 
@@ -161,8 +161,8 @@ def test_modules_beside_the_script_count_as_far_as_they_are_used(
 def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
     code = "import json; from ashtune.cli.loading import load_function; load_function('train.py:train')"
-    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(said.stdout) == there
+    completed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(completed.stdout) == there
 
 
 def closure(width: int) -> Callable[..., Any]:

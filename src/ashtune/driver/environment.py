@@ -37,7 +37,7 @@ _SECRET = re.compile(
 
 def environment() -> dict[str, str]:
     """Return what this run is made with, by the name under which a report shows it."""
-    facts = {
+    described = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
         "cores": _cores(),
@@ -47,7 +47,7 @@ def environment() -> dict[str, str]:
         "libraries": ", ".join(_versions()),
     }
     # An argument or a processor's name need not be text: what cannot be written must not stop a study.
-    return {name: value.encode("utf-8", "replace").decode() for name, value in facts.items() if value}
+    return {name: value.encode("utf-8", "replace").decode() for name, value in described.items() if value}
 
 
 def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
@@ -59,9 +59,9 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
 def missing_parts(study: StudyReader) -> list[str]:
     """Return which of the parts that the last session of a study brought are not installed here, one line each."""
     session = study.tally.session
-    facts = {} if session is None else session.facts
-    observers = facts.get("observers", "").split(", ")
-    lines = [ENGINES.missing(facts.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
+    described = {} if session is None else session.facts
+    observers = described.get("observers", "").split(", ")
+    lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
     return [line for line in lines if line]
 
 

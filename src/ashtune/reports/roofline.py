@@ -105,8 +105,8 @@ def roofs_table(machine: Roofs) -> "Table":
     for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
         table.add_column(title, justify="right")
     for roof in machine.roofs:
-        figures = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
-        table.add_row(roof.name, *map(rate_text, figures))
+        numbers = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
+        table.add_row(roof.name, *map(rate_text, numbers))
     return table
 
 

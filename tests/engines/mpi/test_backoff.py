@@ -21,13 +21,13 @@ def test_paced_polling_sleeps_where_waking_and_waiting_cost_least_together(clock
     for _ in range(200):
         clock[0] += gap
         polling.heard()
-    found = polling.pause()
+    pause = polling.pause()
 
     def cost(sleep: float) -> float:
         return WAKE_SECONDS / sleep + sleep / (2 * gap)
 
-    assert cost(found) <= min(cost(found * 0.9), cost(found * 1.1))
-    assert found == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
+    assert cost(pause) <= min(cost(pause * 0.9), cost(pause * 1.1))
+    assert pause == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
 
 
 def test_paced_polling_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:

@@ -278,7 +278,7 @@ def test_a_process_that_the_launcher_started_has_a_world() -> None:
 
 
 def test_every_refusal_is_one_line() -> None:
-    said = [
+    messages = [
         mpi4py_missing(BY_OMPI, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open")),
         mismatch(BY_OMPI, MPICH_5),
         mismatch(BY_HYDRA, OPEN_MPI),
@@ -287,4 +287,4 @@ def test_every_refusal_is_one_line() -> None:
         alone(BY_NONE, "", 1),
         without_world(BY_NOBODY, workers_given=False),
     ]
-    assert all(text and text.isprintable() for text in said)
+    assert all(text and text.isprintable() for text in messages)

@@ -59,8 +59,10 @@ class Ranks:
     def Isend(self, what: Any, rank: int, kind: int) -> Sent:  # noqa: N802 - as MPI calls it
         if kind == ENVELOPE:
             self.messages_sent += 1
-            said = [self._answer(rank, message) for message in self._decode(what[0]).messages]
-            self.answers.append((rank, msgspec.msgpack.encode(Envelope(1, [message for message in said if message]))))
+            replies = [self._answer(rank, message) for message in self._decode(what[0]).messages]
+            self.answers.append(
+                (rank, msgspec.msgpack.encode(Envelope(1, [message for message in replies if message])))
+            )
         return Sent()
 
     def Iprobe(self, _source: int, _tag: int, status: Status) -> bool:  # noqa: N802 - as MPI calls it

@@ -121,7 +121,7 @@ def test_no_set_of_cores_carries_more_threads_than_cores_unless_each_worker_has_
     claims = [Claim(mask, None) for mask in masks]
     each = [int(threads(index, claims)["OMP_NUM_THREADS"]) for index in range(len(claims))]
     for mask in set(masks):
-        mine = [count for count, found in zip(each, masks, strict=True) if found == mask]
+        mine = [count for count, one in zip(each, masks, strict=True) if one == mask]
         assert sum(mine) <= len(mask) or set(mine) == {1}
 
 
@@ -153,18 +153,18 @@ def test_too_few_devices_are_refused_to_every_worker_and_what_the_refusal_advise
 ) -> None:
     each, on_each = max(1, round(share)), max(1, round(1 / share))
     assume(-(-workers // on_each) * each > present)
-    found = Claim((0,), ",".join(map(str, range(present)))) if is_masked else FREE
+    claim = Claim((0,), ",".join(map(str, range(present)))) if is_masked else FREE
     for index in range(workers):
         with pytest.raises(SettingsError) as refusal:
-            seen(index, [found] * workers, share, present=present)
+            seen(index, [claim] * workers, share, present=present)
         assert "\n" not in str(refusal.value)
     advised = re.search(r"give gpus_per_worker=([0-9.]+)", str(refusal.value))
     assert (advised is None) == (present == 0)
     if advised:
-        devices([found] * workers, check_gpus_per_worker(float(advised[1])), present=present)
+        devices([claim] * workers, check_gpus_per_worker(float(advised[1])), present=present)
     fewer = re.search(r"at most ([0-9]+)", str(refusal.value))
     if fewer:
-        devices([found] * int(fewer[1]), share, present=present)
+        devices([claim] * int(fewer[1]), share, present=present)
 
 
 @given(st.integers(1, 24), st.integers(0, 8), st.sampled_from(SHARES))

@@ -17,8 +17,10 @@ SIGMAS = 4
 
 
 def ours(scheduler: str, workers: int, *, until: float, deviation: float, drop: float, seed: int) -> list[float]:
-    found = run(scheduler, workers, deviation=deviation, drop=drop, seed=seed, until=until).trained
-    return [time for time in found if time <= until]  # a driver looks at its clock now and then: a little more may come
+    trained = run(scheduler, workers, deviation=deviation, drop=drop, seed=seed, until=until).trained
+    return [
+        time for time in trained if time <= until
+    ]  # a driver looks at its clock now and then: a little more may come
 
 
 def plain(scheduler: str, workers: int, *, until: float, deviation: float, drop: float, seed: int) -> list[float]:
@@ -30,9 +32,9 @@ def plain(scheduler: str, workers: int, *, until: float, deviation: float, drop:
     )
 
 
-def is_near(found: list[float], expected: float) -> bool:
+def is_near(numbers: list[float], expected: float) -> bool:
     """Whether the mean is within ``SIGMAS`` standard errors of what is expected."""
-    return abs(statistics.mean(found) - expected) <= SIGMAS * statistics.stdev(found) / math.sqrt(len(found))
+    return abs(statistics.mean(numbers) - expected) <= SIGMAS * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -41,9 +43,9 @@ def is_near(found: list[float], expected: float) -> bool:
 def test_without_luck_each_configuration_is_trained_exactly_when_the_plain_simulator_says(
     scheduler: str, workers: int, until: float, seed: int
 ) -> None:
-    found = ours(scheduler, workers, until=until, deviation=0, drop=0, seed=seed)
-    assert found
-    assert found == plain(scheduler, workers, until=until, deviation=0, drop=0, seed=seed)
+    mine = ours(scheduler, workers, until=until, deviation=0, drop=0, seed=seed)
+    assert mine
+    assert mine == plain(scheduler, workers, until=until, deviation=0, drop=0, seed=seed)
 
 
 @pytest.mark.parametrize(("deviation", "drop"), [(0.1, 0.0), (0.1, 0.001), (0.56, 0.005), (1.33, 0.002)])
@@ -52,23 +54,23 @@ def test_with_the_same_stragglers_and_dropped_jobs_each_is_trained_when_the_plai
     scheduler: str, deviation: float, drop: float
 ) -> None:
     for seed in range(2):
-        found = ours(scheduler, 25, until=1500, deviation=deviation, drop=drop, seed=seed)
-        assert found
-        assert found == plain(scheduler, 25, until=1500, deviation=deviation, drop=drop, seed=seed)
+        mine = ours(scheduler, 25, until=1500, deviation=deviation, drop=drop, seed=seed)
+        assert mine
+        assert mine == plain(scheduler, 25, until=1500, deviation=deviation, drop=drop, seed=seed)
 
 
 def test_one_worker_s_first_bracket_takes_what_its_restarted_jobs_take_on_average() -> None:
     """A job that needs ``r`` units and is dropped in each with ``p`` takes ``((1 - p) ** -r - 1) / p`` in all."""
     drop = 0.004
     expected = sum(256 / rung * ((1 - drop) ** -rung - 1) / drop for rung in (1, 4, 16, 64, 256))
-    found = [ours("sh", 1, until=9000, deviation=0, drop=drop, seed=seed)[0] for seed in range(40)]
-    assert is_near(found, expected)
+    numbers = [ours("sh", 1, until=9000, deviation=0, drop=drop, seed=seed)[0] for seed in range(40)]
+    assert is_near(numbers, expected)
 
 
 def test_one_worker_s_first_bracket_is_stretched_by_the_mean_of_the_half_normal_law() -> None:
     expected = 1280 * (1 + 0.56 * math.sqrt(2 / math.pi))
-    found = [ours("sh", 1, until=3000, deviation=0.56, drop=0, seed=seed)[0] for seed in range(100)]
-    assert is_near(found, expected)
+    numbers = [ours("sh", 1, until=3000, deviation=0.56, drop=0, seed=seed)[0] for seed in range(100)]
+    assert is_near(numbers, expected)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,9 @@ def test_where_dropped_jobs_go_back_to_their_rule_the_plain_simulator_meets_the_
     scheduler: str, deviation: float, mean: float, spread: float
 ) -> None:
     """Configurations trained to 256 by 2000: mean and deviation of 25 repetitions by somebody else's simulator."""
-    found = []
+    numbers = []
     for seed in range(20):
         times = trained(scheduler, 25, deviation=deviation, drop=0.01, seed=seed, dropped="put back")
-        found.append(sum(1 for _ in takewhile(lambda time: time <= 2000, times)))
-    error = math.sqrt(statistics.variance(found) / len(found) + spread**2 / 25)
-    assert abs(statistics.mean(found) - mean) <= 3 * error
+        numbers.append(sum(1 for _ in takewhile(lambda time: time <= 2000, times)))
+    error = math.sqrt(statistics.variance(numbers) / len(numbers) + spread**2 / 25)
+    assert abs(statistics.mean(numbers) - mean) <= 3 * error

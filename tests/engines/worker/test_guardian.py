@@ -30,10 +30,10 @@ def a_study_that_has_started_all(folder: Path, *options: str) -> Iterator[tuple[
     size = ("--trials", "4", "--max-resource", "2", "--workers", "2", "--directory", str(folder / "study"), "--quiet")
     with launched(*command, *size, *options) as launch:
         until(launch, lambda: bool(started(folder)))
-        found = started(folder)
-        (worker,) = found.pop("the worker")
-        assert sorted(found) == sorted(KINDS)
-        pids = [pid for several in found.values() for pid in several]
+        processes = started(folder)
+        (worker,) = processes.pop("the worker")
+        assert sorted(processes) == sorted(KINDS)
+        pids = [pid for several in processes.values() for pid in several]
         assert are_running(pids) == pids
         assert set(pids) <= set(launch.processes()), "the mark in their environment does not find them"
         yield launch, pids, worker

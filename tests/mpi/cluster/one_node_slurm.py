@@ -91,10 +91,10 @@ class SlurmJob:
 
     def fact(self, name: str) -> str:
         """One of the facts of ``scontrol show job``, such as JobState, Reason, Restarts, ExitCode."""
-        told = self.slurm.ask("scontrol", "show", "job", str(self.number))
-        found = re.search(rf"\b{name}=(\S*)", told)
-        assert found, f"no {name} in {told}"
-        return found[1]
+        listing = self.slurm.ask("scontrol", "show", "job", str(self.number))
+        match = re.search(rf"\b{name}=(\S*)", listing)
+        assert match, f"no {name} in {listing}"
+        return match[1]
 
     def end_in(self, seconds: int) -> None:
         """Move the end of the running job; what it was told of its end, SLURM_JOB_END_TIME, stays."""

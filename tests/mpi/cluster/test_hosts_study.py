@@ -55,8 +55,8 @@ TRAIN = """
         assert state is None or state == (trial.start, bytes_of(trial, trial.start)), "saved by another job"
         if keeps_files:
             large, small = trial.checkpoint_dir / "weights.bin", trial.checkpoint_dir / "inner" / "epoch.txt"
-            found = sorted(file.name for file in trial.checkpoint_dir.rglob("*") if file.is_file())
-            assert found == (["epoch.txt", "weights.bin"] if trial.start else []), found
+            names = sorted(file.name for file in trial.checkpoint_dir.rglob("*") if file.is_file())
+            assert names == (["epoch.txt", "weights.bin"] if trial.start else []), names
             assert not trial.start or small.read_text() == str(trial.start), "left by another job"
             assert not trial.start or large.read_bytes() == bytes_of(trial, trial.start), "left by another job"
         epoch = trial.start
@@ -136,23 +136,23 @@ def moves(events: Sequence[Event]) -> list[tuple[str, str]]:
     """For every result that was trained on from a checkpoint: the host that saved it, and the one that resumed it."""
     place = places_of(events)
     saved: dict[tuple[int, int], str] = {}
-    found = []
+    moved = []
     for event in events:
         if isinstance(event, JobFinished) and (event.trial, event.start) in saved:
-            found.append((saved[event.trial, event.start], place[event.worker]))
+            moved.append((saved[event.trial, event.start], place[event.worker]))
         if isinstance(event, JobFinished | TrialReleased | JobPaused) and event.checkpoint is not None:
             saved[event.trial, event.resource] = place[event.worker]
-    return found
+    return moved
 
 
 def check_whole(events: Sequence[Event]) -> None:
     """Every trial is there, every result once, every promotion by the rule, and nothing has failed or died."""
     assert [event for event in events if isinstance(event, JobFailed | WorkerLost)] == []
-    found = [event for event in events if isinstance(event, JobFinished)]
-    counted = Counter((event.trial, event.rung) for event in found)
+    finished = [event for event in events if isinstance(event, JobFinished)]
+    counted = Counter((event.trial, event.rung) for event in finished)
     assert set(counted.values()) == {1}, "a finished result was trained again"
     assert {trial for trial, rung in counted if rung == 0} == set(range(TRIALS)), "a configuration is lost"
-    recorded = [RecordedResult(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0)) for event in found]
+    recorded = [RecordedResult(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0)) for event in finished]
     assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
     problems = [event.problem for event in events if isinstance(event, JobFinished | TrialReleased | JobPaused)]
     assert set(problems) == {""}
@@ -167,16 +167,16 @@ def calls(events: Sequence[Event]) -> Counter[str]:
     """What the training function has printed, by the journal: a trial that goes on in place is no new call."""
     place = places_of(events)
     held: dict[int, tuple[int, int]] = {}
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for event in events:
         if isinstance(event, TrialReleased):
             held.pop(event.worker, None)
         elif isinstance(event, JobFinished | JobPaused):
             if held.pop(event.worker, None) != (event.trial, event.start):
-                found[f"trial {event.trial} from {event.start} on {place[event.worker]}"] += 1
+                counts[f"trial {event.trial} from {event.start} on {place[event.worker]}"] += 1
             if isinstance(event, JobFinished) and event.held:
                 held[event.worker] = event.trial, event.resource
-    return found
+    return counts
 
 
 def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
@@ -197,13 +197,13 @@ def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(home: Hosts, mor
     ended = ashtune(home, 5, *RUN, *SIZE, *MESSAGES, *more, per_host=2)
     assert ended.status == 0, ended
     assert ended.left_behind == ()
-    found = events(home)
-    check_whole(found)
-    assert sorted(places_of(found).values()) == ["h0", "h1", "h1", "h2"]
-    resumed = moves(found)
+    recorded = events(home)
+    check_whole(recorded)
+    assert sorted(places_of(recorded).values()) == ["h0", "h1", "h1", "h2"]
+    resumed = moves(recorded)
     assert sum(there != here for there, here in resumed) >= 5, resumed
     assert sum(there == here for there, here in resumed) >= 1, resumed
-    check_logs(home, found)
+    check_logs(home, recorded)
     check_nothing_is_left(home)
 
 
@@ -218,17 +218,17 @@ def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Ho
     write_function(home, TRAIN, SECONDS=0.02)
     ended = ashtune(home, 3, "resume", STUDY, "train.py:train", *MESSAGES)
     assert ended.status == 0, ended
-    found = events(home)
-    check_whole(found)
-    assert sum(isinstance(event, SessionStarted) for event in found) == 2
-    assert set(places_of(found[len(before) :]).values()) == {"h1", "h2"}
+    recorded = events(home)
+    check_whole(recorded)
+    assert sum(isinstance(event, SessionStarted) for event in recorded) == 2
+    assert set(places_of(recorded[len(before) :]).values()) == {"h1", "h2"}
     for paused in [event for event in before if isinstance(event, JobPaused)]:
         resumed = (paused.trial, paused.rung, paused.resource)
         assert sum(
-            isinstance(event, JobFinished) and (event.trial, event.rung, event.start) == resumed for event in found
+            isinstance(event, JobFinished) and (event.trial, event.rung, event.start) == resumed for event in recorded
         )
-    assert set(moves(found)[len(moves(before)) :]) & {("h0", "h1"), ("h0", "h2"), ("h1", "h2")}
-    check_logs(home, found)
+    assert set(moves(recorded)[len(moves(before)) :]) & {("h0", "h1"), ("h0", "h2"), ("h1", "h2")}
+    check_logs(home, recorded)
     check_nothing_is_left(home)
 
 

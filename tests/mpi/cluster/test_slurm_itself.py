@@ -88,9 +88,9 @@ def test_a_job_is_told_when_it_ends(slurm: Slurm, tmp_path: Path) -> None:
         script(tmp_path, "echo end $SLURM_JOB_END_TIME; srun -n 1 sh -c 'echo end $SLURM_JOB_END_TIME'"), "--time=5"
     )
     assert job.wait() == "COMPLETED", job.output
-    told = re.findall(r"end (\d+)", job.output)
-    assert len(told) == 2, job.output
-    assert all(before + 299 <= int(end) <= time.time() + 300 for end in told)
+    ends = re.findall(r"end (\d+)", job.output)
+    assert len(ends) == 2, job.output
+    assert all(before + 299 <= int(end) <= time.time() + 300 for end in ends)
 
 
 def test_a_job_is_cut_by_a_time_limit_that_was_moved_nearer(slurm: Slurm, tmp_path: Path) -> None:

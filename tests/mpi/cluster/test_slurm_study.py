@@ -93,14 +93,14 @@ def results(study: Path) -> list[JobFinished]:
 
 def check_whole(study: Path, *, trials: int, max_resource: int) -> None:
     """Every trial is there, every result once, every promotion by the rule, and nothing has failed or died."""
-    found = results(study)
-    counted = Counter((event.trial, event.rung) for event in found)
+    finished = results(study)
+    counted = Counter((event.trial, event.rung) for event in finished)
     assert set(counted.values()) == {1}, "a finished result was trained again"
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials)), "a configuration is lost"
     assert of(JobFailed, study) == []
     assert of(WorkerLost, study) == []
     recorded = [
-        RecordedResult(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in found
+        RecordedResult(rungs.Job(event.trial, event.rung), -(event.metrics["accuracy"] or 0.0)) for event in finished
     ]
     assert unexplained_results(Ladder(1, max_resource, 2), recorded) == []
     assert ashtune.Study.load(study).is_complete
@@ -122,9 +122,9 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
     assert ended.stdout.count("2. ASH: 24 configurations on 4 workers.") == 1, ended
     fused = ["fused"] if find_spec("jax") else []
     assert ended.stdout.count("kept in") == 1 + len(fused), ended
-    said = ended.stderr.splitlines()  # now and then how far a study is, if it takes long
-    assert all(re.match(r"\[.*\] \d+ .*\btrials\b", line) for line in said), ended
-    assert len(set(said)) == len(said), "two voices"
+    lines = ended.stderr.splitlines()  # now and then how far a study is, if it takes long
+    assert all(re.match(r"\[.*\] \d+ .*\btrials\b", line) for line in lines), ended
+    assert len(set(lines)) == len(lines), "two voices"
     assert ended.left_behind == ()
     for study in ("sequential", "ash", *fused):
         counted = Counter((event.trial, event.rung) for event in results(tmp_path / "demo" / study))
@@ -211,14 +211,14 @@ def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_sr
     for command in (run, (PYTHON, str(write(tmp_path, "tune.py", SCRIPT)))):
         ended = srun(3, *command, slurm=slurm.variables, mpi="none", cwd=tmp_path)
         assert ended.status == 2, ended
-        said = [line for line in ended.stderr.splitlines() if "srun --mpi=none started 3 processes" in line]
-        assert len(said) == 1, ended
-        assert "`srun --mpi=pmi2 " in said[0]
+        lines = [line for line in ended.stderr.splitlines() if "srun --mpi=none started 3 processes" in line]
+        assert len(lines) == 1, ended
+        assert "`srun --mpi=pmi2 " in lines[0]
         assert ended.stdout == ""
         assert not (tmp_path / "study").exists()
         if command == run:
             others = [line for line in ended.stderr.splitlines() if not line.startswith("srun: ")]
-            assert others == said, "no traceback"
+            assert others == lines, "no traceback"
 
 
 def test_a_batch_script_that_forgets_srun_is_told_so_in_one_line(slurm: Slurm, tmp_path: Path) -> None:
@@ -226,8 +226,8 @@ def test_a_batch_script_that_forgets_srun_is_told_so_in_one_line(slurm: Slurm, t
     run = f"{ASHTUNE} run train.py:train {' '.join(METRIC)} --trials 8 --max-resource 4 --directory study"
     job = slurm.submit(write(tmp_path, "job.sh", f"#!/bin/bash\n{run}\necho status $?\n"), "--ntasks=3")
     job.wait()
-    said, status = job.output.splitlines()
-    assert "SLURM gave 3 tasks, but srun did not start this process" in said
-    assert "start with `srun " in said
+    line, status = job.output.splitlines()
+    assert "SLURM gave 3 tasks, but srun did not start this process" in line
+    assert "start with `srun " in line
     assert status == "status 2"
     assert not (tmp_path / "study").exists()

@@ -70,13 +70,13 @@ def recipe(width: int) -> Recipe:
 def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "MOST_LANES", 2)
     monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
-    found = choose_lanes(JaxBackend(recipe(64), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
-    assert found.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
-    assert found.lanes in found.seconds
-    assert {1, 2} <= found.seconds.keys()
-    assert found.compile_seconds > 0
+    sizing = choose_lanes(JaxBackend(recipe(64), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
+    assert sizing.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
+    assert sizing.lanes in sizing.seconds
+    assert {1, 2} <= sizing.seconds.keys()
+    assert sizing.compile_seconds > 0
     larger = choose_lanes(JaxBackend(recipe(128), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
-    assert 3 < larger.bytes_a_lane / found.bytes_a_lane < 5
+    assert 3 < larger.bytes_a_lane / sizing.bytes_a_lane < 5
 
 
 def test_the_words_and_the_figure_say_what_was_measured() -> None:
@@ -85,9 +85,9 @@ def test_the_words_and_the_figure_say_what_was_measured() -> None:
     )
     assert str(sizing) == repr(sizing)
     assert str(sizing).startswith("lanes=8 (a lane's epoch by the number of lanes: 1: 6 ms, 4: 4 ms, ")
-    said = lanes_words(sizing)
-    assert said.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
-    assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in said
+    words = lanes_words(sizing)
+    assert words.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
+    assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in words
     drawn, chosen = lanes_figure(sizing).data
     assert list(drawn.x) == [1, 4, 8]
     assert (chosen.x, chosen.y) == ((8,), (3.0,))

@@ -34,8 +34,8 @@ def recipe() -> Recipe:
 def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4}, bytes_a_lane=1, cache_bytes=1, compile_seconds=0.0)
-    monkeypatch.setattr(dry_run, "choose_lanes", lambda *_, **__: found)
+    sizing = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4}, bytes_a_lane=1, cache_bytes=1, compile_seconds=0.0)
+    monkeypatch.setattr(dry_run, "choose_lanes", lambda *_, **__: sizing)
     alone, lanes = count_epochs(JaxBackend(recipe(), 0, None), (("kind", "a"),), {"rate": 0.1}).steps
     products = 2 * 2 * EXAMPLES * WIDTH * WIDTH + 2 * 8 * WIDTH * WIDTH
     assert 1.0 <= alone.flops / products < 1.15, "what is not a product is an addition for each weight and step"
@@ -51,6 +51,6 @@ def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
 def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "MOST_LANES", 2)
     monkeypatch.setattr(dry_run, "WORTH", 0.0)
-    found = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
-    assert [step.name for step in found.steps] == ["one model alone"]
-    assert found.sizing.lanes == 1
+    count = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
+    assert [step.name for step in count.steps] == ["one model alone"]
+    assert count.sizing.lanes == 1

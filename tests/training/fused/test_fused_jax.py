@@ -47,10 +47,10 @@ def loss(weights: Any, x: Any, y: Any) -> Any:
 
 
 def step(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
-    found, slope = jax.value_and_grad(loss)(state["weights"], *batch)
+    value, slope = jax.value_and_grad(loss)(state["weights"], *batch)
     rate, momentum = config["rate"], config["momentum"]
     speed = jax.tree.map(lambda v, g: momentum * v - rate * g, state["speed"], slope)
-    return {"weights": jax.tree.map(lambda w, v: w + v, state["weights"], speed), "speed": speed}, {"training": found}
+    return {"weights": jax.tree.map(lambda w, v: w + v, state["weights"], speed), "speed": speed}, {"training": value}
 
 
 def evaluate(state: Any, validation: Any) -> Any:
@@ -73,11 +73,11 @@ def in_float64() -> Iterator[None]:
 
 def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC) -> list[LaneMetrics]:
     program = JaxProgram(RECIPE, static, Variant(len(lanes)))
-    state, found = program.fresh(lanes), []
+    state, metrics = program.fresh(lanes), []
     for start, stop in pairwise(cuts):
         state, part = program.train(state, lanes, start, stop)
-        found.append(part)
-    return found
+        metrics.append(part)
+    return metrics
 
 
 @pytest.mark.parametrize("static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))])
@@ -118,16 +118,16 @@ def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone_and_nearly_what_th
     assert np.delete(then.finite[:, :7], 2, axis=1).all()
     alone = JaxProgram(RECIPE, STATIC, Variant(1, 1, is_quick))
     for place, numbers in enumerate(wild):
-        _, found = alone.train(alone.fresh([numbers]), [numbers], 0, 20)
-        np.testing.assert_array_equal(found.metrics["loss"][:, 0], losses[:, place])
+        _, result = alone.train(alone.fresh([numbers]), [numbers], 0, 20)
+        np.testing.assert_array_equal(result.metrics["loss"][:, 0], losses[:, place])
 
 
 def test_places_that_have_no_turn_are_not_trained() -> None:
     program = JaxProgram(RECIPE, STATIC, Variant(1, 8))
     before = program.fresh([LANES[0]] * 8)
-    after, found = program.train(before, LANES[:3], 0, 5)
-    assert found.metrics["loss"][:, :3].all()
-    assert not found.metrics["loss"][:, 3:].any()
+    after, result = program.train(before, LANES[:3], 0, 5)
+    assert result.metrics["loss"][:, :3].all()
+    assert not result.metrics["loss"][:, 3:].any()
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         np.testing.assert_array_equal(old[3:], new[3:])
         assert (old[:3] != new[:3]).any(axis=tuple(range(1, old.ndim))).all()
@@ -135,18 +135,18 @@ def test_places_that_have_no_turn_are_not_trained() -> None:
 
 def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_notice() -> None:
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
-    (found,) = trained(wild, [0, 30])
+    (result,) = trained(wild, [0, 30])
     (calm,) = trained(LANES, [0, 30])
-    assert not found.finite[-1, 2]
-    assert np.delete(found.finite, 2, axis=1).all()
-    np.testing.assert_allclose(np.delete(found.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9)
+    assert not result.finite[-1, 2]
+    assert np.delete(result.finite, 2, axis=1).all()
+    np.testing.assert_allclose(np.delete(result.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9)
 
 
 def test_an_epoch_s_training_metrics_are_the_mean_over_its_steps() -> None:
-    (found,) = trained([{"rate": 0.0, "momentum": 0.0}], [0, 3], (("width", 4), ("batch", 25)))
+    (result,) = trained([{"rate": 0.0, "momentum": 0.0}], [0, 3], (("width", 4), ("batch", 25)))
     program = JaxProgram(RECIPE, (("width", 4), ("batch", 25)), Variant(1))
     weights = jax.tree.map(lambda leaf: leaf[0], program.fresh([{"rate": 0.0, "momentum": 0.0}])["weights"])
-    np.testing.assert_allclose(found.metrics["training"][:, 0], float(loss(weights, *RECIPE.train)), rtol=1e-9)
+    np.testing.assert_allclose(result.metrics["training"][:, 0], float(loss(weights, *RECIPE.train)), rtol=1e-9)
 
 
 def test_programs_of_a_shape_that_are_made_differently_are_not_taken_for_each_other() -> None:
@@ -254,8 +254,10 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     def threads(count: int) -> list[int]:
         environment = {**os.environ, "OMP_NUM_THREADS": str(count), "OPENBLAS_NUM_THREADS": "1"}
         environment.pop("PJRT_NPROC", None)
-        said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        return [int(word) for word in said.stdout.split()]
+        completed = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        return [int(word) for word in completed.stdout.split()]
 
     (one, few), (nine, many) = threads(1), threads(9)
     assert (one, nine) == (1, 9)
@@ -309,14 +311,14 @@ def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
     cache: Path, study_of: Any, lanes: int | None
 ) -> None:
     """By itself only as long as no other program has paid: that is far off here."""
-    found = reports(study := study_of(lanes))
+    reported = reports(study := study_of(lanes))
     function, table = objective(lanes=lanes), study.dataframe()
     with jax.enable_x64(False):  # as in the workers
         for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
-            alone = BrokenOff(max(resource for trial, resource in found if trial == number))
+            alone = BrokenOff(max(resource for trial, resource in reported if trial == number))
             alone.config = {"rate": rate, "momentum": momentum, "width": width}
             function(alone)
-            assert alone.losses == [found[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
+            assert alone.losses == [reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
 
 
 def test_with_a_fixed_number_of_lanes_reports_depend_on_nothing_else_to_the_last_bit(
@@ -338,9 +340,9 @@ def test_a_trial_that_leaves_the_finite_numbers_fails_with_its_epoch_and_configu
     def explodes(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
         import jax.numpy as jnp
 
-        state, found = step(state, batch, config)
+        state, loss = step(state, batch, config)
         is_wild = (config["rate"] > 0.299) & (config["momentum"] > 0.899)
-        return jax.tree.map(lambda leaf: jnp.where(is_wild, jnp.inf, leaf), state), found
+        return jax.tree.map(lambda leaf: jnp.where(is_wild, jnp.inf, leaf), state), loss
 
     function = ashtune.fused(
         init, explodes, evaluate, train=data(0), validation=data(1), batch_size=16, static=["width"]

@@ -55,7 +55,7 @@ class Once:
 
 
 @pytest.mark.parametrize(
-    ("train", "said"),
+    ("train", "message"),
     [
         ((X, X[:-3]), "train has arrays of 17, 20 examples; give arrays with as many each"),
         (X[:0], "train has no examples; give at least 1"),
@@ -63,8 +63,8 @@ class Once:
         ((), "train has a number where arrays are asked for"),
     ],
 )
-def test_data_that_are_no_examples_are_refused_before_a_study_begins(train: Any, said: str) -> None:
-    with pytest.raises(ObjectiveError, match=said):
+def test_data_that_are_no_examples_are_refused_before_a_study_begins(train: Any, message: str) -> None:
+    with pytest.raises(ObjectiveError, match=message):
         objective(train=train)
 
 
@@ -116,8 +116,8 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    changed, said = MISTAKES[mistake]
-    with pytest.raises(ObjectiveError, match=said):
+    changed, message = MISTAKES[mistake]
+    with pytest.raises(ObjectiveError, match=message):
         objective(**changed)(Once())
 
 
@@ -148,9 +148,9 @@ def test_workers_that_die_before_they_train_anything_end_the_study(
         def make_runner(self, *given: Any, **more: Any) -> Any:
             import os
 
-            found = super().make_runner(*given, **more)
-            found._ready = lambda: os._exit(3)  # type: ignore[method-assign]
-            return found
+            runner = super().make_runner(*given, **more)
+            runner._ready = lambda: os._exit(3)  # type: ignore[method-assign]
+            return runner
 
     broken = objective()
     broken.__class__ = Broken

@@ -96,9 +96,9 @@ def test_who_comes_while_another_compiles_waits_for_it(tmp_path: Path) -> None:
     script = PROGRAM.replace('print("compiled")', 'print("compiled"); import time; time.sleep(1)')
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), "a"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate()[0].split() for process in both]
-    assert sorted(len(words) for words in said) == [1, 2], "one of them has compiled it"
-    assert said[0][-1] == said[1][-1]
+    printed = [process.communicate()[0].split() for process in both]
+    assert sorted(len(words) for words in printed) == [1, 2], "one of them has compiled it"
+    assert printed[0][-1] == printed[1][-1]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -211,9 +211,9 @@ def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Ro
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
-    found = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
-    monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", found)
-    return found
+    toy = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
+    monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", toy)
+    return toy
 
 
 def calls(room: Room) -> list[tuple[int, int, int]]:
@@ -227,8 +227,8 @@ def test_in_turn_the_first_call_is_of_one_epoch_and_each_later_one_of_what_takes
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])
     assert calls(room) == [(1, 0, 1), (1, 1, 4), (4, 0, 4), (1, 0, 25), (1, 25, 50), (1, 50, 75), (1, 75, 100)]
-    assert {found.metrics["score"] for found in room.channel.of(JobFinished)} == {trial / 10 for trial in range(6)}
-    seconds = {found.trial: found.seconds for found in room.channel.of(JobFinished)}
+    assert {toy.metrics["score"] for toy in room.channel.of(JobFinished)} == {trial / 10 for trial in range(6)}
+    seconds = {toy.trial: toy.seconds for toy in room.channel.of(JobFinished)}
     assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx([0.98] + [0.0392] * 5, abs=1e-3)
     (compiled,) = room.channel.of(ProgramCompiled)
     assert (compiled.lanes, compiled.seconds) == (1, 1.5)
@@ -245,8 +245,8 @@ def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_an
         epochs[variant.quick] += stop - start
     assert 8 <= epochs[True] <= 12
     assert epochs[True] + epochs[False] == 64
-    (found,) = room.channel.of(JobFinished)
-    assert found.metrics["trained"] == 64
+    (toy,) = room.channel.of(JobFinished)
+    assert toy.metrics["trained"] == 64
     assert [message.lanes for message in room.channel.of(ProgramCompiled)] == [1, 1]
 
 
@@ -269,9 +269,9 @@ def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock:
     jobs = [job(trial, target=30, nan_at=2 if trial == 2 else 99) for trial in range(4)]
     room.run(*jobs, answers=[off(trial) for trial in (0, 1, 3)])
     assert calls(room) == [(1, 0, 1), (1, 1, 26), (1, 26, 30), (3, 0, 8), (2, 8, 20), (2, 20, 30)]
-    assert [found.trial for found in room.channel.of(JobFailed)] == [2]
-    assert [found.metrics["trained"] for found in room.channel.of(JobFinished)] == [30, 30, 30]
-    assert [found.metrics["score"] for found in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]
+    assert [toy.trial for toy in room.channel.of(JobFailed)] == [2]
+    assert [toy.metrics["trained"] for toy in room.channel.of(JobFinished)] == [30, 30, 30]
+    assert [toy.metrics["score"] for toy in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]
 
 
 def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clock: ToyClock) -> None:
@@ -281,4 +281,4 @@ def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clo
         answers=[off(trial) for trial in (0, 1, 3)],
     )
     assert calls(room) == [(4, 0, 1), (4, 1, 7), (4, 7, 10)]
-    assert [found.metrics["score"] for found in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]
+    assert [toy.metrics["score"] for toy in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]

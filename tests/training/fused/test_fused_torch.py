@@ -94,11 +94,11 @@ def trained(
     given: TorchRecipe, lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC, seed: int = 3
 ) -> tuple[Any, list[LaneMetrics]]:
     program = TorchProgram(given, static, Variant(len(lanes)), seed)
-    state, found = program.fresh(lanes), []
+    state, metrics = program.fresh(lanes), []
     for start, stop in pairwise(cuts):
         state, part = program.train(state, lanes, start, stop)
-        found.append(part)
-    return state, found
+        metrics.append(part)
+    return state, metrics
 
 
 def torch_s_own(optimizer: str, parameters: Any, lane: dict[str, float]) -> Any:
@@ -128,10 +128,10 @@ def plain_loop(
                 optimizer.step()
             module.eval()
             with torch.no_grad():
-                found = given.evaluate(
+                metrics = given.evaluate(
                     module(torch.from_numpy(given.validation[0])), *map(torch.from_numpy, given.validation[1:])
                 )
-        for name, value in found.items():
+        for name, value in metrics.items():
             rows.setdefault(name, []).append(float(value))
     return module, rows
 
@@ -198,8 +198,8 @@ def test_each_lane_is_at_every_epoch_what_a_plain_loop_of_torch_makes_of_it(
         for name, values in rows.items():
             np.testing.assert_allclose(together.metrics[name][:, lane], values, rtol=1e-9)
         for name, values in plain.state_dict().items():
-            found = {**state["parameters"], **state["buffers"]}[name][lane]
-            np.testing.assert_allclose(found, values, rtol=1e-9, atol=1e-12)
+            tensor = {**state["parameters"], **state["buffers"]}[name][lane]
+            np.testing.assert_allclose(tensor, values, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("module", [perceptron, normalised, convolved, dropping])
@@ -231,10 +231,10 @@ def test_a_lane_that_leaves_the_finite_numbers_says_when_and_the_others_do_not_n
 ) -> None:
     given, calm = recipe(module, optimizer=optimizer), LANES[optimizer]
     _, (quiet,) = trained(given, calm, [0, 6])
-    _, (found,) = trained(given, [*calm[:2], {"learning_rate": 1e200}, *calm[2:]], [0, 6])
-    assert not found.finite[-1, 2]
-    assert np.delete(found.finite, 2, axis=1).all()
-    np.testing.assert_allclose(np.delete(found.metrics["loss"], 2, axis=1), quiet.metrics["loss"], rtol=1e-9)
+    _, (result,) = trained(given, [*calm[:2], {"learning_rate": 1e200}, *calm[2:]], [0, 6])
+    assert not result.finite[-1, 2]
+    assert np.delete(result.finite, 2, axis=1).all()
+    np.testing.assert_allclose(np.delete(result.metrics["loss"], 2, axis=1), quiet.metrics["loss"], rtol=1e-9)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -261,9 +261,9 @@ def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimi
         assert len(array) == 1
         array.flags.writeable = False  # as arrays read from a checkpoint may be
     chosen = [lanes[4], lanes[1]]
-    _, found = program.train(program.together(parts, chosen), chosen, 3, 7)
-    assert found.finite.shape == (4, 4)
-    np.testing.assert_allclose(found.metrics["loss"][:, :2], whole.metrics["loss"][3:, [4, 1]], rtol=1e-9)
+    _, losses = program.train(program.together(parts, chosen), chosen, 3, 7)
+    assert losses.finite.shape == (4, 4)
+    np.testing.assert_allclose(losses.metrics["loss"][:, :2], whole.metrics["loss"][3:, [4, 1]], rtol=1e-9)
     _, anew = program.train(program.together([None, None], chosen), chosen, 0, 7)
     np.testing.assert_allclose(anew.metrics["loss"][:, :2], whole.metrics["loss"][:, [4, 1]], rtol=1e-9)
 
@@ -307,10 +307,10 @@ def test_initial_weights_depend_on_the_seed_and_not_on_the_user_s_random_state()
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_type_of_the_inputs_is_that_of_the_module(dtype: Any) -> None:
     given = recipe(train=data(0, dtype), validation=data(1, dtype))
-    state, (found,) = trained(given, LANES["sgd"], [0, 3])
+    state, (result,) = trained(given, LANES["sgd"], [0, 3])
     assert {str(leaf.dtype) for leaf in state["parameters"].values()} == {f"torch.{np.dtype(dtype)}"}
     _, rows = plain_loop(given, LANES["sgd"][2], 3)
-    np.testing.assert_allclose(found.metrics["loss"][:, 2], rows["loss"], rtol=1e-4 if dtype is np.float32 else 1e-9)
+    np.testing.assert_allclose(result.metrics["loss"][:, 2], rows["loss"], rtol=1e-4 if dtype is np.float32 else 1e-9)
 
 
 def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tied() -> None:
@@ -326,10 +326,10 @@ def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tie
             return self.last(self.frozen(torch.tanh(self.same(self.first(x)))))
 
     given = recipe(lambda config: Partly())
-    state, (found,) = trained(given, LANES["sgd"], [0, 4])
+    state, (result,) = trained(given, LANES["sgd"], [0, 4])
     assert set(state["buffers"]) == {"frozen.weight", "frozen.bias", "unreached.weight", "unreached.bias"}
     module, rows = plain_loop(given, LANES["sgd"][3], 4)
-    np.testing.assert_allclose(found.metrics["loss"][:, 3], rows["loss"], rtol=1e-9)
+    np.testing.assert_allclose(result.metrics["loss"][:, 3], rows["loss"], rtol=1e-9)
     for name, values in module.named_parameters():
         ours = {**state["parameters"], **state["buffers"]}[name][3]
         np.testing.assert_allclose(ours, values.detach(), rtol=1e-9, atol=1e-12)
@@ -453,10 +453,10 @@ def test_buffers_that_a_module_replaces_are_each_lane_s_own() -> None:
         return outputs + layer.seen * torch.arange(CLASSES)
 
     given = recipe(lambda config: Stateful(remembers))
-    state, (found,) = trained(given, LANES["sgd"], [0, 4])
+    state, (result,) = trained(given, LANES["sgd"], [0, 4])
     assert len(set(state["buffers"]["seen"].tolist())) == 5
     module, rows = plain_loop(given, LANES["sgd"][1], 4)
-    np.testing.assert_allclose(found.metrics["loss"][:, 1], rows["loss"], rtol=1e-9)
+    np.testing.assert_allclose(result.metrics["loss"][:, 1], rows["loss"], rtol=1e-9)
     np.testing.assert_allclose(state["buffers"]["seen"][1], module.seen, rtol=1e-9)
 
 

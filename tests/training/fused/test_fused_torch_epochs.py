@@ -78,9 +78,9 @@ def test_the_weights_are_read_and_written_in_every_step() -> None:
 
 
 def test_a_number_of_lanes_is_chosen_and_both_are_placed() -> None:
-    found = objective().epochs(CONFIG)
-    assert {1, 2, 4} == found.sizing.seconds.keys()
-    assert found.steps[0].name == "one model alone (width=5)"
-    assert len(found.steps) == (1 if found.sizing.lanes == 1 else 2)
-    assert all(step.each == "an epoch" and step.cores == 1 for step in found.steps)
-    assert objective().sizing(CONFIG).bytes_a_lane == found.sizing.bytes_a_lane > 4 * WEIGHTS
+    epochs = objective().epochs(CONFIG)
+    assert {1, 2, 4} == epochs.sizing.seconds.keys()
+    assert epochs.steps[0].name == "one model alone (width=5)"
+    assert len(epochs.steps) == (1 if epochs.sizing.lanes == 1 else 2)
+    assert all(step.each == "an epoch" and step.cores == 1 for step in epochs.steps)
+    assert objective().sizing(CONFIG).bytes_a_lane == epochs.sizing.bytes_a_lane > 4 * WEIGHTS

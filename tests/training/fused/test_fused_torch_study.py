@@ -76,18 +76,20 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
         "from ashtune.training.fused.protocol import Variant\n"
         "from test_fused_torch_study import objective\n"
         "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), Variant(4))\n"
-        "lanes, found = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
+        "lanes, bits = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
         "for place in range(4):\n"
         "    moved = [*lanes[1:1 + place], lanes[0], *lanes[1 + place:]]\n"
         "    state, trained = program.train(program.fresh(moved), moved, 0, 8)\n"
         "    weights = program.apart(state, place)['parameters'].values()\n"
-        "    found.add(b''.join([trained.metrics['loss'][:, place].tobytes(), *[w.tobytes() for w in weights]]))\n"
-        "print(len(found))"
+        "    bits.add(b''.join([trained.metrics['loss'][:, place].tobytes(), *[w.tobytes() for w in weights]]))\n"
+        "print(len(bits))"
     )
     environment = {name: value for name, value in os.environ.items() if name != ROUNDING_VARIABLE}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert said.stdout == "1\n"
+    completed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert completed.stdout == "1\n"
 
 
 def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two_do_to_the_last_bit(
