@@ -31,7 +31,7 @@ BENCHMARKS = Path(__file__).parent
 RESULTS = BENCHMARKS / "results"
 EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
-DATA = {"real_curves": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist"}
+DATA = {"real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist"}
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
 

@@ -12,6 +12,7 @@ from ashtune.core.version import __version__
 if TYPE_CHECKING:
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
+    from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune.search.gp import GP
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GP",
+    "Ash",
     "AshtuneError",
     "AsyncHyperband",
     "BracketedHalving",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
     "GP": "ashtune.search.gp",

@@ -82,6 +82,8 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
         mode="max",
         trials=TRIALS,
         max_resource=8,
+        min_resource=1,
+        reduction_factor=2,
         workers=2,
         directory=directory / "study",
         quiet=True,

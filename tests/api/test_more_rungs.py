@@ -95,6 +95,20 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
         assert finished(again) == finished(study)
 
 
+@pytest.mark.parametrize("options", [{}, {"min_resource": "auto"}, {"scheduler": "stopping"}])
+def test_rungs_that_the_user_did_not_choose_stay_when_the_script_asks_for_more(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """By themselves the rungs up to 81 are 9, 27 and 81, or with "auto" 1, 3, 9, 27 and 81."""
+    defaults = {"min_resource": None, "reduction_factor": None} | options
+    before = tuned(tmp_path, max_resource=27, **defaults).rungs
+    after = tuned(tmp_path, max_resource=81, **defaults)
+    assert before[-1] == 27
+    assert after.rungs == (*before, 81)
+    assert after.best.resource == 81
+    assert tuned(tmp_path, max_resource=27, **defaults).rungs == after.rungs
+
+
 def test_rungs_that_were_given_one_by_one_get_more_above(tmp_path: Path) -> None:
     tuned(tmp_path, max_resource=None, rungs=[1, 3])
     study = tuned(tmp_path, max_resource=None, rungs=[1, 3, 5, 9])

@@ -13,7 +13,7 @@ from ashtune import Study
 from ashtune.analysis.loading import StudyReader
 from ashtune.study.journal import NAME
 
-SIMULATE = ("--max-resource", "16", "--decision", "0")
+SIMULATE = ("--max-resource", "16", "--min-resource", "1", "--reduction-factor", "2", "--decision", "0")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,17 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
     assert recorded["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
     assert recorded["continued"] == 0
     assert answer[-1]["continued"] > 0.5
+
+
+def test_a_scheduler_that_is_only_named_is_the_recorded_one_with_its_options(tmp_path: Path) -> None:
+    made = ashtune(
+        tmp_path, "simulate", "--trials", "64", "--max-resource", "27", "--decision", "0", "--directory", "d"
+    )
+    assert made.returncode == 0, made.stderr
+    done = ashtune(tmp_path, "whatif", "d", "--workers", "8", "--scheduler", "ash,ash:exponent=1", "--json")
+    predicted = json.loads(done.stdout)
+    assert [one["scheduler"] for one in predicted] == ["ash:ahead=1:exponent=0.8", "ash:exponent=1.0"]
+    assert [one["is_as_recorded"] for one in predicted] == [True, False]
 
 
 def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
@@ -156,7 +167,7 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home_after_a_run:
     [
         (["nowhere"], ["nowhere", "give the directory of a study"]),
         (["s", "--workers", "0"], ["'0' is not a list of whole numbers"]),
-        (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, stopping, sh, b"]),
+        (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, adaptive, delayed_ash"]),
         (["s", "--reduction-factor", "1"], ["reduction_factor=1 is not above 1"]),
         (["s", "--trials", "65"], ["trials=65", "the study has 64"]),
         (["s", "--trials", "0"], ["trials=0", "give from 1 to that many"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from how_to import Page
 
-SIMULATE = ("simulate", "--trials", "16", "--max-resource", "4", "--workers", "2", "--directory", "study")
+SIMULATE = ("simulate", "--trials", "16", "--rungs", "1,2,4", "--workers", "2", "--directory", "study")
 
 
 @pytest.fixture

@@ -37,4 +37,4 @@ def test_its_script_counts_promotions_and_a_resumed_study_counts_all_of_them(pag
     page.run("-m", "ashtune", "resume", str(study), "--trials", "32", "--observers", "promotions", "--quiet")
     check(study)
     after = json.loads((study / "promotions.json").read_text())
-    assert sum(after.values()) > sum(before.values()) >= 8
+    assert sum(after.values()) > sum(before.values()) > 3

@@ -39,7 +39,13 @@ def train(trial: Any) -> None:
 
 
 def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {"trials": 8, "max_resource": 4, "workers": 2, "quiet": True, "engine": "threads"} | more
+    settings: dict[str, Any] = {
+        "trials": 8,
+        "rungs": [1, 2, 4],
+        "workers": 2,
+        "quiet": True,
+        "engine": "threads",
+    } | more
     return ashtune.tune(train, SPACE, metric="loss", mode="min", directory=directory, observers=observers, **settings)
 
 

@@ -49,7 +49,9 @@ class Greedy:
 
 
 def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
-    return view_of({"kind": name}, ladder, ladder, 0)
+    is_there = SCHEDULERS.is_known(name.partition(":")[0])
+    record = SCHEDULERS.record(SCHEDULERS.given(name)) if is_there else {"kind": name}
+    return view_of(record, ladder, ladder, 0)
 
 
 def audited(
@@ -134,7 +136,19 @@ def test_a_scheduler_that_promotes_too_many_is_shown_at_fault() -> None:
     assert outside.y[0] == len(rung.unexplained)
 
 
-@pytest.mark.parametrize("name", ["sh", "stopping", "ash", "brackets", "hyperband", "async_hyperband"])
+BY_RULES = [
+    "sh",
+    "stopping",
+    "ash",
+    "ash:ahead=1:exponent=0.8",
+    "delayed_ash",
+    "brackets",
+    "hyperband",
+    "async_hyperband",
+]
+
+
+@pytest.mark.parametrize("name", BY_RULES)
 def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
     ladder = Ladder(1, 27, 3)
     for seed in range(5):

@@ -14,6 +14,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.ranking import Entry, OneLoss
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
@@ -46,7 +47,7 @@ def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept:
         "to and fro": lambda number: float(number * 619 % 1000 // 3),
     }
     loss_of = losses_in[order]
-    rung = OneLoss(kept)
+    rung = OneLoss(QuotaRule(kept))
     arrived: list[Entry] = []
     promoted: set[TrialId] = set()
     for number in range(1000):

@@ -12,6 +12,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.ranking import Losses, ManyLosses, ranked
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
@@ -78,7 +79,7 @@ def test_with_one_loss_the_order_is_that_of_losses_and_then_of_trials(of_trial: 
 def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
     of_trial: list[tuple[float, ...]], kept: Fraction, data: st.DataObject
 ) -> None:
-    rung, arrived, promoted = ManyLosses(kept), list[tuple[Losses, TrialId]](), set[TrialId]()
+    rung, arrived, promoted = ManyLosses(QuotaRule(kept)), list[tuple[Losses, TrialId]](), set[TrialId]()
     for entry in numbered(of_trial):
         rung.add(entry)
         arrived.append(entry)

@@ -13,8 +13,10 @@ from ashtune.core.events import WorkerLost
 from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order
+from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.sh import SuccessiveHalving
@@ -41,6 +43,9 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "full": (FullTraining(), oracles.full),
     "brackets": (BracketedHalving(models=3), partial(oracles.brackets, lambda ladder: [(0, 3)])),
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
+    "default": (Ash(ahead=1, exponent=0.8), oracles.ash_by_default),
+    "delayed_ash": (DelayedAsh(), oracles.delayed_ash),
+    "adaptive": (AdaptiveAsh(), oracles.adaptive),
     "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),
 }
 

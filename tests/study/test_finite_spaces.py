@@ -23,8 +23,10 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Pause, Train
 from ashtune.core.verdicts import orders_in
+from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.protocol import Machine
@@ -48,6 +50,8 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
 IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
     "brackets": BracketedHalving().build,
     "hyperband": Hyperband().build,
+    "delayed_ash": DelayedAsh().build,
+    "adaptive": AdaptiveAsh().build,
     "async_hyperband": AsyncHyperband().build,
 }
 Fate = Callable[[dict[str, Any], int], str]

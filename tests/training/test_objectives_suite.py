@@ -104,7 +104,7 @@ FUNCTIONS = """
 
 
     def tune(kind, directory, space=space, **more):
-        given = dict(metric="loss", mode="min", trials=200, max_resource=16, workers=2, quiet=True, **more)
+        given = dict(metric="loss", mode="min", trials=200, rungs=[1, 2, 4, 8, 16], workers=2, quiet=True, **more)
         return ashtune.tune(functions[kind](), space, directory=directory, **given)
 
 

@@ -4,7 +4,8 @@ Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter T
 https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may go on,
 promoted ones included; equal losses go by the trial's number; failures count and rank last.
 
-Rule 1: nothing is shared with the schedulers but the words; the quota is worked out here again.
+Rule 1: nothing is shared with the schedulers but the words and the size of the quota; who is in it is worked out
+here again.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since it arrived. One result
 more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event.
 """
@@ -23,6 +24,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Rule
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.view import SchedulerView
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
@@ -35,8 +37,8 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     Of ``arrived`` trials (results and failures) the best ``quota`` may go on; ``promoted`` did. ``unexplained`` lists
     those that never were within the quota before they went on: faults. In hindsight ``wrong`` of the promoted are not
     among the final best ``quota``, and ``missed`` of these did not go on. ``law`` is what asynchronous promotion
-    gets wrong on average; None where promotion waits. ``correlation`` is that of the ranks here and at the next rung,
-    over the ``pairs`` trials that have both; None for fewer than 3.
+    gets wrong on average; None where promotion waits, or the quota is no fixed part of the results. ``correlation`` is
+    that of the ranks here and at the next rung, over the ``pairs`` trials that have both; None for fewer than 3.
     """
 
     rung: int
@@ -67,9 +69,11 @@ class Audit(Observer):
         self.scheduler = scheduler
         self._rule = scheduler.rule
         self._goal = goal
-        fractions = (Fraction(1),) * ladder.top if self._rule is Rule.ALWAYS else ladder.kept
-        self._kept = (*fractions, Fraction(0))
-        self._rungs: list[dict[int, _Rung]] = [{} for _ in self._kept]  # of each rung the brackets that it has
+        self._quotas = [scheduler.quota_rule(ladder, rung) for rung in range(ladder.top)]
+        if self._rule is Rule.ALWAYS:
+            self._quotas = [QuotaRule(Fraction(1))] * ladder.top
+        self._quotas.append(QuotaRule(Fraction(0)))
+        self._rungs: list[dict[int, _Rung]] = [{} for _ in self._quotas]  # of each rung the brackets that it has
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._records: list[RungAudit] | None = None
@@ -120,7 +124,7 @@ class Audit(Observer):
         """Return the trials of a rung that a trial is compared with."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(trial)
         if bracket not in brackets:
-            brackets[bracket] = _Rung(self._kept[number], self._rule)
+            brackets[bracket] = _Rung(self._quotas[number], self._rule)
         return brackets[bracket]
 
     def _fail(self, trial: TrialId, number: int) -> None:
@@ -133,8 +137,8 @@ class Audit(Observer):
         best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if loss < math.inf}
         above = self._losses(number + 1) if number < self.ladder.top else {}
         both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
-        arrived, kept = len(losses), float(self._kept[number])
-        is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT
+        arrived, quota = len(losses), self._quotas[number]
+        is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT and quota.exponent == 1
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],
@@ -145,7 +149,7 @@ class Audit(Observer):
             unexplained=sorted(trial for bracket in brackets for trial in bracket.unexplained),
             wrong=len(promoted - best),
             missed=len(best - promoted - self._ended_early),
-            law=false_promotions(arrived, kept) if is_by_law else None,
+            law=false_promotions(arrived, float(quota.kept)) if is_by_law else None,
             correlation=rank_correlation([losses[t] for t in both], [above[t] for t in both]),
             pairs=len(both),
         )
@@ -172,8 +176,8 @@ class _Rung:
     result that comes moves at most one of them over the edge.
     """
 
-    def __init__(self, kept: Fraction, rule: Rule) -> None:
-        self.kept = kept
+    def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
+        self._quota_rule = quota_rule
         self.losses: dict[TrialId, float] = {}
         self.promoted: set[TrialId] = set()
         self.unexplained: set[TrialId] = set()
@@ -185,7 +189,7 @@ class _Rung:
     @property
     def quota(self) -> int:
         """How many of the results so far may go on."""
-        return len(self.losses) * self.kept.numerator // self.kept.denominator
+        return self._quota_rule.of(len(self.losses))
 
     def ranked(self) -> list[tuple[float, TrialId]]:
         """Return the results, the best first."""

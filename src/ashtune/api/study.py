@@ -44,7 +44,7 @@ class Study:
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
         >>> study.is_complete, study.stopped, study.rungs
-        (True, '', (1, 2, 4))
+        (True, '', (1, 4))
         >>> study.best.trial == study.top(1)[0].trial
         True
         >>> sorted({trial.status for trial in study.trials})
@@ -141,7 +141,7 @@ class Study:
 
         Example:
             >>> [best.resource for best in study.top(3)]
-            [4, 4, 2]
+            [4, 4, 4]
         """
         check_whole("count", count)
         records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])

@@ -21,12 +21,11 @@ from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.engines import check_engine
-from ashtune.driver.options import TuneOptions, ladder_of, will_end
+from ashtune.driver.options import TuneOptions, chosen_halving, will_end
 from ashtune.driver.session import Session
 from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
 from ashtune.reports.terminal.text import write
-from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
 from ashtune.search.registry import SEARCHES, design_of
@@ -90,9 +89,8 @@ def tune(
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     goal = _goal(metric, mode)
     options = checked(TuneOptions, given)
-    ladder = ladder_of(options)
+    scheduler, ladder = chosen_halving(options)
     trials, quiet = options["trials"], options["quiet"]
-    scheduler = SCHEDULERS.given(options["scheduler"])  # a wrong name is refused before anything is created
     parsed = Space.parse(space)
     enqueued = _enqueued(parsed, options["enqueue"])
     chosen = _search(options["search"], options["grid_points"])
@@ -131,7 +129,7 @@ def tune(
         DISK.sync_folder(str(path.parent))
     with StudyLock(path):
         version = version_of(objective)
-        longer = _open_or_create(path, settings, pickled, {} if options["accept_changes"] else version)
+        longer = _open_or_create(path, settings, options, pickled, {} if options["accept_changes"] else version)
         Session(path, options, engine, longer, version=version, objective=objective).run()
     if not quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
@@ -209,13 +207,29 @@ def _refuse_changes(path: Path, version: Version) -> None:
         )
 
 
-def _open_or_create(path: Path, settings: Settings, pickled: bytes, version: Version) -> Ladder | None:
+def _meant(options: TuneOptions, first: Ladder) -> Ladder:
+    """Return the ladder that is asked for: on the rungs that a study began with, if the options would make them again.
+
+    Rungs that the user did not choose follow from the top one, so with another top one all of them would differ.
+    """
+    ladder = chosen_halving(options)[1]
+    if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
+        as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}
+        if chosen_halving(as_before)[1] == first:
+            return first.lengthened(ladder.rungs[-1])
+    return ladder
+
+
+def _open_or_create(
+    path: Path, settings: Settings, options: TuneOptions, pickled: bytes, version: Version
+) -> Ladder | None:
     """Make a directory a study's, or make sure that it is this study's already; return how high it is to go then."""
     journal = path / journals.NAME
     ladder = None
     if journal.exists():
         there = journals.read_settings(journal)
-        ladder = continued(first_ladder(there), ladder_in_force(journal), first_ladder(settings))
+        first = first_ladder(there)
+        ladder = continued(first, ladder_in_force(journal), _meant(options, first))
         if ladder is not None:  # it may go higher than before
             settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
         different = differences(there, settings)

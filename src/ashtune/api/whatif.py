@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import msgspec
 
@@ -154,12 +154,14 @@ class _Asking:
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        if (schedulers := self._asked["scheduler"]) is not None:
-            return schedulers  # type: ignore[return-value]  # checked: a list of schedulers
+        """Return the schedulers asked for; one without options is the recorded one, if that is of its kind."""
         recorded = self._predictor.traces.recorded
-        if recorded is None or recorded.scheduler is None:
+        own = None if recorded is None else recorded.scheduler
+        if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
+            return [own if own and type(own) is type(one) and one == type(one)() else one for one in schedulers]
+        if own is None:
             raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
-        return [recorded.scheduler]
+        return [own]
 
     def _on(self, choice: Choice, workers: int) -> Choice:
         return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)

@@ -34,6 +34,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
     names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
     options.add(parser, Halving, *names, has_defaults=True)
+    parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all that is compared
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)")

@@ -40,7 +40,9 @@ def main(given: argparse.Namespace) -> int:
     common = {
         "metric": "accuracy",
         "mode": "max",
+        "min_resource": 1,
         "max_resource": 64,
+        "reduction_factor": 2,
         "threads": 1,
         "seed": given.seed,
         "quiet": given.quiet,

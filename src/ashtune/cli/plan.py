@@ -20,7 +20,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core.checks import check_whole
     from ashtune.core.errors import SettingsError
     from ashtune.core.options import checked
-    from ashtune.driver.options import Halving, ladder_of
+    from ashtune.driver.options import Halving, chosen_halving
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.terminal.text import show, show_json
     from ashtune.schedulers.registry import SCHEDULERS
@@ -29,8 +29,7 @@ def main(given: argparse.Namespace) -> int:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
     halving = checked(Halving, options.given(Halving, given))
-    ladder, unit = ladder_of(halving), halving["resource"]
-    scheduler = SCHEDULERS.given(given.scheduler)
+    (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
     name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
     if (expected := machine.expected(trials)) is None:
         raise SettingsError(f"--scheduler {name} does not know before how many trials reach each rung")

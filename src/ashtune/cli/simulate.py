@@ -39,7 +39,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.set_defaults(min_resource=None, reduction_factor=None, scheduler=None, resource=None)  # a study has its own
+    parser.set_defaults(scheduler=None, resource=None)  # a study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
     work.add_argument("--epoch", type=options.seconds, metavar="TIME", help="of an epoch, on average (1s)")
@@ -134,7 +134,6 @@ def _check(given: argparse.Namespace) -> None:
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
     from ashtune.core.errors import SettingsError
-    from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation.continuation import Continuations
     from ashtune.simulation.curves import continued, made_up
 
@@ -150,16 +149,19 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
         scheduler = "ash" if recorded is None else recorded.scheduler
     if scheduler is None:
         raise SettingsError(f"{given.curves} has a scheduler that is unknown here; give another with --scheduler")
-    return curves, SCHEDULERS.given(scheduler), _ladder(given, None if recorded is None else recorded.ladder)
+    return curves, *_halving(given, scheduler, None if recorded is None else recorded.ladder)
 
 
-def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
-    """Return the ladder: a study's own, but for what is given."""
+def _halving(
+    given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
+) -> "tuple[Scheduler, Ladder]":
+    """Return the scheduler and the ladder: a study's own ladder, but for what is given."""
     from ashtune.cli import options
     from ashtune.core.errors import SettingsError
     from ashtune.core.ladder import Ladder
     from ashtune.core.options import checked
-    from ashtune.driver.options import Halving, ladder_of
+    from ashtune.driver.options import Halving, chosen_halving
+    from ashtune.schedulers.registry import SCHEDULERS
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:
@@ -170,17 +172,15 @@ def _ladder(given: argparse.Namespace, recorded: "Ladder | None") -> "Ladder":
                 )
     if given.rungs is not None or recorded is None:
         halving = {name: value for name, value in options.given(Halving, given).items() if value is not None}
-        return ladder_of(checked(Halving, halving))
+        return chosen_halving(checked(Halving, halving | {"scheduler": scheduler}))
+    chosen = SCHEDULERS.given(scheduler)
     if low is None and high is None and factor is None:
-        return recorded
+        return chosen, recorded
     if factor is None and len(set(recorded.kept)) > 1:
         raise SettingsError(f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs")
     own = 1 / recorded.kept[0] if recorded.kept else 2
-    return Ladder(
-        recorded.rungs[0] if low is None else low,
-        recorded.rungs[-1] if high is None else high,
-        own if factor is None else factor,
-    )
+    low, high = recorded.rungs[0] if low is None else low, recorded.rungs[-1] if high is None else high
+    return chosen, Ladder(low, high, own if factor is None else factor)
 
 
 def _unit(given: argparse.Namespace) -> str:

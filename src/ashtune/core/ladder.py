@@ -82,6 +82,30 @@ class Ladder:
         self.kept = (1 / factor,) * (len(rungs) - 1)
 
     @classmethod
+    def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
+        """Return the ladder whose rungs are ``max_resource`` over the powers of the factor, rounded.
+
+        The lowest is the last of at least ``max_resource / least_share``, but there is one below the top rung if the
+        resource allows.
+
+        Raises:
+            LadderError: As for the rungs from below.
+
+        Example:
+            >>> Ladder.from_above(100, 3, 9).rungs
+            (11, 33, 100)
+        """
+        rungs = [_resource("max_resource", max_resource)]
+        factor = _exact(reduction_factor)
+        share = factor
+        while (share <= least_share or share == factor) and round(rungs[0] / share) >= 1:
+            if round(rungs[0] / share) < rungs[-1]:
+                rungs.append(round(rungs[0] / share))
+            share *= factor
+            _check_height(rungs)
+        return cls._of(tuple(reversed(rungs)), (1 / factor,) * (len(rungs) - 1))
+
+    @classmethod
     def explicit(cls, rungs: Iterable[int]) -> "Ladder":
         """Return the ladder with exactly these rungs, strictly increasing.
 

@@ -59,6 +59,16 @@ def hours(text: str) -> float:
     return float(parts[1])
 
 
+def min_resource(text: str) -> int | str:
+    """Read the resource of the lowest rung: a number, or auto."""
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a whole number nor auto; give 1, or leave it out") from None
+
+
 def names(text: str) -> list[str]:
     """Read a list of names: csv,mlflow."""
     return [name for name in text.replace(" ", "").split(",") if name]

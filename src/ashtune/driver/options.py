@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 from ashtune.core import parse
 from ashtune.core.checks import (
@@ -28,7 +28,10 @@ from ashtune.core.options import COUNT, TIME, Option, several
 from ashtune.core.plaintext import shown
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import AUTO, Engine
+from ashtune.schedulers.adaptive import AdaptiveAsh
+from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Scheduler
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.protocol import Search
 
 MAX_FAILURES = 20
@@ -41,12 +44,20 @@ class Halving(TypedDict, total=False):
     max_resource: Annotated[
         int | None, Option(help="Resource of the top rung: the most that one trial is trained.", parse=int, metavar="N")
     ]
-    min_resource: Annotated[int, Option(help="Resource of the lowest rung.", default=1, parse=int, metavar="N")]
-    reduction_factor: Annotated[
-        Reduction,
+    min_resource: Annotated[
+        int | str | None,
         Option(
-            help="Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.",
-            default=2,
+            help='Resource of the lowest rung, or "auto": "ash" chooses from the results where trials are judged '
+            'first. By default "ash" and "stopping" begin at a ninth of ``max_resource`` or above, the others at 1.',
+            parse=parse.min_resource,
+            metavar="N",
+        ),
+    ]
+    reduction_factor: Annotated[
+        Reduction | None,
+        Option(
+            help="Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on; by default 3 for the asynchronous "
+            "schedulers and 2 for the others.",
             parse=parse.reduction_factor,
             metavar="N",
         ),
@@ -74,7 +85,8 @@ class Halving(TypedDict, total=False):
     scheduler: Annotated[
         str | Scheduler,
         Option(
-            help='"ash" (promote as soon as possible), "stopping" (go on or end at the rung), "sh" (synchronous '
+            help='"ash" (promote as soon as possible), "delayed_ash" (never more than the quota), "adaptive" '
+            '(min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous '
             'successive halving), "brackets" (the same in brackets), "hyperband", "async_hyperband" or "full" (no '
             "early stop); or one with its options, as ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``).",
             default="ash",
@@ -344,22 +356,34 @@ def will_end(options: Ending) -> bool:
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target"))
 
 
-def ladder_of(options: Halving) -> Ladder:
-    """Return the ladder that the options of a study describe.
+def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
+    """Return the scheduler and the rungs: the scheduler's own where the user names no lowest one.
 
     Raises:
-        LadderError: If they do not fit together.
-        SettingsError: If there are too few or too many of them.
+        LadderError: If the resources do not fit together.
+        SettingsError: If there are too few or too many of them, or there is no such scheduler.
     """
-    rungs, max_resource = options["rungs"], options["max_resource"]
+    scheduler = SCHEDULERS.given(options["scheduler"])
+    rungs, low, high = options["rungs"], options["min_resource"], options["max_resource"]
+    factor = options["reduction_factor"]
     if rungs is not None:
-        if max_resource is not None:
+        if high is not None:
             raise SettingsError(
-                f"rungs={shown(rungs)} and max_resource={shown(max_resource)} were both given; give one of them"
+                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one of them"
             )
-        return Ladder.explicit(rungs)
-    if max_resource is None:
+        return scheduler, Ladder.explicit(rungs)
+    if high is None:
         raise SettingsError(
             f"max_resource is missing: the most {options['resource']}s one trial may get; give max_resource=64"
         )
-    return Ladder(options["min_resource"], max_resource, options["reduction_factor"])
+    if factor is None:
+        factor = scheduler.reduction_factor
+    if isinstance(low, str) and low == "auto":
+        if not isinstance(scheduler, Ash):
+            raise SettingsError(
+                f'min_resource="auto" is for the scheduler "ash"; give a number with {shown(options["scheduler"])}'
+            )
+        scheduler, low = AdaptiveAsh(), None
+    if low is None and scheduler.least_share is not None:
+        return scheduler.where_rungs_are_chosen(), Ladder.from_above(high, factor, scheduler.least_share)
+    return scheduler, Ladder(1 if low is None else cast("int", low), high, factor)

@@ -9,21 +9,65 @@ random number; the study and the engines know those.
 """
 
 import math
+from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Scheduler
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
+
+AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
+"""Where the user names no lowest rung: measured, see ``docs/decisions/0028-where-trials-enter.md``."""
+LEAST_EXPONENT = 0.5
+MOST_DENOMINATOR = 20
+"""Of an exponent, as numbers of results are raised to it: 0.8 is 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
-    """Promote a trial as soon as it is among the best ``1/reduction_factor`` of its rung."""
+    """Promote a trial as soon as it is among the best of its rung.
+
+    Args:
+        ahead: How many results of a rung are counted before they are there: 0 as in the paper, or 1, so that the best
+            is promoted earlier. By default 1 where the user names no lowest rung, else 0.
+        exponent: How the quota of a rung grows with its results ``n``: 1 as in the paper, or less (at least 0.5), as
+            ``n ** exponent``. By default 0.8 where the user names no lowest rung, else 1.
+
+    Raises:
+        SettingsError: If an option is not as it should be.
+
+    Example:
+        >>> from ashtune.core.ladder import Ladder
+        >>> Ash(exponent=0.9).build(Ladder(9, 81, 3), trials=100).expected(100)
+        [100, 26, 7]
+    """
+
+    reduction_factor = 3
+    least_share = LEAST_SHARE
+
+    ahead: int | None = None
+    exponent: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ahead not in (None, 0, 1):
+            raise SettingsError(f"ahead={self.ahead}: give 0 as in the paper, or 1 to promote earlier")
+        if self.exponent is not None and not LEAST_EXPONENT <= self.exponent <= 1:
+            raise SettingsError(f"exponent={self.exponent}: give 1 as in the paper, or less, but at least 0.5")
+
+    def where_rungs_are_chosen(self) -> "Ash":
+        """Return the scheduler with its own defaults for rungs that the user did not choose."""
+        return Ash(
+            ahead=AHEAD if self.ahead is None else self.ahead,
+            exponent=EXPONENT if self.exponent is None else self.exponent,
+        )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
         """Return a new machine; it needs no seed."""
-        return AshMachine(ladder, trials)
+        exponent = Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
+        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=exponent)
 
 
 class AshMachine(Machine):
@@ -32,30 +76,43 @@ class AshMachine(Machine):
     Args:
         ladder: The rungs.
         trials: How many trials may be started; None for no end.
+        ahead: See :class:`~ashtune.schedulers.quota.QuotaRule`.
+        exponent: See there.
     """
 
-    def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
+    def __init__(
+        self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
+    ) -> None:
         self.ladder = ladder
-        self._rungs: list[Ranking] = [OneLoss(kept) for kept in ladder.kept]
+        self._ahead, self._exponent = ahead, exponent
+        self._rungs: list[Ranking] = [OneLoss(self.quota_rule(rung)) for rung in range(ladder.top)]
         self._losses = 1  # of a result
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._entered = [0] * len(ladder.rungs)  # how many results of each rung are of trials that entered there
         self._enters_above = False  # whether any may do so above the lowest rung
-        self._prospects = Prospects(ladder, self._rungs, self._entered)
+        self._prospects = Prospects(self._rungs, self._entered)
+
+    def quota_rule(self, rung: int) -> QuotaRule:
+        """Return how the quota of a rung follows from its results."""
+        return QuotaRule(self.ladder.kept[rung], self._ahead, self._exponent)
 
     def next_job(self) -> Job | None:
         """Return the job for a worker that is free now. O(log n)."""
         while self._highest >= 0:
             rung = self._rungs[self._highest]
-            if rung.candidates and (trial := rung.promote()) is not None:
+            if rung.candidates and (trial := self._promoted(rung)) is not None:
                 return Job(trial, self._highest + 1)
             self._highest -= 1
         newborn = self._budget.start()
         if newborn is None:
             return None
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
+
+    def _promoted(self, rung: Ranking) -> TrialId | None:
+        """Return the next promotion of a rung."""
+        return rung.promote()
 
     def record(self, result: Result) -> None:
         """Take in a result. O(log n) with one loss; see :mod:`ashtune.schedulers.ranking` for several."""
@@ -79,8 +136,8 @@ class AshMachine(Machine):
     def _rank_by(self, losses: int) -> None:
         """The first result of a study shows how many losses there are."""
         self._losses = losses
-        self._rungs = [ranking_by(losses)(kept) for kept in self.ladder.kept]
-        self._prospects = Prospects(self.ladder, self._rungs, self._entered)
+        self._rungs = [ranking_by(losses)(self.quota_rule(rung)) for rung in range(self.ladder.top)]
+        self._prospects = Prospects(self._rungs, self._entered)
 
     def take_back(self, job: Job, loss: float) -> None:
         """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
@@ -119,14 +176,14 @@ class AshMachine(Machine):
         """Go on with a ladder that has more rungs above."""
         if ladder == self.ladder:
             return
-        self._rungs += [ranking_by(self._losses)(kept) for kept in ladder.kept[self.ladder.top :]]
+        old_top, self.ladder = self.ladder.top, ladder
+        self._rungs += [ranking_by(self._losses)(self.quota_rule(rung)) for rung in range(old_top, ladder.top)]
         for entry in self._finished:
-            self._rungs[self.ladder.top].add(entry)
+            self._rungs[old_top].add(entry)
         self._finished = []
-        self.ladder = ladder
         self._highest = len(self._rungs) - 1
         self._entered += [0] * (len(ladder.rungs) - len(self._entered))
-        self._prospects = Prospects(ladder, self._rungs, self._entered)
+        self._prospects = Prospects(self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
         """Return the paused trials whose rank is beyond the quota of all trials still to come.
@@ -136,19 +193,21 @@ class AshMachine(Machine):
         """
         return self._prospects.sweep(self._budget.most_results)
 
-    def expected(self, trials: int) -> list[int]:
+    def expected(self, trials: int) -> list[int] | None:
         """Return the quota of each rung; about sqrt(n) false promotions come on top."""
-        return self.ladder.expected(trials)
+        counts = [trials]
+        for rung in range(self.ladder.top):
+            counts.append(self.quota_rule(rung).of(counts[-1]))
+        return counts
 
 
 class _Level:
     """What is known of one rung: its reachable trials (negated, worst first) of the ``seen`` results looked at."""
 
-    __slots__ = ("arrivals_above", "beyond", "kept", "out_of", "reachable", "rung", "seen")
+    __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 
-    def __init__(self, rung: Ranking, kept: int, out_of: int) -> None:
+    def __init__(self, rung: Ranking) -> None:
         self.rung = rung
-        self.kept, self.out_of = kept, out_of
         self.seen = 0
         self.beyond = 0  # trials promoted that are beyond the quota now
         self.reachable: list[tuple[float, int]] = []
@@ -159,7 +218,7 @@ class Prospects:
     """The trials of each rung that a promotion may still reach; the checkpoints of the others may go.
 
     With a budget of ``N`` trials at most ``A`` can ever arrive in a rung, so a trial that ranks beyond
-    ``floor(A / reduction_factor)`` there stays where it is. For the lowest rung ``A = N - E``, where ``E`` trials have
+    the quota of ``A`` results there stays where it is. For the lowest rung ``A = N - E``, where ``E`` trials have
     arrived that entered at a rung above it; for the next rung, where ``e`` of those entered,
 
         A' = promoted + (unpromoted that still have prospects) + (A - arrived) + e
@@ -175,13 +234,11 @@ class Prospects:
     then all is counted anew.
 
     Args:
-        ladder: The rungs.
         rungs: What arrived in each but the top one.
         entered: How many of those in each rung above the lowest entered there, the top one included; the caller counts.
     """
 
-    def __init__(self, ladder: Ladder, rungs: list[Ranking], entered: list[int]) -> None:
-        self._ladder = ladder
+    def __init__(self, rungs: list[Ranking], entered: list[int]) -> None:
         self._entered = entered
         self._rungs = rungs
         self._is_one_loss = all(isinstance(rung, OneLoss) for rung in rungs)
@@ -189,8 +246,7 @@ class Prospects:
 
     def reset(self) -> None:
         """Count anew; what was named before is named again if it still applies."""
-        kept = [fraction.as_integer_ratio() for fraction in self._ladder.kept]
-        self._levels = [_Level(rung, *ratio) for rung, ratio in zip(self._rungs, kept, strict=True)]
+        self._levels = [_Level(rung) for rung in self._rungs]
         self.look_at_all()
 
     def look_at_all(self) -> None:
@@ -228,7 +284,7 @@ class Prospects:
                         hopeless.append(trial)
                 level.seen = arrived
             if is_bounded:
-                quota = arrivals * level.kept // level.out_of
+                quota = rung.rule.of(int(arrivals))
                 while len(reachable) > quota:
                     trial = TrialId(-heappop(reachable)[1])
                     if trial in rung.promoted:

@@ -95,9 +95,11 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
         ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4,
         ...     scheduler=AsyncHyperband(brackets=2), quiet=True,
         ... )
-        >>> {trial.resource for trial in study.trials} <= {1, 2, 4}
+        >>> {trial.resource for trial in study.trials} <= {1, 3, 4}
         True
     """
+
+    reduction_factor = 3
 
     brackets: int | None = None
 

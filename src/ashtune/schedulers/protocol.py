@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.parts import Part
+from ashtune.schedulers.quota import QuotaRule
 
 
 class Rule(StrEnum):
@@ -20,6 +21,8 @@ class Rule(StrEnum):
 
     SINCE_ITS_RESULT = "since its result"
     """At some moment from its result on: asynchronous promotion."""
+    DELAYED = "since its result, delayed"
+    """The same, and no more are promoted than the quota."""
     AT_ITS_RESULT = "at its result"
     """When its result arrived, or the quota was still 0: the trial goes on at once or never."""
     WHEN_PROMOTED = "when promoted"
@@ -93,6 +96,10 @@ class Machine(Protocol):
         """Return how many of ``trials`` trials should be trained to each rung, failures aside; None: nobody knows."""
         return None
 
+    def quota_rule(self, rung: int) -> QuotaRule:
+        """Return how many of the trials of a rung may go on: the fraction that the ladder keeps by default."""
+        return QuotaRule(self.ladder.kept[rung])
+
     def notes(self) -> str:
         """Say in one line why it does what it does, for the display and the report; nothing by default."""
         return ""
@@ -108,6 +115,15 @@ class Scheduler(Part, frozen=True):
     """Which rule explains a promotion."""
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials has to be known before the study starts."""
+    reduction_factor: ClassVar[int] = 2
+    """What it is where the user gives none."""
+    least_share: ClassVar[int | None] = None
+    """Where the user names no lowest rung, it has at least this part of the top rung's resource: 9 for a ninth; None:
+    it has resource 1."""
+
+    def where_rungs_are_chosen(self) -> "Scheduler":
+        """Return the scheduler as it is where the user names no lowest rung: itself by default."""
+        return self
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
         """Return a new machine.

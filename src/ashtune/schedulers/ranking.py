@@ -1,7 +1,7 @@
 """The ranking of one rung, split at its quota: whatever decides a promotion stands here.
 
 Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
-that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on.
+that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on (``quota.py``).
 Several losses: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE
 Trans. Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first.
 
@@ -15,11 +15,11 @@ import math
 import sys
 from bisect import insort
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from ashtune.core.jobs import TrialId
+from ashtune.schedulers.quota import QuotaRule
 
 Entry = tuple[float, TrialId]
 Losses = tuple[float, ...]
@@ -42,18 +42,17 @@ class OneLoss:
     __slots__ = (
         "_better",
         "_grows_at",
-        "_kept",
-        "_out_of",
         "_window",
         "_worse",
         "arrived",
         "candidates",
         "promoted",
         "quota",
+        "rule",
     )
 
-    def __init__(self, kept: Fraction) -> None:
-        self._kept, self._out_of = kept.numerator, kept.denominator
+    def __init__(self, rule: QuotaRule) -> None:
+        self.rule = rule
         self.arrived: list[Entry] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Entry] = []
@@ -63,7 +62,7 @@ class OneLoss:
     def _rank(self) -> None:
         """Rank what has arrived from the beginning."""
         ranked = sorted(self.arrived)
-        self._set_quota(len(ranked) * self._kept // self._out_of)
+        self._set_quota(self.rule.of(len(ranked)))
         self.candidates[:] = [entry for entry in ranked[: self.quota] if entry[0] < math.inf]
         self._better: list[tuple[float, int]] = []  # negated entries: a heap with the worst first
         self._worse: list[Entry] = []
@@ -72,7 +71,7 @@ class OneLoss:
 
     def _set_quota(self, quota: int) -> None:
         self.quota = quota
-        self._grows_at = -(-(quota + 1) * self._out_of // self._kept)
+        self._grows_at = self.rule.grows_at(quota)
 
     def _centre(self) -> None:
         """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
@@ -144,8 +143,8 @@ class OneLoss:
 class ManyLosses:
     """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (losses, trial)."""
 
-    def __init__(self, kept: Fraction) -> None:
-        self._kept = kept
+    def __init__(self, rule: QuotaRule) -> None:
+        self.rule = rule
         self.arrived: list[tuple[Losses, TrialId]] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[tuple[Losses, TrialId]] = []
@@ -156,7 +155,7 @@ class ManyLosses:
     @property
     def quota(self) -> int:
         """How many of those that arrived may go on."""
-        return len(self.arrived) * self._kept.numerator // self._kept.denominator
+        return self.rule.of(len(self.arrived))
 
     def add(self, entry: tuple[Losses, TrialId]) -> None:
         """Take in a trial that was trained to this rung. O(1)."""
@@ -198,7 +197,7 @@ class ManyLosses:
         return self._best
 
 
-def ranking_by(losses: int) -> "Callable[[Fraction], Ranking]":
+def ranking_by(losses: int) -> "Callable[[QuotaRule], Ranking]":
     """Return what ranks a rung by so many losses."""
     return OneLoss if losses == 1 else ManyLosses
 
@@ -206,6 +205,7 @@ def ranking_by(losses: int) -> "Callable[[Fraction], Ranking]":
 class Ranking(Protocol):
     """What :class:`OneLoss` and :class:`ManyLosses` have in common. An entry is (loss or losses, trial)."""
 
+    rule: QuotaRule
     arrived: list[Any]
     promoted: set[TrialId]
     candidates: list[Any]

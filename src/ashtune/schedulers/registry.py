@@ -1,8 +1,10 @@
 """The schedulers that can be named."""
 
 from ashtune.core.parts import Registry
+from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.protocol import Scheduler
@@ -12,6 +14,16 @@ from ashtune.schedulers.stopping import StoppingAsh
 SCHEDULERS: Registry[Scheduler] = Registry(
     "scheduler",
     Scheduler,
-    (Ash, StoppingAsh, SuccessiveHalving, BracketedHalving, Hyperband, AsyncHyperband, FullTraining),
+    (
+        Ash,
+        AdaptiveAsh,
+        DelayedAsh,
+        StoppingAsh,
+        SuccessiveHalving,
+        BracketedHalving,
+        Hyperband,
+        AsyncHyperband,
+        FullTraining,
+    ),
     group="ashtune.schedulers",
 )

@@ -12,7 +12,9 @@ from collections import deque
 
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.schedulers.ash import LEAST_SHARE
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
 
 
@@ -20,6 +22,8 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
     """Let a trial go on at its rung or end it there; nothing is resumed later."""
 
     rule = Rule.AT_ITS_RESULT
+    reduction_factor = 3
+    least_share = LEAST_SHARE
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "StoppingMachine":
         """Return a new machine; it needs no seed."""
@@ -36,7 +40,7 @@ class StoppingMachine(Machine):
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
-        self._rungs: list[Ranking] = [OneLoss(kept) for kept in ladder.kept]
+        self._rungs: list[Ranking] = [OneLoss(QuotaRule(kept)) for kept in ladder.kept]
         self._losses = 1  # of a result
         self._going_on: deque[Job] = deque()
         self._stopped: list[TrialId] = []
@@ -55,7 +59,7 @@ class StoppingMachine(Machine):
         losses = result.losses
         if len(losses) != self._losses:  # the first result of a study
             self._losses = len(losses)
-            self._rungs = [ranking_by(len(losses))(kept) for kept in self.ladder.kept]
+            self._rungs = [ranking_by(len(losses))(QuotaRule(kept)) for kept in self.ladder.kept]
         if result.rung == self.ladder.top:
             self._finished.append(result)
             return
@@ -87,7 +91,7 @@ class StoppingMachine(Machine):
         """
         if ladder == self.ladder:
             return
-        self._rungs += [ranking_by(self._losses)(kept) for kept in ladder.kept[self.ladder.top :]]
+        self._rungs += [ranking_by(self._losses)(QuotaRule(kept)) for kept in ladder.kept[self.ladder.top :]]
         self.ladder = ladder
         finished, self._finished = self._finished, []
         for result in finished:

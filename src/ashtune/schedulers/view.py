@@ -11,6 +11,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
 from ashtune.core.plaintext import error_line
 from ashtune.schedulers.protocol import Machine, Rule
+from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.registry import SCHEDULERS
 
 
@@ -21,6 +22,10 @@ class SchedulerView(msgspec.Struct, frozen=True):
     rule: Rule = Rule.UNKNOWN
     machine: Machine | None = None
     missing: str = ""
+
+    def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
+        """Return how many of the trials of a rung may go on; where nobody knows, the fraction that a ladder keeps."""
+        return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
 
     def entry(self, trial: TrialId) -> int:
         """Return the rung at which a trial enters; the lowest where nobody knows."""

@@ -12,6 +12,7 @@ Rule 2: nothing is shared with the schedulers but the words. The quota is worked
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import msgspec
 
@@ -61,6 +62,8 @@ Fact = Given | RecordedResult | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
 """From the ladder and the number of trials at first, and all that happened, to the next job."""
+QuotaOf = Callable[[int, Fraction], int]
+"""From the number of results of a rung, and the fraction that goes on, to its quota."""
 
 
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
@@ -69,15 +72,134 @@ def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     return due[0] if due else newborn(trials, history, rung=0)
 
 
-def promotable(ladder: Ladder, history: History) -> list[Job]:
+def delayed_ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job of D-ASHA: a promotion of Algorithm 2, while fewer of the rung were promoted than its quota."""
+    now, gone = ladder_now(ladder, history), {fact.job.trial for fact in history if isinstance(fact, Withdrawn)}
+    for job in promotable(ladder, history):
+        promoted = {one.trial for one in _given(history) if one.rung == job.rung} - gone
+        if len(promoted) < floor_of(len(_ranked(history, job.rung - 1)), now.kept[job.rung - 1]):
+            return job
+    return newborn(trials, history, rung=0)
+
+
+def ash_by_default(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job of ``ash`` with the quota of a study whose user names no lowest rung."""
+    due = promotable(ladder, history, early_and_slow)
+    return due[0] if due else newborn(trials, history, rung=0)
+
+
+def floor_of(arrived: int, kept: Fraction) -> int:
+    """Return the quota of the paper."""
+    return math.floor(arrived * kept)
+
+
+def early_and_slow(arrived: int, kept: Fraction) -> int:
+    """Return the quota that counts one result in advance and grows as the number of results to the power 0.8."""
+    quota, factor = 0, 1 / kept
+    for count in range(1, arrived + 1):
+        if (quota + 1) * factor <= count + 1 and (quota + 1) ** 5 * factor**3 <= (count + 1) ** 4:
+            quota += 1
+    return quota
+
+
+def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> list[Job]:
     """Return all promotions that Algorithm 2 allows now: the top rung first, in it the best first."""
     given, ladder = _given(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
-        for loss, trial in _within_quota(ladder, history, rung):
+        for loss, trial in _within_quota(ladder, history, rung, quota):
             if loss < math.inf and Job(trial, rung + 1) not in given:
                 due.append(Job(trial, rung + 1))
     return due
+
+
+def adaptive(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job where each trial has a free pass up to a rung, which the results before it decide.
+
+    Written from the pseudo-code of rule AUTO in ``docs/decisions/0028-where-trials-enter.md``.
+    """
+    now, given, passes = ladder_now(ladder, history), _given(history), _passes(ladder, history)
+    for fact in history:
+        if isinstance(fact, RecordedResult) and fact.loss < math.inf and fact.job.rung < now.top:
+            goes_on = Job(fact.job.trial, fact.job.rung + 1)
+            had_a_pass = fact.job.rung < passes[fact.job.trial]
+            if had_a_pass and goes_on not in given:
+                return goes_on
+    due = promotable(ladder, history, early_and_slow)
+    return due[0] if due else newborn(trials, history, rung=0)
+
+
+def _passes(ladder: Ladder, history: History) -> dict[TrialId, int]:
+    """Return for each trial the rung up to which it goes on whatever its rank."""
+    passes: dict[TrialId, int] = {}
+    credit, chosen_at, chosen = Fraction(0), -1, 0
+    for moment, fact in enumerate(history):
+        if isinstance(fact, Lengthened) and fact.ladder != ladder_now(ladder, history[:moment]):
+            chosen_at = -1
+        if not isinstance(fact, Given) or fact.job.rung > 0 or fact.job.trial in passes:
+            continue
+        now, started = ladder_now(ladder, history[:moment]), len(passes)
+        ninth = Fraction(now.rungs[-1], 9)
+        safe = min(rung for rung, resource in enumerate(now.rungs) if resource >= ninth - Fraction(1, 2))
+        if chosen_at < 0 or started >= chosen_at + 1 + chosen_at // 20:
+            chosen_at, chosen = started, _best_entry(now, history[:moment], passes, safe)
+        passes[fact.job.trial] = chosen
+        if chosen < safe:
+            taken = safe if credit > 0 else chosen
+            passes[fact.job.trial] = taken
+            credit += Fraction(5, 100) * _entry_cost(now, taken) - (taken == safe) * _entry_cost(now, taken)
+    return passes
+
+
+def _entry_cost(ladder: Ladder, entry: int) -> Fraction:
+    steps = [
+        (ladder.rungs[rung] - ladder.rungs[rung - 1]) * math.prod(ladder.kept[entry:rung], start=Fraction(1))
+        for rung in range(entry + 1, len(ladder.rungs))
+    ]
+    return ladder.rungs[entry] + sum(steps, start=Fraction(0))
+
+
+def _best_entry(ladder: Ladder, history: History, passes: dict[TrialId, int], safe: int) -> int:
+    """Return ``e*``, the entry with the most good trials for its cost; below the safe rung half the saving counts."""
+    gone = {fact.job.trial for fact in history if isinstance(fact, Withdrawn)}
+    seen = {
+        (fact.job.trial, fact.job.rung): fact.loss
+        for fact in history
+        if isinstance(fact, RecordedResult) and fact.job.trial not in gone
+    }
+
+    def nearest(number: Fraction) -> int:
+        return math.floor(number + Fraction(1, 2))
+
+    def kept_of_good(low: int) -> Fraction:
+        prior = Fraction(8, 10) if low >= safe else ladder.kept[low]
+        unselected = sorted(loss for (trial, rung), loss in seen.items() if rung == low and passes[trial] >= low)
+        if len(unselected) < 1 / ladder.kept[low]:
+            return prior
+        bar = unselected[max(1, nearest(len(unselected) * ladder.kept[low])) - 1]
+        hits, out_of = 2 * prior, Fraction(2)
+        for high in range(low + 1, len(ladder.rungs)):
+            if high == low + 1 and high < ladder.top:
+                continue
+            reached = sorted(
+                (loss, trial) for (trial, rung), loss in seen.items() if rung == high and passes[trial] > low
+            )
+            if not reached or (len(reached) < 2 and high < ladder.top):
+                continue
+            elite = reached[: max(1, nearest(Fraction(len(reached), 5)))]
+            weight = Fraction(1, 2 ** (ladder.top - high))
+            hits += weight * len([trial for _, trial in elite if seen[trial, low] <= bar])
+            out_of += weight * len(elite)
+        return hits / out_of
+
+    parts = [kept_of_good(low) for low in range(ladder.top)]
+    best, best_score = 0, Fraction(-1)
+    for entry in range(len(ladder.rungs)):
+        good, cost = math.prod(parts[entry:], start=Fraction(1)), _entry_cost(ladder, entry)
+        squared = good**2 / cost**2 if entry >= safe else good**2 / (cost * _entry_cost(ladder, safe))
+        if squared >= best_score:
+            best, best_score = entry, squared
+    return best
 
 
 def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None:
@@ -289,9 +411,11 @@ def ladder_now(ladder: Ladder, history: History) -> Ladder:
     return ladders[-1] if ladders else ladder
 
 
-def _within_quota(ladder: Ladder, history: History, rung: int) -> list[tuple[float, TrialId]]:
+def _within_quota(
+    ladder: Ladder, history: History, rung: int, quota: QuotaOf = floor_of
+) -> list[tuple[float, TrialId]]:
     ranked = _ranked(history, rung)
-    return ranked[: math.floor(len(ranked) * ladder.kept[rung])]
+    return ranked[: quota(len(ranked), ladder.kept[rung])]
 
 
 def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:

@@ -152,7 +152,7 @@ class Patient(Machine):
         """Ask the one that decides."""
         return self._inner.hopeless()
 
-    def expected(self, trials: int) -> list[int]:
+    def expected(self, trials: int) -> list[int] | None:
         """Ask the one that decides."""
         return self._inner.expected(trials)
 

@@ -29,7 +29,10 @@ SPACE = {"x": (0.0, 1.0)}
 
 
 def tuned(directory: Path, objective: Any, **more: Any) -> ashtune.Study:
-    options: dict[str, Any] = {"trials": 12, "max_resource": 4, "workers": 3, "quiet": True, "engine": "threads"}
+    options: dict[str, Any] = {
+        "trials": 12, "min_resource": 1, "max_resource": 4, "reduction_factor": 2, "workers": 3, "quiet": True,
+        "engine": "threads",
+    }  # fmt: skip
     return ashtune.tune(objective, SPACE, metric="score", mode="max", directory=directory, **(options | more))
 
 

@@ -1,0 +1,78 @@
+"""The scheduler that chooses the rung at which trials are first judged, against its pseudo-code."""
+
+import random
+
+from hypothesis import settings
+
+from ashtune.core.jobs import Job, Result
+from ashtune.core.ladder import Ladder
+from ashtune.schedulers.adaptive import AdaptiveAsh, AdaptiveMachine, cost_of_entry, safe_rung
+from ashtune.testing import oracles
+from ashtune.testing.oracles import Fact, Given, RecordedResult
+from ashtune.testing.schedulers import SETTINGS, check_scheduler
+
+LADDER = Ladder(1, 81, 3)
+
+
+def run(machine: AdaptiveMachine, trials: int, workers: int, seed: int, noise: float) -> list[Fact]:
+    """Return what happens in a study whose losses at rung ``k`` are the final ones and noise of ``noise / 2**k``."""
+    draws = random.Random(seed)
+    history: list[Fact] = []
+    running: list[Job] = []
+    final = [draws.random() for _ in range(trials)]
+    while True:
+        while len(running) < workers and (job := machine.next_job()) is not None:
+            running.append(job)
+            history.append(Given(job))
+        if not running:
+            return history
+        job = running.pop(draws.randrange(len(running)))
+        loss = final[job.trial] + draws.gauss(0, noise) / 2**job.rung
+        machine.record(Result.of(job, loss))
+        history.append(RecordedResult(job, loss))
+
+
+def test_it_gives_the_jobs_of_its_pseudo_code_in_any_order_of_workers() -> None:
+    check_scheduler(AdaptiveAsh(), oracles.adaptive, options=settings(SETTINGS, max_examples=30))
+
+
+def test_a_long_study_gives_the_jobs_of_the_pseudo_code() -> None:
+    """Long enough for evidence from the top rung to change the choice."""
+    for seed in range(3):
+        history = run(AdaptiveMachine(Ladder(1, 27, 3), 60), 60, workers=3, seed=seed, noise=0.05)
+        for moment, fact in enumerate(history):
+            if isinstance(fact, Given):
+                assert oracles.adaptive(Ladder(1, 27, 3), 60, history[:moment]) == fact.job
+
+
+def entries(noise: float) -> list[int]:
+    """Return the rungs up to which the trials of a study have their passes."""
+    machine = AdaptiveMachine(LADDER, 400)
+    run(machine, 400, workers=8, seed=1, noise=noise)
+    return list(machine._passes.values())
+
+
+def test_trials_are_judged_lower_where_the_low_rungs_are_right() -> None:
+    passes = entries(noise=0.0)
+    safe = safe_rung(LADDER)
+    assert passes[0] == safe
+    assert passes[-20:].count(0) >= 15
+
+
+def test_trials_are_never_judged_below_the_safe_rung_where_the_low_rungs_say_nothing() -> None:
+    late = entries(noise=20.0)[-100:]
+    assert sum(rung < safe_rung(LADDER) for rung in late) == 0
+
+
+def test_some_trials_still_go_to_the_safe_rung_so_that_a_mistake_shows() -> None:
+    assert safe_rung(LADDER) in entries(noise=0.0)[-100:]
+
+
+def test_it_says_where_new_trials_are_judged() -> None:
+    machine = AdaptiveMachine(LADDER, 400)
+    run(machine, 400, workers=8, seed=1, noise=0.0)
+    assert machine.notes().startswith("new trials are first judged at 1, where about")
+
+
+def test_the_cost_of_an_entry_is_its_rung_and_its_part_of_the_promotions() -> None:
+    assert [cost_of_entry(LADDER, entry) for entry in (4, 3)] == [81, 27 + 54 / 3]

@@ -1,0 +1,92 @@
+"""The quota of a rung in whole numbers, and asynchronous halving with the default one."""
+
+from fractions import Fraction
+
+import pytest
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Result
+from ashtune.core.ladder import Ladder
+from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.quota import QuotaRule
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.testing import oracles
+from ashtune.testing.schedulers import check_scheduler
+
+FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)]
+DEFAULT = Ash().where_rungs_are_chosen()
+
+
+def test_the_default_rule_gives_the_jobs_of_its_oracle_in_any_order_of_workers() -> None:
+    check_scheduler(DEFAULT, oracles.ash_by_default)
+
+
+@pytest.mark.parametrize("kept", FRACTIONS)
+def test_the_default_quota_is_that_of_the_rule_counted_result_by_result(kept: Fraction) -> None:
+    rule = DEFAULT.build(Ladder.explicit([1, 2]), None).quota_rule(0)
+    rule = QuotaRule(kept, rule.ahead, rule.exponent)
+    assert [rule.of(arrived) for arrived in range(300)] == [
+        oracles.early_and_slow(arrived, kept) for arrived in range(300)
+    ]
+
+
+@pytest.mark.parametrize("kept", FRACTIONS)
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("exponent", [Fraction(1), Fraction(9, 10), Fraction(4, 5), Fraction(1, 2)])
+def test_a_quota_grows_by_one_at_the_number_of_results_that_it_names(
+    kept: Fraction, ahead: int, exponent: Fraction
+) -> None:
+    rule, quota = QuotaRule(kept, ahead, exponent), 0
+    for arrived in range(2_000):
+        now = rule.of(arrived)
+        assert now in (quota, quota + 1)
+        assert now <= arrived
+        if now > quota:
+            assert rule.grows_at(quota) == arrived
+        quota = now
+
+
+def test_a_quota_of_a_great_many_results_is_exact() -> None:
+    """With floats, 10**25 results would be one off."""
+    rule = QuotaRule(Fraction(1, 2), exponent=Fraction(1, 2))
+    assert rule.of(10**50) == 10**25
+    assert rule.of(10**50 - 1) == 10**25 - 1
+
+
+def test_the_paper_s_quota_is_the_floor() -> None:
+    assert [QuotaRule(Fraction(1, 3)).of(arrived) for arrived in (0, 2, 3, 8, 9)] == [0, 0, 1, 2, 3]
+
+
+def test_with_a_result_counted_ahead_the_first_of_two_is_promoted() -> None:
+    ladder = Ladder(1, 3, 3)
+    machine, paper = DEFAULT.build(ladder, None), Ash().build(ladder, None)
+    for one in (machine, paper):
+        for loss in (0.5, 0.25):
+            job = one.next_job()
+            assert job is not None
+            one.record(Result.of(job, loss))
+    assert [job and (job.trial, job.rung) for job in (machine.next_job(), paper.next_job())] == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize("options", [{"ahead": 2}, {"ahead": -1}, {"exponent": 0.4}, {"exponent": 1.5}])
+def test_an_option_that_is_no_quota_is_refused_with_its_value(options: dict[str, float]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(SettingsError, match=f"{name}={value}: give"):
+        Ash(**options)  # type: ignore[arg-type]
+
+
+def test_it_is_recorded_with_its_options() -> None:
+    assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8"
+    assert SCHEDULERS.read(SCHEDULERS.record(DEFAULT)) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("factor", "rungs"),
+    [(2, (8, 16, 32, 64)), (3, (7, 21, 64)), (4, (16, 64)), (10, (6, 64)), (1.5, (8, 13, 19, 28, 43, 64))],
+)
+def test_the_rungs_that_a_user_does_not_choose_begin_at_a_ninth(factor: float, rungs: tuple[int, ...]) -> None:
+    assert Ladder.from_above(64, factor, 9).rungs == rungs
+
+
+def test_a_small_top_resource_has_the_rungs_that_it_can_have() -> None:
+    assert [Ladder.from_above(top, 3, 9).rungs for top in (1, 2, 3, 4)] == [(1,), (1, 2), (1, 3), (1, 4)]
