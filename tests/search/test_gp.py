@@ -200,6 +200,23 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     assert len(set(proposed)) == 8
 
 
+def test_proposals_made_ahead_know_each_other() -> None:
+    """What was proposed and has not started counts as training, so the second proposal is another one."""
+    space = Space.parse({"x": (0.0, 1.0)})
+    proposer = GP(random_share=0.0).proposer(space, 0, 9)
+    for trial, x in enumerate(np.linspace(0, 1, 12).tolist()):
+        proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
+    assert isinstance(proposer, GPProposer)
+    first, second = proposer.propose(12), proposer.propose(12)
+    assert first is not None
+    assert second is not None
+    assert first.configuration != second.configuration
+    assert len(proposer.proposed) == 2
+    for trial, proposal in ((12, first), (13, second)):
+        proposer.started(Job(TrialId(trial), 0), proposal.configuration)
+    assert not proposer.proposed
+
+
 def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP().proposer(space, 0, 9)

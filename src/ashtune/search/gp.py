@@ -13,6 +13,7 @@ What was measured, and which constants made no difference, is in ``docs/decision
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,7 @@ class GPProposer(Proposer):
         losses: Of each trial with a result, by resource.
         paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
         running: The trials that train.
+        proposed: Points that were proposed and have not started.
     """
 
     def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
@@ -123,11 +125,14 @@ class GPProposer(Proposer):
         self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # by finite results: minus the rung, the loss
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
+        self.proposed: deque[list[float]] = deque(maxlen=max(1, options.ahead))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """A trial trains."""
         self.running.add(job.trial)
         self._place(job.trial, configuration)
+        if self.points[job.trial] in self.proposed:
+            self.proposed.remove(self.points[job.trial])
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Take in a result."""
@@ -153,10 +158,11 @@ class GPProposer(Proposer):
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
-            if point.tolist() in self.points.values():
+            if point.tolist() in self.points.values() or point.tolist() in self.proposed:
                 continue
             [configuration] = self.space.at(point[None, :])
             if self.space.rules.forbidding(configuration) is None:
+                self.proposed.append(self._point(configuration))
                 return Proposal(configuration, f"gp, {len(self.losses)} results")
         return None
 
@@ -182,7 +188,10 @@ class GPProposer(Proposer):
 
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
         if trial not in self.points:
-            self.points[trial] = [0.5 if place is None else place for place in self.space.place(configuration)]
+            self.points[trial] = self._point(configuration)
+
+    def _point(self, configuration: Mapping[str, object]) -> list[float]:
+        return [0.5 if place is None else place for place in self.space.place(configuration)]
 
     def _shown(self) -> list[TrialId]:
         """Return the trials that the process sees."""
@@ -227,9 +236,9 @@ class _View:
         points = np.array([known.points[trial] for trial in shown])
         means = model.predict(_at_the_top(points))[0]
         best = np.array([means.min()])
-        waiting = sorted(known.running - known.losses.keys())[-MOST_NEWEST:]
-        if waiting:
-            at = _at_the_top(np.array([known.points[trial] for trial in waiting]))
+        training = [known.points[trial] for trial in sorted(known.running - known.losses.keys())[-MOST_NEWEST:]]
+        if waiting := [*training, *known.proposed]:
+            at = _at_the_top(np.array(waiting))
             drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
             model, best = model.with_values(at, drawn), np.minimum(best, drawn.min(axis=0))
         priced = [trial for trial in shown if trial in known.paces]
