@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ashtune.core.jobs import Goal
@@ -69,6 +69,8 @@ def test_an_accuracy_has_the_linear_axis_it_had() -> None:
     assert high > 0.95
 
 
+@example([1.0, 0.03125, 2.2e-311], "min")
+@example([1e-320, 1e-321, 5e-324], "min")
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30), st.sampled_from(["min", "max"]))
 def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
     seen = metric_view(values, mode)  # type: ignore[arg-type]

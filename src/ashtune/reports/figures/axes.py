@@ -71,7 +71,8 @@ def metric_view(values: Sequence[float], mode: Mode) -> View | None:
         good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
         if high >= DECADE * low and good - low <= THIN * (high - low):
             air = (high / low) ** _AIR
-            return View(low / air, high * air, len(ordered) - len(shown), is_log=True)
+            if low / air > 0 and high * air < math.inf:  # neither end is beyond what a float can be
+                return View(low / air, high * air, len(ordered) - len(shown), is_log=True)
     return view(values, mode)
 
 
