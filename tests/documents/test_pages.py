@@ -41,7 +41,7 @@ def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
     configuration = printed(steps, "MLPClassifier")
     assert "'width': " in configuration
     assert "'accuracy': 0." in configuration
-    assert "ash, 256 trials" in printed(steps, "ashtune plan --trials 256")
+    assert "ash:ahead=1:exponent=0.8, 256 trials" in printed(steps, "ashtune plan --trials 256")
 
 
 def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
@@ -92,4 +92,4 @@ def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
     assert 1 < int(workers) <= 64
     assert "10,000 trials" in large
     assert "stopping on 32 workers, 256 trials" in again
-    assert "ash on 8 workers, 100 trials" in table
+    assert "on 8 workers, 100 trials" in table

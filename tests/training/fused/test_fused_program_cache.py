@@ -1,6 +1,7 @@
 """Programs shared by the workers of a session: compiled by one, found by the others, and never a reason to fail."""
 
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -35,12 +36,16 @@ def run(study: Path, key: str = "a", **environment: str) -> list[str]:
 
 
 def compiles(study: Path, key: str = "a") -> bool:
-    """Ask a cache of this process, which has read nothing yet, for a program; return whether it is compiled."""
+    """Ask a cache of this process, which has read nothing yet, for a program; return whether it is compiled.
+
+    The program is another one each time, as JAX has a cache of its own, which other tests switch on in this process.
+    """
     calls: list[str] = []
+    factor = random.SystemRandom().random()
 
     def compile_it() -> Any:
         calls.append(key)
-        return jax.jit(lambda x: jax.numpy.sin(x) * 2).lower(jax.numpy.zeros(3)).compile()
+        return jax.jit(lambda x: jax.numpy.sin(x) * factor).lower(jax.numpy.zeros(3)).compile()
 
     ProgramCache(study).compiled(key, compile_it)(jax.numpy.ones(3))
     return bool(calls)
