@@ -30,7 +30,7 @@ from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.protocol import Machine
-from curve_sets import LCBENCH, Curves, load
+from curve_sets import LCBENCH, CurveSet, load
 from table import show
 
 MARKS = (1.0, 1.4, 2.0, 4.0, 8.0)
@@ -40,12 +40,12 @@ LOWEST_SHARE = 81
 RANDOM, DEFAULT, ADAPTIVE = "random", "default", "adaptive"
 
 
-def pools(folder: Path) -> list[Curves]:
+def pools(folder: Path) -> list[CurveSet]:
     """Return all sets of a folder: accuracies or perplexities, and the cross-entropies of lcbench."""
     sets = load(folder)
     table = np.load(folder / LCBENCH, allow_pickle=False)
     for task, name in enumerate(table["task_names"]):
-        sets.append(Curves(
+        sets.append(CurveSet(
             name=f"lcbench {name} ce", goal=Goal("cross_entropy", "min"), unit="nats",
             metric=table["val_cross_entropy"][task].astype(float),
             seconds=np.maximum.accumulate(table["time"][task].astype(float), axis=1),
@@ -69,7 +69,7 @@ def machines(top: int, factor: int) -> dict[str, Callable[[], Machine]]:
     return named
 
 
-def regret(machine: Machine, curves: Curves, *, workers: int, seed: int) -> list[float]:
+def regret(machine: Machine, curves: CurveSet, *, workers: int, seed: int) -> list[float]:
     """Run one study in virtual time and return its regret at each mark."""
     sign = 1.0 if curves.goal.mode == "min" else -1.0
     losses = np.where(np.isnan(curves.metric), np.inf, sign * curves.metric)
@@ -105,7 +105,7 @@ def regret(machine: Machine, curves: Curves, *, workers: int, seed: int) -> list
 
 
 Task = tuple[int, int, int, int]
-_SETS: list[Curves] = []
+_SETS: list[CurveSet] = []
 
 
 def _mean(task: Task) -> dict[str, list[float]]:

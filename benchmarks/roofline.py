@@ -26,7 +26,7 @@ from ashtune.cli.roofline import demo_step, environment
 from ashtune.engines.resources.cores import available_cores
 from ashtune.performance.machine import measure
 from ashtune.performance.roofline import Roof, Roofs, place
-from ashtune.reports.diagnosis import reasons
+from ashtune.reports.diagnosis import diagnosis
 from table import show
 
 GIGA = 1e9
@@ -176,7 +176,7 @@ def show_step(machine: Roofs, ours: dict[str, float]) -> None:
             1e6 * (step.overhead_seconds or 0),
         ]],
     )  # fmt: skip
-    print("\n".join(reasons(placement, machine.caches)))
+    print("\n".join(diagnosis(placement, machine.caches)))
 
 
 if __name__ == "__main__":
