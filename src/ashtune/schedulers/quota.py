@@ -9,10 +9,8 @@ Rule: no logarithm and no float, so that a study is replayed with the same quota
 
 from fractions import Fraction
 
-import msgspec
 
-
-class QuotaRule(msgspec.Struct, frozen=True):
+class QuotaRule:
     """From the number of results of a rung to its quota.
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept`` it is the largest whole number that is at most
@@ -25,27 +23,28 @@ class QuotaRule(msgspec.Struct, frozen=True):
         exponent: From 1/2 to 1; of a small denominator, as whole numbers are raised to it.
     """
 
-    kept: Fraction
-    ahead: int = 0
-    exponent: Fraction = Fraction(1)
+    __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
+
+    def __init__(self, kept: Fraction, ahead: int = 0, exponent: Fraction = Fraction(1)) -> None:
+        self.kept, self.ahead, self.exponent = kept, ahead, exponent
+        # A scheduler asks at every growth of a quota, and fractions are slow.
+        self._part, self._whole = kept.numerator, kept.denominator
+        self._power, self._root = exponent.numerator, exponent.denominator
 
     def of(self, arrived: int) -> int:
         """Return the quota of so many results."""
-        counted = arrived + self.ahead
-        part, whole = self.kept.numerator, self.kept.denominator
-        quota = counted * part // whole
-        if self.exponent == 1:
+        counted, power, root = arrived + self.ahead, self._power, self._root
+        quota = counted * self._part // self._whole
+        if power == root:
             return quota
-        power, root = self.exponent.numerator, self.exponent.denominator
         weight = 2 * power - root
-        return min(quota, _root(counted**power * part**weight // whole**weight, root))
+        return min(quota, _root(counted**power * self._part**weight // self._whole**weight, root))
 
     def grows_at(self, quota: int) -> int:
         """Return the number of results with which the quota is larger than ``quota``."""
-        part, whole = self.kept.numerator, self.kept.denominator
+        part, whole, power, root = self._part, self._whole, self._power, self._root
         counted = -(-(quota + 1) * whole // part)
-        if self.exponent != 1:
-            power, root = self.exponent.numerator, self.exponent.denominator
+        if power != root:
             weight = 2 * power - root
             counted = max(counted, _root(-(-((quota + 1) ** root) * whole**weight // part**weight) - 1, power) + 1)
         return counted - self.ahead
