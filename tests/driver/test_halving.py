@@ -57,7 +57,9 @@ def test_auto_is_the_scheduler_that_chooses_the_rung_from_the_results() -> None:
 
 @pytest.mark.parametrize("given", [{"scheduler": "sh"}, {"scheduler": "stopping"}])
 def test_auto_with_another_scheduler_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match='min_resource="auto" is for the scheduler "ash"; give a number with'):
+    with pytest.raises(
+        SettingsError, match='min_resource="auto" is for the scheduler "ash" without options; give a number with'
+    ):
         chosen(max_resource=81, min_resource="auto", **given)
 
 

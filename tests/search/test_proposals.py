@@ -341,3 +341,58 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     studied.proposals._thread.join(SECONDS)
     assert not studied.proposals._thread.is_alive()
     assert not studied.lines, "what it says after the end is nobody's business"
+
+
+class WithStandIn(Script, frozen=True):
+    """A search whose stand-in is the one that a test has made."""
+
+    def stand_in(self, space: Space, seed: int) -> Proposer | None:
+        return STAND_INS[-1]
+
+
+STAND_INS: list[Proposer] = []
+
+
+def with_stand_in(propose: Callable[[int], Any]) -> tuple[Studied, Scripted]:
+    stand_in = Scripted(propose)
+    STAND_INS.append(stand_in)
+    study = Studied()
+    study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0)
+    study.configurations = Configurations(study.design, proposals=study.proposals)
+    return study, stand_in
+
+
+def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() -> None:
+    study, stand_in = with_stand_in(numbered)
+    study.begin(0)
+    study.finish(0, 1.0)
+    forever = threading.Event()
+    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
+    assert study.begin(1) == "number 1, no proposal was ready"
+    assert [type(one) for one, _ in stand_in.news] == [Result]  # type: ignore[misc]  # pairs
+    forever.set()
+    study.proposals.close()
+
+
+def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:
+    def fails(trial: int) -> None:
+        raise ZeroDivisionError("the stand-in")
+
+    study, _ = with_stand_in(fails)
+    forever = threading.Event()
+    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
+    assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
+    assert study.lines == ["search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"]
+    forever.set()
+    study.proposals.close()
+
+
+def test_after_a_dropped_proposer_trials_are_of_the_design_and_not_of_the_stand_in() -> None:
+    def fails(trial: int) -> None:
+        raise ZeroDivisionError("the proposer")
+
+    study, stand_in = with_stand_in(numbered)
+    study.start(lambda: Scripted(fails))
+    assert study.is_dropped.wait(SECONDS)
+    study.begin(0)
+    assert stand_in.asked == []

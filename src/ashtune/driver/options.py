@@ -379,9 +379,10 @@ def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
     if factor is None:
         factor = scheduler.reduction_factor
     if isinstance(low, str) and low == "auto":
-        if not isinstance(scheduler, Ash):
+        if scheduler != Ash() and not isinstance(scheduler, AdaptiveAsh):
             raise SettingsError(
-                f'min_resource="auto" is for the scheduler "ash"; give a number with {shown(options["scheduler"])}'
+                'min_resource="auto" is for the scheduler "ash" without options; give a number with '
+                f"{shown(options['scheduler'])}"
             )
         scheduler, low = AdaptiveAsh(), None
     if low is None and scheduler.least_share is not None:

@@ -124,6 +124,9 @@ class ProposerProcess(Proposer):
     def _answer(self, trial: int) -> Answer | None:
         """Return the answer of the process; None if it has died."""
         process = self._process or self._start()
+        if self._is_closed:  # meanwhile, and before there was a process to kill
+            self._end()
+            return None
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -66,7 +66,7 @@ class AdaptiveMachine(AshMachine):
             return self._going_on.popleft()
         job = super().next_job()
         if job is not None and job.rung == 0:
-            self._passes[job.trial] = self._next_pass(len(self._passes))
+            self._passes[job.trial] = self._next_pass(job.trial)
         return job
 
     def record(self, result: Result) -> None:

@@ -13,6 +13,8 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any
 
+import msgspec
+
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
@@ -59,7 +61,8 @@ class Ash(Scheduler, frozen=True):
 
     def where_rungs_are_chosen(self) -> "Ash":
         """Return the scheduler with its own defaults for rungs that the user did not choose."""
-        return Ash(
+        return msgspec.structs.replace(
+            self,
             ahead=AHEAD if self.ahead is None else self.ahead,
             exponent=EXPONENT if self.exponent is None else self.exponent,
         )

@@ -153,7 +153,7 @@ class AsyncHyperbandMachine(AshMachine):
         counts, from_below = [], 0
         for rung, entering in enumerate(self.entering(trials)):
             counts.append(from_below + entering)
-            from_below = self.ladder.quota(rung, counts[-1]) if rung < self.ladder.top else 0
+            from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
         return counts
 
 

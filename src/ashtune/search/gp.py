@@ -320,5 +320,5 @@ def _standardized(values: "Array") -> "Array | None":
     """Return values of mean 0 and variance 1; None if they are all equal, or not finite."""
     import numpy as np
 
-    deviation = values.std() if len(values) and np.isfinite(values).all() else 0.0
+    deviation = values.std() if np.isfinite(values).all() else 0.0
     return (values - values.mean()) / deviation if deviation > 1e-12 * abs(values).max() else None

@@ -202,6 +202,8 @@ class Proposals(Observer):
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
         is_ready, proposal = self._taken(trial)
+        if not is_ready and not self._is_closed:
+            proposal = self._stand_in_for(trial)
         if self._has_end:
             return self._untried(is_ready, proposal)
         if proposal is not None:
@@ -221,7 +223,7 @@ class Proposals(Observer):
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
             if not self._ready:
-                return (True, None) if self._has_no_proposer else self._stand_in_for(trial)
+                return self._has_no_proposer, None
             place = 0
             if self._grouped_by:
                 last, length = self._run
@@ -231,16 +233,24 @@ class Proposals(Observer):
                 self._run = (kinds[place], length + 1 if kinds[place] == last else 1)
             return True, self._ready.pop(place)
 
-    def _stand_in_for(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Ask the stand-in, where no proposal is ready."""
+    def _stand_in_for(self, trial: int) -> Proposal | None:
+        """Ask the stand-in, where no proposal is ready; one that raises is dropped."""
         if self._stand_in is None or self._options is None:
-            return False, None
-        while self._standing_news:
-            result = self._standing_news.popleft()
-            if result.trial in self._options.known:
-                self._stand_in.observe(result, self._options.known[result.trial])
-        proposal = self._stand_in.propose(trial)
-        return False, None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
+            return None
+        try:
+            while self._standing_news:
+                result = self._standing_news.popleft()
+                if result.trial in self._options.known:
+                    self._stand_in.observe(result, self._options.known[result.trial])
+            proposal = self._checked(self._stand_in.propose(trial))
+        except Exception as error:  # noqa: BLE001 - whatever a stand-in raises, the study goes on
+            self._stand_in = None
+            self._standing_news.clear()
+            self._options.complain(
+                f"search {type(self._search).__name__}: its stand-in proposes nothing more: {error_line(error)}"
+            )
+            return None
+        return None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
 
     def _kind(self, proposal: Proposal | None) -> object:
         if proposal is None:

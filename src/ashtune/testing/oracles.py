@@ -116,7 +116,7 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 def adaptive(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the job where each trial has a free pass up to a rung, which the results before it decide.
 
-    Written from the pseudo-code of rule AUTO in ``docs/decisions/0028-where-trials-enter.md``.
+    Written from the pseudo-code of ``min_resource="auto"`` in ``docs/decisions/0028-where-trials-enter.md``.
     """
     now, given, passes = ladder_now(ladder, history), _given(history), _passes(ladder, history)
     for fact in history:

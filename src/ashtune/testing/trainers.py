@@ -1,6 +1,6 @@
 """The suite for engines that run training functions: what they do with pauses, exceptions and deaths.
 
-It knows what to expect of workers that are processes of treplacement own (``isolates = True``): they survive a
+It knows what to expect of workers that are processes of their own (``isolates = True``): they survive a
 training function that ends its process.
 """
 
