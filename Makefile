@@ -27,8 +27,8 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test ## all tests that need nothing but this machine
-	$(BIN)/python -m pytest $(ON_TWO_CORES) $(TOGETHER)
-	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%)
+	$(BIN)/python -m pytest $(ON_TWO_CORES) $(TOGETHER); first=$$?; \
+	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%) && exit $$first
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
 	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)

@@ -179,7 +179,7 @@ class WorkerCounts:
         return self._past_presence + len(self.workers) * now - self._sum_joined
 
     def seconds_under_way(self, now: float) -> float:
-        """Return the seconds that the workers that train have done so since their last job ended."""
+        """Return the seconds since each busy worker's ``since``, summed over these workers."""
         return max(0.0, self.busy * now - self._sum_since)
 
     def followed(self, order: Followed, now: float) -> None:

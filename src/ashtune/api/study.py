@@ -362,7 +362,7 @@ class Study:
 
     @in_one_line
     def plot_audit(self) -> "Figure":
-        """Return what each rung promoted, and what it should have."""
+        """Return a figure of the promotions at each rung, beside the expected number."""
         from ashtune.analysis.audit import Audit
         from ashtune.reports.audit_view import audit_figure
 

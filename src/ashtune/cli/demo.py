@@ -84,9 +84,11 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _line(kind: str, study: "Study") -> str:
-    data = study.report_data()
-    tried, wall, compiled = data["trials"]["tried"], data["wall_seconds"], data["compile_seconds"]
-    accuracy = study.best.metrics["accuracy"] if study.best else math.nan
+    from ashtune.analysis.loading import StudyReader
+
+    tally = StudyReader(study.directory).tally
+    tried, wall, compiled = tally.tried, tally.wall_seconds, tally.compile_seconds
+    accuracy = (tally.best.metrics["accuracy"] if tally.best else None) or math.nan
     compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
     return (
         f"  {kind:<29} {tried:5,d} models  {wall:6.1f} s  {tried / wall:6.1f} models/s   "

@@ -332,7 +332,7 @@ class WhatIfOptions(TypedDict, total=False):
     seed: Annotated[
         int,
         Option(
-            help="Decides which they are.",
+            help="Decides which replays are drawn.",
             default=0,
             check=partial(check_whole, at_least=0),
             parse=int,

@@ -273,7 +273,7 @@ def assignment_of(order: Train, configurations: Configurations) -> Assignment:
 
 
 class Collector:
-    """One for all workers of an engine.
+    """Sorts what workers say: events for the loop, progress for the display, errors that end the study.
 
     Args:
         logs: The study's folder of logs, where the traceback of a function that cannot be loaded goes.

@@ -7,7 +7,7 @@ Rule 1: equal for equal code, in any process: no line numbers, file names, comme
 Rule 2: bytecode differs between versions of Python, so only digests of the same one are compared.
 Rule 3: an object of an installed class counts by its class alone, an array of numpy by its numbers too. So a version
 notices what has changed; it does not prove that nothing has.
-Rule 4: of a number or text that a module computes, as from the clock or the environment, the computation counts.
+Rule 4: a number or text that a module computes, as from the clock or the environment, counts by its computation.
 """
 
 import dis

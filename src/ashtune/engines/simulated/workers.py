@@ -299,7 +299,7 @@ class SimulatedWorkers:
 class SimulatedEngine:
     """Workers in virtual time; see :class:`~ashtune.engines.protocol.Engine` and :class:`SimulatedWorkers`.
 
-    It has no name for ``engine=``: nothing is trained, so it has to be told what its trials report.
+    It cannot be chosen by its name: nothing is trained, so it has to be told what its trials report.
 
     Args:
         training: What the workers do.
