@@ -185,6 +185,21 @@ def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
     assert kinds.count("b") <= 4
 
 
+def test_what_is_good_at_the_low_rung_and_fails_above_is_hardly_proposed() -> None:
+    space = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
+    proposer = GP(random_share=0.0).proposer(space, 0, 9)
+    for trial in range(20):
+        configuration = {"x": trial * 0.618 % 1, "kind": "ab"[trial % 2]}
+        low = 0.0 if configuration["kind"] == "b" else 1.0
+        proposer.observe(Result(TrialId(trial), 0, 1, (low + 0.1 * configuration["x"],), 1.0), configuration)  # type: ignore[operator]
+        if configuration["kind"] == "b":
+            proposer.observe(Result(TrialId(trial), 1, 0, (math.inf,), 0.0), configuration)
+        else:
+            proposer.observe(Result(TrialId(trial), 1, 9, (0.5 + 0.1 * configuration["x"],), 8.0), configuration)  # type: ignore[operator]
+    proposed = [proposer.propose(trial) for trial in range(20, 28)]
+    assert [one.configuration["kind"] for one in proposed if one is not None].count("b") <= 1
+
+
 def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     search = GP(random_share=0.0)

@@ -69,6 +69,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.simulation import simulate
 
     _check(given)
+    unit = _unit(given)
     curves, scheduler, ladder = _curves(given)
     trials = _trials(given, scheduler, curves)
     machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
@@ -77,7 +78,7 @@ def main(given: argparse.Namespace) -> int:
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
-    with _ledger(given, curves, scheduler, ladder, trials) as ledger:
+    with _ledger(given, curves, scheduler, ladder, trials=trials, unit=unit) as ledger:
         end = simulate(machine, engine, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
     outcome = simulated(
         SCHEDULERS.text(scheduler),
@@ -91,7 +92,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         show_json(outcome, sys.stdout)
     else:
-        show(simulated_view(outcome, unit=_unit(given)), sys.stdout)
+        show(simulated_view(outcome, unit=unit), sys.stdout)
         if given.directory:
             write(f"kept in {given.directory}: ashtune report {given.directory}\n", sys.stdout)
     return 0
@@ -259,7 +260,13 @@ def _decision_seconds(given: argparse.Namespace) -> float:
 
 
 def _ledger(
-    given: argparse.Namespace, curves: "LossCurves", scheduler: "Scheduler", ladder: "Ladder", trials: int | None
+    given: argparse.Namespace,
+    curves: "LossCurves",
+    scheduler: "Scheduler",
+    ladder: "Ladder",
+    *,
+    trials: int | None,
+    unit: str,
 ) -> "AbstractContextManager[Ledger | None]":
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:
@@ -278,5 +285,5 @@ def _ledger(
         ladder,
         trials=trials,
         seed=given.seed,
-        resource=_unit(given),
+        resource=unit,
     )

@@ -121,6 +121,7 @@ class GPProposer(Proposer):
         self._seed = seed
         self._top = max_resource
         self.points: dict[TrialId, list[float]] = {}
+        self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
         self.losses: dict[TrialId, dict[int, float]] = {}
         self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # by finite results: minus the rung, the loss
         self.paces: dict[TrialId, float] = {}
@@ -158,7 +159,7 @@ class GPProposer(Proposer):
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
-            if point.tolist() in self.points.values() or point.tolist() in self.proposed:
+            if tuple(point.tolist()) in self._tried or point.tolist() in self.proposed:
                 continue
             [configuration] = self.space.at(point[None, :])
             if self.space.rules.forbidding(configuration) is None:
@@ -168,6 +169,8 @@ class GPProposer(Proposer):
 
     def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
         """Return a row for each result of some trials: its point and its resource, 0 at the least and 1 at the top one.
+
+        A failure stands at the top: the trial will never be good there, however good it was before.
 
         Returns:
             The rows, shape (n, d + 1), and the losses, shape (n,).
@@ -179,9 +182,9 @@ class GPProposer(Proposer):
         span = math.log(self._top / least) if least < self._top else 0.0
 
         def height(resource: int) -> float:
-            if not span:
+            if not span or resource <= 0:  # a failure has resource 0
                 return 1.0
-            return min(1.0, math.log(resource / least) / span) if resource > least else 0.0
+            return min(1.0, math.log(resource / least) / span)
 
         rows = [[*self.points[trial], height(resource)] for trial, resource, _ in results]
         return np.array(rows), np.array([loss for _, _, loss in results])
@@ -189,6 +192,7 @@ class GPProposer(Proposer):
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
         if trial not in self.points:
             self.points[trial] = self._point(configuration)
+            self._tried.add(tuple(self.points[trial]))
 
     def _point(self, configuration: Mapping[str, object]) -> list[float]:
         return [0.5 if place is None else place for place in self.space.place(configuration)]
