@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ashtune.search.gp import GP
     from ashtune.search.grid import Grid
     from ashtune.search.mutation import Mutation
+    from ashtune.search.optuna_search import OptunaSearch
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidConfiguration",
     "Mutation",
     "NoResultError",
+    "OptunaSearch",
     "Study",
     "Trial",
     "__version__",
@@ -49,6 +51,7 @@ _HOMES = {
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
     "Mutation": "ashtune.search.mutation",
+    "OptunaSearch": "ashtune.search.optuna_search",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

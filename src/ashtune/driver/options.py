@@ -102,8 +102,8 @@ class Searching(TypedDict, total=False):
     search: Annotated[
         str | Search,
         Option(
-            help='"random", "gp" (learns from the results), "mutation" (of the best), "sobol" (quasi-random) or '
-            '"grid", or one with options, as ``ashtune.Grid(points=5)``.',
+            help='"random", "gp" (learns from the results), "mutation" (of the best), "optuna" (its TPE, or another '
+            'of its samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``.',
             default="random",
             parse=str,
             metavar="NAME",

@@ -25,7 +25,7 @@ from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.grouped import LONGEST_RUN
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.space.plain import hashable
+from ashtune.space.plain import hashable, identity
 from ashtune.space.space import Space
 
 NOT_READY = ", no proposal was ready"
@@ -197,7 +197,7 @@ class Proposals(Observer):
     def tried(self, configuration: Mapping[str, object]) -> None:
         """Note a configuration that the journal tells of."""
         if self._has_end:
-            self._tried.add(_key(configuration))
+            self._tried.add(identity(configuration))
 
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
@@ -259,9 +259,9 @@ class Proposals(Observer):
 
     def _untried(self, is_ready: bool, proposal: Proposal | None) -> Proposal:
         """Return the proposal if it was not tried, or else the first configuration of the design that was not."""
-        if proposal is not None and _key(proposal.configuration) not in self._tried:
+        if proposal is not None and identity(proposal.configuration) not in self._tried:
             return proposal
-        while _key(configuration := self._design.configuration(self._number)) in self._tried:
+        while identity(configuration := self._design.configuration(self._number)) in self._tried:
             self._number += 1
         why = NOT_READY if not is_ready else "" if proposal is None else REPLACED
         return Proposal(configuration, self._search.design_origin + why)
@@ -328,7 +328,3 @@ class Proposals(Observer):
             self._options.complain(
                 f"search {type(self._search).__name__} proposes nothing more, new trials follow its design: {reason}"
             )
-
-
-def _key(configuration: Mapping[str, object]) -> object:
-    return frozenset((name, hashable(value)) for name, value in configuration.items())

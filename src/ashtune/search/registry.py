@@ -8,12 +8,15 @@ from ashtune.search.gp import GP
 from ashtune.search.grid import Grid
 from ashtune.search.grouped import Grouped
 from ashtune.search.mutation import Mutation
+from ashtune.search.optuna_search import OptunaSearch
 from ashtune.search.protocol import Design, Search
 from ashtune.search.random import Random
 from ashtune.search.sobol import Sobol
 from ashtune.space.space import Space
 
-SEARCHES: Registry[Search] = Registry("search", Search, (Random, Grid, Sobol, GP, Mutation), group="ashtune.searches")
+SEARCHES: Registry[Search] = Registry(
+    "search", Search, (Random, Grid, Sobol, GP, Mutation, OptunaSearch), group="ashtune.searches"
+)
 
 
 def design_of(

@@ -5,7 +5,7 @@ the same type on the first run and after a resume, so a tuple becomes a list whe
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
@@ -68,6 +68,11 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
 def hashable(value: object) -> object:
     """Return a plain value as one that a set or dict can hold; equal ones stay equal."""
     return tuple(map(hashable, value)) if isinstance(value, list) else value
+
+
+def identity(configuration: Mapping[str, object]) -> object:
+    """Return what a set or dict can hold in place of a configuration: equal for equal ones, in any order."""
+    return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:

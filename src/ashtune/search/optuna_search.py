@@ -1,0 +1,312 @@
+"""Search by a sampler of Optuna, which is shown what BOHB's rule shows: the results of one rung.
+
+Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
+is one of the highest rung that has enough results. What else a sampler could be told, and how well it did then, is in
+``docs/decisions/0033-priors-and-others-samplers.md``.
+
+Rule 1: a proposal is pure in the seed, the trial's number and what was observed before: a sampler is made for each.
+Rule 2: a sampler sees a study of finished trials with one loss each, and of running ones; nothing is ever pruned.
+Rule 3: this module imports Optuna in the process that proposes, and in the driver to see that the sampler can be made.
+"""
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec.structs import force_setattr
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.plaintext import shown
+from ashtune.search import optuna_sampler
+from ashtune.search.mutation import Mutation
+from ashtune.search.protocol import Design, Proposal, Proposer, Search
+from ashtune.search.random import Random
+from ashtune.space.columns import Column
+from ashtune.space.plain import fresh, identity
+from ashtune.space.space import Space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial, Trial, TrialState
+
+    Sampler: TypeAlias = str | BaseSampler
+else:
+    Sampler = str  # as a journal holds it
+
+LEAST_RESULTS = 10
+MOST_BEST, MOST_NEWEST = 100, 100
+"""How many finished trials the sampler sees, if the rung has more than both together; of running ones the newest."""
+MOST_INTEGERS = 10
+"""Of longer ranges a sampler is asked for floats, which are rounded here: its sums over integers take five times as
+long and propose nothing better."""
+REDRAWS = 10
+OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
+"""The options of a sampler that is named without any."""
+
+
+class OptunaSearch(Search, frozen=True, tag="optuna"):
+    """Configurations that a sampler of Optuna proposes, after the results of the highest rung that has enough of them.
+
+    Of ``d`` hyperparameters ``2 (d + 1)`` results are enough, and at least ten. Until then trials are random, and a
+    tenth of them later on. The sampler runs in a process of its own; its seed is made of the study's and the trial's
+    number.
+
+    Args:
+        sampler: One of Optuna's or your own, or the name of its class: ``"TPESampler"``, ``"module:Class"``. It is kept
+            as a name and options, so it has to be one that plain options make. By default TPE, all hyperparameters
+            together (``multivariate=True, group=True, constant_liar=True``).
+        options: Of a sampler that is given by name, as a dict, without a seed.
+        random_share: Part of the trials that is random.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own.
+
+    Raises:
+        SettingsError: If there is no such sampler, it is one that plain options do not make, or an option is out of its
+            range.
+
+    Example:
+        >>> OptunaSearch("GPSampler", {"deterministic_objective": True}).most_ahead
+        2
+
+        ``OptunaSearch(optuna.samplers.GPSampler(deterministic_objective=True))`` is the same.
+    """
+
+    design_origin = "random"
+    is_apart = True
+
+    sampler: Sampler = "TPESampler"
+    options: dict[str, Any] | None = None
+    random_share: float = 0.1
+    ahead: int = 2
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sampler, str):
+            if self.options is not None:
+                raise SettingsError(f"options={shown(self.options)} are of a sampler's name; give them to the sampler")
+            name, options = optuna_sampler.recorded(self.sampler)
+            force_setattr(self, "sampler", name)
+            force_setattr(self, "options", options)
+        optuna_sampler.check_name(str(self.sampler))
+        if "seed" in (self.options or {}):
+            raise SettingsError("the sampler's seed follows from the study's; give tune(seed=...), and none in options")
+        if not 0 <= self.random_share <= 1:
+            raise SettingsError(f"random_share={self.random_share} is no part of the trials; give one from 0 to 1")
+        if self.ahead < 0:
+            raise SettingsError(f"ahead={self.ahead}: give 2, or 0 for trials that wait for their proposals")
+
+    def build(self, space: Space, seed: int) -> Design:
+        """Return random draws, for the trials without a proposal.
+
+        Raises:
+            SettingsError: If Optuna is not installed, or the sampler cannot be made.
+        """
+        self.made(0)
+        return Random().build(space, seed)
+
+    def made(self, seed: int) -> "BaseSampler":
+        """Return a new sampler; see :func:`ashtune.search.optuna_sampler.made`."""
+        name = str(self.sampler)
+        return optuna_sampler.made(name, OURS.get(name, {}) if self.options is None else self.options, seed)
+
+    def stand_in(self, space: Space, seed: int) -> Proposer:
+        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
+        return Mutation(random_share=0.5).proposer(space, seed, 1)
+
+    @property
+    def most_ahead(self) -> int:
+        """Two by default, since proposals that are made early know less."""
+        return self.ahead
+
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
+        """Return a proposer that has seen nothing yet."""
+        return OptunaProposer(self, space, seed)
+
+
+class OptunaProposer(Proposer):
+    """Proposes what a sampler does that sees one rung.
+
+    Args:
+        search: Its options.
+        space: Where configurations come from.
+        seed: The study's.
+
+    Attributes:
+        losses: By rung and trial, infinite for a failure.
+        running: The trials that train.
+    """
+
+    def __init__(self, search: OptunaSearch, space: Space, seed: int) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._search = search
+        self._space = space
+        self._seed = seed
+        self._axes = {name: _Axis(name, space.columns[name]) for name in space.configuration_space}
+        self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
+        self.losses: dict[int, dict[TrialId, float]] = {}
+        self.running: set[TrialId] = set()
+        self._configurations: dict[TrialId, Mapping[str, object]] = {}
+        self._tried: set[object] = set()
+        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # and not started
+        self._notes: dict[object, dict[str, Any]] = {}  # what a sampler wrote down beside a trial that it proposed
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        """A trial trains."""
+        if self._is_seen(configuration):
+            self.running.add(job.trial)
+        self._place(job.trial, configuration)
+        if configuration in self._proposed:
+            self._proposed.remove(dict(configuration))
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in a result."""
+        self.running.discard(result.trial)
+        self._place(result.trial, configuration)
+        if self._is_seen(configuration):
+            self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0]
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return what the sampler proposes that was not tried; None where the trial is to be random."""
+        chance = random.Random(f"{self._seed} {trial}")
+        rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
+        if rung is None or chance.random() < self._search.random_share:
+            return None
+        trials = self._shown(rung)
+        for _ in range(1 + REDRAWS if trials else 0):
+            configuration, notes = self._asked(trials, chance.getrandbits(32))
+            if self._is_new(configuration):
+                self._proposed.append(configuration)
+                if notes:
+                    self._notes[identity(configuration)] = notes
+                name = str(self._search.sampler).rpartition(":")[2]
+                return Proposal(fresh(configuration), f"{name}, {len(self.losses[rung])} results")
+        return None
+
+    def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
+        self._configurations[trial] = configuration
+        self._tried.add(identity(configuration))
+
+    def _is_seen(self, configuration: Mapping[str, object]) -> bool:
+        """Whether the sampler may see it: a choice of weight 0, which a user may enqueue, is none for it to propose."""
+        return all(self._axes[name].holds(value) for name, value in configuration.items())
+
+    def _shown(self, rung: int) -> "list[FrozenTrial]":
+        """Return what the sampler sees, finished trials first; nothing if all of them failed."""
+        from optuna.trial import TrialState
+
+        losses = self.losses[rung]
+        best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
+        finished = sorted({*best, *heapq.nlargest(MOST_NEWEST, losses)})
+        worst = max((losses[trial] for trial in finished if losses[trial] < math.inf), default=None)
+        if worst is None:
+            return []
+        running = heapq.nlargest(MOST_NEWEST, self.running - losses.keys())
+        unfinished = [*(self._configurations[trial] for trial in sorted(running)), *self._proposed]
+        return [
+            *(
+                self._trial(self._configurations[trial], TrialState.COMPLETE, min(losses[trial], worst))
+                for trial in finished
+            ),
+            *(self._trial(configuration, TrialState.RUNNING, None) for configuration in unfinished),
+        ]
+
+    def _trial(self, configuration: Mapping[str, object], state: "TrialState", loss: float | None) -> "FrozenTrial":
+        from optuna.trial import create_trial
+
+        varied = {name: self._axes[name] for name in self._axes if name in configuration}
+        varied = {name: axis for name, axis in varied.items() if not axis.is_constant}
+        return create_trial(
+            state=state,
+            value=loss,
+            params={name: axis.shown(configuration[name]) for name, axis in varied.items()},
+            distributions={name: axis.distribution for name, axis in varied.items()},
+            system_attrs=self._notes.get(identity(configuration)),
+        )
+
+    def _asked(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
+        """Return what a new sampler proposes that sees some trials, and what it wrote down beside it."""
+        import optuna
+
+        study = optuna.create_study(sampler=self._search.made(seed))
+        study.add_trials(trials)
+        trial = study.ask()
+        values: dict[str, object] = {}
+        for name, axis in self._axes.items():  # parents come before their children
+            if name not in self._space.rules.inactive(values):
+                values[name] = axis.asked(trial)
+        notes = study.get_trials(deepcopy=False)[-1].system_attrs
+        return {name: values[name] for name in self._space.names if name in values}, notes
+
+    def _is_new(self, configuration: dict[str, object]) -> bool:
+        is_known = identity(configuration) in self._tried or configuration in self._proposed
+        return not is_known and self._space.rules.forbidding(configuration) is None
+
+
+class _Axis:
+    """A hyperparameter as a sampler sees it: choices by their places, long ranges of integers as floats.
+
+    Args:
+        name: The hyperparameter.
+        column: Its values.
+
+    Attributes:
+        is_constant: Whether it has one value, so that the sampler does not see it.
+        distribution: Of Optuna.
+    """
+
+    def __init__(self, name: str, column: Column) -> None:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        self._name = name
+        self._choices = None if column.choices is None else list(column.every_value() or ())
+        self._is_integer = column.is_integer
+        self.distribution: BaseDistribution
+        self.is_constant = False
+        if self._choices is not None:
+            count = len(self._choices)
+            self.is_constant = count == 1
+            self.distribution = (
+                CategoricalDistribution(range(count)) if column.is_category else IntDistribution(0, count - 1)
+            )
+            return
+        self._low, self._high = column.hyperparameter.lower, column.hyperparameter.upper
+        is_log = bool(column.hyperparameter.log)
+        if not column.is_integer:
+            self.distribution = FloatDistribution(float(self._low), float(self._high), log=is_log)
+        elif self._high - self._low < MOST_INTEGERS:
+            self.distribution = IntDistribution(int(self._low), int(self._high), log=is_log)
+        else:
+            self.distribution = FloatDistribution(self._low - 0.5, self._high + 0.5, log=is_log)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value of the hyperparameter is one here."""
+        return self._choices is None or value in self._choices
+
+    def shown(self, value: Any) -> Any:
+        """Return a value as the sampler sees it."""
+        if self._choices is not None:
+            return self._choices.index(value)
+        return min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it may not be
+
+    def asked(self, trial: "Trial") -> object:
+        """Return what the sampler says of it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        place: Any = 0
+        if not self.is_constant:
+            match self.distribution:
+                case CategoricalDistribution(choices=choices):
+                    place = trial.suggest_categorical(self._name, choices)
+                case IntDistribution(low=low, high=high, log=log):
+                    place = trial.suggest_int(self._name, low, high, log=log)
+                case FloatDistribution(low=low, high=high, log=log):
+                    place = trial.suggest_float(self._name, low, high, log=log)
+        if self._choices is not None:
+            return self._choices[place]
+        value = min(max(round(place) if self._is_integer else place, self._low), self._high)
+        return int(value) if self._is_integer else float(value)

@@ -1,0 +1,387 @@
+"""The search by a sampler of Optuna: what the sampler sees, how it is written down, and the studies that it makes."""
+
+import math
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spaces import conditional, finite_conditional, of_every_kind
+
+import ashtune
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import TrialStarted
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search.optuna_search import OptunaProposer, OptunaSearch
+from ashtune.search.protocol import Proposer
+from ashtune.search.random import Random
+from ashtune.search.registry import SEARCHES
+from ashtune.space.space import Space
+from ashtune.study.journal import NAME, read_events
+from ashtune.testing.searches import check_proposer
+
+optuna = pytest.importorskip("optuna")
+import samplers_for_tests as samplers  # noqa: E402 - it imports Optuna
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
+RECORDING = "samplers_for_tests:Recording"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "space",
+    [
+        SPACE,
+        of_every_kind(),
+        Space.parse(conditional()),
+        Space.parse(finite_conditional()),
+        {"c": ["one"], "n": (1, 9)},
+    ],
+    ids=["plain", "every kind", "conditional", "finite and conditional", "few"],
+)
+def test_it_passes_the_suite(space: Any) -> None:
+    check_proposer(OptunaSearch(), space, trials=36)
+
+
+class Played:
+    """A study on three rungs: what happened, and the proposer that it was told to."""
+
+    def __init__(self, search: OptunaSearch, space: Any, seed: int) -> None:
+        self.space = Space.parse(space)
+        self.design, self.proposer = search.build(self.space, seed), search.proposer(self.space, seed, 9)
+        self.chance = random.Random(seed)
+        self.happened: list[tuple[int, int, float | None]] = []  # trial, rung, loss; None for a start
+        self.configurations: dict[int, dict[str, object]] = {}
+
+    def start(self, trial: int, rung: int, configuration: dict[str, object]) -> None:
+        self.configurations[trial] = configuration
+        self.happened.append((trial, rung, None))
+        self.proposer.started(Job(TrialId(trial), rung), configuration)
+
+    def end(self, trial: int, rung: int, loss: float) -> None:
+        self.happened.append((trial, rung, loss))
+        self.proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), self.configurations[trial])
+
+    def expected(self, hyperparameters: int) -> list[tuple[str, int, float | None]] | None:
+        """Return what BOHB's rule shows, worked out over the whole history."""
+        results: dict[int, dict[int, float]] = {}
+        for trial, rung, loss in self.happened:
+            if loss is not None:
+                results.setdefault(rung, {})[trial] = loss
+        enough = [rung for rung, losses in results.items() if len(losses) >= max(10, 2 * (hyperparameters + 1))]
+        if not enough:
+            return None
+        there = results[max(enough)]
+        by_loss = sorted(there, key=lambda trial: (there[trial], trial))
+        shown = set(by_loss[:100]) | set(sorted(there)[-100:])
+        worst = max((there[trial] for trial in shown if there[trial] < math.inf), default=None)
+        if worst is None:
+            return None
+        last = {trial: loss for trial, _, loss in self.happened}
+        training = [trial for trial in sorted(last) if last[trial] is None and trial not in there][-100:]
+        finished: list[tuple[str, int, float | None]] = [
+            ("COMPLETE", trial, min(there[trial], worst)) for trial in sorted(shown)
+        ]
+        return [*finished, *(("RUNNING", trial, None) for trial in training)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
+    """A long study with few results above, a short one with failures, and trials that never come to a result."""
+    played = Played(OptunaSearch(RECORDING, random_share=0.0), {"x": (0.0, 1.0), "y": (0.0, 1.0)}, seed)
+    chance, training = played.chance, {}  # type: ignore[var-annotated]
+    fails = [0.0, 0.1, 0.5, 1.0, 0.1, 0.3][seed]
+    proposed = 0
+    for trial in range(600 if seed == 4 else 80):
+        samplers.SEEN.clear()
+        proposal = played.proposer.propose(trial)
+        expected = played.expected(2)
+        if expected is None:
+            assert proposal is None
+            assert not samplers.SEEN
+        else:
+            proposed += 1
+            assert proposal is not None
+            values = [(state, played.configurations[number], loss) for state, number, loss in expected]
+            assert samplers.SEEN[0] == values
+        played.start(trial, 0, played.design.configuration(trial) if proposal is None else proposal.configuration)
+        training[trial] = 0
+        while len(training) > 4:
+            number = chance.choice(sorted(training))
+            rung = training.pop(number)
+            loss = math.inf if chance.random() < fails else chance.random()
+            if chance.random() < 0.95:  # of the others nothing is heard again
+                played.end(number, rung, loss)
+                if loss < 0.4 and rung < 2:
+                    training[number] = rung + 1
+                    played.start(number, rung + 1, played.configurations[number])
+    assert (proposed == 0) == (fails == 1.0)
+
+
+def proposals_of(search: OptunaSearch, space: Any, results: int, more: int) -> tuple[Proposer, list[Any]]:
+    """Return the proposer and what it proposes after some results, with each proposal in training."""
+    played = Played(search, space, 0)
+    for trial in range(results):
+        played.start(trial, 0, played.design.configuration(trial))
+        played.end(trial, 0, played.chance.random())
+    proposals = []
+    for trial in range(results, results + more):
+        proposals.append(played.proposer.propose(trial))
+        if proposals[-1] is not None:
+            played.start(trial, 0, proposals[-1].configuration)
+            played.end(trial, 0, played.chance.random())
+    return played.proposer, proposals
+
+
+def test_long_ranges_of_integers_are_floats_and_short_ones_and_orders_integers() -> None:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    samplers.DISTRIBUTIONS.clear()
+    _, proposals = proposals_of(OptunaSearch(RECORDING, random_share=0.0), of_every_kind(), 40, 30)
+    assert {
+        "lr": FloatDistribution(1e-4, 1.0, log=True),
+        "units": FloatDistribution(7.5, 512.5, log=True),
+        "momentum": FloatDistribution(0.0, 0.99),
+        "layers": IntDistribution(1, 8),
+        "noise": FloatDistribution(0.0, 1.0),
+        "depth": IntDistribution(1, 9, log=True),
+        "heads": IntDistribution(1, 6),
+        "size": IntDistribution(0, 2),
+        "act": CategoricalDistribution([0, 1]),
+        "widths": CategoricalDistribution([0, 1, 2]),
+        "mixed": CategoricalDistribution([0, 1, 2, 3, 4]),
+        "flags": CategoricalDistribution([0, 1]),
+        "numbers": CategoricalDistribution([0, 1]),
+    } == samplers.DISTRIBUTIONS
+    for proposal in proposals:
+        assert proposal is not None
+        assert of_every_kind().check(proposal.configuration) == proposal.configuration
+
+
+def test_a_proposal_that_has_not_started_counts_as_running() -> None:
+    proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), SPACE, 20, 0)
+    first = proposer.propose(20)
+    assert first is not None
+    samplers.SEEN.clear()
+    proposer.propose(21)
+    running = [params for state, params, _ in samplers.SEEN[0] if state == "RUNNING"]
+    assert [params["x"] for params in running] == [first.configuration["x"]]
+    proposer.started(Job(TrialId(20), 0), first.configuration)
+    samplers.SEEN.clear()
+    proposer.propose(22)
+    assert [state for state, _, _ in samplers.SEEN[0]].count("RUNNING") == 2
+
+
+def test_a_configuration_is_proposed_once_until_none_is_left() -> None:
+    space = {"a": [1, 2, 3, 4], "b": ["p", "q", "r", "s"]}
+    _, proposals = proposals_of(OptunaSearch(RECORDING, random_share=0.0), space, 10, 12)
+    proposed = [tuple(one.configuration.values()) for one in proposals if one is not None]
+    tried = [tuple(Random().build(Space.parse(space), 0).configuration(trial).values()) for trial in range(10)]
+    assert len({*proposed, *tried}) == len(proposed) + 10
+    assert len(proposed) >= 4
+    assert proposals[-1] is None
+
+
+def test_a_choice_of_weight_zero_is_neither_proposed_nor_shown() -> None:
+    from ConfigSpace import Categorical
+
+    space = {"x": (0.0, 1.0), "kind": Categorical("kind", ["a", "b", "c"], weights=[1, 0, 1])}
+    proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), space, 20, 0)
+    proposer.started(Job(TrialId(20), 0), {"x": 0.5, "kind": "b"})  # as it may be enqueued
+    proposer.observe(Result(TrialId(20), 0, 1, (-1.0,), 1.0), {"x": 0.5, "kind": "b"})
+    samplers.SEEN.clear()
+    proposals = [proposer.propose(trial) for trial in range(21, 51)]
+    assert {one.configuration["kind"] for one in proposals if one is not None} == {"a", "c"}
+    assert [len(seen) for seen in samplers.SEEN[:3]] == [20, 21, 22]
+
+
+def test_what_a_sampler_writes_beside_a_trial_is_there_again() -> None:
+    """NSGA-II writes the generation of a trial there, and without it stays in the first."""
+    search = OptunaSearch("NSGAIISampler", {"population_size": 5}, random_share=0.0)
+    proposer, proposals = proposals_of(search, SPACE, 20, 30)
+    assert isinstance(proposer, OptunaProposer)
+    assert all(proposals)
+    generations = {value for notes in proposer._notes.values() for key, value in notes.items() if "generation" in key}
+    assert max(generations) >= 3
+
+
+def bowl(configuration: Any) -> float:
+    return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
+
+
+@pytest.mark.slow
+def test_on_a_smooth_function_it_is_ahead_of_random_draws() -> None:
+    ours, drawn = [], []
+    for seed in range(3):
+        played = Played(OptunaSearch(), SPACE, seed)
+        for trial in range(80):
+            proposal = played.proposer.propose(trial)
+            played.start(trial, 0, played.design.configuration(trial) if proposal is None else proposal.configuration)
+            played.end(trial, 0, bowl(played.configurations[trial]))
+        ours += sorted(loss for _, _, loss in played.happened if loss is not None)[:5]
+        drawn += sorted(bowl(played.design.configuration(trial)) for trial in range(80))[:5]
+    assert sum(ours) < 0.5 * sum(drawn)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [
+        (lambda kinds: kinds.TPESampler(), {}),
+        (lambda kinds: kinds.TPESampler(seed=5, n_ei_candidates=48), {"n_ei_candidates": 48}),
+        (
+            lambda kinds: kinds.TPESampler(multivariate=True, group=True, constant_liar=False),
+            {"multivariate": True, "group": True, "constant_liar": False},
+        ),
+        (lambda kinds: kinds.GPSampler(deterministic_objective=True), {"deterministic_objective": True}),
+        (lambda kinds: kinds.CmaEsSampler(popsize=9), {"popsize": 9}),
+        (lambda kinds: kinds.NSGAIISampler(population_size=20), {"population_size": 20}),
+        (lambda _: samplers.Recording("a note"), {"note": "a note"}),
+    ],
+)
+def test_a_sampler_is_written_down_as_its_class_and_options(sampler: Any, options: dict[str, Any]) -> None:
+    made = sampler(optuna.samplers)
+    search = OptunaSearch(made)
+    kind = type(made)
+    name = kind.__name__ if kind.__module__.startswith("optuna") else f"{kind.__module__}:{kind.__name__}"
+    assert (search.sampler, search.options) == (name, options)
+    assert SEARCHES.record(search)["options"] == options
+    assert SEARCHES.read(SEARCHES.record(search)) == search
+    if kind is not optuna.samplers.CmaEsSampler:  # whose library need not be installed
+        assert type(search.made(0)) is kind
+
+
+def test_its_name_is_short_for_tpe_of_all_hyperparameters_together() -> None:
+    search = SEARCHES.given("optuna")
+    assert search == OptunaSearch()
+    assert SEARCHES.record(search) == {"kind": "optuna"}
+    sampler: Any = OptunaSearch().made(0)
+    assert (sampler._multivariate, sampler._group, sampler._constant_liar) == (True, True, True)
+    assert SEARCHES.given("optuna:sampler=GPSampler:ahead=0") == OptunaSearch("GPSampler", ahead=0)
+
+
+class InScript(samplers.Recording):
+    pass
+
+
+InScript.__module__ = "__main__"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([lambda kinds: 5], "sampler=5 is no sampler of Optuna"),
+        ([lambda kinds: kinds.TPESampler(gamma=lambda n: 3)], r"sampler=TPESampler\(...\) cannot be written down"),
+        ([lambda kinds: kinds.GPSampler(independent_sampler=kinds.TPESampler())], "cannot be written down"),
+        ([lambda kinds: kinds.PartialFixedSampler({"x": 1}, kinds.TPESampler())], "cannot be written down"),
+        ([lambda kinds: kinds.QMCSampler()], "'QMCSampler' does not look at results; give search='sobol'"),
+        ([lambda kinds: InScript()], "could not import this class"),
+        (["GridSampler"], "'GridSampler' does not look at results; give search='grid'"),
+        (["no class"], "'no class' names no class"),
+        (["TPESampler", {"seed": 3}], "follows from the study's"),
+        ([lambda kinds: kinds.TPESampler(), {"seed": 3}], "are of a sampler's name"),
+        (["TPESampler", None, 1.5], "random_share=1.5"),
+        (["TPESampler", None, 0.1, -1], "ahead=-1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_cannot_be_is_refused_with_its_value(arguments: list[Any], says: str) -> None:
+    given = [one(optuna.samplers) if callable(one) else one for one in arguments]
+    with pytest.raises(SettingsError, match=says):
+        OptunaSearch(*given)
+
+
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        (OptunaSearch("Nothing"), "sampler='Nothing' is not there"),
+        (OptunaSearch("no_such_module:Sampler"), "is not there"),
+        (OptunaSearch("random:Random"), "'random:Random' is no sampler of Optuna"),
+        (OptunaSearch("TPESampler", {"candidates": 5}), "cannot be made .*unexpected keyword argument 'candidates'"),
+        (OptunaSearch("samplers_for_tests:Seedless"), "has to take a seed"),
+    ],
+)
+def test_a_sampler_that_cannot_be_made_refuses_the_study_before_anything_is_written(
+    search: OptunaSearch, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=says) as refusal:
+        ashtune.tune(
+            train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=search, quiet=True,
+            directory=tmp_path / "study",
+        )  # fmt: skip
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "study").exists()
+
+
+def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SettingsError, match=r"^search='optuna' needs Optuna, .*: pip install 'ashtune\[optuna\]'$"):
+        OptunaSearch().build(Space.parse(SPACE), 0)
+    assert SEARCHES.read({"kind": "optuna"}) == OptunaSearch()  # a study is read without it
+
+
+def test_help_and_the_names_of_searches_import_no_optuna() -> None:
+    code = (
+        "import sys, ashtune.search.registry, ashtune.cli.main; ashtune.OptunaSearch(); print('optuna' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def train(trial: Any) -> None:
+    for epoch in trial.epochs():
+        time.sleep(0.005)
+        trial.report(loss=(trial["x"] - 0.3) ** 2 + 1 / epoch)
+
+
+def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
+    options = {"trials": 24, "workers": 1, "quiet": True, **given}
+    return ashtune.tune(
+        train, SPACE, metric="loss", mode="min", max_resource=2, search=search, directory=directory, **options
+    )
+
+
+def started(directory: Path) -> list[TrialStarted]:
+    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+
+
+@pytest.mark.slow
+def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path, capfd: Any) -> None:
+    for place in ("first", "second"):
+        tuned(tmp_path / place, OptunaSearch(ahead=0))
+    first, second = (
+        [(one.configuration, one.origin) for one in started(tmp_path / place)] for place in ("first", "second")
+    )
+    assert first == second
+    assert {origin.split(",")[0] for _, origin in first} == {"random", "TPESampler"}
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_was_enqueued(tmp_path: Path) -> None:
+    search = OptunaSearch(optuna.samplers.TPESampler(n_ei_candidates=12), random_share=0.0, ahead=0)
+    first = {"x": 0.3, "y": 0.1, "n": 5, "kind": "b"}
+    study = tuned(tmp_path, search, trials=12, enqueue=[first])
+    study.resume(trials=16, workers=1, quiet=True)
+    trials = started(tmp_path)
+    assert trials[0].origin == "enqueued"
+    assert trials[0].configuration == first
+    assert [one.origin for one in trials[12:]] == [f"TPESampler, {trial} results" for trial in range(12, 16)]
+
+
+@pytest.mark.slow
+def test_a_sampler_that_raises_costs_its_proposals_only(tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    study = tuned(tmp_path, OptunaSearch("samplers_for_tests:Raising", random_share=0.0, ahead=0))
+    assert study.is_complete
+    origins = [one.origin for one in started(tmp_path)]
+    assert len(origins) == 24
+    assert [origin.split(",")[0] for origin in origins[10:12]] == ["Raising", "Raising"]
+    assert all(origin.startswith(("random", "mutation")) for origin in origins[12:])
+    lines = [line for line in capfd.readouterr().err.splitlines() if "proposes nothing more" in line]
+    assert lines == [
+        "search OptunaSearch proposes nothing more, new trials follow its design: StudyError: ZeroDivisionError: twelve"
+    ]
