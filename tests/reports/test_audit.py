@@ -17,6 +17,7 @@ from ashtune.core.orders import Train
 from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
@@ -200,6 +201,37 @@ def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_en
         assert record.wrong == len(gone - best) > 0
         assert record.missed == len(best - gone)
         assert record.law == pytest.approx(math.sqrt(math.pi * len(at) / 8))
+
+
+class Waiting(Scheduler, frozen=True):
+    """A user's, with the rule that is the default, whose machine says nothing of the law."""
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
+        return Silent()
+
+
+class Silent(Machine):
+    """As the one of a user, which leaves out what it may."""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_shown"),
+    [("ash", True), ("ash:exponent=0.8", False), ("delayed_ash", False), ("adaptive", False), ("stopping", False)],
+)
+def test_the_law_is_shown_where_the_scheduler_says_that_it_holds(name: str, is_shown: bool) -> None:
+    ladder = Ladder(1, 9, 3)
+    audit, _ = audited(AshMachine(ladder, 60), name, ladder, 3, 4)
+    assert [record.law is not None for record in audit.records()] == [is_shown, is_shown, False]
+
+
+def test_the_law_is_not_shown_of_a_scheduler_that_does_not_speak_of_it() -> None:
+    ladder = Ladder(1, 9, 3)
+    silent = Waiting().build(ladder, 60)
+    silent.ladder = ladder
+    audit = Audit(ladder, LOSS, SchedulerView("mine", Waiting.rule, silent))
+    for trial in range(9):
+        audit.event(finished(Job(TrialId(trial), 0), float(trial), ladder))
+    assert [record.law for record in audit.records()] == [None, None, None]
 
 
 def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:

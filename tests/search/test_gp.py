@@ -49,6 +49,44 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
 
 
+def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> None:
+    """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so each counts half."""
+    kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
+    regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
+    rows, values = data(50, 3)
+    at = np.random.default_rng(1).random((30, 3))
+    for given in (rows, at):
+        given[:, 2] = np.floor(given[:, 2] * 4) / 4
+    weights = np.array([3.0, 0.4, 1.7])
+    ours = GaussianProcess(rows, values, np.array([False, False, True]), weights=weights, scale=0.8, noise=0.05)
+    lengths = 1 / np.sqrt([3.0, 0.4, *[1.7 / 2] * 4])
+    theirs = regression(kernels.ConstantKernel(0.8) * kernels.Matern(lengths, nu=2.5), alpha=0.05, optimizer=None)
+
+    def in_columns(given: Any) -> Any:
+        return np.column_stack([given[:, :2], given[:, 2, None] == np.arange(4) / 4])
+
+    theirs.fit(in_columns(rows), values)
+    mean, deviation = theirs.predict(in_columns(at), return_std=True)
+    np.testing.assert_allclose(ours.predict(at)[0], mean, atol=1e-6)
+    np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
+
+
+def test_values_drawn_together_have_the_covariance_of_scikit_learn() -> None:
+    """A draw is the mean and a root of the covariance times normal numbers; those of the unit matrix give the root."""
+    kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
+    regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
+    rows, values = data(40, 3)
+    weights = np.array([0.5, 2.0, 6.0])
+    ours = GaussianProcess(rows, values, np.zeros(3, bool), weights=weights, scale=1.3, noise=0.02)
+    kernel = kernels.ConstantKernel(1.3) * kernels.Matern(1 / np.sqrt(weights), nu=2.5)
+    theirs = regression(kernel, alpha=0.02, optimizer=None).fit(rows, values)
+    at = np.random.default_rng(1).random((12, 3))
+    mean, covariance = theirs.predict(at, return_cov=True)
+    root = ours.draw(at, np.eye(12)) - ours.draw(at, np.zeros((12, 12)))
+    np.testing.assert_allclose(ours.draw(at, np.zeros((12, 1)))[:, 0], mean, atol=1e-6)
+    np.testing.assert_allclose(root @ root.T, covariance, atol=1e-6)
+
+
 def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
     from ashtune.search.gaussian_process import _improbability, _squares
 

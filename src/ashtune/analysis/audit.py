@@ -138,7 +138,7 @@ class Audit(Observer):
         above = self._losses(number + 1) if number < self.ladder.top else {}
         both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
         arrived, quota = len(losses), self._quotas[number]
-        is_by_law = number < self.ladder.top and self._rule is Rule.SINCE_ITS_RESULT and quota.exponent == 1
+        is_by_law = number < self.ladder.top and self.scheduler.promotes_at_once(number)
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],

@@ -101,6 +101,10 @@ class AshMachine(Machine):
         """Return how the quota of a rung follows from its results."""
         return QuotaRule(self.ladder.kept[rung], self._ahead, self._exponent)
 
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return whether the quota of a rung is a fixed part of its results."""
+        return self._exponent == 1
+
     def next_job(self) -> Job | None:
         """Return the job for a worker that is free now. O(log n)."""
         while self._highest >= 0:

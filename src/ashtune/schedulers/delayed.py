@@ -30,6 +30,10 @@ class DelayedAsh(Scheduler, frozen=True, tag="delayed_ash"):
 class DelayedMachine(AshMachine):
     """Gives the jobs of D-ASHA."""
 
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return that a promotion waits for room in the quota."""
+        return False
+
     def _promoted(self, rung: Ranking) -> TrialId | None:
         """Return the next promotion of a rung, if its quota has room for one more."""
         return rung.promote() if len(rung.promoted) < rung.quota else None

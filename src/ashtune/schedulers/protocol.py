@@ -100,6 +100,13 @@ class Machine(Protocol):
         """Return how many of the trials of a rung may go on: the fraction that the ladder keeps by default."""
         return QuotaRule(self.ladder.kept[rung])
 
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return whether a trial of a rung goes on as soon as it is among the paper's quota: no by default.
+
+        Of such a rung the audit says how many promotions prove wrong on average.
+        """
+        return False
+
     def notes(self) -> str:
         """Say in one line why it does what it does, for the display and the report; nothing by default."""
         return ""

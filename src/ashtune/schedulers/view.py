@@ -27,6 +27,10 @@ class SchedulerView(msgspec.Struct, frozen=True):
         """Return how many of the trials of a rung may go on; where nobody knows, the fraction that a ladder keeps."""
         return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
 
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return whether a trial of a rung goes on as soon as it is within the quota; no where nobody knows."""
+        return self.machine is not None and self.machine.promotes_at_once(rung)
+
     def entry(self, trial: TrialId) -> int:
         """Return the rung at which a trial enters; the lowest where nobody knows."""
         return 0 if self.machine is None else self.machine.entry(trial)
