@@ -11,7 +11,7 @@ Example:
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ __all__ = [
     "Verdict",
 ]
 
-COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study")
+COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
 """So many rows are written at once: there are no ticks while a long past is told."""
 _TRIAL, _RUNG, _STUDY = (COLUMNS.index(name) for name in ("trial", "rung", "study"))
@@ -45,9 +45,10 @@ class CsvLog(Observer):
     """Writes a table while a study runs: a row for each result, as comma-separated values.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
-    training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), the
-    hyperparameters, and the metrics. A column whose name is taken already has ``metric.`` or ``config.`` in front. A
-    resumed study goes on with the same file: each result is in it once, also after a kill.
+    training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), ``origin``
+    (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
+    column whose name is taken already has ``metric.`` or ``config.`` in front. A resumed study goes on with the same
+    file: each result is in it once, also after a kill.
 
     A file holds one study. Its column ``study`` says which, so a study whose directory was moved goes on with its file,
     and another study is refused. One instance may be given to several studies, one after another, if it has no path.
@@ -71,14 +72,15 @@ class CsvLog(Observer):
         self._columns: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
         self._written: set[tuple[int, int]] = set()
-        self._configurations: dict[TrialId, Mapping[str, Any]] = {}
+        self._search = ""
+        self._starts: dict[TrialId, TrialStarted] = {}
         self._rows: list[dict[str, Any]] = []
 
     def begin(self, study: ObservedStudy, position: int) -> int:
         """Read what an earlier session has written, and ask to be told all from the beginning."""
         self._forget()
         path = self._given or Path(study.directory, "results.csv")
-        self._study = _cell(study.created)
+        self._study, self._search = _cell(study.created), study.search
         for name in study.hyperparameters:
             self._column("config", name)
         self._take_up(path)
@@ -88,7 +90,7 @@ class CsvLog(Observer):
     def event(self, event: Event) -> None:
         """Take in a result. O(columns)."""
         if isinstance(event, TrialStarted):
-            self._configurations[event.trial] = event.configuration
+            self._starts[event.trial] = event
         elif isinstance(event, JobFinished) and (event.trial, event.rung) not in self._written:
             self._written.add((event.trial, event.rung))
             self._rows.append(self._row(event))
@@ -104,11 +106,12 @@ class CsvLog(Observer):
         self._flush()
 
     def _row(self, event: JobFinished) -> dict[str, Any]:
-        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS if name != "study"}
-        row["study"] = self._study
+        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS if name not in ("study", "origin")}
+        start = self._starts.get(event.trial)
+        row |= {"study": self._study, "origin": (start.origin if start else "") or self._search}
         for name, value in event.metrics.items():
             row[self._column("metric", name)] = value
-        for name, value in self._configurations.get(event.trial, {}).items():
+        for name, value in (start.configuration if start else {}).items():
             row[self._column("config", name)] = value
         return row
 

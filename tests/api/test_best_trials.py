@@ -77,6 +77,8 @@ def test_one_of_the_best_prints_as_a_line_and_as_a_table(study: ashtune.Study) -
     assert f"kind={best.config['kind']}" in line
     escaped = str(best.config["kind"]).replace("<", "&lt;").replace(">", "&gt;")
     assert f"<td>kind</td><td>{escaped}</td>" in best._repr_html_()
+    assert line.endswith(" (random)")
+    assert "<td>origin</td><td>random</td>" in best._repr_html_()
 
 
 def test_the_top_print_one_a_line_and_as_one_table(study: ashtune.Study) -> None:
@@ -84,6 +86,7 @@ def test_the_top_print_one_a_line_and_as_one_table(study: ashtune.Study) -> None
     assert str(top).splitlines() == [str(best) for best in top]
     table = top._repr_html_()
     assert table.count("<tr>") == 4
+    assert table.count("<th>origin</th>") == 1 and table.count("<td>random</td></tr>") == 3
     assert table.startswith("<table><tr><th>trial</th><th>resource</th><th>score</th><th>seed</th><th>x</th>")
     assert f"<td>{top[1].config['x']:.4g}</td>" in table
     assert "<b>" not in table

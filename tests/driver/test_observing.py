@@ -122,6 +122,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
         goal=Goal("loss", "min"),
         ladder=Ladder(1, 4),
         hyperparameters=("x", "kind"),
+        search="random",
     )
 
 
@@ -418,7 +419,7 @@ def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> N
             whole = (tmp_path / "t.csv").read_bytes()  # the first call went on with the study, too
 
 
-HEADER = b"trial,rung,resource,time,seconds,study"
+HEADER = b"trial,rung,resource,time,seconds,study,origin"
 
 
 @pytest.mark.parametrize(
@@ -482,23 +483,24 @@ def test_a_study_that_was_moved_goes_on_with_its_table(tmp_path: Path) -> None:
 def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
-        name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",)
-    )
+        name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",),
+        search="grid",
+    )  # fmt: skip
     log.begin(study, 0)
 
     def result(trial: int, **metrics: float) -> JobFinished:
         return JobFinished(1.0, worker=0, trial=trial, rung=0, resource=1, metrics=metrics, seconds=2.0)  # type: ignore[arg-type]
 
-    log.event(TrialStarted(0.0, 0, {"rung": 7}))  # type: ignore[arg-type]
+    log.event(TrialStarted(0.0, 0, {"rung": 7}, "enqueued"))  # type: ignore[arg-type]
     log.event(result(0, loss=1.0))
     log.tick(0.0)
     log.event(result(1, loss=2.0, time=3.0))
     log.end()
     assert rows_of(tmp_path / "t.csv") == [
         {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
-         "config.rung": "7", "loss": "1.0", "metric.time": ""},
+         "origin": "enqueued", "config.rung": "7", "loss": "1.0", "metric.time": ""},
         {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
-         "config.rung": "", "loss": "2.0", "metric.time": "3.0"},
+         "origin": "grid", "config.rung": "", "loss": "2.0", "metric.time": "3.0"},
     ]  # fmt: skip
 
 

@@ -120,12 +120,13 @@ def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
     ]
-    figure = curves_figure(folded(events), unit="epoch")
+    figure = curves_figure(folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__)
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
     assert list(lines) == ["to epoch 2", "to epoch 4"]
     assert list(lines["to epoch 2"].x) == [1, 2, None, 1, 2, None]
     assert list(lines["to epoch 2"].y) == [0.9, 0.83, None, 0.9, 0.82, None]
-    assert list(lines["to epoch 2"].customdata) == [3, 3, None, 2, 2, None]
+    assert list(lines["to epoch 2"].customdata) == [*["trial 3"] * 2, None, *["trial 2<br>random"] * 2, None]
+    assert lines["to epoch 4"].customdata[0] == "trial 0<br>&lt;b&gt;gp"
     assert list(lines["to epoch 4"].y) == [0.9, 0.8, 0.7, 0.6, None, 0.9, 0.81, 0.7, 0.59, None]
     assert lines["to epoch 2"].line.color != lines["to epoch 4"].line.color
     best = figure.data[-1]

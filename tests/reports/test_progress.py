@@ -98,7 +98,9 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
     assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
     assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
     assert anywhere.line.shape == highest.line.shape == "hv"
-    assert [list(point) for point in anywhere.customdata] == [[0, 0, 1], [2, 0, 1], [2, 1, 3], [2, 1, 3]]
+    assert [list(point) for point in anywhere.customdata] == [
+        ["trial 0", 0, 1], ["trial 2", 0, 1], ["trial 2", 1, 3], ["trial 2", 1, 3],
+    ]  # fmt: skip
     assert (mark.x, mark.y, mark.text) == ((5,), (0.3,), ("0.3 (trial 2)",))
     assert list(over_epochs.data[1].x) == [1, 3, 5, 6]
     assert over_time.layout.xaxis.title.text == "seconds"

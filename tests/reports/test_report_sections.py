@@ -116,6 +116,7 @@ LEFT_OUT = {
     "odd": ("AttributeError: 'ReportedStudy' object has no attribute 'weather'",) * 3,
     "unknown": ("figure-timeline", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
+    "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",) * 3,
     "number": ("is no section; derive its class from ashtune.reports.sections.Section",) * 3,
 }
 """What is said of each on the page, in the terminal and in JSON."""

@@ -78,7 +78,7 @@ def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() ->
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     frame = trials.dataframe()
-    assert list(frame.columns) == ["number", "status", "rung", "resource", "lr", "a", "seconds", "reason"]
+    assert list(frame.columns) == ["number", "status", "rung", "resource", "lr", "a", "seconds", "reason", "origin"]
     assert len(frame) == 6
     assert frame["lr"].tolist() == [0.1] * 6
     assert frame["rung"].isna().tolist() == [False, False, True, False, True, True]
@@ -95,6 +95,17 @@ def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() ->
     assert frame["metric.loss"].tolist()[0] == 0.5
     assert frame["metric.seconds"].tolist()[0] == 9.0
     assert frame["seconds"].tolist() == [0.5, 0.0]
+
+
+def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_search() -> None:
+    trials = Trials(LADDER, "sobol")
+    origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
+    tell(trials, *(TrialStarted(0.0, TrialId(n), {"origin": n}, origin) for n, origin in enumerate(origins)))
+    tell(trials, finished(5, 0))  # of trial 4 the start was not written
+    assert [trial.origin for trial in trials] == ["sobol", *origins[1:], "sobol", "sobol"]
+    frame = trials.dataframe()
+    assert frame["origin"].tolist() == ["sobol", *origins[1:], "sobol", "sobol"]
+    assert frame["config.origin"].tolist()[:4] == [0, 1, 2, 3]
 
 
 def test_an_empty_study_gives_an_empty_table() -> None:

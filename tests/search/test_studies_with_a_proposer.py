@@ -55,6 +55,7 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=60, enqueue=[{"x": 0.9, "kind": "a"}])
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
+    assert [trial.origin for trial in study.trials] == [each.origin for each in trials]
     assert {each.origin for each in trials[1:]} <= {"random", "random, no proposal was ready"} | {
         f"mutation of {n}" for n in range(60)
     }

@@ -23,17 +23,24 @@ from ashtune.study.replay import Replay
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything."""
+    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything.
+
+    ``is_known`` is False where the scheduler is not installed here: without it nobody knows whether the study is
+    complete, and ``is_complete`` is False.
+    """
 
     is_complete: bool = True
     stopped: str = ""
     notes: str = ""
+    is_known: bool = True
 
     @property
     def text(self) -> str:
         """The outcome in words."""
         if self.is_complete:
             return "complete"
+        if not self.is_known:
+            return "whether it is complete is not known here"
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
@@ -115,7 +122,7 @@ class StudyReader:
         replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
         replay.tell(self.events(), observers)
         if view.machine is None:
-            return Outcome(is_complete=False, stopped="how is not known, as its scheduler is not")
+            return Outcome(is_complete=False, is_known=False)
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
         return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
 
@@ -123,7 +130,7 @@ class StudyReader:
     def _loaded(self) -> tuple[Tally, Trials, Results]:
         """What needs no orders, so that no scheduler is asked."""
         goal = self.settings.goal
-        loaded = Tally(self.ladder, goal), Trials(self.ladder), Results(goal)
+        loaded = Tally(self.ladder, goal), Trials(self.ladder, self.settings.search_name), Results(goal)
         Replay().tell(self.events(), loaded)
         return loaded
 

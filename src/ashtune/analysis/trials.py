@@ -38,7 +38,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
     one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how far it is trained,
-    ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn.
+    ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
+    configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued".
     """
 
     number: TrialId
@@ -49,6 +50,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | None]
     seconds: float
     reason: str
+    origin: str = ""
 
 
 class Trials(Observer, Sequence[TrialRecord]):
@@ -56,10 +58,13 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     Args:
         ladder: The rungs.
+        design: The name of the search, which is the origin of trials that have their place in its design.
     """
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, design: str = "") -> None:
         self._top = ladder.top
+        self._design = design
+        self._origins: list[str] = []
         self._encode = msgspec.msgpack.Encoder().encode
         self._configurations: list[bytes] = []
         self._metrics: list[bytes] = []
@@ -82,8 +87,9 @@ class Trials(Observer, Sequence[TrialRecord]):
                 self._status[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
                 if event.stopped:
                     self._status[trial] = _ENDED_EARLY
-            case TrialStarted(trial=trial, configuration=configuration):
+            case TrialStarted(trial=trial, configuration=configuration, origin=origin):
                 self._grow(trial)
+                self._origins[trial] = origin
                 self._configurations[trial] = self._encode(configuration)
             case JobPaused(trial=trial):
                 self._trained(event)
@@ -125,6 +131,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             metrics=msgspec.msgpack.decode(self._metrics[trial]),
             seconds=self._seconds[trial],
             reason=self._reasons.get(trial, ""),
+            origin=self.origin(trial),
         )
 
     def __iter__(self) -> Iterator[TrialRecord]:
@@ -135,8 +142,12 @@ class Trials(Observer, Sequence[TrialRecord]):
         configuration: dict[str, Any] = msgspec.msgpack.decode(self._configurations[trial])
         return configuration
 
+    def origin(self, trial: TrialId) -> str:
+        """Return in a few words where the configuration of a trial comes from."""
+        return self._origins[trial] or self._design
+
     def dataframe(self) -> "pandas.DataFrame":
-        """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason.
+        """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
 
         A metric or hyperparameter that has the name of another column gets ``metric.`` or
         ``config.`` in front.
@@ -148,7 +159,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         records = list(self)
         names = {name: None for record in records for name in record.configuration}
         metrics = {name: None for record in records for name in record.metrics}
-        ours = {"number", "status", "rung", "resource", "seconds", "reason"}
+        ours = {"number", "status", "rung", "resource", "seconds", "reason", "origin"}
         columns: dict[str, Any] = {
             "number": [record.number for record in records],
             "status": [record.status for record in records],
@@ -164,6 +175,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             columns[shown] = [float("nan") if value is None else value for value in values]
         columns["seconds"] = [record.seconds for record in records]
         columns["reason"] = [record.reason for record in records]
+        columns["origin"] = [record.origin for record in records]
         return pandas.DataFrame(columns)
 
     def _grow(self, trial: TrialId) -> None:
@@ -171,6 +183,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         if missing > 0:
             self._configurations += [_NOTHING] * missing
             self._metrics += [_NOTHING] * missing
+            self._origins += [""] * missing
             self._status += bytes(missing)
             self._rungs.extend([-1] * missing)
             self._resources.extend([0] * missing)

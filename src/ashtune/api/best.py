@@ -23,7 +23,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     """One of the best trials: its number, configuration and metrics, and how far it was trained.
 
     ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's, which makes no
-    difference when two are compared.
+    difference when two are compared. ``origin`` says where its configuration comes from, as "random".
     """
 
     trial: int
@@ -32,6 +32,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     rung: int
     resource: int
     directory: Path
+    origin: str = ""
 
     @property
     def checkpoint(self) -> Path:
@@ -89,7 +90,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return self.trial, self.config, self.metrics, self.rung, self.resource
 
     def __str__(self) -> str:
-        return f"trial {self.trial} at {self.resource:,}: {_pairs(self.metrics)}; {_pairs(self.config)}"
+        origin = f" ({visible(self.origin)})" if self.origin else ""
+        return f"trial {self.trial} at {self.resource:,}: {_pairs(self.metrics)}; {_pairs(self.config)}{origin}"
 
     __repr__ = __str__
 
@@ -97,7 +99,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         """Return it as a table, for a notebook."""
         metrics = (_row(f"<b>{html.escape(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
         config = (_row(html.escape(name), value_text(value)) for name, value in self.config.items())
-        rows = "".join([*metrics, *config])
+        rows = "".join([*metrics, *config, _row("origin", visible(self.origin))])
         return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{rows}</table>"
 
 
@@ -113,14 +115,15 @@ class Top(list[Best]):
         """Return it as a table, for a notebook."""
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", "resource", *metrics, *names))
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
         rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
         return f"<table><tr>{head}</tr>{rows}</table>"
 
     def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
         numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
         values = (value_text(best.config.get(name, "")) for name in names)
-        return (f"<td>{html.escape(text)}</td>" for text in (str(best.trial), f"{best.resource:,}", *numbers, *values))
+        cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, visible(best.origin))
+        return (f"<td>{html.escape(text)}</td>" for text in cells)
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:

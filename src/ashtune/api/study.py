@@ -104,7 +104,7 @@ class Study:
     @property
     @in_one_line
     def trials(self) -> "Sequence[TrialRecord]":
-        """All trials, by number: configuration, status, rung, resource, metrics, seconds, and why one failed."""
+        """All trials, by number: configuration and origin, status, rung, resource, metrics, seconds, why it failed."""
         return self._reader.trials
 
     @property
@@ -146,15 +146,24 @@ class Study:
         check_whole("count", count)
         records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
         return Top(
-            Best(record.number, record.configuration, record.metrics, record.rung or 0, record.resource, self.directory)
+            Best(
+                record.number,
+                record.configuration,
+                record.metrics,
+                record.rung or 0,
+                record.resource,
+                self.directory,
+                record.origin,
+            )
             for record in records
         )
 
     def _best(self, result: BestResult | None) -> Best:
         if result is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
-        config = self._reader.trials.configuration(result.trial)
-        return Best(result.trial, config, result.metrics, result.rung, result.resource, self.directory)
+        trials, trial = self._reader.trials, result.trial
+        config, origin = trials.configuration(trial), trials.origin(trial)
+        return Best(trial, config, result.metrics, result.rung, result.resource, self.directory, origin)
 
     @in_one_line
     def log(self, trial: int) -> str:
@@ -243,7 +252,7 @@ class Study:
 
     @in_one_line
     def dataframe(self) -> "pandas.DataFrame":
-        """Return a table of all trials: number, status, rung, resource, configuration, metrics.
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin.
 
         Raises:
             SettingsError: If pandas is not installed.
@@ -305,7 +314,7 @@ class Study:
         if over not in ("time", "resource"):
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         self._reader.tell([best])
-        return figures[over == "resource"](best, unit=self.unit)
+        return figures[over == "resource"](best, unit=self.unit, origin=self._reader.trials.origin)
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
@@ -336,7 +345,7 @@ class Study:
 
         curves = Curves(self._reader.settings.goal)
         self._reader.tell([curves])
-        return curves_figure(curves, rungs=len(self.rungs), unit=self.unit)
+        return curves_figure(curves, rungs=len(self.rungs), unit=self.unit, origin=self._reader.trials.origin)
 
     @in_one_line
     def plot_importance(self) -> "Figure":
@@ -350,7 +359,8 @@ class Study:
         """Return the result over each of the most important hyperparameters, by name of the hyperparameter."""
         from ashtune.reports.figures.slices import Slices
 
-        slices = Slices(*self._configured, important=self._important(), rungs=len(self.rungs), unit=self.unit)
+        origin, important = self._reader.trials.origin, self._important()
+        slices = Slices(*self._configured, important=important, rungs=len(self.rungs), unit=self.unit, origin=origin)
         return slices.by_name()
 
     @in_one_line

@@ -25,7 +25,7 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory`` is the absolute path of the study's directory, ``created`` when the study was created, in seconds
     since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in
-    its search space.
+    its search space. ``search`` is the name of its search: the origin of a trial whose start names none.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     goal: Goal
     ladder: Ladder
     hyperparameters: tuple[str, ...] = ()
+    search: str = ""
 
 
 class Observer:

@@ -16,12 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ashtune.analysis.loading import StudyReader
+from ashtune.core.events import SessionStarted
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import OBSERVERS
 from ashtune.engines.local.process import without_launcher
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.registry import ENGINES
 from ashtune.performance.machine import child
+from ashtune.study.journal import read_events
 
 LIBRARIES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
@@ -58,8 +60,9 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
 
 def missing_parts(study: StudyReader) -> list[str]:
     """Return which of the parts that the last session of a study brought are not installed here, one line each."""
-    session = study.tally.session
-    described = {} if session is None else session.facts
+    described: dict[str, str] = {}
+    for _, event in read_events(study.journal, only=b"session_started"):
+        described = event.facts if isinstance(event, SessionStarted) else described
     observers = described.get("observers", "").split(", ")
     lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
     return [line for line in lines if line]

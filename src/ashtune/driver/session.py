@@ -359,6 +359,7 @@ class Session:
             goal=settings.goal,
             ladder=self._ladder,
             hyperparameters=tuple(names_of(settings.space)),
+            search=settings.search_name,
         )
         history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
         return start_all(self._observers, study, position, history)

@@ -9,7 +9,7 @@ from ashtune.reports.figures.curves import curves_figure
 from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line
+from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line, trials_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,28 +41,17 @@ class BestSection(Section):
                 f"Best at any rung: {number_text(anywhere.metrics.get(metric), 6)} at {unit} "
                 f"{anywhere.resource:,}, trial {anywhere.trial}."
             )
-        configuration = self.study.trials.configuration(best.trial)
+        configuration = self.study.configuration(best.trial)
         yield html.words(*sentences)
         yield html.pairs({name: value_text(value) for name, value in configuration.items()})
         yield html.table(self._best_trials())
 
     def _best_trials(self) -> "Table":
         """Return the trials that came farthest, the best first."""
-        from rich.table import Table
-        from rich.text import Text
-
         trials, metric = self.study.trials, self.study.goal.metric
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
-        names = list(dict.fromkeys(name for record in records for name in record.configuration))
-        table = Table()
-        for name in ("trial", metric, self.study.unit, "seconds", *names):
-            table.add_column(Text(name))
-        for record in records:
-            values = [value_text(record.configuration.get(name, "")) for name in names]
-            result = number_text(record.metrics.get(metric), 5)
-            cells = [str(record.number), result, f"{record.resource:,}", f"{record.seconds:.2f}", *values]
-            table.add_row(*map(Text, cells))
-        return table
+        results = [number_text(record.metrics.get(metric), 5) for record in records]
+        return trials_table(records, metric, results, unit=self.study.unit)
 
     def lines(self) -> "Iterator[Text]":
         tally, info, metric = self.study.tally, self.study.info, self.study.goal.metric
@@ -73,7 +62,7 @@ class BestSection(Section):
         top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
         first = line("").append("best  ", HEADING).append(f"{metric} = {_value(best, metric)}", GOOD)
         yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial})")
-        yield from _aligned(info.configuration(best.trial))
+        yield from _aligned(self.study.configuration(best.trial))
         others = {name: number_text(value) for name, value in best.metrics.items() if name != metric}
         if others:
             yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
@@ -82,7 +71,7 @@ class BestSection(Section):
             first = line("").append("best at any rung  ", HEADING).append(f"{metric} = {_value(anywhere, metric)}", "")
             yield first.append(f" at {info.unit} {anywhere.resource:,} (trial {anywhere.trial})")
             if anywhere.trial != best.trial:
-                yield from _aligned(info.configuration(anywhere.trial))
+                yield from _aligned(self.study.configuration(anywhere.trial))
 
 
 def _value(best: BestResult, metric: str) -> str:
@@ -100,26 +89,29 @@ class ProgressSection(Section):
     """The best result so far, over time and over epochs."""
 
     name, title = "progress", "Best so far"
+    uses = ("trials",)
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
         self._best = self.observe(BestSoFar(study.goal))
 
     def blocks(self) -> Iterator[html.Block]:
-        best, unit = self._best, self.study.unit
-        over_time, over_epochs = best_over_time_figure(best, unit=unit), best_over_resource_figure(best, unit=unit)
-        yield html.figures(best_over_time=over_time, best_over_resource=over_epochs)
+        best, unit, origin = self._best, self.study.unit, self.study.trials.origin
+        yield html.figures(
+            best_over_time=best_over_time_figure(best, unit=unit, origin=origin),
+            best_over_resource=best_over_resource_figure(best, unit=unit, origin=origin),
+        )
 
 
 class CurvesSection(Section):
     """The learning curves."""
 
     name, title = "curves", "Learning curves"
-    uses = ("curves",)
+    uses = ("curves", "trials")
 
     def blocks(self) -> Iterator[html.Block]:
-        rungs = self.study.ladder.rungs
-        figure = curves_figure(self.study.curves, rungs=len(rungs), unit=self.study.unit)
+        study, rungs = self.study, self.study.ladder.rungs
+        figure = curves_figure(study.curves, rungs=len(rungs), unit=study.unit, origin=study.trials.origin)
         if figure.layout.xaxis.type == "log":
             figure.update_xaxes(tickvals=list(rungs))
         yield html.figures(curves=figure)

@@ -12,7 +12,7 @@ from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, plural, seconds_text, value_text
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
-from ashtune.reports.tables import bare_table
+from ashtune.reports.tables import trials_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,18 +113,9 @@ class CostSection(Section):
         }
 
     def _table(self) -> "Table":
-        from rich.text import Text
-
-        records = [self.study.trials[trial] for _, trial in self._times[:SHOWN]]
-        names = list(dict.fromkeys(name for record in records for name in record.configuration))
-        table = bare_table()
-        for title in ("trial", f"seconds per {self.study.unit}", self.study.unit, "seconds", *names):
-            table.add_column(Text(title))
-        for (seconds, trial), record in zip(self._times, records, strict=False):
-            values = [value_text(record.configuration.get(name, "")) for name in names]
-            cells = [str(trial), number_text(seconds), f"{record.resource:,}", f"{record.seconds:.2f}", *values]
-            table.add_row(*map(Text, cells))
-        return table
+        slowest, unit = self._times[:SHOWN], self.study.unit
+        records = [self.study.trials[trial] for _, trial in slowest]
+        return trials_table(records, f"seconds per {unit}", [number_text(each) for each, _ in slowest], unit=unit)
 
 
 def _text(seconds: float) -> str:

@@ -27,7 +27,7 @@ class HyperparametersSection(Section):
         else:
             yield html.figures(importance=importance_figure(measured, unit=unit))
             names = [weight.name for weight in measured.weights]
-        slices = Slices(*of, important=names, rungs=len(study.ladder.rungs), unit=unit)
+        slices = Slices(*of, important=names, rungs=len(study.ladder.rungs), unit=unit, origin=study.trials.origin)
         yield html.legend(slices.colors())
         yield html.figures(layout="panels", **slices.figures())
         yield html.words(*slices.words(), style="quiet")

@@ -38,6 +38,7 @@ BUILT_IN: tuple[type[Section], ...] = (
 
 def sections() -> Mapping[str, type[Section] | str]:
     """Return the sections by name; of one that cannot be used, why, in one line."""
+    built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
         try:
@@ -46,7 +47,12 @@ def sections() -> Mapping[str, type[Section] | str]:
             kind = f"it cannot be imported ({error_line(error)})"
         if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
             kind = f"{shown(kind)} is no section; derive its class from {Section.__module__}.Section"
-        installed[one_line(entry.name)] = kind
-    built_in = {kind.name: kind for kind in BUILT_IN}
+        name = one_line(entry.name)
+        if name in built_in:
+            name, kind = (
+                one_line(f"{name} ({entry.value})"),
+                f"a section of ashtune is called {name}; give another name",
+            )
+        installed[name] = kind
     last = built_in.popitem()
-    return {**built_in, **{name: kind for name, kind in installed.items() if name not in built_in}, last[0]: last[1]}
+    return {**built_in, **installed, last[0]: last[1]}

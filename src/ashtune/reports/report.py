@@ -20,7 +20,6 @@ from ashtune.reports.page import html
 from ashtune.reports.registry import sections
 from ashtune.reports.rungs import rung_records
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.tables import HEADING, WARNING, line
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.course import names_of
@@ -86,7 +85,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
-    tally, info, timeline = study.tally, study.info, study.timeline
+    tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
     by_section = {entry.name: entry.data() for entry in entries}
@@ -99,8 +98,8 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
         "unit": info.unit,
         "is_complete": outcome.is_complete,
         "stopped": outcome.stopped or None,
-        "best": _best_data(tally.best, info),
-        "best_at_any_rung": _best_data(tally.best_at_any_rung, info),
+        "best": _best_data(tally.best, study),
+        "best_at_any_rung": _best_data(tally.best_at_any_rung, study),
         "rungs": msgspec.to_builtins(rung_records(tally, study.expected, rung_times(timeline))),
         "trials": {
             "allowed": tally.most_trials,
@@ -134,7 +133,7 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     }
 
 
-def _best_data(best: BestResult | None, info: StudyInfo) -> dict[str, Any] | None:
+def _best_data(best: BestResult | None, study: ReportedStudy) -> dict[str, Any] | None:
     if best is None:
         return None
     return {
@@ -142,7 +141,8 @@ def _best_data(best: BestResult | None, info: StudyInfo) -> dict[str, Any] | Non
         "rung": best.rung,
         "resource": best.resource,
         "metrics": dict(best.metrics),
-        "configuration": dict(info.configuration(best.trial)),
+        "configuration": study.trials.configuration(best.trial),
+        "origin": study.trials.origin(best.trial),
     }
 
 
@@ -179,6 +179,7 @@ def _observed(study: ReportedStudy) -> ObservedStudy:
         goal=study.goal,
         ladder=study.ladder,
         hyperparameters=tuple(names_of(study.settings.space)),
+        search=study.settings.search_name,
     )
 
 

@@ -20,7 +20,7 @@ from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.trials import Trials
-from ashtune.core.jobs import Goal
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports.page.html import Block
@@ -88,6 +88,10 @@ class ReportedStudy:
         """How many trials should be trained to each rung; None where nobody knows. Uses the tally."""
         return self.info.expected(self.tally.most_trials)
 
+    def configuration(self, trial: TrialId) -> Mapping[str, Any]:
+        """Return the configuration of a trial. Uses the trials, where a journal is read."""
+        return self.info.configuration(trial) if self.is_live else self.trials.configuration(trial)
+
     @cached_property
     def tally(self) -> Tally:
         """What happened, counted."""
@@ -96,7 +100,7 @@ class ReportedStudy:
     @cached_property
     def trials(self) -> Trials:
         """A record of each trial."""
-        return self._shared(Trials(self.ladder))
+        return self._shared(Trials(self.ladder, self.settings.search_name))
 
     @cached_property
     def timeline(self) -> Timeline:

@@ -1,11 +1,16 @@
 """The one look of all tables and lines: tables have no rules and bold titles, lines one of five styles."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from ashtune.core.numbers import value_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from ashtune.analysis.trials import TrialRecord
 
 INDENT = "  "
 HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red", "yellow"
@@ -28,6 +33,28 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
         pad_edge=False,
         padding=(0, gap, 0, 0),
     )
+
+
+def trials_table(records: "Sequence[TrialRecord]", title: str, texts: Sequence[str], *, unit: str) -> "Table":
+    """Return a row for each trial: number, a column of its own, how far, seconds, configuration, where that is from.
+
+    Args:
+        records: The trials.
+        title: Of the column between.
+        texts: What stands in it.
+        unit: What the resource counts, in the singular.
+    """
+    from rich.text import Text
+
+    names = list(dict.fromkeys(name for record in records for name in record.configuration))
+    table = bare_table()
+    for column in ("trial", title, unit, "seconds", *names, "origin"):
+        table.add_column(Text(column))
+    for record, text in zip(records, texts, strict=True):
+        values = [value_text(record.configuration.get(name, "")) for name in names]
+        cells = [str(record.number), text, f"{record.resource:,}", f"{record.seconds:.2f}", *values, record.origin]
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def line(text: str, style: str = "") -> "Text":

@@ -81,7 +81,7 @@ class FactsSection(Section):
             "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
             "scheduler": self.study.info.scheduler.name,
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
-            "search": str(settings.search.get("kind")),
+            "search": settings.search_name,
             "seed": str(settings.seed),
             "metric": f"{settings.goal.metric} ({settings.goal.mode})",
             "written by": f"ashtune {settings.ashtune}",

@@ -44,6 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     simulated: bool = False
 
+    @property
+    def search_name(self) -> str:
+        """The name of the search, as "random"."""
+        return str(self.search.get("kind", ""))
+
 
 def differences(there: Settings, here: Settings) -> list[str]:
     """Return in words where two studies differ, names and dates aside; nothing if they are the same."""

@@ -8,20 +8,22 @@ classifier and a quadratic function too.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.core.jobs import Goal, Mode
+from ashtune.core.jobs import Goal, Mode, TrialId
 from ashtune.core.numbers import number_text, shortened
 from ashtune.reports.figures.plots import blank
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+Origin = Callable[[TrialId], str]
+"""Answers with where the configuration of a trial comes from: ``Trials.origin``."""
 FAR = 30.0
 """Values more than so many times farther from the best than the middle one are left out of an axis."""
 DECADE = 10.0
@@ -29,6 +31,8 @@ THIN = 0.05
 BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
 """On a logarithmic axis, values more than so many times the middle one are left out."""
+ORIGIN = 60
+"""Characters of an origin that are shown."""
 LINE = 56
 """Characters in a line of small print."""
 _AIR = 0.06
@@ -152,6 +156,16 @@ def nothing(why: str) -> "Figure":
     figure.update_yaxes(visible=False)
     figure.add_annotation(text=label(why, 200), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
     return figure
+
+
+def no_origin(_: TrialId) -> str:
+    """Answer that nothing is known of where a configuration comes from."""
+    return ""
+
+
+def trial_label(trial: TrialId, origin: Origin) -> str:
+    """Return a trial as a figure names it where the mouse points: its number, and where it comes from."""
+    return f"trial {trial}" + (f"<br>{label(words, ORIGIN)}" if (words := origin(trial)) else "")
 
 
 def label(text: str, width: int = 30) -> str:

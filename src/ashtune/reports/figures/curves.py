@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from ashtune.analysis.curves import Curve, Curves
 from ashtune.analysis.sampling import thinned
 from ashtune.core.numbers import number_text, plural
-from ashtune.reports.figures.axes import metric_axis, metric_view, nothing, remark, significant
+from ashtune.reports.figures.axes import (
+    Origin,
+    metric_axis,
+    metric_view,
+    no_origin,
+    nothing,
+    remark,
+    significant,
+    trial_label,
+)
 from ashtune.reports.figures.plots import GREY, blank, go, rung_colors
 
 if TYPE_CHECKING:
@@ -22,13 +31,14 @@ WIDE = 20
 """The axis of the resource is logarithmic where its last is so many times its first."""
 
 
-def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
+def curves_figure(curves: Curves, *, rungs: int = 0, unit: str, origin: Origin = no_origin) -> "Figure":
     """Return the learning curves.
 
     Args:
         curves: The observer.
         rungs: How many rungs the ladder has, for the colours; 0: those reached.
         unit: What the resource counts, in the singular.
+        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -47,9 +57,9 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
     for rung in range(-1, best.rung + 1):
         if group := [curve for curve in shown if curve.rung == rung]:
             name = f"to {unit} {curves.results.rungs[rung].resource:,}" if rung >= 0 else "no result yet"
-            _draw(figure, group, most, name, colors[rung])
+            _draw(figure, group, most, name, colors[rung], origin=origin)
     if best.rung >= 0:
-        _draw_best(figure, best, most, number_text(goal.value(best.loss)), colors[best.rung])
+        _draw_best(figure, best, most, number_text(goal.value(best.loss)), colors[best.rung], origin=origin)
     seen = metric_view([value for curve in shown for value in curve.values if math.isfinite(value)], goal.mode)
     outside = metric_axis(figure, seen, goal)
     empty = len(all_curves) - len(shown)
@@ -64,9 +74,9 @@ def curves_figure(curves: Curves, *, rungs: int = 0, unit: str) -> "Figure":
     return figure
 
 
-def _draw(figure: "Figure", curves: Sequence[Curve], most: int, name: str, color: str) -> None:
+def _draw(figure: "Figure", curves: Sequence[Curve], most: int, name: str, color: str, *, origin: Origin) -> None:
     """Draw curves as one trace, and a dot where each ends or stands alone between two gaps."""
-    line, dots = _Points(), _Points()
+    line, dots = _Points(origin), _Points(origin)
     for curve in curves:
         places = thinned(len(curve.resources), most)
         values = [math.nan, *(curve.values[place] for place in places), math.nan]
@@ -80,14 +90,14 @@ def _draw(figure: "Figure", curves: Sequence[Curve], most: int, name: str, color
     style: dict[str, Any] = {
         "name": name,
         "legendgroup": name,
-        "hovertemplate": "%{y} at %{x:,}<br>trial %{customdata}",
+        "hovertemplate": "%{y} at %{x:,}<br>%{customdata}",
     }
     figure.add_trace(line.trace(mode="lines", line={"color": color, "width": 1.2}, opacity=0.8, **style))
     figure.add_trace(dots.trace(mode="markers", marker={"color": color, "size": 4}, showlegend=False, **style))
 
 
-def _draw_best(figure: "Figure", curve: Curve, most: int, value: str, color: str) -> None:
-    points = _Points()
+def _draw_best(figure: "Figure", curve: Curve, most: int, value: str, color: str, *, origin: Origin) -> None:
+    points = _Points(origin)
     places = thinned(len(curve.resources), most)
     for place in places:
         points.add(curve, place)
@@ -97,7 +107,7 @@ def _draw_best(figure: "Figure", curve: Curve, most: int, value: str, color: str
             line={"color": color, "width": 4},
             marker={"color": color, "size": [*[0] * (len(places) - 1), 10]},
             name=f"best: trial {curve.trial}, {value}",
-            hovertemplate="%{y} at %{x:,}<br>trial %{customdata}",
+            hovertemplate="%{y} at %{x:,}<br>%{customdata}",
         )
     )
 
@@ -105,17 +115,18 @@ def _draw_best(figure: "Figure", curve: Curve, most: int, value: str, color: str
 class _Points:
     """The points of a trace under construction."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         self._x: list[int | None] = []
         self._y: list[float | None] = []
-        self._trials: list[int | None] = []
+        self._trials: list[str | None] = []
 
     def add(self, curve: Curve, place: int) -> None:
         """Add a point of a curve; one that is not finite is a gap."""
         value = curve.values[place]
         self._x.append(curve.resources[place])
         self._y.append(significant(value) if math.isfinite(value) else None)
-        self._trials.append(curve.trial)
+        self._trials.append(trial_label(curve.trial, self._origin))
 
     def part(self) -> None:
         """End a curve."""

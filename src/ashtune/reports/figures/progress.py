@@ -17,7 +17,16 @@ from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, T
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, plural
 from ashtune.core.observer import Observer
-from ashtune.reports.figures.axes import metric_axis, metric_view, nothing, remark, significant
+from ashtune.reports.figures.axes import (
+    Origin,
+    metric_axis,
+    metric_view,
+    no_origin,
+    nothing,
+    remark,
+    significant,
+    trial_label,
+)
 from ashtune.reports.figures.plots import BLUE, ORANGE, blank, go
 
 if TYPE_CHECKING:
@@ -119,8 +128,13 @@ def _steps(results: Iterable[Improvement]) -> list[Improvement]:
     return steps
 
 
-def best_over_time_figure(best: BestSoFar, *, unit: str) -> "Figure":
+def best_over_time_figure(best: BestSoFar, *, unit: str, origin: Origin = no_origin) -> "Figure":
     """Return the best so far over the time that the study ran.
+
+    Args:
+        best: The observer.
+        unit: What the resource counts, in the singular.
+        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -129,19 +143,22 @@ def best_over_time_figure(best: BestSoFar, *, unit: str) -> "Figure":
     middle = best.steps[len(best.steps) // 2].seconds if is_log else best.seconds
     scales = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
     scale, name = next((pair for pair in scales if middle >= 3 * pair[0]), scales[-1])
-    return _figure(best, name, lambda step: step.seconds / scale, best.seconds / scale, unit)
+    return _figure(best, name, lambda step: step.seconds / scale, best.seconds / scale, unit=unit, origin=origin)
 
 
-def best_over_resource_figure(best: BestSoFar, *, unit: str) -> "Figure":
-    """Return the best so far over the epochs that all trials together were trained.
+def best_over_resource_figure(best: BestSoFar, *, unit: str, origin: Origin = no_origin) -> "Figure":
+    """Return the best so far over the epochs that all trials together were trained; see the figure over time.
 
     Raises:
         SettingsError: If plotly is not installed.
     """
-    return _figure(best, f"{unit}s trained, all trials together", lambda step: step.epochs, best.epochs, unit)
+    title = f"{unit}s trained, all trials together"
+    return _figure(best, title, lambda step: step.epochs, best.epochs, unit=unit, origin=origin)
 
 
-def _figure(best: BestSoFar, x: str, place: Callable[[Improvement], float], end: float, unit: str) -> "Figure":
+def _figure(
+    best: BestSoFar, x: str, place: Callable[[Improvement], float], end: float, *, unit: str, origin: Origin
+) -> "Figure":
     if not best.steps:
         return nothing("no trial has a finite result")
     highest = best.steps_at_the_highest
@@ -150,7 +167,8 @@ def _figure(best: BestSoFar, x: str, place: Callable[[Improvement], float], end:
         del lines[0]  # it is the same line
     figure = blank(x=x)
     for steps, name, color in lines:
-        figure.add_trace(_line(steps, best.goal, place, end, {"name": name, "line": {"color": color, "width": 2.5}}))
+        style = {"name": name, "line": {"color": color, "width": 2.5}}
+        figure.add_trace(_line(steps, best.goal, place, end, style, origin=origin))
     is_log = _is_early(best.steps, place, end)
     if is_log:
         figure.update_xaxes(type="log", dtick="D2")
@@ -175,18 +193,19 @@ def _is_early(steps: Sequence[Improvement], place: Callable[[Improvement], float
 
 
 def _line(
-    steps: Sequence[Improvement], goal: Goal, place: Callable[[Improvement], float], end: float, style: dict[str, Any]
-) -> Any:
+    steps: Sequence[Improvement], goal: Goal, place: Callable[[Improvement], float], end: float, style: dict[str, Any],
+    *, origin: Origin,
+) -> Any:  # fmt: skip
     """Return a step line that goes on to the end of the study."""
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, shown[-1]]
     return go().Scatter(
         x=[significant(x) for x in (*map(place, shown), max(end, place(shown[-1])))],
         y=[significant(goal.value(step.loss)) for step in ends],
-        customdata=[[step.trial, step.rung, step.resource] for step in ends],
+        customdata=[[trial_label(step.trial, origin), step.rung, step.resource] for step in ends],
         mode="lines",
         line_shape="hv",
-        hovertemplate="%{y}<br>trial %{customdata[0]}, rung %{customdata[1]} (%{customdata[2]:,})",
+        hovertemplate="%{y}<br>%{customdata[0]}<br>rung %{customdata[1]} (%{customdata[2]:,})",
         **style,
     )
 

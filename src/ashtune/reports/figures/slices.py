@@ -13,7 +13,17 @@ from ashtune.analysis.results import Results
 from ashtune.analysis.sampling import best_and_sampled, sampled, scattered, thinned
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, plural, shortened
-from ashtune.reports.figures.axes import View, label, log_ticks, metric_axis, metric_view, significant
+from ashtune.reports.figures.axes import (
+    Origin,
+    View,
+    label,
+    log_ticks,
+    metric_axis,
+    metric_view,
+    no_origin,
+    significant,
+    trial_label,
+)
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers
 from ashtune.reports.figures.plots import GREY, blank, go, rung_colors
 
@@ -42,6 +52,7 @@ class Slices:
         important: Hyperparameters, the most important first; without, the first ones of the space are shown.
         rungs: How many rungs the ladder has, for the colours; 0: those reached.
         unit: What the resource counts, in the singular.
+        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -56,10 +67,11 @@ class Slices:
         important: Sequence[str] = (),
         rungs: int = 0,
         unit: str,
+        origin: Origin = no_origin,
     ) -> None:
         ranked = results.standings()
         standing = {trial: (rung, loss) for rung, loss, trial in ranked}
-        self._goal, self._unit = results.goal, unit
+        self._goal, self._unit, self._origin = results.goal, unit, origin
         self._total = len(ranked)
         self._shown = best_and_sampled(list(standing), POINTS)
         lost = sorted({TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys())
@@ -130,11 +142,11 @@ class Slices:
                 go().Scatter(
                     x=[significant(places[place]) for place in chosen],
                     y=[significant(_inside(self._values[place], self._view)) for place in chosen],
-                    customdata=[[self._shown[place], self._text(column, place)] for place in chosen],
+                    customdata=[self._hover(column, place, self._shown[place]) for place in chosen],
                     mode="markers",
                     marker={"color": self._colors[rung], "size": 6, "opacity": 0.75},
                     name=f"to {self._unit} {self._resources[rung]:,}",
-                    hovertemplate="%{y} at %{customdata[1]}<br>trial %{customdata[0]}",
+                    hovertemplate="%{y} at %{customdata[1]}<br>%{customdata[0]}",
                 )
             )
         self._add_lost(figure, column, places)
@@ -156,12 +168,12 @@ class Slices:
             go().Scatter(
                 x=[significant(places[place]) for place in chosen],
                 y=[significant(end)] * len(chosen),
-                customdata=[[self._lost[place - first], self._text(column, place)] for place in chosen],
+                customdata=[self._hover(column, place, self._lost[place - first]) for place in chosen],
                 mode="markers",
                 marker={"color": GREY, "size": 6, "symbol": "x-thin", "line": {"color": GREY, "width": 1.5}},
                 cliponaxis=False,
                 name="without a finite result",
-                hovertemplate="no finite result at %{customdata[1]}<br>trial %{customdata[0]}",
+                hovertemplate="no finite result at %{customdata[1]}<br>%{customdata[0]}",
             )
         )
 
@@ -173,6 +185,9 @@ class Slices:
         return [
             value + SPREAD * (scattered(trial) / 2**63 - 1) for value, trial in zip(column.values, trials, strict=True)
         ]
+
+    def _hover(self, column: Numbers, place: int, trial: TrialId) -> list[str]:
+        return [trial_label(trial, self._origin), self._text(column, place)]
 
     def _text(self, column: Numbers, place: int) -> str:
         value = column.values[place]
