@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
+    from ashtune.schedulers.pasha import Pasha
     from ashtune.search.gp import GP
     from ashtune.search.grid import Grid
     from ashtune.search.mutation import Mutation
@@ -35,6 +36,7 @@ __all__ = [
     "Mutation",
     "NoResultError",
     "OptunaSearch",
+    "Pasha",
     "Study",
     "Trial",
     "__version__",
@@ -52,6 +54,7 @@ _HOMES = {
     "Hyperband": "ashtune.schedulers.hyperband",
     "Mutation": "ashtune.search.mutation",
     "OptunaSearch": "ashtune.search.optuna_search",
+    "Pasha": "ashtune.schedulers.pasha",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

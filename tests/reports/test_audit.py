@@ -143,6 +143,7 @@ BY_RULES = [
     "ash",
     "ash:ahead=1:exponent=0.8",
     "delayed_ash",
+    "pasha",
     "brackets",
     "hyperband",
     "async_hyperband",

@@ -19,6 +19,7 @@ from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
+from ashtune.schedulers.pasha import Pasha
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.study import controller
@@ -45,6 +46,7 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
     "default": (Ash(ahead=1, exponent=0.8), oracles.ash_by_default),
     "delayed_ash": (DelayedAsh(), oracles.delayed_ash),
+    "pasha": (Pasha(), partial(oracles.pasha, None)),
     "adaptive": (AdaptiveAsh(), oracles.adaptive),
     "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),
 }

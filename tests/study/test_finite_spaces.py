@@ -29,6 +29,7 @@ from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
+from ashtune.schedulers.pasha import Pasha
 from ashtune.schedulers.protocol import Machine
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
@@ -51,6 +52,7 @@ IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
     "brackets": BracketedHalving().build,
     "hyperband": Hyperband().build,
     "delayed_ash": DelayedAsh().build,
+    "pasha": Pasha().build,
     "adaptive": AdaptiveAsh().build,
     "async_hyperband": AsyncHyperband().build,
 }

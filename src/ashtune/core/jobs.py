@@ -23,7 +23,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """What came of a job: a trial was trained to a rung.
 
     ``resource`` is what it was trained to, of a failure what it was to be trained to. ``losses`` has one for each
-    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job.
+    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job, from
+    the resource ``start`` on. ``curve`` has the losses that were reported on the way: (resource, loss), ``math.inf``
+    where one was not finite.
     """
 
     trial: TrialId
@@ -31,6 +33,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     resource: int
     losses: tuple[float, ...]
     seconds: float
+    start: int = 0
+    curve: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def of(cls, job: Job, *losses: float) -> "Result":

@@ -7,6 +7,7 @@ from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
+from ashtune.schedulers.pasha import Pasha
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
@@ -18,6 +19,7 @@ SCHEDULERS: Registry[Scheduler] = Registry(
         Ash,
         AdaptiveAsh,
         DelayedAsh,
+        Pasha,
         StoppingAsh,
         SuccessiveHalving,
         BracketedHalving,

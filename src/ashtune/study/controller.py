@@ -14,6 +14,7 @@ from typing import assert_never
 
 from ashtune.core.errors import JournalError, LadderError
 from ashtune.core.events import (
+    Curve,
     Event,
     JobFailed,
     JobFinished,
@@ -149,7 +150,10 @@ class Controller:
     def _finished(self, event: JobFinished) -> list[Followed]:
         self._take_off(event.worker, event.trial, event.rung)
         loss = self._goal.loss(event.metrics)
-        self._scheduler.record(Result(event.trial, event.rung, event.resource, (loss,), event.seconds))
+        curve = self._losses(event.curve) if event.curve else ()
+        self._scheduler.record(
+            Result(event.trial, event.rung, event.resource, (loss,), event.seconds, event.start, curve)
+        )
         arrived = self._arrived
         if event.trial >= len(arrived):
             arrived.extend([_NOWHERE] * (event.trial + 256 - len(arrived)))
@@ -171,6 +175,10 @@ class Controller:
             return self._employ_the_idle(None)
         holding = Holding(event.worker, event.trial, event.rung, loss)
         return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
+
+    def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
+        """Return the losses that were reported on the way to a result."""
+        return tuple([(resource, self._goal.loss(metrics)) for resource, metrics in curve])
 
     def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)

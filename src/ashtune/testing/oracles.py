@@ -13,6 +13,7 @@ Rule 2: nothing is shared with the schedulers but the words. The quota is worked
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import combinations
 
 import msgspec
 
@@ -27,10 +28,16 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class RecordedResult(msgspec.Struct, frozen=True):
-    """A job's result arrived; a loss of ``math.inf`` is a failure."""
+    """A job's result arrived; a loss of ``math.inf`` is a failure.
+
+    ``curve`` has the losses reported on the way, and ``seconds`` is what it took from the resource ``start`` on.
+    """
 
     job: Job
     loss: float
+    curve: tuple[tuple[int, float], ...] = ()
+    seconds: float = 0.0
+    start: int = 0
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -200,6 +207,62 @@ def _best_entry(ladder: Ladder, history: History, passes: dict[TrialId, int], sa
         if squared >= best_score:
             best, best_score = entry, squared
     return best
+
+
+def pasha(epsilon: float | None, ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job of PASHA: a promotion of Algorithm 2 up to the rung that is open, else a new trial.
+
+    Args:
+        epsilon: The difference of losses that counts as none; None: it follows from the curves.
+        ladder: The ladder at first.
+        trials: The number of trials at first.
+        history: What has happened.
+    """
+    top, noise = min(1, ladder.top), epsilon or 0.0
+    for moment, fact in enumerate(history, start=1):
+        past, now = history[:moment], ladder_now(ladder, history[:moment])
+        top = max(top, min(1, now.top))
+        is_new_there = isinstance(fact, RecordedResult) and fact.job.rung == top < now.top and fact.loss < math.inf
+        if is_new_there:
+            here = {trial: loss for loss, trial in _ranked(past, top) if loss < math.inf}
+            if epsilon is None:
+                noise = _noise(now, past, here, top) or noise
+            below = {trial: loss for loss, trial in _ranked(past, top - 1) if trial in here}
+            top += not _is_in_order(here, below, noise)
+    due = [job for job in promotable(ladder, history) if job.rung <= top]
+    return due[0] if due else newborn(trials, history, rung=0)
+
+
+def _is_in_order(here: dict[TrialId, float], below: dict[TrialId, float], noise: float) -> bool:
+    """Say whether each trial of the soft ranking below has its place here, or one of its group."""
+    ranking_below = sorted(here, key=lambda trial: (below[trial], trial))
+    ranking = sorted(here, key=lambda trial: (here[trial], below[trial]))
+    for place, trial in enumerate(ranking):
+        group = [other for other in here if abs(below[other] - below[ranking_below[place]]) <= noise]
+        if trial not in group:
+            return False
+    return True
+
+
+def _noise(ladder: Ladder, history: History, here: dict[TrialId, float], top: int) -> float | None:
+    """Return the 90th percentile of the differences at a rung of those pairs whose order changed and changed back."""
+    curves: dict[TrialId, dict[int, float]] = {trial: {} for trial in here}
+    for fact in history:
+        if isinstance(fact, RecordedResult) and fact.job.trial in here:
+            curves[fact.job.trial].update(fact.curve)
+            curves[fact.job.trial][ladder.rungs[fact.job.rung]] = fact.loss
+    differences = []
+    for one, other in combinations(here, 2):
+        mine, its = curves[one], curves[other]
+        both = [at for at in sorted(mine) if at in its and max(mine[at], its[at]) < math.inf]
+        is_ahead = [mine[at] < its[at] for at in both if at <= ladder.rungs[top] and mine[at] != its[at]]
+        changes = [place for place in range(1, len(is_ahead)) if is_ahead[place] != is_ahead[place - 1]]
+        if here[one] != here[other] and len(changes) >= 2:
+            differences.append(abs(here[one] - here[other]))
+    for noise in sorted(differences):
+        if 10 * sum(difference <= noise for difference in differences) >= 9 * len(differences):
+            return noise
+    return None
 
 
 def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None:

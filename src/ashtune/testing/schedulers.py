@@ -54,6 +54,8 @@ SETTINGS = settings(
 
 _FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties abound
 _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
+_REPORTS = st.lists(st.sampled_from((*_FEW, math.inf)), max_size=12)
+_SECONDS = st.lists(st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8)
 _PICKS = st.integers(0, 99)
 _WORST = 1e9
 _JOBS_TO_THE_END = 200
@@ -108,6 +110,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.ladder = data.draw(st.sampled_from(self.ladders))
         self.tops = {self.ladder.top}
         self.trials = data.draw(st.sampled_from(self.budgets))
+        self.reports, self.seconds = data.draw(_REPORTS), data.draw(_SECONDS)
+        self.results = 0
         self.scheduler = type(self).make(self.ladder, self.trials)
 
     @rule()
@@ -242,8 +246,15 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
 
     def _report(self, job: Job, loss: float) -> None:
         self.running.remove(job)
-        self.scheduler.record(Result.of(job, loss))
-        self.history.append(RecordedResult(job, loss))
+        rungs = self.scheduler.ladder.rungs
+        resource, entry = rungs[job.rung], self.scheduler.entry(job.trial)
+        start = rungs[job.rung - 1] if job.rung > entry else 0
+        self.results += 1
+        seconds, between = self.seconds[self.results % len(self.seconds)], list(range(start + 1, resource))[:3]
+        at = 3 * (self.results % 4)
+        curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
+        self.scheduler.record(Result(job.trial, job.rung, resource, (loss,), seconds, start, curve))
+        self.history.append(RecordedResult(job, loss, curve, seconds, start))
 
     def _check_entries(self) -> None:
         """What readers are told of a study beforehand holds together, and is what happened."""
