@@ -632,18 +632,25 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
 
 
 def test_a_scheduler_is_told_what_a_trial_cost_and_what_it_reported_on_the_way() -> None:
-    class Listening(AshMachine):
-        heard: list[Result] = []
+    heard: list[Result] = []
 
+    class Listening(AshMachine):
         def record(self, result: Result) -> None:
-            self.heard.append(result)
+            heard.append(result)
             super().record(result)
 
     study = ControllerHarness(Listening(Ladder(4, 8, 2), 0))
     study.controller.handle(
         JobFinished(
-            0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=4, start=1, metrics={"loss": 0.5}, seconds=7.0,
+            0,
+            worker=WorkerId(0),
+            trial=TrialId(0),
+            rung=0,
+            resource=4,
+            start=1,
+            metrics={"loss": 0.5},
+            seconds=7.0,
             curve=[(2, {"loss": 0.75}), (3, {"loss": None})],
-        )  # fmt: skip
+        )
     )
-    assert Listening.heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, 1, ((2, 0.75), (3, math.inf)))]
+    assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, 1, ((2, 0.75), (3, math.inf)))]
