@@ -8,7 +8,8 @@ script has a file of its own.
     python benchmarks/page.py decisions busy        run these two, then write the page
     python benchmarks/page.py --only-write          write the page from the files that are there
 
-    --curves FOLDER, --mnist FOLDER                 data of the scripts that read some; without it they are left out
+    --curves FOLDER, --mnist FOLDER, --surrogate FOLDER, --data FOLDER
+                                                    data of the scripts that read some; without it they are left out
 
 All of them take about an hour and a half on a quiet machine. One that fails is named at the end, and its last results
 stay.
@@ -31,7 +32,10 @@ BENCHMARKS = Path(__file__).parent
 RESULTS = BENCHMARKS / "results"
 EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
-DATA = {"real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist"}
+DATA = {
+    "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
+    "search_surrogate": "surrogate", "search_quality": "data",
+}  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
 
@@ -131,6 +135,8 @@ def main() -> int:
     parser.add_argument("--only-write", action="store_true", help="run nothing")
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
+    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate")
+    parser.add_argument("--data", metavar="FOLDER", help="for search_quality")
     options = parser.parse_args()
     known = scripts()
     if unknown := sorted(set(options.names) - set(known)):

@@ -32,6 +32,7 @@ def simulate(
     until: float = math.inf,
     goal: Goal = LOSS,
     ledger: Ledger | None = None,
+    configurations: Configurations | None = None,
 ) -> float:
     """Run a study in virtual time.
 
@@ -43,6 +44,7 @@ def simulate(
         until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
         goal: The metric that counts.
         ledger: Where events are written, as a study's journal; nowhere by default.
+        configurations: Of the trials, for a training that looks at them; by default their numbers.
 
     Returns:
         The time at which it ended.
@@ -55,7 +57,7 @@ def simulate(
     controller = Controller(scheduler, goal)
     session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
     followed = controller.handle(session)
-    configurations = Configurations(_Numbered())
+    configurations = configurations or Configurations(_Numbered())
     setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])
     count = engine.worker_count(None)
     workers = engine.open(

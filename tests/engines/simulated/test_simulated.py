@@ -17,7 +17,10 @@ from ashtune.core.orders import Pause, Train
 from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training
 from ashtune.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune.schedulers.ash import AshMachine
+from ashtune.search.random import Random
 from ashtune.simulation import simulate
+from ashtune.space.space import Space
+from ashtune.study.configurations import Configurations
 from ashtune.testing.stragglers import run
 
 
@@ -63,6 +66,17 @@ def test_a_cell_of_the_reference_is_met_within_three_standard_errors(
     trained = [len(run(scheduler, 25, deviation=0.24, drop=0.001, seed=seed, until=2000).trained) for seed in range(12)]
     error = (statistics.variance(trained) / len(trained) + deviation**2 / 25) ** 0.5
     assert abs(statistics.mean(trained) - mean) <= 3 * error
+
+
+def test_a_training_may_look_at_configurations_that_are_given() -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    configurations = Configurations(Random().build(space, 0))
+    training = Training(metrics=lambda trial, _: {"loss": configurations[trial]["x"]}, seconds=seconds)
+    seen = Seen()
+    engine = SimulatedEngine(training, workers=2)
+    simulate(AshMachine(Ladder(1, 4, 2), 9), engine, [seen], trials=9, configurations=configurations)
+    losses = {event.trial: event.metrics["loss"] for event in seen.events if isinstance(event, JobFinished)}
+    assert losses == {TrialId(trial): Random().build(space, 0).configuration(trial)["x"] for trial in range(9)}
 
 
 def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:

@@ -1,0 +1,74 @@
+"""The tuners that are compared: ashtune's searches, and peers by their own code. A peer is imported when it is run."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from quality.runs import Report
+
+
+class Setting(NamedTuple):
+    """What a run is about.
+
+    Args:
+        task: The task's name.
+        data: The folder of the tasks' data.
+        seed: Of the tuner.
+        workers: How many train.
+        seconds: How long, of wall time or of virtual time.
+        folder: Where the run may keep files.
+        rungs: At which resources ashtune compares trials.
+    """
+
+    task: str
+    data: str
+    seed: int
+    workers: int
+    seconds: float
+    folder: str
+    rungs: tuple[int, ...]
+
+
+class Outcome(NamedTuple):
+    """What came of a run: all reports, the number of trials, and the seconds that proposing took."""
+
+    reports: list[Report]
+    trials: int
+    proposing: float
+
+
+Tuner = Callable[[str, Setting], Outcome]
+
+TUNERS = {
+    "ashtune gp": ("ashtune_searches", "gp"),
+    "ashtune random": ("ashtune_searches", "random"),
+    "ashtune mutation": ("ashtune_searches", "mutation"),
+    "optuna tpe": ("optuna_studies", "tpe"),
+    "optuna tpe halving": ("optuna_studies", "tpe halving"),
+    "optuna tpe hyperband": ("optuna_studies", "tpe hyperband"),
+    "optuna gp": ("optuna_studies", "gp"),
+}
+DEFAULT, ALONE = "ashtune gp", "ashtune random"
+"""The search that is to be the best, and what it must never be behind."""
+
+
+def is_peer(tuner: str) -> bool:
+    """Say whether a tuner is another's."""
+    return not tuner.startswith("ashtune")
+
+
+def run(tuner: str, clock: str, setting: Setting) -> Outcome:
+    """Run a tuner.
+
+    Args:
+        tuner: Its name.
+        clock: "wall" for processes in wall time, "cpu" for virtual time in one process.
+        setting: What it tunes, and how long.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    module, variant = TUNERS[tuner]
+    found: Any = import_module(f"quality.tuners.{module}")
+    tune: Tuner = found.in_virtual_time if clock == "cpu" else found.in_wall_time
+    return tune(variant, setting)

@@ -1,0 +1,70 @@
+"""ashtune's searches with the default scheduler and rungs."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import ashtune
+from ashtune.search.registry import SEARCHES
+from ashtune.space.space import Space
+from quality.runs import Report
+from quality.tasks import task as load
+from quality.tuners import Outcome, Setting
+from quality.tuners.notes import note, reports
+from quality.virtual import study
+
+
+def objective(task: str, data: str, folder: str, trial: Any) -> None:
+    """Train a trial from rung to rung."""
+    tuned = load(task, data)
+    state = tuned.train(trial.config, trial.restore(), trial.start, trial.target)
+    losses = tuned.losses(state)
+    note(folder, trial.number, trial.target, losses)
+    trial.report(loss=losses[0])
+    trial.save(state)
+
+
+def in_wall_time(search: str, setting: Setting) -> Outcome:
+    """Run a study with processes as workers."""
+    task = load(setting.task, setting.data)
+    began = time.time()
+    ashtune.tune(
+        partial(objective, setting.task, setting.data, setting.folder),
+        dict(task.space),
+        metric="loss",
+        mode="min",
+        max_resource=task.top,
+        search=search,
+        workers=setting.workers,
+        time_limit=setting.seconds,
+        seed=setting.seed,
+        directory=f"{setting.folder}/study",
+        quiet=True,
+    )
+    found, trials = reports(setting.folder, began, setting.seconds)
+    return Outcome(found, trials, 0.0)
+
+
+def in_virtual_time(search: str, setting: Setting) -> Outcome:
+    """Run a study on simulated workers that train in turn; a stretch takes the CPU time that it took."""
+    task = load(setting.task, setting.data)
+    states: dict[int, Any] = {}
+    tests: dict[tuple[int, int], float] = {}
+
+    def train(trial: int, configuration: Mapping[str, object], start: int, target: int) -> tuple[float, float]:
+        began = time.process_time()
+        states[trial] = task.train(configuration, states.get(trial), start, target)
+        seconds = time.process_time() - began
+        loss, tests[trial, target] = task.losses(states[trial])
+        return loss, seconds
+
+    found = study(
+        SEARCHES.given(search), Space.parse(dict(task.space)), train,
+        top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed, is_charged=True,
+    )  # fmt: skip
+    rungs = found.rungs
+    changes = [
+        Report(at, rungs[rung], loss, tests[trial, rungs[rung]]) for at, trial, rung, loss in found.named
+    ]  # fmt: skip
+    return Outcome(changes, found.trials, sum(found.proposal_seconds))

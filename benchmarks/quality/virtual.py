@@ -1,0 +1,239 @@
+"""A study in virtual time whose search learns: ashtune's own controller, scheduler, search and proposals.
+
+Rule 1: no threads. What the proposer's process would do meanwhile is done when the clock comes past it, with what the
+process would have known when it began.
+Rule 2: a proposal takes no time, or with ``is_charged`` the CPU time that it took; a worker that finds none ready
+gets what the search's stand-in or its design gives, as in a real study.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ashtune.core.events import Event, JobFinished, TrialStarted
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune.schedulers.ash import Ash
+from ashtune.search.proposals import Proposals
+from ashtune.search.protocol import Proposal, Search
+from ashtune.search.registry import design_of
+from ashtune.simulation.run import simulate
+from ashtune.space.space import Space
+from ashtune.study.configurations import Configurations
+
+GOAL = Goal("loss", "min")
+
+Trained = Callable[[TrialId, Mapping[str, object], int, int], tuple[float, float]]
+"""(trial, configuration, from, to) -> the loss there, and the seconds that it took from the one to the other."""
+
+
+class ProposalsInVirtualTime(Proposals):
+    """Proposals of a search, made when the clock passes the time at which its process would make them.
+
+    Args:
+        search: Proposes, after what it has seen.
+        space: Where configurations come from.
+        seed: The study's.
+        top: The resource of the top rung.
+        ahead: How many are made ahead. With 0 each trial waits for its own.
+        is_charged: Whether a proposal takes the CPU time that it took.
+
+    Attributes:
+        seconds: CPU time of each proposal so far.
+    """
+
+    def __init__(self, search: Search, space: Space, seed: int, *, top: int, ahead: int, is_charged: bool) -> None:
+        super().__init__(search, space, design_of(search, space, seed), goal=GOAL, seed=seed)
+        self._helper = search.proposer(space, seed, top)
+        self._ahead, self._is_charged = ahead, is_charged
+        self._now = self._free = 0.0
+        self._open = deque([0.0] * ahead)  # when places in the queue became free
+        self._made: deque[tuple[float, Proposal | None]] = deque()  # and from when on each is there
+        self._known: Configurations | None = None
+        self.seconds: list[float] = []
+        self._owed = 0.0
+
+    def attach(self, known: Configurations) -> None:
+        """Say where the configurations of trials are."""
+        self._known = known
+
+    def event(self, event: Event) -> None:
+        """Let the process work up to this event, then note it."""
+        if event.time > self._now:
+            self._work_until(event.time)
+            self._now = event.time
+        super().event(event)
+
+    def take(self, trial: int) -> Proposal:
+        """Return the configuration of the next trial."""
+        self._next = trial
+        if not self._ahead:
+            proposal, seconds = self._proposed(trial)
+            self._owed = seconds
+            is_ready = True
+        else:
+            self._work_until(self._now)
+            is_ready = bool(self._made) and self._made[0][0] <= self._now
+            proposal = None
+            if is_ready:
+                _, proposal = self._made.popleft()
+                self._open.append(self._now)
+        self._next = trial + 1
+        if not is_ready:
+            proposal = self._of_the_stand_in(trial)
+        if self._has_end:
+            return self._untried(is_ready, proposal)
+        return proposal or Proposal(self._design.configuration(trial))
+
+    def waited(self) -> float:
+        """Return the seconds that the newest trial waited for its proposal, once."""
+        seconds, self._owed = self._owed, 0.0
+        return seconds
+
+    def _work_until(self, now: float) -> None:
+        while self._open and max(self._free, self._open[0]) <= now:
+            begin = max(self._free, self._open.popleft())
+            proposal, seconds = self._proposed(self._next + len(self._made))
+            self._free = begin + seconds
+            self._made.append((self._free, proposal))
+
+    def _proposed(self, trial: int) -> tuple[Proposal | None, float]:
+        if self._helper is None:
+            return None, 0.0
+        assert self._known is not None
+        began = time.process_time()
+        self._tell(self._helper, self._known)
+        proposal = self._checked(self._helper.propose(trial))
+        self.seconds.append(time.process_time() - began)
+        return proposal, self.seconds[-1] if self._is_charged else 0.0
+
+    def _of_the_stand_in(self, trial: int) -> Proposal | None:
+        if self._stand_in is None:
+            return None
+        assert self._known is not None
+        while self._standing_news:
+            result = self._standing_news.popleft()
+            self._stand_in.observe(result, self._known[result.trial])
+        return self._stand_in.propose(trial)
+
+
+class Named(Observer):
+    """Which configuration the study would name, and since when: the best at the highest rung that has a result.
+
+    Attributes:
+        named: (time, trial, rung, loss), one for each change.
+        trials: How many were started.
+        jobs: How many ended.
+    """
+
+    def __init__(self) -> None:
+        self.named: list[tuple[float, TrialId, int, float]] = []
+        self.trials = self.jobs = 0
+
+    def event(self, event: Event) -> None:
+        """Take in a result."""
+        match event:
+            case TrialStarted():
+                self.trials += 1
+            case JobFinished(time=time, trial=trial, rung=rung):
+                self.jobs += 1
+                loss = GOAL.loss(event.metrics)
+                before = (self.named[-1][2], -self.named[-1][3]) if self.named else (-1, 0.0)
+                if loss < math.inf and (rung, -loss) > before:
+                    self.named.append((time, trial, rung, loss))
+            case _:
+                pass
+
+
+class VirtualStudy(NamedTuple):
+    """What came of a study.
+
+    Args:
+        rungs: Their resources.
+        named: What it would have named when: (time, trial, rung, loss), one for each change.
+        trials: How many were started.
+        jobs: How many ended.
+        configurations: Of the trials.
+        proposal_seconds: CPU time of each proposal.
+    """
+
+    rungs: tuple[int, ...]
+    named: list[tuple[float, TrialId, int, float]]
+    trials: int
+    jobs: int
+    configurations: Configurations
+    proposal_seconds: list[float]
+
+    def named_at(self, time: float) -> tuple[TrialId, int] | None:
+        """Return the trial that it would have named at a time, and the rung that it was at; None before any result."""
+        return next(((trial, rung) for since, trial, rung, _ in reversed(self.named) if since <= time), None)
+
+
+def study(
+    search: Search,
+    space: Space,
+    train: Trained,
+    *,
+    top: int,
+    workers: int,
+    until: float,
+    seed: int,
+    ahead: int | None = None,
+    is_charged: bool = False,
+) -> VirtualStudy:
+    """Run a study with the default scheduler and rungs until a virtual time.
+
+    Args:
+        search: What proposes.
+        space: Where configurations come from.
+        train: What training a stretch gives and takes; asked once for each, when it begins.
+        top: The resource of a full training.
+        workers: How many train.
+        until: Seconds of virtual time.
+        seed: The study's.
+        ahead: How many proposals are made ahead; by default as many as in a real study.
+        is_charged: Whether a proposal takes the CPU time that it took.
+    """
+    proposals = ProposalsInVirtualTime(
+        search, space, seed, top=top, is_charged=is_charged,
+        ahead=min(workers, search.most_ahead) if ahead is None else ahead,
+    )  # fmt: skip
+    configurations = Configurations(design_of(search, space, seed), proposals=proposals)
+    proposals.attach(configurations)
+    rungs = rungs_of(top)
+    losses: dict[tuple[TrialId, int], float] = {}
+    taken: dict[TrialId, tuple[int, int, float]] = {}
+
+    def seconds(trial: TrialId, start: int, target: int) -> float:
+        begun = taken.get(trial)
+        if begun is not None and begun[0] == start and target <= begun[1]:  # asked again when the study stops
+            return begun[2] * (target - start) / (begun[1] - start)
+        losses[trial, target], duration = train(trial, configurations[trial], start, target)
+        taken[trial] = (start, target, duration)
+        return duration
+
+    named = Named()
+    training = Training(
+        metrics=lambda trial, resource: {GOAL.metric: losses[trial, resource]},
+        seconds=seconds,
+        wait_seconds=lambda *_: proposals.waited(),
+    )
+    simulate(
+        Ash().where_rungs_are_chosen().build(rungs, None, seed),
+        SimulatedEngine(training, workers=workers),
+        [proposals, named],
+        until=until,
+        goal=GOAL,
+        configurations=configurations,
+    )
+    return VirtualStudy(rungs.rungs, named.named, named.trials, named.jobs, configurations, proposals.seconds)
+
+
+def rungs_of(top: int) -> Ladder:
+    """Return the rungs that ashtune chooses where only ``max_resource`` is given."""
+    return Ladder.from_above(top, Ash.reduction_factor, Ash.least_share or 1)
