@@ -45,7 +45,7 @@ def main() -> None:
             study = Path(directory, "study")
             ashtune.tune(
                 train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=64,
-                scheduler=scheduler, workers=WORKERS, directory=study, quiet=True,
+                scheduler=scheduler, search="random", workers=WORKERS, directory=study, quiet=True,
             )  # fmt: skip
             joined, end, busy, epochs = 0.0, 0.0, 0.0, 0
             for _, event in read_events(study / NAME):

@@ -105,7 +105,7 @@ def study(path: Path, folder: Path, turns: int, seconds: float) -> None:
 
     ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=16, time_limit=seconds, directory=path,
-        quiet=True,
+        search="random", quiet=True,
     )  # fmt: skip
 
 
@@ -157,6 +157,7 @@ def wait_for(trials: int, folder: Path) -> None:
         metric="score",
         mode="max",
         trials=trials,
+        search="random",
         max_resource=1,
         directory=folder,
         quiet=True,

@@ -61,6 +61,7 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
         space,
         metric="accuracy",
         mode="max",
+        search="random",
         seed=seed,
         workers=workers,
         threads=1,

@@ -34,7 +34,15 @@ def study(trials: int, place: Path) -> float:
     began = time.perf_counter()
     space = {"quality": (0.0, 1.0), "rate": (0.0, 1.0), "width": [16, 32, 64], "kind": ["a", "b"]}
     ashtune.tune(
-        train, space, metric="accuracy", mode="max", trials=trials, max_resource=64, directory=place, quiet=True
+        train,
+        space,
+        metric="accuracy",
+        mode="max",
+        trials=trials,
+        max_resource=64,
+        search="random",
+        directory=place,
+        quiet=True,
     )
     return time.perf_counter() - began
 

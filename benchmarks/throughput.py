@@ -44,7 +44,7 @@ def ashtune_rate(trials: int) -> tuple[int, float]:
         study = Path(directory, "study")
         ashtune.tune(
             train, SPACE, metric="score", mode="max", trials=trials, max_resource=64, workers=WORKERS,
-            directory=study, quiet=True,
+            search="random", directory=study, quiet=True,
         )  # fmt: skip
         jobs, joined, last = 0, 0.0, 0.0
         for _, event in read_events(study / NAME):

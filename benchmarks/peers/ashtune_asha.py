@@ -53,7 +53,8 @@ def search(options: Options) -> None:
     function = lanes.objective() if FUSED else train
     study = ashtune.tune(
         function, space(), metric="accuracy", mode="max", trials=options.trials, max_resource=MAX_EPOCHS,
-        seed=options.seed, workers=WORKERS, threads=1, quiet=True, directory=options.directory / "study",
+        search="random", seed=options.seed, workers=WORKERS, threads=1, quiet=True,
+        directory=options.directory / "study",
     )  # fmt: skip
     reader = StudyReader(study.directory)
     began = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - reader.settings.created)

@@ -84,6 +84,7 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
         max_resource=8,
         min_resource=1,
         reduction_factor=2,
+        search="random",
         workers=2,
         directory=directory / "study",
         quiet=True,
@@ -193,7 +194,7 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
 
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
-        directory=tmp_path / "s", quiet=True, trial_timeout=1.0,
+        search="random", directory=tmp_path / "s", quiet=True, trial_timeout=1.0,
     )  # fmt: skip
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
     assert study.is_complete

@@ -67,7 +67,7 @@ def test_hints_are_said_once_on_stderr_unless_quiet(tmp_path: Path, capsys: pyte
     for quiet in (True, False):
         ashtune.tune(
             train, {"x": [0.1, 10.0], "y": (0.0, 1.0)}, metric="loss", mode="max", trials=12, max_resource=4,
-            min_resource=4, workers=1, directory=tmp_path / str(quiet), quiet=quiet,
+            min_resource=4, search="random", workers=1, directory=tmp_path / str(quiet), quiet=quiet,
         )  # fmt: skip
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
         assert len(lines) == (0 if quiet else 3)

@@ -23,6 +23,7 @@ def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Stud
         "trials": ROUND,
         "max_resource": 9,
         "reduction_factor": 3,
+        "search": "random",
         "workers": 2,
         "quiet": True,
         "engine": "threads",

@@ -18,7 +18,7 @@ SPACE = {"x": (0.0, 1.0)}
 
 def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     given = {"metric": "loss", "mode": "min", "trials": 200, "max_resource": 4, "workers": 2, "quiet": True}
-    return ashtune.tune(train, SPACE, directory=directory, **(given | options))
+    return ashtune.tune(train, SPACE, search="random", directory=directory, **(given | options))
 
 
 def fails(trial: Any) -> None:

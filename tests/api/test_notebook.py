@@ -44,7 +44,7 @@ def train(trial):
 TUNE = """
 print("before")
 study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=16, max_resource=4, workers=2,
-                     directory="study")
+                     search="random", directory="study")
 print("after")
 """
 

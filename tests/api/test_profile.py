@@ -31,6 +31,7 @@ TRAIN = """
         trial.save(trained)
 """
 RUN = ["train.py:train", "--metric", "score", "--mode", "max", "--trials", "12", "--max-resource", "8", "--quiet"]
+RUN += ["--search", "random"]
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def train(trial: ashtune.Trial) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=60, max_resource=8, workers=WORKERS, seed=1,
-        directory=tmp_path_factory.mktemp("times") / "study", quiet=True,
+        search="random", directory=tmp_path_factory.mktemp("times") / "study", quiet=True,
     )  # fmt: skip
 
 

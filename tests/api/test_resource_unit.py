@@ -30,7 +30,7 @@ def boosted(trial: ashtune.Trial) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return ashtune.tune(
         boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40, max_resource=8, workers=2,
-        resource="tree", quiet=True, directory=tmp_path_factory.mktemp("trees") / "s",
+        resource="tree", search="random", quiet=True, directory=tmp_path_factory.mktemp("trees") / "s",
     )  # fmt: skip
 
 

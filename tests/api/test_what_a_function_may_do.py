@@ -27,7 +27,7 @@ class OverTime(Exception):  # noqa: N818 - as users name theirs
 def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **options: Any) -> ashtune.Study:
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=8, workers=2,
-        directory=directory / "study", quiet=True, **options,
+        search="random", directory=directory / "study", quiet=True, **options,
     )  # fmt: skip
     assert study.is_complete, "the journal is read back and every event follows from those before it"
     jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))

@@ -108,7 +108,7 @@ def test_a_worker_that_says_what_does_not_fit_is_lost_and_the_study_is_not(
     monkeypatch.setenv("MARK", str(tmp_path))
     trials = len(SPEECHES)
     options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 4, "workers": 2, "quiet": True}
-    ashtune.tune(train, {"x": (0.0, 1.0)}, trials=trials, directory=tmp_path / "study", **options)
+    ashtune.tune(train, {"x": (0.0, 1.0)}, trials=trials, search="random", directory=tmp_path / "study", **options)
     events = assert_each_result_is_there_once(tmp_path / "study", trials)
     reasons = [event.reason for event in events if isinstance(event, WorkerLost)]
     for trial, (name, (_, complaint)) in enumerate(SPEECHES.items()):

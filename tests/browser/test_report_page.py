@@ -19,7 +19,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     study = ashtune.tune(
         objective.train, objective.space(), metric="accuracy", mode="max", trials=256, max_resource=16, threads=1,
-        directory=folder / "study", quiet=True, profile=True,
+        search="random", directory=folder / "study", quiet=True, profile=True,
     )  # fmt: skip
     study.report_html(folder / "report.html")
     return folder / "report.html"

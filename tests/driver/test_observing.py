@@ -516,7 +516,8 @@ SCRIPT = """
 
     if __name__ == "__main__":
         ashtune.tune(train, {"x": (0.0, 1.0), "kind": ["plain", "fan\\ncy"]}, metric="loss", mode="min", trials=60,
-                     max_resource=4, workers=2, directory=sys.argv[1], quiet=True, observers=[CsvLog()])
+                     max_resource=4, workers=2, search="random", directory=sys.argv[1], quiet=True,
+                     observers=[CsvLog()])
 """
 
 

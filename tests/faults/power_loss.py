@@ -63,7 +63,7 @@ def train(trial):
 
 ashtune.tune(
     train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=48, max_resource=8, workers=2,
-    directory=sys.argv[1], scheduler=sys.argv[3], quiet=True,
+    search="random", directory=sys.argv[1], scheduler=sys.argv[3], quiet=True,
 )
 """
 TRIALS, RUNGS = 48, (1, 2, 4, 8)

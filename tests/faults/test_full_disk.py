@@ -53,7 +53,7 @@ def test_a_full_disk_fails_no_trial(tmp_path: Path, small_disk: Path, function: 
     (directory / "checkpoints").symlink_to(small_disk)
     study = ashtune.tune(
         function, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=24, max_resource=8, workers=2,
-        directory=directory, quiet=True,
+        search="random", directory=directory, quiet=True,
     )  # fmt: skip
     events = [event for _, event in read_events(directory / "journal.jsonl")]
     assert [event.reason for event in events if isinstance(event, JobFailed)] == []

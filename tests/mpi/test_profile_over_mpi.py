@@ -26,7 +26,7 @@ SCRIPT = """
 
     ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, directory=sys.argv[1],
-        quiet=True, profile=True, **eval(sys.argv[2])
+        quiet=True, search="random", profile=True, **eval(sys.argv[2])
     )
 """
 

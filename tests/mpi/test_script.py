@@ -33,11 +33,13 @@ SCRIPT = r"""
     space = {"x": (0.0, 1.0)}
     more = eval(sys.argv[2])
     first = ashtune.tune(
-        train, space, metric="loss", mode="min", trials=40, max_resource=8, directory=sys.argv[1] + "/first", **more
+        train, space, metric="loss", mode="min", trials=40, max_resource=8, directory=sys.argv[1] + "/first",
+        search="random", **more
     )
     print("after the first", first.best.trial)
     second = ashtune.tune(
-        number, space, metric="loss", mode="min", trials=20, max_resource=1, directory=sys.argv[1] + "/second", **more
+        number, space, metric="loss", mode="min", trials=20, max_resource=1, directory=sys.argv[1] + "/second",
+        search="random", **more
     )
     print("after the second", second.best.trial)
     sys.exit(int(sys.argv[3]))

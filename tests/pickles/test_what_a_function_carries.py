@@ -140,7 +140,7 @@ SAVING = """
 
     if __name__ == "__main__":
         ashtune.tune(
-            train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=12, max_resource=4, workers=2, directory="study"
+            train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=2, directory="study"
         )
         print("trained")
 """

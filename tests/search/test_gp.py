@@ -206,6 +206,15 @@ def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list
     assert proposer.propose(20) is None
 
 
+@pytest.mark.parametrize("others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4])
+def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(others: list[float]) -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
+    for trial, loss in enumerate([0.0] * 12 + others):
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss,), 1.0), design.configuration(trial))
+    assert proposer.propose(20) is not None
+
+
 def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
     def loss(configuration: Any) -> float:
         return math.inf if configuration["kind"] == "b" else bowl(configuration)
@@ -278,6 +287,27 @@ def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
         x = trial * 0.618 % 1
         proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
     assert len(proposer._shown()) <= 80
+
+
+def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_results() -> None:
+    """The 40 best, by rung and then loss, and the 40 newest, whatever came in which order."""
+    space = Space.parse({"x": (0.0, 1.0)})
+    proposer = GP().proposer(space, 0, 27)
+    assert isinstance(proposer, GPProposer)
+    draws = np.random.default_rng(0)
+    standing: dict[int, tuple[int, float]] = {}
+    reached: dict[int, int] = {}
+    for _ in range(1500):
+        trial = int(draws.integers(400))
+        rung = reached[trial] = reached.get(trial, -1) + 1
+        loss = math.inf if draws.random() < 0.1 else round(float(draws.random()), 2)
+        resource = 0 if loss == math.inf else 3 ** min(rung, 3)
+        proposer.observe(Result(TrialId(trial), rung, resource, (loss,), 1.0), {"x": trial / 400})
+        if loss < math.inf:
+            standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))
+        best = sorted(standing, key=lambda one: (*standing[one], one))[:40]
+        expected = sorted(reached) if len(reached) <= 80 else sorted({*best, *sorted(reached)[-40:]})
+        assert proposer._shown() == expected
 
 
 def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> None:

@@ -12,7 +12,8 @@ from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import TrialFailed
-from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space
+from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space, proposals
+from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation
 from ashtune.search.proposals import Proposals
 from ashtune.study.configurations import Configurations
@@ -82,7 +83,12 @@ class Studied:
         MADE.append(make)
         AHEAD.append(ahead)
         self.proposals.start(
-            self.configurations, workers=workers, max_resource=9, complain=self._complain, open_apart=apart
+            self.configurations,
+            workers=workers,
+            trials=None,
+            max_resource=9,
+            complain=self._complain,
+            open_apart=apart,
         )
 
     def _complain(self, line: str) -> None:
@@ -343,6 +349,60 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
+def test_no_trial_waits_for_a_proposer_that_hangs(studied: Studied) -> None:
+    forever = threading.Event()
+    studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)
+    assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
+    assert studied.proposals.waits == 0
+    forever.set()
+
+
+def test_where_trials_wait_for_their_proposals_each_gets_its_own(studied: Studied) -> None:
+    studied.start(lambda: Scripted(numbered), ahead=0)
+    assert [studied.begin(trial) for trial in range(20)] == [f"number {trial}" for trial in range(20)]
+    assert studied.proposals.waits == 20
+
+
+def test_after_a_wait_in_vain_no_trial_waits_until_a_proposal_has_come(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
+    may_go_on = threading.Event()
+
+    def slow(trial: int) -> Proposal:
+        assert may_go_on.wait(SECONDS)
+        return numbered(trial)
+
+    studied.start(lambda: Scripted(slow), ahead=0)
+    assert [studied.begin(trial) for trial in range(10)] == ["design, no proposal was ready"] * 10
+    assert studied.proposals.waits == 1
+    may_go_on.set()
+    monkeypatch.setattr(proposals, "WAIT_SECONDS", SECONDS)
+    studied.waits(1)
+    assert [studied.begin(trial) for trial in range(10, 13)] == ["number 0", "number 11", "number 12"]
+    assert studied.proposals.waits == 3
+
+
+@pytest.mark.parametrize("trials", [1, 10, 11, None])
+def test_where_all_trials_are_left_to_the_design_nobody_is_started(trials: int | None) -> None:
+    space = Space.parse({"x": (0.0, 1.0)})
+    design = GP().build(space, 0)
+    study = Proposals(GP(), space, design, goal=GOAL, seed=0)
+    opened = threading.Event()
+
+    def open_apart(*_: object) -> Proposer:
+        opened.set()
+        return Scripted(lambda trial: None)
+
+    study.start(Configurations(design), workers=2, trials=trials, max_resource=9, complain=print, open_apart=open_apart)
+    if trials in (11, None):
+        assert opened.wait(SECONDS)
+    else:
+        assert study._thread is None
+        assert [study.take(trial).origin for trial in range(3)] == ["random"] * 3
+    study.close()
+
+
 class WithStandIn(Script, frozen=True):
     """A search whose stand-in is the one that a test has made."""
 
@@ -372,6 +432,12 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     assert [type(one) for one, _ in stand_in.news] == [Result]  # type: ignore[misc]  # pairs
     forever.set()
     study.proposals.close()
+
+
+def test_a_fused_study_has_no_stand_in_as_the_design_continues_its_run() -> None:
+    STAND_INS.append(Scripted(numbered))
+    study = Proposals(WithStandIn(), SPACE, Script().build(SPACE, 0), goal=GOAL, seed=0, grouped_by=("x",))
+    assert study._stand_in is None
 
 
 def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:

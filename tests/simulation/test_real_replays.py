@@ -39,7 +39,7 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
     """Here who is promoted does not depend on how long the driver of a busy machine takes between two jobs."""
     study = ashtune.tune(
         function, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=24, min_resource=4, max_resource=16,
-        workers=workers, scheduler=scheduler, quiet=True, directory=tmp_path / "s",
+        workers=workers, scheduler=scheduler, search="random", quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     tally = StudyReader(study.directory).tally
     predictor = Predictor(study.traces())

@@ -155,7 +155,7 @@ SCRIPT = """
 
     if __name__ == "__main__":
         ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=60, max_resource=4, workers=2,
-                     directory=sys.argv[1], quiet=True)
+                     search="random", directory=sys.argv[1], quiet=True)
 """
 
 

@@ -37,6 +37,7 @@ def _cost(trials: int) -> tuple[float, int]:
             mode="min",
             trials=trials,
             max_resource=4,
+            search="random",
             workers=2,
             directory=Path(folder, "study"),
             quiet=True,

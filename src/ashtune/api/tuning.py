@@ -93,7 +93,10 @@ def tune(
     trials, quiet = options["trials"], options["quiet"]
     parsed = Space.parse(space)
     enqueued = _enqueued(parsed, options["enqueue"])
-    chosen = _search(options["search"], options["grid_points"])
+    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
+    # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
+    by_default = "random" if grouped_by else scheduler.default_search
+    chosen = _search(by_default if options["search"] is None else options["search"], options["grid_points"])
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
     if is_endless and not will_end(options):
@@ -101,7 +104,6 @@ def tune(
     if scheduler.needs_trials and trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
     check_engine(engine, options, trials)
-    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
     settings = new_settings(

@@ -97,6 +97,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
         "resource": given.resource,
+        "search": "random",  # both kinds have the same configurations
         "seed": given.seed,
         "threads": given.threads,
         "quiet": True,

@@ -43,6 +43,7 @@ def main(given: argparse.Namespace) -> int:
         "min_resource": 1,
         "max_resource": 64,
         "reduction_factor": 2,
+        "search": "random",  # all studies draw alike, so that what differs is how they train
         "threads": 1,
         "seed": given.seed,
         "quiet": given.quiet,

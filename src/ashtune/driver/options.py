@@ -101,11 +101,11 @@ class Searching(TypedDict, total=False):
     """search."""
 
     search: Annotated[
-        str | Search,
+        str | Search | None,
         Option(
-            help='"random", "gp" (learns from the results), "mutation" (of the best), "optuna" (its TPE, or another '
-            'of its samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``.',
-            default="random",
+            help='"gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE, or another '
+            'of its samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``; '
+            'by default "gp", but "random" with the scheduler "sh" and where many models are trained as one program.',
             parse=str,
             metavar="NAME",
         ),

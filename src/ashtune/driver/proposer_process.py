@@ -1,7 +1,7 @@
 """A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
 
-Rule 1: the driver keeps every message to the proposer, in msgpack. A process that has died is started anew and gets all
-of them; one that dies twice over the same proposal is given up.
+Rule 1: the driver keeps every message to the proposer, in msgpack, some 300 bytes a trial. A process that has died is
+started anew and gets all of them; one that dies twice over the same proposal is given up.
 Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
 Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.core.jobs import Job, Result
+from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.plaintext import error_line
 from ashtune.engines.local.process import import_root, without_launcher
 from ashtune.engines.resources.cores import THREAD_VARIABLES
@@ -41,18 +41,18 @@ class Opening(msgspec.Struct, frozen=True):
     parent: int
 
 
-class Began(msgspec.Struct, frozen=True, tag=True):
-    """A job began."""
+class Began(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A job began. The configuration is in the first message of its trial only, in msgpack."""
 
     job: Job
-    configuration: dict[str, Any]
+    configuration: bytes = b""
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True):
+class Ended(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A job came to a result."""
 
     result: Result
-    configuration: dict[str, Any]
+    configuration: bytes = b""
 
 
 class Wanted(msgspec.Struct, frozen=True, tag=True):
@@ -82,19 +82,20 @@ class ProposerProcess(Proposer):
         path = [entry for entry in sys.path if isinstance(entry, str)]
         opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid())
         self._write = FrameWriter()
-        self._history = [self._write.frame(opening)]
-        self._sent = 0  # of the history, to the process that runs
+        self._history = bytearray(self._write.frame(opening))
+        self._described: set[TrialId] = set()  # whose configuration is in it
+        self._sent = 0  # bytes of it, to the process that runs
         self._process: subprocess.Popen[bytes] | None = None
         self._is_closed = False
         self._asking = threading.Lock()
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history.append(self._write.frame(Began(job, dict(configuration))))
+        self._history += self._write.frame(Began(job, self._description(job.trial, configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history.append(self._write.frame(Ended(result, dict(configuration))))
+        self._history += self._write.frame(Ended(result, self._description(result.trial, configuration)))
 
     def propose(self, trial: int) -> Proposal | None:
         """Ask the process; start it first, or anew.
@@ -121,6 +122,12 @@ class ProposerProcess(Proposer):
         with self._asking:
             self._end()
 
+    def _description(self, trial: TrialId, configuration: Mapping[str, object]) -> bytes:
+        if trial in self._described:
+            return b""
+        self._described.add(trial)
+        return msgspec.msgpack.encode(dict(configuration))
+
     def _answer(self, trial: int) -> Answer | None:
         """Return the answer of the process; None if it has died."""
         process = self._process or self._start()
@@ -130,8 +137,7 @@ class ProposerProcess(Proposer):
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            for frame in self._history[self._sent :]:
-                process.stdin.write(frame)
+            process.stdin.write(self._history[self._sent :])
             self._sent = len(self._history)
             process.stdin.write(self._write.frame(Wanted(trial)))
             process.stdin.flush()
@@ -190,6 +196,7 @@ class _Server:
         die_with_parent(opening.parent)
         sys.path += [entry for entry in opening.path if entry not in sys.path]
         self._write = FrameWriter()
+        self._configurations: dict[TrialId, bytes] = {}
         self._error = ""
         try:
             self._space = Space.from_record(opening.space)
@@ -210,16 +217,21 @@ class _Server:
 
     def _passed_on(self, message: Began | Ended | Wanted) -> bytes:
         match message:
-            case Began(job, configuration):
-                self._proposer.started(job, configuration)
-            case Ended(result, configuration):
-                self._proposer.observe(result, configuration)
+            case Began(job, description):
+                self._proposer.started(job, self._configuration(job.trial, description))
+            case Ended(result, description):
+                self._proposer.observe(result, self._configuration(result.trial, description))
             case Wanted(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
                     proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
                 return self._write.frame(Answer(proposal))
         return b""
+
+    def _configuration(self, trial: TrialId, description: bytes) -> dict[str, Any]:
+        if description:
+            self._configurations[trial] = description
+        return msgspec.msgpack.decode(self._configurations[trial], type=dict[str, Any])
 
 
 if __name__ == "__main__":

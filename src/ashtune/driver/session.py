@@ -268,7 +268,7 @@ class Session:
         stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.deadline) else stop.deadline
         display = display_for(self._tally, self._study_info(count, deadline), quiet=options["quiet"])
-        proposing = self._proposing(count)
+        proposing = self._proposing(count, session.trials)
         with stop, self._opened_journal() as journal, display, proposing:
             workers = surroundings.open_engine(
                 self._engine,
@@ -323,12 +323,13 @@ class Session:
                 pass
 
     @contextmanager
-    def _proposing(self, workers: int) -> Iterator[None]:
+    def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
         """Have new configurations proposed, if the search is one that does."""
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,
                 workers=workers,
+                trials=trials,
                 max_resource=self._ladder.rungs[-1],
                 complain=lambda line: write(f"{line}\n", sys.stderr),
                 open_apart=ProposerProcess,

@@ -124,6 +124,8 @@ class Scheduler(Part, frozen=True):
     """Whether the number of trials has to be known before the study starts."""
     reduction_factor: ClassVar[int] = 2
     """What it is where the user gives none."""
+    default_search: ClassVar[str] = "gp"
+    """The search where the user names none."""
     least_share: ClassVar[int | None] = None
     """Where the user names no lowest rung, it has at least this part of the top rung's resource: 9 for a ninth; None:
     it has resource 1."""

@@ -23,6 +23,7 @@ class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
 
     rule = Rule.WHEN_PROMOTED
     needs_trials = True
+    default_search = "random"  # all trials start before one goes on
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "HalvingMachine":
         """Return a new machine; it needs no seed."""

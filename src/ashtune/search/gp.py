@@ -13,13 +13,14 @@ What was measured, and which constants made no difference, is in ``docs/decision
 """
 
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.mutation import Mutation
+from ashtune.search.mutation import Mutation, stepped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.space.space import Space
@@ -92,6 +93,11 @@ class GP(Search, frozen=True):
         """Two by default, since proposals that are made early know less."""
         return self.ahead
 
+    @property
+    def first_proposed(self) -> int:
+        """The random trials at the beginning."""
+        return self.first
+
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
         """Return a proposer that has seen nothing yet."""
         return GPProposer(self, space, seed, max_resource)
@@ -120,13 +126,14 @@ class GPProposer(Proposer):
         self.space = space
         self._seed = seed
         self._top = max_resource
-        self.points: dict[TrialId, list[float]] = {}
+        self.points: dict[TrialId, tuple[float, ...]] = {}
         self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
         self.losses: dict[TrialId, dict[int, float]] = {}
-        self._standing: dict[TrialId, tuple[int, float, TrialId]] = {}  # by finite results: minus the rung, the loss
+        self._best: list[tuple[int, float, TrialId]] = []  # by finite results: minus the rung, the loss; ascending
+        self._newest: list[TrialId] = []  # of those with results, ascending
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
-        self.proposed: deque[list[float]] = deque(maxlen=max(1, options.ahead))
+        self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """A trial trains."""
@@ -142,9 +149,13 @@ class GPProposer(Proposer):
         self._place(trial, configuration)
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
+        if trial not in self.losses:
+            insort(self._newest, trial)
+            del self._newest[:-MOST_NEWEST]
         self.losses.setdefault(trial, {})[result.resource] = loss
         if loss < math.inf:
-            self._standing[trial] = (-result.rung, loss, trial)
+            standing = min([(-result.rung, loss, trial), *(one for one in self._best if one[-1] == trial)])
+            self._best = sorted([standing, *(one for one in self._best if one[-1] != trial)])[:MOST_BEST]
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the best of the points that a short search finds; None where the trial is to be random."""
@@ -159,7 +170,7 @@ class GPProposer(Proposer):
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
-            if tuple(point.tolist()) in self._tried or point.tolist() in self.proposed:
+            if (place := tuple(point.tolist())) in self._tried or place in self.proposed:
                 continue
             [configuration] = self.space.at(point[None, :])
             if self.space.rules.forbidding(configuration) is None:
@@ -192,17 +203,16 @@ class GPProposer(Proposer):
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
         if trial not in self.points:
             self.points[trial] = self._point(configuration)
-            self._tried.add(tuple(self.points[trial]))
+            self._tried.add(self.points[trial])
 
-    def _point(self, configuration: Mapping[str, object]) -> list[float]:
-        return [0.5 if place is None else place for place in self.space.place(configuration)]
+    def _point(self, configuration: Mapping[str, object]) -> tuple[float, ...]:
+        return tuple(0.5 if place is None else place for place in self.space.place(configuration))
 
     def _shown(self) -> list[TrialId]:
-        """Return the trials that the process sees."""
+        """Return the trials that the process sees, however many there are."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
-        best = sorted(self._standing.values())[:MOST_BEST]
-        return sorted({trial for _, _, trial in best} | set(sorted(self.losses)[-MOST_NEWEST:]))
+        return sorted({trial for _, _, trial in self._best}.union(self._newest))
 
 
 class _View:
@@ -240,7 +250,8 @@ class _View:
         points = np.array([known.points[trial] for trial in shown])
         means = model.predict(_at_the_top(points))[0]
         best = np.array([means.min()])
-        training = [known.points[trial] for trial in sorted(known.running - known.losses.keys())[-MOST_NEWEST:]]
+        unknown = sorted(trial for trial in known.running if trial not in known.losses)
+        training = [known.points[trial] for trial in unknown[-MOST_NEWEST:]]
         if waiting := [*training, *known.proposed]:
             at = _at_the_top(np.array(waiting))
             drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
@@ -279,26 +290,13 @@ def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Arra
         order = np.argsort(-scores, kind="stable")[:CENTRES]
         points, scores = points[order], scores[order]
         centres = np.concatenate([points, view.centres])
-        new = _steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = stepped(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
         new = space.snapped(new)
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
     order = np.argsort(-scores, kind="stable")
     _, firsts = np.unique(points[order], axis=0, return_index=True)
     distinct: Array = points[order][np.sort(firsts)]
     return distinct
-
-
-def _steps(points: "Array", size: float, is_category: "NDArray[np.bool_]", chance: "np.random.Generator") -> "Array":
-    """Return each point with some of its coordinates changed, at least one; a category is drawn anew."""
-    import numpy as np
-
-    number, width = points.shape
-    is_changed = chance.random((number, width)) < 0.5
-    is_changed[np.arange(number), chance.integers(width, size=number)] = True
-    moved = np.clip(points + size * chance.standard_normal((number, width)), 0.0, 1.0)
-    moved[:, is_category] = chance.random((number, int(is_category.sum())))
-    changed: Array = np.where(is_changed, moved, points)
-    return changed
 
 
 def _at_the_top(points: "Array") -> "Array":
@@ -309,14 +307,17 @@ def _at_the_top(points: "Array") -> "Array":
 
 
 def _clipped(losses: "Array") -> "Array":
-    """Return losses no further above the median than ``CLIP`` times the distance from the best to it."""
+    """Return losses no further above the median than ``CLIP`` times the distance from the best to it.
+
+    Where half of them are as good as the best, that would make all equal: failures count as the worst then.
+    """
     import numpy as np
 
     finite = losses[np.isfinite(losses)]
     if not len(finite):
         return losses
     best, middle = finite.min(), float(np.median(finite))
-    clipped: Array = np.minimum(losses, middle + CLIP * (middle - best))
+    clipped: Array = np.minimum(losses, middle + CLIP * (middle - best) if middle > best else finite.max())
     return clipped
 
 

@@ -1,14 +1,21 @@
 """Search by mutation: the best configuration so far with some of its values changed."""
 
 import math
-import random
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Result
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
+from ashtune.space.plain import fresh
 from ashtune.space.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BLOCK = 64
 
 
 class Mutation(Search, frozen=True):
@@ -51,6 +58,11 @@ class Mutation(Search, frozen=True):
 
 
 class _Mutating(Proposer):
+    """Pure in the seed, the trial's number and the best: all mutations of a block of trials are made at once.
+
+    The driver itself asks it (see :meth:`Search.stand_in`), and many cost numpy little more than one.
+    """
+
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
         self._options = options
         self._space = space
@@ -58,6 +70,8 @@ class _Mutating(Proposer):
         self._results = 0
         self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
         self._configuration: dict[str, object] = {}
+        self._mutations: list[dict[str, object] | None] = []
+        self._made_for: object = None  # the best and the block
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         self._results += 1
@@ -66,22 +80,49 @@ class _Mutating(Proposer):
             self._best, self._configuration = standing, dict(configuration)
 
     def propose(self, trial: int) -> Proposal | None:
+        if self._results < self._options.first or not self._configuration:
+            return None
+        block, row = divmod(trial, BLOCK)
+        if self._made_for != (self._best, block):
+            self._mutations, self._made_for = self._made(block), (self._best, block)
+        configuration = self._mutations[row]
+        if configuration is None or self._space.rules.forbidding(configuration) is not None:
+            return None
+        return Proposal(fresh(configuration), f"mutation of {-self._best[2]}")
+
+    def _made(self, block: int) -> list[dict[str, object] | None]:
+        """Return the mutations of a block of trials, None where a trial is to be random."""
         import numpy as np
 
-        options, chance = self._options, random.Random(f"{self._seed} {trial}")
-        if self._results < options.first or not self._configuration or chance.random() < options.random_share:
-            return None
-        columns = list(self._space.columns.values())
-        point = self._space.place(self._configuration)
-        is_changed = [chance.random() < 0.5 for _ in point]
-        is_changed[chance.randrange(len(point))] = True
-        moved = [
-            chance.random()
-            if place is None or (changes and column.is_category)
-            else min(1.0, max(0.0, place + chance.gauss(0.0, options.step) * changes))
-            for column, place, changes in zip(columns, point, is_changed, strict=True)
-        ]
-        [configuration] = self._space.at(np.array([moved]))
-        if self._space.rules.forbidding(configuration) is not None:
-            return None
-        return Proposal(configuration, f"mutation of {-self._best[2]}")
+        chance = np.random.default_rng([self._seed, block])
+        is_random = chance.random(BLOCK) < self._options.random_share
+        places = self._space.place(self._configuration)
+        points = chance.random((BLOCK, len(places)))  # what is inactive now may be active then
+        for column, place in enumerate(places):
+            if place is not None:
+                points[:, column] = place
+        is_category = np.array([column.is_category for column in self._space.columns.values()])
+        mutations = self._space.at(stepped(points, self._options.step, is_category, chance))
+        return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
+
+
+def stepped(
+    points: "NDArray[np.float64]", size: float, is_category: "NDArray[np.bool_]", chance: "np.random.Generator"
+) -> "NDArray[np.float64]":
+    """Return points of the unit cube with about half of their coordinates changed, at least one.
+
+    Args:
+        points: Shape (n, d).
+        size: Standard deviation of a change.
+        is_category: Which coordinates are drawn anew where they change, shape (d,).
+        chance: Where it is drawn from.
+    """
+    import numpy as np
+
+    number, width = points.shape
+    is_changed = chance.random((number, width)) < 0.5
+    is_changed[np.arange(number), chance.integers(width, size=number)] = True
+    moved = np.clip(points + size * chance.standard_normal((number, width)), 0.0, 1.0)
+    moved[:, is_category] = chance.random((number, int(is_category.sum())))
+    changed: NDArray[np.float64] = np.where(is_changed, moved, points)
+    return changed

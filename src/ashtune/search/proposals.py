@@ -33,7 +33,7 @@ REPLACED = ", the proposal was tried before"
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
 WAIT_SECONDS = 60.0
-"""The longest that a trial waits, with a search that has it wait."""
+"""The longest that a trial waits, with a search that has it wait. After that none waits until a proposal has come."""
 
 
 class Known(Protocol):
@@ -68,7 +68,10 @@ class Proposals(Observer):
         goal: Makes losses of metrics.
         seed: The study's.
         grouped_by: Hyperparameters whose values a run of trials shares: of proposals that are ready, one that
-            continues the run is taken first.
+            continues the run is taken first, and where none is ready the design continues it.
+
+    Attributes:
+        waits: How many trials have waited for their proposals: none but with a search that has them wait.
     """
 
     def __init__(
@@ -101,10 +104,12 @@ class Proposals(Observer):
         self._is_closed = False
         self._has_no_proposer = False
         self._is_awaited = False
+        self._is_late = False  # the trial that waited last has gone on without
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
         # These belong to the study's own thread:
-        self._stand_in = search.stand_in(space, seed)
+        self.waits = 0
+        self._stand_in = None if grouped_by else search.stand_in(space, seed)
         self._standing_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
 
@@ -113,6 +118,7 @@ class Proposals(Observer):
         known: Known,
         *,
         workers: int,
+        trials: int | None,
         max_resource: int,
         complain: Callable[[str], None],
         open_apart: Callable[[Search, Space, int, int], Proposer],
@@ -122,10 +128,15 @@ class Proposals(Observer):
         Args:
             known: Configurations by trial.
             workers: Of the session: so many proposals are made ahead, at most.
+            trials: Of the study, None for no end: if all are left to the design, nothing is started.
             max_resource: Of the top rung.
             complain: Called with one line if the proposer is dropped.
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a process of its own.
         """
+        if trials is not None and trials <= self._search.first_proposed:
+            self._has_no_proposer = True
+            self._end()
+            return
         ahead = max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers)
         self._options = _Options(
             ahead=min(ahead, self._search.most_ahead),
@@ -215,10 +226,11 @@ class Proposals(Observer):
         """Take the next of what is ready; say whether anything was."""
         with self._changed:
             self._next = max(self._next, trial)
-            if self._options is not None and not self._options.ahead and not self._is_closed:
+            if self._options is not None and not self._options.ahead and not (self._is_closed or self._is_late):
+                self.waits += not self._ready
                 self._is_awaited = True
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._ready or self._is_closed, WAIT_SECONDS)
+                self._is_late = not self._changed.wait_for(lambda: self._ready or self._is_closed, WAIT_SECONDS)
             self._is_awaited = False
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
@@ -282,6 +294,7 @@ class Proposals(Observer):
                     proposal = self._checked(proposer.propose(trial))
                     with self._changed:
                         self._ready.append(proposal)
+                        self._is_late = False
                         self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)

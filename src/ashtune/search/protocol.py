@@ -146,6 +146,11 @@ class Search(Part, frozen=True):
         return 16
 
     @property
+    def first_proposed(self) -> int:
+        """The number of trials that are left to the design at the beginning: a study with no more needs no proposer."""
+        return 0
+
+    @property
     def has_proposer(self) -> bool:
         """Whether it learns from results."""
         return type(self).proposer is not Search.proposer

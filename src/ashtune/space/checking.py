@@ -97,20 +97,21 @@ def checked(
 
 def _value(name: str, column: Column, value: object) -> object:
     """Return the member of the column's range that equals ``value``."""
-    outside = SpaceError(f"{name}={shown(value)} is outside; give a value in {range_text(column)}")
     try:
-        given = plain(value)
-    except SpaceError:
-        raise outside from None
+        return _member(column, plain(value))
+    except (SpaceError, ValueError):
+        raise SpaceError(f"{name}={shown(value)} is outside; give a value in {range_text(column)}") from None
+
+
+def _member(column: Column, given: object) -> object:
+    """Return the member of the column's range that equals a plain value, or raise ValueError."""
     if column.choices is not None:
-        if given not in column.choices:
-            raise outside
         return column.choices[column.choices.index(given)]
     if isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise outside
+        raise ValueError
     if column.is_integer and given != math.floor(given):
-        raise outside
+        raise ValueError
     # ConfigSpace rounds bounds to 13 decimals: a third, as a bound and as a value, must meet.
     if not column.hyperparameter.lower <= round(given, 13) <= column.hyperparameter.upper:
-        raise outside
+        raise ValueError
     return int(given) if column.is_integer else float(given)

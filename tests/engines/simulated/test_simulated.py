@@ -222,7 +222,7 @@ def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None
     """What the training function would report is not asked: it is never called."""
     training = Training(metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds)
     options: dict[str, Any] = {"max_resource": 8, "directory": tmp_path / "study", "quiet": True, "workers": 3}
-    options["engine"] = SimulatedEngine(training)
+    options |= {"engine": SimulatedEngine(training), "search": "random"}
     for trials in (12, 20):
         study = ashtune.tune(never_called, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options)
         reader = StudyReader(study.directory)

@@ -31,7 +31,7 @@ SPACE = {"x": (0.0, 1.0)}
 def tuned(directory: Path, objective: Any, **more: Any) -> ashtune.Study:
     options: dict[str, Any] = {
         "trials": 12, "min_resource": 1, "max_resource": 4, "reduction_factor": 2, "workers": 3, "quiet": True,
-        "engine": "threads",
+        "engine": "threads", "search": "random",
     }  # fmt: skip
     return ashtune.tune(objective, SPACE, metric="score", mode="max", directory=directory, **(options | more))
 
@@ -75,7 +75,7 @@ def test_a_class_of_the_script_can_be_saved_and_is_restored(tmp_path: Path) -> N
             trial.save(net)
 
         study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, workers=3,
-                             directory=sys.argv[1], quiet=True, engine="threads")
+                             search="random", directory=sys.argv[1], quiet=True, engine="threads")
         assert study.best.metrics["right"] == 1.0
         """)
     )
@@ -176,7 +176,7 @@ SCRIPT = """
         trial.save(trained)
 
     ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=64, max_resource=8, workers=3,
-                 directory=sys.argv[1], quiet=True, engine="threads")
+                 search="random", directory=sys.argv[1], quiet=True, engine="threads")
 """
 
 

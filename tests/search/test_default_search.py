@@ -1,0 +1,83 @@
+"""Which search a study has where the user names none, and what it costs one that is too small for a model."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.api import tuning
+from ashtune.core.events import TrialStarted
+from ashtune.driver import session
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.study.journal import NAME, read_events, read_settings
+
+
+def train(trial: Any) -> None:
+    trial.report(loss=trial["x"], has_model=float("scipy" in sys.modules or "ConfigSpace" in sys.modules))
+
+
+def lanes(trial: Any) -> None:
+    """Stands for a function that is trained as lanes of programs."""
+
+
+lanes.grouped_by = ("kind",)  # type: ignore[attr-defined]  # as fused functions have
+
+
+def chosen(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, function: Any = train, space: Any = None, **given: Any
+) -> str:
+    """Return the kind of the search that the journal of a new study names, which is not run."""
+    monkeypatch.setattr(tuning.Session, "run", lambda self: None)
+    space = {"x": (0.0, 1.0), "kind": ["a", "b"]} if space is None else space
+    options: dict[str, Any] = {"trials": 64, "max_resource": 9, "quiet": True} | given
+    ashtune.tune(function, space, metric="loss", mode="min", directory=directory, **options)
+    return str(read_settings(directory / NAME).search["kind"])
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS.names)
+def test_a_study_learns_by_default_but_for_the_sequential_baseline(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = chosen(tmp_path / "s", monkeypatch, scheduler=scheduler)
+    assert kind == ("random" if scheduler == "sh" else "gp")
+
+
+def test_a_finite_space_is_no_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(tmp_path / "s", monkeypatch, space={"n": (1, 30)}, trials=None) == "gp"
+
+
+def test_lanes_of_a_program_are_drawn_at_random_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(tmp_path / "s", monkeypatch, lanes) == "random"
+
+
+def test_a_search_that_is_named_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(tmp_path / "sh", monkeypatch, scheduler="sh", search="gp") == "gp"
+    assert chosen(tmp_path / "lanes", monkeypatch, lanes, search="mutation") == "mutation"
+
+
+@pytest.mark.slow
+def test_a_study_of_no_more_trials_than_are_random_starts_no_process_until_it_has_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoProcessError(Exception):
+        pass
+
+    opened = []
+
+    def no_process(*_: Any) -> Any:
+        opened.append(True)
+        raise NoProcessError
+
+    monkeypatch.setattr(session, "ProposerProcess", no_process)
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=10, max_resource=1, workers=1, quiet=True,
+        directory=tmp_path,
+    )  # fmt: skip
+    assert not opened
+    origins = [event.origin for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    assert origins == ["random"] * 10
+    assert {trial.metrics["has_model"] for trial in study.trials} == {0.0}, "a worker imports no model"
+    study.resume(trials=12, workers=1, quiet=True)
+    assert opened
