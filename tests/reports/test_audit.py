@@ -10,7 +10,7 @@ from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
 from ashtune.analysis.audit import Audit, false_promotions, rank_correlation
-from ashtune.core.events import JobFinished, TrialWithdrawn
+from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
@@ -187,6 +187,20 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
         audit_findings(audit, unit="epoch")[0]
         == "The rule of magic is not known here, so its promotions were not checked."
     )
+
+
+def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why() -> None:
+    ladder = Ladder(1, 9, 3)
+    audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
+    assert any("where the law for many results says" in sentence for sentence in audit_findings(audit, unit="epoch"))
+    for trial, origin in enumerate(["random", "enqueued", "gp, 9 results", "mutation of 2, no proposal was ready"]):
+        audit.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
+    assert {record.law for record in audit.records()} == {None}
+    assert audit_findings(audit, unit="epoch")[1] == (
+        "The law of early promotions is not shown: it holds for trials that come in any order, and 2 were proposed "
+        "after results of others."
+    )
+    assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
 
 
 def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:

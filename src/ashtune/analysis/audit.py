@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush, heappushpop
 
 import msgspec
 
-from ashtune.core.events import Event, JobFinished, JobPaused, TrialWithdrawn
+from ashtune.core.events import Event, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
@@ -26,6 +26,7 @@ from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.view import SchedulerView
+from ashtune.search.origins import PROPOSED, sort_of
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 """A trial enters where it is first seen, and goes on from there to any rung."""
@@ -37,8 +38,9 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     Of ``arrived`` trials (results and failures) the best ``quota`` may go on; ``promoted`` did. ``unexplained`` lists
     those that never were within the quota before they went on: faults. In hindsight ``wrong`` of the promoted are not
     among the final best ``quota``, and ``missed`` of these did not go on. ``law`` is what asynchronous promotion
-    gets wrong on average; None where promotion waits, or the quota is no fixed part of the results. ``correlation`` is
-    that of the ranks here and at the next rung, over the ``pairs`` trials that have both; None for fewer than 3.
+    gets wrong on average; None where promotion waits, the quota is no fixed part of the results, or a search proposed
+    trials that learns from them. ``correlation`` is that of the ranks here and at the next rung, over the ``pairs``
+    trials that have both; None for fewer than 3.
     """
 
     rung: int
@@ -77,11 +79,15 @@ class Audit(Observer):
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._records: list[RungAudit] | None = None
+        self.proposed = 0
+        """Trials whose configuration was proposed after results: these do not come in any order, as draws do."""
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
         self._records = None
         match event:
+            case TrialStarted(origin=origin):
+                self.proposed += sort_of(origin) in PROPOSED
             case JobFinished(trial=trial, rung=rung):
                 self._reach(trial, rung)
                 self._rung(rung, trial).add(self._goal.loss(event.metrics), trial)
@@ -138,7 +144,7 @@ class Audit(Observer):
         above = self._losses(number + 1) if number < self.ladder.top else {}
         both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
         arrived, quota = len(losses), self._quotas[number]
-        is_by_law = number < self.ladder.top and self.scheduler.promotes_at_once(number)
+        is_by_law = number < self.ladder.top and self.scheduler.promotes_at_once(number) and not self.proposed
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],
@@ -162,9 +168,10 @@ class Audit(Observer):
 def false_promotions(results: int, kept: float) -> float:
     """Return how many promotions out of so many independent results prove wrong on average, for large numbers.
 
-    Each is promoted as soon as it may be. By the reflection principle, with the quota's edge as a Brownian motion
-    over the results still to come, the expectation tends to ``sqrt(pi n p (1 - p) / 2)``; with 100 results it is
-    about 0.7, with 1,000 about 0.87 of that (``benchmarks/false_promotions.py``).
+    Each is promoted as soon as it may be, and they come in any order, as those of random draws do. By the reflection
+    principle, with the quota's edge as a Brownian motion over the results still to come, the expectation tends to
+    ``sqrt(pi n p (1 - p) / 2)``; with 100 results it is about 0.7, with 1,000 about 0.87 of that
+    (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 

@@ -16,7 +16,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
 from ashtune.schedulers.view import SchedulerView
 from ashtune.search.registry import SEARCHES
-from ashtune.study.factory import build_controller, scheduler_view
+from ashtune.study.factory import build_controller, caution_of, scheduler_view
 from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.study.ladders import first_ladder, ladder_in_force
 from ashtune.study.replay import Replay
@@ -124,7 +124,8 @@ class StudyReader:
         if view.machine is None:
             return Outcome(is_complete=False, is_known=False)
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
-        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=view.machine.notes())
+        notes = "; ".join(filter(None, [view.machine.notes(), caution_of(self.settings)]))
+        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:

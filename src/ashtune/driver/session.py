@@ -50,7 +50,7 @@ from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
 from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
-from ashtune.study.factory import build_configurations, build_controller, scheduler_view
+from ashtune.study.factory import build_configurations, build_controller, caution_of, scheduler_view
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay
@@ -122,6 +122,7 @@ class Session:
         self._version = version
         self._observers = check_observers(options["observers"])
         self._past = _Past(self._configurations)
+        self._caution = caution_of(settings)
         self._last_time = 0.0
 
     def run(self) -> None:
@@ -383,11 +384,16 @@ class Session:
             directory=self._shown,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
-            notes=self._controller.notes,
+            notes=self._notes,
             workers=workers,
             unit=settings.resource,
             deadline=deadline,
         )
+
+    def _notes(self) -> str:
+        """What the scheduler and the search say of themselves."""
+        proposals = [proposals.notes() for proposals in self._proposals]
+        return "; ".join(filter(None, [*proposals, self._controller.notes(), self._caution]))
 
 
 class _Past(Observer):

@@ -74,6 +74,11 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
         sentences.append(f"The rule of {audit.scheduler.name} is not known here, so its promotions were not checked.")
     elif promoted and not sentences:
         sentences.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
+    if promoted and audit.proposed and any(audit.scheduler.promotes_at_once(record.rung) for record in records):
+        sentences.append(
+            f"The law of early promotions is not shown: it holds for trials that come in any order, and "
+            f"{audit.proposed:,} were proposed after results of others."
+        )
     for record in records:
         if record.law is None or not record.promoted:
             continue

@@ -12,6 +12,7 @@ from ashtune.reports.audit_view import AuditSection
 from ashtune.reports.best import BestSection, CurvesSection, ProgressSection
 from ashtune.reports.cost import CostSection
 from ashtune.reports.hyperparameters import HyperparametersSection
+from ashtune.reports.model import ModelSection
 from ashtune.reports.profile import ProfileSection
 from ashtune.reports.roofline import RooflineSection
 from ashtune.reports.rungs import RungsSection
@@ -29,6 +30,7 @@ BUILT_IN: tuple[type[Section], ...] = (
     HyperparametersSection,
     CostSection,
     AuditSection,
+    ModelSection,
     RooflineSection,
     ProfileSection,
     TroubleSection,

@@ -35,6 +35,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
     """Promote as ``Ash`` does, and choose from the results at which rung trials are first judged."""
 
     rule = Rule.UNKNOWN  # it depends on all results before a trial started
+    takes_trials_for_alike = True
     reduction_factor = 3
     least_share = LOWEST_SHARE
 

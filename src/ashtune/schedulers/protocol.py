@@ -120,6 +120,8 @@ class Scheduler(Part, frozen=True):
 
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
     """Which rule explains a promotion."""
+    takes_trials_for_alike: ClassVar[bool] = False
+    """Whether it decides as if late trials were like early ones, as random draws are and proposals are not."""
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials has to be known before the study starts."""
     reduction_factor: ClassVar[int] = 2

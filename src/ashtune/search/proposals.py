@@ -6,6 +6,7 @@ one line. The study goes on with its design.
 Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
 that the journal holds, and never asks for those trials again.
 Rule 4: in a space with an end each configuration is tried once: a proposal that was tried is replaced.
+Rule 5: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 """
 
 import math
@@ -24,12 +25,12 @@ from ashtune.core.orders import Train
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.grouped import LONGEST_RUN
+from ashtune.search.guard import Guard
+from ashtune.search.origins import HELD_BACK, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.space.plain import hashable, identity
 from ashtune.space.space import Space
 
-NOT_READY = ", no proposal was ready"
-REPLACED = ", the proposal was tried before"
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
 WAIT_SECONDS = 60.0
@@ -95,6 +96,7 @@ class Proposals(Observer):
         self._has_end = design.size is not None
         self._tried: set[object] = set()  # configurations, where there is an end of them
         self._number = 0  # of the design; all before were tried
+        self._guard = Guard(seed)
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
         # These belong to both threads, under the lock:
@@ -167,6 +169,7 @@ class Proposals(Observer):
 
     def event(self, event: Event) -> None:
         """Note what the proposer has to be told. The thread is not woken for it: that would take the interpreter."""
+        self._guard.event(event)
         if self._is_closed:
             return
         match event:
@@ -187,6 +190,7 @@ class Proposals(Observer):
 
     def followed(self, what: Followed) -> None:
         """Note which trial failed, and which job begins; of a new trial, as soon as its configuration is known."""
+        self._guard.followed(what)
         if self._is_closed:
             return
         match what:
@@ -212,15 +216,20 @@ class Proposals(Observer):
 
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
+        if self._guard.holds_back(trial):
+            return self._drawn(trial, HELD_BACK)
         is_ready, proposal = self._taken(trial)
         if not is_ready and not self._is_closed:
             proposal = self._stand_in_for(trial)
-        if self._has_end:
-            return self._untried(is_ready, proposal)
-        if proposal is not None:
-            return proposal
-        origin = self._search.design_origin + ("" if is_ready else NOT_READY)
-        return Proposal(self._design.configuration(trial), origin)
+        if proposal is None:
+            return self._drawn(trial, "" if is_ready else NOT_READY)
+        if self._has_end and identity(proposal.configuration) in self._tried:
+            return self._drawn(trial, REPLACED if is_ready else NOT_READY)
+        return proposal
+
+    def notes(self) -> str:
+        """Say in one line that proposals are held back, if they are."""
+        return self._guard.note()
 
     def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
@@ -269,13 +278,12 @@ class Proposals(Observer):
             return None
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
-    def _untried(self, is_ready: bool, proposal: Proposal | None) -> Proposal:
-        """Return the proposal if it was not tried, or else the first configuration of the design that was not."""
-        if proposal is not None and identity(proposal.configuration) not in self._tried:
-            return proposal
+    def _drawn(self, trial: int, why: str) -> Proposal:
+        """Return the trial's configuration in the design; in a space with an end, the first that was not tried."""
+        if not self._has_end:
+            return Proposal(self._design.configuration(trial), self._search.design_origin + why)
         while identity(configuration := self._design.configuration(self._number)) in self._tried:
             self._number += 1
-        why = NOT_READY if not is_ready else "" if proposal is None else REPLACED
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:

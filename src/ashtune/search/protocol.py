@@ -46,7 +46,11 @@ class Design(Protocol):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A configuration for a new trial. ``origin`` says in a few words where it comes from; the journal keeps it."""
+    """A configuration for a new trial. ``origin`` says in a few words where it comes from; the journal keeps it.
+
+    An origin that begins with "random" or "design" is that of a draw that depends on no result, by which proposals are
+    judged: see :mod:`ashtune.search.promotions`.
+    """
 
     configuration: dict[str, object]
     origin: str = ""
@@ -116,7 +120,7 @@ class Search(Part, frozen=True):
         raise NotImplementedError
 
     design_origin: ClassVar[str] = "design"
-    """What the journal calls the origin of a trial that was left to the design."""
+    """What the journal calls the origin of a trial that was left to the design: "random" or "design"."""
     is_apart: ClassVar[bool] = False
     """Whether its proposer computes for more than a few milliseconds, so that it gets a process of its own."""
 

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from ashtune.core.jobs import TrialId
+from ashtune.search.origins import ENQUEUED
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Proposal
-
-ENQUEUED = "enqueued"
 
 
 class Configurations:

@@ -112,6 +112,19 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     )
 
 
+def caution_of(settings: Settings) -> str:
+    """Return what a study's search means for the choices of its scheduler, in one line; mostly nothing."""
+    scheduler, search = SCHEDULERS.known(settings.scheduler), SEARCHES.known(settings.search)
+    if isinstance(scheduler, str) or isinstance(search, str):
+        return ""
+    if not (scheduler.takes_trials_for_alike and search.has_proposer):
+        return ""
+    return (
+        "where trials are judged is chosen as if all of them were random draws; proposals are more alike, so a low "
+        "rung tells them apart worse than it seems"
+    )
+
+
 def build_configurations(settings: Settings) -> Configurations:
     """Return the configurations of a study, none yet: what was enqueued, then those of its search.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search.origins import DESIGNS
 from ashtune.search.protocol import Design, Proposal, Search
 from ashtune.space.space import Space
 
@@ -107,6 +108,7 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     """
     check_design(search, space, trials=trials)
     assert search.has_proposer, f"{search} overrides no proposer()"
+    assert search.design_origin in DESIGNS, f"design_origin={search.design_origin!r} is none of {DESIGNS}"
     parsed = Space.parse(space)
     for seed in SEEDS:
         state = random.getstate()

@@ -76,6 +76,7 @@ def studies() -> list[MadeUpStudy]:
         MadeUpStudy(name="failures", events=_events(_Failures(1, trials=12))),
         MadeUpStudy(name="simulated", events=_events(History(2)), is_simulated=True),
         MadeUpStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
+        MadeUpStudy(name="proposals", events=[_proposed(event) for event in _events(History(4, trials=60))]),
         MadeUpStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
         MadeUpStudy(
             name=HOSTILE,
@@ -222,6 +223,14 @@ def _with_a_choice(event: Event, odd: str) -> Event:
     return msgspec.structs.replace(event, configuration=configuration)
 
 
+def _proposed(event: Event) -> Event:
+    """Return an event as of a search that learns, with origins of all sorts."""
+    if not isinstance(event, TrialStarted):
+        return event
+    origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"
+    return msgspec.structs.replace(event, origin=origins[event.trial % len(origins)])
+
+
 class _Failures(History):
     """A study in which no job has a result."""
 
@@ -242,7 +251,7 @@ def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of eve
         case WorkerJoined():
             return replace(event, host=HOSTILE)
         case TrialStarted():
-            return _with_a_choice(event, HOSTILE)
+            return replace(_with_a_choice(event, HOSTILE), origin=HOSTILE)
         case JobFinished(metrics=metrics, curve=curve):
             return replace(event, metrics=renamed(metrics), curve=[(at, renamed(each)) for at, each in curve])
         case JobFailed():

@@ -1,0 +1,41 @@
+"""The words that say where a trial's configuration comes from, as the journal holds them, and what sort that is.
+
+Rule: a search calls its draws "random" or "design", as they depend on no result. Whatever else it says is a proposal.
+"""
+
+from enum import IntEnum
+
+ENQUEUED = "enqueued"
+DESIGNS = ("random", "design")
+NOT_READY = ", no proposal was ready"
+REPLACED = ", the proposal was tried before"
+HELD_BACK = ", proposals are held back"
+_MUTATION, _CONFIRMATION = "mutation of ", "confirms "
+
+
+class Sort(IntEnum):
+    """Where a configuration comes from: a draw, a model, the mutation of another one, or the user."""
+
+    RANDOM = 0
+    MODEL = 1
+    MUTATION = 2
+    STANDING_IN = 3
+    """A mutation, or what else stands in, where no proposal was ready."""
+    OTHER = 4
+    """What the user enqueued, and trials that repeat another one: neither a draw nor a proposal."""
+
+
+PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
+"""What depends on results."""
+
+
+def sort_of(origin: str) -> Sort:
+    """Return the sort of an origin; of an empty one, the trial has its place in the design."""
+    first = origin.partition(", ")[0]
+    if not first or first in DESIGNS:
+        return Sort.RANDOM
+    if first == ENQUEUED or first.startswith(_CONFIRMATION):
+        return Sort.OTHER
+    if origin.endswith(NOT_READY):
+        return Sort.STANDING_IN
+    return Sort.MUTATION if first.startswith(_MUTATION) else Sort.MODEL

@@ -1,0 +1,194 @@
+"""Did the model help? What the section says of made-up studies, where it is known who was promoted."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from made_up import settings_of
+from scipy.stats import fisher_exact
+
+from ashtune.api.study import Study
+from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
+from ashtune.core.verdicts import TrialPromoted
+from ashtune.reports.model import Comparison, Shares, compared
+from ashtune.search.origins import Sort
+from ashtune.search.promotions import Promotions
+from ashtune.search.shares import Ratio
+from ashtune.study.factory import build_controller
+from ashtune.study.journal import NAME, Journal, create
+
+LADDER = Ladder(1, 3, 3)
+
+
+def promotions_of(
+    trials: int, is_promoted: Callable[[int, bool], bool], *, origin: str = "gp, 9 results"
+) -> Promotions:
+    """Return those of a study in which every tenth trial is random."""
+    promotions = Promotions()
+    for trial in range(trials):
+        is_random = trial % 10 == 9
+        promotions.event(TrialStarted(0.0, trial, {"x": 1}, "random" if is_random else origin))  # type: ignore[arg-type]
+        promotions.event(finished(trial, 0.5))
+        if is_promoted(trial, is_random):
+            promotions.followed(TrialPromoted(trial, 0, 1))  # type: ignore[arg-type]
+    return promotions
+
+
+def finished(trial: int, accuracy: float, rung: int = 0, time: float = 1.0) -> JobFinished:
+    return JobFinished(
+        time, worker=0, trial=trial, rung=rung, resource=LADDER.rungs[rung],  # type: ignore[arg-type]
+        metrics={"accuracy": accuracy}, seconds=1.0,
+    )  # fmt: skip
+
+
+def verdict_of(promotions: Promotions) -> str:
+    comparison = compared(promotions, "proposals of the model", (Sort.MODEL,))
+    assert comparison is not None
+    return re.sub(r" \(95 % interval [0-9.]+ to [0-9.]+\)", "", comparison.sentence())
+
+
+def test_it_says_that_it_helped_harmed_makes_no_difference_or_cannot_be_told() -> None:
+    assert (
+        verdict_of(promotions_of(400, lambda trial, is_random: trial % 2 == 0 or (is_random and trial % 100 == 9)))
+        == "Proposals of the model were promoted 5.6 times as often as random draws."
+    )
+    assert (
+        verdict_of(promotions_of(400, lambda trial, is_random: trial % 10 in (1, 5) or is_random))
+        == "Proposals of the model were promoted 0.22 times as often as random draws: they did harm here."
+    )
+    assert (
+        verdict_of(promotions_of(400, lambda trial, is_random: trial % 10 < 3 or trial % 40 == 9))
+        == "Proposals of the model were promoted 1.3 times as often as random draws, which may be chance: it does not "
+        "show that they helped here."
+    )
+    assert (
+        verdict_of(promotions_of(30, lambda trial, is_random: not is_random and trial % 3 == 0))
+        == "Proposals of the model: too few to tell, with 3 random draws beside 27."
+    )
+    assert (
+        verdict_of(promotions_of(400, lambda trial, is_random: is_random))
+        == "Proposals of the model were never promoted, and random draws were: they did harm here."
+    )
+    assert (
+        verdict_of(promotions_of(400, lambda trial, is_random: not is_random))
+        == "Proposals of the model were promoted, and no random draw was."
+    )
+
+
+def test_the_early_field_is_not_taken_for_the_model() -> None:
+    """Early trials are promoted more often, and the first ten are random: that says nothing of the model."""
+    promotions = Promotions()
+    for trial in range(200):
+        is_random = trial < 10 or trial % 10 == 9
+        promotions.event(TrialStarted(0.0, trial, {"x": 1}, "random" if is_random else "gp, 9 results"))  # type: ignore[arg-type]
+        promotions.event(finished(trial, 0.5))
+        if trial < 10 or trial % 3 == 0:
+            promotions.followed(TrialPromoted(trial, 0, 1))  # type: ignore[arg-type]
+    comparison = compared(promotions, "proposals of the model", (Sort.MODEL,))
+    assert comparison is not None
+    assert comparison.random.trials == 19
+    assert comparison.verdict == "no difference"
+
+
+def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_themselves() -> None:
+    promotions = promotions_of(20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3")
+    assert compared(promotions, "proposals of the model", (Sort.MODEL,)) is None
+    comparison = compared(promotions, "mutations of the best", (Sort.MUTATION, Sort.STANDING_IN))
+    assert comparison is not None
+    one_sided = min(fisher_exact([[2, 0], [4, 14]], side).pvalue for side in ("less", "greater"))
+    assert comparison.chance == pytest.approx(2 * one_sided)
+    assert (comparison.proposed, comparison.random) == (Shares(18, 4, 0), Shares(2, 2, 0))
+
+
+def journal_of(directory: Path, *, helps: bool) -> Study:
+    """A study whose model is good or bad: 10 random trials, then a tenth, one in thirty too late, one fails."""
+    settings = msgspec.structs.replace(settings_of(LADDER), search={"kind": "gp"})
+    create(directory / NAME, settings)
+    events: list[Event] = [
+        SessionStarted(0.0, unix_time=0.0, version="1", host="h", pid=1, trials=300), WorkerJoined(0.0, 0, 1, "h"),  # type: ignore[arg-type]
+    ]  # fmt: skip
+    controller = build_controller(settings)
+    followed = [what for event in events for what in controller.handle(event)]
+    for step in range(10_000):
+        if not (orders := [what for what in followed if isinstance(what, Train)]):
+            break
+        (order,) = orders
+        trial, now = order.trial, float(step)
+        is_random = trial < 10 or trial % 10 == 9
+        if not order.rung:  # nothing is saved, so a promoted trial begins again
+            origin = "random" if is_random else "gp, 9 results"
+            origin += ", no proposal was ready" if trial % 30 == 9 and trial > 10 else ""
+            events.append(TrialStarted(now, trial, {"x": trial / 300}, origin))
+            followed = controller.handle(events[-1])
+        accuracy = (trial * 0.618 % 1) + (0 if is_random else 0.3 if helps else -0.9)
+        event: Event = finished(trial, accuracy, order.rung, now)
+        if trial == 50:
+            event = JobFailed(now, worker=0, trial=trial, rung=0, seconds=1.0, reason="no")  # type: ignore[arg-type]
+        events.append(event)
+        followed = controller.handle(event)
+    with Journal(directory / NAME) as journal:
+        for event in events:
+            journal.add(event)
+    return Study.load(directory)
+
+
+def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> None:
+    study = journal_of(tmp_path, helps=True)
+    data = study.report_data()["sections"]["model"]
+    (comparison,) = data["comparisons"]
+    assert comparison["verdict"] == "helped"
+    assert comparison["proposed"]["trials"] + comparison["random"]["trials"] == 290
+    assert comparison["proposed"]["failed"] == 1
+    assert comparison["ratio"]["low"] < comparison["ratio"]["ratio"] < comparison["ratio"]["high"]
+    assert (data["no_proposal_in_time"], data["proposals_replaced"], data["alarms"]) == (9, 0, [])
+    study.report(stream := io.StringIO())
+    ratio, ours, theirs = comparison["ratio"], comparison["proposed"], comparison["random"]
+    said = (
+        f"Proposals of the model were promoted {ratio['ratio']:.2g} times as often as random draws (95 % interval "
+        f"{ratio['low']:.2g} to {ratio['high']:.2g})."
+    )
+    lines = " ".join(stream.getvalue().split("did the model help?\n")[1].split())
+    assert lines.startswith(
+        f"{said} Of {ours['trials']} proposals {ours['promoted']} went on, of {theirs['trials']} random draws beside "
+        f"them {theirs['promoted']}. For 9 of 300 trials no proposal was ready in time."
+    )
+    study.report_html(tmp_path / "page.html")
+    (section,) = re.findall(r'<section id="model">(.*?)</section>', (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert "<h2>Did the model help?</h2>" in section
+    assert said in section
+    assert "<td>random draws beside them</td><td>29</td>" in section
+
+
+def test_it_says_from_where_on_proposals_of_a_bad_model_were_held_back(tmp_path: Path) -> None:
+    study = journal_of(tmp_path, helps=False)
+    data: Any = study.report_data()["sections"]["model"]
+    assert data["comparisons"][0]["verdict"] == "harmed"
+    (alarm,) = data["alarms"]
+    assert alarm["to"] is None
+    study.report(stream := io.StringIO())
+    assert f"From trial {alarm['from']} on half are random: random draws were promoted more" in stream.getvalue()
+
+
+def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:
+    create(tmp_path / NAME, settings_of(LADDER))
+    study = Study.load(tmp_path)
+    assert "model" not in study.report_data()["sections"]
+    study.report(stream := io.StringIO())
+    assert "model" not in stream.getvalue()
+
+
+def test_a_comparison_without_a_ratio_is_said_in_words() -> None:
+    shares = Shares(20, 0, 0)
+    nothing = Comparison("proposals of the model", shares, shares, None, 1.0, "too few")
+    assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")
+    some = Comparison("mutations of the best", shares, shares, Ratio(0.5, 0.3, 0.8), 0.01, "harmed")
+    assert some.sentence() == (
+        "Mutations of the best were promoted 0.5 times as often as random draws (95 % interval 0.3 to 0.8): they did "
+        "harm here."
+    )

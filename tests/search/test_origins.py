@@ -1,0 +1,28 @@
+"""What sort of origin is what the journal says."""
+
+import pytest
+
+from ashtune.search.origins import HELD_BACK, NOT_READY, REPLACED, Sort, sort_of
+
+
+@pytest.mark.parametrize(
+    ("origin", "sort"),
+    [
+        ("", Sort.RANDOM),
+        ("random", Sort.RANDOM),
+        ("design", Sort.RANDOM),
+        (f"random{NOT_READY}", Sort.RANDOM),
+        (f"design{REPLACED}", Sort.RANDOM),
+        (f"random{HELD_BACK}", Sort.RANDOM),
+        ("gp, 23 results", Sort.MODEL),
+        ("TPESampler, 9 results", Sort.MODEL),
+        ("script", Sort.MODEL),
+        ("mutation of 17", Sort.MUTATION),
+        (f"mutation of 17{NOT_READY}", Sort.STANDING_IN),
+        (f"one step from 3{NOT_READY}", Sort.STANDING_IN),
+        ("enqueued", Sort.OTHER),
+        ("confirms 17", Sort.OTHER),
+    ],
+)
+def test_each_origin_is_of_one_sort(origin: str, sort: Sort) -> None:
+    assert sort_of(origin) is sort

@@ -1,0 +1,44 @@
+"""What a study's scheduler and its search mean for each other is in the study's notes."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.search.registry import SEARCHES
+from ashtune.space.space import Space
+from ashtune.study.factory import caution_of, new_settings
+from ashtune.study.journal import NAME, create
+from ashtune.study.settings import Settings
+
+CAUTION = "where trials are judged is chosen as if all of them were random draws; proposals are more alike"
+
+
+def settings_of(scheduler: Any, search: str) -> Settings:
+    return new_settings(
+        name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.given(scheduler), ladder=Ladder(1, 9, 3),
+        space=Space.parse({"x": (0.0, 1.0)}), search=SEARCHES.given(search), seed=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "search", "is_cautioned"),
+    [("adaptive", "gp", True), ("adaptive", "mutation", True), ("adaptive", "random", False), ("ash", "gp", False)],
+)
+def test_a_choice_that_takes_trials_for_alike_is_cautioned_where_they_are_proposed(
+    tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
+) -> None:
+    settings = settings_of(scheduler, search)
+    assert caution_of(settings).startswith(CAUTION) == is_cautioned
+    create(tmp_path / NAME, settings)
+    assert (CAUTION in StudyReader(tmp_path).outcome.notes) == is_cautioned
+
+
+def test_of_parts_that_are_not_installed_nothing_is_said() -> None:
+    settings = msgspec.structs.replace(settings_of("adaptive", "gp"), search={"kind": "magic"})
+    assert caution_of(settings) == ""
