@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Goal, Mode
+from ashtune.core.jobs import Constraint, Goal, Mode, Objective
 
 MODES: tuple[Mode, ...] = ("min", "max")
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -40,3 +40,48 @@ def test_the_better_metric_has_the_smaller_loss(a: float, b: float, mode: Mode) 
 def test_value_undoes_loss(value: float, mode: Mode) -> None:
     goal = Goal("x", mode)
     assert goal.value(goal.loss({"x": value})) == value
+
+
+SEVERAL = Goal(
+    "accuracy",
+    "max",
+    others=(Objective("latency", "min"),),
+    constraints=(Constraint("latency", "<=", 5), Constraint("memory", ">=", 0)),
+)
+
+
+def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_beyond_their_bounds() -> None:
+    assert SEVERAL.judged({"accuracy": 0.9, "latency": 4.0, "memory": 1.0}) == ((-0.9, 4.0), 0.0)
+    assert SEVERAL.judged({"accuracy": 0.9, "latency": 6.0, "memory": -2.0}) == ((-0.9, 6.0), 0.2 + 2.0)
+    assert SEVERAL.metrics == ("accuracy", "latency", "memory")
+    assert Goal("loss", "min").judged({"loss": 3.0}) == ((3.0,), None)
+
+
+@pytest.mark.parametrize("missing", ["accuracy", "latency", "memory"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_what_is_not_finite_in_one_metric_is_a_failure_in_all(missing: str, value: float | None) -> None:
+    metrics = {"accuracy": 0.9, "latency": 4.0, "memory": 1.0, missing: value}
+    assert SEVERAL.judged(metrics) == SEVERAL.failed == ((math.inf, math.inf), math.inf)
+
+
+@given(finite, finite, finite)
+def test_a_violation_of_finite_metrics_is_finite(latency: float, memory: float, bound: float) -> None:
+    goal = Goal("latency", "min", constraints=(Constraint("latency", "<=", bound), Constraint("memory", ">=", bound)))
+    losses, violation = goal.judged({"latency": latency, "memory": memory})
+    assert losses == (latency,)
+    assert violation is not None
+    assert 0 <= violation < math.inf
+    if latency > bound or memory < bound:
+        excess = max(0.0, latency - bound) + max(0.0, bound - memory)
+        assert violation > 0 or excess / (abs(bound) or 1) == 0  # it underflows
+
+
+def test_a_target_is_a_loss_for_each_objective_and_inf_for_one_without() -> None:
+    assert SEVERAL.targets({"latency": 3.0}) == (math.inf, 3.0)
+    assert SEVERAL.targets({"latency": 3.0, "accuracy": 0.5}) == (-0.5, 3.0)
+    assert Goal("loss", "max").targets(2.0) == (-2.0,)
+    assert SEVERAL.targets(None) == ()
+
+
+def test_a_goal_says_what_it_is_in_words() -> None:
+    assert str(SEVERAL) == "accuracy (max), latency (min), latency <= 5, memory >= 0"

@@ -4,14 +4,14 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
 from ashtune.analysis.audit import Audit, false_promotions, rank_correlation
 from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.jobs import Constraint, Goal, Job, Objective, Result, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
@@ -26,6 +26,14 @@ from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
 
 LOSS = Goal("loss", "min")
+SIZE = Objective("size", "max")
+SMALL = Constraint("size", "<=", 20)
+GOALS = [
+    LOSS,
+    Goal("loss", "min", others=(SIZE,)),
+    Goal("loss", "min", constraints=(SMALL,)),
+    Goal("loss", "min", others=(SIZE,), constraints=(SMALL,)),
+]
 
 
 class Greedy:
@@ -56,10 +64,10 @@ def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
 
 
 def audited(
-    scheduler: object, name: str, ladder: Ladder, seed: int, workers: int, *, orders: bool = True
+    scheduler: object, name: str, ladder: Ladder, seed: int, workers: int, *, orders: bool = True, goal: Goal = LOSS
 ) -> tuple[Audit, list[Fact]]:
     """Run a scheduler over random losses, results in random order; return its audit and the history."""
-    chance, audit = random.Random(seed), Audit(ladder, LOSS, view(ladder, name))
+    chance, audit = random.Random(seed), Audit(ladder, goal, view(ladder, name))
     history: list[Fact] = []
     running: list[Job] = []
     withdraws = isinstance(scheduler, AshMachine)
@@ -78,13 +86,14 @@ def audited(
             scheduler.withdraw(job, replace=False)  # type: ignore[attr-defined]
             continue
         loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
-        history.append(RecordedResult(job, loss))
-        audit.event(finished(job, loss, ladder))
-        scheduler.record(Result.of(job, loss))  # type: ignore[attr-defined]
+        metrics = {"loss": None if math.isinf(loss) else loss, "size": float(chance.randrange(40))}
+        losses, violation = goal.judged(metrics)
+        history.append(RecordedResult(job, losses[0], more=losses[1:], violation=violation))
+        audit.event(finished(job, metrics, ladder))
+        scheduler.record(Result.of(job, *losses, violation=violation))  # type: ignore[attr-defined]
 
 
-def finished(job: Job, loss: float, ladder: Ladder) -> JobFinished:
-    metrics = {"loss": None if math.isinf(loss) else loss}
+def finished(job: Job, metrics: dict[str, float | None], ladder: Ladder) -> JobFinished:
     return JobFinished(
         0, worker=WorkerId(0), trial=job.trial, rung=job.rung, resource=ladder.rungs[job.rung], metrics=metrics,
         seconds=1.0,
@@ -103,7 +112,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
         if isinstance(fact, Given) and fact.job.rung > 0 and fact.job.trial not in gone:
             below = fact.job.rung - 1
             moments = [oracles._within_quota(ladder, history[:at], below) for at in range(moment + 1)]
-            if all(fact.job.trial not in [t for loss, t in best if loss < math.inf] for best in moments):
+            if all(fact.job.trial not in [one.job.trial for one in best if not one.is_failure] for best in moments):
                 wrong.add((fact.job.trial, below))
     return wrong
 
@@ -115,12 +124,24 @@ def test_of_ash_every_promotion_is_explained(seed: int, workers: int, eta: int, 
     assert unexplained(audit) == by_the_oracle(ladder, history) == set()
 
 
-@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30))
+@pytest.mark.parametrize("goal", GOALS[1:], ids=str)
+def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_explained(goal: Goal) -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
+    def check(seed: int, workers: int, trials: int, orders: bool) -> None:
+        ladder = Ladder(1, 4, 2)
+        audit, history = audited(AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders, goal=goal)
+        assert unexplained(audit) == by_the_oracle(ladder, history) == set()
+
+    check()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.sampled_from(GOALS))
 def test_of_a_wrong_scheduler_it_names_exactly_the_promotions_that_the_oracle_names(
-    seed: int, workers: int, trials: int
+    seed: int, workers: int, trials: int, goal: Goal
 ) -> None:
     ladder = Ladder(1, 9, 3)
-    audit, history = audited(Greedy(ladder, trials), "ash", ladder, seed, workers)
+    audit, history = audited(Greedy(ladder, trials), "ash", ladder, seed, workers, goal=goal)
     assert unexplained(audit) == by_the_oracle(ladder, history)
 
 
@@ -175,7 +196,7 @@ def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_trainin
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
-        audit.event(finished(Job(TrialId(7), 2), 0.5, ladder))
+        audit.event(finished(Job(TrialId(7), 2), {"loss": 0.5}, ladder))
         assert unexplained(audit) == faults
 
 
@@ -245,7 +266,7 @@ def test_the_law_is_not_shown_of_a_scheduler_that_does_not_speak_of_it() -> None
     silent.ladder = ladder
     audit = Audit(ladder, LOSS, SchedulerView("mine", Waiting.rule, silent))
     for trial in range(9):
-        audit.event(finished(Job(TrialId(trial), 0), float(trial), ladder))
+        audit.event(finished(Job(TrialId(trial), 0), {"loss": float(trial)}, ladder))
     assert [record.law for record in audit.records()] == [None, None, None]
 
 
@@ -258,7 +279,7 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
             loss = chance.random()
             ash.record(Result.of(job, loss))
             audit.followed(Train(WorkerId(0), job.trial, job.rung, 0, 1))
-            audit.event(finished(job, loss, ladder))
+            audit.event(finished(job, {"loss": loss}, ladder))
         wrong.append(audit.records()[0].wrong)
     mean, error = sum(wrong) / runs, stats.sem(wrong)
     assert abs(mean - 0.891 * false_promotions(trials, 0.25)) < 4 * error, "papers: 15.30 of 1,000 at eta 4"

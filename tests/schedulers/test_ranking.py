@@ -1,85 +1,121 @@
-"""Ranking by several losses against brute force, and schedulers that rank by it."""
+"""Ranking by several losses and under constraints against brute force, and schedulers that rank by it."""
 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.front import front_of, preferred
+from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import Losses, ManyLosses, ranked
+from ashtune.schedulers.ranking import ManyLosses, ranked
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.testing import oracles
+from ashtune.testing.oracles import RecordedResult
+from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
-Entries = Sequence[tuple[Losses, TrialId]]
+Entries = Sequence[tuple[Key, TrialId]]
 
 few = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0, math.inf]) | st.floats(-9, 9)
+violations = st.sampled_from([0.0, 0.0, 0.5, 1.0]) | st.floats(0, 3)
 
 
-def results(losses: int) -> st.SearchStrategy[list[tuple[float, ...]]]:
-    return st.lists(st.tuples(*[few] * losses), max_size=25)
+def results(losses: int, violation: st.SearchStrategy[float] | None = None) -> st.SearchStrategy[list[Key]]:
+    return st.lists(st.tuples(st.just(0.0) if violation is None else violation, *[few] * losses), max_size=25)
 
 
-def numbered(losses: Sequence[tuple[float, ...]]) -> Entries:
-    return [(each, TrialId(trial)) for trial, each in enumerate(losses)]
+def numbered(keys: Sequence[Key]) -> Entries:
+    return [(key, TrialId(trial)) for trial, key in enumerate(keys)]
 
 
 def by_brute_force(entries: Entries) -> list[TrialId]:
-    """Deb et al., 2002: peel one front after another; in a front by the sum of the gaps between neighbours."""
-    left = [entry for entry in entries if math.inf not in entry[0]]
-    order: list[TrialId] = []
-    while left:
-        front = [entry for entry in left if not any(is_better(other[0], entry[0]) for other in left)]
-        order += sorted((trial for _, trial in front), key=lambda trial: (-crowding(front, trial), trial))
-        left = [entry for entry in left if entry not in front]
-    return order + [trial for losses, trial in entries if math.inf in losses]
+    facts = [RecordedResult(Job(trial, 0), key[1], more=key[2:], violation=key[0]) for key, trial in entries]
+    return [fact.job.trial for fact in oracles.ranked(facts)]
 
 
-def is_better(one: Losses, other: Losses) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
-
-
-def crowding(front: Entries, trial: TrialId) -> float:
-    distance = 0.0
-    for loss in range(len(front[0][0])):
-        order = sorted(front, key=lambda entry: (entry[0][loss], entry[1]))
-        place = [number for _, number in order].index(trial)
-        if place in (0, len(order) - 1):
-            return math.inf
-        extent = order[-1][0][loss] - order[0][0][loss]
-        if extent > 0:
-            distance += (order[place + 1][0][loss] - order[place - 1][0][loss]) / extent
-    return distance
-
-
+@pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [2, 3])
-def test_the_order_is_that_of_fronts_and_of_gaps_in_a_front(losses: int) -> None:
+def test_the_order_is_that_of_fronts_and_of_gaps_in_a_front(
+    losses: int, violation: st.SearchStrategy[float] | None
+) -> None:
     @settings(max_examples=200, deadline=None)
-    @given(results(losses))
-    def check(of_trial: list[tuple[float, ...]]) -> None:
+    @given(results(losses, violation))
+    def check(of_trial: list[Key]) -> None:
         entries = numbered(of_trial)
         assert [trial for _, trial in ranked(entries)] == by_brute_force(entries)
 
     check()
 
 
-@given(results(1))
-def test_with_one_loss_the_order_is_that_of_losses_and_then_of_trials(of_trial: list[tuple[float, ...]]) -> None:
-    assert ranked(numbered(of_trial)) == sorted(numbered(of_trial))
+@pytest.mark.parametrize("violation", [None, violations])
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_the_front_has_what_nobody_dominates_and_the_earliest_of_equals(
+    losses: int, violation: st.SearchStrategy[float] | None
+) -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(results(losses, violation))
+    def check(of_trial: list[Key]) -> None:
+        facts = [
+            RecordedResult(Job(TrialId(trial), 0), key[1], more=key[2:], violation=key[0])
+            for trial, key in enumerate(of_trial)
+        ]
+        expected = sorted((fact.loss, *fact.more, fact.job.trial) for fact in oracles.front(facts))
+        front = front_of(numbered(of_trial), key=lambda entry: entry)
+        assert [(*key[1:], trial) for key, trial in front] == expected
+
+    check()
+
+
+def test_a_known_front_under_a_constraint() -> None:
+    keys = [(0.0, 1.0, 4.0), (0.0, 2.0, 2.0), (0.0, 3.0, 3.0), (0.5, 0.0, 0.0), (0.0, 4.0, 1.0), (0.2, -1.0, 0.0)]
+    assert [trial for _, trial in front_of(numbered(keys), key=lambda entry: entry)] == [0, 1, 4]
+    assert [trial for _, trial in ranked(numbered(keys))] == [0, 4, 1, 2, 5, 3]
+
+
+def test_the_choice_is_the_knee_or_what_weights_say() -> None:
+    front = [(0.0, 10.0), (1.0, 2.0), (4.0, 1.0), (10.0, 0.0)]
+    assert preferred(front) == [1, 2, 0, 3]
+    assert preferred(front, (1.0, 0.0)) == [0, 1, 2, 3]
+    assert preferred(front, (0.2, 0.8))[0] == 2
+    assert preferred([(3.0, 3.0)]) == [0]
+
+
+@given(results(1, violations))
+def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_trials(of_trial: list[Key]) -> None:
+    finite = [key for key in of_trial if key[1] < math.inf]
+    assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
+    assert ranked(numbered(finite)) == sorted(numbered(finite))
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)), min_size=2
+    )
+)
+def test_one_number_stands_for_a_violation_and_a_loss(pairs: list[tuple[float, float]]) -> None:
+    for one, other in pairwise(pairs):
+        assert (as_one(*one) < as_one(*other)) == (one < other)
+        assert (as_one(*one) == as_one(*other)) == (one == other)
+        assert as_one(*one) < math.inf
+    assert as_one(None, pairs[0][1]) == pairs[0][1]
+    assert as_one(math.inf, math.inf) == math.inf
 
 
 @settings(max_examples=100, deadline=None)
 @given(results(2), st.sampled_from([Fraction(1, 2), Fraction(1, 3)]), st.data())
 def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
-    of_trial: list[tuple[float, ...]], kept: Fraction, data: st.DataObject
+    of_trial: list[Key], kept: Fraction, data: st.DataObject
 ) -> None:
-    rung, arrived, promoted = ManyLosses(QuotaRule(kept)), list[tuple[Losses, TrialId]](), set[TrialId]()
+    rung, arrived, promoted = ManyLosses(QuotaRule(kept)), list[tuple[Key, TrialId]](), set[TrialId]()
     for entry in numbered(of_trial):
         rung.add(entry)
         arrived.append(entry)
@@ -99,7 +135,31 @@ def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
         assert [rung.is_within_quota(one) for one in rest] == [one[1] in best for one in rest]
 
 
-def train(machine: Machine, losses: Sequence[tuple[float, ...]]) -> list[Job]:
+@pytest.mark.parametrize(("losses", "has_constraints"), [(2, False), (1, True), (2, True), (3, True)])
+@pytest.mark.parametrize(
+    ("scheduler", "oracle"),
+    [
+        (Ash(), oracles.ash),
+        (DelayedAsh(), oracles.delayed_ash),
+        (StoppingAsh(), oracles.stopping),
+        (SuccessiveHalving(), oracles.sh),
+    ],
+)
+def test_schedulers_do_as_their_oracles_by_several_losses_and_under_constraints(
+    scheduler: Scheduler, oracle: oracles.Oracle, losses: int, has_constraints: bool
+) -> None:
+    check_scheduler(
+        scheduler,
+        oracle,
+        ladders=(Ladder(1, 9, 3), Ladder(1, 8, 2)),
+        budgets=(5, 9, 12),
+        losses=losses,
+        has_constraints=has_constraints,
+        options=settings(SETTINGS, max_examples=15, stateful_step_count=20),
+    )
+
+
+def train(machine: Machine, losses: Sequence[Losses]) -> list[Job]:
     """Train on one worker; return the jobs in order."""
     jobs = []
     while (job := machine.next_job()) is not None:
@@ -108,7 +168,9 @@ def train(machine: Machine, losses: Sequence[tuple[float, ...]]) -> list[Job]:
     return jobs
 
 
-LOSSES = [(1.0, 9.0), (9.0, 1.0), (5.0, 5.0), (6.0, 6.0), (9.0, 9.0), (math.inf, math.inf), (2.0, 8.0), (8.0, 8.0)]
+LOSSES: list[Losses] = [
+    (1.0, 9.0), (9.0, 1.0), (5.0, 5.0), (6.0, 6.0), (9.0, 9.0), (math.inf, math.inf), (2.0, 8.0), (8.0, 8.0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("scheduler", [SuccessiveHalving(), Ash()])
@@ -117,7 +179,7 @@ def test_two_losses_promote_those_that_nobody_dominates(scheduler: Scheduler) ->
     promoted = [job.trial for job in train(machine, LOSSES) if job.rung == 1]
     assert set(promoted) == {0, 1, 2, 6}
     if isinstance(scheduler, SuccessiveHalving):
-        assert promoted == by_brute_force(numbered(LOSSES))[:4]
+        assert promoted == by_brute_force(numbered([(0.0, *losses) for losses in LOSSES]))[:4]
 
 
 def test_of_two_losses_only_failures_are_hopeless_before_the_end() -> None:

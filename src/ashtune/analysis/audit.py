@@ -5,26 +5,29 @@ https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung th
 promoted ones included; equal losses go by the trial's number; failures count and rank last.
 
 Rule 1: nothing is shared with the schedulers but the words and the size of the quota; who is in it is worked out
-here again.
+here again. With several losses the order of a rung is shared too: it is compared with an oracle by the tests.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since it arrived. One result
-more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event.
+more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event. With several
+losses a result may move all others, so a rung is ranked when one of it is promoted.
 """
 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
 from heapq import heapify, heappop, heappush, heappushpop
+from typing import Any
 
 import msgspec
 
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.quota import QuotaRule
+from ashtune.schedulers.ranking import ranked
 from ashtune.schedulers.view import SchedulerView
 from ashtune.search.origins import PROPOSED, sort_of
 
@@ -62,7 +65,7 @@ class Audit(Observer):
 
     Args:
         ladder: The rungs.
-        goal: The metric, and which way is better.
+        goal: The metrics that count, which way is better, and constraints.
         scheduler: Whose rule holds.
     """
 
@@ -71,11 +74,14 @@ class Audit(Observer):
         self.scheduler = scheduler
         self._rule = scheduler.rule
         self._goal = goal
+        self._failed = _key(*goal.failed)
         self._quotas = [scheduler.quota_rule(ladder, rung) for rung in range(ladder.top)]
         if self._rule is Rule.ALWAYS:
             self._quotas = [QuotaRule(Fraction(1))] * ladder.top
         self._quotas.append(QuotaRule(Fraction(0)))
-        self._rungs: list[dict[int, _Rung]] = [{} for _ in self._quotas]  # of each rung the brackets that it has
+        self._rungs: list[dict[int, _Rung | _RungOfMany]] = [
+            {} for _ in self._quotas
+        ]  # of each rung the brackets that it has
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._records: list[RungAudit] | None = None
@@ -90,7 +96,7 @@ class Audit(Observer):
                 self.proposed += sort_of(origin) in PROPOSED
             case JobFinished(trial=trial, rung=rung):
                 self._reach(trial, rung)
-                self._rung(rung, trial).add(self._goal.loss(event.metrics), trial)
+                self._rung(rung, trial).add(self._loss(event.metrics), trial)
                 if event.stopped:
                     self._ended_early.add(trial)
             case JobPaused(trial=trial, rung=rung):
@@ -126,21 +132,27 @@ class Audit(Observer):
             self._reached[trial] = number
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
-    def _rung(self, number: int, trial: TrialId) -> "_Rung":
+    def _rung(self, number: int, trial: TrialId) -> "_Rung | _RungOfMany":
         """Return the trials of a rung that a trial is compared with."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(trial)
         if bracket not in brackets:
-            brackets[bracket] = _Rung(self._quotas[number], self._rule)
+            kind = _RungOfMany if self._goal.others else _Rung
+            brackets[bracket] = kind(self._quotas[number], self._rule)
         return brackets[bracket]
 
     def _fail(self, trial: TrialId, number: int) -> None:
         self._reach(trial, number)
-        self._rung(number, trial).add(math.inf, trial)
+        self._rung(number, trial).add(self._failed, trial)
+
+    def _loss(self, metrics: Metrics) -> Any:
+        """Return what a result is ranked by: a number, or its key with several losses."""
+        goal = self._goal
+        return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 
     def _record(self, number: int) -> RungAudit:
         brackets = self._rungs[number].values()
         losses, promoted = self._losses(number), {trial for bracket in brackets for trial in bracket.promoted}
-        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if loss < math.inf}
+        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if _number(loss) < math.inf}
         above = self._losses(number + 1) if number < self.ladder.top else {}
         both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
         arrived, quota = len(losses), self._quotas[number]
@@ -161,8 +173,19 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses at a rung, all brackets together."""
-        return {trial: loss for bracket in self._rungs[number].values() for trial, loss in bracket.losses.items()}
+        """Return the losses at a rung, all brackets together; of several objectives the first."""
+        brackets = self._rungs[number].values()
+        return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
+
+
+def _key(losses: Losses, violation: float | None) -> Any:
+    """Return what a result is ranked by, where there are several losses or constraints."""
+    return (violation or 0.0, *losses) if len(losses) > 1 else as_one(violation, losses[0])
+
+
+def _number(loss: Any) -> float:
+    """Return the first loss of what a result is ranked by."""
+    return float(loss[1]) if isinstance(loss, tuple) else loss
 
 
 def false_promotions(results: int, kept: float) -> float:
@@ -255,6 +278,74 @@ class _Rung:
             return False
         worst, number = self._within[0]
         return (loss, trial) <= (-worst, -number)
+
+
+class _RungOfMany:
+    """The same with several losses. ``losses`` are keys; the first result that ``_ever`` does not know of is noted."""
+
+    def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
+        self._quota_rule = quota_rule
+        self.losses: dict[TrialId, Key] = {}
+        self.promoted: set[TrialId] = set()
+        self.unexplained: set[TrialId] = set()
+        self._ever: set[TrialId] = set()
+        self._looked_at = 0
+        self._rule = rule
+
+    @property
+    def quota(self) -> int:
+        """How many of the results so far may go on."""
+        return self._quota_rule.of(len(self.losses))
+
+    def ranked(self) -> list[tuple[Key, TrialId]]:
+        """Return the results, the best first."""
+        return ranked((key, trial) for trial, key in self.losses.items())
+
+    def add(self, key: Key, trial: TrialId) -> None:
+        """Take in a result; one that a trial has already, before it was trained again, stays."""
+        self.losses.setdefault(trial, key)
+
+    def remove(self, trial: TrialId) -> None:
+        """A trial is withdrawn."""
+        self.promoted.discard(trial)
+        self.unexplained.discard(trial)
+        if trial in self.losses:
+            self._catch_up()
+            del self.losses[trial]
+            self._looked_at = len(self.losses)
+            if self._rule is not Rule.AT_ITS_RESULT:
+                self._ever |= self._within(list(self.losses))
+
+    def promote(self, trial: TrialId) -> None:
+        """A trial went on."""
+        self.promoted.add(trial)
+        if self._rule is Rule.UNKNOWN:
+            return
+        is_explained = trial in self._ever or (
+            self._rule is not Rule.AT_ITS_RESULT and trial in self._within(list(self.losses))
+        )
+        if not is_explained and self._rule is not Rule.WHEN_PROMOTED:
+            self._catch_up()
+            is_explained = trial in self._ever
+        if not is_explained:
+            self.unexplained.add(trial)
+
+    def _catch_up(self) -> None:
+        """Note who came within the quota with each of the results that were not looked at."""
+        trials = list(self.losses)
+        for count in range(self._looked_at + 1, len(trials) + 1):
+            newest, quota = trials[count - 1], self._quota_rule.of(count)
+            within = self._within(trials[:count])
+            if self._rule is not Rule.AT_ITS_RESULT:
+                self._ever |= within
+            elif newest in within or (not quota and max(self.losses[newest]) < math.inf):
+                self._ever.add(newest)
+        self._looked_at = len(trials)
+
+    def _within(self, trials: Sequence[TrialId]) -> set[TrialId]:
+        """Return who of some results is within their quota, without failures."""
+        order = ranked((self.losses[trial], trial) for trial in trials)
+        return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
 
 
 FEWEST = 3

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from ashtune.core.events import JobFinished, Progress, TrialReleased
-from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.front import front_of, preferred
+from ashtune.core.jobs import Goal, Key, Losses, TrialId, WorkerId, as_one
 from ashtune.core.orders import Release, Train
 from ashtune.core.verdicts import Followed
+from ashtune.schedulers.ranking import ranked
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
@@ -60,13 +62,24 @@ BEST_KEPT = 1_000
 
 
 class BestResult(msgspec.Struct, frozen=True):
-    """A result: the metrics of a trial at a rung."""
+    """A result: the metrics of a trial at a rung.
+
+    ``loss`` orders it: with constraints the one number of :func:`~ashtune.core.jobs.as_one`, of several objectives the
+    first. ``violation`` is by how much it violates the constraints; ``losses`` are those of several objectives.
+    """
 
     trial: TrialId
     rung: int
     resource: int
     loss: float
     metrics: dict[str, float | None]
+    violation: float = 0.0
+    losses: Losses = ()
+
+    @property
+    def key(self) -> tuple[Key, TrialId]:
+        """What it is ranked by, and its trial."""
+        return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
 def _rank(result: BestResult) -> tuple[float, TrialId]:
@@ -83,6 +96,8 @@ class RungTally:
 
     __slots__ = (
         "_best",
+        "_front",
+        "_goal",
         "arrived",
         "epochs",
         "failed",
@@ -93,8 +108,10 @@ class RungTally:
         "withdrawn",
     )
 
-    def __init__(self, resource: int) -> None:
+    def __init__(self, resource: int, goal: Goal) -> None:
         self.resource = resource
+        self._goal = goal
+        self._front: list[BestResult] | None = None
         self.running = 0
         self.arrived = 0
         self.promoted = 0
@@ -106,19 +123,55 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial."""
-        return self._best[0] if self._best else None
+        """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial.
 
-    def add(self, event: JobFinished, loss: float) -> None:
+        Of several objectives, the one of the front that the study's weights prefer.
+        """
+        front = self.front
+        return front[0] if front else None
+
+    @property
+    def front(self) -> list[BestResult]:
+        """The results here that no other dominates, the preferred first; with one objective the best."""
+        if not self._goal.others:
+            return self._best[:1]
+        if self._front is None:
+            front = front_of(self._best, key=lambda result: result.key)
+            order = preferred([result.losses for result in front], self._goal.weights)
+            self._front = [front[place] for place in order]
+        return self._front
+
+    def add(self, event: JobFinished) -> None:
         """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
-        best = self._best
+        best, goal = self._best, self._goal
+        if goal.others:
+            self._add_to_the_front(event)
+            return
+        loss, violation = goal.loss(event.metrics), 0.0
+        if goal.constraints:
+            losses, amount = goal.judged(event.metrics)
+            loss, violation = as_one(amount, losses[0]), amount or 0.0
         if loss == math.inf or (len(best) == BEST_KEPT and loss > best[-1].loss):
             return
-        insort(best, BestResult(event.trial, event.rung, event.resource, loss, event.metrics), key=_rank)
+        insort(best, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation), key=_rank)
         del best[BEST_KEPT:]
+
+    def _add_to_the_front(self, event: JobFinished) -> None:
+        """Take in a result of several objectives: amortised O(log n) with two."""
+        best, metrics = self._best, event.metrics
+        losses, violation = self._goal.judged(metrics)
+        if losses[0] == math.inf:
+            return
+        self._front = None
+        best.append(BestResult(event.trial, event.rung, event.resource, losses[0], metrics, violation or 0.0, losses))
+        if len(best) == 2 * BEST_KEPT:
+            by_trial = {result.trial: result for result in best}
+            order = ranked(result.key for result in best)[:BEST_KEPT]
+            self._best = [by_trial[trial] for _, trial in order]
 
     def withdraw(self, trial: TrialId) -> None:
         """A trial has no result any more."""
+        self._front = None
         self._best = [best for best in self._best if best.trial != trial]
 
     @property

@@ -6,26 +6,31 @@ has no result anywhere.
 
 import math
 from array import array
+from collections.abc import Mapping
 
 from ashtune.core.events import Event, JobFinished, TrialWithdrawn
-from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.front import preferred
+from ashtune.core.jobs import Goal, Key, TrialId
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.schedulers.ranking import fronts_of
 
 
 class RungResults:
     """The results at one rung, in the order in which they came.
 
     ``resources`` are what the trials were trained to, 0 for one that failed; ``losses`` are infinite
-    where there is no finite result. A trial that was trained again is there again.
+    where there is no finite result, and of the first objective where there are several. A trial that was trained again
+    is there again. ``keys`` has what results with several losses, or under constraints, are ranked by.
     """
 
-    __slots__ = ("losses", "resources", "trials", "withdrawn")
+    __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")
 
     def __init__(self) -> None:
         self.trials = array("q")
         self.resources = array("q")
         self.losses = array("d")
+        self.keys: dict[TrialId, Key] = {}
         self.withdrawn: set[TrialId] = set()
 
     def by_trial(self) -> dict[TrialId, float]:
@@ -43,11 +48,12 @@ class Results(Observer):
     """Collects the results of a study.
 
     Args:
-        goal: The metric, and which way is better.
+        goal: The metrics that count, which way is better, and constraints.
     """
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
+        self._is_plain = goal.is_plain
         self.rungs: list[RungResults] = []
 
     def event(self, event: Event) -> None:
@@ -55,6 +61,9 @@ class Results(Observer):
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._add(rung, trial, event.resource, self.goal.loss(event.metrics))
+                if not self._is_plain:
+                    losses, violation = self.goal.judged(event.metrics)
+                    self.rungs[rung].keys[trial] = (violation or 0.0, *losses)
             case TrialWithdrawn(trial=trial, rung=rung):
                 for below in self.rungs[:rung]:
                     below.withdrawn.add(trial)
@@ -70,15 +79,32 @@ class Results(Observer):
         """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).
 
         A trial stands by its result at its highest rung; those at a higher rung come first, since they
-        were better before, and equal ones in the order in which they began.
+        were better before, and equal ones in the order in which they began. Those that violate constraints come last.
+        Of several objectives the fronts of a rung come one after another, in each the preferred first; ``loss`` is of
+        the first objective.
         """
         last: dict[TrialId, tuple[int, float]] = {}
         for rung, results in enumerate(self.rungs):
             last |= {trial: (rung, loss) for trial, loss in results.by_trial().items() if loss < math.inf}
+        if not self._is_plain:
+            return self._ranked(last)
         return sorted(
             ((rung, loss, trial) for trial, (rung, loss) in last.items()),
             key=lambda standing: (-standing[0], standing[1], standing[2]),
         )
+
+    def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
+        """Return standings of results with several losses or under constraints, from their rungs and losses."""
+        feasible: list[tuple[int, float, TrialId]] = []
+        others: list[tuple[int, float, TrialId]] = []
+        for rung in reversed(range(len(self.rungs))):
+            keys = self.rungs[rung].keys
+            entries = sorted((keys[trial], trial) for trial, (its_rung, _) in last.items() if its_rung == rung)
+            for front in fronts_of(entries):
+                standings = feasible if not front[0][0][0] else others
+                order = preferred([key[1:] for key, _ in front], self.goal.weights)
+                standings += [(rung, last[front[place][1]][1], front[place][1]) for place in order]
+        return feasible + others
 
     def _add(self, rung: int, trial: TrialId, resource: int, loss: float) -> None:
         while len(self.rungs) <= rung:

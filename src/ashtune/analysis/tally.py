@@ -28,6 +28,7 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
+from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
@@ -41,13 +42,13 @@ class Tally(Observer):
 
     Args:
         ladder: The rungs.
-        goal: The metric, and which way is better.
+        goal: The metrics that count, which way is better, and constraints.
     """
 
     def __init__(self, ladder: Ladder, goal: Goal) -> None:
         self.ladder = ladder
         self.goal = goal
-        self.rungs = [RungTally(resource) for resource in ladder.rungs]
+        self.rungs = [RungTally(resource, goal) for resource in ladder.rungs]
         self._workers = WorkerCounts(self.rungs)
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
@@ -188,14 +189,29 @@ class Tally(Observer):
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at the highest rung that has one; a trial that was withdrawn has none."""
-        return next((rung.best for rung in reversed(self.rungs) if rung.best is not None), None)
+        """The best result at the highest rung that has one; a trial that was withdrawn has none.
+
+        One that is not feasible is the best only where none is, at any rung. Of several objectives it is the one of the
+        front that the study's weights prefer, without weights its knee.
+        """
+        front = self.front
+        return front[0] if front else None
+
+    @property
+    def front(self) -> list[BestResult]:
+        """The results that no other dominates, at the rung of the best one, the preferred first."""
+        fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]
+        return min(fronts, key=lambda front: front[0].violation > 0, default=[])
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
         """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
-        results = [rung.best for rung in reversed(self.rungs) if rung.best is not None]
-        return min(results, key=lambda best: best.loss, default=None)
+        results = [result for rung in reversed(self.rungs) for result in rung.front]
+        if not self.goal.others:
+            return min(results, key=lambda best: best.loss, default=None)
+        front = front_of(results, key=lambda result: (result.key[0], -result.rung))
+        order = preferred([result.losses for result in front], self.goal.weights)
+        return front[order[0]] if front else None
 
     def notes(self) -> Iterator[str]:
         """Yield what the user should know, one line each."""
@@ -237,7 +253,7 @@ class Tally(Observer):
             self.retrained += 1
         self._saved(event, number)
         self.ended_early += event.stopped
-        rung.add(event, self.goal.loss(event.metrics))
+        rung.add(event)
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds

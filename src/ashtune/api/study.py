@@ -70,13 +70,18 @@ class Study:
 
     @property
     def metric(self) -> str:
-        """The name of the metric that counts."""
+        """The name of the metric that counts; of several the first: see :attr:`objectives`."""
         return self._reader.settings.goal.metric
 
     @property
     def mode(self) -> Mode:
         """Which way the metric is better: "min" or "max"."""
         return self._reader.settings.goal.mode
+
+    @property
+    def objectives(self) -> dict[str, Mode]:
+        """The metrics that count, each with which way it is better."""
+        return {each.metric: each.mode for each in self._reader.settings.goal.objectives}
 
     @property
     def unit(self) -> str:
@@ -484,6 +489,7 @@ class Study:
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
         from ashtune.driver.engines import check_engine
+        from ashtune.driver.goal import target_of
         from ashtune.driver.session import Session
         from ashtune.engines.protocol import AUTO
         from ashtune.engines.registry import choose_engine
@@ -495,6 +501,7 @@ class Study:
                 "`ashtune simulate`, and other options"
             )
         options = checked(ResumeOptions, given)
+        options["target"] = target_of(self._reader.settings.goal, options["target"])
         check_engine(engine, options, self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):

@@ -13,14 +13,15 @@ import msgspec
 
 from ashtune.analysis.loading import events_of
 from ashtune.api.study import Study
-from ashtune.core.checks import MOST_NAME, check_name
+from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
-from ashtune.core.jobs import Goal, Mode
+from ashtune.core.jobs import Mode
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
 from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.engines import check_engine
+from ashtune.driver.goal import goal_of, target_of
 from ashtune.driver.options import TuneOptions, chosen_halving, will_end
 from ashtune.driver.session import Session
 from ashtune.engines.protocol import AUTO
@@ -49,8 +50,8 @@ def tune(
     objective: Callable[..., Any],
     space: Any,
     *,
-    metric: str,
-    mode: Mode,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
@@ -66,8 +67,9 @@ def tune(
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
         space: A dict of hyperparameters (ranges, ``(low, high, "log")``, lists of choices, ConfigSpace ones) or a
             ConfigurationSpace.
-        metric: The reported metric that counts.
-        mode: "max" or "min".
+        metric: The reported metric that counts, or a list of several: then a rung promotes those that few others
+            dominate, and ``study.front`` has those that no other does.
+        mode: "max" or "min"; a list, with one for each metric, if there are several.
         {options}
 
     Returns:
@@ -87,9 +89,15 @@ def tune(
         True
     """
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
-    goal = _goal(metric, mode)
     options = checked(TuneOptions, given)
+    goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
+    options["target"] = target_of(goal, options["target"])
     scheduler, ladder = chosen_halving(options)
+    if scheduler.ranks_one_loss and not goal.is_plain:
+        raise SettingsError(
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
+            'give another, as scheduler="ash"'
+        )
     trials, quiet = options["trials"], options["quiet"]
     parsed = Space.parse(space)
     enqueued = _enqueued(parsed, options["enqueue"])
@@ -136,13 +144,6 @@ def tune(
     if not quiet:
         _hint(hints.of_the_results(goal, events_of(path / journals.NAME)))
     return Study.load(path)
-
-
-def _goal(metric: str, mode: Mode) -> Goal:
-    check_name("metric", metric, "accuracy")
-    if not isinstance(mode, str) or mode not in ("min", "max"):
-        raise SettingsError(f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better")
-    return Goal(metric, mode)
 
 
 def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import sys
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
-    from ashtune.driver.options import Ending, Halving, Running, Searching, Storage, Watching
+    from ashtune.core import parse
+    from ashtune.driver.options import Ending, Halving, Preferring, Running, Searching, Storage, Watching
 
     parser.add_argument("objective", metavar="FILE:FUNCTION", help="the training function, as train.py:train")
     parser.add_argument(
@@ -17,9 +18,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a .json file of "
         "ConfigSpace; default: space",
     )
-    parser.add_argument("--metric", required=True, metavar="NAME", help="the reported metric that counts")
-    parser.add_argument("--mode", required=True, choices=("min", "max"), help="which way is better")
-    for kind in (Halving, Searching, Ending, Running, Watching, Storage):
+    parser.add_argument(
+        "--metric", required=True, type=parse.one_or_more, metavar="NAME",
+        help="the reported metric that counts, or several, as accuracy,latency",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mode", required=True, type=parse.one_or_more, metavar="MODE",
+        help="which way is better, min or max; one for each metric, as max,min",
+    )  # fmt: skip
+    for kind in (Halving, Searching, Preferring, Ending, Running, Watching, Storage):
         options.add(parser, kind)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

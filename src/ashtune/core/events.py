@@ -36,7 +36,8 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
-    ``max_failures``: it stops when so many of its trials have failed before any had a result.
+    ``max_failures``: it stops when so many of its trials have failed before any had a result. ``target`` is by metric
+    where the study has several objectives.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
     ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
@@ -48,7 +49,7 @@ class SessionStarted(_Fact, frozen=True):
     pid: _Whole
     trials: _Whole | None = None
     total_resource: _Whole | None = None
-    target: float | None = None
+    target: float | dict[str, float] | None = None
     max_failures: _Whole | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     rungs: tuple[int, ...] = ()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ashtune.core.jobs import Goal, Metrics
 from ashtune.core.plaintext import visible
 
 _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -51,6 +52,11 @@ def number_text(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "none"
     return f"{value:.{digits}g}"
+
+
+def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
+    """Return the metrics of a result that count for a goal: ``accuracy = 0.9866, latency = 4.2``."""
+    return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
 
 
 def plural(count: int, noun: str) -> str:

@@ -74,6 +74,37 @@ def names(text: str) -> list[str]:
     return [name for name in text.replace(" ", "").split(",") if name]
 
 
+def one_or_more(text: str) -> str | list[str]:
+    """Read a name, or several: accuracy,latency."""
+    parts = [part.strip() for part in text.split(",")]
+    return parts if len(parts) > 1 else text
+
+
+def numbers_by_name(text: str) -> dict[str, float]:
+    """Read a number for each of some names: accuracy=0.7,latency=0.3."""
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    try:
+        return {name.strip(): float(number) for name, _, number in pairs if name.strip() or float("no name")}
+    except ValueError:
+        raise ValueError(f"{text!r} is not numbers by name; give as in accuracy=0.7,latency=0.3") from None
+
+
+def target(text: str) -> float | dict[str, float]:
+    """Read a value, or one for each of some metrics: 0.9, or accuracy=0.9,latency=5."""
+    try:
+        return float(text)
+    except ValueError:
+        return numbers_by_name(text)
+
+
+def bounds(text: str) -> dict[str, str]:
+    """Read a bound for each of some metrics: latency<=5,accuracy>=0.9."""
+    pairs = [re.fullmatch(r"\s*(.+?)\s*([<>]=.*)", part) for part in text.split(",")]
+    if None in pairs:
+        raise ValueError(f"{text!r} is not bounds by name; give as in 'latency<=5'")
+    return {pair[1]: pair[2] for pair in pairs if pair}
+
+
 def reduction_factor(text: str) -> int | float:
     """Read a reduction factor."""
     try:

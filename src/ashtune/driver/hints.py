@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ashtune.core.events import Event, JobFinished
-from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.jobs import Goal, Objective, TrialId
 from ashtune.core.plaintext import one_line
 
 RATIO = 5
@@ -61,7 +61,11 @@ def of_the_space(space: object) -> list[str]:
 
 
 def of_the_goal(goal: Goal) -> list[str]:
-    """Return a hint if the metric's name says that the other way is better."""
+    """Return a hint for each metric whose name says that the other way is better."""
+    return [hint for each in goal.objectives for hint in _of_the_objective(each)]
+
+
+def _of_the_objective(goal: Objective) -> list[str]:
     words = {word.lower() for word in _WORD.findall(goal.metric)}
     if words & _TURNED or goal.metric.lstrip().startswith("-"):
         return []
@@ -75,7 +79,12 @@ def of_the_goal(goal: Goal) -> list[str]:
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
-    """Return a hint if the metric got worse with training in most of a study's first trials."""
+    """Return a hint if the metric got worse with training in most of a study's first trials.
+
+    Of several metrics some may well do so, as the size of a model that grows: there is no hint then.
+    """
+    if goal.others:
+        return []
     first: dict[TrialId, float] = {}
     last: dict[TrialId, float] = {}
     for event in events:

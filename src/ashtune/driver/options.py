@@ -130,6 +130,31 @@ class Searching(TypedDict, total=False):
     ]
 
 
+class Preferring(TypedDict, total=False):
+    """preferences."""
+
+    weights: Annotated[
+        Mapping[str, float] | None,
+        Option(
+            help="With several metrics, how much each counts in ``study.best``, by name; without them that is the knee "
+            "of the front.",
+            parse=parse.numbers_by_name,
+            metavar="LIST",
+            forms="as accuracy=0.7,latency=0.3",
+        ),
+    ]
+    constraints: Annotated[
+        Mapping[str, str] | None,
+        Option(
+            help='Bounds on reported metrics by name, as ``{"latency": "<= 5"}``: results that violate one rank after '
+            "all that do not.",
+            parse=parse.bounds,
+            metavar="LIST",
+            forms="as 'latency<=5'",
+        ),
+    ]
+
+
 class Ending(TypedDict, total=False):
     """ending. What is not given stays as the study had it before."""
 
@@ -139,11 +164,11 @@ class Ending(TypedDict, total=False):
     ]
     total_resource: Annotated[int | None, Option(help="Resource, all trials together, after which it stops.", **COUNT)]
     target: Annotated[
-        float | None,
+        float | dict[str, float] | None,
         Option(
-            help="Value of the metric at which it stops.",
-            check=partial(check_number, above=-math.inf),
-            parse=float,
+            help="Value of the metric at which it stops; with several metrics, values by name, all of them to be "
+            "reached by one result.",
+            parse=parse.target,
             metavar="VALUE",
         ),
     ]
@@ -249,7 +274,7 @@ class Storage(TypedDict, total=False):
     ]
 
 
-class TuneOptions(Halving, Searching, SessionOptions, Storage, total=False):
+class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
     """What ``tune`` takes."""
 
 

@@ -1,15 +1,16 @@
 """What was found: the best trials, how the best result came about, and the learning curves."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ashtune.analysis.counts import BestResult
-from ashtune.core.numbers import number_text, value_text
+from ashtune.core.jobs import Goal
+from ashtune.core.numbers import number_text, result_text, value_text
 from ashtune.reports.figures.curves import curves_figure
 from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, line, trials_table
+from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, WARNING, line, trials_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,19 +27,19 @@ class BestSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        tally, unit, metric = self.study.tally, self.study.unit, self.study.goal.metric
+        tally, unit, goal = self.study.tally, self.study.unit, self.study.goal
         best, anywhere = tally.best, tally.best_at_any_rung
         if best is None:
             yield html.words("No trial has a result.", style="bad")
             return
         top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
         sentences = [
-            f"Best at {top}: {metric} = {number_text(best.metrics.get(metric), 6)} at {unit} {best.resource:,}, "
-            f"trial {best.trial}."
+            f"Best at {top}: {result_text(goal, best.metrics, 6)} at {unit} {best.resource:,}, trial {best.trial}"
+            f"{_how_chosen(goal)}{_infeasible(best)}."
         ]
-        if anywhere is not None and anywhere.loss < best.loss:
+        if _is_better(anywhere, best):
             sentences.append(
-                f"Best at any rung: {number_text(anywhere.metrics.get(metric), 6)} at {unit} "
+                f"Best at any rung: {number_text(anywhere.metrics.get(goal.metric), 6)} at {unit} "
                 f"{anywhere.resource:,}, trial {anywhere.trial}."
             )
         configuration = self.study.configuration(best.trial)
@@ -48,34 +49,49 @@ class BestSection(Section):
 
     def _best_trials(self) -> "Table":
         """Return the trials that came farthest, the best first."""
-        trials, metric = self.study.trials, self.study.goal.metric
+        trials, metrics = self.study.trials, self.study.goal.metrics
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
-        results = [number_text(record.metrics.get(metric), 5) for record in records]
-        return trials_table(records, metric, results, unit=self.study.unit)
+        columns = {name: [number_text(record.metrics.get(name), 5) for record in records] for name in metrics}
+        return trials_table(records, columns, unit=self.study.unit)
 
     def lines(self) -> "Iterator[Text]":
-        tally, info, metric = self.study.tally, self.study.info, self.study.goal.metric
+        tally, info, goal = self.study.tally, self.study.info, self.study.goal
         best, anywhere = tally.best, tally.best_at_any_rung
         if best is None:
             yield line("no trial has a result", BAD)
             return
         top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
-        first = line("").append("best  ", HEADING).append(f"{metric} = {_value(best, metric)}", GOOD)
-        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial})")
+        first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
+        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial}){_how_chosen(goal)}")
+        if best.violation:
+            yield line(INDENT + "no trial is feasible: this one violates the constraints least", WARNING)
         yield from _aligned(self.study.configuration(best.trial))
-        others = {name: number_text(value) for name, value in best.metrics.items() if name != metric}
+        others = {name: number_text(value) for name, value in best.metrics.items() if name not in goal.metrics}
         if others:
             yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
-        if anywhere is not None and anywhere.loss < best.loss:
+        if _is_better(anywhere, best):
             yield line("")
-            first = line("").append("best at any rung  ", HEADING).append(f"{metric} = {_value(anywhere, metric)}", "")
+            value = result_text(goal, anywhere.metrics, 6)
+            first = line("").append("best at any rung  ", HEADING).append(value, "")
             yield first.append(f" at {info.unit} {anywhere.resource:,} (trial {anywhere.trial})")
             if anywhere.trial != best.trial:
                 yield from _aligned(self.study.configuration(anywhere.trial))
 
 
-def _value(best: BestResult, metric: str) -> str:
-    return number_text(best.metrics.get(metric), digits=6)
+def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
+    """Whether the best result at any rung is better than that at the highest; of several objectives nobody can say."""
+    return anywhere is not None and not best.losses and anywhere.loss < best.loss
+
+
+def _how_chosen(goal: Goal) -> str:
+    """Return how one result of several objectives was chosen, if it was."""
+    if not goal.others:
+        return ""
+    return ", by the weights, of the front" if goal.weights else ", the knee of the front"
+
+
+def _infeasible(best: BestResult) -> str:
+    return "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
 
 
 def _aligned(configuration: Mapping[str, Any]) -> "Iterator[Text]":

@@ -47,7 +47,10 @@ def report_page(study: ReportedStudy, tell: TellAll) -> str:
         figures |= section.figures.keys()
     best, full, shares = tally.best, tally.tried * study.ladder.rungs[-1], time_shares(timeline)
     cards = {
-        f"best {study.goal.metric}": number_text(best.metrics.get(study.goal.metric), 5) if best else "none",
+        **{
+            f"best {each.metric}": number_text(best.metrics.get(each.metric), 5) if best else "none"
+            for each in study.goal.objectives
+        },
         "trials": f"{tally.tried:,}",
         f"{study.unit}s trained": f"{tally.epochs:,}",
         f"fewer {study.unit}s than training all to the top": f"{full / tally.epochs:.1f} x" if tally.epochs else "-",
@@ -88,13 +91,15 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
+    objectives = tally.goal.objectives
     by_section = {entry.name: entry.data() for entry in entries}
     return {
         "name": info.name,
         "scheduler": info.scheduler.name,
         "directory": info.directory,
-        "metric": tally.goal.metric,
-        "mode": tally.goal.mode,
+        "metric": tally.goal.metric if len(objectives) == 1 else [each.metric for each in objectives],
+        "mode": tally.goal.mode if len(objectives) == 1 else [each.mode for each in objectives],
+        "constraints": [str(constraint) for constraint in tally.goal.constraints],
         "unit": info.unit,
         "is_complete": outcome.is_complete,
         "stopped": outcome.stopped or None,

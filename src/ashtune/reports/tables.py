@@ -1,6 +1,6 @@
 """The one look of all tables and lines: tables have no rules and bold titles, lines one of five styles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ashtune.core.numbers import value_text
@@ -35,24 +35,23 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
     )
 
 
-def trials_table(records: "Sequence[TrialRecord]", title: str, texts: Sequence[str], *, unit: str) -> "Table":
+def trials_table(records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], *, unit: str) -> "Table":
     """Return a row for each trial: number, a column of its own, how far, seconds, configuration, where that is from.
 
     Args:
         records: The trials.
-        title: Of the column between.
-        texts: What stands in it.
+        columns: By title, what stands in the columns between.
         unit: What the resource counts, in the singular.
     """
     from rich.text import Text
 
     names = list(dict.fromkeys(name for record in records for name in record.configuration))
     table = bare_table()
-    for column in ("trial", title, unit, "seconds", *names, "origin"):
+    for column in ("trial", *columns, unit, "seconds", *names, "origin"):
         table.add_column(Text(column))
-    for record, text in zip(records, texts, strict=True):
+    for record, *texts in zip(records, *columns.values(), strict=True):
         values = [value_text(record.configuration.get(name, "")) for name in names]
-        cells = [str(record.number), text, f"{record.resource:,}", f"{record.seconds:.2f}", *values, record.origin]
+        cells = [str(record.number), *texts, f"{record.resource:,}", f"{record.seconds:.2f}", *values, record.origin]
         table.add_row(*map(Text, cells))
     return table
 

@@ -83,7 +83,7 @@ class FactsSection(Section):
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
             "search": settings.search_name,
             "seed": str(settings.seed),
-            "metric": f"{settings.goal.metric} ({settings.goal.mode})",
+            "metric": str(settings.goal),
             "written by": f"ashtune {settings.ashtune}",
         }
         session = tally.session

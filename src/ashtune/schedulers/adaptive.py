@@ -36,6 +36,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
     rule = Rule.UNKNOWN  # it depends on all results before a trial started
     takes_trials_for_alike = True
+    ranks_one_loss = True
     reduction_factor = 3
     least_share = LOWEST_SHARE
 

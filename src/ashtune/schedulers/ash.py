@@ -20,7 +20,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Scheduler
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
+from ashtune.schedulers.ranking import OneLoss, Ranking, entry_of, ranking_by
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
 """Where the user names no lowest rung: measured, see ``docs/decisions/0028-where-trials-enter.md``."""
@@ -122,7 +122,7 @@ class AshMachine(Machine):
         return rung.promote()
 
     def record(self, result: Result) -> None:
-        """Take in a result. O(log n) with one loss; see :mod:`ashtune.schedulers.ranking` for several."""
+        """Take in a result. O(log n) with one loss, else O(1)."""
         number, losses = result.rung, result.losses
         count = len(losses)
         if count != self._losses:
@@ -130,15 +130,16 @@ class AshMachine(Machine):
         if self._enters_above and number and number == self.entry(result.trial):
             self._entered[number] += 1
             self._prospects.look_at_all()
-        loss = losses[0] if count == 1 else losses
+        is_plain = count == 1 and result.violation is None
+        entry = (losses[0], result.trial) if is_plain else entry_of(result)
         if number < len(self._rungs):
             rung = self._rungs[number]
-            rung.add((loss, result.trial))
+            rung.add(entry)
             self._prospects.arrived_in(number)
             if number > self._highest and rung.candidates:
                 self._highest = number
         else:
-            self._finished.append((loss, result.trial))
+            self._finished.append(entry)
 
     def _rank_by(self, losses: int) -> None:
         """The first result of a study shows how many losses there are."""
@@ -309,6 +310,6 @@ class Prospects:
         """Return those that failed since the last sweep, where there are several losses."""
         failed: list[TrialId] = []
         for level in levels:
-            failed += [trial for losses, trial in level.rung.arrived[level.seen :] if max(losses) == math.inf]
+            failed += [trial for key, trial in level.rung.arrived[level.seen :] if max(key) == math.inf]
             level.seen = len(level.rung.arrived)
         return failed

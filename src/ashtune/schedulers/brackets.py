@@ -22,10 +22,10 @@ from itertools import accumulate
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
-from ashtune.schedulers.ranking import Losses, ranked
+from ashtune.schedulers.ranking import ranked
 
 
 class Bracket(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class BracketsMachine(Machine):
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)
-        rung.results[result.trial] = result.losses
+        rung.results[result.trial] = result.key
         rung.is_changed = True
         self._settle(result.job)
 
@@ -229,10 +229,10 @@ class BracketsMachine(Machine):
             if not rung.is_changed:
                 continue
             rung.is_changed = False
-            order = ranked((losses, trial) for trial, losses in rung.results.items())
+            order = ranked((key, trial) for trial, key in rung.results.items())
             quota = self.ladder.quota(bracket.entry + above - 1, len(order))
-            for losses, trial in order[:quota]:
-                if trial not in rung.promoted and max(losses) < math.inf:
+            for key, trial in order[:quota]:
+                if trial not in rung.promoted and max(key) < math.inf:
                     rung.promoted.add(trial)
                     bracket.rungs[above].awaited += 1
                     self._wait(number, Job(trial, bracket.entry + above))
@@ -281,7 +281,7 @@ class _Rung:
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")
 
     def __init__(self) -> None:
-        self.results: dict[TrialId, Losses] = {}
+        self.results: dict[TrialId, Key] = {}
         self.promoted: set[TrialId] = set()
         self.left_behind: list[TrialId] = []
         self.awaited = 0

@@ -128,6 +128,8 @@ class Scheduler(Part, frozen=True):
     """What it is where the user gives none."""
     default_search: ClassVar[str] = "gp"
     """The search where the user names none."""
+    ranks_one_loss: ClassVar[bool] = False
+    """Whether it can be used with one metric without constraints only."""
     least_share: ClassVar[int | None] = None
     """Where the user names no lowest rung, it has at least this part of the top rung's resource: 9 for a ninth; None:
     it has resource 1."""

@@ -3,29 +3,39 @@
 Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
 that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on (``quota.py``).
 Several losses: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE
-Trans. Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first.
+Trans. Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first. Schmucker, Donini,
+Zafar, Salinas, Archambeau, *Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639,
+rank a rung in this way. The front of an entry is searched as in Zhang, Tian, Cheng, Jin, *An efficient approach to
+non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015.
+Constraints: Deb et al., section VI: feasible results first, the others by how much they violate the constraints.
 
 Rule 1: ranks compare (loss, trial), so ties go to the earlier trial, also those in one front with equal distances.
 Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
+Rule 3: results that violate the constraints equally are ranked among themselves as feasible ones are.
 Cost: with one loss (:class:`OneLoss`) O(log n) an arrival or a promotion, and O(n log n) to withdraw a trial, which is
-rare. With ``m`` losses (:class:`ManyLosses`) O(m n^2) at worst a promotion that follows an arrival.
+rare; with constraints as well, as violation and loss are one number. With several losses (:class:`ManyLosses`) a
+promotion that follows an arrival costs O(n log n) for two, and O(m n^2) at worst for ``m``.
 """
 
 import math
 import sys
-from bisect import insort
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from heapq import heappop, heappush
+from itertools import groupby, islice
 from typing import Any, Protocol
 
-from ashtune.core.jobs import TrialId
+from ashtune.core.front import is_as_good
+from ashtune.core.jobs import Key, Result, TrialId, as_one
 from ashtune.schedulers.quota import QuotaRule
 
 Entry = tuple[float, TrialId]
-Losses = tuple[float, ...]
 
 _BEFORE_ALL: Entry = (-math.inf, TrialId(-1))
 _AFTER_ALL: Entry = (math.inf, TrialId(sys.maxsize))
+_OF_ONE_LOSS, _OF_TWO_LOSSES = 2, 3
+"""The length of a key: the violation comes first."""
 _NEAR = 16
 _WIDEST = 64
 
@@ -141,13 +151,13 @@ class OneLoss:
 
 
 class ManyLosses:
-    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (losses, trial)."""
+    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (key, trial)."""
 
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
-        self.arrived: list[tuple[Losses, TrialId]] = []
+        self.arrived: list[tuple[Key, TrialId]] = []
         self.promoted: set[TrialId] = set()
-        self.candidates: list[tuple[Losses, TrialId]] = []
+        self.candidates: list[tuple[Key, TrialId]] = []
         """Not empty while somebody may be promotable."""
         self._best: set[TrialId] | None = None
         self._in_order: list[TrialId] = []
@@ -157,7 +167,7 @@ class ManyLosses:
         """How many of those that arrived may go on."""
         return self.rule.of(len(self.arrived))
 
-    def add(self, entry: tuple[Losses, TrialId]) -> None:
+    def add(self, entry: tuple[Key, TrialId]) -> None:
         """Take in a trial that was trained to this rung. O(1)."""
         self.arrived.append(entry)
         self.candidates = [entry]
@@ -173,12 +183,12 @@ class ManyLosses:
         self.candidates = []
         return None
 
-    def take_back(self, entry: tuple[Losses, TrialId]) -> None:
+    def take_back(self, entry: tuple[Key, TrialId]) -> None:
         """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
         self.promoted.discard(entry[1])
         self.candidates = [entry]
 
-    def is_within_quota(self, entry: tuple[Losses, TrialId]) -> bool:
+    def is_within_quota(self, entry: tuple[Key, TrialId]) -> bool:
         """Say whether an entry of this rung is among its best ``quota``."""
         return entry[1] in self._rank()
 
@@ -191,10 +201,18 @@ class ManyLosses:
 
     def _rank(self) -> set[TrialId]:
         if self._best is None:
-            best = ranked(self.arrived)[: self.quota]
+            best = list(islice(in_order(self.arrived), self.quota))
             self._best = {trial for _, trial in best}
-            self._in_order = [trial for losses, trial in best if max(losses) < math.inf]
+            self._in_order = [trial for key, trial in best if max(key) < math.inf]
         return self._best
+
+
+def entry_of(result: Result) -> Any:
+    """Return a result as the ranking by so many losses takes it."""
+    losses = result.losses
+    if len(losses) > 1:
+        return result.key, result.trial
+    return as_one(result.violation, losses[0]), result.trial
 
 
 def ranking_by(losses: int) -> "Callable[[QuotaRule], Ranking]":
@@ -203,7 +221,7 @@ def ranking_by(losses: int) -> "Callable[[QuotaRule], Ranking]":
 
 
 class Ranking(Protocol):
-    """What :class:`OneLoss` and :class:`ManyLosses` have in common. An entry is (loss or losses, trial)."""
+    """What :class:`OneLoss` and :class:`ManyLosses` have in common. An entry is what :func:`entry_of` returns."""
 
     rule: QuotaRule
     arrived: list[Any]
@@ -230,33 +248,55 @@ class Ranking(Protocol):
         """Forget a trial that was withdrawn."""
 
 
-def ranked(entries: Iterable[tuple[Losses, TrialId]]) -> list[tuple[Losses, TrialId]]:
-    """Return (losses, trial) of a rung, the best first, failures last. O(n log n) with one loss, else O(m n^2)."""
+def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
+    """Return (key, trial) of a rung, the best first, failures last."""
+    return list(in_order(entries))
+
+
+def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
+    """Yield (key, trial) of a rung, the best first, failures last. O(n log n) with up to two losses, else O(m n^2)."""
     inside = sorted(entries)
-    if not inside or len(inside[0][0]) == 1:
-        return inside
-    failed = sorted((entry for entry in inside if max(entry[0]) == math.inf), key=lambda entry: entry[1])
-    fronts: list[list[tuple[Losses, TrialId]]] = []
-    for entry in inside:  # whoever dominates another comes before it in this order
-        if max(entry[0]) < math.inf:
-            home = next((front for front in fronts if not any(_dominates(one[0], entry[0]) for one in front)), None)
-            if home is None:
-                fronts.append([entry])
-            else:
-                home.append(entry)
-    return [entry for front in fronts for entry in _widest_first(front)] + failed
+    if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
+        yield from inside
+        return
+    for front in fronts_of(inside):
+        yield from _widest_first(front)
+    yield from sorted((entry for entry in inside if max(entry[0]) == math.inf), key=lambda entry: entry[1])
 
 
-def _dominates(one: Losses, other: Losses) -> bool:
-    """Say whether a result is better in some loss and worse in none."""
-    return one != other and all(mine <= its for mine, its in zip(one, other, strict=True))
+def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key, TrialId]]]:
+    """Yield sorted entries, without failures, as fronts: the results of one violation after another."""
+    finite = (entry for entry in entries if max(entry[0]) < math.inf)
+    for _, equal in groupby(finite, key=lambda entry: entry[0][0]):
+        yield from _fronts(equal)
 
 
-def _widest_first(front: list[tuple[Losses, TrialId]]) -> list[tuple[Losses, TrialId]]:
+def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
+    """Return sorted entries as fronts: who is in one is dominated by somebody in the one before.
+
+    As whoever dominates an entry comes before it, an entry that nobody in a front dominates has nobody who does in any
+    later front. Of two losses only the last in a front can dominate it: that has the least second loss.
+    """
+    fronts: list[list[tuple[Key, TrialId]]] = []
+    for entry in entries:
+        home = bisect_left(fronts, True, key=partial(_admits, entry[0]))
+        if home == len(fronts):
+            fronts.append([])
+        fronts[home].append(entry)
+    return fronts
+
+
+def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
+    """Say whether nobody in a front dominates a result."""
+    rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front
+    return not any(one != key and is_as_good(one, key) for one, _ in rivals)
+
+
+def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
     """Return a front by crowding distance: how far apart its neighbours are, all losses together, in parts of all."""
     distance = dict.fromkeys((trial for _, trial in front), 0.0)
-    for loss in range(len(front[0][0])):
-        along = sorted((losses[loss], trial) for losses, trial in front)
+    for loss in range(1, len(front[0][0])):
+        along = sorted((key[loss], trial) for key, trial in front)
         (lowest, first), (highest, last) = along[0], along[-1]
         distance[first] = distance[last] = math.inf
         if lowest < highest:

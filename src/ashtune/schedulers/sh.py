@@ -12,7 +12,7 @@ import math
 from collections import deque
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import ranked
@@ -49,7 +49,7 @@ class HalvingMachine(Machine):
         self._rung = 0
         self._to_give: deque[TrialId] = deque()
         self._running = 0
-        self._results: list[tuple[tuple[float, ...], TrialId]] = []
+        self._results: list[tuple[Key, TrialId]] = []
         self._left_behind: list[TrialId] = []
 
     def next_job(self) -> Job | None:
@@ -69,7 +69,7 @@ class HalvingMachine(Machine):
 
     def record(self, result: Result) -> None:
         """Take in a result; the last of a rung opens the next. O(1), and O(n log n) a rung with one loss."""
-        self._results.append((result.losses, result.trial))
+        self._results.append((result.key, result.trial))
         self._running -= 1
         self._close_if_done()
 
@@ -100,7 +100,7 @@ class HalvingMachine(Machine):
             return
         in_order = ranked(self._results)
         quota = self.ladder.quota(self._rung, len(in_order))
-        best = [trial for losses, trial in in_order[:quota] if max(losses) < math.inf]
+        best = [trial for key, trial in in_order[:quota] if max(key) < math.inf]
         self._left_behind += [trial for _, trial in in_order[len(best) :]]
         self._to_give.extend(best)
         self._results = []

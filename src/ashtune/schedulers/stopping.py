@@ -15,7 +15,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import LEAST_SHARE
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import OneLoss, Ranking, ranking_by
+from ashtune.schedulers.ranking import OneLoss, Ranking, entry_of, ranking_by
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
@@ -56,15 +56,14 @@ class StoppingMachine(Machine):
 
     def record(self, result: Result) -> None:
         """Take in a result and decide at once. O(log n) with one loss."""
-        losses = result.losses
-        if len(losses) != self._losses:  # the first result of a study
-            self._losses = len(losses)
-            self._rungs = [ranking_by(len(losses))(QuotaRule(kept)) for kept in self.ladder.kept]
+        if len(result.losses) != self._losses:  # the first result of a study
+            self._losses = len(result.losses)
+            self._rungs = [ranking_by(self._losses)(QuotaRule(kept)) for kept in self.ladder.kept]
         if result.rung == self.ladder.top:
             self._finished.append(result)
             return
         rung = self._rungs[result.rung]
-        entry = (losses[0] if len(losses) == 1 else losses, result.trial)
+        entry = entry_of(result)
         rung.add(entry)
         if not result.is_failure and (rung.quota == 0 or rung.is_within_quota(entry)):
             self._going_on.append(Job(result.trial, result.rung + 1))

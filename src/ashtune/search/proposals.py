@@ -9,7 +9,6 @@ Rule 4: in a space with an end each configuration is tried once: a proposal that
 Rule 5: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 """
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -66,7 +65,7 @@ class Proposals(Observer):
         search: Makes the proposer.
         space: The search space.
         design: What fills in, with what was enqueued and in runs, if any.
-        goal: Makes losses of metrics.
+        goal: Makes losses and violations of metrics.
         seed: The study's.
         grouped_by: Hyperparameters whose values a run of trials shares: of proposals that are ready, one that
             continues the run is taken first, and where none is ready the design continues it.
@@ -174,12 +173,13 @@ class Proposals(Observer):
             return
         match event:
             case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
-                result = Result(trial, rung, resource, (self._goal.loss(metrics),), seconds)
+                losses, violation = self._goal.judged(metrics)
+                result = Result(trial, rung, resource, losses, seconds, violation=violation)
                 self._news.append(result)
                 if self._stand_in is not None:
                     self._standing_news.append(result)
             case TrialWithdrawn(trial=trial, rung=rung):
-                self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
+                self._news.append(self._failure(trial, rung))
             case TrialStarted(trial=trial):
                 self._begun.add(trial)
                 with self._changed:
@@ -195,13 +195,17 @@ class Proposals(Observer):
             return
         match what:
             case TrialFailed(trial=trial, rung=rung):
-                self._news.append(Result(trial, rung, 0, (math.inf,), 0.0))
+                self._news.append(self._failure(trial, rung))
             case Train(trial=trial, rung=rung) if trial in self._begun:
                 self._news.append(Job(trial, rung))
             case Train(trial=trial, rung=rung):
                 self._rungs[trial] = rung
             case _:
                 pass
+
+    def _failure(self, trial: TrialId, rung: int) -> Result:
+        losses, violation = self._goal.failed
+        return Result(trial, rung, 0, losses, 0.0, violation=violation)
 
     def tick(self, now: float) -> None:
         """Wake the thread, if it is behind."""

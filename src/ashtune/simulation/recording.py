@@ -49,8 +49,13 @@ def traces_of(study: StudyReader) -> Traces:
     """Return what a study's journal tells of its trials and its timing.
 
     Raises:
-        StudyError: If no trial was trained.
+        StudyError: If no trial was trained, or the study has several objectives or constraints.
     """
+    if not study.settings.goal.is_plain:
+        raise StudyError(
+            f"{study.directory} has {study.settings.goal}: a simulation replays studies of one metric without "
+            "constraints"
+        )
     recorder, timeline = Recorder(study.settings.goal, study.ladder), Timeline(study.ladder)
     outcome = study.tell([recorder, timeline])
     scheduler = SCHEDULERS.known(study.settings.scheduler)

@@ -29,7 +29,8 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.front import is_as_good
+from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
@@ -49,7 +50,7 @@ class Controller:
 
     Args:
         scheduler: Decides which trial trains next and how far.
-        goal: The metric, and which way is better.
+        goal: The metrics that count, which way is better, and constraints.
         configurations: How many the search can give; None without end.
         checkpoint_limit: Most bytes that checkpoints may take; None for no limit.
     """
@@ -65,6 +66,8 @@ class Controller:
         self._scheduler = scheduler
         self._rungs = scheduler.ladder.rungs
         self._goal = goal
+        self._is_plain = goal.is_plain
+        self._failed = goal.failed
         self._configurations = math.inf if configurations is None else configurations
         self._assignments = Assignments()
         self._allowed = 0.0  # trials that the scheduler may start, replacements aside
@@ -79,6 +82,8 @@ class Controller:
         self._resource_allowed = math.inf
         self._target_loss = -math.inf
         self._best_loss = math.inf
+        self._targets: Losses = ()  # of several objectives; inf of one that has no target
+        self._front: list[Losses] = []  # of several objectives: what no other result dominates, whatever its rung
         self._nothing_to_do = False
         self.checkpoints = CheckpointIndex(checkpoint_limit)
         self.total_resource = 0
@@ -149,10 +154,16 @@ class Controller:
 
     def _finished(self, event: JobFinished) -> list[Followed]:
         self._take_off(event.worker, event.trial, event.rung)
-        loss = self._goal.loss(event.metrics)
+        violation = None
+        if self._is_plain:
+            loss = self._goal.loss(event.metrics)
+            losses: Losses = (loss,)
+        else:
+            losses, violation = self._goal.judged(event.metrics)
+            loss = as_one(violation, losses[0])
         curve = self._losses(event.curve) if event.curve else ()
         self._scheduler.record(
-            Result(event.trial, event.rung, event.resource, (loss,), event.seconds, event.start, curve)
+            Result(event.trial, event.rung, event.resource, losses, event.seconds, event.start, curve, violation)
         )
         arrived = self._arrived
         if event.trial >= len(arrived):
@@ -160,7 +171,10 @@ class Controller:
         arrived[event.trial] = event.rung
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
-        self._best_loss = min(loss, self._best_loss)
+        if self._is_plain:
+            self._best_loss = min(loss, self._best_loss)
+        elif not violation:
+            self._note(losses)
         if loss < math.inf:
             self._has_result = True
         else:
@@ -177,8 +191,15 @@ class Controller:
         return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
 
     def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
-        """Return the losses that were reported on the way to a result."""
+        """Return the losses that were reported on the way to a result; of several objectives the first."""
         return tuple([(resource, self._goal.loss(metrics)) for resource, metrics in curve])
+
+    def _note(self, losses: Losses) -> None:
+        """Note a feasible result, for the target."""
+        if len(losses) == 1:
+            self._best_loss = min(losses[0], self._best_loss)
+        elif not any(is_as_good(one, losses) for one in self._front):
+            self._front = [one for one in self._front if not is_as_good(losses, one)] + [losses]
 
     def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)
@@ -224,7 +245,8 @@ class Controller:
 
     def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
-        self._scheduler.record(Result(job.trial, job.rung, self._rungs[job.rung], (math.inf,), seconds))
+        losses, violation = self._failed
+        self._scheduler.record(Result(job.trial, job.rung, self._rungs[job.rung], losses, seconds, violation=violation))
         self._withdrawn_in_a_row = 0
         self._count_failure()
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]
@@ -259,7 +281,8 @@ class Controller:
         self._allowed = most if event.trials is None else min(event.trials + self._not_replaced, most)
         self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
-        self._target_loss = -math.inf if event.target is None else self._goal.loss({self._goal.metric: event.target})
+        targets = self._goal.targets(event.target)
+        self._target_loss, self._targets = (targets[0], ()) if len(targets) == 1 else (-math.inf, targets)
         self._failures_at_first = 0
         self._withdrawn_in_a_row = 0
         self._has_result = False
@@ -269,10 +292,16 @@ class Controller:
         self._stop_at_limits()
 
     def _stop_at_limits(self) -> None:
-        if self._best_loss <= self._target_loss:
-            self._stop_at(f"target {self._goal.metric}={self._goal.value(self._target_loss):g} reached")
+        if self._best_loss <= self._target_loss or (
+            self._targets and any(is_as_good(losses, self._targets) for losses in self._front)
+        ):
+            self._stop_at(f"target {self._target_text()} reached")
         if self.total_resource >= self._resource_allowed:
             self._stop_at(f"total_resource={self._resource_allowed} used")
+
+    def _target_text(self) -> str:
+        pairs = zip(self._goal.objectives, self._targets or (self._target_loss,), strict=True)
+        return ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
 
     def _stop_at(self, reason: str) -> None:
         self.stopping = self.stopping or reason

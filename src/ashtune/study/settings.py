@@ -96,5 +96,5 @@ _WRAPPERS = ("space", "hyperparameters")
 def _short(value: object) -> str:
     if isinstance(value, dict) and "kind" in value:
         value = as_text(value)
-    text = f"{value.metric} ({value.mode})" if isinstance(value, Goal) else repr(value)
+    text = str(value) if isinstance(value, Goal) else repr(value)
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."

@@ -3,7 +3,8 @@
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 (``sh``) and 2 (``ash``); ``stopping`` is the variant
 that decides once, at a trial's own report; ``brackets`` is Algorithm 1 on many workers as in section 4.2 of
-Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774.
+Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774. Several losses and constraints: Deb,
+Pratap, Agarwal, Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
 Rule 1: written as plainly as the paper: lists and ``sorted``. No heap, and nothing remembered from
 one call to the next, so that an oracle is slow and its mistakes are easy to see.
@@ -31,6 +32,8 @@ class RecordedResult(msgspec.Struct, frozen=True):
     """A job's result arrived; a loss of ``math.inf`` is a failure.
 
     ``curve`` has the losses reported on the way, and ``seconds`` is what it took from the resource ``start`` on.
+    ``more`` are its other losses, if there are several, and ``violation`` is by how much it violates the constraints,
+    if there are any.
     """
 
     job: Job
@@ -38,6 +41,13 @@ class RecordedResult(msgspec.Struct, frozen=True):
     curve: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
     start: int = 0
+    more: tuple[float, ...] = ()
+    violation: float | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether some loss is not finite."""
+        return math.inf in (self.loss, *self.more)
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -114,9 +124,10 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
     given, ladder = _given(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
-        for loss, trial in _within_quota(ladder, history, rung, quota):
-            if loss < math.inf and Job(trial, rung + 1) not in given:
-                due.append(Job(trial, rung + 1))
+        for fact in _within_quota(ladder, history, rung, quota):
+            goes_on = Job(fact.job.trial, rung + 1)
+            if not fact.is_failure and goes_on not in given:
+                due.append(goes_on)
     return due
 
 
@@ -224,10 +235,10 @@ def pasha(epsilon: float | None, ladder: Ladder, trials: int | None, history: Hi
         top = max(top, min(1, now.top))
         is_new_there = isinstance(fact, RecordedResult) and fact.job.rung == top < now.top and fact.loss < math.inf
         if is_new_there:
-            here = {trial: loss for loss, trial in _ranked(past, top) if loss < math.inf}
+            here = {fact.job.trial: fact.loss for fact in _ranked(past, top) if not fact.is_failure}
             if epsilon is None:
                 noise = _noise(now, past, here, top) or noise
-            below = {trial: loss for loss, trial in _ranked(past, top - 1) if trial in here}
+            below = {fact.job.trial: fact.loss for fact in _ranked(past, top - 1) if fact.job.trial in here}
             top += not _is_in_order(here, below, noise)
     due = [job for job in promotable(ladder, history) if job.rung <= top]
     return due[0] if due else newborn(trials, history, rung=0)
@@ -295,7 +306,7 @@ def _goes_on(ladder: Ladder, history: History, fact: RecordedResult) -> bool:
     """Say whether a trial goes on after the result that ends this history."""
     best = _within_quota(ladder, history, fact.job.rung)
     too_few_peers = not best
-    return fact.loss < math.inf and (too_few_peers or (fact.loss, fact.job.trial) in best)
+    return not fact.is_failure and (too_few_peers or fact in best)
 
 
 def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
@@ -306,7 +317,7 @@ def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
         past = history[:moment]
         now = ladder_now(ladder, past)
         if rung < now.top and _is_closed(trials, past, rung, entered):
-            entered = [trial for loss, trial in _within_quota(now, past, rung) if loss < math.inf]
+            entered = [fact.job.trial for fact in _within_quota(now, past, rung) if not fact.is_failure]
             rung += 1
     if rung == 0:
         return newborn(trials, history, rung=0)
@@ -393,7 +404,7 @@ def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -
     for rung in range(now.top):
         if any(job.rung == rung and job not in settled for job in [*_given(history), *due, *new]):
             break
-        best = [Job(trial, rung + 1) for loss, trial in _within_quota(now, history, rung) if loss < math.inf]
+        best = [Job(fact.job.trial, rung + 1) for fact in _within_quota(now, history, rung) if not fact.is_failure]
         new += [job for job in best if job not in due]
     return new
 
@@ -404,7 +415,7 @@ def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     for moment in range(1, len(history) + 1):
         for _, result in _below_the_top(ladder, history[:moment]):
             went_on = any(job.trial == result.job.trial and job.rung > result.job.rung for job in _given(history))
-            if result.loss < math.inf and not went_on:
+            if not result.is_failure and not went_on:
                 return Job(result.job.trial, now.top)
     return newborn(trials, history, rung=now.top)
 
@@ -424,7 +435,7 @@ def broken_promotions(ladder: Ladder, history: History) -> list[str]:
         past, below = history[:moment], fact.job.rung - 1
         if fact.job in _given(past):
             continue  # lost and given again
-        best = [trial for loss, trial in _within_quota(ladder, past, below) if loss < math.inf]
+        best = [result.job.trial for result in _within_quota(ladder, past, below) if not result.is_failure]
         if fact.job.trial not in best:
             wrong.append(
                 f"fact {moment}: trial {fact.job.trial} was given to rung {fact.job.rung}, but of the "
@@ -453,7 +464,7 @@ def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> li
             wrong.append(f"result {moment}: trial {trial} reached rung {rung} and never was within the quota below")
         if rung < ladder.top:
             best = _within_quota(ladder, results[: moment + 1], rung)
-            ever |= {Job(good, rung + 1) for loss, good in best if loss < math.inf}
+            ever |= {Job(good.job.trial, rung + 1) for good in best if not good.is_failure}
     return wrong
 
 
@@ -461,11 +472,69 @@ def _given(history: History) -> set[Job]:
     return {fact.job for fact in history if isinstance(fact, Given)}
 
 
-def _ranked(history: History, rung: int) -> list[tuple[float, TrialId]]:
+def _ranked(history: History, rung: int) -> list[RecordedResult]:
     """Return what arrived in a rung, best first, ties to the earlier trial; withdrawn trials never did."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
-    return sorted((fact.loss, fact.job.trial) for fact in arrived if fact.job.trial not in gone)
+    return ranked([fact for fact in arrived if fact.job.trial not in gone])
+
+
+def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
+    """Return results of one rung, the best first. O(m n^2) for each front, of several losses.
+
+    Feasible ones come first, then the others by their violation, then failures. Those that violate the constraints
+    equally are ordered by their loss and the trial's number. With several losses they are peeled off front by front; in
+    a front the larger crowding distance comes first, then the earlier trial.
+    """
+    if not any(result.more for result in results):
+        return sorted(
+            results,
+            key=lambda result: (result.is_failure, result.violation or 0.0, result.loss, result.job.trial),
+        )
+    left = sorted(results, key=lambda result: result.job.trial)
+    order: list[RecordedResult] = []
+    while finite := [result for result in left if not result.is_failure]:
+        least = min(result.violation or 0.0 for result in finite)
+        equal = [result for result in finite if (result.violation or 0.0) == least]
+        front = [result for result in equal if not any(dominates(other, result) for other in equal)]
+        order += sorted(front, key=lambda result: (-_crowding(front, result), result.job.trial))
+        left = [result for result in left if result not in front]
+    return order + left
+
+
+def dominates(one: RecordedResult, other: RecordedResult) -> bool:
+    """Say whether one result is better than another in some loss and worse in none."""
+    pairs = list(zip((one.loss, *one.more), (other.loss, *other.more), strict=True))
+    return all(mine <= its for mine, its in pairs) and any(mine < its for mine, its in pairs)
+
+
+def front(results: Sequence[RecordedResult]) -> list[RecordedResult]:
+    """Return the results that no other dominates and no earlier one equals: of the feasible ones, if any is."""
+    finite = [result for result in results if not result.is_failure]
+    least = min((result.violation or 0.0 for result in finite), default=0.0)
+    best = [result for result in finite if (result.violation or 0.0) == least]
+    return [
+        result
+        for result in best
+        if not any(
+            dominates(other, result)
+            or ((other.loss, *other.more) == (result.loss, *result.more) and other.job.trial < result.job.trial)
+            for other in best
+        )
+    ]
+
+
+def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
+    """Return how far apart the neighbours of a result are, all losses together, in parts of the front's extent."""
+    distance = 0.0
+    for loss in range(1 + len(result.more)):
+        along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)
+        place = [trial for _, trial in along].index(result.job.trial)
+        if place in (0, len(along) - 1):
+            return math.inf
+        extent = along[-1][0] - along[0][0]
+        distance += (along[place + 1][0] - along[place - 1][0]) / extent if extent else 0.0
+    return distance
 
 
 def ladder_now(ladder: Ladder, history: History) -> Ladder:
@@ -474,11 +543,9 @@ def ladder_now(ladder: Ladder, history: History) -> Ladder:
     return ladders[-1] if ladders else ladder
 
 
-def _within_quota(
-    ladder: Ladder, history: History, rung: int, quota: QuotaOf = floor_of
-) -> list[tuple[float, TrialId]]:
-    ranked = _ranked(history, rung)
-    return ranked[: quota(len(ranked), ladder.kept[rung])]
+def _within_quota(ladder: Ladder, history: History, rung: int, quota: QuotaOf = floor_of) -> list[RecordedResult]:
+    in_order = _ranked(history, rung)
+    return in_order[: quota(len(in_order), ladder.kept[rung])]
 
 
 def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:

@@ -12,6 +12,7 @@ Example:
 """
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -68,6 +69,8 @@ def check_scheduler(
     *,
     ladders: Sequence[Ladder] = LADDERS,
     budgets: Sequence[int | None] = BUDGETS,
+    losses: int = 1,
+    has_constraints: bool = False,
     options: settings = SETTINGS,
 ) -> None:
     """Fail with the shortest history found in which a scheduler and its oracle differ.
@@ -77,6 +80,8 @@ def check_scheduler(
         oracle: From the ladder, that number and the whole history to the next job.
         ladders: To be tried.
         budgets: Numbers of trials to be tried; None is no end.
+        losses: Of each result.
+        has_constraints: Whether results may violate constraints.
         options: Of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
 
     Raises:
@@ -85,7 +90,10 @@ def check_scheduler(
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
     make = scheduler.build if isinstance(scheduler, Scheduler) else scheduler
-    study = {"make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders, "budgets": budgets}
+    study = {
+        "make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders, "budgets": budgets,
+        "losses": losses, "has_constraints": has_constraints,
+    }  # fmt: skip
     machine = type("AnyOrderOfWorkersHere", (AnyOrderOfWorkers,), study)
     run_state_machine_as_test(machine, settings=options)
 
@@ -97,6 +105,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     oracle: ClassVar[Oracle]
     ladders: ClassVar[Sequence[Ladder]]
     budgets: ClassVar[Sequence[int | None]]
+    losses: ClassVar[int] = 1
+    has_constraints: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,8 +263,20 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         seconds, between = self.seconds[self.results % len(self.seconds)], list(range(start + 1, resource))[:3]
         at = 3 * (self.results % 4)
         curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
-        self.scheduler.record(Result(job.trial, job.rung, resource, (loss,), seconds, start, curve))
-        self.history.append(RecordedResult(job, loss, curve, seconds, start))
+        more, violation = self._beside(job, loss)
+        losses = (loss, *more)
+        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, start, curve, violation))
+        self.history.append(RecordedResult(job, loss, curve, seconds, start, more, violation))
+
+    def _beside(self, job: Job, loss: float) -> tuple[tuple[float, ...], float | None]:
+        """Return the other losses of a result and its violation, which follow from its first loss and its job."""
+        if loss == math.inf:
+            return (loss,) * (self.losses - 1), math.inf if self.has_constraints else None
+        if loss == _WORST:
+            return (loss,) * (self.losses - 1), _WORST if self.has_constraints else None
+        chance = random.Random(f"{loss} {job.trial} {job.rung}")
+        more = tuple(chance.choice(_FEW) for _ in range(self.losses - 1))
+        return more, chance.choice((0.0, 0.0, 0.5, 2.0)) if self.has_constraints else None
 
     def _check_entries(self) -> None:
         """What readers are told of a study beforehand holds together, and is what happened."""
@@ -288,5 +310,5 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                         enters = job.rung in self.tops if entry in self.tops else job.rung == entry
                         assert enters, f"{job} is new; it should enter at {entry}"
                     seen.append(job)
-                case RecordedResult(job, loss):
-                    losses[job] = loss
+                case RecordedResult(job, loss, more=more):
+                    losses[job] = max(loss, *more) if more else loss

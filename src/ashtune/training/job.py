@@ -158,7 +158,7 @@ class RunningJob:
 
     @property
     def _right_lines(self) -> str:
-        return f"write: for epoch in trial.epochs(): / train one epoch / trial.report({self.reports.metric}=...)"
+        return f"write: for epoch in trial.epochs(): / train one epoch / {self.reports.right}"
 
     def stop(self) -> None:
         """End the trial early, on purpose.
@@ -234,8 +234,8 @@ class RunningJob:
         with self._lock:
             self.hear_out()
             number = _as_metrics(returned, reports.metric)
-            if self.phase == "releasing" and reports.differs(number):
-                return f"the training function returned {self._beside(number)}, which counts"
+            if self.phase == "releasing" and (name := reports.difference(number)):
+                return f"the training function returned {self._beside(name, number)}, which counts"
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
             if self.refusal:
@@ -246,8 +246,8 @@ class RunningJob:
                 self._conclude_loop(returned, number)
             else:
                 self._conclude_outside(returned, number)
-            if has_reported and reports.differs(number):
-                raise ObjectiveError(f"the training function returned {self._beside(number)}; give one of them")
+            if has_reported and (name := reports.difference(number)):
+                raise ObjectiveError(f"the training function returned {self._beside(name, number)}; give one of them")
             return ""
 
     def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:
@@ -286,10 +286,9 @@ class RunningJob:
         if metrics is not None:
             self.reports.add(self.epoch or self._resource_outside(metrics), metrics)
 
-    def _beside(self, returned: Mapping[str, Any] | None) -> str:
-        metric, last = self.reports.metric, self.reports.last
+    def _beside(self, metric: str, returned: Mapping[str, Any] | None) -> str:
         given = None if returned is None else returned[metric]
-        return f"{metric}={shown(given)} where its last report says {metric}={last[1][metric]!r}"
+        return f"{metric}={shown(given)} where its last report says {metric}={self.reports.metrics[metric]!r}"
 
     def tell(self) -> bool:
         """Send the result; return whether it is one, so that the driver answers."""

@@ -19,14 +19,17 @@ class Reports:
     """The reports since the last rung. The last one is the job's result.
 
     Args:
-        goal: The study's metric must be in every report.
+        goal: The metrics of its objectives and constraints must be in every report.
     """
 
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._reports: Curve = []
+        self._names = goal.metrics
         self.metric = goal.metric
-        """The study's metric."""
+        """The study's metric; of several the first."""
+        self.right = f"trial.report({', '.join(f'{name}=...' for name in self._names)})"
+        """How a report is written."""
         self.last_resource = -1
         """The resource of the last report, -1 if there is none."""
 
@@ -38,7 +41,10 @@ class Reports:
         """
         if result is None:
             return named
-        right = f"write trial.report({self.metric}=...), trial.report({{{self.metric!r}: ...}}) or trial.report(...)"
+        example = ", ".join(f"{name!r}: ..." for name in self._names)
+        right = f"write {self.right}, trial.report({{{example}}})"
+        if len(self._names) == 1:
+            right += " or trial.report(...)"
         if named:
             raise ObjectiveError(
                 f"trial.report() got {shown(result)} and {listed(named)}; give a dict, or names: {right}"
@@ -47,13 +53,15 @@ class Reports:
             return result
         if isinstance(result, str | bytes | bool):
             raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
+        if len(self._names) > 1:
+            raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(self._names)} metrics; {right}")
         return {self.metric: result}
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics at a resource; a second report at the same resource adds to the first.
 
         Raises:
-            ObjectiveError: If the study's metric is not among them, or a value is not a number.
+            ObjectiveError: If one of the study's metrics is not among them, or a value is not a number.
         """
         if len(metrics) > MOST_METRICS:
             raise ObjectiveError(f"{len(metrics):,} metrics in one report; at most {MOST_METRICS:,} are kept")
@@ -63,13 +71,23 @@ class Reports:
         if resource == self.last_resource:
             self._reports[-1][1].update(plain)
             return
-        if self.metric not in plain:
-            raise MetricMissing(
+        if self.metric not in plain or (len(self._names) > 1 and not plain.keys() >= set(self._names)):
+            raise MetricMissing(self._missing(plain))
+        self._reports.append((resource, plain))
+        self.last_resource = resource
+
+    def _missing(self, plain: Mapping[str, Any]) -> str:
+        """Return what is missing from a report, in words."""
+        if len(self._names) == 1:
+            return (
                 f"the training function reports {listed(plain)}, the study's metric is {self.metric!r}; "
                 "report it, or name another with metric="
             )
-        self._reports.append((resource, plain))
-        self.last_resource = resource
+        missing = [name for name in self._names if name not in plain]
+        return (
+            f"the training function reports {listed(plain)}, and not {listed(dict.fromkeys(missing))}, which the study "
+            f"needs in every report; write {self.right}"
+        )
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -91,11 +109,16 @@ class Reports:
         self._reports.append((resource, self._reports[-1][1]))
         self.last_resource = resource
 
-    def differs(self, returned: Mapping[str, Any] | None) -> bool:
-        """Whether metrics that were returned say another value of the study's than the last report."""
+    def difference(self, returned: Mapping[str, Any] | None) -> str:
+        """Return the first of the study's metrics of which what was returned says another value than the last report.
+
+        It is empty if there is none.
+        """
         if returned is None or not self._reports:
-            return False
-        return _number(self.metric, returned[self.metric]) != self._reports[-1][1][self.metric]
+            return ""
+        last = self._reports[-1][1]
+        differing = (name for name in self._names if name in returned and _number(name, returned[name]) != last[name])
+        return next(differing, "")
 
     @property
     def curve(self) -> Curve:
@@ -109,10 +132,10 @@ class Reports:
 
     @property
     def complaint(self) -> str:
-        """Say what is wrong with the result if it is not a finite number; else nothing."""
-        if self._goal.loss(self.metrics) < math.inf:
-            return ""
-        return f"{self._goal.metric} is not finite at {self.last_resource}"
+        """Say what is wrong with the result if one of the study's metrics is not a finite number; else nothing."""
+        metrics = self.metrics
+        wrong = [name for name in self._names if metrics.get(name) is None]
+        return f"{', '.join(wrong)} is not finite at {self.last_resource}" if wrong else ""
 
     def clear(self) -> None:
         """Begin again: the next rung's reports follow."""

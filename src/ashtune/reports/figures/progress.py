@@ -100,7 +100,7 @@ class BestSoFar(Observer):
                 lists.append([])
         self._results += 1
         loss, best = self.goal.loss(event.metrics), self._best[event.rung]
-        if loss == math.inf or (len(best) == BEST_KEPT and loss >= best[-1]):
+        if loss == math.inf or self.goal.judged(event.metrics)[1] or (len(best) == BEST_KEPT and loss >= best[-1]):
             return
         insort(best, loss)
         del best[BEST_KEPT:]

@@ -18,7 +18,7 @@ from rich.text import Text
 from ashtune.analysis.counts import Reasons
 from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
-from ashtune.core.numbers import bytes_text, configuration_text, number_text, plural, seconds_text, share_text
+from ashtune.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune.core.plaintext import visible
 from ashtune.reports.study_info import StudyInfo
 
@@ -97,7 +97,7 @@ class Frame:
     def _best(self, width: int) -> Iterator[Text]:
         tally, info = self._tally, self._info
         if (best := tally.best) is not None:
-            value = f"{tally.goal.metric} = {number_text(best.metrics.get(tally.goal.metric))}"
+            value = result_text(tally.goal, best.metrics)
             where = f"   trial {best.trial} at {info.unit} {best.resource:,}"
             top = ", the top rung" if best.rung == tally.ladder.top else ""
             yield Text.assemble(("best  ", QUIET), (value, f"{STRONG} {PROMOTED}"), where, (top, QUIET))

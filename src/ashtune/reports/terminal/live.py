@@ -13,7 +13,7 @@ from typing import Any, Self, TextIO, cast
 
 from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
-from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import visible
 from ashtune.reports.study_info import StudyInfo
@@ -188,13 +188,13 @@ def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, 
 def progress_line(tally: Tally, info: StudyInfo) -> str:
     """Return where a study stands, on one line without colours."""
     judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
-    best, busy, metric = tally.best, tally.utilisation, tally.goal.metric
+    best, busy = tally.best, tally.utilisation
     top, failed = tally.rungs[-1].arrived, tally.failures.total
     done = (judged.done, f"{top:,} at the top rung" if top else "", f"{failed:,} failed" if failed else "")
     parts = [", ".join(filter(None, done))]
     if best is not None:
-        value = number_text(best.metrics.get(metric))
-        parts.append(f"best {metric}={value} (trial {best.trial}, {info.unit} {best.resource})")
+        value = result_text(tally.goal, best.metrics, equals="=")
+        parts.append(f"best {value} (trial {best.trial}, {info.unit} {best.resource})")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
     parts.append(f"stopping: {tally.stopping}" if tally.stopping else judged.left)

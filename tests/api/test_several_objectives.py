@@ -1,0 +1,177 @@
+"""Studies with several objectives and with constraints: what they promote, find, and do when they go on."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.analysis.audit import Audit
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.errors import AshtuneError, NoResultError, SettingsError, StudyError
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import Job
+from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.testing import oracles
+from ashtune.testing.oracles import RecordedResult
+
+SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+TWO: dict[str, Any] = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}
+
+
+def train(trial: ashtune.Trial) -> None:
+    for epoch in trial.epochs():
+        trial.report(
+            accuracy=trial["x"] - 1 / epoch, latency=trial["x"] ** 2 + (trial["y"] - 0.5) ** 2, size=trial["y"]
+        )
+
+
+def tuned(directory: Path, **given: Any) -> ashtune.Study:
+    return ashtune.tune(
+        train, SPACE, **{"trials": 30, "max_resource": 9, "workers": 2, "directory": directory, "quiet": True, **given}
+    )
+
+
+def results(study: ashtune.Study) -> list[RecordedResult]:
+    """Return the results of the journal as an oracle takes them."""
+    reader = StudyReader(study.directory)
+    goal, facts = reader.settings.goal, []
+    for event in reader.events():
+        if isinstance(event, JobFinished):
+            losses, violation = goal.judged(event.metrics)
+            facts.append(RecordedResult(Job(event.trial, event.rung), losses[0], more=losses[1:], violation=violation))
+    return facts
+
+
+def unexplained(study: ashtune.Study) -> list[int]:
+    reader = StudyReader(study.directory)
+    audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
+    reader.tell([audit])
+    return [trial for record in audit.records() for trial in record.unexplained]
+
+
+@pytest.mark.parametrize("scheduler", ["ash", "delayed_ash", "stopping", "sh", "brackets", "async_hyperband"])
+@pytest.mark.parametrize("constraints", [None, {"size": "<= 0.5"}])
+@pytest.mark.parametrize("objectives", [{"metric": "latency", "mode": "min"}, TWO])
+def test_every_scheduler_takes_several_objectives_and_constraints(
+    scheduler: str, constraints: Any, objectives: dict[str, Any], tmp_path: Path
+) -> None:
+    study = tuned(tmp_path / "s", scheduler=scheduler, constraints=constraints, **objectives)
+    assert study.is_complete
+    assert unexplained(study) == []
+    top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
+    assert study.best.trial in [fact.job.trial for fact in oracles.front(top)]
+    assert study.top(1) == [study.best]
+    if constraints:
+        is_feasible = [best.metrics["size"] <= 0.5 for best in study.top(30)]  # type: ignore[operator]
+        assert is_feasible == sorted(is_feasible, reverse=True)
+        assert is_feasible[0]
+
+
+def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
+    kinds = [kind for kind in SCHEDULERS.names if SCHEDULERS.given(kind).ranks_one_loss]
+    assert "adaptive" in kinds
+    for kind in kinds:
+        with pytest.raises(SettingsError, match="ranks by one metric without constraints, and the study has accuracy"):
+            tuned(tmp_path / "s", scheduler=kind, **TWO)
+
+
+def test_weights_say_which_of_the_front_is_the_best(tmp_path: Path) -> None:
+    accurate = tuned(tmp_path / "a", weights={"accuracy": 1.0}, **TWO).best
+    quick = tuned(tmp_path / "b", weights={"latency": 1.0}, workers=1, **TWO).best
+    assert accurate.config["x"] > quick.config["x"]
+    with pytest.raises(StudyError, match="where goal = accuracy"):
+        tuned(tmp_path / "a", weights={"latency": 1.0}, **TWO)
+
+
+def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_with_others(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", target={"accuracy": 0.0, "latency": 0.3}, trials=200, **TWO)
+    assert study.stopped == "target accuracy=0, latency=0.3 reached"
+    hits = [fact for fact in results(study) if fact.loss <= 0 and fact.more[0] <= 0.3]
+    assert hits
+    assert study.resume(quiet=True).stopped == study.stopped
+    with pytest.raises(SettingsError, match=r"target=0.5 is one value for the 2 metrics"):
+        study.resume(target=0.5)
+    further = study.resume(target={"accuracy": 5.0}, trials=40, quiet=True)
+    assert further.is_complete
+    assert unexplained(further) == []
+
+
+def test_a_target_is_not_reached_by_what_is_not_feasible(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"metric": "accuracy", "mode": "max", "target": 0.0}
+    assert tuned(tmp_path / "a", constraints={"latency": "<= -1"}, **given).is_complete
+    study = tuned(tmp_path / "b", constraints={"latency": "<= 0.3"}, trials=200, **given)
+    assert study.stopped == "target accuracy=0 reached"
+    assert any(fact.loss <= 0 and not fact.violation for fact in results(study))
+
+
+def test_where_nothing_is_feasible_the_best_violates_least(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", constraints={"latency": "<= -1", "size": ">= 2"}, **TWO)
+    top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
+    least = min(top, key=lambda fact: (fact.violation, fact.job.trial))
+    assert study.best.trial == least.job.trial
+    with (tmp_path / "report").open("w+") as stream:
+        study.report(stream)
+        stream.seek(0)
+        assert "no trial is feasible: this one violates the constraints least" in stream.read()
+
+
+@pytest.mark.parametrize("objectives", [{"metric": "latency", "mode": "min"}, TWO])
+def test_a_study_that_is_started_again_with_more_trials_is_the_one_that_was_not_interrupted(
+    objectives: dict[str, Any], tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {**objectives, "workers": 1, "constraints": {"size": "<= 0.6"}}
+    tuned(tmp_path / "a", trials=12, **given)
+    again = tuned(tmp_path / "a", trials=30, **given)
+    assert unexplained(again) == []
+    assert set(again.objectives.items()) <= {("accuracy", "max"), ("latency", "min")}
+    assert len(again.trials) == 30
+
+
+def forgets(trial: ashtune.Trial) -> None:
+    for epoch in trial.epochs():
+        trial.report(accuracy=1.0 / epoch)
+
+
+def reports_nan(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        trial.report(accuracy=1.0, latency=math.nan)
+
+
+def reports_one_number(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        trial.report(1.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (forgets, r"reports 'accuracy', and not 'latency', which the study needs in every report; write trial"),
+        (reports_one_number, r"is one number, of 2 metrics; write trial.report\(accuracy=..., latency=...\)"),
+        (reports_nan, "latency is not finite at 1"),
+    ],
+)
+@pytest.mark.parametrize("given", [TWO, {"metric": "accuracy", "mode": "max", "constraints": {"latency": "<= 5"}}])
+def test_a_trial_without_one_of_the_metrics_fails(function: Any, says: str, given: Any, tmp_path: Path) -> None:
+    with pytest.raises((AshtuneError, NoResultError), match=says):
+        ashtune.tune(
+            function, SPACE, trials=2, max_resource=1, workers=1, directory=tmp_path / "s", quiet=True, **given
+        )
+
+
+def test_what_replays_one_metric_refuses_several(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", trials=9, **TWO)
+    for ask in (study.whatif, study.traces):
+        with pytest.raises(StudyError, match="a simulation replays studies of one metric without constraints"):
+            ask()
+
+
+def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
+    data = study.report_data()
+    assert (data["metric"], data["mode"], data["constraints"]) == (TWO["metric"], TWO["mode"], ["size <= 0.5"])
+    assert data["left_out"] == {}
+    assert data["best"]["trial"] == study.best.trial
+    study.report_html(tmp_path / "page.html")
+    assert "Left out" not in (tmp_path / "page.html").read_text()

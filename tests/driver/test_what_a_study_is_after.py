@@ -1,0 +1,111 @@
+"""What a study is after, from what its user gives; what does not fit is refused in one line."""
+
+import math
+from typing import Any
+
+import pytest
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.jobs import Constraint, Goal, Objective
+from ashtune.core.parse import bounds, numbers_by_name, one_or_more, target
+from ashtune.driver.goal import goal_of, target_of
+
+TWO = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}
+
+
+def test_one_metric_is_the_same_alone_and_in_a_list() -> None:
+    assert goal_of("loss", "min") == goal_of(["loss"], ["min"]) == goal_of(("loss",), "min") == Goal("loss", "min")
+
+
+def test_several_metrics_with_weights_and_constraints() -> None:
+    goal = goal_of(**TWO, weights={"latency": 1}, constraints={"latency": "<= 5", "memory": " >=-1e3"})
+    assert goal == Goal(
+        "accuracy",
+        "max",
+        others=(Objective("latency", "min"),),
+        constraints=(Constraint("latency", "<=", 5.0), Constraint("memory", ">=", -1000.0)),
+        weights=(0.0, 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"metric": [], "mode": "max"}, "metric=[] is empty; give one"),
+        ({"metric": ["a", "b"], "mode": "max"}, "mode='max' is 1 for the 2 metrics 'a', 'b'; give a list"),
+        ({"metric": ["a", "b"], "mode": ["max"] * 3}, "mode=['max', 'max', 'max'] is 3 for the 2 metrics"),
+        ({"metric": "a", "mode": ["max", "min"]}, "mode=['max', 'min'] is 2 for one metric; give"),
+        ({"metric": ["a", "b"], "mode": ["max", "up"]}, "mode='up' is neither 'min' nor 'max'; say which way 'b'"),
+        ({"metric": ["a", "a"], "mode": ["max", "min"]}, "metric=['a', 'a'] has 'a' twice; give each metric once"),
+        ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give one"),
+        (
+            {**TWO, "weights": {"size": 1}},
+            "weights={'size': 1} names 'size', which is none of the study's metrics; they",
+        ),
+        ({**TWO, "weights": {}}, "weights={} is empty; name some of 'accuracy', 'latency'"),
+        ({**TWO, "weights": [1, 2]}, "weights=[1, 2] is not weights by metric; give as in weights={'accuracy': 1}"),
+        (
+            {**TWO, "weights": {"accuracy": -0.5}},
+            "weights={'accuracy': -0.5}: give numbers of at least 0, and one above",
+        ),
+        ({**TWO, "weights": {"accuracy": 0}}, "weights={'accuracy': 0}: give numbers of at least 0, and one above"),
+        ({**TWO, "weights": {"accuracy": "much"}}, "weights['accuracy']='much' is not a number"),
+        (
+            {"metric": "a", "mode": "max", "weights": {"a": 1}},
+            "weights={'a': 1} is for several metrics, and 'a' is one",
+        ),
+        (
+            {**TWO, "constraints": {}},
+            "constraints={} is not bounds by metric; give as in constraints={'latency': '<= 5'}",
+        ),
+        ({**TWO, "constraints": ["latency <= 5"]}, "constraints=['latency <= 5'] is not bounds by metric; give as in"),
+        ({**TWO, "constraints": {"latency": "< 5"}}, "constraints: '< 5' of 'latency' is not a bound; give '<='"),
+        ({**TWO, "constraints": {"latency": "<= five"}}, "constraints: '<= five' of 'latency' is not a bound"),
+        ({**TWO, "constraints": {"latency": "<= nan"}}, "constraints: '<= nan' of 'latency' is not a bound"),
+        ({**TWO, "constraints": {"latency": 5}}, "constraints: 5 of 'latency' is not a bound"),
+        ({**TWO, "constraints": {"": "<= 5"}}, "constraints='' is not a name"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        goal_of(**given)
+    assert str(refusal.value).startswith(says)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_target_is_a_number_with_one_metric_and_by_name_with_several() -> None:
+    one, two = Goal("loss", "min"), goal_of(**TWO)
+    assert (target_of(one, None), target_of(one, 3), target_of(one, {"loss": 3})) == (None, 3.0, 3.0)
+    assert target_of(two, {"latency": 3}) == {"latency": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "says"),
+    [
+        (
+            ["a", "b"],
+            0.5,
+            "target=0.5 is one value for the 2 metrics 'a', 'b'; give them by name, as in target={'a': 0.5}",
+        ),
+        (["a", "b"], {"c": 1}, "target={'c': 1} names 'c', which is none of the study's metrics; they are 'a', 'b'"),
+        (["a", "b"], {}, "target={} is empty; name some of 'a', 'b', or leave it out"),
+        (["a", "b"], {"a": math.nan}, "target['a']=nan is not a finite number"),
+        ("a", {"b": 1}, "target={'b': 1} names 'b', which is none of the study's metrics; they are 'a'"),
+        ("a", "high", "target='high' is not a finite number"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(metric: Any, given: Any, says: str) -> None:
+    goal = goal_of(metric, ["max"] * (1 if metric == "a" else len(metric)))
+    with pytest.raises(SettingsError) as refusal:
+        target_of(goal, given)
+    assert str(refusal.value) == says
+
+
+def test_the_command_line_takes_lists() -> None:
+    assert (one_or_more("accuracy"), one_or_more("accuracy, latency")) == ("accuracy", ["accuracy", "latency"])
+    assert numbers_by_name("accuracy=0.7, a=b=2") == {"accuracy": 0.7, "a=b": 2.0}
+    assert (target("0.5"), target("a=1,b=2")) == (0.5, {"a": 1.0, "b": 2.0})
+    assert bounds("latency<=5, memory >= 1e3") == {"latency": "<=5", "memory": ">= 1e3"}
+    for parse, text in ((numbers_by_name, "accuracy"), (numbers_by_name, "=1"), (bounds, "latency"), (target, "high")):
+        with pytest.raises(ValueError, match="give as in"):
+            parse(text)
