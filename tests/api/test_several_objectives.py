@@ -175,3 +175,31 @@ def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path:
     assert data["best"]["trial"] == study.best.trial
     study.report_html(tmp_path / "page.html")
     assert "Left out" not in (tmp_path / "page.html").read_text()
+
+
+def test_the_front_is_what_no_other_dominates_and_the_choice_can_be_made_anew(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
+    top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
+    expected = sorted((fact.loss, fact.job.trial) for fact in oracles.front(top))
+    assert [best.trial for best in study.front] == [trial for _, trial in expected]
+    assert all(best.metrics["size"] <= 0.5 for best in study.front)  # type: ignore[operator]
+    assert study.front.best() == study.best
+    assert study.front.best({"accuracy": 1}) == study.front[0]
+    assert study.front.best({"latency": 1}) == study.front[-1]
+    with pytest.raises(SettingsError, match="names 'size', which is none of the study's metrics"):
+        study.front.best({"size": 1})
+    assert study.front._repr_html_().count("<tr>") == 1 + len(study.front)
+    assert [one["trial"] for one in study.report_data()["sections"]["front"]["front"]] == [
+        one.trial for one in study.front
+    ]
+    figure = study.plot_front()
+    assert [trace.name for trace in figure.data][-2:] == ["front", "best"]
+    assert list(figure.data[-2].x) == [best.metrics["accuracy"] for best in study.front]
+
+
+def test_with_one_metric_the_front_is_the_best_and_there_is_no_figure(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", metric="latency", mode="min", trials=9)
+    assert study.front == [study.best]
+    assert study.front.best() == study.best
+    with pytest.raises(SettingsError, match="latency is the only metric: a front needs several"):
+        study.plot_front()

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import StudyError, in_one_line
-from ashtune.core.jobs import TrialId
+from ashtune.core.errors import SettingsError, StudyError, in_one_line
+from ashtune.core.front import preferred
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, value_text
 from ashtune.core.plaintext import error_line, visible
+from ashtune.driver.goal import weights_of
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
@@ -124,6 +126,36 @@ class Top(list[Best]):
         values = (value_text(best.config.get(name, "")) for name in names)
         cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, visible(best.origin))
         return (f"<td>{html.escape(text)}</td>" for text in cells)
+
+
+class Front(Top):
+    """The results that no other dominates, from the best in the first metric to the worst: a list that prints as such.
+
+    Args:
+        results: All of them, at one rung.
+        goal: The study's.
+    """
+
+    def __init__(self, results: Iterable[Best], goal: Goal) -> None:
+        super().__init__(results)
+        self._goal = goal
+
+    @in_one_line
+    def best(self, weights: Mapping[str, float] | None = None) -> Best:
+        """Return the one that weights prefer: the smallest weighted sum of losses, each scaled to its range here.
+
+        Args:
+            weights: By metric; without them all weigh the same, which is the knee of the front.
+
+        Raises:
+            SettingsError: If they do not fit the metrics, or the front is empty.
+        """
+        if not self:
+            raise SettingsError("the front is empty, as no trial has a result")
+        objectives = self._goal.objectives
+        checked = weights_of([each.metric for each in objectives], weights)
+        losses = [tuple(each.loss(result.metrics) for each in objectives) for result in self]
+        return self[preferred(losses, checked)[0]]
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, Unpack, cast
 
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
-from ashtune.api.best import Best, Top, trial_number
+from ashtune.api.best import Best, Front, Top, trial_number
 from ashtune.core.checks import check_directory, check_whole
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
@@ -15,6 +15,7 @@ from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import shown
 from ashtune.driver.options import ResumeOptions, WhatIfOptions
+from ashtune.reports.figures.front import in_a_row
 from ashtune.reports.study_info import study_info
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
@@ -117,6 +118,9 @@ class Study:
     def best(self) -> Best:
         """The best trial at the highest rung that any trial reached.
 
+        Of several metrics it is the one of the :attr:`front` that the study's weights prefer; without weights the knee.
+        One that violates constraints is the best only where all do.
+
         Raises:
             StudyError: If no trial has a result.
         """
@@ -131,6 +135,15 @@ class Study:
             StudyError: If no trial has a result.
         """
         return self._best(self._reader.tally.best_at_any_rung)
+
+    @property
+    @in_one_line
+    def front(self) -> Front:
+        """The results at the highest rung that no other there dominates; with one metric the best alone.
+
+        Of equal results the earliest is there. Results that violate constraints are there only where all do.
+        """
+        return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     @in_one_line
     def top(self, count: int) -> Top:
@@ -320,6 +333,17 @@ class Study:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         self._reader.tell([best])
         return figures[over == "resource"](best, unit=self.unit, origin=self._reader.trials.origin)
+
+    @in_one_line
+    def plot_front(self) -> "Figure":
+        """Return the front among the other results of its rung, over the first two metrics.
+
+        Raises:
+            SettingsError: If the study has one metric.
+        """
+        from ashtune.reports.figures.front import front_figure
+
+        return front_figure(self._reader.tally.front, self._reader.results, unit=self.unit)
 
     @in_one_line
     def plot_rungs(self) -> "Figure":

@@ -44,7 +44,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
         objectives[0].mode,
         others=tuple(objectives[1:]),
         constraints=_constraints(constraints),
-        weights=_weights(names, weights),
+        weights=weights_of(names, weights),
     )
 
 
@@ -84,8 +84,12 @@ def _mode(metric: str, mode: Any) -> Mode:
     return "min" if mode == "min" else "max"
 
 
-def _weights(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return a weight for each metric, 0 for one that is not named; nothing if none was given."""
+def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
+    """Return a weight for each metric, 0 for one that is not named; nothing if none was given.
+
+    Raises:
+        SettingsError: In one line, if they do not fit the metrics.
+    """
     if weights is None:
         return ()
     if not isinstance(weights, Mapping):

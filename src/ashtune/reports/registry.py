@@ -11,6 +11,7 @@ from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.reports.audit_view import AuditSection
 from ashtune.reports.best import BestSection, CurvesSection, ProgressSection
 from ashtune.reports.cost import CostSection
+from ashtune.reports.front import FrontSection
 from ashtune.reports.hyperparameters import HyperparametersSection
 from ashtune.reports.model import ModelSection
 from ashtune.reports.profile import ProfileSection
@@ -23,6 +24,7 @@ from ashtune.reports.timeline_view import TimelineSection
 GROUP = "ashtune.report_sections"
 BUILT_IN: tuple[type[Section], ...] = (
     BestSection,
+    FrontSection,
     ProgressSection,
     RungsSection,
     TimelineSection,

@@ -28,7 +28,7 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal
+from ashtune.core.jobs import Constraint, Goal, Objective
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import ObservedStudy
 from ashtune.core.orders import Train
@@ -49,6 +49,9 @@ HOSTILE = (
     "\u202e\x1b[31m\x07\u2028"
 )
 ONE_RUNG = Ladder(4, 4, 2)
+SEVERAL = Goal(
+    GOAL.metric, GOAL.mode, others=(Objective(HOSTILE, "max"),), constraints=(Constraint("size", "<=", 1.0),)
+)
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
@@ -77,6 +80,7 @@ def studies() -> list[MadeUpStudy]:
         MadeUpStudy(name="simulated", events=_events(History(2)), is_simulated=True),
         MadeUpStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
         MadeUpStudy(name="proposals", events=[_proposed(event) for event in _events(History(4, trials=60))]),
+        MadeUpStudy(name="several-objectives", events=list(map(_of_several, whole)), goal=SEVERAL, is_known=False),
         MadeUpStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
         MadeUpStudy(
             name=HOSTILE,
@@ -221,6 +225,14 @@ def _with_a_choice(event: Event, odd: str) -> Event:
         return event
     configuration = {"x": event.trial / 100, "kind": ["plain", odd][event.trial % 2]}
     return msgspec.structs.replace(event, configuration=configuration)
+
+
+def _of_several(event: Event) -> Event:
+    """Return an event as of a study with two more metrics."""
+    if not isinstance(event, JobFinished):
+        return event
+    more = {HOSTILE: float(event.trial % 7), "size": float(event.trial % 3)}
+    return msgspec.structs.replace(event, metrics={**event.metrics, **more})
 
 
 def _proposed(event: Event) -> Event:
