@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ashtune.search.grid import Grid
     from ashtune.search.mutation import Mutation
     from ashtune.search.optuna_search import OptunaSearch
+    from ashtune.space.priors import Prior
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.trial import Trial
@@ -37,6 +38,7 @@ __all__ = [
     "NoResultError",
     "OptunaSearch",
     "Pasha",
+    "Prior",
     "Study",
     "Trial",
     "__version__",
@@ -55,6 +57,7 @@ _HOMES = {
     "Mutation": "ashtune.search.mutation",
     "OptunaSearch": "ashtune.search.optuna_search",
     "Pasha": "ashtune.schedulers.pasha",
+    "Prior": "ashtune.space.priors",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

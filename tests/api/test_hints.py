@@ -9,6 +9,7 @@ import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.driver import hints
+from ashtune.search import Sobol, Space
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,16 @@ def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, li
 )  # fmt: skip
 def test_a_mode_that_the_metrics_name_speaks_against_is_said(metric: str, mode: Any, is_odd: bool) -> None:
     assert bool(hints.of_the_goal(Goal(metric, mode))) == is_odd
+
+
+def test_a_search_that_takes_no_notice_of_priors_is_said() -> None:
+    believed = Space.parse({"x": ashtune.Prior((0.0, 1.0), at=0.3), "y": (0, 1)})
+    assert hints.of_the_search(Sobol(), believed) == [
+        "search='sobol' takes no notice of the prior of x; give 'random' or 'gp'"
+    ]
+    assert len(hints.of_the_search(ashtune.Grid(points=3), believed)) == 1
+    assert hints.of_the_search(ashtune.GP(), believed) == []
+    assert hints.of_the_search(Sobol(), Space.parse({"x": (0.0, 1.0)})) == []
 
 
 def finished(trial: int, losses: list[float]) -> JobFinished:

@@ -19,6 +19,7 @@ from ConfigSpace import (
 )
 
 from ashtune.search import Space
+from ashtune.space.priors import Prior
 
 PLAIN = {type(None), bool, int, float, str, list}
 
@@ -43,6 +44,23 @@ def of_every_kind() -> Space:
             "epochs": 9,
             "name": "net",
             "bias": True,
+        }
+    )
+
+
+def with_priors() -> Space:
+    """A prior on a hyperparameter of each kind, and some without."""
+    return Space.parse(
+        {
+            "lr": Prior((1e-4, 1.0, "log"), at=3e-3),
+            "layers": Prior((1, 8), at=7),
+            "size": Prior(OrdinalHyperparameter("size", [1, 2, 4]), at=4),
+            "opt": Prior(["sgd", "adam", "none"], at="adam"),
+            "widths": Prior([(64, 64), (128,)], at=(64, 64)),
+            "noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2), meta={"prior": 0.5, "note": object()}),
+            "momentum": (0.0, 0.99),
+            "act": ["relu", "tanh"],
+            "epochs": Prior(9, at=9),
         }
     )
 

@@ -18,7 +18,7 @@ from ConfigSpace import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from spaces import conditional, finite_conditional, of_every_kind
+from spaces import conditional, finite_conditional, of_every_kind, with_priors
 
 from ashtune.core.errors import SpaceError
 from ashtune.search import GridDesign, Random, Space
@@ -38,6 +38,7 @@ def with_every_clause() -> Space:
 
 SPACES: list[Callable[[], Space]] = [
     of_every_kind,
+    with_priors,
     lambda: Space.parse(conditional()),
     lambda: Space.parse(finite_conditional()),
     with_every_clause,

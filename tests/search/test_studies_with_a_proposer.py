@@ -64,6 +64,38 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     assert StudyReader(study.directory).settings.search == {"kind": "mutation", "first": 4, "random_share": 0.0}
 
 
+class Awaited(Mutation, frozen=True):
+    """Each trial waits for its proposal."""
+
+    @property
+    def most_ahead(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("search", "origin"),
+    [
+        (Awaited(first=12, random_share=0.0), "mutation of 5"),
+        (ashtune.GP(random_share=0.0, ahead=0), "gp, 12 results"),
+        (ashtune.OptunaSearch(random_share=0.0, ahead=0), "TPESampler, 12 results"),
+    ],
+)
+def test_what_was_enqueued_comes_first_and_every_proposer_sees_its_results(
+    search: Any, origin: str, tmp_path: Path
+) -> None:
+    if isinstance(search, ashtune.OptunaSearch):
+        pytest.importorskip("optuna")
+    enqueue = [{"x": 0.9 - trial / 100 if trial != 5 else 0.3, "kind": "a"} for trial in range(12)]
+    ashtune.tune(
+        train, SPACE, metric="loss", mode="min", max_resource=1, workers=1, quiet=True, search=search, trials=13,
+        enqueue=enqueue, directory=tmp_path,
+    )  # fmt: skip
+    trials = started(tmp_path)
+    assert [each.configuration for each in trials[:12]] == enqueue
+    assert {each.origin for each in trials[:12]} == {"enqueued"}
+    assert trials[12].origin == origin
+
+
 def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(tmp_path: Path) -> None:
     script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(tmp_path / "study"))
     directory, until = tmp_path / "study", time.monotonic() + SECONDS

@@ -130,7 +130,7 @@ def tune(
     )
     path = _place(options["directory"], name)
     if not quiet:
-        _hint(hints.of_the_space(space) + hints.of_the_goal(goal))
+        _hint(hints.of_the_space(space) + hints.of_the_search(chosen, parsed) + hints.of_the_goal(goal))
     try:
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
     except OSError as error:

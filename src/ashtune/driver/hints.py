@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.jobs import Goal, Objective, TrialId
 from ashtune.core.plaintext import one_line
+from ashtune.search.grid import Grid
+from ashtune.search.protocol import Search
+from ashtune.search.sobol import Sobol
+from ashtune.space.space import Space
 
 RATIO = 5
 """Two floats so many times apart may well be the ends of a range."""
@@ -58,6 +62,15 @@ def of_the_space(space: object) -> list[str]:
             case _:
                 pass
     return hints
+
+
+def of_the_search(search: Search, space: Space) -> list[str]:
+    """Return a hint if a search does not look at the priors that the space has."""
+    if not space.beliefs or not isinstance(search, Grid | Sobol):
+        return []
+    names = ", ".join(space.beliefs)
+    line = f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give 'random' or 'gp'"
+    return [one_line(line)]
 
 
 def of_the_goal(goal: Goal) -> list[str]:

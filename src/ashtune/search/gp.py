@@ -40,6 +40,8 @@ CLIP = 2.0
 """How far above the median a loss counts at most, in units of the distance from the best loss to the median."""
 DRAWS = 16
 MOST_PRICE = 4.0
+BELIEF = 1.0
+"""The expected improvement is multiplied by the density of the priors to the power of this divided by the results."""
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
 """A search scores random points, then steps from the best of them and of the trials, each time half as long."""
 
@@ -223,15 +225,18 @@ class _View:
         best: The best mean at the top rung; in each world of the draws, shape (s,).
         price: Of the logarithm of the seconds for a unit of resource, standardized; None where nothing is known.
         price_scale: What its unit weighs in the score.
+        space: Has the priors.
+        belief: What the logarithm of their density weighs in the score.
         centres: Points of the trials with the lowest means, shape (2, d).
     """
 
     def __init__(
-        self, model: "GaussianProcess", best: "Array", price: "GaussianProcess | None", price_scale: float,
-        centres: "Array",
+        self, model: "GaussianProcess", best: "Array", *, price: "GaussianProcess | None", price_scale: float,
+        space: Space, belief: float, centres: "Array",
     ) -> None:  # fmt: skip
         self._model, self._best = model, best
         self._price, self._price_scale = price, price_scale
+        self._space, self._belief = space, belief
         self.centres = centres
 
     @classmethod
@@ -263,7 +268,10 @@ class _View:
         if exponent and len(priced) >= FEWEST_RESULTS and (standard := _standardized(paces)) is not None:
             price = GaussianProcess.fit(np.array([known.points[trial] for trial in priced]), standard, is_category[:-1])
         centres = points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]]
-        return cls(model, best, price, exponent * float(paces.std()) if price else 0.0, centres)
+        return cls(
+            model, best, price=price, price_scale=exponent * float(paces.std()) if price else 0.0,
+            space=known.space, belief=BELIEF / len(known.losses), centres=centres,
+        )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
         """Return the logarithm of the expected improvement divided by the root of the seconds, shape (n,)."""
@@ -276,7 +284,7 @@ class _View:
         score: Array = logsumexp(log_expected_improvement(mean, deviation[:, None], self._best), axis=1)
         if self._price is not None:
             score = score - self._price_scale * self._price.predict(points)[0]
-        return score
+        return score + self._belief * self._space.log_belief(points)
 
 
 def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
@@ -284,7 +292,7 @@ def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Arra
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])
-    points = space.snapped(chance.random((CANDIDATES, len(is_category))))
+    points = space.snapped(space.drawn(chance.random((CANDIDATES, space.draws))))
     scores = view.score(points)
     for turn in range(ROUNDS):
         order = np.argsort(-scores, kind="stable")[:CENTRES]

@@ -121,6 +121,11 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         """Two by default, since proposals that are made early know less."""
         return self.ahead
 
+    @property
+    def first_proposed(self) -> int:
+        """The results that the sampler needs at least."""
+        return LEAST_RESULTS
+
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
         """Return a proposer that has seen nothing yet."""
         return OptunaProposer(self, space, seed)

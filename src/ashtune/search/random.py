@@ -164,7 +164,6 @@ class Random(Search, frozen=True):
             SettingsError: If the seed is negative or not an integer.
         """
         check_seed(seed)
-        width = len(space.names)
 
         def points(block: int) -> "Points":
             import numpy as np
@@ -172,7 +171,8 @@ class Random(Search, frozen=True):
             # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
             # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
             sequence = np.random.SeedSequence(seed, spawn_key=(block,))
-            return np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, width))
+            numbers = np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
+            return space.drawn(numbers)
 
         return DrawnDesign(space, points)
 

@@ -77,7 +77,7 @@ def checked(
         if name not in columns:
             raise SpaceError(f"{name}={shown(value)} is not in the space; it has {', '.join(columns)}")
     values = {
-        name: _value(name, column, configuration[name]) for name, column in columns.items() if name in configuration
+        name: value_in(name, column, configuration[name]) for name, column in columns.items() if name in configuration
     }
     inactive = rules.inactive(values)
     for name in within:  # parents come before their children
@@ -95,7 +95,7 @@ def checked(
     return values
 
 
-def _value(name: str, column: Column, value: object) -> object:
+def value_in(name: str, column: Column, value: object) -> object:
     """Return the member of the column's range that equals ``value``."""
     try:
         return _member(column, plain(value))

@@ -1,7 +1,7 @@
 """One hyperparameter as a coordinate: between the unit interval and plain Python values.
 
 Every design gives points of the unit cube, one coordinate a hyperparameter, and an even spread there is the spread that
-the hyperparameter's prior asks for: logarithm, weights, normal or beta. ConfigSpace draws, but it has no such map,
+ConfigSpace's hyperparameter asks for: logarithm, weights, normal or beta. ConfigSpace draws, but it has no such map,
 which a quasi-random sequence needs.
 
 Choices are looked up here, because ConfigSpace keeps them in a numpy array, which turns ``[1, 2.5]`` into two floats.
@@ -47,9 +47,9 @@ class Column:
             return
         self._low, self._high = float(hyperparameter.lower), float(hyperparameter.upper)
         self._is_log = bool(hyperparameter.log)
-        # Normal and beta priors are distributions of scipy over the unit interval.
+        # Normal and beta ones are distributions of scipy over the unit interval.
         has_shape = hasattr(hyperparameter, "mu") or hasattr(hyperparameter, "alpha")
-        self._prior = hyperparameter._vector_dist.rv if has_shape else None
+        self._distribution = hyperparameter._vector_dist.rv if has_shape else None
 
     def at(self, coordinates: "Coordinates") -> list[object]:
         """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
@@ -59,8 +59,8 @@ class Column:
             last = len(self.choices) - 1
             positions = np.searchsorted(self._ends, coordinates, side="right")
             return [self.choices[min(position, last)] for position in positions.tolist()]
-        if self._prior is not None:
-            coordinates = self._prior.ppf(coordinates)
+        if self._distribution is not None:
+            coordinates = self._distribution.ppf(coordinates)
         # A logarithm and its inverse may leave the range by the last bit.
         numbers = np.clip(self._number(coordinates), self._low, self._high)
         if not self.is_integer:
@@ -74,10 +74,15 @@ class Column:
         import numpy as np
 
         if self.choices is not None:
-            position = self._positions[hashable(value)]
-            return ((self._ends[position - 1] if position else 0.0) + self._ends[position]) / 2
+            low, high = self.ends(value)
+            return (low + high) / 2
         number = float(value)  # type: ignore[arg-type]  # a range has numbers
         return float(self._middles(np.array([number - self._low if self.is_integer else number]))[0])
+
+    def ends(self, choice: object) -> tuple[float, float]:
+        """Return where the coordinates of a choice begin and end."""
+        position = self._positions[hashable(choice)]
+        return self._ends[position - 1] if position else 0.0, self._ends[position]
 
     def snapped(self, coordinates: "Coordinates") -> "Coordinates":
         """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
@@ -90,7 +95,7 @@ class Column:
             return middles
         if not self.is_integer:
             return coordinates
-        inside = coordinates if self._prior is None else self._prior.ppf(coordinates)
+        inside = coordinates if self._distribution is None else self._distribution.ppf(coordinates)
         parts = self._parts(np.clip(self._number(inside), self._low, self._high))
         return self._middles(np.minimum(parts, self._high - self._low))
 
@@ -113,7 +118,7 @@ class Column:
             numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
         numbers = np.clip(numbers, low, high)
         inside = np.log(numbers / low) / math.log(high / low) if self._is_log else (numbers - low) / (high - low)
-        return inside if self._prior is None else np.clip(self._prior.cdf(inside), 0.0, 1.0)
+        return inside if self._distribution is None else np.clip(self._distribution.cdf(inside), 0.0, 1.0)
 
     def every_value(self) -> Sequence[object] | None:
         """Return all values that can be drawn, in order, or None for floats. O(1) for integers."""

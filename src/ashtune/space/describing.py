@@ -33,6 +33,11 @@ def when(space: "ConfigurationSpace", name: str) -> str:
     return " if " + " and ".join(conditions).replace(f"{name} | ", "")
 
 
+def value_text(value: object) -> str:
+    """Return a value in few characters."""
+    return _number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
 def _number(value: float) -> str:
     """Return a bound in few characters; a tiny one with its exponent, 1e-04 rather than 0.0001."""
     if value == 0 or abs(value) >= 1e-3:

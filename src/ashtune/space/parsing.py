@@ -3,6 +3,7 @@
 ``{"lr": Float("lr", (1e-4, 1), log=True), "layers": (1, 8), "activation": ["relu", "tanh"], "epochs": 9}``
 """
 
+import copy
 import math
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown, visible
 from ashtune.space.plain import plain, plain_choices
+from ashtune.space.priors import META, Prior
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -28,7 +30,7 @@ def space_of_mapping(mapping: Mapping[object, object]) -> "ConfigurationSpace":
     Args:
         mapping: By name: a ConfigSpace hyperparameter, a ``(low, high)`` tuple (two ints are an
             integer range, both ends included; any float makes it a float range), the same with ``"log"`` as a third,
-            a list of choices, or one constant.
+            a list of choices, or one constant; or a :class:`~ashtune.space.priors.Prior` of one of these.
 
     Raises:
         SpaceError: If the dict is empty, or a name or value does not fit.
@@ -61,6 +63,12 @@ def _hyperparameter(name: object, value: object) -> "Hyperparameter":
         raise SpaceError(
             f"{shown(name)} cannot name a hyperparameter; use a letter, then letters, digits and _ . : / -"
         )
+    if isinstance(value, Prior):
+        if isinstance(value.values, Prior):
+            raise SpaceError(f"{name}={shown(value)} has two priors; give one")
+        hyperparameter = copy.copy(_hyperparameter(name, value.values))  # the user's own is left as it is
+        hyperparameter.meta = {META: value.at}
+        return hyperparameter
     if isinstance(value, Hyperparameter):
         if value.name != name:
             raise SpaceError(f"{name}: its hyperparameter is named {shown(value.name)}; give both one name")

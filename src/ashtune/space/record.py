@@ -14,6 +14,7 @@ from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import error_line, shown
 from ashtune.space.parsing import check_name
 from ashtune.space.plain import plain, plain_choices
+from ashtune.space.priors import META
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -23,7 +24,7 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
     """Write a space down.
 
     Args:
-        space: The space; its hyperparameters' ``meta`` is left out, since it may hold anything.
+        space: The space; of its hyperparameters' ``meta``, which may hold anything, only the prior is kept.
         names: The hyperparameters in the order the user wrote them; ConfigSpace sorts them.
 
     Raises:
@@ -36,7 +37,10 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise SpaceError(f"the space cannot be written down: {error_line(error)}") from None
     for entry in serialized["hyperparameters"]:
-        entry.pop("meta", None)
+        meta = entry.pop("meta", None)
+        if isinstance(meta, dict) and META in meta:
+            [prior] = plain_choices(entry["name"], [meta[META]])
+            entry["meta"] = {META: prior}
         for key in ("choices", "sequence"):
             if key in entry:
                 entry[key] = plain_choices(entry["name"], entry[key])

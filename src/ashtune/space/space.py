@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
-from ashtune.space.checking import Rules, checked
+from ashtune.space.checking import Rules, checked, value_in
 from ashtune.space.columns import Column
-from ashtune.space.describing import range_text, when
+from ashtune.space.describing import range_text, value_text, when
 from ashtune.space.parsing import space_of_mapping
+from ashtune.space.priors import META, SHARE, Belief
 from ashtune.space.record import read_record, record_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class Space:
         names: The hyperparameters, in the order the user wrote them.
         columns: For each name, in that order, the map from the unit interval to plain Python values.
         rules: Its conditions and forbidden clauses.
+        beliefs: Of each hyperparameter with a prior, where good values are believed to be.
+
+    Raises:
+        SpaceError: If a prior is no value of its hyperparameter.
     """
 
     def __init__(self, configuration_space: "ConfigurationSpace", names: tuple[str, ...]) -> None:
@@ -39,15 +44,17 @@ class Space:
         self.names = names
         self.columns = {name: Column(configuration_space[name]) for name in names}
         self.rules = Rules(configuration_space)
+        self.beliefs = {name: belief for name in names if (belief := self._belief(name)) is not None}
 
     @classmethod
     def parse(cls, space: object) -> "Space":
         """Build a space from what a user gives.
 
         Args:
-            space: A dict by name of ``(low, high)`` ranges, lists of choices, constants and ConfigSpace
-                hyperparameters, or a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among
-                the choices reaches the training function as a list (see :mod:`ashtune.space.plain`).
+            space: A dict by name of ``(low, high)`` ranges, lists of choices, constants, ConfigSpace
+                hyperparameters and any of these with a :class:`~ashtune.space.priors.Prior`, or a
+                ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the choices reaches the training function
+                as a list (see :mod:`ashtune.space.plain`).
 
         Raises:
             SpaceError: If it is something else, empty, or a name or value in it does not fit.
@@ -110,6 +117,55 @@ class Space:
                     del configuration[name]
         return configurations
 
+    @property
+    def draws(self) -> int:
+        """How many random numbers a configuration takes: one a hyperparameter, and one more if there are priors."""
+        return len(self.names) + bool(self.beliefs)
+
+    def drawn(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return points of random configurations: if there are priors, half of them near all of those.
+
+        Args:
+            numbers: Independent, even in [0, 1), shape ``(n, draws)``.
+
+        Returns:
+            Shape ``(n, hyperparameters)``.
+        """
+        if not self.beliefs:
+            return numbers
+        points = numbers[:, :-1].copy()
+        is_near = numbers[:, -1] < SHARE
+        for place, name in enumerate(self.names):
+            if name in self.beliefs:
+                points[is_near, place] = self.beliefs[name].at(points[is_near, place])
+        return points
+
+    def log_belief(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return the logarithm of the density of the priors at points, where none counts as even.
+
+        Args:
+            points: Shape ``(n, hyperparameters)``.
+
+        Returns:
+            Shape ``(n,)``.
+        """
+        import numpy as np
+
+        logarithms = np.zeros(len(points))
+        for place, name in enumerate(self.names):
+            if name in self.beliefs:
+                logarithms += self.beliefs[name].log_density(points[:, place])
+        return logarithms
+
+    def _belief(self, name: str) -> Belief | None:
+        meta = self.configuration_space[name].meta
+        if not isinstance(meta, dict) or META not in meta:
+            return None
+        try:
+            return Belief(self.columns[name], value_in(name, self.columns[name], meta[META]))
+        except SpaceError as error:
+            raise SpaceError(f"the prior of {name}: {error}") from None
+
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
         """Return the point of a configuration of this space: a coordinate for each of ``names``, None where inactive.
 
@@ -138,6 +194,8 @@ class Space:
 
     def describe(self) -> list[tuple[str, str]]:
         """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""
-        return [
-            (name, range_text(column) + when(self.configuration_space, name)) for name, column in self.columns.items()
-        ]
+        described = []
+        for name, column in self.columns.items():
+            prior = f", prior {value_text(self.beliefs[name].value)}" if name in self.beliefs else ""
+            described.append((name, range_text(column) + prior + when(self.configuration_space, name)))
+        return described

@@ -1,0 +1,182 @@
+"""Priors: how often values near them are drawn, what the model makes of them, and how they are given and kept."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
+from spaces import with_priors
+
+import ashtune
+from ashtune.core.errors import SpaceError
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search import Random, Sobol, Space
+from ashtune.search.gp import BELIEF, GP, GPProposer, _View
+from ashtune.search.grid import Grid
+from ashtune.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
+from ashtune.testing.searches import check_design, check_proposer
+
+DRAWS = 20_000
+FIVE_SIGMA = 5 * math.sqrt(0.25 / DRAWS)
+
+
+def points_of(space: Space) -> Any:
+    return space.drawn(np.random.default_rng(0).random((DRAWS, space.draws)))
+
+
+def test_half_of_the_draws_are_normal_around_the_prior_in_the_logarithm_and_half_even() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    space = Space.parse({"lr": Prior((1e-4, 1.0, "log"), at=1e-3)})
+    middle = 0.25
+    normal = stats.truncnorm(-middle / DEVIATION, (1 - middle) / DEVIATION, loc=middle, scale=DEVIATION)
+    drawn = points_of(space)[:, 0]
+    for place in np.linspace(0.05, 0.95, 19):
+        expected = SHARE * normal.cdf(place) + (1 - SHARE) * place
+        assert np.mean(drawn <= place) == pytest.approx(expected, abs=FIVE_SIGMA)
+
+
+def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_others_the_rest() -> None:
+    space = Space.parse({"a": Prior(["p", "q", "r", "s"], at="r")})
+    values = [each["a"] for each in space.at(points_of(space))]
+    near, even = SHARE, 1 - SHARE
+    assert values.count("r") / DRAWS == pytest.approx(near * CHOICE_SHARE + even / 4, abs=FIVE_SIGMA)
+    for other in "pqs":
+        share = near * (1 - CHOICE_SHARE) / 3 + even / 4
+        assert values.count(other) / DRAWS == pytest.approx(share, abs=FIVE_SIGMA)
+
+
+def test_a_draw_is_near_all_priors_or_made_as_if_there_were_none() -> None:
+    space = with_priors()
+    numbers = np.random.default_rng(0).random((1000, space.draws))
+    points = space.drawn(numbers)
+    is_near = numbers[:, -1] < SHARE
+    assert (points[~is_near] == numbers[~is_near, :-1]).all()
+    plain = [space.names.index(name) for name in ("momentum", "act")]
+    assert (points[:, plain] == numbers[:, plain]).all()
+    lr, layers = (np.array([each[name] for each in space.at(points)]) for name in ("lr", "layers"))
+    assert np.median(lr[is_near]) < np.median(lr[~is_near])
+    assert layers[is_near].mean() > layers[~is_near].mean() + 0.5
+
+
+@pytest.mark.parametrize("name", ["lr", "layers", "size", "opt", "widths", "noise"])
+def test_the_density_of_a_prior_is_that_of_its_draws(name: str) -> None:
+    space = with_priors()
+    belief = space.beliefs[name]
+    grid = (np.arange(100_000) + 0.5) / 100_000
+    density = np.exp(belief.log_density(grid))
+    assert density.mean() == pytest.approx(1.0, abs=1e-4)
+    drawn = belief.at(grid)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    for place in (0.1, 0.4, 0.7, 0.95):
+        assert np.mean(drawn <= place) == pytest.approx(density[grid <= place].sum() / len(grid), abs=1e-4)
+
+
+def test_the_density_of_a_space_is_that_of_its_priors_together() -> None:
+    space = with_priors()
+    points = np.random.default_rng(1).random((50, len(space.names)))
+    expected = sum(
+        space.beliefs[name].log_density(points[:, place])
+        for place, name in enumerate(space.names) if name in space.beliefs
+    )  # fmt: skip
+    np.testing.assert_allclose(space.log_belief(points), expected)
+    assert (Space.parse({"x": (0.0, 1.0)}).log_belief(points[:, :1]) == 0).all()
+
+
+@pytest.mark.parametrize("search", [Random(), Sobol()])
+def test_a_space_with_priors_suits_designs(search: Any) -> None:
+    check_design(search, with_priors())
+    check_design(search, {"a": Prior(["p", "q", "r"], at="r"), "n": Prior((1, 5), at=5)})
+
+
+def test_a_finite_space_with_priors_is_drawn_once_those_near_them_first() -> None:
+    design = Random().build(Space.parse({"n": Prior((1, 40), at=40), "m": (1, 5)}), 0)
+    drawn = [design.configuration(trial)["n"] for trial in range(200)]
+    assert sum(drawn[:60]) > sum(drawn[-60:]) + 200  # type: ignore[arg-type]
+
+
+def test_sobol_and_grid_are_the_same_without_priors() -> None:
+    plain, believed = Space.parse({"x": (0.0, 1.0)}), Space.parse({"x": Prior((0.0, 1.0), at=0.9)})
+    for search in (Sobol(), Grid(points=5)):
+        one, other = search.build(plain, 0), search.build(believed, 0)
+        assert [one.configuration(trial) for trial in range(5)] == [other.configuration(trial) for trial in range(5)]
+
+
+@pytest.mark.parametrize("search", [GP(first=4), ashtune.Mutation(first=4)])
+def test_a_space_with_priors_suits_proposers(search: Any) -> None:
+    check_proposer(search, with_priors(), trials=20)
+
+
+def proposer_with(space: Any, results: int) -> GPProposer:
+    parsed = Space.parse(space)
+    proposer = GP(random_share=0.0, price=0.0).proposer(parsed, 0, 9)
+    assert isinstance(proposer, GPProposer)
+    for trial in range(results):
+        x = trial * 0.618 % 1
+        proposer.started(Job(TrialId(trial), 0), {"x": x, "k": "ab"[trial % 2]})
+        loss = (x - 0.2) ** 2 + 0.01 * (trial % 2)
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss,), 1.0), {"x": x, "k": "ab"[trial % 2]})
+    return proposer
+
+
+def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() -> None:
+    """The score is the logarithm of the expected improvement, and beta / n times that of the density: piBO's."""
+    plain = {"x": (0.0, 1.0), "k": ["a", "b"]}
+    believed = {"x": Prior((0.0, 1.0), at=0.8), "k": Prior(["a", "b"], at="b")}
+    points = np.random.default_rng(2).random((40, 2))
+    for results in (12, 40):
+        scores = []
+        for space in (plain, believed):
+            proposer = proposer_with(space, results)
+            view = _View.of(proposer, sorted(proposer.losses), np.random.default_rng(0))
+            assert view is not None
+            scores.append(view.score(points))
+        expected = BELIEF / results * Space.parse(believed).log_belief(points)
+        np.testing.assert_allclose(scores[1] - scores[0], expected, atol=1e-9)
+
+
+def test_a_wrong_prior_is_forgotten() -> None:
+    proposer = proposer_with({"x": Prior((0.0, 1.0), at=0.9), "k": Prior(["a", "b"], at="b")}, 60)
+    proposed = [proposer.propose(trial) for trial in range(60, 66)]
+    assert all(one is not None and abs(one.configuration["x"] - 0.2) < 0.15 for one in proposed)  # type: ignore[operator]
+
+
+def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_it_was() -> None:
+    theirs = Float("lr", (1e-4, 1.0), log=True)
+    space = ConfigurationSpace()
+    space.add(Float("lr", (1e-4, 1.0), log=True, meta={"prior": 3e-3, "unit": object()}))
+    one, other = Space.parse(space), Space.parse({"lr": Prior(theirs, at=3e-3)})
+    assert theirs.meta is None
+    assert one.to_record() == other.to_record()
+    assert one.describe() == [("lr", "1e-04 .. 1, log, prior 0.003")]
+    drawn = Random().build(one, 0)
+    assert [drawn.configuration(trial) for trial in range(20)] == [
+        Random().build(other, 0).configuration(trial) for trial in range(20)
+    ]
+
+
+def test_a_prior_of_a_hyperparameter_that_is_not_always_active() -> None:
+    space = ConfigurationSpace()
+    space.add(Categorical("opt", ["sgd", "adam"]), Float("momentum", (0.0, 1.0), meta={"prior": 0.9}))
+    space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
+    check_design(Random(), space)
+    check_proposer(GP(first=4), space, trials=20)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (Prior((1e-4, 0.1, "log"), at=5), "the prior of x: x=5 is outside; give a value in 1e-04 .. 0.1, log"),
+        (Prior((1, 9), at=2.5), "the prior of x: x=2.5 is outside"),
+        (Prior(["a", "b"], at="c"), "the prior of x: x='c' is outside; give a value in a, b"),
+        (Prior(["a", "b"], at=len), "cannot be kept in a journal"),
+        (Prior((9, 1), at=5), "x=(9, 1) is empty"),
+        (Prior(Prior((1, 9), at=2), at=3), "has two priors"),
+        (Prior(Categorical("x", ["a", "b"], weights=[1, 0]), at="b"), "'b' is a choice of weight 0"),
+    ],
+)
+def test_a_prior_that_does_not_fit_is_refused_on_one_line_with_its_value(given: Prior, says: str) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        Space.parse({"x": given})
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
