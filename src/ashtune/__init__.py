@@ -12,6 +12,7 @@ from ashtune.core.version import __version__
 if TYPE_CHECKING:
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
+    from ashtune.core.confirm import Confirm
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
@@ -31,6 +32,7 @@ __all__ = [
     "AshtuneError",
     "AsyncHyperband",
     "BracketedHalving",
+    "Confirm",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
@@ -52,6 +54,7 @@ _HOMES = {
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
     "GP": "ashtune.search.gp",
+    "Confirm": "ashtune.core.confirm",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
     "Mutation": "ashtune.search.mutation",

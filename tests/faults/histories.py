@@ -17,6 +17,7 @@ import msgspec
 import oracle
 from simulated_world import Alarm, Endless, Host, Killed, World
 
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.ladder import MOST_WHOLE, Ladder
@@ -95,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_limit: int | None
     misbehaves: bool
     grows: bool
+    confirm: Confirm | None
     faults: tuple[str, ...]
 
 
@@ -117,6 +119,7 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
         checkpoint_limit=random.choice((None, None, 200)),
         misbehaves=random.random() < 0.4,
         grows=random.random() < 0.2,
+        confirm=random.choice((None, None, Confirm(1, 2), Confirm(3, 1))),
         faults=tuple(faults),
     )
     without = narrowed.pop("without", ())
@@ -223,6 +226,7 @@ class History:
             {
                 "trials": max(1, plan.trials // 2) if has_more_to_come else plan.trials,
                 "time_limit": limit,
+                "confirm": plan.confirm,
                 "max_failures": MOST_WHOLE,
                 "workers": random.randint(1, plan.workers),
                 "trial_timeout": plan.trial_timeout,

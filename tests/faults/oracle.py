@@ -104,6 +104,10 @@ class Reading:
         self.events: list[dict[str, Any]] = [json.loads(line) for line in lines[1:-1]]
         self.configurations: dict[int, dict[str, Any]] = {}
         self.results: dict[tuple[int, int], float] = {}
+        self.confirms: dict[int, int] = {}
+        """Trial that confirms -> trial that it confirms; what comes of it is in ``confirmed`` and ranks nowhere."""
+        self.confirmed: dict[int, tuple[int, float | None]] = {}
+        """Trial that confirms -> rung, and loss; None if it failed."""
         self.withdrawn: set[int] = set()
         self.failed: set[tuple[int, int]] = set()
         self.stopped: set[tuple[int, int]] = set()
@@ -116,8 +120,16 @@ class Reading:
                 case "trial_started":
                     before = self.configurations.setdefault(event["trial"], event["configuration"])
                     assert before == event["configuration"], f"trial {event['trial']} has two configurations"
+                    if (confirms := event.get("confirms")) is not None:
+                        self.confirms[event["trial"]] = confirms
+                        assert self.configurations[confirms] == before, f"trial {event['trial']} confirms another"
+                        assert event["origin"] == f"confirms {confirms}"
                 case "job_finished":
                     key = event["trial"], event.get("rung", 0)
+                    if event["trial"] in self.confirms:
+                        assert event["trial"] not in self.confirmed, f"trial {event['trial']} ends twice"
+                        self.confirmed[event["trial"]] = key[1], event["metrics"]["loss"]
+                        continue
                     assert key not in self.results, f"trial {key[0]} has two results at rung {key[1]}"
                     assert key not in self.failed, f"trial {key[0]} failed at rung {key[1]} and has a result there"
                     if event.get("stopped"):
@@ -136,6 +148,10 @@ class Reading:
                     pass
 
     def _fail(self, trial: int, rung: int) -> None:
+        if trial in self.confirms:
+            assert trial not in self.confirmed, f"trial {trial} ends twice"
+            self.confirmed[trial] = rung, None
+            return
         assert (trial, rung) not in self.failed, f"trial {trial} fails twice at rung {rung}"
         self.failed.add((trial, rung))
         self._arrive(trial, rung, math.inf)
@@ -160,6 +176,7 @@ def check(
     _failures_are_explained(plan, reading, fate_of)
     _jobs_begin_where_the_file_says(plan, reading)
     _all_trials_are_done(plan, reading, session)
+    _the_best_are_confirmed_once(plan, reading)
     if plan.scheduler in ("ash", "sh"):
         _promotions_follow_the_rule(plan, record, reading)
     _replay_gives_the_same(world, record, reading, session)
@@ -224,9 +241,54 @@ def _all_trials_are_done(plan: Any, reading: Reading, session: Any) -> None:
     if session._controller.gave_up if hasattr(session._controller, "gave_up") else False:
         return
     done = {trial for trial, _, _ in reading.arrivals}
-    assert set(reading.configurations) == done | reading.withdrawn, "a trial was begun and has come to nothing"
+    assert set(reading.configurations) == done | reading.withdrawn | set(reading.confirmed), (
+        "a trial was begun and has come to nothing"
+    )
     wanted = plan.trials if size is None else min(plan.trials, size - len(reading.withdrawn))
     assert len(done) == wanted, f"{len(done)} trials of {wanted} are done"
+
+
+def highest_rung(reading: Reading) -> int:
+    """Return the highest rung that has a finite result; -1 if there is none."""
+    return max((rung for (trial, rung), loss in reading.results.items() if is_result(reading, trial, loss)), default=-1)
+
+
+def is_result(reading: Reading, trial: int, loss: float | None) -> bool:
+    return loss is not None and trial not in reading.withdrawn
+
+
+def _the_best_are_confirmed_once(plan: Any, reading: Reading) -> None:
+    """Each of the best is trained again as often as it should be; others only where a limit ended a search before, or
+    it was given more trials.
+    """
+    assert set(reading.confirms) == set(reading.confirmed), "a training that confirms has come to nothing"
+    times = Counter((reading.confirmed[trial][0], confirmed) for trial, confirmed in reading.confirms.items())
+    if plan.confirm is None:
+        assert not times
+        return
+    top = highest_rung(reading)
+    at_the_top = sorted(
+        (loss, trial) for (trial, rung), loss in reading.results.items()
+        if rung == top and is_result(reading, trial, loss)
+    )  # fmt: skip
+    best = [(top, trial) for _, trial in at_the_top[: plan.confirm.best]]
+    assert all(times[key] == plan.confirm.seeds for key in best), f"{best} are to be confirmed, and {times} are"
+    assert set(times.values()) <= {plan.confirm.seeds}
+    if not plan.grows and "time limit" not in plan.faults:
+        assert set(times) == set(best), f"{set(times) - set(best)} were confirmed and are not among the best"
+
+
+def named_winner(reading: Reading) -> int | None:
+    """Return the trial that has the best mean of all its values, none of which is a failure."""
+    top = highest_rung(reading)
+    values: dict[int, list[float]] = defaultdict(list)
+    for trial, confirmed in reading.confirms.items():
+        rung, value = reading.confirmed[trial]
+        if rung == top:
+            values[confirmed].append(math.inf if value is None else value)
+    means = {trial: (reading.results[trial, top] + sum(more)) / (1 + len(more)) for trial, more in values.items()}
+    best = min(means, key=lambda trial: (means[trial], trial), default=None)
+    return best if best is not None and means[best] < math.inf else None
 
 
 def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> None:
@@ -268,7 +330,12 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
     assert controller.is_complete == session._controller.is_complete
     assert controller.checkpoints.resources() == session._controller.checkpoints.resources()
     ranked = [(-rung, loss) for (trial, rung), loss in reading.results.items() if trial not in reading.withdrawn]
+    winner = named_winner(reading)
     for best in (tally.best, session._tally.best):
+        if winner is not None:
+            assert best is not None
+            assert (best.trial, best.metrics["loss"]) == (winner, reading.results[winner, highest_rung(reading)])
+            continue
         if not ranked:
             assert best is None
         else:

@@ -22,6 +22,7 @@ import msgspec
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
 from ashtune.core.ladder import Ladder
+from ashtune.core.numbering import Numbering
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
@@ -87,11 +88,16 @@ class Audit(Observer):
         self._records: list[RungAudit] | None = None
         self.proposed = 0
         """Trials whose configuration was proposed after results: these do not come in any order, as draws do."""
+        self._numbering = Numbering()
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
         self._records = None
+        if len(self._numbering) and self._is_of_a_confirmation(event):
+            return
         match event:
+            case TrialStarted(trial=trial, confirms=confirmed) if confirmed is not None:
+                self._numbering.confirms(trial)
             case TrialStarted(origin=origin):
                 self.proposed += sort_of(origin) in PROPOSED
             case JobFinished(trial=trial, rung=rung):
@@ -108,12 +114,16 @@ class Audit(Observer):
             case _:
                 pass
 
+    def _is_of_a_confirmation(self, event: Event) -> bool:
+        trial = getattr(event, "trial", None)
+        return trial is not None and trial in self._numbering
+
     def followed(self, what: Followed) -> None:
         """Take in an order, since whom it trains to a higher rung was promoted, or a failure. O(log n)."""
-        if type(what) is Train:
+        if type(what) is Train and what.confirms is None:
             self._records = None
             self._reach(what.trial, what.rung)
-        elif type(what) is TrialFailed:
+        elif type(what) is TrialFailed and what.trial not in self._numbering:
             self._records = None
             self._fail(what.trial, what.rung)
 
@@ -126,7 +136,7 @@ class Audit(Observer):
     def _reach(self, trial: TrialId, number: int) -> None:
         """A trial is on its way to a rung, so the one before it has promoted it."""
         if (before := self._reached.get(trial)) is None:
-            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(trial)
+            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
         if number > before:
             self._reached[trial] = number
@@ -134,7 +144,7 @@ class Audit(Observer):
 
     def _rung(self, number: int, trial: TrialId) -> "_Rung | _RungOfMany":
         """Return the trials of a rung that a trial is compared with."""
-        brackets, bracket = self._rungs[number], self.scheduler.bracket(trial)
+        brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _RungOfMany if self._goal.others else _Rung
             brackets[bracket] = kind(self._quotas[number], self._rule)

@@ -141,6 +141,15 @@ class RungTally:
             self._front = [front[place] for place in order]
         return self._front
 
+    @property
+    def finite(self) -> int:
+        """How many finite results there are, of those that are remembered."""
+        return len(self._best)
+
+    def result_of(self, trial: TrialId) -> BestResult | None:
+        """Return the result of a trial, if it is among the best here. O(n)."""
+        return next((best for best in self._best if best.trial == trial), None)
+
     def add(self, event: JobFinished) -> None:
         """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
         best, goal = self._best, self._goal

@@ -43,6 +43,8 @@ class Curves(Observer):
         most: How many curves to show: a third of them the best at the highest rungs, the others sampled.
     """
 
+    sees_confirmations = False
+
     def __init__(self, goal: Goal, *, most: int = MOST) -> None:
         self.goal = goal
         self.results = Results(goal)

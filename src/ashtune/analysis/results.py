@@ -51,6 +51,8 @@ class Results(Observer):
         goal: The metrics that count, which way is better, and constraints.
     """
 
+    sees_confirmations = False
+
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
         self._is_plain = goal.is_plain

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
+from ashtune.analysis.confirmed import Confirmations, Confirmed
 from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
+from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -77,6 +79,8 @@ class Tally(Observer):
         self.lost_workers = Reasons()
         self.saving_problems = Reasons()
         self.stopping = ""
+        self.confirmations = Confirmations(goal)
+        """Trials that confirm others: no other count includes them but those of workers, failures and seconds."""
         self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
         self._past_sessions = 0.0
         self._version: dict[str, str] = {}
@@ -90,7 +94,7 @@ class Tally(Observer):
             case JobFinished():
                 self._finished(event)
             case TrialStarted():
-                self.started += 1
+                self._start(event)
             case TrialReleased():
                 self._released(event)
             case JobFailed() | JobPaused() | TrialWithdrawn():
@@ -157,11 +161,11 @@ class Tally(Observer):
     @property
     def training_seconds(self) -> float:
         """Seconds that workers trained, in jobs that are over."""
-        return sum(rung.seconds for rung in self.rungs)
+        return sum(rung.seconds for rung in self.rungs) + self.confirmations.seconds
 
     @property
     def epochs(self) -> int:
-        """Units of resource trained."""
+        """Units of resource trained by the search."""
         return sum(rung.epochs for rung in self.rungs)
 
     @property
@@ -192,8 +196,11 @@ class Tally(Observer):
         """The best result at the highest rung that has one; a trial that was withdrawn has none.
 
         One that is not feasible is the best only where none is, at any rung. Of several objectives it is the one of the
-        front that the study's weights prefer, without weights its knee.
+        front that the study's weights prefer, without weights its knee. Of configurations that were confirmed it is the
+        first result of the named winner.
         """
+        if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
+            return winner
         front = self.front
         return front[0] if front else None
 
@@ -202,6 +209,17 @@ class Tally(Observer):
         """The results that no other dominates, at the rung of the best one, the preferred first."""
         fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]
         return min(fronts, key=lambda front: front[0].violation > 0, default=[])
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The named winner, if there is one."""
+        return self.confirmations.named(*self._to_confirm)
+
+    @property
+    def _to_confirm(self) -> tuple[Confirm | None, int, int]:
+        """What is to be confirmed, how many results the highest rung that has any has, and its number."""
+        highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
+        return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
@@ -233,6 +251,14 @@ class Tally(Observer):
         for group in self.saving_problems.groups():
             yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
 
+    def _start(self, event: TrialStarted) -> None:
+        if event.confirms is None:
+            self.started += 1
+            return
+        results = (rung.result_of(TrialId(event.confirms)) for rung in reversed(self.rungs))
+        if (first := next((result for result in results if result is not None), None)) is not None:
+            self.confirmations.start(event.trial, first)
+
     def _make_room(self, trial: TrialId) -> None:
         if trial >= len(self._arrived):
             self._arrived += array("h", [-1]) * max(256, trial + 1 - len(self._arrived))
@@ -240,6 +266,11 @@ class Tally(Observer):
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
         self._workers.ended(event.worker, number, seconds, self.now)
+        if trial in self.confirmations:
+            self.confirmations.seconds += seconds
+            self.confirmations.epochs += event.resource - event.start
+            self.confirmations.finish(event)
+            return
         self._make_room(trial)
         rung = self.rungs[number]
         rung.arrived += 1
@@ -263,6 +294,9 @@ class Tally(Observer):
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
         self._workers.ended(event.worker, event.rung, event.seconds, self.now)
+        if event.trial in self.confirmations:
+            self._end_confirmation(event)
+            return
         self._make_room(event.trial)
         self.rungs[event.rung].seconds += event.seconds
         match event:
@@ -272,6 +306,14 @@ class Tally(Observer):
                 self._paused(event)
             case TrialWithdrawn():
                 self._withdraw(event)
+
+    def _end_confirmation(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
+        self.confirmations.seconds += event.seconds
+        if isinstance(event, JobPaused):
+            self.confirmations.epochs += event.resource - event.start
+        elif isinstance(event, TrialWithdrawn):
+            self.confirmations.fail(event.trial)
+            self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
 
     def _paused(self, event: JobPaused) -> None:
         self.broken_off += 1
@@ -286,10 +328,13 @@ class Tally(Observer):
             self.saving_problems.add(event.problem, event.trial, rung)
 
     def _fail(self, verdict: TrialFailed) -> None:
-        self._make_room(verdict.trial)
-        self.rungs[verdict.rung].failed += 1
-        if self._arrived[verdict.trial] < 0:
-            self.tried += 1
+        if verdict.trial in self.confirmations:
+            self.confirmations.fail(verdict.trial)
+        else:
+            self._make_room(verdict.trial)
+            self.rungs[verdict.rung].failed += 1
+            if self._arrived[verdict.trial] < 0:
+                self.tried += 1
         self.failures.add(verdict.reason, verdict.trial, verdict.rung, verdict.traceback)
 
     def _withdraw(self, event: TrialWithdrawn) -> None:

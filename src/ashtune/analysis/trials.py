@@ -39,7 +39,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
     one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how far it is trained,
     ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
-    configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued".
+    configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial whose
+    configuration it has, if it confirms one: it is no part of the search.
     """
 
     number: TrialId
@@ -51,6 +52,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     reason: str
     origin: str = ""
+    confirms: TrialId | None = None
 
 
 class Trials(Observer, Sequence[TrialRecord]):
@@ -73,6 +75,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         self._resources = array("q")
         self._seconds = array("d")
         self._reasons: dict[TrialId, str] = {}
+        self._confirms: dict[TrialId, TrialId] = {}
 
     def __len__(self) -> int:
         return len(self._status)
@@ -91,6 +94,8 @@ class Trials(Observer, Sequence[TrialRecord]):
                 self._grow(trial)
                 self._origins[trial] = origin
                 self._configurations[trial] = self._encode(configuration)
+                if event.confirms is not None:
+                    self._confirms[trial] = event.confirms
             case JobPaused(trial=trial):
                 self._trained(event)
                 self._status[trial] = _PAUSED
@@ -132,6 +137,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             seconds=self._seconds[trial],
             reason=self._reasons.get(trial, ""),
             origin=self.origin(trial),
+            confirms=self._confirms.get(trial),
         )
 
     def __iter__(self) -> Iterator[TrialRecord]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas
     from plotly.graph_objects import Figure
 
+    from ashtune.analysis.confirmed import Confirmed
     from ashtune.analysis.results import Results
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
@@ -116,7 +117,9 @@ class Study:
     @property
     @in_one_line
     def best(self) -> Best:
-        """The best trial at the highest rung that any trial reached.
+        """The best trial at the highest rung that any trial reached; of a study with ``confirm=`` the named winner.
+
+        Its metrics are those of its first training: :attr:`confirmed` says what its mean is.
 
         Of several metrics it is the one of the :attr:`front` that the study's weights prefer; without weights the knee.
         One that violates constraints is the best only where all do.
@@ -125,6 +128,19 @@ class Study:
             StudyError: If no trial has a result.
         """
         return self._best(self._reader.tally.best)
+
+    @property
+    @in_one_line
+    def confirmed(self) -> "Confirmed":
+        """The named winner of the configurations that were trained once more, with its mean and an interval for it.
+
+        Raises:
+            StudyError: If there is none.
+        """
+        confirmed = self._reader.tally.confirmed
+        if confirmed is None:
+            raise StudyError(f"{self.directory} has no confirmed winner; study.resume(confirm=5) confirms the best")
+        return confirmed
 
     @property
     @in_one_line
@@ -513,7 +529,7 @@ class Study:
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
         from ashtune.driver.engines import check_engine
-        from ashtune.driver.goal import target_of
+        from ashtune.driver.goal import check_one_metric, target_of
         from ashtune.driver.session import Session
         from ashtune.engines.protocol import AUTO
         from ashtune.engines.registry import choose_engine
@@ -526,6 +542,7 @@ class Study:
             )
         options = checked(ResumeOptions, given)
         options["target"] = target_of(self._reader.settings.goal, options["target"])
+        check_one_metric(self._reader.settings.goal, "confirm", given.get("confirm"))
         check_engine(engine, options, self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):

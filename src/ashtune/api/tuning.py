@@ -21,7 +21,7 @@ from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.engines import check_engine
-from ashtune.driver.goal import goal_of, target_of
+from ashtune.driver.goal import check_one_metric, goal_of, target_of
 from ashtune.driver.options import TuneOptions, chosen_halving, will_end
 from ashtune.driver.session import Session
 from ashtune.engines.protocol import AUTO
@@ -38,6 +38,7 @@ from ashtune.study.factory import new_settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import Settings, differences
+from ashtune.training.runner import HasRunner
 from ashtune.training.versions import Version, changed, version_before, version_of
 
 NAME_IN_PLACE = 40
@@ -112,6 +113,12 @@ def tune(
     if scheduler.needs_trials and trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
     check_engine(engine, options, trials)
+    check_one_metric(goal, "confirm", given.get("confirm"))
+    if options["confirm"] is not None and isinstance(objective, HasRunner):
+        raise SettingsError(
+            f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "
+            "same seed; leave it out"
+        )
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
     settings = new_settings(

@@ -7,6 +7,9 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
+from ashtune.core.confirm import MOST as MOST_CONFIRMED
+from ashtune.core.confirm import SEEDS as SEEDS_TO_CONFIRM
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import MOST_WHOLE, whole_number
 from ashtune.core.plaintext import shown, visible
@@ -117,6 +120,28 @@ def check_size(name: str, value: int | str) -> int:
     if parts is None:
         raise SettingsError(f"{name}={shown(value)} is not a size; give bytes, or as in 500MB, 2GB")
     return check_whole(name, int(Decimal(parts[1]) * _BYTES[parts[2]]))
+
+
+def check_confirm(name: str, value: object) -> Confirm:
+    """Return what is to be confirmed: a number of configurations, or a :class:`Confirm`.
+
+    Raises:
+        SettingsError: If it is neither, or a number of it is too small or too large.
+    """
+    if isinstance(value, Confirm):
+        best, seeds = check_whole(f"{name}: best", value.best), check_whole(f"{name}: seeds", value.seeds)
+    elif (whole := whole_number(value)) is not None and whole >= 1:
+        best, seeds = whole, SEEDS_TO_CONFIRM
+    else:
+        raise SettingsError(
+            f"{name}={shown(value)} is no number of configurations to train once more; give {name}=5, or as in "
+            "ashtune.Confirm(best=5, seeds=3)"
+        )
+    if max(best, seeds) > MOST_CONFIRMED:
+        raise SettingsError(
+            f"{name}={shown(value)} is too much; give at most {MOST_CONFIRMED} configurations and seeds"
+        )
+    return Confirm(best, seeds)
 
 
 def check_directory(directory: "str | os.PathLike[str]") -> Path:

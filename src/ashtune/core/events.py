@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ashtune.core.confirm import Confirm
 from ashtune.core.jobs import TrialId, WorkerId
 
 _Trial = Annotated[TrialId, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -37,7 +38,8 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
     ``max_failures``: it stops when so many of its trials have failed before any had a result. ``target`` is by metric
-    where the study has several objectives.
+    where the study has several objectives. ``confirm``: which configurations are trained once more when the search has
+    ended.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
     ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
@@ -51,6 +53,7 @@ class SessionStarted(_Fact, frozen=True):
     total_resource: _Whole | None = None
     target: float | dict[str, float] | None = None
     max_failures: _Whole | None = None
+    confirm: Confirm | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     rungs: tuple[int, ...] = ()
     kept: tuple[tuple[int, int], ...] = ()
@@ -69,12 +72,14 @@ class TrialStarted(_Fact, frozen=True):
     """A new trial has its configuration.
 
     ``origin`` says who proposed it, where the search is one that sees results, and "enqueued" where the user did. It is
-    empty where the trial has its place in the study's design.
+    empty where the trial has its place in the study's design. ``confirms`` is the trial whose configuration it has, if
+    it confirms one: it goes to the top rung at once and ranks nowhere.
     """
 
     trial: _Trial
     configuration: dict[str, Any]
     origin: str = ""
+    confirms: _Trial | None = None
 
 
 class JobFinished(_Fact, frozen=True, kw_only=True):
@@ -184,9 +189,13 @@ class ProgramCompiled(_Fact, frozen=True, kw_only=True):
 
 
 class StopRequested(_Fact, frozen=True):
-    """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit."""
+    """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit.
+
+    ``ends_search``: only the search ends; what is to be confirmed is still trained.
+    """
 
     reason: str
+    ends_search: bool = False
 
 
 Event = (

@@ -7,17 +7,22 @@ Rule 1: an observer is told an event after the event was written to the journal,
 verdicts and the orders to workers. From a journal read back it is told the same in the same order, but for
 ``progress`` and ``tick``, which no journal holds.
 Rule 2: a method that an observer does not override costs nothing.
+Rule 3: an observer that is about the search (``sees_confirmations = False``) is not told of trials that confirm others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from ashtune.core.events import Event, Progress
-from ashtune.core.jobs import Goal
+from ashtune.core.events import Event, Progress, TrialStarted, WorkerLost
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed
+
+T = TypeVar("T")
 
 
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,9 @@ class Observer:
         ...     def event(self, event):
         ...         self.events += 1
     """
+
+    sees_confirmations: ClassVar[bool] = True
+    """Whether it is told of trials that confirm others, which are no part of the search."""
 
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
@@ -81,6 +89,21 @@ class Observer:
         """The driver has ended. Nothing follows."""
 
 
+class SearchFilter:
+    """Leaves out what concerns trials that confirm others: it has to be told all that happens, in order."""
+
+    def __init__(self) -> None:
+        self._confirming: set[TrialId] = set()
+
+    def __call__(self, what: T) -> T | None:
+        """Return what an observer of the search is told in its place: None if nothing. O(1)."""
+        if isinstance(what, TrialStarted | Train) and what.confirms is not None:
+            self._confirming.add(what.trial)
+        if not self._confirming or getattr(what, "trial", None) not in self._confirming:
+            return what
+        return msgspec.structs.replace(what, trial=None, rung=0) if isinstance(what, WorkerLost) else None
+
+
 class Observers:
     """Several observers as one.
 
@@ -89,9 +112,10 @@ class Observers:
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._events = _methods(observers, "event")
-        self._followed = _methods(observers, "followed")
-        self._progress = _methods(observers, "progress")
+        self._filter = SearchFilter()
+        self._events = self._filtered(observers, "event")
+        self._followed = self._filtered(observers, "followed")
+        self._progress = self._filtered(observers, "progress")
         self._ticks = _methods(observers, "tick")
 
     def tell(self, event: Event, followed: Iterable[Followed]) -> None:
@@ -113,7 +137,18 @@ class Observers:
         for method in self._ticks:
             method(now)
 
+    def _filtered(self, observers: Sequence[Observer], name: str) -> list[Callable[[Any], None]]:
+        """Return a method of those observers that override it; those about the search are told what is of it."""
+        return [
+            method if method.__self__.sees_confirmations else partial(self._tell_of_the_search, method)
+            for method in _methods(observers, name)
+        ]
 
-def _methods(observers: Sequence[Observer], name: str) -> list[Callable[[Any], None]]:
+    def _tell_of_the_search(self, method: Callable[[Any], None], what: Any) -> None:
+        if (left := self._filter(what)) is not None:
+            method(left)
+
+
+def _methods(observers: Sequence[Observer], name: str) -> list[Any]:
     """Return a method of those observers that override it."""
     return [getattr(each, name) for each in observers if getattr(type(each), name) is not getattr(Observer, name)]

@@ -9,7 +9,8 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Train a trial from ``start`` up to ``target`` (units of resource).
 
     ``in_place``: the worker holds the trial in memory and simply goes on. Otherwise it restores the
-    checkpoint of resource ``start``, which has ``size`` bytes; 0 means from the beginning.
+    checkpoint of resource ``start``, which has ``size`` bytes; 0 means from the beginning. ``confirms`` is the trial
+    whose configuration it has, if it confirms one.
     """
 
     worker: WorkerId
@@ -19,6 +20,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     target: int
     in_place: bool = False
     size: int | None = None
+    confirms: TrialId | None = None
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):

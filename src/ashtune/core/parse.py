@@ -6,6 +6,7 @@ Each raises ``ValueError`` with what was wrong and what would do, without the op
 import re
 
 from ashtune.core.checks import check_size
+from ashtune.core.confirm import SEEDS, Confirm
 from ashtune.core.errors import SettingsError
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -57,6 +58,14 @@ def hours(text: str) -> float:
     if parts is None:
         raise ValueError(f"{text!r} is not a number of hours; give as in 500 or 0.5h")
     return float(parts[1])
+
+
+def confirm(text: str) -> Confirm:
+    """Read what is to be confirmed from a command line: 5, or 5x3 for three seeds each."""
+    parts = re.fullmatch(r"\s*([0-9]+)\s*(?:[xX]\s*([0-9]+)\s*)?", text)
+    if parts is None:
+        raise ValueError(f"{text!r} is no number of configurations; give as in 5, or 5x3 for three seeds each")
+    return Confirm(int(parts[1]), int(parts[2] or SEEDS))
 
 
 def min_resource(text: str) -> int | str:

@@ -69,6 +69,19 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
     return numbers if len(names) > 1 else numbers[names[0]]
 
 
+def check_one_metric(goal: Goal, option: str, value: object) -> None:
+    """Refuse an option that compares results by one metric, if it is given and the study has more to compare.
+
+    Raises:
+        SettingsError: In one line.
+    """
+    if value is not None and not goal.is_plain:
+        raise SettingsError(
+            f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
+            "leave it out"
+        )
+
+
 def _listed(what: str, given: Any) -> list[Any]:
     """Return what was given as a list."""
     if not isinstance(given, list | tuple):

@@ -18,7 +18,7 @@ from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
-from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.observer import ObservedStudy, Observer, SearchFilter
 from ashtune.core.parts import Names
 from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
@@ -57,6 +57,7 @@ class ObserverThread(Observer):
     def __init__(self, observer: Observer, history: _History) -> None:
         self._observer = observer
         self._history = history
+        self._filter = SearchFilter()
         self._name = type(observer).__name__
         self._batch: list[_Call] = []
         self._queue: SimpleQueue[list[_Call] | None] = SimpleQueue()
@@ -156,7 +157,8 @@ class ObserverThread(Observer):
         for name, what in batch:
             if self._is_dropped:
                 return
-            getattr(self._observer, name)(what)
+            if self._observer.sees_confirmations or (what := self._filter(what)) is not None:
+                getattr(self._observer, name)(what)
 
     def _tell_history(self) -> None:
         assert self._start is not None, "the thread runs from begin on"

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypedDict, cast
 from ashtune.core import parse
 from ashtune.core.checks import (
     MOST_SEED,
+    check_confirm,
     check_directory,
     check_flag,
     check_number,
@@ -21,6 +22,7 @@ from ashtune.core.checks import (
     check_unit,
     check_whole,
 )
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
@@ -170,6 +172,18 @@ class Ending(TypedDict, total=False):
             "reached by one result.",
             parse=parse.target,
             metavar="VALUE",
+        ),
+    ]
+    confirm: Annotated[
+        int | Confirm | None,
+        Option(
+            help="When the search has ended, also by a limit, train so many of the best configurations once more from "
+            "the beginning with other seeds, and name the winner by its mean: 5, or "
+            "``ashtune.Confirm(best=5, seeds=3)``.",
+            check=check_confirm,
+            parse=parse.confirm,
+            metavar="K",
+            forms="as 5, or 5x3 for three seeds each",
         ),
     ]
     max_failures: Annotated[

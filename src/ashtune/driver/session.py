@@ -40,7 +40,7 @@ from ashtune.driver.proposer_process import ProposerProcess
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
-from ashtune.engines.stop import StopSwitch
+from ashtune.engines.stop import GRACE_SECONDS, StopSwitch
 from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for
@@ -231,11 +231,14 @@ class Session:
         options, before = self._options, self._past.session
         trials, total = options["trials"], options["total_resource"]
         target, failures = options["target"], options["max_failures"]
+        confirm = options["confirm"]
         if before is not None:
             trials = before.trials if trials is None else trials
             total = before.total_resource if total is None else total
             target = before.target if target is None else target
             failures = before.max_failures if failures is None else failures
+            confirm = before.confirm if confirm is None else confirm
+        assert not isinstance(confirm, int), "it was checked"
         if (configurations := self._settings.configurations) is not None:
             trials = min(trials or configurations, configurations)
         unix_time = self._surroundings.unix_time()
@@ -249,6 +252,7 @@ class Session:
             trials=trials,
             total_resource=total,
             target=target,
+            confirm=confirm,
             max_failures=MAX_FAILURES if before is None and failures is None else failures,
             facts=self._surroundings.environment() | names_of_parts(self._engine, self._observers),
             rungs=rungs,
@@ -260,6 +264,8 @@ class Session:
         before = self._past.session
         if before is None or before.trials is None or session.trials is None or session.rungs:
             return False
+        if session.confirm != before.confirm:
+            return False
         return session.trials <= before.trials and not changed(self._past.version, session.objective)
 
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
@@ -267,7 +273,7 @@ class Session:
         options, settings, surroundings = self._options, self._settings, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
         stop = self._stop_switch(session.time)
-        deadline = None if math.isinf(stop.deadline) else stop.deadline
+        deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         display = display_for(self._tally, self._study_info(count, deadline), quiet=options["quiet"])
         proposing = self._proposing(count, session.trials)
         with stop, self._opened_journal() as journal, display, proposing:
@@ -367,14 +373,16 @@ class Session:
         return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
-        """Return what stops the session at the time limit given, or before the batch system does."""
+        """Return what ends the search at the time limit given, and all of it before the batch system does."""
         given = self._options["time_limit"]
         own = math.inf if given is None else given
         unix_now = self._surroundings.unix_time()
         limit, left = slurm.time_limit(os.environ, unix_now), slurm.time_left(os.environ, unix_now)
-        if limit is None or left is None or limit >= own:
-            return StopSwitch(now + own)
-        return StopSwitch(now + limit, grace=slurm.pause_before(left), at_deadline=slurm.REASON)
+        if limit is None or left is None:
+            return StopSwitch(search_until=now + own)
+        pause = slurm.pause_before(left)
+        grace = pause if limit < own else min(GRACE_SECONDS, pause)
+        return StopSwitch(now + limit, grace=grace, at_deadline=slurm.REASON, search_until=now + own)
 
     def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
         settings = self._settings
@@ -414,8 +422,8 @@ class _Past(Observer):
 
     def event(self, event: Event) -> None:
         match event:
-            case TrialStarted(trial=trial, configuration=configuration):
-                self._configurations.put(trial, configuration)
+            case TrialStarted():
+                self._configurations.put(event.trial, event.configuration, event.confirms)
             case WorkerJoined(worker=worker):
                 self.workers = max(self.workers, worker + 1)
             case SessionStarted():

@@ -82,12 +82,15 @@ class Drive:
             if now >= next_tick:
                 next_tick = now + self._tick_seconds
                 self._tick(now)
-                if self._controller.stopping and self._stop.is_impatient(now):
+                if self._controller.is_over and self._stop.is_impatient(now):
                     return
 
     def _tick(self, now: float) -> None:
-        if (reason := self._stop.reason(now)) and not self._controller.stopping:
+        controller, stop = self._controller, self._stop
+        if not controller.is_over and (reason := stop.reason(now)):
             self._take([StopRequested(now, reason)])
+        elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
+            self._take([StopRequested(now, reason, ends_search=True)])
         for progress in self._workers.progress():
             self._observers.progress(progress)
         self._journal.flush()
@@ -122,8 +125,10 @@ class Drive:
         It reaches the file with the next event or tick: a driver killed before that has no result
         of this trial, and draws the same again. What was proposed is written at once, since it would not come again.
         """
-        proposal = self._configurations.draw(order.trial)
-        started = TrialStarted(time, order.trial, proposal.configuration, proposal.origin)
+        trial, confirms = order.trial, order.confirms
+        configurations = self._configurations
+        proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
+        started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
         self._journal.add(started)
         if proposal.origin:
             self._journal.flush()

@@ -1,4 +1,4 @@
-"""When a study has to stop: a time limit, Ctrl-C, a signal of the batch system."""
+"""When a study has to stop: Ctrl-C, a signal of the batch system, the end of its job; and when its search ends."""
 
 import math
 import signal
@@ -8,6 +8,8 @@ from typing import Any
 
 from ashtune.engines.awake import AwakeClock
 
+GRACE_SECONDS = 30.0
+TIME_LIMIT = "time limit reached"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -34,12 +36,19 @@ class StopSwitch:
         deadline: Time to stop at, in seconds since the study began.
         grace: Seconds given to running trials to come to their next epoch, from the first reason to stop on.
         at_deadline: What to call the reason to stop at the deadline.
+        search_until: Time at which the search ends; what is to be confirmed then comes after it.
     """
 
     def __init__(
-        self, deadline: float = math.inf, *, grace: float = 30.0, at_deadline: str = "time limit reached"
+        self,
+        deadline: float = math.inf,
+        *,
+        grace: float = GRACE_SECONDS,
+        at_deadline: str = TIME_LIMIT,
+        search_until: float = math.inf,
     ) -> None:
         self.deadline = deadline
+        self._search_until = search_until
         self._at_deadline = at_deadline
         self._grace = grace
         self.signals: list[int] = []
@@ -57,6 +66,13 @@ class StopSwitch:
         self._has_stopped = self._has_stopped or bool(reason)
         return reason
 
+    def reason_to_end_the_search(self, now: float) -> str:
+        """Say why the search should end, or nothing if it should not."""
+        if now < self._search_until:
+            return ""
+        self._has_stopped = True
+        return TIME_LIMIT
+
     def is_impatient(self, now: float) -> bool:
         """Whether running trials have been waited for long enough.
 
@@ -65,6 +81,11 @@ class StopSwitch:
         """
         self._awake = self._awake or AwakeClock(now)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.look(now) > self._grace
+
+    @property
+    def ends_at(self) -> float:
+        """The time at which the search or all of it ends, in seconds since the study began."""
+        return min(self.deadline, self._search_until)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

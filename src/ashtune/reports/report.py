@@ -256,6 +256,7 @@ class _Guarded(Observer):
     def __init__(self, observer: Observer, entry: _Entry) -> None:
         self._observer = observer
         self._entry = entry
+        self.sees_confirmations = observer.sees_confirmations  # type: ignore[misc]  # as the one that it stands for
 
     def begin(self, study: ObservedStudy, position: int) -> None:
         self._entry.attempt(self._observer.begin, study, position)

@@ -74,6 +74,8 @@ class Proposals(Observer):
         waits: How many trials have waited for their proposals: none but with a search that has them wait.
     """
 
+    sees_confirmations = False
+
     def __init__(
         self,
         search: Search,

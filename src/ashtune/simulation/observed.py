@@ -40,7 +40,7 @@ class ObservedTrial(msgspec.Struct):
     """One trial.
 
     ``releases`` are the seconds that letting go of it took, by resource; ``rung_of`` is the resource of the rung that a
-    job was for, by that of its last report.
+    job was for, by that of its last report. ``is_left_out``: it was withdrawn, or confirms another.
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
@@ -48,7 +48,7 @@ class ObservedTrial(msgspec.Struct):
     releases: dict[int, float] = msgspec.field(default_factory=dict)
     rung_of: dict[int, int] = msgspec.field(default_factory=dict)
     fails: bool = False
-    is_withdrawn: bool = False
+    is_left_out: bool = False
 
     @property
     def reached(self) -> int:

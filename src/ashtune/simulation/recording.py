@@ -1,6 +1,7 @@
 """What a study's journal tells of its trials, to be trained again in a simulation: an observer.
 
-Rule 1: withdrawn trials are left out: others took their place. Failed ones fail again, after the same time.
+Rule 1: withdrawn trials are left out: others took their place; so are those that confirm others. Failed ones fail
+again, after the same time.
 Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
 (:mod:`ashtune.simulation.observed`).
 Rule 3: a trial trained twice, as after a kill, is as it was the last time.
@@ -26,6 +27,7 @@ from ashtune.core.events import (
     PlacesChanged,
     SessionStarted,
     TrialReleased,
+    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -105,7 +107,10 @@ class Recorder(Observer):
                 self._lose(event)
             case TrialWithdrawn(trial=trial):
                 self._is_smooth = False
-                self._of(trial).is_withdrawn = True
+                self._of(trial).is_left_out = True
+            case TrialStarted(trial=trial, confirms=confirmed) if confirmed is not None:
+                self._is_smooth = False
+                self._of(trial).is_left_out = True
             case TrialReleased(checkpoint=checkpoint, seconds=seconds) if checkpoint is not None:
                 self._saved += 1
                 self._saves.append(seconds)
@@ -143,7 +148,7 @@ class Recorder(Observer):
             StudyError: If no trial was trained at all, or they were trained in too small units.
         """
         self._take_waits(timeline.work())
-        trials = [trial for trial in self._trials if not trial.is_withdrawn]
+        trials = [trial for trial in self._trials if not trial.is_left_out]
         jobs = [job for trial in trials for job in trial.jobs if not job.is_void]
         if not jobs:
             raise StudyError("no trial of this study was trained: there is nothing to predict from")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.jobs import Goal, WorkerId
@@ -33,6 +34,7 @@ def simulate(
     goal: Goal = LOSS,
     ledger: Ledger | None = None,
     configurations: Configurations | None = None,
+    confirm: Confirm | None = None,
 ) -> float:
     """Run a study in virtual time.
 
@@ -43,6 +45,7 @@ def simulate(
         trials: How many trials to start; None for no end, then ``until`` is needed.
         until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
         goal: The metric that counts.
+        confirm: What is trained once more when the search has ended.
         ledger: Where events are written, as a study's journal; nowhere by default.
         configurations: Of the trials, for a training that looks at them; by default their numbers.
 
@@ -55,7 +58,9 @@ def simulate(
     if trials is None and math.isinf(until):
         raise SettingsError("the simulation would never end; give trials= or until=")
     controller = Controller(scheduler, goal)
-    session = SessionStarted(0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials)
+    session = SessionStarted(
+        0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials, confirm=confirm
+    )
     followed = controller.handle(session)
     configurations = configurations or Configurations(_Numbered())
     setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])

@@ -9,6 +9,7 @@ which job is next.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Container
 
 import msgspec
 
@@ -75,6 +76,11 @@ class Assignments:
         """Whether a job runs or a trial is being saved."""
         return bool(self.running or self.releasing)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a job waits until its trial is saved."""
+        return bool(self._waiting)
+
     def has_room(self, holding: Holding | None = None) -> bool:
         """Whether any worker can take a job, or could if it let go of the trial that it holds."""
         if self._idle or self._spare:
@@ -140,6 +146,14 @@ class Assignments:
     def next_returned_job(self) -> Job | None:
         """Return a job that has to be given out again, oldest first."""
         return self._given_back.popleft() if self._given_back else None
+
+    def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
+        """Return the oldest job that has to be given out again of one of these trials; it stays among them."""
+        return next((job for job in self._given_back if job.trial in trials), None)
+
+    def take_returned(self, job: Job) -> None:
+        """A job that had to be given out again is given out now."""
+        self._given_back.remove(job)
 
     def give_back(self, job: Job) -> None:
         """Keep a job to be given out again."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ashtune.core.jobs import TrialId
+from ashtune.core.numbering import Numbering
 from ashtune.search.origins import ENQUEUED
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Proposal
@@ -27,27 +28,37 @@ class Configurations:
         self._enqueued = enqueued
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
+        self._numbering = Numbering()
         self._encoder = msgspec.msgpack.Encoder()
 
     def __contains__(self, trial: TrialId) -> bool:
         return trial in self._encoded
 
-    def put(self, trial: TrialId, configuration: dict[str, Any]) -> None:
-        """Take in a configuration that the journal tells of."""
+    def put(self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None) -> None:
+        """Take in a configuration that the journal tells of; ``confirms`` is whose it is, if it is another trial's."""
         self._encoded[trial] = self._encoder.encode(configuration)
-        if self.proposals is not None:
+        if confirms is not None:
+            self._numbering.confirms(trial)
+        elif self.proposals is not None:
             self.proposals.tried(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
         """Choose the configuration of a new trial, keep it and return it, with who proposed it."""
-        if trial < self._enqueued:
-            proposal = Proposal(self._design.configuration(trial), ENQUEUED)
+        place = self._numbering.place(trial)
+        if place < self._enqueued:
+            proposal = Proposal(self._design.configuration(place), ENQUEUED)
         elif self.proposals is None:
-            proposal = Proposal(self._design.configuration(trial))
+            proposal = Proposal(self._design.configuration(place))
         else:
-            proposal = self.proposals.take(trial)
+            proposal = self.proposals.take(place)
         self.put(trial, proposal.configuration)
         return proposal
+
+    def repeat(self, confirmed: TrialId, trial: TrialId) -> Proposal:
+        """Let a trial that confirms another have its configuration, and return it."""
+        configuration = self[confirmed]
+        self.put(trial, configuration, confirmed)
+        return Proposal(configuration, f"confirms {confirmed}")
 
     def encoded(self, trial: TrialId) -> bytes:
         """Return a known trial's configuration as msgpack."""

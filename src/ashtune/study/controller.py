@@ -6,6 +6,8 @@ back through :meth:`Controller.handle` gives the same orders again. That is what
 Rule 1: a result counts from its report on, whether or not its checkpoint is saved yet.
 Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
 quota, and is not trained again.
+Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
+a study stops that too. See :mod:`ashtune.study.confirmations`.
 """
 
 import math
@@ -37,6 +39,7 @@ from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
+from ashtune.study.confirmations import Confirmations
 
 REMARKS = (TrialStarted, ProgramCompiled)
 """Events after which nobody has to be given anything."""
@@ -85,6 +88,10 @@ class Controller:
         self._targets: Losses = ()  # of several objectives; inf of one that has no target
         self._front: list[Losses] = []  # of several objectives: what no other result dominates, whatever its rung
         self._nothing_to_do = False
+        self._started = 0  # trials that the scheduler has started
+        self._confirmations = Confirmations()
+        self._ends_search_only = False  # what it is stopping for
+        self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
         self.checkpoints = CheckpointIndex(checkpoint_limit)
         self.total_resource = 0
         self.stopping = ""
@@ -94,7 +101,27 @@ class Controller:
     @property
     def is_open(self) -> bool:
         """Whether there is anything left to do or to wait for."""
-        return self._assignments.is_busy or not (self.stopping or self._nothing_to_do)
+        return self._assignments.is_busy or not (self.is_over or self._nothing_to_do)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is stopping and gives nothing more to do."""
+        return bool(self.stopping) and not (self._ends_search_only and self._has_to_confirm)
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether the search may still give something to train; otherwise it has ended."""
+        return not (self.stopping or self._is_searched)
+
+    @property
+    def _has_to_confirm(self) -> bool:
+        """Whether a configuration is being confirmed, or will be."""
+        confirmations, assignments = self._confirmations, self._assignments
+        return (
+            confirmations.next is not None
+            or not confirmations.of.keys().isdisjoint(assignments.running)
+            or self._confirmation_returned() is not None
+        )
 
     def notes(self) -> str:
         """Return what the scheduler says of itself, one line or nothing."""
@@ -103,7 +130,7 @@ class Controller:
     @property
     def is_complete(self) -> bool:
         """Whether all that the scheduler wanted is trained."""
-        return self._nothing_to_do and not self._assignments.is_busy
+        return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
     def handle(self, event: Event) -> list[Followed]:
         """Take in one event and return the verdicts and orders that follow from it. O(log n).
@@ -114,12 +141,14 @@ class Controller:
             JournalError: If the event cannot follow from those before it, as when the journal was
                 written under other rules.
         """
-        was_stopping = self.stopping
+        before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
         followed = self._followed_from(event)
-        if self.stopping and not was_stopping:
-            followed += [Pause(assigned.worker, trial) for trial, assigned in self._assignments.running.items()]
+        if self.stopping and (self.stopping, self._ends_search_only) != before:
+            stays = self._confirmations.of if self._ends_search_only else ()
+            running = self._assignments.running.items()
+            followed += [Pause(assigned.worker, trial) for trial, assigned in running if trial not in stays]
         return followed
 
     def _followed_from(self, event: Event) -> list[Followed]:
@@ -144,8 +173,8 @@ class Controller:
                 orders = self._paused(event)
             case WorkerLost():
                 orders = self._lose(event)
-            case StopRequested(reason=reason):
-                self.stopping = self.stopping or reason
+            case StopRequested(reason=reason, ends_search=ends_search):
+                self._stop_at(reason, ends_search=ends_search)
             case SessionStarted():
                 self._start_session(event)
             case _:
@@ -161,34 +190,45 @@ class Controller:
         else:
             losses, violation = self._goal.judged(event.metrics)
             loss = as_one(violation, losses[0])
-        curve = self._losses(event.curve) if event.curve else ()
-        self._scheduler.record(
-            Result(event.trial, event.rung, event.resource, losses, event.seconds, event.start, curve, violation)
-        )
-        arrived = self._arrived
-        if event.trial >= len(arrived):
-            arrived.extend([_NOWHERE] * (event.trial + 256 - len(arrived)))
-        arrived[event.trial] = event.rung
-        self._withdrawn_in_a_row = 0
-        self.total_resource += event.resource - event.start
-        if self._is_plain:
-            self._best_loss = min(loss, self._best_loss)
-        elif not violation:
-            self._note(losses)
+        orders: list[Followed] = []
+        if event.trial in self._confirmations.of:
+            orders += self.checkpoints.remove(event.trial)
+        else:
+            self._arrive(event, losses, violation)
         if loss < math.inf:
             self._has_result = True
         else:
             self._count_failure()
         self._stop_at_limits()
-        if event.stopped:
-            self._ended_early.add(event.trial)
-        if event.held:
-            return self._employ_the_idle(Holding(event.worker, event.trial, event.rung, loss))
-        self._assignments.ended(event.worker)
-        if event.checkpoint is None:
-            return self._employ_the_idle(None)
         holding = Holding(event.worker, event.trial, event.rung, loss)
-        return self._save(holding, event.resource, event.checkpoint) + self._employ_the_idle(None)
+        if event.held:
+            return orders + self._employ_the_idle(holding)
+        self._assignments.ended(event.worker)
+        if event.checkpoint is not None:
+            orders += self._save(holding, event.resource, event.checkpoint)
+        return orders + self._employ_the_idle(None)
+
+    def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> None:
+        """A trial of the search has a result."""
+        trial, rung = event.trial, event.rung
+        place = self._confirmations.numbering.place(trial)
+        curve = self._losses(event.curve) if event.curve else ()
+        self._scheduler.record(
+            Result(place, rung, event.resource, losses, event.seconds, event.start, curve, violation)
+        )
+        arrived = self._arrived
+        if trial >= len(arrived):
+            arrived.extend([_NOWHERE] * (trial + 256 - len(arrived)))
+        arrived[trial] = rung
+        self._withdrawn_in_a_row = 0
+        self.total_resource += event.resource - event.start
+        if self._is_plain:
+            self._best_loss = min(losses[0], self._best_loss)
+            self._confirmations.arrive(trial, rung, losses[0])
+        elif not violation:
+            self._note(losses)
+        if event.stopped:
+            self._ended_early.add(trial)
 
     def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
         """Return the losses that were reported on the way to a result; of several objectives the first."""
@@ -216,7 +256,7 @@ class Controller:
         orders = self.checkpoints.put(
             trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
         )
-        if trial in self._assignments.to_discard:
+        if trial in self._assignments.to_discard or trial in self._confirmations.of:
             self._assignments.to_discard.discard(trial)
             orders += self.checkpoints.remove(trial)
         return orders + self._free_the_hopeless()
@@ -224,7 +264,8 @@ class Controller:
     def _free_the_hopeless(self) -> list[Followed]:
         """Discard what no promotion can reach any more; what is being saved follows."""
         orders: list[Followed] = []
-        for hopeless in self._scheduler.hopeless():
+        for place in self._scheduler.hopeless():
+            hopeless = self._confirmations.numbering.trial(place)
             if hopeless in self._assignments.releasing:
                 self._assignments.to_discard.add(hopeless)
             orders += self.checkpoints.remove(hopeless)
@@ -236,7 +277,8 @@ class Controller:
 
     def _paused(self, event: JobPaused) -> list[Followed]:
         job = self._leave(event.worker, event.trial, event.rung)
-        self.total_resource += event.resource - event.start
+        if job.trial not in self._confirmations.of:
+            self.total_resource += event.resource - event.start
         self._assignments.give_back(job)
         if event.checkpoint is None:
             return []
@@ -245,9 +287,11 @@ class Controller:
 
     def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
         """Book a failure: it ranks last and counts; its checkpoint is of no use."""
-        losses, violation = self._failed
-        self._scheduler.record(Result(job.trial, job.rung, self._rungs[job.rung], losses, seconds, violation=violation))
-        self._withdrawn_in_a_row = 0
+        if job.trial not in self._confirmations.of:
+            place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
+            resource = self._rungs[job.rung]
+            self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
+            self._withdrawn_in_a_row = 0
         self._count_failure()
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]
 
@@ -259,6 +303,13 @@ class Controller:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
+        if job.trial not in self._confirmations.of:
+            self._confirmations.withdraw(job.trial)
+            self._withdraw_from_search(Job(self._confirmations.numbering.place(job.trial), job.rung))
+        return [*self.checkpoints.remove(job.trial)]
+
+    def _withdraw_from_search(self, job: Job) -> None:
+        """Let the scheduler forget a trial; another may take its place."""
         replace = False
         if self._scheduler.replaces(job):
             # Every trial that is allowed is promised a configuration, started or not: another needs one more.
@@ -269,7 +320,6 @@ class Controller:
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
             self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
-        return [*self.checkpoints.remove(job.trial)]
 
     def _start_session(self, event: SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
@@ -287,7 +337,9 @@ class Controller:
         self._withdrawn_in_a_row = 0
         self._has_result = False
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
+        self._confirmations.wanted = event.confirm
         self.stopping = ""
+        self._ends_search_only = self._is_searched = False
         self.gave_up = False
         self._stop_at_limits()
 
@@ -295,16 +347,18 @@ class Controller:
         if self._best_loss <= self._target_loss or (
             self._targets and any(is_as_good(losses, self._targets) for losses in self._front)
         ):
-            self._stop_at(f"target {self._target_text()} reached")
+            self._stop_at(f"target {self._target_text()} reached", ends_search=True)
         if self.total_resource >= self._resource_allowed:
-            self._stop_at(f"total_resource={self._resource_allowed} used")
+            self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _target_text(self) -> str:
         pairs = zip(self._goal.objectives, self._targets or (self._target_loss,), strict=True)
         return ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
 
-    def _stop_at(self, reason: str) -> None:
-        self.stopping = self.stopping or reason
+    def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
+        """Stop, if it does not already; what stops all of it comes after what only ends the search."""
+        if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
+            self.stopping, self._ends_search_only = reason, ends_search
 
     def _give_up(self, reason: str) -> None:
         self.gave_up = self.gave_up or not self.stopping
@@ -331,7 +385,7 @@ class Controller:
         """
         orders: list[Followed] = []
         assignments = self._assignments
-        while assignments.has_room(holding) and not self.stopping:
+        while not self.is_over and assignments.has_room(holding):
             job = self._next_job(orders)
             if job is None:
                 break
@@ -351,18 +405,45 @@ class Controller:
 
     def _next_job(self, followed: list[Followed]) -> Job | None:
         """Return the next job, if there is any; if it is a promotion, add that to what follows."""
-        job = self._assignments.next_returned_job()
-        is_new = job is None
-        job = job or self._scheduler.next_job()
-        while job is not None and job.trial in self._ended_early:
-            self._scheduler.pass_over(job)
-            job, is_new = self._scheduler.next_job(), True
+        job = None if self.stopping else self._next_of_the_search(followed)
+        job = job or self._next_confirmation()
         self._nothing_to_do = job is None
-        if job is not None and job.rung and is_new and job.trial < len(self._arrived):
+        return job
+
+    def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
+        """Return what was given back, or what the scheduler gives."""
+        if (job := self._assignments.next_returned_job()) is not None:
+            return job
+        while (job := self._scheduler.next_job()) is not None:
+            self._started = max(self._started, job.trial + 1)
+            trial = self._confirmations.numbering.trial(job.trial)
+            if trial not in self._ended_early:
+                job = Job(trial, job.rung)
+                break
+            self._scheduler.pass_over(job)
+        if job is not None and job.rung and job.trial < len(self._arrived):
             rung = self._arrived[job.trial]
             if rung != _NOWHERE:
                 followed.append(TrialPromoted(job.trial, rung, job.rung))
         return job
+
+    def _next_confirmation(self) -> Job | None:
+        """Return what confirms a configuration, once nothing of the search runs any more."""
+        confirmations, assignments = self._confirmations, self._assignments
+        if (job := self._confirmation_returned()) is not None:
+            assignments.take_returned(job)
+            return job
+        if not assignments.running.keys() <= confirmations.of.keys() or (assignments.is_waiting and not self.stopping):
+            return None
+        self._is_searched = True
+        if (confirmed := confirmations.next) is None:
+            return None
+        return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
+
+    def _confirmation_returned(self) -> Job | None:
+        """Return a job given back that confirms a configuration, if there is one."""
+        of = self._confirmations.of
+        return self._assignments.returned_job_of(of) if of else None
 
     def _release(self, holding: Holding) -> list[Followed]:
         """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
@@ -370,7 +451,7 @@ class Controller:
         assignments.releasing[trial] = holding
         assignments.ended(holding.worker)
         orders = self._free_the_hopeless()
-        keep = trial not in assignments.to_discard
+        keep = trial not in assignments.to_discard and trial not in self._confirmations.of
         return [*orders, Release(holding.worker, trial, keep)]
 
     def _train(self, job: Job) -> Train:
@@ -379,9 +460,8 @@ class Controller:
         saved = self.checkpoints.use(trial)
         worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
-        if saved is None:
-            return Train(worker, trial, job.rung, 0, target)
-        return Train(worker, trial, job.rung, saved.resource, target, size=saved.size)
+        start, size = (0, None) if saved is None else (saved.resource, saved.size)
+        return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         """Let a worker go on with the trial that it holds."""

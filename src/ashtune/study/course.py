@@ -93,6 +93,8 @@ class Course:
         is_started = ahead < 0 and self._trials[event.trial] != _NOT_STARTED
         if is_started or self._left_out + max(0, ahead) > MOST_LEFT_OUT:
             _refuse(f"trial {event.trial} starts where {len(self._trials)} is the next")
+        if event.confirms is not None:
+            self._check_trial(event.confirms)
         if not event.configuration:
             _refuse(f"trial {event.trial} has no configuration")
         if self._names and not event.configuration.keys() <= self._names:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -80,9 +81,11 @@ class History:
 
     Iterating yields each event, and what followed. Workers come, die and are replaced, some train several trials
     together; trials fail, are withdrawn, end on purpose and report what is no number; drivers are killed and go on.
+    With ``confirm`` its best are trained once more.
     """
 
-    def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER) -> None:
+    def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER, confirm: Confirm | None = None) -> None:
+        self._confirm = confirm
         self._random = random.Random(seed)
         self._trials = trials
         self._controller = new_controller(ladder)
@@ -122,7 +125,9 @@ class History:
         self._jobs.clear()
         self._releasing.clear()
         self._pausing.clear()
-        yield from self._happens(SessionStarted(self._now, 1e9, "1", "here", 1, trials=self._trials))
+        yield from self._happens(
+            SessionStarted(self._now, 1e9, "1", "here", 1, trials=self._trials, confirm=self._confirm)
+        )
         for _ in range(3):
             yield from self._join()
 
@@ -199,22 +204,24 @@ class History:
     def _happens(self, event: Event) -> Iterator[Step]:
         followed = self._controller.handle(event)
         yield event, followed
-        new: list[TrialId] = []
+        new: list[Train] = []
         for order in followed:
             match order:
                 case Train():
                     self._jobs[order.worker].insert(0 if order.in_place else len(self._jobs[order.worker]), order)
                     if order.trial not in self._started:
                         self._started.add(order.trial)
-                        new.append(order.trial)
+                        new.append(order)
                 case Release():
                     self._releasing.append((order.worker, order.trial, self._reached[order.trial]))
                 case Pause(trial=trial):
                     self._pausing.add(trial)
                 case _:
                     pass
-        for trial in new:
-            started = TrialStarted(self._now, trial, {"x": trial / 100})
+        for order in new:
+            trial, confirmed = order.trial, order.confirms
+            x = (trial if confirmed is None else confirmed) / 100
+            started = TrialStarted(self._now, trial, {"x": x}, confirms=confirmed)
             yield started, self._controller.handle(started)
         self._now = round(self._now + self._random.random(), 6)
 

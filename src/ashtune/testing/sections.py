@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ashtune.analysis.loading import Outcome
+from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -70,13 +71,14 @@ class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 def studies() -> list[MadeUpStudy]:
     """Return the studies that each section has to show."""
-    whole = _events(History(0))
+    whole = _events(History(0, confirm=Confirm(2, 1)))
     stopped = Outcome(is_complete=False, stopped="Ctrl-C received")
     return [
         MadeUpStudy(name="nothing", events=[], outcome=Outcome(is_complete=False)),
         MadeUpStudy(name="whole", events=whole),
         MadeUpStudy(name="cut-off", events=whole[: len(whole) // 2], outcome=stopped),
         MadeUpStudy(name="failures", events=_events(_Failures(1, trials=12))),
+        MadeUpStudy(name="confirmed", events=_events(History(4, confirm=Confirm(3, 2)))),
         MadeUpStudy(name="simulated", events=_events(History(2)), is_simulated=True),
         MadeUpStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
         MadeUpStudy(name="proposals", events=[_proposed(event) for event in _events(History(4, trials=60))]),

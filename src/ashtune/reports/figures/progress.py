@@ -58,6 +58,8 @@ class BestSoFar(Observer):
         goal: The metric, and which way is better.
     """
 
+    sees_confirmations = False
+
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
         self.steps: list[Improvement] = []

@@ -1,0 +1,206 @@
+"""What ``confirm=`` gains: the true mean of the named winner with it and without it, and how often its interval holds.
+
+Whole studies in virtual time (default rungs, eight workers) on noisy tasks whose true means are known. Each is run
+three times with the same configurations: without ``confirm``; with it; and without it on the same total resource, as
+more trials. What is named is compared by its true mean, paired by study. All of it is in units of the noise: the
+standard deviation of what another seed adds to the last result.
+
+- The toys: trial ``i`` has a true mean from a law (normal, squared distances from an optimum in three dimensions,
+  lognormal; scaled to a deviation of 1), what it reports comes down to it, and of its noise half is of its seed and
+  half of each epoch, so that a lucky trial is lucky at every rung. "Spread" is the deviation of the means over the
+  noise.
+- The digits: a network of scikit-learn on its digits, 60 configurations trained for 9 epochs with 24 seeds each; the
+  true mean is that of the 24, and each training of a study draws one of them.
+
+How many seeds each configuration should get is chosen on the normal toy alone; the others are looked at afterwards.
+
+    python benchmarks/confirm.py [--studies 200] [--digits FILE] [--json FILE]
+
+``--digits`` names a file for the table of digits, which is made if it is not there: some minutes.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.confirm import Confirm
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
+from ashtune.core.orders import Train
+from ashtune.core.verdicts import Followed
+from ashtune.engines.simulated.model import Training
+from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune.schedulers.ash import Ash
+from ashtune.simulation.run import LOSS, simulate
+from table import show
+
+TRIALS, WORKERS, TOP = 100, 8, 27
+SIZES = [
+    Confirm(*sizes) for sizes in ((1, 1), (3, 1), (5, 1), (10, 1), (3, 2), (5, 2), (10, 2), (3, 3), (5, 3), (5, 5))
+]
+SPREADS = (0.5, 2.0, 10.0)
+DIGITS = "digits"
+CONFIGURATIONS, SEEDS, EPOCHS = 60, 24, 9
+Reports = Callable[[int, int], float]
+"""(trial, epoch) -> what it reports; noise is drawn by the number of the trial."""
+
+
+class Confirming(Observer):
+    """Notes whose configuration a trial has."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, int] = {}
+
+    def followed(self, what: Followed) -> None:
+        if isinstance(what, Train) and what.confirms is not None:
+            self.of[what.trial] = what.confirms
+
+
+def toy(law: str, spread: float, study: int) -> tuple[np.ndarray, Callable[[int, int, int], float], int]:
+    """Return the true means of trials, (configuration, trial, epoch) -> report, and the top resource."""
+    laws = {
+        "normal": lambda random: random.normal(size=1000),
+        "squares": lambda random: (random.uniform(-1, 1, (1000, 3)) ** 2 @ [1.0, 0.5, 0.1] - 0.533) / 0.335,
+        "lognormal": lambda random: (random.lognormal(size=1000) - 1.649) / 2.161,
+    }
+    true = spread * laws[law](np.random.default_rng([study, 1]))
+
+    def report(configuration: int, trial: int, epoch: int) -> float:
+        random = np.random.default_rng([study, 2, trial])
+        way = 1 + 0.3 * random.normal()
+        own, each = random.normal(size=2 + TOP)[[0, 1 + epoch]]
+        return float(true[configuration] + spread * way * (1 - epoch / TOP) + (own + each) / np.sqrt(2))
+
+    return true, report, TOP
+
+
+def digits(table: np.ndarray, study: int) -> tuple[np.ndarray, Callable[[int, int, int], float], int]:
+    """Return the same of the table of digits, (configurations, seeds, epochs), in units of its noise."""
+    ends = table[:, :, -1]
+    scaled = table / np.sqrt(ends.var(axis=1, ddof=1).mean())
+    order = np.random.default_rng([study, 1]).integers(len(table), size=1000)
+
+    def report(configuration: int, trial: int, epoch: int) -> float:
+        seed = np.random.default_rng([study, 2, trial]).integers(scaled.shape[1])
+        return float(scaled[order[configuration], seed, epoch - 1])
+
+    return scaled[order, :, -1].mean(axis=1), report, table.shape[2]
+
+
+def named(task: tuple[Any, ...], study: int, confirm: Confirm | None, trials: int) -> tuple[float, float, Tally]:
+    """Run a study; return the true mean of what it names, the resource that it took, and its counts."""
+    kind, *more = task
+    true, report, top = digits(*more, study) if kind == DIGITS else toy(kind, *more, study)
+    confirming = Confirming()
+    training = Training(
+        metrics=lambda trial, epoch: {"loss": report(confirming.of.get(trial, trial), trial, epoch)},
+        seconds=lambda trial, start, target: float(target - start) * (1 + trial % 7 / 20),
+    )
+    ladder, scheduler = Ladder.from_above(top, 3, 9), Ash().where_rungs_are_chosen()
+    tally = Tally(ladder, LOSS)
+    engine = SimulatedEngine(training, workers=WORKERS)
+    simulate(scheduler.build(ladder, trials), engine, [confirming, tally], trials=trials, confirm=confirm)
+    best = tally.best
+    assert best is not None
+    return float(true[TrialId(best.trial)]), float(tally.epochs + tally.confirmations.epochs), tally
+
+
+def compare(work: tuple[tuple[Any, ...], Confirm, int]) -> list[float]:
+    """Return of one study: true means without, with, and on the same resource without; whether the interval holds."""
+    task, confirm, study = work
+    without, resource, _ = named(task, study, None, TRIALS)
+    winner, more, tally = named(task, study, confirm, TRIALS)
+    as_much, taken, _ = named(task, study, None, round(TRIALS * more / resource))
+    confirmed = tally.confirmed
+    assert confirmed is not None
+    holds, width = float("nan"), float("nan")
+    if confirmed.low is not None and confirmed.high is not None:
+        holds, width = float(confirmed.low <= winner <= confirmed.high), (confirmed.high - confirmed.low) / 2
+    first = confirmed.first - winner
+    return [without, winner, as_much, holds, width, more / resource, taken / more, first, confirmed.mean - winner]
+
+
+def made_digits(path: Path) -> np.ndarray:
+    """Return the table of digits from a file, which is made if it is not there."""
+    if not path.exists():
+        with Pool() as pool:
+            np.save(path, np.array(pool.map(_trained, range(CONFIGURATIONS), chunksize=1)))
+    table: np.ndarray = np.load(path)
+    return table
+
+
+def _trained(number: int) -> np.ndarray:
+    """Train a configuration with all seeds; return its errors, (seeds, epochs)."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    inputs, labels = load_digits(return_X_y=True)
+    inputs = inputs / 16
+    random = np.random.default_rng(number)
+    rate, width = 10 ** random.uniform(-3.5, -0.5), int(random.integers(8, 65))
+    batch, decay = int(2 ** random.integers(4, 8)), 10 ** random.uniform(-6, 0)
+    curves = np.empty((SEEDS, EPOCHS))
+    for seed in range(SEEDS):
+        order = np.random.default_rng([number, seed]).permutation(len(inputs))
+        train, valid = order[:600], order[600:1000]
+        model = MLPClassifier(
+            (width,), solver="sgd", learning_rate_init=rate, momentum=0.9, batch_size=batch, alpha=decay,
+            random_state=seed,
+        )  # fmt: skip
+        for epoch in range(EPOCHS):
+            model.partial_fit(inputs[train], labels[train], classes=np.arange(10))
+            curves[seed, epoch] = 1 - model.score(inputs[valid], labels[valid])
+    return curves
+
+
+def main() -> int:
+    """Run all and show the tables; return 1 if an interval holds clearly less often than it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--digits", type=Path, metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", help="write the tables as JSON too")
+    given = parser.parse_args()
+    chosen_on: list[tuple[Any, ...]] = [("normal", spread) for spread in SPREADS]
+    reported: list[tuple[Any, ...]] = [(law, spread) for law in ("squares", "lognormal") for spread in SPREADS]
+    if given.digits is not None:
+        reported.append((DIGITS, made_digits(given.digits)))
+    columns = [
+        "task", "spread", "confirm", "resource", "gain", "+-", "at equal resource", "+-", "first flatters",
+        "mean flatters", "holds", "half width",
+    ]  # fmt: skip
+    is_honest = True
+    with Pool() as pool:
+        for title, tasks in (("chosen on", chosen_on), ("reported on", reported)):
+            rows = []
+            for task in tasks:
+                for confirm in SIZES:
+                    work = [(task, confirm, study) for study in range(given.studies)]
+                    found = np.array(pool.map(compare, work, chunksize=5))
+                    without, winner, as_much, holds, width, more, _, first, mean = found.T
+                    held = float(np.mean(holds))
+                    error = 3 * np.sqrt(0.9 * 0.1 / len(holds))
+                    is_honest = is_honest and not held < 0.9 - 0.03 - error
+                    spread = "-" if task[0] == DIGITS else f"{task[1]:g}"
+                    rows.append([
+                        task[0], spread, f"{confirm.best}x{confirm.seeds}", f"{more.mean():.2f}",
+                        *_gain(without - winner), *_gain(as_much - winner), f"{-first.mean():.2f}",
+                        f"{-mean.mean():+.2f}", f"{held:.3f}", f"{np.mean(width):.2f}",
+                    ])  # fmt: skip
+            show(f"{title}: {given.studies} studies of {TRIALS} trials, in units of the noise", columns, rows)
+    print("the intervals hold" if is_honest else "an interval holds too seldom")
+    return 0 if is_honest else 1
+
+
+def _gain(values: np.ndarray) -> tuple[str, str]:
+    return f"{values.mean():+.3f}", f"{values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

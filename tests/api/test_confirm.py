@@ -1,0 +1,146 @@
+"""``confirm=``: the best are trained once more with other seeds, and the winner is named by its mean."""
+
+import io
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.cli.main import main
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.events import TrialStarted
+from fixtures.studies import events, tuned
+
+OPTIONS: dict[str, Any] = {"max_resource": 2, "trials": 12, "search": "random"}
+
+
+def noisy(trial: Any) -> None:
+    """Report ``x`` and noise that only the seed decides; save it."""
+    for _ in trial.epochs():
+        trial.report(score=trial["x"] + Random(trial.seed).gauss(0, 0.3))
+    trial.save(trial.seed)
+
+
+def summary(study: ashtune.Study) -> str:
+    text = io.StringIO()
+    study.report(text)
+    return text.getvalue()
+
+
+def test_the_best_are_trained_once_more_with_other_seeds(tmp_path: Path) -> None:
+    study = tuned(tmp_path, noisy, confirm=3, **OPTIONS)
+    assert study.is_complete
+    extra = study.trials[12:]
+    assert len(extra) == 6
+    best = sorted((t for t in study.trials[:12] if t.rung == 1), key=lambda t: -(t.metrics["score"] or 0))[:3]
+    assert sorted(t.confirms for t in extra if t.confirms is not None) == sorted(2 * [t.number for t in best])
+    for trial in extra:
+        assert trial.confirms is not None
+        assert trial.configuration == study.trials[trial.confirms].configuration
+        assert (trial.status, trial.resource) == ("trained to the top", 2)
+        assert trial.metrics != study.trials[trial.confirms].metrics
+    origins = [
+        event.origin for event in events(study) if isinstance(event, TrialStarted) and event.confirms is not None
+    ]
+    assert origins == [f"confirms {trial.confirms}" for trial in extra]
+
+
+def test_the_winner_is_named_and_its_first_value_stays(tmp_path: Path) -> None:
+    study = tuned(tmp_path, noisy, confirm=ashtune.Confirm(best=3, seeds=2), **OPTIONS)
+    confirmed = study.confirmed
+    assert study.best.trial == confirmed.trial
+    assert study.best.metrics == {"score": confirmed.first}
+    assert study.best.load() is not None
+    assert confirmed.low is not None
+    assert confirmed.high is not None
+    assert confirmed.low < confirmed.mean < confirmed.high
+    assert f"The named winner is trial {confirmed.trial}" in " ".join(summary(study).split())
+    assert study.report_data()["sections"]["confirmed"]["trial"] == confirmed.trial
+    assert study.report_data()["best"]["trial"] == confirmed.trial
+    assert study.report_data()["trials"]["tried"] == 12
+    assert all(best.trial < 12 for best in study.top(20)), "what confirms does not stand among them"
+
+
+def test_a_finished_study_is_confirmed_when_it_is_resumed_and_only_once(tmp_path: Path) -> None:
+    study = tuned(tmp_path, noisy, **OPTIONS)
+    with pytest.raises(StudyError, match=r"no confirmed winner; study\.resume\(confirm=5\)"):
+        _ = study.confirmed
+    lucky = study.best.trial
+    study = study.resume(confirm=2, workers=1, quiet=True)
+    assert len(study.trials) == 16
+    assert lucky in {one.trial for one in study.confirmed.all}
+    assert len(study.resume(workers=1, quiet=True).trials) == 16
+
+
+def test_the_search_goes_on_after_it_with_the_configurations_that_it_would_have_had(tmp_path: Path) -> None:
+    plain = tuned(tmp_path / "plain", noisy, **{**OPTIONS, "trials": 20})
+    study = tuned(tmp_path, noisy, confirm=1, **OPTIONS).resume(trials=20, workers=1, quiet=True)
+    search = [trial.configuration for trial in study.trials if trial.confirms is None]
+    assert search == [trial.configuration for trial in plain.trials]
+    study.report_html(tmp_path / "page.html")
+    assert "What was confirmed" in (tmp_path / "page.html").read_text()
+    assert study.whatif(workers=[1], draws=0).predictions
+    extra = sum(trial.confirms is not None for trial in study.trials)
+    assert study.dataframe()["origin"].str.startswith("confirms").sum() == extra == 2 * len(study.confirmed.all)
+
+
+def test_a_limit_ends_the_search_and_the_best_are_confirmed(tmp_path: Path) -> None:
+    study = tuned(tmp_path, noisy, confirm=2, target=0.0, **OPTIONS)
+    assert study.stopped == "target score=0 reached"
+    study = tuned(tmp_path / "b", noisy, confirm=2, total_resource=6, **OPTIONS)
+    assert study.stopped == "total_resource=6 used"
+    assert any(trial.confirms is not None for trial in study.trials)
+
+
+def test_a_function_that_does_not_use_its_seed_is_told_so(tmp_path: Path) -> None:
+    study = tuned(tmp_path, confirm=2, **OPTIONS)
+    assert study.confirmed.is_noiseless
+    assert "does not use trial.seed" in " ".join(summary(study).split())
+
+
+def test_a_function_of_which_every_lane_has_one_seed_is_refused(tmp_path: Path) -> None:
+    class Fused:
+        grouped_by = ()
+
+        def make_runner(self) -> None: ...
+
+        def __call__(self, trial: Any) -> None: ...
+
+    with pytest.raises(SettingsError, match=r"confirm=2 .* trains all trials with the same seed"):
+        tuned(tmp_path, Fused(), confirm=2, **OPTIONS)
+    assert not (tmp_path / "study").exists()
+
+
+def test_several_metrics_have_no_one_winner(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="confirm=2 compares results by one metric"):
+        tuned(tmp_path, noisy, confirm=2, metric=["score", "cost"], mode=["max", "min"])
+    with pytest.raises(SettingsError, match="confirm=2 compares results by one metric"):
+        tuned(tmp_path, noisy, constraints={"score": "<= 1"}, **OPTIONS).resume(confirm=2)
+
+
+@pytest.mark.parametrize("confirm", [0, -1, 2.5, True, "5x", [5], 101, ashtune.Confirm(0), ashtune.Confirm(5, 0)])
+def test_what_is_no_number_of_configurations_is_refused_in_one_line(confirm: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="confirm") as refused:
+        tuned(tmp_path, confirm=confirm)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_command_takes_how_many_and_how_often(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "from random import Random\nspace = {'x': (0.0, 1.0)}\ndef train(trial):\n    for epoch in trial.epochs():\n"
+        "        trial.report(score=trial['x'] + Random(trial.seed).gauss(0, 0.3))\n"
+    )
+    command = [
+        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--trials", "9", "--max-resource", "2",
+        "--workers", "1", "--directory", str(tmp_path / "study"), "--json", "--quiet",
+    ]  # fmt: skip
+    assert main([*command, "--confirm", "2x3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [len(one["values"]) for one in found["sections"]["confirmed"]["all"]] == [3, 3]
+    assert main([*command, "--confirm", "two"]) == 2
+    assert "'two' is no number of configurations" in capsys.readouterr().err

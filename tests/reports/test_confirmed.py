@@ -1,0 +1,134 @@
+"""The named winner of configurations that were trained once more, and the interval for its mean."""
+
+import math
+from random import Random
+from statistics import fmean
+
+import pytest
+
+from ashtune.analysis.confirmed import Confirmations, interval, t_quantile
+from ashtune.analysis.counts import BestResult
+from ashtune.core.confirm import Confirm
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+
+QUANTILES = {  # of Student's t at 0.95 and 0.9833, from tables
+    1: (6.3138, 19.0811), 2: (2.9200, 5.3397), 3: (2.3534, 3.7407), 4: (2.1318, 3.1863), 9: (1.8331, 2.5096),
+    30: (1.6973, 2.2306),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("freedom", QUANTILES)
+def test_quantiles_are_those_of_the_tables(freedom: int) -> None:
+    for probability, expected in zip((0.95, 0.98333), QUANTILES[freedom], strict=True):
+        assert t_quantile(probability, freedom) == pytest.approx(expected, rel=0.005)
+
+
+def test_one_more_value_of_one_configuration_gives_no_interval() -> None:
+    assert interval([1.0], [[2.0]], 0) == (2.0, None)
+
+
+def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> None:
+    mean, half = interval([1.5], [[2.0, 1.0, 3.0]], 0)
+    assert mean == 2.0
+    assert half == pytest.approx(2.92 * math.sqrt((0.0 + 1.0 + 1.0) / 2 / 3), rel=1e-3)
+
+
+def test_a_mean_that_noise_explains_is_drawn_to_the_others_and_one_that_it_does_not_stays() -> None:
+    means = [0.0, 1.0, 2.0, 3.0, 4.0]
+    loud, _ = interval(means, [[mean - 9, mean + 9] for mean in means], 0)
+    still, half = interval(means, [[mean - 1e-6, mean + 1e-6] for mean in means], 0)
+    assert loud == pytest.approx(0.0 + 0.5 * 2.0)
+    assert still == pytest.approx(0.0, abs=1e-6)
+    assert half is not None
+    assert half < 1e-5
+
+
+@pytest.mark.parametrize(("count", "times"), [(1, 3), (2, 2), (3, 1), (5, 1), (5, 2), (8, 3)])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
+def test_the_interval_holds_the_true_mean_of_the_winner_as_often_as_it_says(
+    count: int, times: int, spread: float
+) -> None:
+    """1,000 studies of 40 results each: 90 % are 900 with a deviation of 9.5. It is an approximation: 4 deviations less
+    are allowed, and any number more.
+    """
+    random, held = Random(f"{count} {times} {spread}"), 0
+    for _ in range(1_000):
+        true = [random.gauss(0, spread) for _ in range(40)]
+        first = {trial: mean + random.gauss(0, 1) for trial, mean in enumerate(true)}
+        best = sorted(first, key=first.__getitem__)[:count]
+        repeated = [[true[trial] + random.gauss(0, 1) for _ in range(times)] for trial in best]
+        means = [fmean([first[trial], *values]) for trial, values in zip(best, repeated, strict=True)]
+        winner = means.index(min(means))
+        mean, half = interval([first[trial] for trial in best], repeated, winner)
+        assert half is not None
+        held += abs(mean - true[best[winner]]) <= half
+    assert held >= 862
+
+
+def finished(trial: int, loss: float | None) -> JobFinished:
+    return JobFinished(
+        time=0, worker=WorkerId(0), trial=TrialId(trial), rung=1, resource=9, metrics={"loss": loss}, seconds=1
+    )
+
+
+def confirmed(values: dict[int, tuple[float, list[float | None]]], mode: str = "min") -> Confirmations:
+    """Return what confirms these trials: first value, repeated values; None for a failure."""
+    goal = Goal("loss", mode)  # type: ignore[arg-type]  # the mode of a test
+    confirmations, number = Confirmations(goal), 100
+    for trial, (first, more) in values.items():
+        result = BestResult(TrialId(trial), 1, 9, goal.loss({"loss": first}), {"loss": first})
+        for value in more:
+            confirmations.start(TrialId(number), result)
+            if value is None:
+                confirmations.fail(TrialId(number))
+            else:
+                confirmations.finish(finished(number, value))
+            number += 1
+    return confirmations
+
+
+def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
+    named = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])}).named(Confirm(3, 2), 9, 1)
+    assert named is not None
+    assert (named.trial, named.first, named.values) == (5, 0.2, [0.3, 0.1])
+    assert named.mean == pytest.approx(0.2)
+    assert named.low is not None
+    assert named.high is not None
+    assert named.low < 0.2 < named.high
+    assert [one.trial for one in named.all] == [5, 8, 3]
+    assert not named.is_noiseless
+
+
+def test_larger_is_better_where_the_study_says_so() -> None:
+    named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(Confirm(2, 2), 2, 1)
+    assert named is not None
+    assert named.trial == 5
+    assert named.low is not None
+    assert named.high is not None
+    assert named.low < named.mean < named.high
+
+
+def test_a_configuration_of_which_a_training_failed_is_not_named() -> None:
+    named = confirmed({3: (0.1, [0.1, None]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
+    assert named is not None
+    assert named.trial == 5
+    assert named.all[-1].values == [0.1, None]
+    assert named.all[-1].mean is None
+    assert confirmed({3: (0.1, [None])}).named(Confirm(1, 1), 1, 1) is None
+
+
+def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
+    one = confirmed({3: (0.1, [0.9])})
+    assert one.named(Confirm(2, 1), 5, 1) is None
+    assert one.named(Confirm(2, 1), 1, 1) is not None, "there is one result at the top"
+    assert one.named(Confirm(1, 2), 5, 1) is None
+    assert one.named(Confirm(1, 1), 5, 2) is None, "there are rungs above now"
+    assert one.named(None, 5, 1) is None
+
+
+def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
+    named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
+    assert named is not None
+    assert named.is_noiseless
+    assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
