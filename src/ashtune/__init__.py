@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ashtune.core.confirm import Confirm
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
+    from ashtune.schedulers.cost_aware import CostAwareAsh
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune.schedulers.pasha import Pasha
     from ashtune.search.gp import GP
@@ -33,6 +34,7 @@ __all__ = [
     "AsyncHyperband",
     "BracketedHalving",
     "Confirm",
+    "CostAwareAsh",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
@@ -53,6 +55,7 @@ _HOMES = {
     "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
+    "CostAwareAsh": "ashtune.schedulers.cost_aware",
     "GP": "ashtune.search.gp",
     "Confirm": "ashtune.core.confirm",
     "Grid": "ashtune.search.grid",

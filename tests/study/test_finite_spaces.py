@@ -26,6 +26,7 @@ from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
@@ -52,6 +53,7 @@ IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
     "brackets": BracketedHalving().build,
     "hyperband": Hyperband().build,
     "delayed_ash": DelayedAsh().build,
+    "cost_aware": CostAwareAsh().build,
     "pasha": Pasha().build,
     "adaptive": AdaptiveAsh().build,
     "async_hyperband": AsyncHyperband().build,

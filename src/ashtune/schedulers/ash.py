@@ -69,8 +69,12 @@ class Ash(Scheduler, frozen=True):
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
         """Return a new machine; it needs no seed."""
-        exponent = Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
-        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=exponent)
+        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=self.exact_exponent)
+
+    @property
+    def exact_exponent(self) -> Fraction:
+        """The exponent as the fraction that a person would read: 0.8 is 4/5."""
+        return Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
 
 
 class AshMachine(Machine):
@@ -88,8 +92,8 @@ class AshMachine(Machine):
     ) -> None:
         self.ladder = ladder
         self._ahead, self._exponent = ahead, exponent
-        self._rungs: list[Ranking] = [OneLoss(self.quota_rule(rung)) for rung in range(ladder.top)]
         self._losses = 1  # of a result
+        self._rungs = [self._ranking(rung) for rung in range(ladder.top)]
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
@@ -100,6 +104,10 @@ class AshMachine(Machine):
     def quota_rule(self, rung: int) -> QuotaRule:
         """Return how the quota of a rung follows from its results."""
         return QuotaRule(self.ladder.kept[rung], self._ahead, self._exponent)
+
+    def _ranking(self, rung: int) -> Ranking:
+        """Return the ranking of a rung at which nothing has arrived."""
+        return ranking_by(self._losses)(self.quota_rule(rung))
 
     def promotes_at_once(self, rung: int) -> bool:
         """Return whether the quota of a rung is a fixed part of its results."""
@@ -144,7 +152,7 @@ class AshMachine(Machine):
     def _rank_by(self, losses: int) -> None:
         """The first result of a study shows how many losses there are."""
         self._losses = losses
-        self._rungs = [ranking_by(losses)(self.quota_rule(rung)) for rung in range(self.ladder.top)]
+        self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
         self._prospects = Prospects(self._rungs, self._entered)
 
     def take_back(self, job: Job, loss: float) -> None:
@@ -185,7 +193,7 @@ class AshMachine(Machine):
         if ladder == self.ladder:
             return
         old_top, self.ladder = self.ladder.top, ladder
-        self._rungs += [ranking_by(self._losses)(self.quota_rule(rung)) for rung in range(old_top, ladder.top)]
+        self._rungs += [self._ranking(rung) for rung in range(old_top, ladder.top)]
         for entry in self._finished:
             self._rungs[old_top].add(entry)
         self._finished = []

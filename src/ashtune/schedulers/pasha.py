@@ -14,7 +14,7 @@ has a loss for each epoch.
 Rule 2: the orders are compared when a result arrives at the top rung that is open, as nothing else can change them but
 a trial that is withdrawn. The percentile is a difference that occurred (the nearest rank), so that nothing is rounded.
 Rule 3: failures take no part, since nobody chooses among them. Trials with equal losses at the top rung may stand in
-either order. Of several losses the first counts.
+either order.
 """
 
 import math
@@ -54,6 +54,7 @@ class Pasha(Scheduler, frozen=True):
         3
     """
 
+    ranks_one_loss = True
     reduction_factor = 3
 
     epsilon: float | None = None

@@ -52,6 +52,7 @@ class OneLoss:
     __slots__ = (
         "_better",
         "_grows_at",
+        "_next_growth",
         "_window",
         "_worse",
         "arrived",
@@ -63,6 +64,7 @@ class OneLoss:
 
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
+        self._next_growth = rule.grows_at
         self.arrived: list[Entry] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Entry] = []
@@ -72,16 +74,13 @@ class OneLoss:
     def _rank(self) -> None:
         """Rank what has arrived from the beginning."""
         ranked = sorted(self.arrived)
-        self._set_quota(self.rule.of(len(ranked)))
+        self.quota = self.rule.of(len(ranked))
+        self._grows_at = self._next_growth(self.quota)
         self.candidates[:] = [entry for entry in ranked[: self.quota] if entry[0] < math.inf]
         self._better: list[tuple[float, int]] = []  # negated entries: a heap with the worst first
         self._worse: list[Entry] = []
         self._window = [_BEFORE_ALL, *ranked, _AFTER_ALL]
         self._centre()
-
-    def _set_quota(self, quota: int) -> None:
-        self.quota = quota
-        self._grows_at = self.rule.grows_at(quota)
 
     def _centre(self) -> None:
         """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
@@ -111,7 +110,8 @@ class OneLoss:
             insort(window, entry)
         grows = len(arrived) == self._grows_at  # by one, as the fraction kept is below 1
         if grows:
-            self._set_quota(self.quota + 1)
+            self.quota = quota = self.quota + 1
+            self._grows_at = self._next_growth(quota)
         cut = self.quota - len(self._better)
         if not 0 <= cut < len(window) <= _WIDEST:
             self._centre()

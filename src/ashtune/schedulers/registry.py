@@ -4,6 +4,7 @@ from ashtune.core.parts import Registry
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
@@ -19,6 +20,7 @@ SCHEDULERS: Registry[Scheduler] = Registry(
         Ash,
         AdaptiveAsh,
         DelayedAsh,
+        CostAwareAsh,
         Pasha,
         StoppingAsh,
         SuccessiveHalving,

@@ -220,6 +220,26 @@ def _best_entry(ladder: Ladder, history: History, passes: dict[TrialId, int], sa
     return best
 
 
+def cost_aware(ladder: Ladder, trials: int | None, history: History, quota: QuotaOf = floor_of) -> Job | None:
+    """Return the job where a trial goes on while rank times price is at most the quota times the middle price."""
+    now, given = ladder_now(ladder, history), _given(history)
+
+    def price(result: RecordedResult) -> int:
+        units = now.rungs[result.job.rung] - result.start
+        return max(1, math.floor(Fraction(round(result.seconds * 10**9), units)))
+
+    for rung in reversed(range(now.top)):
+        order = _ranked(history, rung)
+        finite = [result for result in order if not result.is_failure]
+        prices = sorted(price(result) for result in finite)
+        for rank, result in enumerate(finite, start=1):  # failures come last
+            goes_on = Job(result.job.trial, rung + 1)
+            most = quota(len(order), now.kept[rung]) * prices[(len(prices) - 1) // 2]
+            if goes_on not in given and rank * price(result) <= most:
+                return goes_on
+    return newborn(trials, history, rung=0)
+
+
 def pasha(epsilon: float | None, ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the job of PASHA: a promotion of Algorithm 2 up to the rung that is open, else a new trial.
 
