@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from hypothesis import settings
 
+from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
@@ -135,3 +136,17 @@ def test_it_says_how_far_it_trains_and_why() -> None:
 def test_a_difference_that_cannot_be_is_refused_with_its_value(epsilon: float) -> None:
     with pytest.raises(SettingsError, match=f"epsilon={epsilon}"):
         Pasha(epsilon)
+
+
+def test_a_simulation_tells_it_what_trials_report_between_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    curves: dict[int, tuple[tuple[int, float], ...]] = {}
+    record = PashaMachine.record
+
+    def heard(machine: PashaMachine, result: Result) -> None:
+        curves[result.rung] = result.curve
+        record(machine, result)
+
+    monkeypatch.setattr(PashaMachine, "record", heard)
+    assert main(["simulate", "--trials", "20", "--max-resource", "27", "--scheduler", "pasha", "--decision", "0"]) == 0
+    assert curves[0] == ()
+    assert [resource for resource, _ in curves[1]] == [2]

@@ -74,7 +74,7 @@ def main(given: argparse.Namespace) -> int:
     trials = _trials(given, scheduler, curves)
     machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
     decision = _decision_seconds(given)
-    engine = _engine(given, curves, decision)
+    engine = _engine(given, curves, decision, has_curves=scheduler.reads_curves or given.directory is not None)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
@@ -229,7 +229,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     return trials
 
 
-def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float) -> "SimulatedEngine":
+def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float, *, has_curves: bool) -> "SimulatedEngine":
     from ashtune.engines.simulated.model import Driver, Mortality, Stay, half_normal
     from ashtune.engines.simulated.workers import SimulatedEngine
 
@@ -239,7 +239,7 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float) ->
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,
         load_seconds=given.load,
-        has_curves=given.directory is not None,
+        has_curves=has_curves,
         **saving,
     )
     return SimulatedEngine(

@@ -59,7 +59,7 @@ class CostAwareAsh(Ash, frozen=True, tag="cost_aware"):
 
 
 class CostAwareMachine(AshMachine):
-    """Gives the jobs of ``Ash`` by rank and price."""
+    """Gives the jobs of ``Ash`` by rank and price; it expects as many at each rung as if all cost the same."""
 
     def __init__(
         self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
@@ -87,9 +87,6 @@ class CostAwareMachine(AshMachine):
     def promotes_at_once(self, rung: int) -> bool:
         """Return that it depends on the price."""
         return False
-
-    def expected(self, trials: int) -> None:
-        """Nobody knows before what trials cost."""
 
     def notes(self) -> str:
         """Say how much prices differ at the lowest rung."""

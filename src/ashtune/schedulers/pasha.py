@@ -54,6 +54,7 @@ class Pasha(Scheduler, frozen=True):
         3
     """
 
+    reads_curves = True
     ranks_one_loss = True
     reduction_factor = 3
 

@@ -128,6 +128,8 @@ class Scheduler(Part, frozen=True):
     """What it is where the user gives none."""
     default_search: ClassVar[str] = "gp"
     """The search where the user names none."""
+    reads_curves: ClassVar[bool] = False
+    """Whether it decides by what trials report between rungs, which a simulation gives only where it is read."""
     ranks_one_loss: ClassVar[bool] = False
     """Whether it can be used with one metric without constraints only."""
     least_share: ClassVar[int | None] = None

@@ -196,7 +196,7 @@ class Predictor:
 
     def _replay(self, choice: Choice, draw: int) -> Replayed:
         curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
-        training = curves.training(stretch=_luck if draw else None)
+        training = curves.training(stretch=_luck if draw else None, has_curves=choice.scheduler.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
         # Between its jobs the recorded study has its own driver's time already.
         decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
