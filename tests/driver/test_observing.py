@@ -122,7 +122,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
         goal=Goal("loss", "min"),
         ladder=Ladder(1, 4),
         hyperparameters=("x", "kind"),
-        search="random",
+        search="gp",
     )
 
 

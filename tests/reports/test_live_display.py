@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 import sys
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.terminal.text import Visible
 from ashtune.schedulers.view import view_of
+from ashtune.search.origins import Sort
 
 LADDER = Ladder(1, 64, 2)
 HEADER = ["epoch", "trained", "expected", "running", "paused", "promoted", "failed"]
@@ -191,6 +193,14 @@ def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
     shown, silent = ("\n".join(drawn(tally, each, 120, 40)) for each in (says, info))
     assert "rung 2 waits" in shown
     assert "waits" not in silent
+
+
+def test_a_study_whose_search_learns_shows_the_shares_of_proposals_and_draws() -> None:
+    tally, info = part_of_a_study()
+    assert "random" not in "\n".join(drawn(tally, info, 120, 40))
+    tally.sorts = Counter({Sort.RANDOM: tally.started - 3, Sort.MODEL: 1, Sort.MUTATION: 1, Sort.STANDING_IN: 1})
+    [line] = [line for line in drawn(tally, info, 120, 40) if "mutations" in line]
+    assert re.search(r"trials \d+ % by the model, \d+ % mutations, \d+ % random", line)
 
 
 def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,10 @@ from ashtune.core.events import (
 from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.numbers import plural
+from ashtune.core.numbers import plural, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
+from ashtune.search.origins import PROPOSED, Sort, sort_of
 from ashtune.training.versions import changed
 
 
@@ -59,6 +60,8 @@ class Tally(Observer):
         self.session_began = 0.0
         self.started = 0
         """Trials that were given a configuration, those withdrawn later included."""
+        self.sorts: Counter[Sort] = Counter()
+        """The same by where their configurations come from."""
         self.tried = 0
         """Trials that have had a result or failed, and were not withdrawn."""
         self.withdrawn = 0
@@ -132,6 +135,19 @@ class Tally(Observer):
     def tick(self, now: float) -> None:
         """A moment has passed."""
         self.now = max(self.now, now)
+
+    @property
+    def origins(self) -> str:
+        """The shares of trials that were proposed and drawn, in words; nothing where none was proposed."""
+        if not any(self.sorts[sort] for sort in PROPOSED):
+            return ""
+        counts = {
+            "by the model": self.sorts[Sort.MODEL],
+            "mutations": self.sorts[Sort.MUTATION] + self.sorts[Sort.STANDING_IN],
+            "random": self.sorts[Sort.RANDOM],
+            "others": self.sorts[Sort.OTHER],
+        }
+        return ", ".join(f"{share_text(count / self.started)} {name}" for name, count in counts.items() if count)
 
     @property
     def most_trials(self) -> int | None:
@@ -254,6 +270,7 @@ class Tally(Observer):
     def _start(self, event: TrialStarted) -> None:
         if event.confirms is None:
             self.started += 1
+            self.sorts[sort_of(event.origin)] += 1
             return
         results = (rung.result_of(TrialId(event.confirms)) for rung in reversed(self.rungs))
         if (first := next((result for result in results if result is not None), None)) is not None:

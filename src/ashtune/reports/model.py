@@ -125,6 +125,7 @@ class ModelSection(Section):
     """Whether proposals were promoted more often than random draws of the same study, if its search learns."""
 
     name, title = "model", "Did the model help?"
+    uses = ("tally",)
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
@@ -188,12 +189,11 @@ class ModelSection(Section):
         ]
 
     def _remarks(self) -> list[str]:
-        """Say how often there was no proposal that could be used."""
+        """Say where trials come from, and how often there was no proposal that could be used."""
         late, replaced = self._guarded.remarks[NOT_READY], self._guarded.remarks[REPLACED]
-        sentences = []
+        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {self.study.tally.origins}."]
         if late:
-            started = len(self._guarded.guard.promotions.sorts)
-            sentences.append(f"For {late:,} of {plural(started, 'trial')} no proposal was ready in time.")
+            sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
         if replaced:
             sentences.append(f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place.")
         return sentences

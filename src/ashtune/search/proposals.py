@@ -228,7 +228,8 @@ class Proposals(Observer):
         if not is_ready and not self._is_closed:
             proposal = self._stand_in_for(trial)
         if proposal is None:
-            return self._drawn(trial, "" if is_ready else NOT_READY)
+            is_early = trial < self._search.first_proposed  # it would have been random in any case
+            return self._drawn(trial, "" if is_ready or is_early else NOT_READY)
         if self._has_end and identity(proposal.configuration) in self._tried:
             return self._drawn(trial, REPLACED if is_ready else NOT_READY)
         return proposal

@@ -104,13 +104,14 @@ class Frame:
             yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
 
     def _notes(self, _: int) -> Iterator[Text]:
-        """What went wrong, why the study stops, what its scheduler says: a line each that has something to say."""
+        """What went wrong, why the study stops, who proposed trials, what scheduler and search say: a line each."""
         tally = self._tally
         notes = (
             (_why(tally.failures, "failed"), FAILED),
             (_why(tally.withdrawals, "withdrawn"), WARNING),
             (_why(tally.saving_problems, "problems after a result"), WARNING),
             (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
+            (tally.origins and f"trials  {tally.origins}", QUIET),
             (self._info.notes(), QUIET),
         )
         yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
