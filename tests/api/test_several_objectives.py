@@ -69,6 +69,18 @@ def test_every_scheduler_takes_several_objectives_and_constraints(
         assert is_feasible[0]
 
 
+@pytest.mark.parametrize("search", ["gp", "mutation", "sobol"])
+@pytest.mark.parametrize("objectives", [{"metric": "latency", "mode": "min"}, TWO])
+def test_every_search_takes_several_objectives_and_constraints(
+    search: str, objectives: dict[str, Any], tmp_path: Path
+) -> None:
+    study = tuned(tmp_path / "s", search=search, trials=40, constraints={"size": "<= 0.5"}, **objectives)
+    assert study.is_complete
+    assert study.best.metrics["size"] <= 0.5  # type: ignore[operator]
+    origins = {trial.origin.partition(",")[0].partition(" of")[0] for trial in study.trials}
+    assert search == "sobol" or {"gp", "mutation"} & origins
+
+
 def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
     kinds = [kind for kind in SCHEDULERS.names if SCHEDULERS.given(kind).ranks_one_loss]
     assert "adaptive" in kinds

@@ -7,7 +7,8 @@ Rule 3: where trials train that have no result yet, the process is given values 
 times over, so that the next proposal does not fall beside them (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
 Rule 4: the expected improvement is divided by the root of the seconds that a trial takes, as a second process predicts
 them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
-Rule 5: the first ten trials and a tenth of all others are random.
+Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
+Rule 6: the first ten trials and a tenth of all others are random.
 
 What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -16,13 +17,15 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
+from ashtune.schedulers.ranking import ranked
 from ashtune.search.mutation import Mutation, stepped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
+from ashtune.search.scalarisation import clipped, scalarised, weights_for
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
 """How many trials the process sees, if more than both together have results."""
-CLIP = 2.0
-"""How far above the median a loss counts at most, in units of the distance from the best loss to the median."""
 DRAWS = 16
 MOST_PRICE = 4.0
 BELIEF = 1.0
@@ -116,8 +117,9 @@ class GPProposer(Proposer):
 
     Attributes:
         options: What was given.
+        seed: The study's.
         points: Of all trials in the unit cube, 0.5 where a hyperparameter is inactive.
-        losses: Of each trial with a result, by resource.
+        losses: Of each trial with a result, by resource; of several losses, or under constraints, their key.
         paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
         running: The trials that train.
         proposed: Points that were proposed and have not started.
@@ -126,12 +128,13 @@ class GPProposer(Proposer):
     def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
         self.options = options
         self.space = space
-        self._seed = seed
+        self.seed = seed
         self._top = max_resource
         self.points: dict[TrialId, tuple[float, ...]] = {}
         self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
-        self.losses: dict[TrialId, dict[int, float]] = {}
+        self.losses: dict[TrialId, dict[int, Any]] = {}
         self._best: list[tuple[int, float, TrialId]] = []  # by finite results: minus the rung, the loss; ascending
+        self._several: dict[TrialId, tuple[int, Key]] = {}  # of the best by several losses: the rung, and their key
         self._newest: list[TrialId] = []  # of those with results, ascending
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
@@ -146,7 +149,7 @@ class GPProposer(Proposer):
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Take in a result."""
-        trial, loss = result.trial, result.losses[0]
+        trial, is_plain = result.trial, len(result.losses) == 1 and result.violation is None
         self.running.discard(trial)
         self._place(trial, configuration)
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
@@ -154,8 +157,13 @@ class GPProposer(Proposer):
         if trial not in self.losses:
             insort(self._newest, trial)
             del self._newest[:-MOST_NEWEST]
-        self.losses.setdefault(trial, {})[result.resource] = loss
-        if loss < math.inf:
+        self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
+        if result.is_failure:
+            return
+        if len(result.losses) > 1:
+            self._note_one_of_several(result)
+        else:
+            loss = as_one(result.violation, result.losses[0])
             standing = min([(-result.rung, loss, trial), *(one for one in self._best if one[-1] == trial)])
             self._best = sorted([standing, *(one for one in self._best if one[-1] != trial)])[:MOST_BEST]
 
@@ -163,12 +171,12 @@ class GPProposer(Proposer):
         """Return the best of the points that a short search finds; None where the trial is to be random."""
         import numpy as np
 
-        chance = np.random.default_rng([self._seed, trial, 1])
+        chance = np.random.default_rng([self.seed, trial, 1])
         is_random = chance.random() < self.options.random_share
         if trial < self.options.first or len(self.losses) < FEWEST_RESULTS or is_random:
             return None
         shown = self._shown()
-        view = _View.of(self, shown, chance)
+        view = _View.of(self, shown, chance, trial)
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
@@ -186,7 +194,7 @@ class GPProposer(Proposer):
         A failure stands at the top: the trial will never be good there, however good it was before.
 
         Returns:
-            The rows, shape (n, d + 1), and the losses, shape (n,).
+            The rows, shape (n, d + 1), and the losses, shape (n,), or keys, shape (n, 1 + m).
         """
         import numpy as np
 
@@ -214,7 +222,24 @@ class GPProposer(Proposer):
         """Return the trials that the process sees, however many there are."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
-        return sorted({trial for _, _, trial in self._best}.union(self._newest))
+        best = self._best_of_several()[:MOST_BEST] if self._several else [trial for _, _, trial in self._best]
+        return sorted({*best, *self._newest})
+
+    def _note_one_of_several(self, result: Result) -> None:
+        """Keep a result by several losses if it is among the best; amortised O(n log n) for each ``MOST_BEST``."""
+        rung = self._several.get(result.trial, (0, ()))[0]
+        if result.rung >= rung:
+            self._several[result.trial] = result.rung, result.key
+        if len(self._several) > 2 * MOST_BEST:
+            best = self._best_of_several()[:MOST_BEST]
+            self._several = {trial: self._several[trial] for trial in best}
+
+    def _best_of_several(self) -> list[TrialId]:
+        """Return trials by their highest rungs, and by rank among those of the same."""
+        by_rung: dict[int, list[tuple[Key, TrialId]]] = {}
+        for trial, (rung, key) in self._several.items():
+            by_rung.setdefault(rung, []).append((key, trial))
+        return [trial for rung in sorted(by_rung, reverse=True) for _, trial in ranked(by_rung[rung])]
 
 
 class _View:
@@ -240,14 +265,16 @@ class _View:
         self.centres = centres
 
     @classmethod
-    def of(cls, known: GPProposer, shown: list[TrialId], chance: "np.random.Generator") -> "_View | None":
-        """Return the view of some trials; None if their losses are all equal, or none is finite."""
+    def of(cls, known: GPProposer, shown: list[TrialId], chance: "np.random.Generator", trial: int) -> "_View | None":
+        """Return the view of some trials, for a new one; None if their losses are all equal, or none is finite."""
         import numpy as np
 
         from ashtune.search.gaussian_process import GaussianProcess
 
         rows, losses = known.rows(shown)
-        values = _standardized(_clipped(losses))
+        if losses.ndim > 1:
+            losses = scalarised(losses, weights_for(known.seed, trial, losses.shape[1] - 1), rows[:, -1])
+        values = _standardized(clipped(losses))
         if values is None:
             return None
         is_category = np.array([*(column.is_category for column in known.space.columns.values()), False])
@@ -312,21 +339,6 @@ def _at_the_top(points: "Array") -> "Array":
     import numpy as np
 
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
-
-
-def _clipped(losses: "Array") -> "Array":
-    """Return losses no further above the median than ``CLIP`` times the distance from the best to it.
-
-    Where half of them are as good as the best, that would make all equal: failures count as the worst then.
-    """
-    import numpy as np
-
-    finite = losses[np.isfinite(losses)]
-    if not len(finite):
-        return losses
-    best, middle = finite.min(), float(np.median(finite))
-    clipped: Array = np.minimum(losses, middle + CLIP * (middle - best) if middle > best else finite.max())
-    return clipped
 
 
 def _standardized(values: "Array") -> "Array | None":

@@ -1,13 +1,14 @@
 """Search by mutation: the best configuration so far with some of its values changed."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Result
+from ashtune.core.front import front_of
+from ashtune.core.jobs import Key, Result, as_one
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
+from ashtune.search.scalarisation import scalarised, weights_for
 from ashtune.space.plain import fresh
 from ashtune.space.space import Space
 
@@ -70,17 +71,46 @@ class _Mutating(Proposer):
         self._results = 0
         self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
         self._configuration: dict[str, object] = {}
+        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # by several losses
         self._mutations: list[dict[str, object] | None] = []
         self._made_for: object = None  # the best and the block
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         self._results += 1
-        standing = (result.rung, -result.losses[0], -result.trial)
-        if result.losses[0] < math.inf and standing > self._best:
+        if result.is_failure:
+            return
+        if len(result.losses) > 1:
+            self._note_one_of_several(result, configuration)
+            return
+        standing = (result.rung, -as_one(result.violation, result.losses[0]), -result.trial)
+        if standing > self._best:
             self._best, self._configuration = standing, dict(configuration)
 
+    def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep a result by several losses if no other at the highest rung dominates it."""
+        if result.rung < self._rung:
+            return
+        if result.rung > self._rung:
+            self._rung, self._front = result.rung, []
+        self._front = front_of(
+            [*self._front, (result.key, result.trial, dict(configuration))], key=lambda one: (one[0], one[1])
+        )
+
+    def _choose_one_of_several(self, trial: int) -> None:
+        """Take the result of the front that weights drawn for the trial prefer."""
+        import numpy as np
+
+        keys = np.array([key for key, _, _ in self._front])
+        values = scalarised(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        _, parent, self._configuration = self._front[int(np.argmin(values))]
+        self._best = (self._rung, 0.0, -parent)
+
     def propose(self, trial: int) -> Proposal | None:
-        if self._results < self._options.first or not self._configuration:
+        if self._results < self._options.first:
+            return None
+        if self._front:
+            self._choose_one_of_several(trial)
+        if not self._configuration:
             return None
         block, row = divmod(trial, BLOCK)
         if self._made_for != (self._best, block):

@@ -6,6 +6,7 @@ is one of the highest rung that has enough results. What else a sampler could be
 
 Rule 1: a proposal is pure in the seed, the trial's number and what was observed before: a sampler is made for each.
 Rule 2: a sampler sees a study of finished trials with one loss each, and of running ones; nothing is ever pruned.
+Several losses become one, with other weights for each trial (``scalarisation.py``).
 Rule 3: this module imports Optuna in the process that proposes, and in the driver to see that the sampler can be made.
 """
 
@@ -25,6 +26,7 @@ from ashtune.search import optuna_sampler
 from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
+from ashtune.search.scalarisation import scalarised, weights_for
 from ashtune.space.columns import Column
 from ashtune.space.plain import fresh, identity
 from ashtune.space.space import Space
@@ -140,7 +142,7 @@ class OptunaProposer(Proposer):
         seed: The study's.
 
     Attributes:
-        losses: By rung and trial, infinite for a failure.
+        losses: By rung and trial, infinite for a failure; of several losses, or under constraints, their key.
         running: The trials that train.
     """
 
@@ -153,7 +155,7 @@ class OptunaProposer(Proposer):
         self._seed = seed
         self._axes = {name: _Axis(name, space.columns[name]) for name in space.configuration_space}
         self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
-        self.losses: dict[int, dict[TrialId, float]] = {}
+        self.losses: dict[int, dict[TrialId, Any]] = {}
         self.running: set[TrialId] = set()
         self._configurations: dict[TrialId, Mapping[str, object]] = {}
         self._tried: set[object] = set()
@@ -173,7 +175,8 @@ class OptunaProposer(Proposer):
         self.running.discard(result.trial)
         self._place(result.trial, configuration)
         if self._is_seen(configuration):
-            self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0]
+            is_plain = len(result.losses) == 1 and result.violation is None
+            self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0] if is_plain else result.key
 
     def propose(self, trial: int) -> Proposal | None:
         """Return what the sampler proposes that was not tried; None where the trial is to be random."""
@@ -181,7 +184,7 @@ class OptunaProposer(Proposer):
         rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
         if rung is None or chance.random() < self._search.random_share:
             return None
-        trials = self._shown(rung)
+        trials = self._shown(self._scalars(rung, trial))
         for _ in range(1 + REDRAWS if trials else 0):
             configuration, notes = self._asked(trials, chance.getrandbits(32))
             if self._is_new(configuration):
@@ -200,11 +203,21 @@ class OptunaProposer(Proposer):
         """Whether the sampler may see it: a choice of weight 0, which a user may enqueue, is none for it to propose."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
-    def _shown(self, rung: int) -> "list[FrozenTrial]":
-        """Return what the sampler sees, finished trials first; nothing if all of them failed."""
-        from optuna.trial import TrialState
+    def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
+        """Return the losses of a rung, of several one number for each result."""
+        import numpy as np
 
         losses = self.losses[rung]
+        if not isinstance(next(iter(losses.values())), tuple):
+            return losses
+        keys = np.array(list(losses.values()))
+        values = scalarised(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        return dict(zip(losses, values.tolist(), strict=True))
+
+    def _shown(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
+        """Return what the sampler sees of a rung, finished trials first; nothing if all of them failed."""
+        from optuna.trial import TrialState
+
         best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
         finished = sorted({*best, *heapq.nlargest(MOST_NEWEST, losses)})
         worst = max((losses[trial] for trial in finished if losses[trial] < math.inf), default=None)

@@ -1,0 +1,103 @@
+"""Several losses as one number: what ParEGO's formula gives, and what searches make of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ashtune.core.front import is_as_good
+from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.search.gp import GP, GPProposer
+from ashtune.search.mutation import Mutation
+from ashtune.search.scalarisation import AUGMENTED, scalarised, weights_for
+from ashtune.space.space import Space
+
+SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+losses = st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=20)
+
+
+def test_weights_are_those_of_the_trial_and_sum_to_one() -> None:
+    all_weights = np.array([weights_for(3, trial, 2) for trial in range(200)])
+    assert (weights_for(3, 7, 2) == all_weights[7]).all()
+    assert all_weights.sum(axis=1) == pytest.approx(1.0)
+    assert len(np.unique(all_weights[:, 0])) == 200
+    assert 0.4 < all_weights[:, 0].mean() < 0.6, "200 uniform draws: 5 sigma are 0.1"
+    assert weights_for(3, 7, 1) == pytest.approx([1.0])
+
+
+def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_range() -> None:
+    keys = np.array([(0.0, 1.0, 30.0), (0.0, 2.0, 20.0), (0.0, 3.0, 10.0), (math.inf, math.inf, math.inf)])
+    weights = np.array([0.25, 0.75])
+    expected = [max(w) + AUGMENTED * sum(w) for w in ([0.0, 0.75], [0.125, 0.375], [0.25, 0.0])]
+    assert scalarised(keys, weights)[:3] == pytest.approx(expected)
+    assert scalarised(keys, weights)[3] == math.inf
+
+
+def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None:
+    low, high = [(0.0, 100.0 + i, float(i)) for i in range(6)], [(0.0, float(i), 10.0 * i) for i in range(5)]
+    values = scalarised(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 6 + [1.0] * 5))
+    assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
+
+
+@settings(deadline=None)
+@given(losses, st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20), st.integers(0, 99))
+def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
+    given: list[tuple[float, float]], violations: list[float], trial: int
+) -> None:
+    keys = np.array([(violation, *pair) for violation, pair in zip(violations, given, strict=False)])
+    values = scalarised(keys, weights_for(0, trial, 2))
+    order = np.argsort(values, kind="stable")
+    assert keys[order, 0].tolist() == sorted(keys[:, 0].tolist())
+    feasible = [tuple(key[1:]) for key in keys[order] if not key[0]]
+    assert not any(is_as_good(one, feasible[0]) and min(values) < values[order[0]] for one in feasible)
+
+
+def two_losses(configuration: Any) -> tuple[float, float]:
+    """Of which all points with y = 0.5 are the front."""
+    x, away = configuration["x"], abs(configuration["y"] - 0.5)
+    return x**2 + away, (1 - x) ** 2 + away
+
+
+def proposed(search: Any, trials: int, *, violation: Any = lambda _: None) -> list[dict[str, Any]]:
+    """Return the configurations of a study of one worker and one rung; where none is proposed, a random one."""
+    space = Space.parse(SPACE)
+    design, proposer = search.build(space, 1), search.proposer(space, 1, 9)
+    configurations = []
+    for trial in range(trials):
+        proposal = proposer.propose(trial)
+        configuration = design.configuration(trial) if proposal is None else proposal.configuration
+        job = Job(TrialId(trial), 0)
+        proposer.started(job, configuration)
+        its = violation(configuration)
+        proposer.observe(Result(job.trial, 0, 9, two_losses(configuration), 1.0, violation=its), configuration)
+        configurations.append(configuration)
+    return configurations
+
+
+@pytest.mark.parametrize(("search", "away"), [(GP(random_share=0.0), 0.08), (Mutation(random_share=0.0), 0.12)])
+def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: float) -> None:
+    late = proposed(search, 50)[25:]
+    assert np.median([abs(one["y"] - 0.5) for one in late]) < away
+    assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}
+    assert proposed(search, 30) == proposed(search, 30)
+
+
+@pytest.mark.parametrize("search", [GP(random_share=0.0), Mutation(random_share=0.0)])
+def test_a_search_goes_where_constraints_hold(search: Any) -> None:
+    late = proposed(search, 50, violation=lambda one: max(0.0, one["x"] - 0.4))[25:]
+    assert np.mean([one["x"] <= 0.45 for one in late]) > 0.6
+
+
+def test_of_thousands_of_results_the_process_sees_as_many_as_of_one_loss() -> None:
+    proposer = GP().proposer(Space.parse(SPACE), 0, 9)
+    assert isinstance(proposer, GPProposer)
+    chance = np.random.default_rng(0)
+    for trial in range(500):
+        x, y = chance.random(2).tolist()
+        result = Result(TrialId(trial), 0, 9, two_losses({"x": x, "y": y}), 1.0, violation=float(trial % 2))
+        proposer.observe(result, {"x": x, "y": y})
+    assert len(proposer._shown()) <= 80
+    assert all(trial % 2 == 0 for trial in proposer._best_of_several()[:40]), "these are feasible"
