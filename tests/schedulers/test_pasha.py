@@ -12,6 +12,7 @@ from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.schedulers import pasha
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.pasha import Pasha, PashaMachine
 from ashtune.testing import oracles
@@ -44,6 +45,19 @@ def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: 
         machine.record(Result(job.trial, job.rung, ladder.rungs[job.rung], (loss,), 1.0, before, tuple(curve)))
         history.append(RecordedResult(job, loss, tuple(curve)))
     assert machine._epsilon > 0
+
+
+def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pasha, "MOST_PAIRED", 3)
+    machine = PashaMachine(Ladder.explicit([1, 4, 8]), epsilon=None)
+    for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
+        for trial in range(6):
+            apart = 0.1 * trial**2  # the first three are at most 0.4 apart, the last ones more than that
+            swings = (1.0, -1.0, 1.0, 1.0)
+            curve = [swing * apart for swing in swings]
+            *reports, (resource, loss) = list(enumerate(curve, start=1))[part]
+            machine.record(Result(TrialId(trial), rung, resource, (loss,), 1.0, 0, tuple(reports)))
+    assert machine._epsilon == pytest.approx(0.4)
 
 
 def open_after(below: Sequence[float], above: Sequence[float], epsilon: float) -> int:

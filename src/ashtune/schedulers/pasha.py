@@ -12,14 +12,15 @@ Rule 1: a curve is what a trial has reported: of a training function that report
 that reports at its rungs only these losses; then no order can have changed back before there are three rungs. The paper
 has a loss for each epoch.
 Rule 2: the orders are compared when a result arrives at the top rung that is open, as nothing else can change them but
-a trial that is withdrawn. The percentile is a difference that occurred (the nearest rank), so that nothing is rounded.
+a trial that is withdrawn. The noise is that of the first 256 trials at the rung, as many as the paper's studies have,
+since pairs are many. The percentile is a difference that occurred (the nearest rank), so that nothing is rounded.
 Rule 3: failures take no part, since nobody chooses among them. Trials with equal losses at the top rung may stand in
 either order.
 """
 
 import math
 from bisect import insort
-from itertools import combinations
+from itertools import combinations, islice
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
@@ -29,6 +30,7 @@ from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.ranking import Ranking
 
 PERCENTILE = 90
+MOST_PAIRED = 256
 
 
 class Pasha(Scheduler, frozen=True):
@@ -91,7 +93,7 @@ class PashaMachine(AshMachine):
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Take in a result. O(log n), and with ``m`` trials at the rung that is open O(m (log m + reports)) there."""
+        """Take in a result. O(log n), and at the rung that is open O(m log m) with ``m`` trials there."""
         super().record(result)
         trial, rung, loss = result.trial, result.rung, result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
@@ -158,9 +160,11 @@ class PashaMachine(AshMachine):
         """Find the noise anew, if any order has changed back."""
         here = self._losses_at[self._open]
         if self._differences is None:
-            self._differences, pairs = [], list(combinations(here, 2))
-        else:
+            self._differences, pairs = [], list(combinations(islice(here, MOST_PAIRED), 2))
+        elif len(here) <= MOST_PAIRED:
             pairs = [(trial, arrived) for trial in here if trial != arrived]
+        else:
+            return
         for one, other in pairs:
             if _changed_back(self._curves[one], self._curves[other], self.ladder.rungs[self._open]):
                 insort(self._differences, abs(here[one] - here[other]))

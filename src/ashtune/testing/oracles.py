@@ -283,7 +283,8 @@ def _noise(ladder: Ladder, history: History, here: dict[TrialId, float], top: in
             curves[fact.job.trial].update(fact.curve)
             curves[fact.job.trial][ladder.rungs[fact.job.rung]] = fact.loss
     differences = []
-    for one, other in combinations(here, 2):
+    first = [fact.job.trial for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == top]
+    for one, other in combinations([trial for trial in first if trial in here][:256], 2):
         mine, its = curves[one], curves[other]
         both = [at for at in sorted(mine) if at in its and max(mine[at], its[at]) < math.inf]
         is_ahead = [mine[at] < its[at] for at in both if at <= ladder.rungs[top] and mine[at] != its[at]]
