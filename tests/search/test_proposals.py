@@ -320,7 +320,7 @@ def test_a_proposer_that_raises_or_proposes_no_configuration_is_dropped_with_one
     assert says in line
     assert line.isprintable()
     for trial in range(1, 5):
-        assert studied.begin(trial) == "design, no proposal was ready"
+        assert studied.begin(trial) == "design, the proposer had failed"
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 

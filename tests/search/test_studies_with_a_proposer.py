@@ -157,4 +157,5 @@ def test_a_study_whose_proposer_fails_ends_as_if_it_had_none_and_says_so_once(tm
     assert len(started(tmp_path)) == 40
     lines = [line for line in capfd.readouterr().err.splitlines() if "proposes nothing more" in line]
     assert lines == ["search Unlucky proposes nothing more, new trials follow its design: ZeroDivisionError: the fifth"]
-    assert {each.origin for each in started(tmp_path)[-10:]} == {"random, no proposal was ready"}
+    assert {each.origin for each in started(tmp_path)[-10:]} == {"random, the proposer had failed"}
+    assert study.report_data()["sections"]["model"]["proposer_had_failed"] >= 10

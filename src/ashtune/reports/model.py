@@ -18,7 +18,7 @@ from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import HEADING, QUIET, WARNING, bare_table, indented, line
 from ashtune.search.guard import Guard
-from ashtune.search.origins import HELD_BACK, NOT_READY, REPLACED, Sort
+from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED, Sort
 from ashtune.search.promotions import Promotions
 from ashtune.search.shares import Ratio, chances, ratio_of
 
@@ -32,6 +32,8 @@ COMPARED: Mapping[str, tuple[Sort, ...]] = {
     "proposals of the model": (Sort.MODEL,),
     "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
 }
+
+_REMARKS = (NOT_READY, REPLACED, FAILED, HELD_BACK)
 
 Verdict = Literal["helped", "harmed", "no difference", "too few"]
 
@@ -115,7 +117,7 @@ class _Guarded(Observer):
     def event(self, event: Event) -> None:
         self.guard.event(event)
         if isinstance(event, TrialStarted):
-            self.remarks.update(remark for remark in (NOT_READY, REPLACED, HELD_BACK) if event.origin.endswith(remark))
+            self.remarks.update(remark for remark in _REMARKS if event.origin.endswith(remark))
 
     def followed(self, what: Followed) -> None:
         self.guard.followed(what)
@@ -176,6 +178,7 @@ class ModelSection(Section):
             "comparisons": msgspec.to_builtins(self._comparisons),
             "no_proposal_in_time": remarks[NOT_READY],
             "proposals_replaced": remarks[REPLACED],
+            "proposer_had_failed": remarks[FAILED],
             "held_back": remarks[HELD_BACK],
             "alarms": [{"from": begin, "to": end} for begin, end in self._guarded.guard.alarms],
         }
@@ -190,12 +193,14 @@ class ModelSection(Section):
 
     def _remarks(self) -> list[str]:
         """Say where trials come from, and how often there was no proposal that could be used."""
-        late, replaced = self._guarded.remarks[NOT_READY], self._guarded.remarks[REPLACED]
+        late, replaced, failed = (self._guarded.remarks[remark] for remark in (NOT_READY, REPLACED, FAILED))
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {self.study.tally.origins}."]
         if late:
             sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
         if replaced:
             sentences.append(f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place.")
+        if failed:
+            sentences.append(f"The search had failed before {plural(failed, 'trial')} began, which are random.")
         return sentences
 
     def _table(self) -> "Table":

@@ -9,6 +9,7 @@ ENQUEUED = "enqueued"
 DESIGNS = ("random", "design")
 NOT_READY = ", no proposal was ready"
 REPLACED = ", the proposal was tried before"
+FAILED = ", the proposer had failed"
 HELD_BACK = ", proposals are held back"
 _MUTATION, _CONFIRMATION = "mutation of ", "confirms "
 

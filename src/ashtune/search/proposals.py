@@ -25,7 +25,7 @@ from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.grouped import LONGEST_RUN
 from ashtune.search.guard import Guard
-from ashtune.search.origins import HELD_BACK, NOT_READY, REPLACED
+from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.space.plain import hashable, identity
 from ashtune.space.space import Space
@@ -106,6 +106,7 @@ class Proposals(Observer):
         self._next = 0  # no trial below is asked for
         self._is_closed = False
         self._has_no_proposer = False
+        self._has_failed = False
         self._is_awaited = False
         self._is_late = False  # the trial that waited last has gone on without
         self._proposer: Proposer | None = None
@@ -229,7 +230,7 @@ class Proposals(Observer):
             proposal = self._stand_in_for(trial)
         if proposal is None:
             is_early = trial < self._search.first_proposed  # it would have been random in any case
-            return self._drawn(trial, "" if is_ready or is_early else NOT_READY)
+            return self._drawn(trial, "" if is_ready or is_early else FAILED if self._has_failed else NOT_READY)
         if self._has_end and identity(proposal.configuration) in self._tried:
             return self._drawn(trial, REPLACED if is_ready else NOT_READY)
         return proposal
@@ -349,9 +350,9 @@ class Proposals(Observer):
             self._changed.notify_all()
 
     def _drop(self, error: BaseException) -> None:
-        is_closed = self._is_closed
+        self._has_failed = not self._is_closed
         self._end()
-        if not is_closed and self._options is not None:
+        if self._has_failed and self._options is not None:
             reason = error_line(error)
             self._options.complain(
                 f"search {type(self._search).__name__} proposes nothing more, new trials follow its design: {reason}"
