@@ -19,7 +19,7 @@ from ashtune.core.observer import Observer
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import Ash
-from ashtune.search.proposals import Proposals
+from ashtune.search.proposals import Proposals, _Options
 from ashtune.search.protocol import Proposal, Search
 from ashtune.search.registry import design_of
 from ashtune.simulation.run import simulate
@@ -54,41 +54,36 @@ class ProposalsInVirtualTime(Proposals):
         self._now = self._free = 0.0
         self._open = deque([0.0] * ahead)  # when places in the queue became free
         self._made: deque[tuple[float, Proposal | None]] = deque()  # and from when on each is there
-        self._known: Configurations | None = None
         self.seconds: list[float] = []
         self._owed = 0.0
 
     def attach(self, known: Configurations) -> None:
-        """Say where the configurations of trials are."""
-        self._known = known
+        """Say where the configurations of trials are; nothing is proposed before."""
+        self._options = _Options(
+            ahead=self._ahead, known=known, complain=print, open_proposer=lambda: self._helper
+        )  # fmt: skip
 
     def event(self, event: Event) -> None:
         """Let the process work up to this event, then note it."""
         if event.time > self._now:
-            self._work_until(event.time)
+            if self._helper is not None:
+                self._work_until(event.time)
             self._now = event.time
         super().event(event)
 
-    def take(self, trial: int) -> Proposal:
-        """Return the configuration of the next trial."""
-        self._next = trial
-        if not self._ahead:
-            proposal, seconds = self._proposed(trial)
-            self._owed = seconds
-            is_ready = True
-        else:
-            self._work_until(self._now)
-            is_ready = bool(self._made) and self._made[0][0] <= self._now
-            proposal = None
-            if is_ready:
-                _, proposal = self._made.popleft()
-                self._open.append(self._now)
+    def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
+        """Take the next of what is ready; say whether anything was."""
         self._next = trial + 1
-        if not is_ready:
-            proposal = self._of_the_stand_in(trial)
-        if self._has_end:
-            return self._untried(is_ready, proposal)
-        return proposal or Proposal(self._design.configuration(trial))
+        if self._helper is None:
+            return True, None
+        if not self._ahead:
+            proposal, self._owed = self._proposed(trial)
+            return True, proposal
+        self._work_until(self._now)
+        if not self._made or self._made[0][0] > self._now:
+            return False, None
+        self._open.append(self._now)
+        return True, self._made.popleft()[1]
 
     def waited(self) -> float:
         """Return the seconds that the newest trial waited for its proposal, once."""
@@ -103,23 +98,13 @@ class ProposalsInVirtualTime(Proposals):
             self._made.append((self._free, proposal))
 
     def _proposed(self, trial: int) -> tuple[Proposal | None, float]:
-        if self._helper is None:
-            return None, 0.0
-        assert self._known is not None
+        assert self._helper is not None
+        assert self._options is not None
         began = time.process_time()
-        self._tell(self._helper, self._known)
+        self._tell(self._helper, self._options.known)
         proposal = self._checked(self._helper.propose(trial))
         self.seconds.append(time.process_time() - began)
         return proposal, self.seconds[-1] if self._is_charged else 0.0
-
-    def _of_the_stand_in(self, trial: int) -> Proposal | None:
-        if self._stand_in is None:
-            return None
-        assert self._known is not None
-        while self._standing_news:
-            result = self._standing_news.popleft()
-            self._stand_in.observe(result, self._known[result.trial])
-        return self._stand_in.propose(trial)
 
 
 class Named(Observer):
