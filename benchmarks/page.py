@@ -34,7 +34,7 @@ EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
     "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
-    "search_surrogate": "surrogate", "search_quality": "data",
+    "priors": "surrogate", "search_surrogate": "surrogate", "search_quality": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--only-write", action="store_true", help="run nothing")
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
-    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate")
+    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate and priors")
     parser.add_argument("--data", metavar="FOLDER", help="for search_quality")
     options = parser.parse_args()
     known = scripts()

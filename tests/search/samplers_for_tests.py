@@ -4,8 +4,8 @@ from typing import Any
 
 from optuna.samplers import BaseSampler, RandomSampler
 
-SEEN: list[list[tuple[str, dict[str, Any], float | None]]] = []
-"""What each proposal of a :class:`Recording` saw: state, parameters and value of each trial."""
+SEEN: list[list[tuple[str, dict[str, Any], list[float] | None]]] = []
+"""What each proposal of a :class:`Recording` saw: state, parameters and values of each trial."""
 DISTRIBUTIONS: dict[str, Any] = {}
 
 
@@ -18,7 +18,7 @@ class Recording(BaseSampler):
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
-        SEEN.append([(one.state.name, one.params, one.value) for one in others])
+        SEEN.append([(one.state.name, one.params, one.values) for one in others])
         for one in others:
             DISTRIBUTIONS.update(one.distributions)
         return {}

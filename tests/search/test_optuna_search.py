@@ -106,7 +106,10 @@ def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
         else:
             proposed += 1
             assert proposal is not None
-            values = [(state, played.configurations[number], loss) for state, number, loss in expected]
+            values = [
+                (state, played.configurations[number], None if loss is None else [loss])
+                for state, number, loss in expected
+            ]
             assert samplers.SEEN[0] == values
         played.start(trial, 0, played.design.configuration(trial) if proposal is None else proposal.configuration)
         training[trial] = 0
