@@ -26,6 +26,7 @@ from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.search.mutation import Mutation
 from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
@@ -77,6 +78,16 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
+class Waiting(Mutation, frozen=True):
+    """Mutations that their trials wait for, so that a history is the same again."""
+
+    @property
+    def most_ahead(self) -> int:
+        return 0
+
+
+LEARNING = ("gp:first=2:ahead=0", "histories:Waiting:first=2")
+"""Searches whose proposals their trials wait for."""
 REFUSES_A_NEW_FILE = frozenset(("no space", "no inode", "no descriptor", "read error"))
 
 
@@ -122,6 +133,8 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
         confirm=random.choice((None, None, Confirm(1, 2), Confirm(3, 1))),
         faults=tuple(faults),
     )
+    if (learning := Random(f"search {seed}")).random() < 0.2:
+        plan = msgspec.structs.replace(plan, search=learning.choice(LEARNING))
     without = narrowed.pop("without", ())
     faults = [fault for fault in plan.faults if fault not in without]
     plan = msgspec.structs.replace(plan, faults=tuple(faults), **narrowed)
@@ -239,6 +252,7 @@ class History:
             environment=dict,
             open_journal=self._open_journal,
             open_engine=self._open_engine,
+            open_proposer=oracle.beside_the_driver,
         )
         self.record.begin_session(world)
         self._journal = None

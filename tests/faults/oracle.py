@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 
 from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFinished
+from ashtune.core.events import JobFinished, TrialStarted
 from ashtune.core.ladder import Ladder
-from ashtune.study.factory import build_controller
+from ashtune.core.observer import Observer
+from ashtune.search.protocol import Proposer, Search
+from ashtune.space.space import Space
+from ashtune.study.factory import build_configurations, build_controller
 from ashtune.study.journal import read_events
 from ashtune.study.replay import replay
 from ashtune.training.messages import FromWorker
@@ -181,6 +184,7 @@ def check(
         _promotions_follow_the_rule(plan, record, reading)
     _replay_gives_the_same(world, record, reading, session)
     _checkpoints_are_those_of_the_file(plan, world, session)
+    _proposals_follow_from_the_file(world, record)
 
 
 def _results_are_those_of_the_function(plan: Any, reading: Reading, loss_of: Callable[..., float]) -> None:
@@ -352,3 +356,52 @@ def _checkpoints_are_those_of_the_file(plan: Any, world: Any, session: Any) -> N
         assert expected <= there, f"{expected - there} are in the journal and not there"
     if not LOSE_WORKERS & set(plan.faults):
         assert not left_by_lost_workers, f"{left_by_lost_workers} are there and not in the journal"
+
+
+def beside_the_driver(search: Search, space: Space, seed: int, max_resource: int) -> Proposer:
+    """Return the proposer of a search without a process for it."""
+    proposer = search.proposer(space, seed, max_resource)
+    assert proposer is not None
+    return proposer
+
+
+class _Proposed(Observer):
+    """Asks a proposer that is told the file from its beginning for each of its trials."""
+
+    def __init__(self, settings: Any) -> None:
+        self.configurations = build_configurations(settings)
+        self.proposals = self.configurations.proposals
+        if self.proposals is not None:
+            self.proposals.start(
+                self.configurations,
+                workers=1,
+                trials=None,
+                max_resource=settings.rungs[-1],
+                complain=self._complain,
+                open_apart=beside_the_driver,
+            )
+
+    def _complain(self, line: str) -> None:
+        raise AssertionError(line)
+
+    def event(self, event: Any) -> None:
+        if isinstance(event, TrialStarted):
+            proposal = self.configurations.draw(event.trial)
+            given = (event.configuration, event.origin)
+            assert (proposal.configuration, proposal.origin) == given, f"trial {event.trial} was given {given}"
+        if self.proposals is not None:
+            self.proposals.event(event)
+
+    def followed(self, what: Any) -> None:
+        if self.proposals is not None:
+            self.proposals.followed(what)
+
+
+def _proposals_follow_from_the_file(world: Any, record: Record) -> None:
+    """Whatever sessions a study had, each trial is the one that its search proposes after all that stands before it."""
+    proposed = _Proposed(record.settings)
+    try:
+        replay(Path(JOURNAL), build_controller(record.settings), [proposed], world.disk)
+    finally:
+        if proposed.proposals is not None:
+            proposed.proposals.close()

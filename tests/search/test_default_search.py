@@ -9,7 +9,7 @@ import pytest
 import ashtune
 from ashtune.api import tuning
 from ashtune.core.events import TrialStarted
-from ashtune.driver import session
+from ashtune.driver.proposer_process import ProposerProcess
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.study.journal import NAME, read_events, read_settings
 
@@ -70,7 +70,7 @@ def test_a_study_of_no_more_trials_than_are_random_starts_no_process_until_it_ha
         opened.append(True)
         raise NoProcessError
 
-    monkeypatch.setattr(session, "ProposerProcess", no_process)
+    monkeypatch.setattr(ProposerProcess, "__init__", no_process)
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=10, max_resource=1, workers=1, quiet=True,
         directory=tmp_path,

@@ -45,6 +45,8 @@ from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for
 from ashtune.reports.terminal.text import show, write
+from ashtune.search.protocol import Proposer, Search
+from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
@@ -63,7 +65,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What a session needs of the world around it. The tests put a simulated world in its place.
 
     ``unix_time`` is in seconds since 1970, ``environment`` what the session is made with;
-    ``open_engine`` opens the workers.
+    ``open_engine`` opens the workers; ``open_proposer`` makes a proposer of a search that wants a process for it.
     """
 
     disk: Disk = DISK
@@ -71,6 +73,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     environment: Callable[[], dict[str, str]] = environment
     open_journal: Callable[[Path], Journal] = Journal
     open_engine: Callable[..., Workers] = open_engine
+    open_proposer: Callable[[Search, Space, int, int], Proposer] = ProposerProcess
 
 
 THIS_MACHINE = Surroundings()
@@ -339,7 +342,7 @@ class Session:
                 trials=trials,
                 max_resource=self._ladder.rungs[-1],
                 complain=lambda line: write(f"{line}\n", sys.stderr),
-                open_apart=ProposerProcess,
+                open_apart=self._surroundings.open_proposer,
             )
         try:
             yield
