@@ -59,6 +59,7 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
     journal = study / NAME
     run = [sys.executable, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max"]
     run += ["--trials", "400", "--max-resource", "16", "--workers", "2", "--directory", str(study), "--quiet"]
+    run += ["--search", "random"]
     before: list[JobFinished] = []
     kills = 0
     while kills < KILLS:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Proposal, Proposer
 
@@ -47,3 +48,16 @@ class _Counting(Proposer):
         if trial == 5:
             return Proposal({"x": np.float32(0.25)}, "numpy")
         return Proposal({"x": self.messages / 100}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}")
+
+
+class Hanging(GP, frozen=True):
+    """Its model never comes to an end."""
+
+    def proposer(self, space: Any, seed: int, max_resource: int) -> Proposer:
+        return _Hanging(self, space, seed, max_resource)
+
+
+class _Hanging(GPProposer):
+    def propose(self, trial: int) -> Proposal | None:
+        time.sleep(600)
+        return None

@@ -13,15 +13,16 @@ import pytest
 
 import ashtune
 from ashtune.core.errors import StudyError
-from ashtune.core.events import TrialStarted
+from ashtune.core.events import Event, TrialStarted
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.driver.proposer_process import ProposerProcess
+from ashtune.core.observer import Observer
+from ashtune.driver.proposer_process import MODULE, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = pytest.mark.slow
 sys.path.insert(0, str(Path(__file__).parent))
-from proposers_for_tests import Counting  # noqa: E402 - its module has to be importable by name
+from proposers_for_tests import Counting, Hanging  # noqa: E402 - its module has to be importable by name
 
 SECONDS = 60.0
 
@@ -135,10 +136,59 @@ def is_gone(process: int) -> bool:
     return listed.stdout.strip() in ("", "Z")
 
 
+def helpers() -> list[int]:
+    """Return the processes of proposers that this one has started and that run."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,state=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
+    return [int(row[0]) for row in rows if row[1] == str(os.getpid()) and row[2][0] != "Z" and MODULE in row[3]]
+
+
+def origins(directory: Path) -> list[str]:
+    return [event.origin for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+
+
 def train(trial: ashtune.Trial) -> None:
     for _ in trial.epochs():
         time.sleep(0.05)
         trial.report(loss=(trial["x"] - 0.3) ** 2)
+
+
+class Killer(Observer):
+    """Kills the process of the proposer when the first of its proposals has started."""
+
+    def __init__(self) -> None:
+        self.killed: list[int] = []
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, TrialStarted) and event.origin.startswith("gp") and not self.killed:
+            self.killed = helpers()
+            os.kill(self.killed[0], signal.SIGKILL)
+
+
+def test_a_study_whose_model_is_killed_has_a_new_one_that_knows_all_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killer = Killer()
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=1, quiet=True,
+        search=ashtune.GP(first=4, random_share=0.0, ahead=0), observers=[killer], directory=tmp_path,
+    )  # fmt: skip
+    assert study.is_complete
+    assert len(killer.killed) == 1
+    assert is_gone(killer.killed[0])
+    assert origins(tmp_path) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 40)]
+    assert capfd.readouterr().err == ""
+    assert not helpers()
+
+
+def test_a_study_whose_model_hangs_ends_without_its_proposals(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=2, quiet=True,
+        search=Hanging(), directory=tmp_path,
+    )  # fmt: skip
+    assert study.is_complete
+    assert [origin for origin in origins(tmp_path) if not origin.endswith(", no proposal was ready")] == []
+    assert not helpers()
 
 
 def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path) -> None:
@@ -160,6 +210,4 @@ def test_a_resumed_study_goes_on_with_a_proposer_that_knows_all_results(tmp_path
         search=ashtune.GP(first=4, random_share=0.0, ahead=0), directory=tmp_path, quiet=True,
     )  # fmt: skip
     study.resume(trials=12, workers=1, quiet=True)
-    origins = [one.origin for _, one in read_events(tmp_path / NAME) if isinstance(one, TrialStarted)]
-    assert origins[:4] == ["random"] * 4
-    assert origins[4:] == [f"gp, {trial} results" for trial in range(4, 12)]
+    assert origins(tmp_path) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 12)]

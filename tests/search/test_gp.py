@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from spaces import conditional, finite_conditional, of_every_kind
 from threadpoolctl import threadpool_limits
 
 from ashtune.core.errors import SettingsError
@@ -136,9 +137,12 @@ def test_the_expected_improvement_is_exact_far_from_the_best_too(gain: float, ex
 
 @pytest.mark.parametrize(
     "space",
-    [SPACE, {"x": (0.0, 1.0)}, {"kind": ["a", "b"], "n": (1, 3)}, {"c": ["one"], "x": (0.0, 1.0)}],
-)
-def test_it_passes_the_suite(space: dict[str, Any]) -> None:
+    [
+        SPACE, {"x": (0.0, 1.0)}, {"kind": ["a", "b"], "n": (1, 3)}, {"c": ["one"], "x": (0.0, 1.0)},
+        of_every_kind(), conditional(), finite_conditional(),
+    ],
+)  # fmt: skip
+def test_it_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
