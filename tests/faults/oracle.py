@@ -385,23 +385,20 @@ class _Proposed(Observer):
         raise AssertionError(line)
 
     def event(self, event: Any) -> None:
-        if isinstance(event, TrialStarted):
+        if isinstance(event, TrialStarted) and event.confirms is not None:
+            self.configurations.put(event.trial, event.configuration, event.confirms)
+        elif isinstance(event, TrialStarted):
             proposal = self.configurations.draw(event.trial)
             given = (event.configuration, event.origin)
             assert (proposal.configuration, proposal.origin) == given, f"trial {event.trial} was given {given}"
-        if self.proposals is not None:
-            self.proposals.event(event)
-
-    def followed(self, what: Any) -> None:
-        if self.proposals is not None:
-            self.proposals.followed(what)
 
 
 def _proposals_follow_from_the_file(world: Any, record: Record) -> None:
     """Whatever sessions a study had, each trial is the one that its search proposes after all that stands before it."""
     proposed = _Proposed(record.settings)
+    proposals = [] if proposed.proposals is None else [proposed.proposals]
     try:
-        replay(Path(JOURNAL), build_controller(record.settings), [proposed], world.disk)
+        replay(Path(JOURNAL), build_controller(record.settings), [proposed, *proposals], world.disk)
     finally:
-        if proposed.proposals is not None:
-            proposed.proposals.close()
+        for each in proposals:
+            each.close()
