@@ -215,3 +215,33 @@ def test_with_one_metric_the_front_is_the_best_and_there_is_no_figure(tmp_path: 
     assert study.front.best() == study.best
     with pytest.raises(SettingsError, match="latency is the only metric: a front needs several"):
         study.plot_front()
+
+
+def test_a_fused_study_takes_several_objectives_and_constraints(tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    x = jax.numpy.linspace(-1.0, 1.0, 64)
+
+    def init(key: Any, config: Any) -> Any:
+        return jax.numpy.zeros(())
+
+    def step(w: Any, batch: Any, config: Any) -> Any:
+        return w - config["rate"] * ((w - 2) * batch[0] ** 2).mean(), {}
+
+    def evaluate(w: Any, data: Any) -> Any:
+        return {"loss": ((w - 2) ** 2 * data[0] ** 2).mean(), "size": w}
+
+    study = ashtune.tune(
+        ashtune.fused(init, step, evaluate, train=(x,), validation=(x,), batch_size=16),
+        {"rate": (0.01, 1.0)},
+        metric=["loss", "size"],
+        mode=["min", "min"],
+        constraints={"size": "<= 1.5"},
+        trials=12,
+        max_resource=4,
+        workers=1,
+        directory=tmp_path / "s",
+        quiet=True,
+    )
+    assert unexplained(study) == []
+    assert len(study.front) > 1, "the smaller the weight, the larger the loss"
+    assert all(best.metrics["size"] <= 1.5 for best in study.front)  # type: ignore[operator]
