@@ -114,7 +114,7 @@ def main() -> None:
             alarmed = [study.guard.alarms for study in done if study.guard.alarms]
             rows.append([
                 name, model, statistics.mean(len(study.places) for study in done), len(alarmed) / len(done),
-                statistics.median([alarms[0][0] for alarms in alarmed] or [float("nan")]),
+                statistics.median([alarms[0][0] for alarms in alarmed]) if alarmed else "-",
                 sum(alarms[-1][1] is not None for alarms in alarmed) / max(1, len(alarmed)),
             ])  # fmt: skip
     show(
