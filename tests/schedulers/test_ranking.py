@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
 from ashtune.core.ladder import Ladder
+from ashtune.core.order import ranked
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import ManyLosses, ranked
+from ashtune.schedulers.ranking import ManyLosses
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.testing import oracles

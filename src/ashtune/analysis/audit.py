@@ -24,11 +24,11 @@ from ashtune.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbering import Numbering
 from ashtune.core.observer import Observer
+from ashtune.core.order import ranked
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import ranked
 from ashtune.schedulers.view import SchedulerView
 from ashtune.search.origins import PROPOSED, sort_of
 

@@ -12,8 +12,8 @@ from ashtune.core.events import Event, JobFinished, TrialWithdrawn
 from ashtune.core.front import preferred
 from ashtune.core.jobs import Goal, Key, TrialId
 from ashtune.core.observer import Observer
+from ashtune.core.order import fronts_of
 from ashtune.core.verdicts import Followed, TrialFailed
-from ashtune.schedulers.ranking import fronts_of
 
 
 class RungResults:

@@ -21,10 +21,11 @@ from typing import Any
 
 from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.core.order import ranked
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import Ranking, ranked
+from ashtune.schedulers.ranking import Ranking
 
 NANOSECONDS = 1_000_000_000
 

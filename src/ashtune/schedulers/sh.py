@@ -14,8 +14,8 @@ from collections import deque
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.core.order import ranked
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
-from ashtune.schedulers.ranking import ranked
 
 
 class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
-from ashtune.schedulers.ranking import ranked
+from ashtune.core.order import ranked
 from ashtune.search.mutation import Mutation, stepped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
