@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
     from ashtune.core.confirm import Confirm
+    from ashtune.core.enough import NotWorthIt
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.brackets import BracketedHalving
     from ashtune.schedulers.cost_aware import CostAwareAsh
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidConfiguration",
     "Mutation",
     "NoResultError",
+    "NotWorthIt",
     "OptunaSearch",
     "Pasha",
     "Prior",
@@ -64,6 +66,7 @@ _HOMES = {
     "OptunaSearch": "ashtune.search.optuna_search",
     "Pasha": "ashtune.schedulers.pasha",
     "Prior": "ashtune.space.priors",
+    "NotWorthIt": "ashtune.core.enough",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",

@@ -87,6 +87,7 @@ class AnyStudy(RuleBasedStateMachine):
         self.places: dict[WorkerId, int] = {}
         self.resource_used = 0
         self.best = math.inf
+        self.at_the_top: list[float] = []
         self.stopping = False
         self.sessions = 0
         self.workers = 0
@@ -100,7 +101,7 @@ class AnyStudy(RuleBasedStateMachine):
         self.first_ladder = self.ladder = ladder
         self.trials = trials
         self.controller = type(self).make(ladder, GOAL)
-        self._start(trials, None, None, None)
+        self._start(trials, None, None)
 
     @precondition(lambda self: len(self.places) < MOST_WORKERS)
     @rule()
@@ -225,10 +226,16 @@ class AnyStudy(RuleBasedStateMachine):
     @precondition(lambda self: self.sessions < MOST_SESSIONS)
     @rule(
         more=st.integers(0, 6), total=st.sampled_from([None, None, 5, 40]), aim=st.sampled_from([None, None, 0.5]),
-        failures=st.sampled_from([None, None, 2]), is_higher=st.booleans(),
+        limits=st.tuples(st.sampled_from([None, None, 2]), st.sampled_from([None, None, 1, 3])),
+        is_higher=st.booleans(),
     )  # fmt: skip
     def another_driver_goes_on(
-        self, more: int, total: int | None, aim: float | None, failures: int | None, is_higher: bool
+        self,
+        more: int,
+        total: int | None,
+        aim: float | None,
+        limits: tuple[int | None, int | None],
+        is_higher: bool,
     ) -> None:
         """The driver was killed at any moment, or had ended."""
         self.returned += [running.job for running in self.running.values()]
@@ -238,13 +245,22 @@ class AnyStudy(RuleBasedStateMachine):
         self.places.clear()
         if is_higher and 0 < self.ladder.top < MOST_RUNGS:
             self.ladder = self.ladder.lengthened(self.ladder.rungs[-1] ** 2 // self.ladder.rungs[-2])
+            self.at_the_top.clear()
         if self.trials is not None and type(self).may_extend:
             self.trials += more
-        self._start(self.trials, total, aim, failures)
+        self._start(self.trials, total, aim, limits)
 
     # The books
 
-    def _start(self, trials: int | None, total: int | None, target: float | None, failures: int | None) -> None:
+    def _start(
+        self,
+        trials: int | None,
+        total: int | None,
+        target: float | None,
+        limits: tuple[int | None, int | None] = (None, None),
+    ) -> None:
+        failures, patience = limits
+        self.patience = math.inf if patience is None else patience
         self.sessions += 1
         self.most_resource = math.inf if total is None else total
         self.target = -math.inf if target is None else target
@@ -265,6 +281,7 @@ class AnyStudy(RuleBasedStateMachine):
                 total_resource=total,
                 target=target,
                 max_failures=failures,
+                patience=patience,
                 rungs=rungs,
                 kept=kept,
             )
@@ -285,6 +302,8 @@ class AnyStudy(RuleBasedStateMachine):
     def _record(self, job: Job, loss: float, *, seconds: float = 0.0, start: int = 0) -> None:
         self.history.append(RecordedResult(job, loss, seconds=seconds, start=start))
         self.best = min(self.best, loss)
+        if job.rung == self.ladder.top:
+            self.at_the_top.append(loss)
         if loss < math.inf:
             self.has_result = True
         elif not self.has_result:
@@ -295,6 +314,10 @@ class AnyStudy(RuleBasedStateMachine):
         has_failed = not self.has_result and self.failures >= self.most_failures
         if self.best <= self.target or self.resource_used >= self.most_resource or has_failed:
             self.stopping = True
+        if self.at_the_top:  # the first of the best ones, and how many came after it
+            since = len(self.at_the_top) - 1 - self.at_the_top.index(min(self.at_the_top))
+            since += min(self.at_the_top) == math.inf  # failures only: there is no best one
+            self.stopping = self.stopping or since >= self.patience
 
     def _ended(self, running: Running) -> Running:
         return self.running.pop(running.job.trial)

@@ -241,6 +241,15 @@ def test_a_limit_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
     assert study.confirms
 
 
+def test_patience_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
+    study = Driven(8, Confirm(1, 1))
+    study.begin(patience=1)
+    study.to_the_end()
+    study.check()
+    assert study.controller.stopping == "patience=1: 1 result at the top rung brought no better one"
+    assert study.confirms
+
+
 def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once() -> None:
     study = Driven(3, Confirm(2, 2))
     ended_by_a_limit(study)

@@ -542,7 +542,8 @@ class Study:
             )
         options = checked(ResumeOptions, given)
         options["target"] = target_of(self._reader.settings.goal, options["target"])
-        check_one_metric(self._reader.settings.goal, "confirm", given.get("confirm"))
+        for option in ("confirm", "patience", "stop_when"):
+            check_one_metric(self._reader.settings.goal, option, given.get(option))
         check_engine(engine, options, self._trials_asked(options["trials"]))
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):

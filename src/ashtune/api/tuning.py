@@ -109,11 +109,14 @@ def tune(
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
     if is_endless and not will_end(options):
-        raise SettingsError("the study would never end; give trials=, time_limit=, total_resource= or target=")
+        raise SettingsError(
+            "the study would never end; give trials=, time_limit=, total_resource=, target= or patience="
+        )
     if scheduler.needs_trials and trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
     check_engine(engine, options, trials)
-    check_one_metric(goal, "confirm", given.get("confirm"))
+    for option in ("confirm", "patience", "stop_when"):
+        check_one_metric(goal, option, given.get(option))
     if options["confirm"] is not None and isinstance(objective, HasRunner):
         raise SettingsError(
             f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ashtune.core.confirm import Confirm
+from ashtune.core.enough import NotWorthIt
 from ashtune.core.jobs import TrialId, WorkerId
 
 _Trial = Annotated[TrialId, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -38,8 +39,9 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
     ``max_failures``: it stops when so many of its trials have failed before any had a result. ``target`` is by metric
-    where the study has several objectives. ``confirm``: which configurations are trained once more when the search has
-    ended.
+    where the study has several objectives. ``patience``: the search ends when so many results at the top rung in a row
+    are no better; ``stop_when``: what it has to be worth. ``confirm``: which configurations are trained once more when
+    the search has ended.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
     ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
@@ -53,6 +55,8 @@ class SessionStarted(_Fact, frozen=True):
     total_resource: _Whole | None = None
     target: float | dict[str, float] | None = None
     max_failures: _Whole | None = None
+    patience: _Whole | None = None
+    stop_when: NotWorthIt | None = None
     confirm: Confirm | None = None
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     rungs: tuple[int, ...] = ()

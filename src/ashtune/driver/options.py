@@ -23,11 +23,13 @@ from ashtune.core.checks import (
     check_whole,
 )
 from ashtune.core.confirm import Confirm
+from ashtune.core.enough import NotWorthIt
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
 from ashtune.core.options import COUNT, TIME, Option, several
 from ashtune.core.plaintext import shown
+from ashtune.driver.enough import check_enough, read_enough
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.schedulers.adaptive import AdaptiveAsh
@@ -172,6 +174,24 @@ class Ending(TypedDict, total=False):
             "reached by one result.",
             parse=parse.target,
             metavar="VALUE",
+        ),
+    ]
+    patience: Annotated[
+        int | None,
+        Option(
+            help="Results at the top rung in a row, failures included, that bring no better one: then the search ends.",
+            **COUNT,
+        ),
+    ]
+    stop_when: Annotated[
+        str | NotWorthIt | None,
+        Option(
+            help='"not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; '
+            'or ``ashtune.NotWorthIt(gain=0.001, per="1h")``.',
+            check=check_enough,
+            parse=read_enough,
+            metavar="RULE",
+            forms="as not_worth_it:gain=0.001:per=30m",
         ),
     ]
     confirm: Annotated[
@@ -393,7 +413,7 @@ class WhatIfOptions(TypedDict, total=False):
 
 def will_end(options: Ending) -> bool:
     """Whether a study that goes well will end because of its options."""
-    return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target"))
+    return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
 
 
 def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:

@@ -26,6 +26,7 @@ from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.engines import open_engine, worker_count
+from ashtune.driver.enough import Enough
 from ashtune.driver.environment import environment, names_of_parts
 from ashtune.driver.observing import (
     ObserverThread,
@@ -125,6 +126,7 @@ class Session:
         self._version = version
         self._observers = check_observers(options["observers"])
         self._past = _Past(self._configurations)
+        self._enough = Enough(settings.goal, self._ladder.top)
         self._caution = caution_of(settings)
         self._last_time = 0.0
 
@@ -228,20 +230,25 @@ class Session:
 
     def _replay(self) -> None:
         path, disk = self._directory / journals.NAME, self._surroundings.disk
-        self._last_time = replay(path, self._controller, [self._past, *self._proposals, self._tally], disk)
+        self._last_time = replay(
+            path, self._controller, [self._past, *self._proposals, self._tally, self._enough], disk
+        )
 
     def _first_event(self) -> SessionStarted:
         options, before = self._options, self._past.session
         trials, total = options["trials"], options["total_resource"]
         target, failures = options["target"], options["max_failures"]
-        confirm = options["confirm"]
+        confirm, patience, stop_when = options["confirm"], options["patience"], options["stop_when"]
         if before is not None:
             trials = before.trials if trials is None else trials
             total = before.total_resource if total is None else total
             target = before.target if target is None else target
             failures = before.max_failures if failures is None else failures
             confirm = before.confirm if confirm is None else confirm
-        assert not isinstance(confirm, int), "it was checked"
+            patience = before.patience if patience is None else patience
+            stop_when = before.stop_when if stop_when is None else stop_when
+        assert not isinstance(confirm, int) and not isinstance(stop_when, str), "they were checked"
+        self._enough.wanted = stop_when
         if (configurations := self._settings.configurations) is not None:
             trials = min(trials or configurations, configurations)
         unix_time = self._surroundings.unix_time()
@@ -255,6 +262,8 @@ class Session:
             trials=trials,
             total_resource=total,
             target=target,
+            patience=patience,
+            stop_when=stop_when,
             confirm=confirm,
             max_failures=MAX_FAILURES if before is None and failures is None else failures,
             facts=self._surroundings.environment() | names_of_parts(self._engine, self._observers),
@@ -299,7 +308,7 @@ class Session:
                 journal,
                 self._configurations,
                 stop=stop,
-                observers=[self._tally, *self._proposals, display, *threads],
+                observers=[self._tally, self._enough, *self._proposals, display, *threads],
             )
             try:
                 drive.run(session, followed)
@@ -382,10 +391,16 @@ class Session:
         unix_now = self._surroundings.unix_time()
         limit, left = slurm.time_limit(os.environ, unix_now), slurm.time_left(os.environ, unix_now)
         if limit is None or left is None:
-            return StopSwitch(search_until=now + own)
+            return StopSwitch(search_until=now + own, enough=self._enough.reason)
         pause = slurm.pause_before(left)
         grace = pause if limit < own else min(GRACE_SECONDS, pause)
-        return StopSwitch(now + limit, grace=grace, at_deadline=slurm.REASON, search_until=now + own)
+        return StopSwitch(
+            now + limit,
+            grace=grace,
+            at_deadline=slurm.REASON,
+            search_until=now + own,
+            enough=self._enough.reason,
+        )
 
     def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
         settings = self._settings

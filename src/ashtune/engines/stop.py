@@ -3,6 +3,7 @@
 import math
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -37,6 +38,7 @@ class StopSwitch:
         grace: Seconds given to running trials to come to their next epoch, from the first reason to stop on.
         at_deadline: What to call the reason to stop at the deadline.
         search_until: Time at which the search ends; what is to be confirmed then comes after it.
+        enough: Says why the search should end for another reason; nothing if it should not.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class StopSwitch:
         grace: float = GRACE_SECONDS,
         at_deadline: str = TIME_LIMIT,
         search_until: float = math.inf,
+        enough: Callable[[], str] | None = None,
     ) -> None:
+        self._enough = enough
         self.deadline = deadline
         self._search_until = search_until
         self._at_deadline = at_deadline
@@ -68,10 +72,9 @@ class StopSwitch:
 
     def reason_to_end_the_search(self, now: float) -> str:
         """Say why the search should end, or nothing if it should not."""
-        if now < self._search_until:
-            return ""
-        self._has_stopped = True
-        return TIME_LIMIT
+        reason = TIME_LIMIT if now >= self._search_until else self._enough() if self._enough is not None else ""
+        self._has_stopped = self._has_stopped or bool(reason)
+        return reason
 
     def is_impatient(self, now: float) -> bool:
         """Whether running trials have been waited for long enough.

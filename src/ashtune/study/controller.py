@@ -34,6 +34,7 @@ from ashtune.core.events import (
 from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.ladder import Ladder
+from ashtune.core.numbers import plural
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
@@ -87,6 +88,9 @@ class Controller:
         self._best_loss = math.inf
         self._targets: Losses = ()  # of several objectives; inf of one that has no target
         self._front: list[Losses] = []  # of several objectives: what no other result dominates, whatever its rung
+        self._patience = math.inf
+        self._since_better = 0  # results at the top rung
+        self._best_at_top = math.inf
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._confirmations = Confirmations()
@@ -225,10 +229,17 @@ class Controller:
         if self._is_plain:
             self._best_loss = min(losses[0], self._best_loss)
             self._confirmations.arrive(trial, rung, losses[0])
+            self._be_patient(rung, losses[0])
         elif not violation:
             self._note(losses)
         if event.stopped:
             self._ended_early.add(trial)
+
+    def _be_patient(self, rung: int, loss: float) -> None:
+        """Count a result at the top rung, if it is no better than all before."""
+        if rung == len(self._rungs) - 1:
+            self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
+            self._best_at_top = min(loss, self._best_at_top)
 
     def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
         """Return the losses that were reported on the way to a result; of several objectives the first."""
@@ -292,6 +303,8 @@ class Controller:
             resource = self._rungs[job.rung]
             self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
             self._withdrawn_in_a_row = 0
+            self._be_patient(job.rung, math.inf)
+            self._stop_at_limits()
         self._count_failure()
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]
 
@@ -325,7 +338,10 @@ class Controller:
         ladder = next_ladder(self._scheduler.ladder, event)
         self._assignments.dismiss_all()
         self._scheduler.lengthen(ladder)
+        if len(ladder.rungs) > len(self._rungs):
+            self._since_better, self._best_at_top = 0, math.inf
         self._rungs = ladder.rungs
+        self._patience = math.inf if event.patience is None else event.patience
         most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
         # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
         self._allowed = most if event.trials is None else min(event.trials + self._not_replaced, most)
@@ -348,6 +364,9 @@ class Controller:
             self._targets and any(is_as_good(losses, self._targets) for losses in self._front)
         ):
             self._stop_at(f"target {self._target_text()} reached", ends_search=True)
+        if self._since_better >= self._patience:
+            results = f"{plural(self._since_better, 'result')} at the top rung"
+            self._stop_at(f"patience={self._patience}: {results} brought no better one", ends_search=True)
         if self.total_resource >= self._resource_allowed:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
