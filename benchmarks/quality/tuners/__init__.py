@@ -18,6 +18,8 @@ class Setting(NamedTuple):
         seconds: How long, of wall time or of virtual time.
         folder: Where the run may keep files.
         rungs: At which resources ashtune compares trials.
+        unit: Of virtual time: seconds that a unit of resource takes, whatever the configuration; 0: the CPU time that
+            training takes counts, and that of proposals.
     """
 
     task: str
@@ -27,6 +29,7 @@ class Setting(NamedTuple):
     seconds: float
     folder: str
     rungs: tuple[int, ...]
+    unit: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -47,6 +50,8 @@ TUNERS = {
     "optuna tpe halving": ("optuna_studies", "tpe halving"),
     "optuna tpe hyperband": ("optuna_studies", "tpe hyperband"),
     "optuna gp": ("optuna_studies", "gp"),
+    "neps asha": ("neps_runs", "asha"),
+    "neps bo": ("neps_runs", "bayesian_optimization"),
 }
 DEFAULT, ALONE = "ashtune gp", "ashtune random"
 """The search that is to be the best, and what it must never be behind."""
@@ -62,7 +67,7 @@ def run(tuner: str, clock: str, setting: Setting) -> Outcome:
 
     Args:
         tuner: Its name.
-        clock: "wall" for processes in wall time, "cpu" for virtual time in one process.
+        clock: "wall" for processes in wall time, "cpu" or "resource" for virtual time in one process.
         setting: What it tunes, and how long.
 
     Raises:
@@ -70,5 +75,5 @@ def run(tuner: str, clock: str, setting: Setting) -> Outcome:
     """
     module, variant = TUNERS[tuner]
     found: Any = import_module(f"quality.tuners.{module}")
-    tune: Tuner = found.in_virtual_time if clock == "cpu" else found.in_wall_time
+    tune: Tuner = found.in_wall_time if clock == "wall" else found.in_virtual_time
     return tune(variant, setting)

@@ -47,7 +47,7 @@ def in_wall_time(search: str, setting: Setting) -> Outcome:
 
 
 def in_virtual_time(search: str, setting: Setting) -> Outcome:
-    """Run a study on simulated workers that train in turn; a stretch takes the CPU time that it took."""
+    """Run a study on simulated workers that train in turn."""
     task = load(setting.task, setting.data)
     states: dict[int, Any] = {}
     tests: dict[tuple[int, int], float] = {}
@@ -55,13 +55,13 @@ def in_virtual_time(search: str, setting: Setting) -> Outcome:
     def train(trial: int, configuration: Mapping[str, object], start: int, target: int) -> tuple[float, float]:
         began = time.process_time()
         states[trial] = task.train(configuration, states.get(trial), start, target)
-        seconds = time.process_time() - began
+        seconds = (target - start) * setting.unit or time.process_time() - began
         loss, tests[trial, target] = task.losses(states[trial])
         return loss, seconds
 
     found = study(
         SEARCHES.given(search), Space.parse(dict(task.space)), train,
-        top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed, is_charged=True,
+        top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed, is_charged=not setting.unit,
     )  # fmt: skip
     rungs = found.rungs
     changes = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from quality.runs import Report
 
 
-def note(folder: str, trial: int, resource: int, losses: tuple[float, float]) -> None:
+def note(folder: str, trial: int | str, resource: int, losses: tuple[float, float]) -> None:
     """Write that a trial reached a resource now."""
     with (Path(folder) / f"reports-{os.getpid()}.jsonl").open("a") as file:
         file.write(json.dumps([time.time(), trial, resource, *losses]) + "\n")

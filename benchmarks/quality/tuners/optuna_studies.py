@@ -99,7 +99,7 @@ def _work(number: int, variant: str, setting: Setting, began: float) -> None:
 
 
 def in_virtual_time(variant: str, setting: Setting) -> Outcome:
-    """Run a study on simulated workers that train in turn; what each does takes the CPU time that it took."""
+    """Run a study on simulated workers that train in turn."""
     task = load(setting.task, setting.data)
     shared = study(variant, setting, setting.seed)
     found: list[Report] = []
@@ -122,7 +122,8 @@ def in_virtual_time(variant: str, setting: Setting) -> Outcome:
             proposing += time.process_time() - began
         stage.train(task)
         number += 1
-        heappush(due, (now + time.process_time() - began, setting.workers + number, stage))
+        seconds = (stage.target - stage.start) * setting.unit or time.process_time() - began
+        heappush(due, (now + seconds, setting.workers + number, stage))
     return Outcome(found, trials, proposing)
 
 

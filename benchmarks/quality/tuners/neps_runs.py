@@ -1,0 +1,90 @@
+"""NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time only.
+
+Processes share a folder, as its documentation has it. A trial that is promoted takes up its state from the folder of
+the trial before.
+"""
+
+import json
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import neps
+
+from quality.tasks import task as load
+from quality.tasks.protocol import Task
+from quality.tuners import Outcome, Setting
+from quality.tuners.notes import note, reports
+
+RESOURCE, STATE = "resource", "state.pickle"
+
+
+def in_wall_time(optimizer: str, setting: Setting) -> Outcome:
+    """Run processes that share a folder."""
+    began = time.time()
+    command = [sys.executable, "-m", "quality.tuners.neps_runs", json.dumps([optimizer, setting])]
+    folder = Path(__file__).parents[2]
+    workers = [
+        subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for _ in range(setting.workers)
+    ]
+    time.sleep(max(0.0, began + setting.seconds - time.time()))
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    found, trials = reports(setting.folder, began, setting.seconds)
+    return Outcome(found, trials, 0.0)
+
+
+def in_virtual_time(_optimizer: str, _setting: Setting) -> Outcome:
+    """Refuse it.
+
+    Raises:
+        ImportError: Always.
+    """
+    raise ImportError("NePS runs in wall time only")
+
+
+def space_of(task: Task, rungs: tuple[int, ...], *, has_fidelity: bool) -> Any:
+    """Return the task's space as NePS's."""
+    parts: dict[str, Any] = {}
+    for name, values in task.space.items():
+        if isinstance(values, list):
+            parts[name] = neps.Categorical(tuple(values))
+            continue
+        kind = neps.Integer if isinstance(values[0], int) else neps.Float
+        parts[name] = kind(values[0], values[1], log="log" in values)
+    if has_fidelity:
+        parts[RESOURCE] = neps.IntegerFidelity(rungs[0], rungs[-1])
+    return type("TaskSpace", (neps.PipelineSpace,), parts)()
+
+
+def _work(optimizer: str, setting: Setting) -> None:
+    task = load(setting.task, setting.data)
+
+    def evaluate(pipeline_directory: Any, previous_pipeline_directory: Any = None, **configuration: Any) -> float:
+        target = int(configuration.pop(RESOURCE, task.top))
+        start, state = 0, None
+        if previous_pipeline_directory is not None:
+            start, state = pickle.loads((Path(previous_pipeline_directory) / STATE).read_bytes())
+        state = task.train(configuration, state, start, target)
+        losses = task.losses(state)
+        (Path(pipeline_directory) / STATE).write_bytes(pickle.dumps((target, state)))
+        note(setting.folder, Path(pipeline_directory).name.partition("_rung")[0], target, losses)
+        return min(losses[0], 1e9)
+
+    neps.run(
+        evaluate,
+        space_of(task, setting.rungs, has_fidelity=optimizer == "asha"),
+        root_directory=f"{setting.folder}/neps",
+        optimizer=optimizer,
+        total_evaluations_to_spend=1_000_000,
+    )
+
+
+if __name__ == "__main__":
+    _optimizer, _setting = json.loads(sys.argv[1])
+    _work(_optimizer, Setting(*_setting))
