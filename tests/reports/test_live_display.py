@@ -270,6 +270,8 @@ def test_a_plain_line_says_how_far_the_study_is() -> None:
     assert f"] {tally.tried} of 256 trials, {tally.rungs[-1].arrived} at the top rung; best accuracy=0.9" in line
     assert f"(trial {best.trial}, epoch 64); 4 workers 9" in line
     assert line.endswith(" left")
+    tally.sorts[Sort.MODEL] = tally.started // 2
+    assert f"] {tally.tried} of 256 trials, 50 % proposed, " in progress_line(tally, info)
 
 
 def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:

@@ -137,9 +137,14 @@ class Tally(Observer):
         self.now = max(self.now, now)
 
     @property
+    def proposed(self) -> int:
+        """Trials whose configurations were proposed after results of others."""
+        return sum(self.sorts[sort] for sort in PROPOSED)
+
+    @property
     def origins(self) -> str:
         """The shares of trials that were proposed and drawn, in words; nothing where none was proposed."""
-        if not any(self.sorts[sort] for sort in PROPOSED):
+        if not self.proposed:
             return ""
         counts = {
             "by the model": self.sorts[Sort.MODEL],

@@ -190,7 +190,12 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
     judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
     best, busy = tally.best, tally.utilisation
     top, failed = tally.rungs[-1].arrived, tally.failures.total
-    done = (judged.done, f"{top:,} at the top rung" if top else "", f"{failed:,} failed" if failed else "")
+    done = (
+        judged.done,
+        f"{share_text(tally.proposed / tally.started)} proposed" if tally.proposed else "",
+        f"{top:,} at the top rung" if top else "",
+        f"{failed:,} failed" if failed else "",
+    )
     parts = [", ".join(filter(None, done))]
     if best is not None:
         value = result_text(tally.goal, best.metrics, equals="=")
