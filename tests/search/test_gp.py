@@ -266,6 +266,21 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     assert len(set(proposed)) == 8
 
 
+def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> None:
+    """On the way there all of 12 configurations are proposed once, though a few are far better than the others."""
+    space = Space.parse({"n": (1, 4), "kind": ["a", "b", "c"]})
+    proposer = GP(first=1, random_share=0.0).proposer(space, 0, 9)
+    tried: list[Any] = [{"n": 1, "kind": "a"}, {"n": 4, "kind": "b"}, {"n": 2, "kind": "c"}]
+    for trial, configuration in enumerate(tried):
+        proposer.observe(Result(TrialId(trial), 0, 9, (float(configuration["n"]),), 1.0), configuration)
+    while (proposal := proposer.propose(len(tried))) is not None:
+        assert proposal.configuration not in tried
+        loss = float(str(proposal.configuration["n"]))
+        proposer.observe(Result(TrialId(len(tried)), 0, 9, (loss,), 1.0), proposal.configuration)
+        tried.append(proposal.configuration)
+    assert len(tried) == 12
+
+
 def test_proposals_made_ahead_know_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another one."""
     space = Space.parse({"x": (0.0, 1.0)})

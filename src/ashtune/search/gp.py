@@ -322,9 +322,8 @@ def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Arra
     points = space.snapped(space.drawn(chance.random((CANDIDATES, space.draws))))
     scores = view.score(points)
     for turn in range(ROUNDS):
-        order = np.argsort(-scores, kind="stable")[:CENTRES]
-        points, scores = points[order], scores[order]
-        centres = np.concatenate([points, view.centres])
+        best = np.argsort(-scores, kind="stable")[:CENTRES]
+        centres = np.concatenate([points[best], view.centres])
         new = stepped(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
         new = space.snapped(new)
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
