@@ -176,7 +176,7 @@ def main() -> int:
     if given.digits is not None:
         reported.append((DIGITS, made_digits(given.digits)))
     columns = [
-        "task", "spread", "confirm", "resource", "gain", "+-", "at equal resource", "+-", "first flatters",
+        "task", "spread", "confirm", "resource", "gain", "s.e.", "at equal resource", "s.e. ", "first flatters",
         "mean flatters", "holds", "half width",
     ]  # fmt: skip
     is_honest = True

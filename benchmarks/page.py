@@ -33,7 +33,7 @@ RESULTS = BENCHMARKS / "results"
 EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
-    "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
+    "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "search_quality": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""

@@ -132,3 +132,9 @@ def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
     assert named is not None
     assert named.is_noiseless
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
+
+
+def test_it_counts_how_many_have_ended() -> None:
+    confirmations = confirmed({3: (0.1, [0.1, None])})
+    confirmations.start(TrialId(200), BestResult(TrialId(3), 1, 9, 0.1, {"loss": 0.1}))
+    assert (len(confirmations), confirmations.ended) == (3, 2)

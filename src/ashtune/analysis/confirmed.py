@@ -91,6 +91,11 @@ class Confirmations:
     def __len__(self) -> int:
         return len(self._of)
 
+    @property
+    def ended(self) -> int:
+        """How many of them have ended."""
+        return sum(map(len, self._losses.values()))
+
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
         """A trial begins to confirm another, which has this result."""
         self._of[trial] = confirmed.trial

@@ -47,6 +47,8 @@ def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str, deadline: flo
     if trials:
         known.append(_towards(tally, scheduler, trials))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"
+    if count := len(tally.confirmations):
+        done += f", {tally.confirmations.ended:,} of {plural(count, 'training')} to confirm"
     if deadline:
         left = max(0.0, deadline - tally.now)
         known.append((1 - left / max(left, deadline - tally.session_began, 1e-9), left))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune.analysis.confirmed import Confirmed
-from ashtune.core.numbers import number_text, plural
+from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import GOOD, HEADING, WARNING, bare_table, indented, line
@@ -63,6 +63,11 @@ class ConfirmedSection(Section):
         yield (
             f"{plural(len(confirmed.all), 'configuration')} trained once more with {plural(times, 'other seed')} each; "
             "first values flatter, as the configurations were chosen for them."
+        )
+        trainings = self.study.tally.confirmations
+        yield (
+            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} {self.study.unit}s, "
+            "which no count of the search includes; the time of their rung does."
         )
         if confirmed.low is None:
             yield "One more value says nothing of the noise: more seeds give an interval."
