@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.core.events import JobFinished, WorkerJoined
+from ashtune.core.events import JobFinished, TrialStarted, WorkerJoined
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
@@ -89,3 +89,31 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
     assert (table.status != "failed").all()
     recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results(journal)]
     assert unexplained_results(Ladder(1, 16, 2), recorded) == []
+
+
+@pytest.mark.timeout(300)
+def test_a_driver_killed_while_the_best_are_confirmed_confirms_each_as_often_as_it_should(tmp_path: Path) -> None:
+    file, study = tmp_path / "train.py", tmp_path / "study"
+    file.write_text(textwrap.dedent(TRAIN))
+    run = [sys.executable, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max"]
+    run += ["--trials", "20", "--max-resource", "16", "--workers", "2", "--directory", str(study), "--quiet"]
+    run += ["--search", "random", "--confirm", "2x20"]
+    for kill in range(3):
+        driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wanted = 20 + 8 * (kill + 1)
+        while driver.poll() is None and not ((study / NAME).exists() and len(started(study)) >= wanted):
+            time.sleep(0.005)
+        assert driver.poll() is None, "it was too late"
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    confirms = {event.trial: event.confirms for event in started(study) if event.confirms is not None}
+    assert len(started(study)) == 20 + len(confirms) == 60
+    assert sorted(Counter(confirms.values()).values()) == [20, 20]
+    ended = Counter(event.trial for event in results(study / NAME) if event.trial in confirms)
+    assert ended == dict.fromkeys(confirms, 1)
+    assert len(ashtune.Study.load(study).confirmed.values) == 20
+
+
+def started(study: Path) -> list[TrialStarted]:
+    return [event for _, event in read_events(study / NAME) if isinstance(event, TrialStarted)]
