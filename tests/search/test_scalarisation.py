@@ -12,6 +12,7 @@ from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
+from ashtune.search.optuna_search import OptunaSearch
 from ashtune.search.scalarisation import AUGMENTED, scalarised, weights_for
 from ashtune.space.space import Space
 
@@ -83,6 +84,13 @@ def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: f
     assert np.median([abs(one["y"] - 0.5) for one in late]) < away
     assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}
     assert proposed(search, 30) == proposed(search, 30)
+
+
+def test_a_sampler_of_optuna_comes_near_the_front() -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    late = proposed(OptunaSearch(random_share=0.0), 50)[25:]
+    assert np.median([abs(one["y"] - 0.5) for one in late]) < 0.15
+    assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}
 
 
 @pytest.mark.parametrize("search", [GP(random_share=0.0), Mutation(random_share=0.0)])
