@@ -1,13 +1,14 @@
 """The searches on LCBench's surrogate, in virtual time: the regret of what a study would name, over full trainings.
 
 ashtune's own controller, default scheduler and searches run on simulated workers; ``quality/surrogate.py`` says what
-training gives and takes. Proposals take no time; "gp" has two of them made ahead, as in a real study, "gp, 0 ahead"
-none. Regret: how far the true loss of the named configuration is from the best known, over how far the median one is.
+training gives and takes. Proposals take no time; "gp" and "optuna", which is its TPE, have two of them made ahead, as
+in a real study, "gp, 0 ahead" none. Regret: how far the true loss of the named configuration is from the best known,
+over how far the median one is.
 
     python benchmarks/search_surrogate.py FOLDER [--seeds 3] [--tasks chosen held_out] [--results DIR] [--json FILE]
 
 FOLDER holds YAHPO's ``model.onnx`` for LCBench. A run that is in the results' folder is not run again. The tasks on
-which the constants of the searches were chosen are shown apart from the others. Needs onnxruntime and scipy.
+which the constants of the searches were chosen are shown apart from the others. Needs onnxruntime, scipy and Optuna.
 """
 
 import argparse
@@ -25,7 +26,10 @@ from table import show
 
 MARKS = (0.5, 1.0, 2.0, 4.0, 8.0)
 ALONE = "random"
-WAYS = {"random": ("random", None), "mutation": ("mutation", None), "gp": ("gp", None), "gp, 0 ahead": ("gp", 0)}
+WAYS = {
+    "random": ("random", None), "mutation": ("mutation", None), "optuna": ("optuna", None), "gp": ("gp", None),
+    "gp, 0 ahead": ("gp", 0),
+}  # fmt: skip
 
 
 def run(task: Task, way: str, seed: int, workers: int) -> dict[str, Any]:
