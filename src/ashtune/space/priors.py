@@ -31,7 +31,7 @@ class Prior(msgspec.Struct, frozen=True):
     """A hyperparameter, and the value that you believe to be a good one.
 
     Half of the random configurations are drawn near the priors of all hyperparameters that have one, the other half as
-    if there were none: a wrong belief costs random search at most the half of its trials. ``search="gp"`` also prefers
+    if there were none: a wrong belief costs random search half of its trials, on average. ``search="gp"`` also prefers
     what is near, the less the more results there are. In a ``ConfigSpace.ConfigurationSpace`` write
     ``meta={"prior": 3e-3}``.
 
