@@ -127,6 +127,12 @@ def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
     assert one.named(None, 5, 1) is None
 
 
+def test_values_whose_squares_no_float_holds_name_nobody() -> None:
+    large = 1.7e308
+    assert confirmed({3: (large, [large, -large])}).named(Confirm(1, 2), 1, 1) is None
+    assert confirmed({3: (large, [large, large])}).named(Confirm(1, 2), 1, 1) is None
+
+
 def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
     named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None

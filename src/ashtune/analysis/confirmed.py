@@ -126,8 +126,12 @@ class Confirmations:
         Returns:
             It; None until all that is to be confirmed is, and if of each configuration some training failed.
         """
-        if wanted is None:
+        try:
+            return None if wanted is None else self._named(wanted, results, rung)
+        except OverflowError:  # losses whose squares no float can hold
             return None
+
+    def _named(self, wanted: Confirm, results: int, rung: int) -> Confirmed | None:
         losses = {
             trial: list(by_trial.values())
             for trial, by_trial in self._losses.items()

@@ -26,7 +26,7 @@ from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.engines import open_engine, worker_count
-from ashtune.driver.enough import Enough
+from ashtune.driver.enough import Enough, check_enough
 from ashtune.driver.environment import environment, names_of_parts
 from ashtune.driver.observing import (
     ObserverThread,
@@ -246,7 +246,8 @@ class Session:
             failures = before.max_failures if failures is None else failures
             confirm = before.confirm if confirm is None else confirm
             patience = before.patience if patience is None else patience
-            stop_when = before.stop_when if stop_when is None else stop_when
+            if stop_when is None and before.stop_when is not None:
+                stop_when = check_enough("stop_when", before.stop_when)
         assert not isinstance(confirm, int) and not isinstance(stop_when, str), "they were checked"
         self._enough.wanted = stop_when
         if (configurations := self._settings.configurations) is not None:
