@@ -72,6 +72,18 @@ def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> N
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
 
 
+@pytest.mark.parametrize("weight", [math.exp(-12), 1.0, math.exp(12)])
+def test_at_its_own_rows_the_mean_is_that_of_distances_by_differences(weight: float) -> None:
+    """They are computed by a product of matrices, which loses the last bits where points are close."""
+    rows, values = data(40, 6)
+    rows[20:] = rows[:20] + 1e-7  # nearly the same
+    ours = GaussianProcess(rows, values, np.zeros(6, bool), weights=np.full(6, weight), scale=1.0, noise=1e-4)
+    distance = np.sqrt(5 * weight * ((rows[:, None] - rows[None]) ** 2).sum(axis=2))
+    kernel = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    expected = kernel @ np.linalg.solve(kernel + 1e-4 * np.eye(40), values)
+    np.testing.assert_allclose(ours.predict(rows)[0], expected, atol=1e-5)
+
+
 def test_values_drawn_together_have_the_covariance_of_scikit_learn() -> None:
     """A draw is the mean and a root of the covariance times normal numbers; those of the unit matrix give the root."""
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")

@@ -101,7 +101,7 @@ class GaussianProcess:
         import numpy as np
         from scipy.linalg import solve_triangular
 
-        covariance = self._covariance(rows, self.rows)
+        covariance = self.scale * _matern(self._squared(rows, self.rows))[0]
         mean: Array = covariance @ self._solved
         explained = solve_triangular(self._factor[0], covariance.T, lower=True, check_finite=False)
         variance = self.scale - np.einsum("ij,ij->j", explained, explained)
@@ -127,6 +127,23 @@ class GaussianProcess:
         root: Array = cholesky(covariance, lower=True, check_finite=False)
         drawn: Array = (across @ self._solved)[:, None] + root @ normal
         return drawn
+
+    def _squared(self, left: "Array", right: "Array") -> "Array":
+        """Return the weighted squared distances, shape (n, m).
+
+        By a product of matrices, which takes an eighth of the time of differences where there are 50 inputs and is off
+        by the last bits: near enough for points that are scored, and not for a covariance that is factored.
+        """
+        import numpy as np
+
+        roots = np.where(self._is_category, 0.0, np.sqrt(self.weights))
+        left_scaled, right_scaled = left * roots, right * roots
+        squared: Array = (left_scaled**2).sum(axis=1)[:, None] + (right_scaled**2).sum(axis=1)
+        squared -= 2 * left_scaled @ right_scaled.T
+        np.maximum(squared, 0.0, out=squared)
+        for place in np.flatnonzero(self._is_category):
+            squared += self.weights[place] * (np.abs(left[:, place, None] - right[:, place]) > 1e-6)
+        return squared
 
     def _covariance(self, left: "Array", right: "Array") -> "Array":
         import numpy as np
