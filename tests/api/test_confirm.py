@@ -57,7 +57,9 @@ def test_the_winner_is_named_and_its_first_value_stays(tmp_path: Path) -> None:
     assert confirmed.low is not None
     assert confirmed.high is not None
     assert confirmed.low < confirmed.mean < confirmed.high
-    assert f"The named winner is trial {confirmed.trial}" in " ".join(summary(study).split())
+    shown = " ".join(summary(study).split())
+    assert f"The named winner is trial {confirmed.trial}" in shown
+    assert f"(trial {confirmed.trial}, the named winner)" in shown
     assert study.report_data()["sections"]["confirmed"]["trial"] == confirmed.trial
     assert study.report_data()["best"]["trial"] == confirmed.trial
     assert study.report_data()["trials"]["tried"] == 12

@@ -33,9 +33,10 @@ class BestSection(Section):
             yield html.words("No trial has a result.", style="bad")
             return
         top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+        named = ", the named winner" if tally.confirmed is not None else ""
         sentences = [
             f"Best at {top}: {result_text(goal, best.metrics, 6)} at {unit} {best.resource:,}, trial {best.trial}"
-            f"{_how_chosen(goal)}{_infeasible(best)}."
+            f"{named}{_how_chosen(goal)}{_infeasible(best)}."
         ]
         if _is_better(anywhere, best):
             sentences.append(
@@ -61,8 +62,9 @@ class BestSection(Section):
             yield line("no trial has a result", BAD)
             return
         top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
+        named = ", the named winner" if tally.confirmed is not None else ""
         first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
-        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial}){_how_chosen(goal)}")
+        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial}{named}){_how_chosen(goal)}")
         if best.violation:
             yield line(INDENT + "no trial is feasible: this one violates the constraints least", WARNING)
         yield from _aligned(self.study.configuration(best.trial))
