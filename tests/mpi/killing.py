@@ -66,6 +66,7 @@ class Tuned:
         self.run = (
             *(*ashtune_itself, "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max"),
             *("--trials", str(trials), "--max-resource", str(MAX_RESOURCE), "--directory", str(self.directory)),
+            *("--search", "random"),
             "--quiet",
         )
         self.resume = (*ashtune_itself, "resume", str(self.directory), "--quiet")

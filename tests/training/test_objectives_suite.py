@@ -105,7 +105,7 @@ FUNCTIONS = """
 
     def tune(kind, directory, space=space, **more):
         given = dict(metric="loss", mode="min", trials=200, rungs=[1, 2, 4, 8, 16], workers=2, quiet=True, **more)
-        return ashtune.tune(functions[kind](), space, directory=directory, **given)
+        return ashtune.tune(functions[kind](), space, search="random", directory=directory, **given)
 
 
     if __name__ == "__main__":

@@ -84,7 +84,7 @@ LARGE = """
             file.truncate(8_000_000_000)  # zeros that take no room
 """
 TRIALS, MAX_RESOURCE = 40, 8
-RUN = ("run", "train.py:train", "--metric", "score", "--mode", "max", "--directory", STUDY)
+RUN = ("run", "train.py:train", "--metric", "score", "--mode", "max", "--search", "random", "--directory", STUDY)
 SIZE = ("--trials", str(TRIALS), "--max-resource", str(MAX_RESOURCE))
 MESSAGES = ("--checkpoints", "messages")
 

@@ -54,7 +54,7 @@ SCRIPT = """
 
     ashtune.tune(train, {"x": (0.0, 1.0)}, metric="x", mode="max", trials=4, max_resource=2, directory="study")
 """
-METRIC = ("--metric", "accuracy", "--mode", "max")
+METRIC = ("--metric", "accuracy", "--mode", "max", "--search", "random")
 
 
 def write(folder: Path, name: str, text: str, **constants: float) -> Path:
