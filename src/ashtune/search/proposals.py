@@ -226,10 +226,10 @@ class Proposals(Observer):
         if self._guard.holds_back(trial):
             return self._drawn(trial, HELD_BACK)
         is_ready, proposal = self._taken(trial)
-        if not is_ready and not self._is_closed:
+        is_early = trial < self._search.first_proposed  # it is random in any case
+        if not (is_ready or is_early or self._is_closed):
             proposal = self._stand_in_for(trial)
         if proposal is None:
-            is_early = trial < self._search.first_proposed  # it would have been random in any case
             return self._drawn(trial, "" if is_ready or is_early else FAILED if self._has_failed else NOT_READY)
         if self._has_end and identity(proposal.configuration) in self._tried:
             return self._drawn(trial, REPLACED if is_ready else NOT_READY)
