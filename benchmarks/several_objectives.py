@@ -7,7 +7,7 @@ gradient boosting on its diabetes set, error against the number of leaves of all
 All tuners have the same space, the same training code and four workers in virtual time: an epoch, or a tree, takes one
 unit, whatever the configuration. A tuner's front at a time is what no other of its results dominates: of ashtune, as
 ``study.front``, at the highest rung that has one; of the others, whose trainings are all full ones, of all. Shown is
-the part of the best hypervolume that is missing; the best is that of the known front, or of all results of all tuners.
+the part of the best hypervolume that is missing; the best is that of the known front, or of all full trainings of all tuners.
 
     python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 10] [--budget 24] [--json FILE]
 
@@ -44,7 +44,7 @@ ASH = Ash().where_rungs_are_chosen()
 PARTS = (0.25, 0.5, 1.0)
 Losses = tuple[float, float]
 Reports = list[tuple[float, int, Losses]]
-"""Of each result: the time, the rung, the losses."""
+"""Of each result: the time, the rung counted from the top one (0) down, the losses."""
 
 
 class Task(NamedTuple):
@@ -178,7 +178,7 @@ def ours(
         machine.record(result)
         if proposer:
             proposer.observe(result, configurations[job.trial])
-        reports.append((now, job.rung, losses))
+        reports.append((now, job.rung - ladder.top, losses))
 
 
 def _takes(ladder: Ladder, job: Job) -> int:
@@ -241,8 +241,8 @@ def main() -> None:
         task = TASKS[name]()
         end = given.budget * task.top
         runs = {tuner: [TUNERS[tuner](task, seed, end) for seed in range(given.seeds)] for tuner in given.tuners}
-        everything = [losses for each in runs.values() for reports in each for _, _, losses in reports]
-        best = task.best or hypervolume(everything, task.worst)
+        full = [losses for each in runs.values() for reports in each for _, rung, losses in reports if rung == 0]
+        best = task.best or hypervolume(full, task.worst)
         rows = []
         for tuner, of_seeds in runs.items():
             row: list[Any] = [tuner]
