@@ -7,9 +7,10 @@ gradient boosting on its diabetes set, error against the number of leaves of all
 All tuners have the same space, the same training code and four workers in virtual time: an epoch, or a tree, takes one
 unit, whatever the configuration. A tuner's front at a time is what no other of its results dominates: of ashtune, as
 ``study.front``, at the highest rung that has one; of the others, whose trainings are all full ones, of all. Shown is
-the part of the best hypervolume that is missing; the best is that of the known front, or of all full trainings of all tuners.
+the part of the best hypervolume that is missing; the best is that of the known front, or of all full trainings of all
+tuners.
 
-    python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 10] [--budget 24] [--json FILE]
+    python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 5] [--budget 12] [--json FILE]
 
 Optuna's rows are left out where it is not installed. Figures are the same when the command is run again.
 """
@@ -233,8 +234,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=TASKS)
     parser.add_argument("--tuners", nargs="*", default=list(TUNERS), choices=TUNERS)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=24, help="in times of a full training")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=12, help="in times of a full training")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     for name in given.tasks:
