@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from ashtune.core.errors import LadderError
 from ashtune.core.ladder import Ladder
 
-factors = st.integers(2, 10) | st.sampled_from([1.1, 1.5, 2.5, 3.7]) | st.fractions(Fraction(11, 10), 20)
+factors = (
+    st.integers(2, 10)
+    | st.sampled_from([1.1, 1.5, 2.5, 3.7])
+    | st.fractions(Fraction(11, 10), 20, max_denominator=10_000)
+)
 
 
 @st.composite

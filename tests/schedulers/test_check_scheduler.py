@@ -23,7 +23,8 @@ class CountsFromTheRoundedUpQuota(AshMachine):
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         super().__init__(ladder, trials)
         for rung in self._rungs:
-            rung._set_quota(1)
+            rung.quota = 1
+            rung._grows_at = rung._next_growth(1)
 
 
 class NamesTheBestHopeless(AshMachine):

@@ -23,6 +23,8 @@ AUGMENTED = 0.05
 ENOUGH = 5
 CLIP = 2.0
 """How far above the median a value counts at most, in units of the distance from the best to the median."""
+FARTHEST = 1e6
+"""How far from the least a loss counts at most, in units of the range: all others count as that."""
 
 
 def weights_for(seed: int, trial: int, losses: int) -> "Array":
@@ -58,7 +60,9 @@ def scalarised(keys: "Array", weights: "Array", resources: "Array | None" = None
                 break
     reference = clipped(losses[is_reference])
     low, high = reference.min(axis=0), reference.max(axis=0)
-    weighted = weights * (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
+    with np.errstate(over="ignore"):  # where the range is next to nothing
+        scaled = (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
+    weighted = weights * np.clip(scaled, -FARTHEST, FARTHEST)
     values[is_finite] = weighted.max(axis=1) + AUGMENTED * weighted.sum(axis=1)
     if (is_violating := is_finite & (violations > 0)).any():
         feasible, amounts = values[is_finite & ~is_violating], violations[is_violating]
