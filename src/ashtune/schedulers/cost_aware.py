@@ -1,6 +1,6 @@
 """Asynchronous halving where a dear trial has to be better than a cheap one.
 
-Source: the rule is measured in ``docs/decisions/0038-progressive-and-cost-aware.md``. Syne Tune's cost-aware ASHA
+Source: the rule is measured in ``docs/decisions/0035-progressive-and-cost-aware.md``. Syne Tune's cost-aware ASHA
 (``hyperband_cost_promotion``) divides the seconds of a rung instead of its trials: the best go on whose seconds
 together are at most ``1 / reduction_factor`` of all. There a cheap trial waits until the dear ones before it have room;
 it was hardly better than a quota of trials.
