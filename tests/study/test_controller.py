@@ -631,10 +631,13 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
     assert harness.controller.is_complete
 
 
-def test_a_scheduler_is_told_what_a_trial_cost_and_what_it_reported_on_the_way() -> None:
+@pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
+def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_reported(reads: bool, curve) -> None:
     heard: list[Result] = []
 
     class Listening(AshMachine):
+        reads_curves = reads
+
         def record(self, result: Result) -> None:
             heard.append(result)
             super().record(result)
@@ -653,4 +656,4 @@ def test_a_scheduler_is_told_what_a_trial_cost_and_what_it_reported_on_the_way()
             curve=[(2, {"loss": 0.75}), (3, {"loss": None})],
         )
     )
-    assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, 1, ((2, 0.75), (3, math.inf)))]
+    assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, 1, curve)]

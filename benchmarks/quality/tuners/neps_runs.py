@@ -6,9 +6,7 @@ the trial before.
 
 import json
 import pickle
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +15,15 @@ import neps
 from quality.tasks import task as load
 from quality.tasks.protocol import Task
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import note, reports
+from quality.tuners.notes import in_processes, note
 
 RESOURCE, STATE = "resource", "state.pickle"
 
 
 def in_wall_time(optimizer: str, setting: Setting) -> Outcome:
     """Run processes that share a folder."""
-    began = time.time()
-    command = [sys.executable, "-m", "quality.tuners.neps_runs", json.dumps([optimizer, setting])]
-    folder = Path(__file__).parents[2]
-    workers = [
-        subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for _ in range(setting.workers)
-    ]
-    time.sleep(max(0.0, began + setting.seconds - time.time()))
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-    found, trials = reports(setting.folder, began, setting.seconds)
-    return Outcome(found, trials, 0.0)
+    given = json.dumps([optimizer, setting])
+    return in_processes("quality.tuners.neps_runs", [[given]] * setting.workers, setting)
 
 
 def in_virtual_time(_optimizer: str, _setting: Setting) -> Outcome:

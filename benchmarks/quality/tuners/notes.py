@@ -1,11 +1,35 @@
-"""What training processes write down while a tuner runs in wall time: a file of JSON lines for each process."""
+"""A tuner in wall time: processes that train, and what each of them writes down in a file of JSON lines."""
 
 import json
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from quality.runs import Report
+from quality.tuners import Outcome, Setting
+
+
+def in_processes(module: str, arguments: Sequence[Sequence[str]], setting: Setting) -> Outcome:
+    """Run a module in one process for each list of arguments; kill all when the seconds of the setting are over."""
+    began = time.time()
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *each],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        for each in arguments
+    ]
+    time.sleep(max(0.0, began + setting.seconds - time.time()))
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    found, trials = reports(setting.folder, began, setting.seconds)
+    return Outcome(found, trials, 0.0)
 
 
 def note(folder: str, trial: int | str, resource: int, losses: tuple[float, float]) -> None:

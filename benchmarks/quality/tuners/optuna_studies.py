@@ -6,12 +6,10 @@ worse); ``gp``: ``GPSampler`` without a pruner. In wall time processes share a j
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -22,7 +20,7 @@ from quality.runs import Report
 from quality.tasks import task as load
 from quality.tasks.protocol import Task
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import note, reports
+from quality.tuners.notes import in_processes, note
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -62,20 +60,9 @@ def stages(variant: str, setting: Setting) -> tuple[int, ...]:
 
 def in_wall_time(variant: str, setting: Setting) -> Outcome:
     """Run a study by processes that share a journal."""
-    began = time.time()
-    given = json.dumps([variant, setting, began])
-    command = [sys.executable, "-m", "quality.tuners.optuna_studies"]
-    folder = Path(__file__).parents[2]
-    workers = [
-        subprocess.Popen([*command, str(number), given], cwd=folder, stdin=subprocess.DEVNULL)
-        for number in range(setting.workers)
-    ]
-    time.sleep(max(0.0, began + setting.seconds - time.time()))
-    for worker in workers:
-        worker.kill()
-        worker.wait()
-    found, trials = reports(setting.folder, began, setting.seconds)
-    return Outcome(found, trials, 0.0)
+    given = json.dumps([variant, setting, time.time()])
+    arguments = [[str(number), given] for number in range(setting.workers)]
+    return in_processes("quality.tuners.optuna_studies", arguments, setting)
 
 
 def _work(number: int, variant: str, setting: Setting, began: float) -> None:

@@ -74,7 +74,7 @@ def main(given: argparse.Namespace) -> int:
     trials = _trials(given, scheduler, curves)
     machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
     decision = _decision_seconds(given)
-    engine = _engine(given, curves, decision, has_curves=scheduler.reads_curves or given.directory is not None)
+    engine = _engine(given, curves, decision, has_curves=machine.reads_curves or given.directory is not None)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}

@@ -56,7 +56,6 @@ class Pasha(Scheduler, frozen=True):
         3
     """
 
-    reads_curves = True
     ranks_one_loss = True
     reduction_factor = 3
 
@@ -81,6 +80,8 @@ class PashaMachine(AshMachine):
         trials: How many trials may be started; None for no end.
         epsilon: The difference that counts as none; None: it follows from the curves.
     """
+
+    reads_curves = True
 
     def __init__(self, ladder: Ladder, trials: int | None = None, epsilon: float | None = None) -> None:
         super().__init__(ladder, trials)

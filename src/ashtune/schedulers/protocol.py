@@ -41,6 +41,8 @@ class Machine(Protocol):
     """
 
     ladder: Ladder
+    reads_curves: ClassVar[bool] = False
+    """Whether it decides by what trials report between rungs. Others are told none: ``Result.curve`` is empty."""
 
     def next_job(self) -> Job | None:
         """Return the job for a worker that is free now, or None if there is none at present."""
@@ -128,8 +130,6 @@ class Scheduler(Part, frozen=True):
     """What it is where the user gives none."""
     default_search: ClassVar[str] = "gp"
     """The search where the user names none."""
-    reads_curves: ClassVar[bool] = False
-    """Whether it decides by what trials report between rungs, which a simulation gives only where it is read."""
     ranks_one_loss: ClassVar[bool] = False
     """Whether it can be used with one metric without constraints only."""
     least_share: ClassVar[int | None] = None

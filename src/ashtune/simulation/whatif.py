@@ -196,14 +196,14 @@ class Predictor:
 
     def _replay(self, choice: Choice, draw: int) -> Replayed:
         curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
-        training = curves.training(stretch=_luck if draw else None, has_curves=choice.scheduler.reads_curves)
+        machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
+        training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
         # Between its jobs the recorded study has its own driver's time already.
         decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
         engine = SimulatedEngine(training, workers=stays, seed=draw, driver=Driver(decision))
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
-        scheduler = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
-        wall = simulate(scheduler, engine, [tally, seen], trials=choice.trials, goal=goal)
+        wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
             wall=wall,
             first=seen.first,

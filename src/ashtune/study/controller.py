@@ -216,7 +216,7 @@ class Controller:
         """A trial of the search has a result."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
-        curve = self._losses(event.curve) if event.curve else ()
+        curve = self._losses(event.curve) if self._scheduler.reads_curves else ()
         self._scheduler.record(
             Result(place, rung, event.resource, losses, event.seconds, event.start, curve, violation)
         )
