@@ -194,7 +194,6 @@ def main() -> int:
                         f"{taken.mean():.2f}", *_mean(gain), *_mean(at_equal), f"{first.mean():+.2f}",
                         f"{mean.mean():+.2f}", f"{held:.3f}", f"{width.mean():.2f}",
                     ])  # fmt: skip
-                print(rows[-len(SIZES) :], file=sys.stderr, flush=True)
             show(f"{title}: {given.studies} studies of {TRIALS} trials, in units of the noise", columns, rows)
     print("the intervals hold" if is_honest else "an interval holds too seldom")
     return 0 if is_honest else 1

@@ -138,7 +138,8 @@ def is_gone(process: int) -> bool:
 
 def helpers() -> list[int]:
     """Return the processes of proposers that this one has started and that run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,state=,args="], capture_output=True, text=True, check=True)
+    command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,state=,args="]  # -ww: COLUMNS in the environment cuts no line
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
     return [int(row[0]) for row in rows if row[1] == str(os.getpid()) and row[2][0] != "Z" and MODULE in row[3]]
 

@@ -136,5 +136,6 @@ def test_two_stand_side_by_side_and_no_process_is_left_of_one_that_is_down(
 
 def running(words: str) -> int:
     """How many living processes have these words in their command line."""
-    lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    command = ["ps", "-ww", "-eo", "stat,args"]  # -ww: COLUMNS in the environment cuts no line
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return sum(words in line and not line.startswith("Z") for line in lines)
