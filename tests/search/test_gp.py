@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.gaussian_process import GaussianProcess, log_expected_improvement
+from ashtune.search.gaussian_process import GaussianProcess, Kernel, log_expected_improvement
 from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
 from ashtune.search.random import Random
@@ -41,7 +41,7 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(60, 5)
     weights = np.array([0.5, 2.0, 1.0, 7.0, 0.1])
-    ours = GaussianProcess(rows, values, np.zeros(5, bool), weights=weights, scale=1.3, noise=0.02)
+    ours = GaussianProcess(rows, values, np.zeros(5, bool), Kernel(weights, 1.3, 0.02))
     kernel = kernels.ConstantKernel(1.3) * kernels.Matern(1 / np.sqrt(weights), nu=2.5)
     theirs = regression(kernel, alpha=0.02, optimizer=None).fit(rows, values)
     at = np.random.default_rng(1).random((40, 5))
@@ -59,7 +59,7 @@ def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> N
     for given in (rows, at):
         given[:, 2] = np.floor(given[:, 2] * 4) / 4
     weights = np.array([3.0, 0.4, 1.7])
-    ours = GaussianProcess(rows, values, np.array([False, False, True]), weights=weights, scale=0.8, noise=0.05)
+    ours = GaussianProcess(rows, values, np.array([False, False, True]), Kernel(weights, 0.8, 0.05))
     lengths = 1 / np.sqrt([3.0, 0.4, *[1.7 / 2] * 4])
     theirs = regression(kernels.ConstantKernel(0.8) * kernels.Matern(lengths, nu=2.5), alpha=0.05, optimizer=None)
 
@@ -77,7 +77,7 @@ def test_at_its_own_rows_the_mean_is_that_of_distances_by_differences(weight: fl
     """They are computed by a product of matrices, which loses the last bits where points are close."""
     rows, values = data(40, 6)
     rows[20:] = rows[:20] + 1e-7  # nearly the same
-    ours = GaussianProcess(rows, values, np.zeros(6, bool), weights=np.full(6, weight), scale=1.0, noise=1e-4)
+    ours = GaussianProcess(rows, values, np.zeros(6, bool), Kernel(np.full(6, weight), 1.0, 1e-4))
     distance = np.sqrt(5 * weight * ((rows[:, None] - rows[None]) ** 2).sum(axis=2))
     kernel = (1 + distance + distance**2 / 3) * np.exp(-distance)
     expected = kernel @ np.linalg.solve(kernel + 1e-4 * np.eye(40), values)
@@ -90,7 +90,7 @@ def test_values_drawn_together_have_the_covariance_of_scikit_learn() -> None:
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(40, 3)
     weights = np.array([0.5, 2.0, 6.0])
-    ours = GaussianProcess(rows, values, np.zeros(3, bool), weights=weights, scale=1.3, noise=0.02)
+    ours = GaussianProcess(rows, values, np.zeros(3, bool), Kernel(weights, 1.3, 0.02))
     kernel = kernels.ConstantKernel(1.3) * kernels.Matern(1 / np.sqrt(weights), nu=2.5)
     theirs = regression(kernel, alpha=0.02, optimizer=None).fit(rows, values)
     at = np.random.default_rng(1).random((12, 3))
@@ -117,7 +117,7 @@ def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
 
 def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     rows, values = data(20, 3)
-    process = GaussianProcess.fit(rows, values, np.zeros(3, bool))
+    process = GaussianProcess(rows, values, np.zeros(3, bool), Kernel.fitted(rows, values, np.zeros(3, bool)))
     at = np.random.default_rng(2).random((4, 3))
     drawn = process.draw(at, np.random.default_rng(3).standard_normal((4, 20_000)))
     mean, deviation = process.predict(at)
@@ -127,14 +127,14 @@ def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
 
 def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of_them() -> None:
     rows, values = data(20, 3)
-    process = GaussianProcess.fit(rows[:15], values[:15], np.zeros(3, bool))
+    kernel = Kernel.fitted(rows[:15], values[:15], np.zeros(3, bool))
+    process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
     worlds = np.stack([values[15:], -values[15:]], axis=1)
     after = process.with_values(rows[15:], worlds)
     at = np.random.default_rng(2).random((6, 3))
-    numbers: dict[str, Any] = {"weights": process.weights, "scale": process.scale, "noise": process.noise}
     for world in range(2):
         alone = np.concatenate([values[:15], worlds[:, world]])
-        one = GaussianProcess(rows, alone, np.zeros(3, bool), **numbers)
+        one = GaussianProcess(rows, alone, np.zeros(3, bool), kernel)
         np.testing.assert_allclose(after.predict(at)[0][:, world], one.predict(at)[0], atol=1e-9)
 
 
@@ -317,7 +317,7 @@ def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
     for trial in range(3_000):
         x = trial * 0.618 % 1
         proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
-    assert len(proposer._shown()) <= 80
+    assert len(proposer.shown()) <= 80
 
 
 def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_results() -> None:
@@ -338,7 +338,58 @@ def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_resul
             standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))
         best = sorted(standing, key=lambda one: (*standing[one], one))[:40]
         expected = sorted(reached) if len(reached) <= 80 else sorted({*best, *sorted(reached)[-40:]})
-        assert proposer._shown() == expected
+        assert proposer.shown() == expected
+
+
+def told(proposer: GPProposer, results: int, ask_until: int = 0) -> GPProposer:
+    """Tell a proposer some results, and ask it after each of the first."""
+    for trial in range(results):
+        x, y = trial * 0.618 % 1, trial * 0.382 % 1
+        loss = (x - 0.3) ** 2 + 0.1 * y
+        configuration = {"x": x, "y": y}
+        proposer.started(Job(TrialId(trial), 0), configuration)
+        proposer.observe(Result(TrialId(trial), 0, 9, (loss,), 1.0 + x), configuration)
+        if trial < ask_until:
+            proposer.propose(trial + 1)
+            proposer.proposed.clear()
+    return proposer
+
+
+def moments(results: int) -> list[int]:
+    """At how many results the kernels are fitted anew."""
+    fitted = [3]
+    while fitted[-1] <= results:
+        fitted.append(fitted[-1] + min(max(1, fitted[-1] // 8), 16))
+    return fitted[:-1]
+
+
+@pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
+def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(results: int) -> None:
+    space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    proposer = told(GPProposer(GP(), space, 0, 9), results)
+    moment = max(moments(results))
+    then = told(GPProposer(GP(), space, 0, 9), moment)
+    rows, losses = then.rows(then.shown())
+    clipped_losses = np.minimum(losses, np.median(losses) + 2 * (np.median(losses) - losses.min()))
+    values = (clipped_losses - clipped_losses.mean()) / clipped_losses.std()
+    expected = Kernel.fitted(rows, values, np.zeros(3, bool))
+    fitted = proposer.kernels().losses
+    assert fitted is not None
+    np.testing.assert_allclose(fitted.weights, expected.weights)
+    assert (fitted.scale, fitted.noise) == pytest.approx((expected.scale, expected.noise))
+    paces = proposer.kernels().paces
+    assert paces is not None
+    assert paces.weights.shape == (2,)
+
+
+@pytest.mark.parametrize("results", [20, 61])
+def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along_does(results: int) -> None:
+    """As after a kill: kernels that were fitted late may not depend on who asked when."""
+    space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    options = GP(random_share=0.0, ahead=0)
+    asked = told(GPProposer(options, space, 0, 9), results, ask_until=results)
+    anew = told(GPProposer(options, space, 0, 9), results)
+    assert asked.propose(results) == anew.propose(results) is not None
 
 
 def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> None:
@@ -349,7 +400,7 @@ def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> Non
         proposer.observe(Result(TrialId(trial), 0, 9, (float(trial),), 1.0), {"x": trial / 200})
     for trial in range(100, 150):
         proposer.observe(Result(TrialId(trial), 1, 0, (math.inf,), 0.0), {"x": trial / 200})
-    assert proposer._shown() == [*range(40), *range(160, 200)]
+    assert proposer.shown() == [*range(40), *range(160, 200)]
 
 
 @pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])

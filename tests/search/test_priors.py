@@ -128,7 +128,7 @@ def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() ->
         scores = []
         for space in (plain, believed):
             proposer = proposer_with(space, results)
-            view = _View.of(proposer, sorted(proposer.losses), np.random.default_rng(0), results)
+            view = _View.of(proposer, np.random.default_rng(0), results)
             assert view is not None
             scores.append(view.score(points))
         expected = BELIEF / results * Space.parse(believed).log_belief(points)

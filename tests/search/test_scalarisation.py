@@ -109,5 +109,5 @@ def test_of_thousands_of_results_the_process_sees_as_many_as_of_one_loss() -> No
         x, y = chance.random(2).tolist()
         result = Result(TrialId(trial), 0, 9, two_losses({"x": x, "y": y}), 1.0, violation=float(trial % 2))
         proposer.observe(result, {"x": x, "y": y})
-    assert len(proposer._shown()) <= 80
+    assert len(proposer.shown()) <= 80
     assert all(trial % 2 == 0 for trial in proposer._best_of_several()[:40]), "these are feasible"

@@ -9,6 +9,8 @@ Rule 4: the expected improvement is divided by the root of the seconds that a tr
 them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
 Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
 Rule 6: the first ten trials and a tenth of all others are random.
+Rule 7: lengths, scale and noise are fitted anew when the results have grown by an eighth, and after sixteen at the
+latest; the results themselves count at once. A fit takes four fifths of a proposal's time.
 
 What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -17,7 +19,7 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ashtune.search.gaussian_process import GaussianProcess
+    from ashtune.search.gaussian_process import GaussianProcess, Kernel
 
     Array = NDArray[np.float64]
 
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
 """How many trials the process sees, if more than both together have results."""
+REFITS, LATEST_REFIT = 8, 16
+"""The kernels are fitted anew after a part of the results so far, one in eight, and after 16 more at the latest."""
 DRAWS = 16
 MOST_PRICE = 4.0
 BELIEF = 1.0
@@ -53,7 +57,7 @@ class GP(Search, frozen=True):
     Args:
         first: How many of the first trials are random.
         random_share: Part of the later trials that is random.
-        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 20 ms.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 15 ms.
         price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
             they do not count; with ``ahead=0`` on one worker, a study is then the same when it is run again.
 
@@ -139,6 +143,10 @@ class GPProposer(Proposer):
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
         self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
+        self.is_category = [column.is_category for column in space.columns.values()]
+        self._results, self._refit_at = 0, FEWEST_RESULTS
+        self._fitted_to: _Seen | None = None
+        self._kernels: _Kernels | None = None  # of it, once they are asked for
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """A trial trains."""
@@ -149,6 +157,13 @@ class GPProposer(Proposer):
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Take in a result."""
+        self._note(result, configuration)
+        self._results += 1
+        if self._results >= self._refit_at:
+            self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
+            self._fitted_to, self._kernels = _Seen.of(self), None
+
+    def _note(self, result: Result, configuration: Mapping[str, object]) -> None:
         trial, is_plain = result.trial, len(result.losses) == 1 and result.violation is None
         self.running.discard(trial)
         self._place(trial, configuration)
@@ -175,8 +190,7 @@ class GPProposer(Proposer):
         is_random = chance.random() < self.options.random_share
         if trial < self.options.first or len(self.losses) < FEWEST_RESULTS or is_random:
             return None
-        shown = self._shown()
-        view = _View.of(self, shown, chance, trial)
+        view = _View.of(self, chance, trial)
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
@@ -210,6 +224,12 @@ class GPProposer(Proposer):
         rows = [[*self.points[trial], height(resource)] for trial, resource, _ in results]
         return np.array(rows), np.array([loss for _, _, loss in results])
 
+    def kernels(self) -> "_Kernels":
+        """Return the kernels, fitted to what was known at the last of the moments of rule 7."""
+        if self._kernels is None:
+            self._kernels = _Kernels() if self._fitted_to is None else self._fitted_to.kernels(self.is_category)
+        return self._kernels
+
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
         if trial not in self.points:
             self.points[trial] = self._point(configuration)
@@ -218,7 +238,7 @@ class GPProposer(Proposer):
     def _point(self, configuration: Mapping[str, object]) -> tuple[float, ...]:
         return tuple(0.5 if place is None else place for place in self.space.place(configuration))
 
-    def _shown(self) -> list[TrialId]:
+    def shown(self) -> list[TrialId]:
         """Return the trials that the process sees, however many there are."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
@@ -240,6 +260,66 @@ class GPProposer(Proposer):
         for trial, (rung, key) in self._several.items():
             by_rung.setdefault(rung, []).append((key, trial))
         return [trial for rung in sorted(by_rung, reverse=True) for _, trial in ranked(by_rung[rung])]
+
+
+class _Kernels(NamedTuple):
+    """The kernels of losses and of paces; None where the values tell nothing, or differ from trial to trial."""
+
+    losses: "Kernel | None" = None
+    paces: "Kernel | None" = None
+
+
+class _Seen(NamedTuple):
+    """What the processes see of a study.
+
+    Args:
+        points: Of the trials, shape (t, d).
+        rows: Of their results, shape (n, d + 1).
+        losses: Of their results, shape (n,), or the keys of several, shape (n, 1 + m).
+        priced: The points of the trials whose pace is known, shape (p, d).
+        paces: Of those, shape (p,).
+    """
+
+    points: "Array"
+    rows: "Array"
+    losses: "Array"
+    priced: "Array"
+    paces: "Array"
+
+    @classmethod
+    def of(cls, known: GPProposer) -> "_Seen":
+        """Return what is known now."""
+        import numpy as np
+
+        shown = known.shown()
+        priced = [trial for trial in shown if trial in known.paces]
+        return cls(
+            np.array([known.points[trial] for trial in shown]),
+            *known.rows(shown),
+            np.array([known.points[trial] for trial in priced]),
+            np.array([known.paces[trial] for trial in priced]),
+        )
+
+    def kernels(self, is_category: list[bool]) -> _Kernels:
+        """Fit them."""
+        losses = _standardized(clipped(self.losses)) if self.losses.ndim == 1 else None
+        paces = self.standard_paces()
+        return _Kernels(
+            None if losses is None else _fitted(self.rows, losses, [*is_category, False]),
+            None if paces is None else _fitted(self.priced, paces, is_category),
+        )
+
+    def standard_paces(self) -> "Array | None":
+        """Return the paces, standardized; None where they tell nothing."""
+        return _standardized(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
+
+
+def _fitted(rows: "Array", values: "Array", is_category: list[bool]) -> "Kernel":
+    import numpy as np
+
+    from ashtune.search.gaussian_process import Kernel
+
+    return Kernel.fitted(rows, values, np.array(is_category))
 
 
 class _View:
@@ -265,22 +345,23 @@ class _View:
         self.centres = centres
 
     @classmethod
-    def of(cls, known: GPProposer, shown: list[TrialId], chance: "np.random.Generator", trial: int) -> "_View | None":
-        """Return the view of some trials, for a new one; None if their losses are all equal, or none is finite."""
+    def of(cls, known: GPProposer, chance: "np.random.Generator", trial: int) -> "_View | None":
+        """Return the view for a new trial; None if the losses are all equal, or none is finite."""
         import numpy as np
 
         from ashtune.search.gaussian_process import GaussianProcess
 
-        rows, losses = known.rows(shown)
+        seen, kernels = _Seen.of(known), known.kernels()
+        losses = seen.losses
         if losses.ndim > 1:
-            losses = scalarised(losses, weights_for(known.seed, trial, losses.shape[1] - 1), rows[:, -1])
+            losses = scalarised(losses, weights_for(known.seed, trial, losses.shape[1] - 1), seen.rows[:, -1])
         values = _standardized(clipped(losses))
         if values is None:
             return None
-        is_category = np.array([*(column.is_category for column in known.space.columns.values()), False])
-        model = GaussianProcess.fit(rows, values, is_category)
-        points = np.array([known.points[trial] for trial in shown])
-        means = model.predict(_at_the_top(points))[0]
+        is_category = [*known.is_category, False]
+        kernel = kernels.losses or _fitted(seen.rows, values, is_category)
+        model = GaussianProcess(seen.rows, values, np.array(is_category), kernel)
+        means = model.predict(_at_the_top(seen.points))[0]
         best = np.array([means.min()])
         unknown = sorted(trial for trial in known.running if trial not in known.losses)
         training = [known.points[trial] for trial in unknown[-MOST_NEWEST:]]
@@ -288,16 +369,14 @@ class _View:
             at = _at_the_top(np.array(waiting))
             drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
             model, best = model.with_values(at, drawn), np.minimum(best, drawn.min(axis=0))
-        priced = [trial for trial in shown if trial in known.paces]
-        paces = np.array([known.paces[trial] for trial in priced])
-        price = None
-        exponent = known.options.price
-        if exponent and len(priced) >= FEWEST_RESULTS and (standard := _standardized(paces)) is not None:
-            price = GaussianProcess.fit(np.array([known.points[trial] for trial in priced]), standard, is_category[:-1])
-        centres = points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]]
+        price, exponent = None, known.options.price
+        if exponent and (paces := seen.standard_paces()) is not None:
+            kernel = kernels.paces or _fitted(seen.priced, paces, known.is_category)
+            price = GaussianProcess(seen.priced, paces, np.array(known.is_category), kernel)
         return cls(
-            model, best, price=price, price_scale=exponent * float(paces.std()) if price else 0.0,
-            space=known.space, belief=BELIEF / len(known.losses), centres=centres,
+            model, best, price=price, price_scale=exponent * float(seen.paces.std()) if price else 0.0,
+            space=known.space, belief=BELIEF / len(known.losses),
+            centres=seen.points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]],
         )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
