@@ -71,6 +71,12 @@ class ProposalsInVirtualTime(Proposals):
             self._now = event.time
         super().event(event)
 
+    def _leave_to_design(self, trial: int) -> None:
+        """The first proposal is begun when it is due."""
+        self._next = trial + 1
+        if self._next + self._ahead <= self._search.first_proposed:
+            self._free = self._now
+
     def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
         self._next = trial + 1
@@ -91,9 +97,11 @@ class ProposalsInVirtualTime(Proposals):
         return seconds
 
     def _work_until(self, now: float) -> None:
-        while self._open and max(self._free, self._open[0]) <= now:
-            begin = max(self._free, self._open.popleft())
-            proposal, seconds = self._proposed(self._next + len(self._made))
+        while self._next + self._ahead >= self._search.first_proposed and self._open:
+            if (begin := max(self._free, self._open[0])) > now:
+                break
+            self._open.popleft()
+            proposal, seconds = self._proposed(max(self._next, self._search.first_proposed) + len(self._made))
             self._free = begin + seconds
             self._made.append((self._free, proposal))
 

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -50,6 +51,12 @@ class Scripted(Proposer):
 class Script(Search, frozen=True):
     """A search whose proposer a test has made."""
 
+    first: int = 0
+
+    @property
+    def first_proposed(self) -> int:
+        return self.first
+
     def build(self, space: Space, seed: int) -> Design:
         return Sobol().build(space, seed)
 
@@ -72,9 +79,9 @@ def apart(search: Search, space: Space, seed: int, max_resource: int) -> Propose
 class Studied:
     """Proposals with the little of a study that they need."""
 
-    def __init__(self, space: Space = SPACE, **more: Any) -> None:
+    def __init__(self, space: Space = SPACE, *, first: int = 0, **more: Any) -> None:
         self.design = Script().build(space, 0)
-        self.proposals = Proposals(Script(), space, self.design, goal=GOAL, seed=0, **more)
+        self.proposals = Proposals(Script(first), space, self.design, goal=GOAL, seed=0, **more)
         self.configurations = Configurations(self.design, proposals=self.proposals)
         self.lines: list[str] = []
         self.is_dropped = threading.Event()
@@ -136,6 +143,27 @@ def studied() -> Iterator[Studied]:
 
 def numbered(trial: int) -> Proposal:
     return Proposal({"x": trial / 1000}, f"number {trial}")
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposal_is_due(ahead: int) -> None:
+    scripted = Scripted(numbered)
+    study = Studied(first=6)
+    study.start(lambda: scripted, ahead=ahead)
+    try:
+        for trial in range(6):
+            assert scripted.asked == [] or trial >= 6 - ahead
+            assert study.begin(trial) == "design"
+            study.finish(trial, 1.0)
+            study.proposals.tick(0.0)  # the thread tells what is new
+            time.sleep(0.02)  # it would ask meanwhile
+        if ahead:
+            study.waits(2)
+        assert study.begin(6) == "number 6"
+        assert scripted.asked[0] == 6
+        assert [one for one in scripted.asked if one < 6] == []
+    finally:
+        study.proposals.close()
 
 
 def test_while_proposals_are_held_back_half_of_the_trials_are_of_the_design_and_no_proposal_is_lost() -> None:

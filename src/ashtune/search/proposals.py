@@ -6,7 +6,9 @@ one line. The study goes on with its design.
 Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
 that the journal holds, and never asks for those trials again.
 Rule 4: in a space with an end each configuration is tried once: a proposal that was tried is replaced.
-Rule 5: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
+Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
+only when its first proposal is due, and not beside the workers.
+Rule 6: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 """
 
 import threading
@@ -223,14 +225,16 @@ class Proposals(Observer):
 
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
+        if trial < self._search.first_proposed:
+            self._leave_to_design(trial)
+            return self._drawn(trial, "")
         if self._guard.holds_back(trial):
             return self._drawn(trial, HELD_BACK)
         is_ready, proposal = self._taken(trial)
-        is_early = trial < self._search.first_proposed  # it is random in any case
-        if not (is_ready or is_early or self._is_closed):
+        if not (is_ready or self._is_closed):
             proposal = self._stand_in_for(trial)
         if proposal is None:
-            return self._drawn(trial, "" if is_ready or is_early else FAILED if self._has_failed else NOT_READY)
+            return self._drawn(trial, "" if is_ready else FAILED if self._has_failed else NOT_READY)
         if self._has_end and identity(proposal.configuration) in self._tried:
             return self._drawn(trial, REPLACED if is_ready else NOT_READY)
         return proposal
@@ -238,6 +242,12 @@ class Proposals(Observer):
     def notes(self) -> str:
         """Say in one line that proposals are held back, if they are."""
         return self._guard.note()
+
+    def _leave_to_design(self, trial: int) -> None:
+        """Note that a trial is not asked for; the thread is woken where the first proposal is due."""
+        with self._changed:
+            self._next = max(self._next, trial + 1)
+            self._changed.notify_all()
 
     def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
@@ -318,11 +328,20 @@ class Proposals(Observer):
     def _wait(self, ahead: int) -> int | None:
         """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
         with self._changed:
-            while not self._is_closed and not self._news and len(self._ready) >= ahead + self._is_awaited:
+            while not self._is_closed and not self._news and not self._is_due(ahead):
                 self._changed.wait()
             if self._is_closed:
                 return None
-            return self._next + len(self._ready) if len(self._ready) < ahead + self._is_awaited else -1
+            return self._number_asked() if self._is_due(ahead) else -1
+
+    def _is_due(self, ahead: int) -> bool:
+        """Say whether a proposal is to be made now."""
+        is_early = self._next + ahead < self._search.first_proposed
+        return not is_early and len(self._ready) < ahead + self._is_awaited
+
+    def _number_asked(self) -> int:
+        """Return the trial that the next proposal is for."""
+        return max(self._next, self._search.first_proposed) + len(self._ready)
 
     def _tell(self, proposer: Proposer, known: Known) -> None:
         while self._news:

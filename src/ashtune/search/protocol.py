@@ -151,7 +151,7 @@ class Search(Part, frozen=True):
 
     @property
     def first_proposed(self) -> int:
-        """The number of trials that are left to the design at the beginning: a study with no more needs no proposer."""
+        """The number of trials at the beginning that are left to the design: a proposer is not asked for these."""
         return 0
 
     @property
