@@ -1,5 +1,7 @@
 """ashtune's searches with the default scheduler and rungs."""
 
+import json
+import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +13,7 @@ from ashtune.space.space import Space
 from quality.runs import Report
 from quality.tasks import task as load
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import note, reports
+from quality.tuners.notes import in_processes, note
 from quality.virtual import study
 
 
@@ -26,9 +28,12 @@ def objective(task: str, data: str, folder: str, trial: Any) -> None:
 
 
 def in_wall_time(search: str, setting: Setting) -> Outcome:
-    """Run a study with processes as workers."""
+    """Run a study with processes as workers; the driver is a new process too, as a user's script is."""
+    return in_processes("quality.tuners.ashtune_searches", [[json.dumps([search, setting])]], setting)
+
+
+def _tune(search: str, setting: Setting) -> None:
     task = load(setting.task, setting.data)
-    began = time.time()
     ashtune.tune(
         partial(objective, setting.task, setting.data, setting.folder),
         dict(task.space),
@@ -42,8 +47,6 @@ def in_wall_time(search: str, setting: Setting) -> Outcome:
         directory=f"{setting.folder}/study",
         quiet=True,
     )
-    found, trials = reports(setting.folder, began, setting.seconds)
-    return Outcome(found, trials, 0.0)
 
 
 def in_virtual_time(search: str, setting: Setting) -> Outcome:
@@ -68,3 +71,8 @@ def in_virtual_time(search: str, setting: Setting) -> Outcome:
         Report(at, rungs[rung], loss, tests[trial, rungs[rung]]) for at, trial, rung, loss in found.named
     ]  # fmt: skip
     return Outcome(changes, found.trials, sum(found.proposal_seconds))
+
+
+if __name__ == "__main__":
+    _search, _setting = json.loads(sys.argv[1])
+    _tune(_search, Setting(*_setting))
