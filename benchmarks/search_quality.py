@@ -11,7 +11,7 @@ that the tuner would name, over time; the test loss of the same is shown beside 
   machine does not matter then, however busy it is, and nor does what a configuration costs.
 
     python benchmarks/search_quality.py DATA [--clock wall] [--tasks ...] [--tuners ...] [--seeds 10] [--budget 16]
-        [--results DIR] [--table] [--json FILE]
+        [--results DIR] [--table] [--json FILE] [--figure FILE]
 
 DATA holds ``tabular`` and ``mnist``. A run that is in the results' folder is not run again; --table runs nothing. Tasks
 and tuners whose library is not installed are left out and named: see ``peers/requirements-quality.txt``.
@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=Path("runs/search_quality"))
     parser.add_argument("--table", action="store_true", help="only show what there is")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path, help="an .html, with plotly; or .svg or .png, with kaleido too")
     given = parser.parse_args()
     store = Store(given.results, "runs", ("task", "tuner", "seed", "clock", "budget"))
     times = Store(given.results, "full_trainings", ("task",))
@@ -104,6 +106,8 @@ def main() -> int:
     medians = {each["task"]: each for each in times}
     for task, runs in by_task.items():
         show_task(given, task, runs, medians[task])
+    if given.figure:
+        draw(given, by_task, medians)
     return summarise(given, by_task, medians)
 
 
@@ -152,6 +156,28 @@ def show_task(given: argparse.Namespace, task: str, runs: Losses, median: dict[s
     show(title, [*header, f"{DEFAULT} - it", "of test", "trials"], rows)
 
 
+def draw(given: argparse.Namespace, by_task: dict[str, Losses], medians: dict[str, dict[str, Any]]) -> None:
+    """Write the figure: the default search, random draws, and of each task the peer that was best at the end."""
+    from quality.figure import figure
+
+    lines, titles = {}, {}
+    for task, runs in by_task.items():
+        best = min(filter(is_peer, runs), key=lambda tuner: final_loss(runs[tuner], given.budget, medians[task]))
+        lines[task] = {"ashtune": DEFAULT, "ashtune, random draws": ALONE, "the best of Optuna and others": best}
+        titles[task] = f"{task.replace('_', ', ')}: {load_text(given, task)}<br><sup>best peer: {best}</sup>"
+    losses = {task: partial(loss_at, median=medians[task]) for task in by_task}
+    made = figure(by_task, titles, lines, loss_at=losses, budget=given.budget)
+    if given.figure.suffix == ".html":
+        made.write_html(given.figure, include_plotlyjs=True)
+    else:
+        made.write_image(given.figure)
+
+
+def final_loss(runs: dict[int, dict[str, Any]], budget: float, median: dict[str, Any]) -> float:
+    """Return the mean loss over the seeds at the end."""
+    return float(np.mean([loss_at(each, budget, median) for each in runs.values()]))
+
+
 def load_text(given: argparse.Namespace, task: str) -> str:
     """Return what a task's losses are."""
     try:
@@ -172,8 +198,7 @@ def summarise(given: argparse.Namespace, by_task: dict[str, Losses], medians: di
             and is_above_zero(differences(runs, tuner, given.budget, medians[task], "validation"))
         ]  # fmt: skip
         ends = {
-            tuner: np.mean([loss_at(each, given.budget, medians[task]) for each in own.values()])
-            for tuner, own in runs.items() if is_peer(tuner)
+            tuner: final_loss(own, given.budget, medians[task]) for tuner, own in runs.items() if is_peer(tuner)
         }  # fmt: skip
         if ends:
             shares.append(share_of_time(runs[DEFAULT], min(ends.values()), given.budget, medians[task]))

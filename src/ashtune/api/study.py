@@ -341,7 +341,11 @@ class Study:
 
     @in_one_line
     def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":
-        """Return the best result so far, over the time or over the resource that all trials together were trained."""
+        """Return the best result so far, over the time or over the resource that all trials together were trained.
+
+        Raises:
+            SettingsError: If ``over`` is something else, or plotly is not installed.
+        """
         from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 
         best, figures = BestSoFar(self._reader.settings.goal), (best_over_time_figure, best_over_resource_figure)
@@ -355,7 +359,7 @@ class Study:
         """Return the front among the other results of its rung, over the first two metrics.
 
         Raises:
-            SettingsError: If the study has one metric.
+            SettingsError: If the study has one metric, or plotly is not installed.
         """
         from ashtune.reports.figures.front import front_figure
 
@@ -363,28 +367,44 @@ class Study:
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
-        """Return a figure of the seconds that all workers spent at each rung."""
+        """Return a figure of the seconds that all workers spent at each rung.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.reports.figures.rungs import rungs_figure
 
         return rungs_figure(self._reader.timeline, unit=self.unit)
 
     @in_one_line
     def plot_timeline(self) -> "Figure":
-        """Return what each worker did when."""
+        """Return what each worker did when.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.reports.figures.timeline import timeline_figure
 
         return timeline_figure(self._reader.timeline, unit=self.unit)
 
     @in_one_line
     def plot_utilisation(self) -> "Figure":
-        """Return how many workers trained, saved or waited, over time."""
+        """Return how many workers trained, saved or waited, over time.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.reports.figures.utilisation import utilisation_figure
 
         return utilisation_figure(self._reader.timeline)
 
     @in_one_line
     def plot_curves(self) -> "Figure":
-        """Return the learning curves of the best trials and of a sample of the others."""
+        """Return the learning curves of the best trials and of a sample of the others.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.analysis.curves import Curves
         from ashtune.reports.figures.curves import curves_figure
 
@@ -394,14 +414,22 @@ class Study:
 
     @in_one_line
     def plot_importance(self) -> "Figure":
-        """Return how much each hyperparameter matters; needs scikit-learn."""
+        """Return how much each hyperparameter matters.
+
+        Raises:
+            SettingsError: If plotly or scikit-learn is not installed.
+        """
         from ashtune.reports.figures.importance import importance, importance_figure
 
         return importance_figure(importance(*self._configured), unit=self.unit)
 
     @in_one_line
     def plot_slices(self) -> "dict[str, Figure]":
-        """Return the result over each of the most important hyperparameters, by name of the hyperparameter."""
+        """Return the result over each of the most important hyperparameters, by name of the hyperparameter.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.reports.figures.slices import Slices
 
         origin, important = self._reader.trials.origin, self._important()
@@ -410,14 +438,22 @@ class Study:
 
     @in_one_line
     def plot_coordinates(self) -> "Figure":
-        """Return the trials as parallel coordinates."""
+        """Return the trials as parallel coordinates.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.reports.figures.coordinates import coordinates_figure
 
         return coordinates_figure(*self._configured, important=self._important(), unit=self.unit)
 
     @in_one_line
     def plot_audit(self) -> "Figure":
-        """Return a figure of the promotions at each rung, beside the expected number."""
+        """Return a figure of the promotions at each rung, beside the expected number.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
         from ashtune.analysis.audit import Audit
         from ashtune.reports.audit_view import audit_figure
 
@@ -431,6 +467,7 @@ class Study:
         """Return where the training time went by function.
 
         Raises:
+            SettingsError: If plotly is not installed.
             StudyError: If the study was not profiled.
         """
         from ashtune.reports.profile import profile_figure
