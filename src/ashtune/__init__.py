@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ashtune.space.priors import Prior
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
+    from ashtune.training.program import Program
     from ashtune.training.trial import Trial
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "OptunaSearch",
     "Pasha",
     "Prior",
+    "Program",
     "Study",
     "Trial",
     "__version__",
@@ -66,6 +68,7 @@ _HOMES = {
     "OptunaSearch": "ashtune.search.optuna_search",
     "Pasha": "ashtune.schedulers.pasha",
     "Prior": "ashtune.space.priors",
+    "Program": "ashtune.training.program",
     "NotWorthIt": "ashtune.core.enough",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",

@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pages
@@ -29,3 +32,14 @@ def test_the_training_function_of_the_job_script_is_tuned_by_its_command(tmp_pat
     done = ashtune(tmp_path, "run", f"{script.name}:train", *options, "--quiet")
     assert done.returncode == 0, done.stderr
     assert "best  accuracy = 0." in done.stdout
+
+
+def test_the_shell_script_tunes_the_program_beside_it(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "program", tmp_path, dirs_exist_ok=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the command is
+    done = subprocess.run(
+        ["sh", "tune.sh"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "best  loss = " in done.stdout

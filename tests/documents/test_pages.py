@@ -62,6 +62,22 @@ def test_the_page_on_where_it_runs_does_what_it_says(folder: Path) -> None:
     assert "'accuracy': 0." in printed(steps, "from train import train, space")
 
 
+def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) -> None:
+    text = (pages.ROOT / "docs/guide/any-program.md").read_text()
+    for name, kind in (("train.sh", "sh"), ("space.json", "json")):
+        (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        assert block == (pages.ROOT / "examples" / "program" / name).read_text(), "as in examples/program"
+        (folder / name).write_text(block)
+    steps = pages.carried_out("docs/guide/any-program.md", folder)
+    assert "best  loss = " in printed(steps, "ashtune run --space space.json")
+    assert "'momentum': " in printed(steps, "ashtune.Program(")
+
+
+def test_the_page_on_scikit_learn_does_what_it_says(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/scikit-learn.md", folder)
+    assert "'batch_size': " in printed(steps, "AshSearchCV(MLPClassifier")
+
+
 def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/understanding.md", folder)
     assert "<!doctype html>" in (folder / "digits.html").read_text()[:100].lower()

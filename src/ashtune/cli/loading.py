@@ -1,5 +1,6 @@
 """Training functions and spaces named on the command line."""
 
+import json
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -7,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError, SpaceError
-from ashtune.core.plaintext import error_line
+from ashtune.core.plaintext import error_line, shown
 from ashtune.pickles.arrival import FILE_PREFIX
 
 
@@ -27,8 +28,12 @@ def load_function(place: str) -> Any:
     return function
 
 
-def load_space(place: str, objective: str) -> Any:
+def load_space(place: str, objective: str = "") -> Any:
     """Return the space that a NAME, FILE:NAME or .json file names.
+
+    Args:
+        place: The name.
+        objective: ``FILE:FUNCTION``, for a NAME in the same file.
 
     Raises:
         SpaceError: If there is none, or the function that returns it raises.
@@ -37,6 +42,8 @@ def load_space(place: str, objective: str) -> Any:
         return _space_from_json(Path(place))
     file, _, name = place.rpartition(":")
     file = file or objective.rpartition(":")[0]
+    if not file:
+        raise SpaceError("a program says no search space; give --space FILE.json, or FILE.py:NAME")
     space = getattr(_load(Path(file)), name, None)
     if space is None:
         raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
@@ -56,14 +63,30 @@ def _space_from_json(path: Path) -> Any:
 
     try:
         if not path.is_file():  # a pipe would be waited for
-            raise SpaceError(f"--space {path}: no such file; give one that ConfigurationSpace.to_json wrote")
-        return ConfigurationSpace.from_json(path)
+            raise SpaceError(f"--space {path}: no such file; give one with an object of hyperparameters")
+        read = json.loads(path.read_bytes())
+        if isinstance(read, dict) and "hyperparameters" not in read:
+            return {name: _hyperparameter(name, values) for name, values in read.items()}
+        return ConfigurationSpace.from_serialized_dict(read)
     except SpaceError:
         raise
     except Exception as error:  # noqa: BLE001 - ConfigSpace lets whatever its decoding meets through
         raise SpaceError(
-            f"{path} is not a space written by ConfigSpace ({error}); see ConfigurationSpace.to_json"
+            f"{path} is neither an object of hyperparameters nor a space written by ConfigSpace ({error}); write "
+            '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
         ) from None
+
+
+def _hyperparameter(name: str, values: Any) -> Any:
+    """Return a hyperparameter of a .json file as ``tune`` takes it: a list of choices, or a range."""
+    if not isinstance(values, dict):
+        return values
+    if not {"low", "high"} <= values.keys() <= {"low", "high", "log"} or not isinstance(values.get("log", False), bool):
+        raise SpaceError(
+            f"{shown(name)} is {shown(values)}; write a list of choices, or a range as "
+            '{"low": 1e-4, "high": 0.1, "log": true}'
+        )
+    return (values["low"], values["high"], *(["log"] if values.get("log") else []))
 
 
 def _load(path: Path) -> ModuleType:

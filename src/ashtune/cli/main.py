@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
     """Run the command; what a user did wrong becomes one line."""
+    arguments, program = _parted(arguments)
     try:
         if trains:
             from ashtune.engines.mpi.start import start_mpi
@@ -71,7 +72,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
             # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
             start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
         try:
-            options = parser.parse_args(arguments)
+            options = parser.parse_args(arguments, argparse.Namespace(program=program))
             status: int = options.main(options)
         except SystemExit as left:  # of the parser, or of a study that the batch system stopped
             status = left.code if isinstance(left.code, int) else int(left.code is not None)
@@ -87,6 +88,15 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
         _complain(f"{type(error).__name__}: {error}")
         return 1
     return status
+
+
+def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the arguments of the command ``run``, and behind ``--`` those of a program, if there are any."""
+    given = list(arguments)
+    if "run" not in given or "--" not in given[given.index("run") :]:
+        return given, None
+    place = given.index("--", given.index("run"))
+    return given[:place], given[place + 1 :]
 
 
 def _complain(words: str) -> None:

@@ -54,6 +54,11 @@ class Trial:
         return self._job.target
 
     @property
+    def metric(self) -> str:
+        """The name of the study's metric; of several the first."""
+        return self._job.reports.metric
+
+    @property
     def seed(self) -> int:
         """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
         digest = hashlib.blake2b(f"{self._job.study_seed}/{self.number}".encode(), digest_size=4).digest()

@@ -1,0 +1,83 @@
+"""What scikit-learn calls ``param_distributions``, as a search space of ashtune."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Parameters:
+    """What scikit-learn calls ``param_distributions`` as a search space, and back.
+
+    Args:
+        given: A dict of lists of values, distributions of scipy and ranges ``(low, high, "log")``; or a list of dicts,
+            of which a candidate is drawn from one. A tuple of two is a list of two values, as to scikit-learn.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self._grids = [dict(grid) for grid in ([given] if isinstance(given, Mapping) else given)]
+        self._readers: list[dict[str, Callable[[Any], Any]]] = []
+        self.space: dict[str, Any] = {}
+        for place, grid in enumerate(self._grids):
+            readers = {}
+            for name, values in grid.items():
+                self.space[self._place(place, name)], readers[name] = _dimension(name, values)
+            self._readers.append(readers)
+        if len(self._grids) > 1:
+            self.space["grid"] = list(range(len(self._grids)))
+
+    def _place(self, grid: int, name: str) -> str:
+        return name if len(self._grids) == 1 else f"grid{grid}:{name}"
+
+    def read(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a candidate."""
+        grid = configuration.get("grid", 0) if len(self._grids) > 1 else 0
+        return {name: read(configuration[self._place(grid, name)]) for name, read in self._readers[grid].items()}
+
+    @property
+    def names(self) -> set[str]:
+        """All parameters."""
+        return {name for grid in self._grids for name in grid}
+
+    @property
+    def size(self) -> float:
+        """How many candidates there are."""
+        is_finite = all(isinstance(values, list) for values in self.space.values())
+        return math.prod(map(len, self.space.values())) if is_finite else math.inf
+
+
+def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a hyperparameter for the values of a parameter, and how to read a value of it."""
+    if isinstance(values, tuple) and values[2:] == ("log",):
+        return values, _as_it_is
+    if hasattr(values, "rvs"):
+        return _distribution(values)
+    choices = list(values)
+    if not choices:
+        raise ValueError(f"Parameter {name!r} has no values to choose from")
+    if len(choices) == 1:
+        return [0], choices.__getitem__
+    kinds = {type(choice) for choice in choices}
+    if (kinds <= {int, float} or kinds == {str}) and len(set(choices)) == len(choices):
+        return choices, _as_it_is
+    return list(range(len(choices))), choices.__getitem__
+
+
+def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a hyperparameter for a distribution of scipy."""
+    kind = getattr(getattr(values, "dist", None), "name", "")
+    if kind in ("randint", "uniform", "loguniform", "reciprocal"):
+        low, high = (bound.item() for bound in map(np.asarray, values.support()))
+        if low == high:
+            return [0], lambda _: values.ppf(0.5).item()
+        if kind == "randint":
+            return (int(low), int(high)), _as_it_is
+        return (float(low), float(high), *(["log"] if kind != "uniform" else [])), _as_it_is
+    if hasattr(values, "ppf"):  # any other: where the uniform draw is in it
+        return (0.0, 1.0), lambda place: values.ppf(min(max(place, 1e-12), 1 - 1e-12)).item()
+    return (0, 2**31 - 1), lambda seed: values.rvs(random_state=seed)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

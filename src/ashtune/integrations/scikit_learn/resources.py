@@ -1,0 +1,208 @@
+"""What a candidate gets more of from rung to rung: epochs, trees, rows, folds.
+
+Rule: arguments are named as scikit-learn names them.
+"""
+
+import numbers
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _num_samples
+
+GROWING = ("n_estimators", "max_iter")
+"""Parameters of which more is more training, with ``warm_start``."""
+FOLDS, SAMPLES, PARTIAL_FIT = "folds", "n_samples", "partial_fit"
+EPOCHS = 81
+"""Of an estimator with ``partial_fit`` that says no ``max_iter``."""
+
+
+class Resource:
+    """What a candidate gets more of from rung to rung.
+
+    Attributes:
+        parameter: The parameter of the estimator that counts it, if one does.
+        unit: What the reports call one of it.
+        is_resumed: Whether a fit goes on from the last one.
+    """
+
+    parameter: str | None = None
+    unit = "epoch"
+    is_resumed = True
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Return an estimator trained from ``start`` to ``target``; at 0 it is a new one."""
+        raise NotImplementedError
+
+
+class Growth(Resource):
+    """A parameter that grows, of an estimator with ``warm_start``.
+
+    Args:
+        parameter: Its name; in a pipeline with that of the last step in front.
+        is_total: Whether it counts from the beginning, as trees do, or from the last fit, as most ``max_iter`` do.
+    """
+
+    def __init__(self, parameter: str, *, is_total: bool) -> None:
+        self.parameter = parameter
+        self.unit = _unit(parameter)
+        self._is_total = is_total
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Fit further."""
+        assert self.parameter is not None
+        before, _, _ = self.parameter.rpartition("__")
+        amount = target if self._is_total else target - start
+        warm = f"{before}__warm_start" if before else "warm_start"
+        estimator.set_params(**{self.parameter: amount, warm: True})
+        return fit_as_it_is(estimator, X, y, fit)
+
+
+class Plain(Resource):
+    """A parameter without ``warm_start``: each rung fits anew."""
+
+    is_resumed = False
+
+    def __init__(self, parameter: str) -> None:
+        self.parameter = parameter
+        self.unit = _unit(parameter)
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Fit anew."""
+        assert self.parameter is not None
+        return fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
+
+
+class PartialFit(Resource):
+    """Passes over the data by ``partial_fit``, in a pipeline of its last step.
+
+    Args:
+        classes: Of a classifier, None of others.
+    """
+
+    def __init__(self, classes: NDArray[Any] | None) -> None:
+        self._classes = classes
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Pass over the data."""
+        last = estimator
+        if isinstance(estimator, Pipeline):
+            last = estimator.steps[-1][1]
+            if len(estimator.steps) > 1:
+                before = estimator[:-1]
+                X = before.transform(X) if start else before.fit_transform(X, y)
+        for epoch in range(start, target):
+            first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
+            last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
+        return estimator
+
+
+class Samples(Resource):
+    """Rows of the data; each rung fits anew on more of them."""
+
+    unit = "sample"
+    is_resumed = False
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Fit on what it is given."""
+        return fit_as_it_is(estimator, X, y, fit)
+
+
+class Folds(Samples):
+    """Folds of the cross-validation; each rung adds some."""
+
+    unit = "fold"
+
+
+def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> Any:
+    return estimator.fit(X, **fit) if y is None else estimator.fit(X, y, **fit)
+
+
+def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any) -> Resource:
+    """Return what the candidates get more of.
+
+    Args:
+        estimator: Unfitted.
+        wanted: As the user names it.
+        searched: The parameters that are searched for.
+        y: What is predicted.
+
+    Raises:
+        ValueError: If the estimator has no such thing, or it is searched for.
+    """
+    last, prefix = _last_step(estimator)
+    known = estimator.get_params()
+    if wanted == "auto":
+        growing = [prefix + name for name in GROWING if prefix + name in known and f"{prefix}warm_start" in known]
+        free = [name for name in growing if name not in searched]
+        passes = hasattr(last, PARTIAL_FIT) and f"{prefix}max_iter" in known
+        wanted = PARTIAL_FIT if passes else free[0] if free else SAMPLES
+    if wanted in searched:
+        raise ValueError(f"Cannot use parameter {wanted} as the resource since it is part of the searched parameters.")
+    if wanted == SAMPLES:
+        return Samples()
+    if wanted == FOLDS:
+        return Folds()
+    if wanted == PARTIAL_FIT and hasattr(last, PARTIAL_FIT):
+        return PartialFit(np.unique(y) if is_classifier(estimator) else None)
+    if wanted not in known:
+        raise ValueError(f"Cannot use resource={wanted} which is not supported by estimator {type(estimator).__name__}")
+    before, _, name = wanted.rpartition("__")
+    if (f"{before}__warm_start" if before else "warm_start") not in known:
+        return Plain(wanted)
+    owner = known[before] if before else estimator
+    return Growth(wanted, is_total=name != "max_iter" or type(owner).__name__.startswith("HistGradientBoosting"))
+
+
+def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
+    """Return the resource of a full training where the user names none.
+
+    Raises:
+        ValueError: If the estimator says no number.
+    """
+    match resource:
+        case Folds():
+            return splits
+        case Samples():
+            return int(_num_samples(X))
+        case PartialFit():
+            return int(_last_step(estimator)[0].get_params().get("max_iter", EPOCHS))
+        case _:
+            value = estimator.get_params()[resource.parameter]
+            if not isinstance(value, numbers.Integral):
+                raise ValueError(f"{resource.parameter}={value!r} says no number; give max_resources=100")
+            return int(value)
+
+
+def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
+    """Return indices in an order whose every beginning has about the same part of each class.
+
+    Args:
+        train: Indices.
+        y: The classes of all rows; None where there are none.
+        seed: Of the order.
+    """
+    shuffled = np.random.default_rng(seed).permutation(np.asarray(train))
+    if y is None:
+        return shuffled
+    labels = np.unique(np.asarray(y)[shuffled], return_inverse=True)[1]
+    place = np.empty(len(labels))
+    for label in range(labels.max(initial=0) + 1):
+        rows = np.flatnonzero(labels == label)
+        place[rows] = np.arange(len(rows)) / len(rows)
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def _unit(parameter: str) -> str:
+    """Return what the reports call one of a parameter's units."""
+    return {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
+
+
+def _last_step(estimator: Any) -> tuple[Any, str]:
+    """Return the last step of a pipeline, and how the names of its parameters begin; else the estimator."""
+    if isinstance(estimator, Pipeline):
+        return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
+    return estimator, ""

@@ -1,0 +1,352 @@
+"""A search of scikit-learn whose candidates are halved asynchronously, and whose fits are resumed.
+
+Rule 1: it is a :class:`sklearn.model_selection.BaseSearchCV` in all but how the fits come about: what it is given, the
+attributes that it has after ``fit``, routing, scoring and refitting are scikit-learn's, by its own functions.
+Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
+Rule 3: the rows are read from the study's journal, so that a fit that was killed and is started again in the same
+``directory`` has those of both.
+Rule 4: the data are written once and mapped into the memory of each worker.
+"""
+
+import numbers
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ashtune.integrations import ExtraMissing
+
+try:
+    import joblib
+    import numpy as np
+    from sklearn.base import _fit_context, clone, is_classifier
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.model_selection._split import check_cv
+    from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
+    from sklearn.utils import check_random_state
+    from sklearn.utils._param_validation import Interval, StrOptions
+    from sklearn.utils.validation import _check_method_params, indexable
+except ImportError:
+    raise ExtraMissing("scikit-learn", "scikit-learn") from None
+
+from ashtune.api.study import Study
+from ashtune.api.tuning import tune
+from ashtune.core.errors import AshtuneError, NoResultError
+from ashtune.engines.mpi.start import start_mpi
+from ashtune.integrations.scikit_learn.parameters import Parameters
+from ashtune.integrations.scikit_learn.resources import (
+    Folds,
+    PartialFit,
+    Resource,
+    Samples,
+    fit_as_it_is,
+    in_order,
+    resource_of,
+    top_of,
+)
+from ashtune.integrations.scikit_learn.rows import Rows, leave_out
+from ashtune.integrations.scikit_learn.validated import RAISED, Validated, write_data
+from ashtune.schedulers.ash import Ash
+
+CANDIDATES = 64
+ENOUGH_FOR_THREE_RUNGS = 5
+"""Of fewer candidates none would come to the top of three rungs."""
+
+
+class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
+    """Search for parameters by asynchronous halving, over cross-validated fits that are resumed from rung to rung.
+
+    In place of ``HalvingRandomSearchCV``, with the same arguments and attributes. No fit waits for another, a promoted
+    candidate goes on where it was, and a Gaussian process proposes candidates where the values form a space.
+
+    Args:
+        estimator: What is fitted.
+        param_distributions: By name of a parameter a list of values, a distribution of scipy, or a range
+            ``(1e-4, 1e-1, "log")``; or a list of such dicts.
+        resource: What a candidate gets more of: a parameter of the estimator, "n_samples", "partial_fit" (passes over
+            the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if there is ``max_iter`` too, else
+            ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
+        n_candidates: How many are tried, at most.
+        factor: The best of so many go on.
+        min_resources: At the lowest rung; "auto" as ``ashtune.tune`` chooses it.
+        max_resources: At the top rung; "auto": all samples or folds, or what the estimator has as its parameter.
+        cv: Splits of the data, as in scikit-learn.
+        scoring: As in scikit-learn; of several scores the one that ``refit`` names counts.
+        refit: Whether the best is fitted on all data, or the score that counts, or what chooses the best row.
+        error_score: What a fit that fails counts, or "raise".
+        return_train_score: Whether training data are scored too.
+        random_state: Of the candidates and of samples.
+        n_jobs: How many processes fit. One fits in this process. Under ``mpiexec`` all ranks fit.
+        verbose: Above 0 the study shows itself.
+        search: A search of ashtune; by default a Gaussian process.
+        scheduler: A scheduler of ashtune.
+        time_limit: Seconds after which no fit begins.
+        directory: Where the study is kept; a fit that is started again there goes on. By default it goes with this
+            object.
+
+    Attributes:
+        study_: The study: its report, figures and what-if.
+        seed_: Of the study.
+        n_resources_: Of each rung.
+        n_candidates_: How many candidates have a result at each rung.
+
+    Example:
+        >>> from scipy.stats import randint
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = AshSearchCV(
+        ...     RandomForestClassifier(random_state=0), {"max_depth": [3, None], "min_samples_split": randint(2, 11)},
+        ...     resource="n_estimators", max_resources=9, n_candidates=8, random_state=0,
+        ... ).fit(X, y)
+        >>> search.best_score_ > 0.9
+        True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "resource": [str],
+        "n_candidates": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"exhaust"})],
+        "factor": [Interval(numbers.Integral, 1, None, closed="neither")],
+        "min_resources": [
+            Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto", "smallest", "exhaust"}),
+        ],
+        "max_resources": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto"})],
+        "random_state": ["random_state"],
+        "search": "no_validation",
+        "scheduler": "no_validation",
+        "time_limit": "no_validation",
+        "directory": "no_validation",
+    }  # fmt: skip
+    _parameter_constraints.pop("pre_dispatch")
+
+    def __init__(
+        self, estimator: Any, param_distributions: Any, *, resource: str = "auto", n_candidates: int | str = CANDIDATES,
+        factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto", cv: Any = None,
+        scoring: Any = None, refit: Any = True, error_score: Any = np.nan, return_train_score: bool = False,
+        random_state: Any = None, n_jobs: int | None = None, verbose: int = 0, search: Any = None,
+        scheduler: Any = "ash", time_limit: Any = None, directory: "str | os.PathLike[str] | None" = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
+            return_train_score=return_train_score,
+        )  # fmt: skip
+        self.param_distributions = param_distributions
+        self.resource = resource
+        self.n_candidates = n_candidates
+        self.factor = factor
+        self.min_resources = min_resources
+        self.max_resources = max_resources
+        self.random_state = random_state
+        self.search = search
+        self.scheduler = scheduler
+        self.time_limit = time_limit
+        self.directory = directory
+
+    @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "AshSearchCV":
+        """Search.
+
+        Args:
+            X: Shape (n_samples, n_features).
+            y: Shape (n_samples,) or (n_samples, n_outputs); None where there is none.
+            params: For ``fit`` of the estimator, for the scorer and for the splitter, as in scikit-learn's searches.
+
+        Raises:
+            ValueError: If something does not fit, or all fits failed.
+            AshtuneError: If the study cannot be run.
+        """
+        scorers, refit_metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(split.split(X, y, **routed.splitter.split))
+        self.n_splits_ = split.get_n_splits(X, y, **routed.splitter.split)
+        if len(splits) != self.n_splits_:
+            raise ValueError(
+                "cv.split and cv.get_n_splits return inconsistent results. "
+                f"Expected {self.n_splits_} splits, got {len(splits)}"
+            )
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty?")
+        kept = 0 if self.directory is not None else None  # a study that is continued has one seed
+        self.seed_ = int(
+            check_random_state(kept if self.random_state is None else self.random_state).randint(2**31 - 1)
+        )
+        parameters = Parameters(self.param_distributions)
+        resource = resource_of(self.estimator, self.resource, parameters.names, y)
+        self.max_resources_ = (
+            top_of(resource, self.estimator, X, self.n_splits_)
+            if self.max_resources == "auto" else int(self.max_resources)
+        )  # fmt: skip
+        metric = refit_metric if isinstance(refit_metric, str) else "score"
+        if type(resource) is Samples:
+            classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
+            splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
+        folder = self._folder()
+        digest = write_data(folder, (X, y, dict(routed.estimator.fit), dict(routed.scorer.score)))
+        objective = Validated(
+            clone(self.estimator), parameters, resource, splits=splits, top=self.max_resources_, scorer=scorers,
+            metric=metric, folder=folder, digest=digest, error_score=self.error_score,
+            returns_train_score=self.return_train_score,
+        )  # fmt: skip
+        least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
+        self._tune(objective, parameters, resource, least=least if type(resource) is Samples else 1)
+        self._read(parameters, resource, refit_metric)
+        if self.refit:
+            self._refit(resource, X, y, routed.estimator.fit)
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        return self
+
+    @property
+    def study_(self) -> Study:
+        """The study of the last fit."""
+        return Study.load(self.directory_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
+
+    def _folder(self) -> str:
+        """Return the study's directory, made anew if nobody named one: then it goes with this object."""
+        if (removal := self.__dict__.pop("_removal", None)) is not None:
+            removal()
+        if self.directory is not None:
+            folder = os.path.abspath(self.directory)  # noqa: PTH100
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        else:
+            folder = tempfile.mkdtemp(prefix="ashtune-search-")
+            self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.directory_ = folder
+        return folder
+
+    def _candidates(self, parameters: Parameters) -> int:
+        """Return how many candidates are tried, at most."""
+        wanted = self.n_candidates
+        if isinstance(wanted, str):  # as many as it takes for one at the top
+            lowest = self.min_resources if isinstance(self.min_resources, numbers.Integral) else self.max_resources_ / 9
+            wanted = max(1, self.max_resources_ // max(1, int(lowest)))
+        return int(min(wanted, parameters.size))
+
+    def _tune(self, objective: Validated, parameters: Parameters, resource: Resource, *, least: int) -> None:
+        """Run the study.
+
+        Args:
+            objective: The training function.
+            parameters: With the space.
+            resource: What candidates get more of.
+            least: Of it, where the user asks for the smallest.
+
+        Raises:
+            Exception: What a fit raised, with ``error_score="raise"``.
+            ValueError: If the lowest rung is above the top one.
+        """
+        candidates = self._candidates(parameters)
+        rungs: dict[str, Any] = {"scheduler": self.scheduler}
+        lowest = least if self.min_resources in ("smallest", "exhaust") else self.min_resources
+        if isinstance(lowest, str):
+            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
+                rungs["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
+                if self.scheduler == "ash":
+                    rungs["scheduler"] = Ash(ahead=1)
+        elif lowest > self.max_resources_:
+            raise ValueError(f"min_resources_={lowest} is greater than max_resources_={self.max_resources_}.")
+        else:
+            rungs["min_resource"] = int(lowest)
+        workers = joblib.effective_n_jobs(self.n_jobs)
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None
+        where = (
+            {"engine": "auto"} if has_ranks else {"engine": "threads" if workers == 1 else "local", "workers": workers}
+        )
+        raised = Path(self.directory_, RAISED)
+        raised.unlink(missing_ok=True)
+        try:
+            tune(
+                objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
+                max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
+                seed=self.seed_, search=self.search, time_limit=self.time_limit,
+                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, **where, **rungs,
+            )  # fmt: skip
+        except NoResultError:
+            pass  # said below, as scikit-learn does
+        except AshtuneError:
+            if not raised.exists():
+                raise
+        if raised.exists():
+            import cloudpickle
+
+            raise cloudpickle.loads(raised.read_bytes())
+
+    def _read(self, parameters: Parameters, resource: Resource, refit_metric: Any) -> None:
+        """Take the rows of ``cv_results_`` from the journal, and the best of them.
+
+        Raises:
+            ValueError: If all fits failed.
+        """
+        rungs = self.study_.rungs
+        candidates, out, more = [], [], []
+        rows = Rows(self.directory_, self.n_splits_, self.error_score, has_train_scores=self.return_train_score)
+        for row in rows.read(rungs):
+            own = parameters.read(row.configuration)
+            if resource.parameter is not None:
+                own[resource.parameter] = rungs[row.rung]
+            candidates.append(own)
+            out += row.splits
+            more.append((row.rung, rungs[row.rung]))
+        if not out:
+            raise ValueError("No fits were performed. Did the time limit end before the first?")
+        _warn_or_raise_about_fit_failures(out, self.error_score)
+        _insert_error_scores(out, self.error_score)
+        iterations, resources = zip(*more, strict=True)
+        self.multimetric_ = isinstance(out[0]["test_scores"], dict)
+        if self.multimetric_ and callable(self.scoring):
+            self._check_refit_for_multimetric(out[0]["test_scores"])
+            refit_metric = self.refit
+        self.cv_results_ = results = self._format_results(
+            candidates, self.n_splits_, out, {"iter": list(iterations), "n_resources": list(resources)}
+        )
+        if isinstance(resource, Folds):
+            leave_out(results, self.n_splits_)
+        last = max(iterations)
+        self.n_iterations_ = last + 1
+        self.n_resources_ = list(rungs[: last + 1])
+        self.min_resources_ = rungs[0]
+        self.n_candidates_ = [iterations.count(rung) for rung in range(last + 1)]
+        self.n_remaining_candidates_ = self.n_candidates_[-1]
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+            if not callable(self.refit) or not self.multimetric_:
+                self.best_score_ = results[f"mean_test_{'score' if not self.multimetric_ else refit_metric}"][
+                    self.best_index_
+                ]
+            self.best_params_ = results["params"][self.best_index_]
+
+    @staticmethod
+    def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
+        """Return the best row of the highest rung that has a score; or the one that a callable chooses."""
+        if callable(refit):
+            return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
+        scores = results[f"mean_test_{refit_metric or 'score'}"]
+        there = np.isfinite(scores)
+        if not there.any():
+            return 0
+        last = results["iter"][there].max()
+        return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
+
+    def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any]) -> None:
+        """Fit the best on all data, as far as it was trained."""
+        self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
+        began = time.time()
+        if isinstance(resource, PartialFit):
+            epochs = int(self.cv_results_["n_resources"][self.best_index_])
+            resource.fitted(self.best_estimator_, X, y, start=0, target=epochs, **fit)
+        else:
+            fit_as_it_is(self.best_estimator_, X, y, fit)
+        self.refit_time_ = time.time() - began
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_

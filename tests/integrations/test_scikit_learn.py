@@ -1,0 +1,329 @@
+"""A search of scikit-learn: its own checks, its own example, and what resumed fits and a journal add."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+pytest.importorskip("joblib", reason="joblib is not installed")
+from scipy import sparse, stats
+from sklearn.datasets import load_iris, make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from ashtune.core.events import JobFinished
+from ashtune.integrations.scikit_learn import AshSearchCV
+from ashtune.study.journal import NAME, read_events
+
+EXPECTED = (
+    "check_supervised_y_2d", "check_requires_y_none", "check_fit2d_1sample", "check_fit2d_1feature",
+    "check_estimators_nan_inf", "check_classifiers_one_label_sample_weights", "check_array_api_mixed_inputs",
+    "check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data",
+)  # fmt: skip
+"""Checks that scikit-learn expects its own searches to fail."""
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def iris() -> tuple[Any, Any]:
+    X, y = load_iris(return_X_y=True)
+    return X, y
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "space"),
+    [
+        (LogisticRegression(), {"C": [0.1, 1.0]}),
+        (Ridge(), {"alpha": [0.1, 1.0]}),
+        (RandomForestClassifier(n_estimators=5, random_state=0), {"max_depth": [2, 3]}),
+        (Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())]), {"model__C": [0.1, 1.0]}),
+    ],
+    ids=["logistic", "ridge", "forest", "pipeline"],
+)
+def test_scikit_learns_own_checks_pass(estimator: Any, space: Any) -> None:
+    search = AshSearchCV(estimator, space, cv=2, n_candidates=2, random_state=0, error_score="raise")
+    results = check_estimator(search, on_fail=None, on_skip=None)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert failed.keys() <= set(EXPECTED), {name: repr(failed[name]) for name in failed.keys() - set(EXPECTED)}
+    assert len(results) > 50
+
+
+def test_the_example_of_scikit_learns_halving_runs_with_another_class(iris: tuple[Any, Any]) -> None:
+    clf = RandomForestClassifier(random_state=0)
+    param_distributions = {"max_depth": [3, None], "min_samples_split": stats.randint(2, 11)}
+    search = AshSearchCV(clf, param_distributions, resource="n_estimators", max_resources=10, random_state=0).fit(*iris)
+    assert search.best_params_.keys() == {"max_depth", "min_samples_split", "n_estimators"}
+    assert search.best_params_["n_estimators"] == 10
+    assert search.best_params_["max_depth"] in (3, None)
+    assert search.best_score_ > 0.9
+    assert search.predict(iris[0]).shape == (150,)
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """scikit-learn's own test module for its halving searches, with this class in the place of its random one."""
+    module = pytest.importorskip("sklearn.model_selection.tests.test_successive_halving")
+    monkeypatch.setattr(module, "HalvingRandomSearchCV", AshSearchCV)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the:UserWarning")
+def test_scikit_learns_own_tests_of_halving_pass_where_they_mean_the_same(theirs: Any) -> None:
+    """Those that are left out hold for rungs that wait for each other, or for another cut of the rows.
+
+    ``aggressive_elimination``, ``min_max_resources``, ``n_iterations``: how many candidates and rungs there are
+    follows from another rule. ``cv_results``: each rung is complete before the next. ``resource_parameter``: rungs of
+    1, 3, 9. ``base_estimator_inputs`` and ``subsample_splitter``: test rows are cut too, here all of them count.
+    ``random_search_discrete_distributions`` with ``randint``: the same candidate is tried again there.
+    ``input_errors``: splits that differ from call to call are fine here, as the data are split once; the others are
+    tested below. ``top_k``: a function of their own.
+    """
+    for fail_at in ("fit", "predict"):
+        theirs.test_nan_handling(AshSearchCV, fail_at)
+    for most, candidates, expected in ((512, "exhaust", 128), (32, 8, 8), (32, 7, 7), (32, 9, 9)):
+        theirs.test_random_search(most, candidates, expected)
+    theirs.test_random_search_discrete_distributions({"a": [1, 2]}, 2)
+    theirs.test_groups_support(AshSearchCV)
+    theirs.test_select_best_index(AshSearchCV)
+    theirs.test_halving_random_search_list_of_dicts()
+
+
+class Counted(SGDClassifier):
+    """Notes how many rows each pass is over."""
+
+    passes: ClassVar[list[int]] = []
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        self.passes.append(len(y))
+        return super().partial_fit(X, y, classes=classes, sample_weight=sample_weight)
+
+
+def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[Any, Any]) -> None:
+    Counted.passes.clear()
+    search = AshSearchCV(
+        Counted(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1, n_candidates=9, cv=3,
+        random_state=0, refit=False,
+    ).fit(*iris)  # fmt: skip
+    deepest: dict[float, int] = {}
+    for parameters, resource in zip(search.cv_results_["params"], search.cv_results_["n_resources"], strict=True):
+        deepest[parameters["alpha"]] = max(resource, deepest.get(parameters["alpha"], 0))
+    assert len(Counted.passes) == 3 * sum(deepest.values())
+    assert set(search.cv_results_["n_resources"]) == {1, 3, 9}
+    assert search.n_resources_ == [1, 3, 9]
+    assert search.n_candidates_[0] == 9
+
+
+def test_a_resumed_candidate_scores_what_one_that_was_fitted_in_one_go_does(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        RandomForestClassifier(random_state=0), {"max_depth": list(range(1, 10))}, max_resources=27, min_resources=3,
+        cv=KFold(3), n_candidates=9, random_state=0,
+    ).fit(*iris)  # fmt: skip
+    best = search.best_index_
+    assert search.cv_results_["n_resources"][best] == 27
+    for split, (train, test) in enumerate(KFold(3).split(*iris)):
+        forest = RandomForestClassifier(random_state=0, **search.best_params_).fit(iris[0][train], iris[1][train])
+        assert search.cv_results_[f"split{split}_test_score"][best] == forest.score(iris[0][test], iris[1][test])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "resource", "unit", "top"),
+    [
+        (MLPClassifier(max_iter=30), {"alpha": [0.1, 0.2]}, "auto", "epoch", 30),
+        (make_pipeline(StandardScaler(), MLPClassifier(max_iter=30)), {"mlpclassifier__alpha": [0.1, 1.0]},
+         "partial_fit", "epoch", 30),
+        (RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, "auto", "tree", 30),
+        (HistGradientBoostingClassifier(max_iter=30), {"max_depth": [2, 3]}, "auto", "iteration", 30),
+        (LogisticRegression(max_iter=30), {"C": [0.1, 1.0]}, "auto", "iteration", 30),
+        (Ridge(), {"alpha": [0.1, 1.0]}, "auto", "sample", 150),
+        (Ridge(), {"alpha": [0.1, 1.0]}, "folds", "fold", 5),
+        (RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, "n_samples", "sample", 150),
+    ],
+)  # fmt: skip
+def test_what_a_candidate_gets_more_of(  # noqa: PLR0917
+    iris: tuple[Any, Any], estimator: Any, space: Any, resource: str, unit: str, top: int
+) -> None:
+    search = AshSearchCV(estimator, space, resource=resource, n_candidates=2, random_state=0).fit(*iris)
+    assert (search.study_.unit, search.max_resources_) == (unit, top)
+    assert np.isfinite(search.best_score_)
+    assert search.cv_results_["n_resources"].max() == top
+
+
+def test_folds_that_were_left_out_have_no_score_and_leave_the_mean_as_it_is(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        Ridge(), {"alpha": (0.01, 10.0, "log")}, resource="folds", min_resources=1, n_candidates=9, random_state=0,
+        cv=KFold(9, shuffle=True, random_state=0),
+    ).fit(*iris)  # fmt: skip
+    results = search.cv_results_
+    splits = np.array([results[f"split{split}_test_score"] for split in range(9)])
+    for row, folds in enumerate(results["n_resources"]):
+        assert np.isfinite(splits[:, row]).sum() == folds
+        assert results["mean_test_score"][row] == pytest.approx(np.nanmean(splits[:, row]))
+        assert results["std_test_score"][row] == pytest.approx(np.nanstd(splits[:, row]))
+
+
+def test_samples_of_each_class_are_in_every_beginning() -> None:
+    X, y = make_classification(300, weights=[0.9], random_state=0)
+    search = AshSearchCV(
+        LogisticRegression(), {"C": [0.1, 1.0]}, resource="n_samples", min_resources=20, n_candidates=2, cv=3,
+        random_state=0, error_score="raise",
+    ).fit(X, y)  # fmt: skip
+    assert search.cv_results_["n_resources"].min() == 20
+
+
+def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(iris: tuple[Any, Any]) -> None:
+    options: dict[str, Any] = {"max_resources": 9, "n_candidates": 4, "random_state": 0, "return_train_score": True}
+    forest = RandomForestClassifier(random_state=0)
+    space = {"max_depth": [1, 2, 3, 4]}
+    search = AshSearchCV(forest, space, scoring=["accuracy", "f1_macro"], refit="f1_macro", **options).fit(*iris)
+    assert search.multimetric_
+    assert search.best_score_ == search.cv_results_["mean_test_f1_macro"][search.best_index_]
+    assert set(search.scorer_) == {"accuracy", "f1_macro"}
+    assert np.isfinite(search.cv_results_["mean_train_accuracy"]).all()
+    assert search.study_.metric == "f1_macro"
+    chosen = AshSearchCV(forest, space, refit=lambda results: int(np.argmin(results["mean_test_score"])), **options)
+    assert chosen.fit(*iris).best_score_ == chosen.cv_results_["mean_test_score"].min()
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
+def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[Any, Any]) -> None:
+    space = {"max_depth": [2, 3, "deep"]}
+    forest = RandomForestClassifier(n_estimators=9, random_state=0)
+    with pytest.warns(FitFailedWarning, match="deep"):
+        search = AshSearchCV(forest, space, n_candidates=3, random_state=0).fit(*iris)
+    failed = [parameters["max_depth"] == "deep" for parameters in search.cv_results_["params"]]
+    assert sum(failed) == 1
+    assert np.isnan(search.cv_results_["mean_test_score"][failed]).all()
+    assert search.best_params_["max_depth"] in (2, 3)
+    with pytest.warns(FitFailedWarning):
+        counted = AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score=-1.0).fit(*iris)
+    assert counted.cv_results_["mean_test_score"].min() == -1
+    with pytest.raises(ValueError, match="deep"):
+        AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score="raise").fit(*iris)
+    with pytest.raises(ValueError, match="fits failed"):
+        AshSearchCV(forest, {"max_depth": ["deep", "deeper"]}, n_candidates=2, random_state=0).fit(*iris)
+
+
+def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None:
+    grids = [
+        {"C": stats.loguniform(1e-3, 1e3), "fit_intercept": [True, False]},
+        {"C": stats.expon(scale=2), "tol": (1e-5, 1e-2, "log"), "l1_ratio": [0.0]},
+    ]
+    search = AshSearchCV(LogisticRegression(), grids, n_candidates=12, random_state=0, cv=2).fit(*iris)
+    for parameters in search.cv_results_["params"]:
+        assert parameters.keys() - {"max_iter"} in ({"C", "fit_intercept"}, {"C", "tol", "l1_ratio"})
+        assert parameters["C"] > 0
+    assert {"fit_intercept" in parameters for parameters in search.cv_results_["params"]} == {True, False}
+
+
+def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[Any, Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = iris
+    groups, weights = np.arange(150) % 10, np.ones(150)
+    options: dict[str, Any] = {"n_candidates": 2, "random_state": 0, "error_score": "raise"}
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    search = AshSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=GroupKFold(5), **options)
+    search.fit(frame, pandas.Series(y), groups=groups, sample_weight=weights)
+    assert list(search.feature_names_in_) == list("abcd")
+    AshSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, **options).fit(sparse.csr_matrix(X), y)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"resource": "nothing"}, "resource=nothing which is not supported by estimator"),
+        ({"resource": "max_depth"}, "max_depth as the resource since it is part of the searched parameters"),
+        ({"min_resources": 40}, "min_resources_=40 is greater than max_resources_=30"),
+        ({"factor": 1}, "factor"),
+        ({"cv": 1}, "1"),
+    ],
+)
+def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any], options: Any, match: str) -> None:
+    search = AshSearchCV(RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, **options)
+    with pytest.raises(ValueError, match=match):
+        search.fit(*iris)
+
+
+@pytest.mark.slow
+def test_processes_fit_side_by_side_and_the_study_explains_itself(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        RandomForestClassifier(random_state=0), {"max_depth": stats.randint(1, 10)}, max_resources=27, n_candidates=12,
+        n_jobs=2, random_state=0, search="random",
+    ).fit(*iris)  # fmt: skip
+    assert search.study_.is_complete
+    assert len({event.worker for event in finished(Path(search.directory_))}) == 2
+    assert search.study_.best.config["max_depth"] == search.best_params_["max_depth"]
+
+
+SCRIPT = """
+    import os, sys, time
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import SGDClassifier
+    from ashtune.integrations.scikit_learn import AshSearchCV
+
+    class Slow(SGDClassifier):
+        def partial_fit(self, *given, **more):
+            time.sleep(float(os.environ["PAUSE"]))
+            return super().partial_fit(*given, **more)
+
+    search = AshSearchCV(
+        Slow(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, n_candidates=12, cv=2, directory="s",
+        n_jobs=2, search="random",
+    )
+    X, y = load_iris(return_X_y=True)
+    print(search.fit(X, y).best_params_)
+"""
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_killed_goes_on_when_the_script_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "fit.py").write_text(textwrap.dedent(SCRIPT))
+    environment = {**os.environ, "PAUSE": "0.05"}
+    running = subprocess.Popen([sys.executable, "fit.py"], cwd=tmp_path, env=environment)
+    wait_until(lambda: len(finished(tmp_path / "s")) >= 3)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    before = [(event.trial, event.rung) for event in finished(tmp_path / "s")]
+    done = subprocess.run(
+        [sys.executable, "fit.py"],
+        cwd=tmp_path,
+        env={**environment, "PAUSE": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = [(event.trial, event.rung) for event in finished(tmp_path / "s")]
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after)), "nothing is fitted twice"
+    assert "alpha" in done.stdout
+
+
+def finished(study: Path) -> list[JobFinished]:
+    journal = study / NAME
+    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,195 @@
+"""A program in any language as a training function: what reaches it, what is read of its output, how it fails."""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.events import JobFinished
+from ashtune.study.journal import NAME, read_events
+from ashtune.training.program import Program
+from ashtune.training.versions import changed, version_of
+
+OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
+OPTIONS: dict[str, Any] = {
+    "metric": "loss", "mode": "min", "trials": 4, "min_resource": 2, "max_resource": 4, "workers": 1, "quiet": True,
+    "search": "random",
+}  # fmt: skip
+
+
+def tuned(folder: Path, code: str, *arguments: str, space: Any = None, **more: Any) -> ashtune.Study:
+    """Tune a Python program that is a process of its own."""
+    (folder / "program.py").write_text(textwrap.dedent(code))
+    program = Program([sys.executable, "program.py", *arguments], folder=str(folder))
+    options = {**OPTIONS, "directory": folder / "study", **more}
+    return ashtune.tune(program, {"x": (0.0, 1.0)} if space is None else space, **options)
+
+
+def failures(study: ashtune.Study) -> dict[int, str]:
+    return {trial.number: trial.reason for trial in study.trials if trial.status == "failed"}
+
+
+def results(folder: Path) -> list[JobFinished]:
+    return [event for _, event in read_events(folder / "study" / NAME) if isinstance(event, JobFinished)]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("{rate}", "0.25"), ("--rate={rate}", "--rate=0.25"), ("{name}-{trial}", "a b-7"), ("{{rate}}", "{rate}"),
+        ('{"plain": 1}', '{"plain": 1}'), ("${HOME}x{target}", None), ("{deep.rate}", "3"),
+    ],
+)  # fmt: skip
+def test_placeholders_are_replaced_and_nothing_else(word: str, expected: str | None) -> None:
+    program = Program(["sh", word])
+    names = ["rate", "name", "deep.rate"]
+    if expected is None:
+        with pytest.raises(ObjectiveError, match=re.escape("{HOME}")):
+            program.check(names)
+        return
+    configuration = {"rate": 0.25, "name": "a b", "deep.rate": 3}
+    assert program.arguments(configuration, OWN) == ["sh", expected]
+
+
+def test_an_argument_whose_hyperparameter_is_not_active_is_left_out() -> None:
+    program = Program(["program", "--momentum={momentum}", "{rate}"])
+    assert program.arguments({"rate": 0.5}, OWN) == ["program", "0.5"]
+
+
+def test_a_hyperparameter_goes_before_what_every_trial_has() -> None:
+    assert Program(["program", "{seed}"]).arguments({"seed": 5}, OWN) == ["program", "5"]
+
+
+@pytest.mark.parametrize("command", [[], "train.sh {rate}", ["program", 5]])
+def test_what_is_no_command_is_refused(command: Any) -> None:
+    with pytest.raises(ObjectiveError, match="command"):
+        Program(command)
+
+
+def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path) -> None:
+    with pytest.raises(ObjectiveError, match="nothing-of-this-name"):
+        Program(["nothing-of-this-name"]).check([])
+    (tmp_path / "here.sh").write_text("")
+    with pytest.raises(ObjectiveError, match=r"here\.sh"):
+        Program(["./here.sh"], folder=str(tmp_path)).check([])
+    (tmp_path / "here.sh").chmod(0o755)
+    Program(["./here.sh"], folder=str(tmp_path)).check([])
+
+
+def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(tmp_path: Path) -> None:
+    tuned(
+        tmp_path,
+        """
+        import os, sys
+        start, target = int(os.environ["ASHTUNE_START"]), int(os.environ["ASHTUNE_TARGET"])
+        for epoch in range(start, target):
+            print(f"epoch {epoch}: accuracy=0.5, loss={epoch + 1}")
+        if os.environ["ASHTUNE_TRIAL"] == "1":
+            print("at last \\x1b[32mloss=0.125\\x1b[0m, 9=8 x =4 =5", file=sys.stderr)
+        open(os.environ["ASHTUNE_CHECKPOINT"] + "/state", "w").close()
+        """,
+    )
+    for result in results(tmp_path):
+        if result.trial == 1:
+            assert (result.metrics, result.curve) == ({"loss": 0.125, "accuracy": 0.5}, [])
+        else:
+            expected = [
+                (epoch, {"accuracy": 0.5, "loss": float(epoch)})
+                for epoch in range(result.start + 1, result.resource + 1)
+            ]
+            assert [*result.curve, (result.resource, result.metrics)] == expected
+    assert {(result.start, result.resource) for result in results(tmp_path)} == {(0, 2), (2, 4)}
+
+
+def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
+    study = tuned(
+        tmp_path,
+        """
+        import json, os, sys
+        config = json.loads(os.environ["ASHTUNE_CONFIG"])
+        assert str(config["x"]) == sys.argv[1]
+        print("loss=5")
+        json.dump({"loss": config["x"], "size": 3}, open(sys.argv[2], "w"))
+        """,
+        "{x}", "{result}",
+    )  # fmt: skip
+    assert study.best.metrics == {"loss": study.best.config["x"], "size": 3.0}
+
+
+def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
+    tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
+    assert {(result.start, result.metrics["loss"]) for result in results(tmp_path)} == {(0, 0.0)}
+
+
+def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the_trial(tmp_path: Path) -> None:
+    code = """
+        import os
+        print("loss=" + ["1e-3", "-.5", "nan", "+Infinity"][int(os.environ["ASHTUNE_TRIAL"])])
+    """
+    study = tuned(tmp_path, code)
+    assert study.best.metrics == {"loss": -0.5}
+    assert set(failures(study)) == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('nothing')", "printed no line with loss=NUMBER"),
+        (
+            "import sys; print('so far loss=1'); sys.exit('out of luck')",
+            "ended with status 1; it said last: out of luck",
+        ),
+        ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')", "is not JSON"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[1]')", "write an object of metrics"),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{\"loss\": \"low\"}')",
+            "loss='low' is not a number",
+        ),
+    ],
+)
+def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, code: str, reason: str) -> None:
+    with pytest.raises(ashtune.NoResultError):
+        tuned(tmp_path, code, trials=2)
+    study = ashtune.Study.load(tmp_path / "study")
+    assert len(failures(study)) == 2
+    assert reason in failures(study)[0]
+
+
+def test_a_study_whose_program_says_other_metrics_ends_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ashtune.AshtuneError, match=r"the program prints 'los', the study's metric is 'loss'"):
+        tuned(tmp_path, "print('los=1')", trials=50)
+
+
+def test_what_it_prints_is_in_the_log_of_its_trial(tmp_path: Path) -> None:
+    study = tuned(tmp_path, "import sys; print('loss=1, trial', sys.argv[1])", "{trial}")
+    assert "trial 2" in study.log(2)
+    assert "trial 3" not in study.log(2)
+
+
+def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print(1)")
+    before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
+    assert not changed(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+    assert changed(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
+    (tmp_path / "train.py").write_text("print(2)")
+    assert changed(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+
+
+def test_a_program_that_waits_dies_with_its_worker_when_its_time_is_over(tmp_path: Path) -> None:
+    code = """
+        import os, time
+        open("pid-" + os.environ["ASHTUNE_TRIAL"], "w").write(str(os.getpid()))
+        if os.environ["ASHTUNE_TRIAL"] == "0":
+            time.sleep(600)
+        print("loss=1")
+    """
+    study = tuned(tmp_path, code, trial_timeout=3.0)
+    assert set(failures(study)) == {0}
+    pid = (tmp_path / "pid-0").read_text()
+    assert not Path("/proc", pid).exists() or "Z" in Path("/proc", pid, "stat").read_text().split()[2]
