@@ -20,6 +20,7 @@ class Setting(NamedTuple):
         rungs: At which resources ashtune compares trials.
         unit: Of virtual time: seconds that a unit of resource takes, whatever the configuration; 0: the CPU time that
             training takes counts, and that of proposals.
+        is_started: Whether the time begins when the first worker begins to train, start-up and imports left out.
     """
 
     task: str
@@ -30,6 +31,7 @@ class Setting(NamedTuple):
     folder: str
     rungs: tuple[int, ...]
     unit: float = 0.0
+    is_started: bool = False
 
 
 class Outcome(NamedTuple):
@@ -67,7 +69,7 @@ def run(tuner: str, clock: str, setting: Setting) -> Outcome:
 
     Args:
         tuner: Its name.
-        clock: "wall" for processes in wall time, "cpu" or "resource" for virtual time in one process.
+        clock: "wall" or "training" for processes in wall time, "cpu" or "resource" for virtual time in one process.
         setting: What it tunes, and how long.
 
     Raises:
@@ -75,5 +77,5 @@ def run(tuner: str, clock: str, setting: Setting) -> Outcome:
     """
     module, variant = TUNERS[tuner]
     found: Any = import_module(f"quality.tuners.{module}")
-    tune: Tuner = found.in_wall_time if clock == "wall" else found.in_virtual_time
+    tune: Tuner = found.in_wall_time if clock in ("wall", "training") else found.in_virtual_time
     return tune(variant, setting)

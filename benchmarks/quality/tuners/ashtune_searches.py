@@ -13,13 +13,14 @@ from ashtune.space.space import Space
 from quality.runs import Report
 from quality.tasks import task as load
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import in_processes, note
+from quality.tuners.notes import LONGEST_START, begin, in_processes, note
 from quality.virtual import study
 
 
 def objective(task: str, data: str, folder: str, trial: Any) -> None:
     """Train a trial from rung to rung."""
     tuned = load(task, data)
+    begin(folder)
     state = tuned.train(trial.config, trial.restore(), trial.start, trial.target)
     losses = tuned.losses(state)
     note(folder, trial.number, trial.target, losses)
@@ -42,7 +43,7 @@ def _tune(search: str, setting: Setting) -> None:
         max_resource=task.top,
         search=search,
         workers=setting.workers,
-        time_limit=setting.seconds,
+        time_limit=setting.seconds + LONGEST_START * setting.is_started,
         seed=setting.seed,
         directory=f"{setting.folder}/study",
         quiet=True,

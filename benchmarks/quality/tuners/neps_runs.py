@@ -15,7 +15,7 @@ import neps
 from quality.tasks import task as load
 from quality.tasks.protocol import Task
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import in_processes, note
+from quality.tuners.notes import begin, in_processes, note
 
 RESOURCE, STATE = "resource", "state.pickle"
 
@@ -54,6 +54,7 @@ def _work(optimizer: str, setting: Setting) -> None:
 
     def evaluate(pipeline_directory: Any, previous_pipeline_directory: Any = None, **configuration: Any) -> float:
         target = int(configuration.pop(RESOURCE, task.top))
+        begin(setting.folder)
         start, state = 0, None
         if previous_pipeline_directory is not None:
             start, state = pickle.loads((Path(previous_pipeline_directory) / STATE).read_bytes())

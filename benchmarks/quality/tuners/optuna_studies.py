@@ -20,7 +20,7 @@ from quality.runs import Report
 from quality.tasks import task as load
 from quality.tasks.protocol import Task
 from quality.tuners import Outcome, Setting
-from quality.tuners.notes import in_processes, note
+from quality.tuners.notes import LONGEST_START, begin, in_processes, note
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -73,6 +73,7 @@ def _work(number: int, variant: str, setting: Setting, began: float) -> None:
     def objective(trial: optuna.Trial) -> float:
         configuration = suggested(trial, task.space)
         state, start, losses = None, 0, (float("inf"), float("inf"))
+        begin(setting.folder)
         for target in stages(variant, setting):
             state = task.train(configuration, state, start, target)
             start, losses = target, task.losses(state)
@@ -82,7 +83,8 @@ def _work(number: int, variant: str, setting: Setting, began: float) -> None:
                 raise optuna.TrialPruned
         return _told(losses[0])
 
-    shared.optimize(objective, timeout=max(0.0, began + setting.seconds - time.time()))
+    seconds = setting.seconds + LONGEST_START * setting.is_started
+    shared.optimize(objective, timeout=max(0.0, began + seconds - time.time()))
 
 
 def in_virtual_time(variant: str, setting: Setting) -> Outcome:
