@@ -15,19 +15,27 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("joblib", reason="joblib is not installed")
+import sklearn
 from scipy import sparse, stats
 from sklearn.datasets import load_iris, make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GroupKFold, KFold
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
+import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.integrations.scikit_learn import AshSearchCV
+from ashtune.integrations.scikit_learn.parameters import Parameters
+from ashtune.integrations.scikit_learn.resources import resource_of
+from ashtune.search.random import Random
+from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 
 EXPECTED = (
@@ -112,6 +120,11 @@ class Counted(SGDClassifier):
     """Notes how many rows each pass is over."""
 
     passes: ClassVar[list[int]] = []
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.fits.append(len(y))
+        return super().fit(X, y)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         self.passes.append(len(y))
@@ -255,12 +268,169 @@ def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[
         ({"min_resources": 40}, "min_resources_=40 is greater than max_resources_=30"),
         ({"factor": 1}, "factor"),
         ({"cv": 1}, "1"),
+        ({"resource": "folds", "max_resources": 9}, "more than the 5 folds"),
+        ({"min_resources": "exhaust", "n_candidates": "exhaust"}, "cannot be both set to 'exhaust'"),
     ],
 )
 def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any], options: Any, match: str) -> None:
     search = AshSearchCV(RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, **options)
     with pytest.raises(ValueError, match=match):
         search.fit(*iris)
+
+
+def test_a_share_of_the_rows_is_that_of_the_whole_data(iris: tuple[Any, Any]) -> None:
+    Counted.fits.clear()
+    AshSearchCV(
+        Counted(), {"alpha": [1e-4, 1e-3]}, resource="n_samples", max_resources=50, cv=5, random_state=0, refit=False
+    ).fit(*iris)
+    assert max(Counted.fits) == 40, "50 of 150 rows are a third of the 120 of a split"
+
+
+SEEN: list[str] = []
+
+
+def noting(estimator: Any, X: Any, y: Any) -> float:
+    """Note the settings of scikit-learn under which it is called."""
+    SEEN.append(sklearn.get_config()["transform_output"])
+    return float(estimator.score(X, y))
+
+
+def test_settings_of_scikit_learn_hold_in_the_fits(iris: tuple[Any, Any]) -> None:
+    SEEN.clear()
+    with sklearn.config_context(transform_output="pandas"):
+        AshSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, scoring=noting, random_state=0).fit(*iris)
+    assert set(SEEN) == {"pandas"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scoring": "f1_macro"},
+        {"estimator__min_samples_leaf": 5},
+        {"param_distributions": {"max_depth": stats.poisson(3)}},
+    ],
+)
+def test_a_directory_is_not_continued_by_another_search(iris: tuple[Any, Any], tmp_path: Path, change: Any) -> None:
+    options: dict[str, Any] = {"n_candidates": 3, "directory": tmp_path, "random_state": 0, "cv": 2}
+    forest, space = RandomForestClassifier(n_estimators=9, random_state=0), {"max_depth": stats.poisson(2)}
+    search = AshSearchCV(forest, space, **options).fit(*iris)
+    first = search.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(
+        AshSearchCV(forest, space, **options).fit(*iris).cv_results_["mean_test_score"], first
+    )
+    with pytest.raises(ashtune.AshtuneError, match="another"):
+        AshSearchCV(forest, space, **options).set_params(**change).fit(*iris)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "unit"),
+    [
+        (SGDClassifier(), {"alpha": [0.1, 1.0]}, "epoch"),
+        (SGDClassifier(), {"max_iter": [5, 50]}, "sample"),
+        (SGDClassifier(early_stopping=True), {"alpha": [0.1, 1.0]}, "iteration"),
+        (SGDClassifier(class_weight="balanced"), {"alpha": [0.1, 1.0]}, "iteration"),
+        (MLPClassifier(), {"solver": ["adam", "lbfgs"]}, "iteration"),
+        (Pipeline([("model", SGDClassifier())]), {"model": [SGDClassifier(), LogisticRegression()]}, "sample"),
+        (OneVsRestClassifier(LogisticRegression()), {"estimator__C": [0.1, 1.0]}, "sample"),
+    ],
+)  # fmt: skip
+def test_what_is_chosen_where_passes_would_not_do_what_fit_does(estimator: Any, space: Any, unit: str) -> None:
+    names = set(space)
+    assert resource_of(estimator, "auto", names, np.array([0, 1]), has_fit_params=False).unit == unit
+
+
+def test_a_parameter_of_a_part_is_fitted_anew(iris: tuple[Any, Any]) -> None:
+    forest = RandomForestClassifier(n_estimators=5, random_state=0)
+    search = AshSearchCV(
+        forest, {"min_samples_leaf": [1, 2]}, resource="max_depth", max_resources=9, random_state=0, cv=KFold(3)
+    ).fit(*iris)
+    train, test = next(iter(KFold(3).split(*iris)))
+    best = forest.set_params(**search.best_params_).fit(iris[0][train], iris[1][train])
+    assert search.cv_results_["split0_test_score"][search.best_index_] == best.score(iris[0][test], iris[1][test])
+
+
+def test_a_pipeline_with_a_memory_passes_over_the_data(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    pipeline = make_pipeline(StandardScaler(), SGDClassifier(random_state=0), memory=str(tmp_path))
+    search = AshSearchCV(
+        pipeline, {"sgdclassifier__alpha": [1e-3, 1e-2]}, max_resources=9, error_score="raise", random_state=0
+    ).fit(*iris)
+    assert search.score(*iris) > 0.8
+    with pytest.raises(ValueError, match="fit parameters"):
+        search.set_params(resource="partial_fit").fit(*iris, sgdclassifier__sample_weight=np.ones(150))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"min_resources": "exhaust", "n_candidates": 10}, [11, 33, 99]),
+        ({"min_resources": "smallest", "n_candidates": "exhaust"}, [1, 3, 9, 27, 81, 99]),
+        ({"min_resources": "auto", "n_candidates": 10}, [11, 33, 99]),
+    ],
+)
+def test_rungs_and_candidates_go_together(options: Any, expected: list[int]) -> None:
+    X, y = make_classification(60, random_state=0)
+    search = AshSearchCV(
+        DecisionTreeClassifier(), {"min_samples_leaf": stats.randint(1, 200)}, resource="max_depth", max_resources=99,
+        cv=2, random_state=0, search="random", **options,
+    ).fit(X, y)  # fmt: skip
+    assert list(search.study_.rungs) == expected
+    assert search.n_candidates_[0] == (10 if options["n_candidates"] == 10 else 99)
+
+
+class FailsOnce(RandomForestClassifier):
+    """Fails where the first row is in the training set."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        if (X[0] == load_iris().data[0]).all() and self.max_depth == 2:
+            raise ValueError("the first row")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
+def test_of_a_candidate_with_one_fit_that_fails_the_other_scores_are_there(iris: tuple[Any, Any]) -> None:
+    with pytest.warns(FitFailedWarning, match="the first row"):
+        search = AshSearchCV(
+            FailsOnce(n_estimators=3, random_state=0), {"max_depth": [2, 3]}, cv=KFold(3), random_state=0
+        ).fit(*iris)
+    [row] = [row for row, each in enumerate(search.cv_results_["params"]) if each["max_depth"] == 2]
+    scores = [search.cv_results_[f"split{split}_test_score"][row] for split in range(3)]
+    assert np.isnan(scores).sum() == 2
+    assert np.isnan(search.cv_results_["mean_test_score"][row])
+
+
+def both_scores(estimator: Any, X: Any, y: Any) -> dict[str, float]:
+    return {"right": float(estimator.score(X, y)), "wrong": 1 - float(estimator.score(X, y))}
+
+
+def test_of_a_callable_with_several_scores_the_one_that_refit_names_counts(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        RandomForestClassifier(random_state=0), {"max_depth": [1, 2, 3, 4, 5, 6]}, scoring=both_scores, refit="wrong",
+        max_resources=9, random_state=0,
+    ).fit(*iris)  # fmt: skip
+    assert search.study_.metric == "wrong"
+    assert search.best_score_ == search.cv_results_["mean_test_wrong"][search.best_index_]
+    best = search.study_.best
+    assert best.metrics["wrong"] == pytest.approx(search.best_score_)
+
+
+def test_values_of_every_kind_arrive_as_they_are() -> None:
+    given = {
+        "n": stats.poisson(9), "x": stats.norm(), "tiny": stats.loguniform(1e-15, 1), "inf": [0.1, np.inf],
+        "pair": (1, 10), "words": ("gini", "entropy", "log"), "range": (1, 8, "log"), "one": [None],
+    }  # fmt: skip
+    parameters = Parameters(given)
+    design = Random().build(Space.parse(parameters.space), 0)
+    for trial in range(50):
+        read = parameters.read(design.configuration(trial))
+        assert isinstance(read["n"], int)
+        assert isinstance(read["x"], float)
+        assert 1e-15 <= read["tiny"] <= 1
+        assert read["inf"] in (0.1, np.inf)
+        assert read["pair"] in (1, 10)
+        assert read["words"] in ("gini", "entropy", "log")
+        assert 1 <= read["range"] <= 8
+        assert read["one"] is None
+    assert Parameters([{"a": [1, 2]}, {"b": [1, 2]}]).size == 4
 
 
 @pytest.mark.slow

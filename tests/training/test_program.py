@@ -1,8 +1,10 @@
 """A program in any language as a training function: what reaches it, what is read of its output, how it fails."""
 
+import os
 import re
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.program import Program
+from ashtune.training.program import Printed, Program
 from ashtune.training.versions import changed, version_of
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
@@ -96,7 +98,7 @@ def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
     )
     for result in results(tmp_path):
         if result.trial == 1:
-            assert (result.metrics, result.curve) == ({"loss": 0.125, "accuracy": 0.5}, [])
+            assert (result.metrics, result.curve) == ({"loss": 0.125}, [])
         else:
             expected = [
                 (epoch, {"accuracy": 0.5, "loss": float(epoch)})
@@ -139,7 +141,8 @@ def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("print('nothing')", "printed no line with loss=NUMBER"),
+        ("print('nothing')", "printed no loss=NUMBER"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[]')", "write an object of metrics"),
         (
             "import sys; print('so far loss=1'); sys.exit('out of luck')",
             "ended with status 1; it said last: out of luck",
@@ -161,9 +164,84 @@ def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, co
     assert reason in failures(study)[0]
 
 
-def test_a_study_whose_program_says_other_metrics_ends_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ashtune.AshtuneError, match=r"the program prints 'los', the study's metric is 'loss'"):
-        tuned(tmp_path, "print('los=1')", trials=50)
+def test_a_program_that_says_other_metrics_is_told_which(tmp_path: Path) -> None:
+    with pytest.raises(ashtune.NoResultError, match=r"printed no loss=NUMBER \(but 'los'\)"):
+        tuned(tmp_path, "print('los=1')", trials=2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "most", "expected"),
+    [
+        (["loss=0.5,acc=1"], 3, [{"loss": 0.5, "acc": 1.0}]),
+        (["loss=0,25", "loss=1,234.5", "loss=3a", "aloss=2"], 1, None),
+        (["loss=1", "speed=9", "loss=2", "speed=5"], 2, [{"loss": 1.0, "speed": 9.0}, {"loss": 2.0, "speed": 5.0}]),
+        (["lr=1", "loss=1", "lr=2", "loss=2"], 2, [{"lr": 1.0, "loss": 1.0}, {"lr": 2.0, "loss": 2.0}]),
+        (["loss=1 step=1", "loss=2 step=2", "loss=3 step=3"], 2, [{"loss": 3.0, "step": 3.0}]),
+        ([f"m{number}=1" for number in range(500)] + ["loss=1"], 1, 101),
+    ],
+)
+def test_a_report_begins_where_a_metric_is_said_again(lines: list[str], most: int, expected: Any) -> None:
+    printed = Printed(["loss"], most)
+    for line in lines:
+        printed.add(line)
+    if expected is None:
+        with pytest.raises(ObjectiveError, match="printed no loss=NUMBER"):
+            printed.reports()
+    elif isinstance(expected, int):
+        assert len(printed.reports()[0]) == expected
+    else:
+        assert printed.reports() == expected
+
+
+def test_several_metrics_on_lines_of_their_own_are_one_report() -> None:
+    printed = Printed(["loss", "latency"], 2)
+    for line in ("loss=1", "latency=9", "loss=.5", "latency=5"):
+        printed.add(line)
+    assert printed.reports() == [{"loss": 1.0, "latency": 9.0}, {"loss": 0.5, "latency": 5.0}]
+
+
+def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
+    code = """
+        import subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        open("child-" + sys.argv[1], "w").write(str(child.pid))
+        print("loss=1")
+    """
+    tuned(tmp_path, code, "{trial}", trials=2)
+    for trial in range(2):
+        assert is_gone((tmp_path / f"child-{trial}").read_text())
+
+
+def test_the_users_variables_reach_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "neighbour.py").write_text("LOSS = 0.25")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'mine'}:{os.environ.get('PYTHONPATH', '')}")
+    study = tuned(tmp_path, "import neighbour; print(f'loss={neighbour.LOSS}')")
+    assert study.best.metrics == {"loss": 0.25}
+
+
+def test_a_placeholder_that_is_none_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ObjectiveError, match="learing_rate"):
+        tuned(tmp_path, "print('loss=1')", "--rate={learing_rate}")
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_signal_that_a_batch_system_sends_to_every_process_does_not_end_the_program(tmp_path: Path) -> None:
+    code = """
+        import os, signal
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print("loss=1")
+    """
+    assert not failures(tuned(tmp_path, code, trials=2))
+
+
+def test_any_bytes_may_be_printed(tmp_path: Path) -> None:
+    code = """
+        import os
+        os.write(1, b"\\xff\\xfe \\xe2\\x96\\x88 " + b"x" * 300_000 + b"\\n" + b"loss=1 ")
+    """
+    assert tuned(tmp_path, code, trials=2).best.metrics == {"loss": 1.0}
 
 
 def test_what_it_prints_is_in_the_log_of_its_trial(tmp_path: Path) -> None:
@@ -191,5 +269,16 @@ def test_a_program_that_waits_dies_with_its_worker_when_its_time_is_over(tmp_pat
     """
     study = tuned(tmp_path, code, trial_timeout=3.0)
     assert set(failures(study)) == {0}
-    pid = (tmp_path / "pid-0").read_text()
-    assert not Path("/proc", pid).exists() or "Z" in Path("/proc", pid, "stat").read_text().split()[2]
+    assert is_gone((tmp_path / "pid-0").read_text())
+
+
+def is_gone(pid: str) -> bool:
+    """Whether a process has ended, soon; one that nobody has waited for is still listed."""
+    for _ in range(100):
+        try:
+            if "Z" in Path("/proc", pid, "stat").read_text().split()[2]:
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -74,12 +74,8 @@ def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
         if given.objective is None:
             raise ObjectiveError("there is nothing to tune; give FILE:FUNCTION, or a program behind --")
         return load_function(given.objective), load_space(given.space, given.objective)
-    from ashtune.space.space import Space
     from ashtune.training.program import Program
 
     if given.objective is not None:
         raise ObjectiveError(f"{shown(given.objective)} and a program behind -- are both given; leave one out")
-    program = Program(tuple(given.program))
-    space = Space.parse(load_space(given.space))
-    program.check(space.names)
-    return program, space
+    return Program(tuple(given.program)), load_space(given.space)

@@ -1,6 +1,7 @@
 """Search by a Gaussian process over all rungs: where is the loss of a full training lowest, for the time it takes?
 
-Rule 1: pure in the seed, the trial's number and what was observed before: no clock, no state of a generator.
+Rule 1: pure in the seed, the trial's number, what was observed before and, with proposals made ahead, those of them
+that have not started: no clock, no state of a generator.
 Rule 2: one process over all rungs, with the resource as a further input, asked for the top one. A model of the lowest
 rung alone chooses what starts fast.
 Rule 3: where trials train that have no result yet, the process is given values drawn for all of them together, some
@@ -10,7 +11,8 @@ them. A model without a price chooses the dearest configurations, and did worse 
 Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
 Rule 6: the first ten trials and a tenth of all others are random.
 Rule 7: lengths, scale and noise are fitted anew when the results have grown by an eighth, and after sixteen at the
-latest; the results themselves count at once. A fit takes four fifths of a proposal's time.
+latest; the results themselves count at once. A fit takes four fifths of a proposal's time. With several losses, whose
+weights differ from trial to trial, it is made for each proposal.
 
 What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -227,7 +229,8 @@ class GPProposer(Proposer):
     def kernels(self) -> "_Kernels":
         """Return the kernels, fitted to what was known at the last of the moments of rule 7."""
         if self._kernels is None:
-            self._kernels = _Kernels() if self._fitted_to is None else self._fitted_to.kernels(self.is_category)
+            seen, has_price = self._fitted_to, self.options.price > 0
+            self._kernels = _Kernels() if seen is None else seen.kernels(self.is_category, has_price=has_price)
         return self._kernels
 
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
@@ -300,10 +303,10 @@ class _Seen(NamedTuple):
             np.array([known.paces[trial] for trial in priced]),
         )
 
-    def kernels(self, is_category: list[bool]) -> _Kernels:
-        """Fit them."""
+    def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
+        """Fit them; that of the paces if they count."""
         losses = _standardized(clipped(self.losses)) if self.losses.ndim == 1 else None
-        paces = self.standard_paces()
+        paces = self.standard_paces() if has_price else None
         return _Kernels(
             None if losses is None else _fitted(self.rows, losses, [*is_category, False]),
             None if paces is None else _fitted(self.priced, paces, is_category),

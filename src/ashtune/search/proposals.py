@@ -189,6 +189,8 @@ class Proposals(Observer):
                 self._begun.add(trial)
                 with self._changed:
                     self._next = max(self._next, trial + 1)
+                    if trial < self._search.first_proposed:  # one that was enqueued passes no other place
+                        self._changed.notify_all()
                 self._news.append(Job(trial, self._rungs.pop(trial, 0)))
             case _:
                 pass

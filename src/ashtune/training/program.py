@@ -3,43 +3,55 @@
 Rule 1: no shell. Each argument reaches the program as it is, with the placeholders in it replaced.
 Rule 2: the program decides nothing about the study: it trains from ``start`` to ``target`` and says its metrics.
 Rule 3: what it prints goes to the log of its trial; what it leaves in its checkpoint folder is there next time.
+Rule 4: what it has started in the background ends with it, and it ends with its worker.
+Rule 5: the signals by which a batch system announces an end are not for it: the driver decides, as with a function.
 """
 
+import atexit
 import hashlib
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from typing import IO, Any
+from typing import Any
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
-from ashtune.training.reports import MetricMissing, listed
+from ashtune.training.reports import listed
 from ashtune.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has. A hyperparameter of the same name goes before them."""
 LONGEST_LINE = 100_000
-"""Characters of a line that are looked through for metrics."""
+"""Bytes; a longer line is looked through in parts."""
+MOST_NAMES = 100
+"""Of metrics in a report; further ones are left out."""
 LARGEST_SCRIPT = 1_000_000
 """Bytes of a file that is taken for a part of the program."""
 LARGEST_RESULT = 10_000_000
 """Bytes of a file with results."""
 LAST_WORDS = 200
+LEFT_OPEN_SECONDS = 1.0
+"""How long the output is read after the program's end, if something that it started holds it open."""
+ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
 _METRIC = re.compile(
-    r"(?<![^\s,;])([A-Za-z_][\w./@-]*)=([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?))(?![^\s,;])",
-    re.IGNORECASE,
+    r"(?<![^\s,;])([A-Za-z_][\w./@-]{0,99})=([-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?))(?=$|[\s;]|,(?!\d))",
+    re.IGNORECASE | re.ASCII,
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_running: set["subprocess.Popen[bytes]"] = set()
 
 
 @dataclass(frozen=True)
@@ -48,14 +60,13 @@ class Program:
 
     In its arguments ``{name}`` is replaced by the value of a hyperparameter, and ``{start}``, ``{target}``,
     ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) by those
-    of the job; ``{{`` is a brace. The same is in the environment as ``ASHTUNE_START`` and so on, with the whole
-    configuration as JSON in ``ASHTUNE_CONFIG``. An argument with a hyperparameter that is not active is left out.
+    of the job; ``{{`` is a brace. These six are in the environment too, as ``ASHTUNE_START`` and so on, and the
+    whole configuration is in ``ASHTUNE_CONFIG`` as JSON. An argument with a hyperparameter that is not active is left
+    out.
 
-    The program says its metrics on lines of its output with ``name=number`` in them: the last line that has the
-    study's metric counts, and as many as there are units from ``start`` to ``target`` are one of each. Or it writes
-    them as JSON into ``{result}``: an object, or a list of objects.
-
-    A study that is continued notices that a file among the words of the command has changed, as with a function.
+    The program prints its metrics as ``name=number``. The last of them are the result. If there are exactly
+    ``target - start`` reports, they are the learning curve. Or it writes them as JSON into ``{result}``: an object, or
+    a list of objects.
 
     Args:
         command: The program and its arguments.
@@ -65,9 +76,9 @@ class Program:
         ObjectiveError: If the command is no list of words.
 
     Example:
-        >>> sphere = 'echo loss=$(awk "BEGIN { print ({x} - 0.3) ^ 2 }")'
+        >>> sphere = 'echo loss=$(awk "BEGIN { print ($1 - 0.3) ^ 2 }")'
         >>> study = tune(
-        ...     Program(["sh", "-c", sphere]), {"x": (0.0, 1.0)},
+        ...     Program(["sh", "-c", sphere, "sh", "{x}"]), {"x": (0.0, 1.0)},
         ...     metric="loss", mode="min", trials=8, max_resource=4, quiet=True,
         ... )
         >>> study.best.metrics["loss"] < 0.5
@@ -76,8 +87,6 @@ class Program:
 
     command: Sequence[str]
     folder: str = ""
-    digests: dict[str, str] = field(init=False, repr=False)
-    """Of the files among the words, so that a version of this object is one of theirs."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, str) or not all(isinstance(word, str) for word in self.command):
@@ -88,20 +97,27 @@ class Program:
             raise ObjectiveError("the command is empty; give the program and its arguments")
         object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - it may be gone
-        object.__setattr__(self, "digests", dict(self._digests()))
-
-    def _digests(self) -> Iterator[tuple[str, str]]:
-        for word in self.command:
-            with suppress(OSError, ValueError):  # no name of a file
-                path = Path(self.folder, word)
-                if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
-                    yield word, hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
 
     @property
     def __name__(self) -> str:
-        """The program's name: of the script, if its first argument is one."""
-        words = [word for word in self.command[:2] if not word.startswith("-")]
-        return Path(words[-1] if Path(self.folder, words[-1]).is_file() else self.command[0]).stem
+        """The program's name: of the script, if its first word that is no option is one."""
+        return Path(self._script or self.command[0]).stem
+
+    @property
+    def _script(self) -> str:
+        """The first word after the program that is no option, if it is a file."""
+        word = next((word for word in self.command[1:] if not word.startswith("-")), "")
+        return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
+
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes it the program that it is: its command, and its files as they are now."""
+        files = {}
+        for word in {self.command[0], self._script} - {""}:
+            with suppress(OSError, ValueError):  # no name of a file
+                path = Path(self.folder, word)
+                if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
+                    files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
+        return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
         """Look before the study begins whether the program is there, and whether its placeholders are.
@@ -126,22 +142,20 @@ class Program:
 
     def __call__(self, trial: Trial) -> None:
         """Run the program for one job, and report what it says."""
+        count = trial.target - trial.start
         with tempfile.TemporaryDirectory(prefix="ashtune-") as scratch:
             values = {
-                "checkpoint": str(trial.checkpoint_dir), "result": f"{scratch}/result.json", "seed": str(trial.seed),
-                "start": str(trial.start), "target": str(trial.target), "trial": str(trial.number),
+                "checkpoint": str(trial.checkpoint_dir.absolute()), "result": f"{scratch}/result.json",
+                "seed": str(trial.seed), "start": str(trial.start), "target": str(trial.target),
+                "trial": str(trial.number),
             }  # fmt: skip
             environment = {f"ASHTUNE_{name.upper()}": value for name, value in values.items()}
             environment["ASHTUNE_CONFIG"] = json.dumps(trial.config)
-            said = self._run(self.arguments(trial.config, values), environment)
+            printed = Printed(trial.metrics, count)
+            self._run(self.arguments(trial.config, values), environment, printed)
             result = Path(values["result"])
-            reports = _read(result) if result.exists() else _reports(said, trial.metric)
-        if not reports:
-            raise ObjectiveError(
-                f"{self.__name__} printed no line with {trial.metric}=NUMBER and wrote no file $ASHTUNE_RESULT; print "
-                f"one, as {trial.metric}=0.25"
-            )
-        for metrics in reports if len(reports) == trial.target - trial.start else reports[-1:]:
+            reports = _read(result) if result.exists() else printed.reports()
+        for metrics in reports if len(reports) == count else reports[-1:]:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
@@ -168,80 +182,160 @@ class Program:
                 arguments.append(_PLACEHOLDER.sub(value, word))
         return arguments
 
-    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> list[dict[str, float]]:
-        """Run it to its end; return the metrics of each line that has some.
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
+        """Run it to its end, and take in what it prints.
 
         Raises:
             ObjectiveError: If it cannot be started, or ends with another status than 0.
         """
-        said: list[dict[str, float]] = []
-        last = ""
         try:
-            process = subprocess.Popen(
-                arguments, cwd=self.folder, env={"PYTHONUNBUFFERED": "1", **os.environ, **environment},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, encoding="utf-8", errors="replace",
-            )  # fmt: skip
+            with _deaf():
+                process = subprocess.Popen(
+                    arguments, cwd=self.folder, env={"PYTHONUNBUFFERED": "1", **os.environ, **environment},
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
+                )  # fmt: skip
         except (OSError, ValueError) as error:
             raise ObjectiveError(f"{shown(arguments[0])} cannot be started: {error}") from None
+        _running.add(process)
         try:
-            assert process.stdout is not None
-            for line in _lines(process.stdout):
-                sys.stdout.write(line)
+            last = ""
+            for line in _lines(process):
+                _print(line)
                 last = line.strip() or last
-                if metrics := {name: float(number) for name, number in _METRIC.findall(_COLOUR.sub("", line))}:
-                    said.append(metrics)
+                printed.add(line)
             status = process.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            _kill(process)
         if status:
+            words = one_line(last, LAST_WORDS) or "nothing"
+            raise ObjectiveError(f"{self.__name__} {_end(status)}; it said last: {words}")
+
+
+class Printed:
+    """The reports in what a program prints.
+
+    A report begins where a metric is said again and the one before has all that the study needs. What is said after
+    the study's metrics and before the next report belongs to the last one.
+
+    Args:
+        needed: The study's metrics.
+        most: How many reports are of use, the last ones.
+    """
+
+    def __init__(self, needed: Sequence[str], most: int) -> None:
+        self._needed = needed
+        self._most = most
+        self._count = 0
+        self._last: deque[dict[str, float]] = deque(maxlen=max(1, most))
+        self._current: dict[str, float] = {}
+
+    def add(self, line: str) -> None:
+        """Take in a line."""
+        said = {name: float(number) for name, number in _METRIC.findall(_COLOUR.sub("", line))}
+        if said.keys() & self._current.keys() and self._is_whole:
+            self._close()
+        for name, value in said.items():
+            if name in self._current or len(self._current) < MOST_NAMES or name in self._needed:
+                self._current[name] = value
+
+    @property
+    def _is_whole(self) -> bool:
+        return all(name in self._current for name in self._needed)
+
+    def _close(self) -> None:
+        self._last.append(self._current)
+        self._count += 1
+        self._current = {}
+
+    def reports(self) -> list[dict[str, float]]:
+        """Return all reports if there are as many as are of use, else the last.
+
+        Raises:
+            ObjectiveError: If there is none.
+        """
+        if self._is_whole:
+            self._close()
+        if not self._count:
+            names = "=NUMBER and ".join(self._needed)
+            others = f" (but {listed(self._current)})" if self._current else ""
             raise ObjectiveError(
-                f"{self.__name__} {_end(status)}; it said last: {one_line(last, LAST_WORDS) or 'nothing'}"
+                f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; print "
+                f"{' '.join(f'{name}=0.25' for name in self._needed)}"
             )
-        return said
+        return list(self._last) if self._count == self._most else [self._last[-1]]
 
 
 class _Inactive(Exception):  # noqa: N818 - no error: the argument is left out
     """A placeholder whose hyperparameter is not active."""
 
 
-def _lines(stream: IO[str]) -> Iterator[str]:
-    """Yield the lines of a stream, a longer one in parts."""
-    while line := stream.readline(LONGEST_LINE):
-        yield line
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let what is started meanwhile take no notice of announced ends, which a batch system sends to all processes."""
+    before = {}
+    with suppress(ValueError):  # only the main thread may; in other threads the program gets a group of its own
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """Yield the lines of a program's output, until it has ended and there are no more, or nothing comes any more."""
+    assert process.stdout is not None
+    file, rest = process.stdout.fileno(), b""
+    poll = select.poll()
+    poll.register(file, select.POLLIN | select.POLLHUP)
+    while True:
+        if not poll.poll(LEFT_OPEN_SECONDS * 1000):
+            if process.poll() is not None:
+                break
+            continue
+        if not (part := os.read(file, LONGEST_LINE)):
+            break
+        *lines, rest = (rest + part).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode(errors="replace") + "\n"
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _print(line: str) -> None:
+    """Print a line into the log of the trial, as far as it can be."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    with suppress(OSError):
+        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a program and what it has left in its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    _running.discard(process)
+
+
+@atexit.register
+def _kill_all() -> None:
+    """End the programs of threads that are not waited for."""
+    for process in list(_running):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(status: int) -> str:
     """Return how a process ended, in words."""
     if status > 0:
         return f"ended with status {status}"
-    import signal
-
     with suppress(ValueError):
         return f"was killed by {signal.Signals(-status).name}"
     return f"was killed by signal {-status}"
-
-
-def _reports(said: Sequence[Mapping[str, float]], metric: str) -> list[dict[str, float]]:
-    """Return a report for each line that has the study's metric, with what else was said until then.
-
-    Raises:
-        MetricMissing: If metrics were said, but not that.
-    """
-    reports: list[dict[str, float]] = []
-    current: dict[str, float] = {}
-    for metrics in said:
-        current |= metrics
-        if metric in metrics:
-            reports.append(dict(current))
-    if current and not reports:
-        raise MetricMissing(
-            f"the program prints {listed(current)}, the study's metric is {metric!r}; print it, or name another with "
-            "--metric"
-        )
-    return reports
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -257,7 +351,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     except ValueError as error:
         raise ObjectiveError(f'$ASHTUNE_RESULT is not JSON ({error}); write an object, as {{"loss": 0.25}}') from None
     reports = found if isinstance(found, list) else [found]
-    if not all(isinstance(metrics, dict) for metrics in reports):
+    if not reports or not all(isinstance(metrics, dict) for metrics in reports):
         raise ObjectiveError(
             f'$ASHTUNE_RESULT holds {shown(found)}; write an object of metrics, as {{"loss": 0.25}}, or a list of them'
         )

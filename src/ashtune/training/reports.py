@@ -25,10 +25,11 @@ class Reports:
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._reports: Curve = []
-        self._names = goal.metrics
+        self.needed = tuple(goal.metrics)
+        """The metrics that must be in every report."""
         self.metric = goal.metric
         """The study's metric; of several the first."""
-        self.right = f"trial.report({', '.join(f'{name}=...' for name in self._names)})"
+        self.right = f"trial.report({', '.join(f'{name}=...' for name in self.needed)})"
         """How a report is written."""
         self.last_resource = -1
         """The resource of the last report, -1 if there is none."""
@@ -41,9 +42,9 @@ class Reports:
         """
         if result is None:
             return named
-        example = ", ".join(f"{name!r}: ..." for name in self._names)
+        example = ", ".join(f"{name!r}: ..." for name in self.needed)
         right = f"write {self.right}, trial.report({{{example}}})"
-        if len(self._names) == 1:
+        if len(self.needed) == 1:
             right += " or trial.report(...)"
         if named:
             raise ObjectiveError(
@@ -53,8 +54,8 @@ class Reports:
             return result
         if isinstance(result, str | bytes | bool):
             raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
-        if len(self._names) > 1:
-            raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(self._names)} metrics; {right}")
+        if len(self.needed) > 1:
+            raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(self.needed)} metrics; {right}")
         return {self.metric: result}
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
@@ -71,19 +72,19 @@ class Reports:
         if resource == self.last_resource:
             self._reports[-1][1].update(plain)
             return
-        if self.metric not in plain or (len(self._names) > 1 and not plain.keys() >= set(self._names)):
+        if self.metric not in plain or (len(self.needed) > 1 and not plain.keys() >= set(self.needed)):
             raise MetricMissing(self._missing(plain))
         self._reports.append((resource, plain))
         self.last_resource = resource
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
         """Return what is missing from a report, in words."""
-        if len(self._names) == 1:
+        if len(self.needed) == 1:
             return (
                 f"the training function reports {listed(plain)}, the study's metric is {self.metric!r}; "
                 "report it, or name another with metric="
             )
-        missing = [name for name in self._names if name not in plain]
+        missing = [name for name in self.needed if name not in plain]
         return (
             f"the training function reports {listed(plain)}, and not {listed(dict.fromkeys(missing))}, which the study "
             f"needs in every report; write {self.right}"
@@ -117,7 +118,7 @@ class Reports:
         if returned is None or not self._reports:
             return ""
         last = self._reports[-1][1]
-        differing = (name for name in self._names if name in returned and _number(name, returned[name]) != last[name])
+        differing = (name for name in self.needed if name in returned and _number(name, returned[name]) != last[name])
         return next(differing, "")
 
     @property
@@ -134,7 +135,7 @@ class Reports:
     def complaint(self) -> str:
         """Say what is wrong with the result if one of the study's metrics is not a finite number; else nothing."""
         metrics = self.metrics
-        wrong = [name for name in self._names if metrics.get(name) is None]
+        wrong = [name for name in self.needed if metrics.get(name) is None]
         return f"{', '.join(wrong)} is not finite at {self.last_resource}" if wrong else ""
 
     def clear(self) -> None:

@@ -59,6 +59,11 @@ class Trial:
         return self._job.reports.metric
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of all metrics that the study needs in a report: of its objectives and constraints."""
+        return self._job.reports.needed
+
+    @property
     def seed(self) -> int:
         """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
         digest = hashlib.blake2b(f"{self._job.study_seed}/{self.number}".encode(), digest_size=4).digest()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
 from ashtune.engines.worker import guardian
+from ashtune.engines.worker.environment import set_aside
 from ashtune.engines.worker.frames import read_some
 from ashtune.study.disk import append_to, folder_of_a_study
 
@@ -53,7 +54,7 @@ class WorkerProcess:
                 stderr=output,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env={**without_launcher(), **environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**without_launcher(), **environment, **set_aside(), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self._socket.setblocking(False)
         self._unsent = bytearray()

@@ -22,6 +22,7 @@ from ashtune.core.events import WorkerJoined
 from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
 from ashtune.engines.stop import SIGNALS
+from ashtune.engines.worker import environment
 from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
@@ -169,8 +170,7 @@ def main(file: int, parent: int) -> None:
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
     os.register_at_fork(after_in_child=_stop_as_usual)
-    for variable in ("PYTHONPATH", "PYTHONUNBUFFERED"):  # ours, not for processes that training starts
-        os.environ.pop(variable, None)
+    environment.restore()
     faulthandler.enable()
     try:
         serve(StreamChannel(file))

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+LEAST_LOG = 1e-12
+"""The lowest end of a logarithmic range that is given to the search as one."""
+
 
 class Parameters:
     """What scikit-learn calls ``param_distributions`` as a search space, and back.
@@ -43,13 +46,17 @@ class Parameters:
     @property
     def size(self) -> float:
         """How many candidates there are."""
-        is_finite = all(isinstance(values, list) for values in self.space.values())
-        return math.prod(map(len, self.space.values())) if is_finite else math.inf
+        return sum(
+            math.prod(len(values) if isinstance(values, list) else math.inf for values in own)
+            for own in (
+                [self.space[self._place(place, name)] for name in grid] for place, grid in enumerate(self._grids)
+            )
+        )
 
 
 def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return a hyperparameter for the values of a parameter, and how to read a value of it."""
-    if isinstance(values, tuple) and values[2:] == ("log",):
+    if isinstance(values, tuple) and values[2:] == ("log",) and not isinstance(values[0], str):
         return values, _as_it_is
     if hasattr(values, "rvs"):
         return _distribution(values)
@@ -59,7 +66,8 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     if len(choices) == 1:
         return [0], choices.__getitem__
     kinds = {type(choice) for choice in choices}
-    if (kinds <= {int, float} or kinds == {str}) and len(set(choices)) == len(choices):
+    is_plain = kinds == {str} or (kinds <= {int, float} and all(map(math.isfinite, choices)))
+    if is_plain and len(set(choices)) == len(choices):
         return choices, _as_it_is
     return list(range(len(choices))), choices.__getitem__
 
@@ -73,9 +81,11 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
             return [0], lambda _: values.ppf(0.5).item()
         if kind == "randint":
             return (int(low), int(high)), _as_it_is
-        return (float(low), float(high), *(["log"] if kind != "uniform" else [])), _as_it_is
+        if kind == "uniform" or low >= LEAST_LOG:
+            return (float(low), float(high), *(["log"] if kind != "uniform" else [])), _as_it_is
     if hasattr(values, "ppf"):  # any other: where the uniform draw is in it
-        return (0.0, 1.0), lambda place: values.ppf(min(max(place, 1e-12), 1 - 1e-12)).item()
+        number = int if hasattr(values, "pmf") else float
+        return (0.0, 1.0), lambda place: number(values.ppf(min(max(place, 1e-12), 1 - 1e-12)))
     return (0, 2**31 - 1), lambda seed: values.rvs(random_state=seed)
 
 

@@ -16,8 +16,10 @@ from sklearn.utils.validation import _num_samples
 GROWING = ("n_estimators", "max_iter")
 """Parameters of which more is more training, with ``warm_start``."""
 FOLDS, SAMPLES, PARTIAL_FIT = "folds", "n_samples", "partial_fit"
-EPOCHS = 81
-"""Of an estimator with ``partial_fit`` that says no ``max_iter``."""
+MOST_PASSES = 81
+"""Of ``partial_fit`` where the user names none: ``max_iter`` is a bound that ``fit`` seldom reaches."""
+OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
+"""Parameters that ``fit`` heeds, and ``partial_fit`` does not or cannot."""
 
 
 class Resource:
@@ -94,6 +96,7 @@ class PartialFit(Resource):
             if len(estimator.steps) > 1:
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
+                estimator.steps[:-1] = before.steps  # with memory= the slice has fitted others
         for epoch in range(start, target):
             first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
@@ -121,7 +124,7 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> Any:
     return estimator.fit(X, **fit) if y is None else estimator.fit(X, y, **fit)
 
 
-def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any) -> Resource:
+def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:
     """Return what the candidates get more of.
 
     Args:
@@ -129,17 +132,20 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any) 
         wanted: As the user names it.
         searched: The parameters that are searched for.
         y: What is predicted.
+        has_fit_params: Whether ``fit`` is given more than data.
 
     Raises:
         ValueError: If the estimator has no such thing, or it is searched for.
     """
     last, prefix = _last_step(estimator)
     known = estimator.get_params()
+    growing = [prefix + name for name in GROWING if prefix + name in known and f"{prefix}warm_start" in known]
     if wanted == "auto":
-        growing = [prefix + name for name in GROWING if prefix + name in known and f"{prefix}warm_start" in known]
+        if prefix.removesuffix("__") in searched:  # another last step has other parameters
+            return Samples()
         free = [name for name in growing if name not in searched]
-        passes = hasattr(last, PARTIAL_FIT) and f"{prefix}max_iter" in known
-        wanted = PARTIAL_FIT if passes else free[0] if free else SAMPLES
+        is_passed = _learns_in_passes(last, prefix, searched) and not (prefix and has_fit_params)
+        wanted = PARTIAL_FIT if is_passed else free[0] if free else SAMPLES
     if wanted in searched:
         raise ValueError(f"Cannot use parameter {wanted} as the resource since it is part of the searched parameters.")
     if wanted == SAMPLES:
@@ -147,14 +153,23 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any) 
     if wanted == FOLDS:
         return Folds()
     if wanted == PARTIAL_FIT and hasattr(last, PARTIAL_FIT):
+        if prefix and has_fit_params:
+            raise ValueError("resource='partial_fit' of a pipeline cannot share out fit parameters; leave them out")
         return PartialFit(np.unique(y) if is_classifier(estimator) else None)
     if wanted not in known:
         raise ValueError(f"Cannot use resource={wanted} which is not supported by estimator {type(estimator).__name__}")
-    before, _, name = wanted.rpartition("__")
-    if (f"{before}__warm_start" if before else "warm_start") not in known:
+    if wanted not in growing:
         return Plain(wanted)
-    owner = known[before] if before else estimator
-    return Growth(wanted, is_total=name != "max_iter" or type(owner).__name__.startswith("HistGradientBoosting"))
+    is_by_trees = any(base.__name__.startswith("BaseHistGradientBoosting") for base in type(last).__mro__)
+    return Growth(wanted, is_total=is_by_trees or not wanted.endswith("max_iter"))
+
+
+def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
+    """Whether passes of ``partial_fit`` do what ``fit`` would do in as many iterations."""
+    if not hasattr(last, PARTIAL_FIT) or any(prefix + name in searched for name in OF_FIT):
+        return False
+    own = last.get_params()
+    return "max_iter" in own and not own.get("early_stopping") and own.get("class_weight") != "balanced"
 
 
 def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
@@ -169,7 +184,7 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
         case Samples():
             return int(_num_samples(X))
         case PartialFit():
-            return int(_last_step(estimator)[0].get_params().get("max_iter", EPOCHS))
+            return min(MOST_PASSES, int(_last_step(estimator)[0].get_params().get("max_iter", MOST_PASSES)))
         case _:
             value = estimator.get_params()[resource.parameter]
             if not isinstance(value, numbers.Integral):

@@ -1,14 +1,14 @@
-"""The rows of ``cv_results_``, from the journal of a study."""
+"""The rows of ``cv_results_``: one candidate at one rung, from the journal of a study and the files of its splits."""
 
-import json
-from collections.abc import Mapping
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ashtune.core.events import JobFailed, JobFinished, TrialStarted, WorkerLost
-from ashtune.integrations.scikit_learn.validated import ERRORS
+from ashtune.api.study import Study
+from ashtune.core.events import JobFailed, JobFinished, TrialStarted
+from ashtune.integrations.scikit_learn.validated import read_rows
 from ashtune.study.journal import NAME, read_events
 
 
@@ -30,87 +30,60 @@ class Rows:
     """Reads rows.
 
     Args:
-        folder: Of the study.
+        study: Whose.
         splits: Their number.
         error_score: What a fit that fails counts.
         has_train_scores: Whether training data were scored.
     """
 
-    def __init__(self, folder: str, splits: int, error_score: Any, *, has_train_scores: bool) -> None:
-        self._folder = folder
+    def __init__(self, study: Study, splits: int, error_score: Any, *, has_train_scores: bool) -> None:
+        self._study = study
         self._splits = splits
-        self._error_score = error_score
-        self._kinds = ("test", "train") if has_train_scores else ("test",)
+        self._error_score = np.nan if error_score == "raise" else error_score
+        self._kinds = ("test_scores", "train_scores") if has_train_scores else ("test_scores",)
 
-    def read(self, rungs: tuple[int, ...]) -> list[Row]:
-        """Return all rows, by rung and then by trial.
-
-        Args:
-            rungs: Their resources.
-        """
+    def read(self) -> list[Row]:
+        """Return all rows, by rung and then by trial."""
         configurations: dict[int, dict[str, Any]] = {}
-        found: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        errors = self._fit_errors()
-        for _, event in read_events(Path(self._folder, NAME)):
+        reached: dict[tuple[int, int], str] = {}  # and why it failed there
+        for _, event in read_events(Path(self._study.directory, NAME)):
             match event:
                 case TrialStarted(trial=trial, configuration=configuration):
                     configurations[trial] = configuration
-                case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics):
-                    found[rung, trial] = self._with_scores(metrics, errors.get((trial, resource), {}))
+                case JobFinished(trial=trial, rung=rung):
+                    reached[rung, trial] = ""
                 case JobFailed(trial=trial, rung=rung, reason=reason, traceback=text):
-                    found[rung, trial] = self._without(text or reason, errors.get((trial, rungs[rung]), {}))
-                case WorkerLost(trial=int(trial), rung=rung, reason=reason, is_fatal=True):
-                    found[rung, trial] = self._without(reason, {})
+                    reached[rung, trial] = text or reason
                 case _:
                     pass
-        return [Row(rung, configurations[trial], found[rung, trial]) for rung, trial in sorted(found)]
-
-    def _with_scores(self, metrics: Mapping[str, float | None], errors: Mapping[int, str]) -> list[dict[str, Any]]:
-        """Return the splits of a result. One that was left out has the mean of the others, which leaves the mean."""
-        rows: list[dict[str, Any]] = []
-        for split in range(self._splits):
-            row: dict[str, Any] = {"fit_error": errors.get(split), "fit_time": np.nan, "score_time": np.nan}
-            row |= {f"{kind}_scores": {} for kind in self._kinds}
-            prefix = f"split{split}_"
-            for name, value in metrics.items():
-                if name.startswith(prefix):
-                    kind, _, rest = name.removeprefix(prefix).partition("_")
-                    number = np.nan if value is None else value
-                    if kind in self._kinds:
-                        row[f"{kind}_scores"][rest] = number
-                    else:
-                        row[f"{kind}_{rest}"] = number
-            rows.append(row)
-        for kind in self._kinds:
-            _fill(rows, f"{kind}_scores")
-        return rows
-
-    def _without(self, reason: str, errors: Mapping[int, str]) -> list[dict[str, Any]]:
-        """Return the splits of a trial that failed."""
-        scores = {f"{kind}_scores": self._error_score for kind in self._kinds}
+        for record in self._study.trials:  # a trial whose worker died has no event of its own
+            next_rung = 0 if record.rung is None else record.rung + 1
+            if record.status == "failed" and (next_rung, record.number) not in reached:
+                reached[next_rung, record.number] = record.reason
         return [
-            {"fit_time": np.nan, "score_time": np.nan, **scores, "fit_error": errors.get(split, reason)}
-            for split in range(self._splits)
+            Row(rung, configurations[trial], self._with_splits(trial, self._study.rungs[rung], reached[rung, trial]))
+            for rung, trial in sorted(reached)
         ]
 
-    def _fit_errors(self) -> dict[tuple[int, int], dict[int, str]]:
-        """Return the tracebacks of fits that failed, by trial and resource, and split."""
-        path = Path(self._folder, ERRORS)
-        errors: dict[tuple[int, int], dict[int, str]] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                trial, resource, split, text = json.loads(line)
-                errors.setdefault((trial, resource), {})[split] = text
-        return errors
+    def _with_splits(self, trial: int, resource: int, why: str) -> list[dict[str, Any]]:
+        """Return the splits; one that was left out has the mean of the others, which leaves the mean as it is."""
+        rows = read_rows(str(self._study.directory), trial, resource)
+        if not rows:
+            failed = dict.fromkeys(self._kinds, self._error_score)
+            return [{"fit_time": np.nan, "score_time": np.nan, **failed, "fit_error": why}] * self._splits
+        left_out = {"fit_error": None} | {name: _mean([row[name] for row in rows.values()]) for name in self._numbers}
+        return [rows.get(split, left_out) for split in range(self._splits)]
+
+    @property
+    def _numbers(self) -> tuple[str, ...]:
+        return ("fit_time", "score_time", *self._kinds)
 
 
-def _fill(rows: list[dict[str, Any]], kind: str) -> None:
-    """Give folds that were left out the mean of the others, and a single score as a number."""
-    there = [row[kind] for row in rows if row[kind]]
-    means = {name: float(np.mean([scores[name] for scores in there])) for name in there[0]}
-    for row in rows:
-        scores = row[kind] or means
-        row[kind] = scores["score"] if scores.keys() == {"score"} else scores
+def _mean(values: list[Any]) -> Any:
+    """Return the mean of numbers, or of several by name."""
+    if isinstance(values[0], dict):
+        return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+    return float(np.mean(values))
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
@@ -120,4 +93,6 @@ def leave_out(results: dict[str, Any], splits: int) -> None:
         for split in range(splits):
             results[f"split{split}_{name}"] = np.where(folds > split, results[f"split{split}_{name}"], np.nan)
         scores = np.array([results[f"split{split}_{name}"] for split in range(splits)])
-        results[f"std_{name}"] = np.nanstd(scores, axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of a candidate whose fits all failed
+            results[f"std_{name}"] = np.nanstd(scores, axis=0)

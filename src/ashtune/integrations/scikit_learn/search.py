@@ -8,6 +8,7 @@ Rule 3: the rows are read from the study's journal, so that a fit that was kille
 Rule 4: the data are written once and mapped into the memory of each worker.
 """
 
+import math
 import numbers
 import os
 import shutil
@@ -49,7 +50,7 @@ from ashtune.integrations.scikit_learn.resources import (
     top_of,
 )
 from ashtune.integrations.scikit_learn.rows import Rows, leave_out
-from ashtune.integrations.scikit_learn.validated import RAISED, Validated, write_data
+from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
 from ashtune.schedulers.ash import Ash
 
 CANDIDATES = 64
@@ -60,8 +61,8 @@ ENOUGH_FOR_THREE_RUNGS = 5
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
     """Search for parameters by asynchronous halving, over cross-validated fits that are resumed from rung to rung.
 
-    In place of ``HalvingRandomSearchCV``, with the same arguments and attributes. No fit waits for another, a promoted
-    candidate goes on where it was, and a Gaussian process proposes candidates where the values form a space.
+    In place of ``HalvingRandomSearchCV``, with its attributes, and its arguments but for ``aggressive_elimination``. No
+    fit waits for another, a promoted candidate goes on where it was, and a Gaussian process proposes candidates.
 
     Args:
         estimator: What is fitted.
@@ -72,7 +73,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
         n_candidates: How many are tried, at most.
         factor: The best of so many go on.
-        min_resources: At the lowest rung; "auto" as ``ashtune.tune`` chooses it.
+        min_resources: At the lowest rung; by default a ninth of the top one, or more where there are few candidates;
+            "smallest" and "exhaust" as in scikit-learn.
         max_resources: At the top rung; "auto": all samples or folds, or what the estimator has as its parameter.
         cv: Splits of the data, as in scikit-learn.
         scoring: As in scikit-learn; of several scores the one that ``refit`` names counts.
@@ -161,13 +163,52 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ValueError: If something does not fit, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks go no further
         scorers, refit_metric = self._get_scorers()
+        if callable(self.scoring) and isinstance(self.refit, str):
+            refit_metric = self.refit
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
+        splits = self._splits(X, y, routed.splitter.split)
+        kept = 0 if self.directory is not None else None  # a study that is continued has one seed
+        chance = check_random_state(kept if self.random_state is None else self.random_state)
+        self.seed_ = int(chance.randint(2**31 - 1))
+        parameters = Parameters(self.param_distributions)
+        resource = resource_of(
+            self.estimator, self.resource, parameters.names, y, has_fit_params=bool(routed.estimator.fit)
+        )
+        self._set_resources(resource, parameters, X, y)
+        if type(resource) is Samples:
+            classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
+            splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
+        folder = self._folder()
+        digest = write_data(folder, (X, y, dict(routed.estimator.fit), dict(routed.scorer.score)))
+        objective = Validated(
+            clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
+            metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
+            meaning=_digest(self.estimator.get_params(), self.scoring, self.param_distributions),
+            error_score=self.error_score, returns_train_score=self.return_train_score,
+        )  # fmt: skip
+        try:
+            self._tune(objective, parameters, resource, has_ranks=has_ranks)
+        finally:
+            read_data.cache_clear()
+        self._read(parameters, resource, refit_metric)
+        if self.refit:
+            self._refit(resource, X, y, routed.estimator.fit)
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        return self
+
+    def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """Return (train, test) of each split.
+
+        Raises:
+            ValueError: If there are none, or not as many as the splitter says.
+        """
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(split.split(X, y, **routed.splitter.split))
-        self.n_splits_ = split.get_n_splits(X, y, **routed.splitter.split)
+        splits = list(split.split(X, y, **given))
+        self.n_splits_ = split.get_n_splits(X, y, **given)
         if len(splits) != self.n_splits_:
             raise ValueError(
                 "cv.split and cv.get_n_splits return inconsistent results. "
@@ -175,34 +216,37 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             )
         if not splits:
             raise ValueError("No fits were performed. Was the CV iterator empty?")
-        kept = 0 if self.directory is not None else None  # a study that is continued has one seed
-        self.seed_ = int(
-            check_random_state(kept if self.random_state is None else self.random_state).randint(2**31 - 1)
-        )
-        parameters = Parameters(self.param_distributions)
-        resource = resource_of(self.estimator, self.resource, parameters.names, y)
-        self.max_resources_ = (
+        return splits
+
+    def _set_resources(self, resource: Resource, parameters: Parameters, X: Any, y: Any) -> None:
+        """Settle how many candidates there are, and between which resources.
+
+        Raises:
+            ValueError: If they do not go together.
+        """
+        self.max_resources_ = top = (
             top_of(resource, self.estimator, X, self.n_splits_)
             if self.max_resources == "auto" else int(self.max_resources)
         )  # fmt: skip
-        metric = refit_metric if isinstance(refit_metric, str) else "score"
+        if isinstance(resource, Folds) and top > self.n_splits_:
+            raise ValueError(f"max_resources={top} is more than the {self.n_splits_} folds")
+        least = 1
         if type(resource) is Samples:
-            classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
-            splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
-        folder = self._folder()
-        digest = write_data(folder, (X, y, dict(routed.estimator.fit), dict(routed.scorer.score)))
-        objective = Validated(
-            clone(self.estimator), parameters, resource, splits=splits, top=self.max_resources_, scorer=scorers,
-            metric=metric, folder=folder, digest=digest, error_score=self.error_score,
-            returns_train_score=self.return_train_score,
-        )  # fmt: skip
-        least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
-        self._tune(objective, parameters, resource, least=least if type(resource) is Samples else 1)
-        self._read(parameters, resource, refit_metric)
-        if self.refit:
-            self._refit(resource, X, y, routed.estimator.fit)
-        self.scorer_ = getattr(scorers, "_scorers", scorers)
-        return self
+            least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
+        wanted, given = self.n_candidates, self.min_resources
+        if wanted == given == "exhaust":
+            raise ValueError("n_candidates and min_resources cannot be both set to 'exhaust'.")
+        lowest = least if isinstance(given, str) else int(given)
+        if given == "auto":
+            lowest = -(-top // self.factor**2)
+        if isinstance(wanted, str):  # as many as it takes for one at the top
+            wanted = max(1, top // lowest)
+        self._candidates = candidates = int(min(wanted, parameters.size))
+        if given == "exhaust":  # so that the last of them are at the top
+            lowest = max(least, top // self.factor ** int(math.log(candidates, self.factor) + 1e-9))
+        if lowest > top:
+            raise ValueError(f"min_resources_={lowest} is greater than max_resources_={top}.")
+        self._lowest = None if given == "auto" else lowest
 
     @property
     def study_(self) -> Study:
@@ -225,44 +269,28 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.directory_ = folder
         return folder
 
-    def _candidates(self, parameters: Parameters) -> int:
-        """Return how many candidates are tried, at most."""
-        wanted = self.n_candidates
-        if isinstance(wanted, str):  # as many as it takes for one at the top
-            lowest = self.min_resources if isinstance(self.min_resources, numbers.Integral) else self.max_resources_ / 9
-            wanted = max(1, self.max_resources_ // max(1, int(lowest)))
-        return int(min(wanted, parameters.size))
-
-    def _tune(self, objective: Validated, parameters: Parameters, resource: Resource, *, least: int) -> None:
+    def _tune(self, objective: Validated, parameters: Parameters, resource: Resource, *, has_ranks: bool) -> None:
         """Run the study.
 
         Args:
             objective: The training function.
             parameters: With the space.
             resource: What candidates get more of.
-            least: Of it, where the user asks for the smallest.
+            has_ranks: Whether this is an MPI job.
 
         Raises:
             Exception: What a fit raised, with ``error_score="raise"``.
-            ValueError: If the lowest rung is above the top one.
         """
-        candidates = self._candidates(parameters)
-        rungs: dict[str, Any] = {"scheduler": self.scheduler}
-        lowest = least if self.min_resources in ("smallest", "exhaust") else self.min_resources
-        if isinstance(lowest, str):
-            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
-                rungs["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
-                if self.scheduler == "ash":
-                    rungs["scheduler"] = Ash(ahead=1)
-        elif lowest > self.max_resources_:
-            raise ValueError(f"min_resources_={lowest} is greater than max_resources_={self.max_resources_}.")
-        else:
-            rungs["min_resource"] = int(lowest)
-        workers = joblib.effective_n_jobs(self.n_jobs)
-        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None
-        where = (
-            {"engine": "auto"} if has_ranks else {"engine": "threads" if workers == 1 else "local", "workers": workers}
-        )
+        candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
+        more: dict[str, Any] = {"scheduler": self.scheduler}
+        if self._lowest is not None:
+            more["min_resource"] = self._lowest
+        elif candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
+            more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
+            if self.scheduler == "ash":
+                more["scheduler"] = Ash(ahead=1)
+        if not has_ranks:
+            more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
         raised = Path(self.directory_, RAISED)
         raised.unlink(missing_ok=True)
         try:
@@ -270,7 +298,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
                 max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
-                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, **where, **rungs,
+                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, **more,
             )  # fmt: skip
         except NoResultError:
             pass  # said below, as scikit-learn does
@@ -288,10 +316,11 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         Raises:
             ValueError: If all fits failed.
         """
-        rungs = self.study_.rungs
+        study = self.study_
+        rungs = study.rungs
         candidates, out, more = [], [], []
-        rows = Rows(self.directory_, self.n_splits_, self.error_score, has_train_scores=self.return_train_score)
-        for row in rows.read(rungs):
+        rows = Rows(study, self.n_splits_, self.error_score, has_train_scores=self.return_train_score)
+        for row in rows.read():
             own = parameters.read(row.configuration)
             if resource.parameter is not None:
                 own[resource.parameter] = rungs[row.rung]
@@ -300,8 +329,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             more.append((row.rung, rungs[row.rung]))
         if not out:
             raise ValueError("No fits were performed. Did the time limit end before the first?")
-        _warn_or_raise_about_fit_failures(out, self.error_score)
-        _insert_error_scores(out, self.error_score)
+        error_score = np.nan if self.error_score == "raise" else self.error_score
+        _warn_or_raise_about_fit_failures(out, error_score)
+        _insert_error_scores(out, error_score)
         iterations, resources = zip(*more, strict=True)
         self.multimetric_ = isinstance(out[0]["test_scores"], dict)
         if self.multimetric_ and callable(self.scoring):
@@ -317,7 +347,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.n_resources_ = list(rungs[: last + 1])
         self.min_resources_ = rungs[0]
         self.n_candidates_ = [iterations.count(rung) for rung in range(last + 1)]
-        self.n_remaining_candidates_ = self.n_candidates_[-1]
+        self.n_remaining_candidates_ = math.ceil(self.n_candidates_[-1] / self.factor)
+        self.n_required_iterations_ = 1 + int(math.log(self.n_candidates_[0], self.factor) + 1e-9)
+        self.n_possible_iterations_ = len(rungs)
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
             if not callable(self.refit) or not self.multimetric_:
@@ -350,3 +382,12 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _digest(*values: Any) -> str:
+    """Return a digest of what a score depends on; of what cannot be pickled, of its kind."""
+    try:
+        digest: str = joblib.hash(values)
+    except Exception:  # noqa: BLE001 - whatever an object does when it is pickled
+        return ", ".join(type(value).__name__ for value in values)
+    return digest

@@ -1,29 +1,36 @@
-"""The training function of a search: a candidate is fitted on each split of the data, and scored."""
+"""The training function of a search: a candidate is fitted on each split of the data, and scored.
+
+Rule 1: what came of each split is in a file of its own for each candidate and rung, JSON, complete or not there. The
+journal has the score that counts, and no more: of a candidate that fails it has none.
+Rule 2: fits run under the settings of scikit-learn that hold where ``fit`` is called.
+"""
 
 import json
-import tempfile
+import os
 import time
 import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from contextlib import nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import joblib
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection._validation import _score
 from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from ashtune.integrations.scikit_learn.parameters import Parameters
 from ashtune.integrations.scikit_learn.resources import Folds, Resource, Samples
 from ashtune.training.reports import MetricMissing
 from ashtune.training.trial import Trial
 
-DATA, ERRORS, RAISED = "data-{}.joblib", "fit_errors.jsonl", "raised.pickle"
+DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 
 
 class Validated:
@@ -34,130 +41,118 @@ class Validated:
         parameters: Makes candidates of configurations.
         resource: What they get more of.
         splits: (train, test), as indices; of samples in an order whose beginnings are used.
-        top: The resource of the top rung.
         scorer: Of one score, or of several by name.
         metric: The score that counts.
         folder: With the data.
         digest: Of the data, so that a study is not continued with others.
-        error_score: What a fit that fails counts.
+        meaning: A digest of what else a score depends on, for the same reason.
+        error_score: What a fit that fails counts, or "raise".
         returns_train_score: Whether training data are scored too.
     """
 
     def __init__(
         self, estimator: Any, parameters: Parameters, resource: Resource,
-        *, splits: Sequence[tuple[Any, Any]], top: int, scorer: Any, metric: str, folder: str, digest: str,
+        *, splits: Sequence[tuple[Any, Any]], scorer: Any, metric: str, folder: str, digest: str, meaning: str,
         error_score: Any, returns_train_score: bool,
     ) -> None:  # fmt: skip
         self.__name__ = type(estimator).__name__
         self._estimator, self._parameters, self._resource = estimator, parameters, resource
-        self._splits, self._top = splits, top
+        self._splits = splits
         self._scorer, self.metric = scorer, metric
-        self._folder, self._digest = folder, digest
+        self._folder, self._digest, self._meaning = folder, digest, meaning
         self._error_score, self._returns_train_score = error_score, returns_train_score
+        self._settings = get_config()
 
     def __call__(self, trial: Trial) -> None:
         """Fit and score; with ``error_score="raise"`` end the study with the first exception."""
-        if self._error_score != "raise":
-            self._train(trial)
-            return
-        if Path(self._folder, RAISED).exists():
-            raise MetricMissing("another fit failed, and error_score is 'raise'")
-        try:
-            self._train(trial)
-        except Exception as error:
-            self._keep(error)
-            raise MetricMissing(f"a fit failed: {type(error).__name__}: {error}") from error
+        with config_context(**self._settings):
+            if self._error_score != "raise":
+                self._train(trial)
+                return
+            if Path(self._folder, RAISED).exists():
+                raise MetricMissing("another fit failed, and error_score is 'raise'")
+            try:
+                self._train(trial)
+            except Exception as error:  # noqa: BLE001 - it is raised in the driver
+                self._raise_in_the_driver(error)
 
     def _train(self, trial: Trial) -> None:
         estimators: dict[int, Any] = {}
-        before: dict[int, dict[str, float]] = {}
+        before: dict[int, dict[str, Any]] = {}
         if (saved := trial.restore()) is not None:
             estimators, before = saved
-        start, target = (trial.start, trial.target) if self._resource.is_resumed or before else (0, trial.target)
         is_by_folds = isinstance(self._resource, Folds)
+        start, target = (trial.start if estimators else 0), trial.target
         splits: Iterable[int] = range(len(before), target) if is_by_folds else range(len(self._splits))
-        scores: dict[int, dict[str, float]] = dict(before)
+        rows = dict(before)
         for split in splits:
             estimator = estimators.pop(split, None)
             if estimator is None:
                 parameters = clone(self._parameters.read(trial.config), safe=False)
                 estimator = clone(self._estimator).set_params(**parameters)
-            estimator, scores[split] = self._of_split(estimator, split, start, target, trial)
+            estimator, rows[split] = self._of_split(estimator, split, start, target)
             if self._resource.is_resumed:
                 estimators[split] = estimator
-        rows = {f"split{split}_{name}": score for split, row in scores.items() for name, score in row.items()}
-        own = [
-            row.get(f"test_{self.metric}", next(score for name, score in row.items() if name.startswith("test_")))
-            for row in scores.values()
-        ]
-        trial.report({self.metric: float(np.mean(own)), **rows})
+        write_rows(self._folder, trial.number, target, rows)
+        trial.report({self.metric: float(np.mean([self._counted(row["test_scores"]) for row in rows.values()]))})
         if self._resource.is_resumed or is_by_folds:
-            trial.save((estimators, scores if is_by_folds else {}))
+            trial.save((estimators, rows if is_by_folds else {}))
 
-    def _of_split(
-        self, estimator: Any, split: int, start: int, target: int, trial: Trial
-    ) -> tuple[Any, dict[str, float]]:
-        """Return the estimator of a split after this rung, and its times and scores."""
-        X, y, fit, score = _data(self._folder, self._digest)
+    def _counted(self, scores: Any) -> float:
+        """Return the score that counts, of one or several."""
+        if isinstance(scores, Mapping):
+            return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
+        return float(scores)
+
+    def _of_split(self, estimator: Any, split: int, start: int, target: int) -> tuple[Any, dict[str, Any]]:
+        """Return the estimator of a split after this rung, and what scikit-learn's ``_fit_and_score`` returns."""
+        X, y, fit, score = read_data(self._folder, self._digest)
         train, test = self._splits[split]
         if type(self._resource) is Samples:
-            train = train[: max(1, len(train) * target // self._top)]
+            train = train[: max(1, len(train) * target // _num_samples(X))]
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         fit_params = _check_method_params(X, params=fit, indices=train)
+        row: dict[str, Any] = {"fit_error": None}
         began = time.perf_counter()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # a rung stops before the end on purpose
+            with warnings.catch_warnings() if self._resource.is_resumed else nullcontext():
+                if self._resource.is_resumed:  # a rung stops before the end on purpose
+                    warnings.simplefilter("ignore", ConvergenceWarning)
                 estimator = self._resource.fitted(estimator, X_train, y_train, start=start, target=target, **fit_params)
         except Exception:
             if self._error_score == "raise":
                 raise
-            self._note(trial, split)
-            seconds = {"fit_time": time.perf_counter() - began, "score_time": 0.0}
-            return estimator, {**seconds, **self._failed()}
-        fitted = time.perf_counter()
+            row |= {"fit_error": traceback.format_exc(), "fit_time": time.perf_counter() - began, "score_time": 0.0}
+            return estimator, row | self._failed()
+        row["fit_time"] = time.perf_counter() - began
         given = _check_method_params(X, params=score, indices=test)
-        scored = {"test": _score(estimator, X_test, y_test, self._scorer, given, self._error_score)}
-        seconds = {"fit_time": fitted - began, "score_time": time.perf_counter() - fitted}
+        row["test_scores"] = _score(estimator, X_test, y_test, self._scorer, given, self._error_score)
+        row["score_time"] = time.perf_counter() - began - row["fit_time"]
         if self._returns_train_score:
             given = _check_method_params(X, params=score, indices=train)
-            scored["train"] = _score(estimator, X_train, y_train, self._scorer, given, self._error_score)
-        return estimator, {**seconds, **_flat(scored)}
+            row["train_scores"] = _score(estimator, X_train, y_train, self._scorer, given, self._error_score)
+        return estimator, row
 
-    def _failed(self) -> dict[str, float]:
-        names = [f"test_{name}" for name in getattr(self._scorer, "_scorers", {self.metric: None})]
-        names += [name.replace("test_", "train_", 1) for name in names if self._returns_train_score]
-        return dict.fromkeys(names, float(self._error_score))
+    def _failed(self) -> dict[str, Any]:
+        """Return the scores of a fit that failed."""
+        names = getattr(self._scorer, "_scorers", None)
+        scores = float(self._error_score) if names is None else dict.fromkeys(names, float(self._error_score))
+        kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
+        return dict.fromkeys(kinds, scores)
 
-    def _note(self, trial: Trial, split: int) -> None:
-        """Write down why a fit failed."""
-        line = json.dumps([trial.number, trial.target, split, traceback.format_exc()]) + "\n"
-        with Path(self._folder, ERRORS).open("a", encoding="utf-8") as file:
-            file.write(line)
-
-    def _keep(self, error: Exception) -> None:
+    def _raise_in_the_driver(self, error: Exception) -> NoReturn:
         """Keep an exception for the process that called ``fit``."""
         import cloudpickle
 
-        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-            file.write(cloudpickle.dumps(error))
-        Path(file.name).rename(Path(self._folder, RAISED))
-
-
-def _flat(scored: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scores of parts of the data by name."""
-    rows: dict[str, float] = {}
-    for part, scores in scored.items():
-        by_name = scores if isinstance(scores, dict) else {"score": scores}
-        rows |= {f"{part}_{name}": float(score) for name, score in by_name.items()}
-    return rows
-
-
-@cache
-def _data(folder: str, digest: str) -> Any:
-    """Return the data, as they were written: read once in each process."""
-    return joblib.load(Path(folder, DATA.format(digest)), mmap_mode="r")
+        error.add_note(traceback.format_exc())
+        try:
+            kept = cloudpickle.dumps(error)
+            cloudpickle.loads(kept)
+        except Exception:  # noqa: BLE001 - whatever an exception does when it is pickled
+            kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
+        _write(Path(self._folder, RAISED), kept)
+        raise MetricMissing(f"a fit failed: {type(error).__name__}: {error}") from error
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
@@ -170,5 +165,34 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
     if not path.exists():  # one that is there may be mapped into memory
-        joblib.dump(content, path)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        joblib.dump(content, unfinished)
+        unfinished.replace(path)
     return digest
+
+
+@lru_cache(maxsize=1)
+def read_data(folder: str, digest: str) -> Any:
+    """Return the data, as they were written: read once in each process, numbers mapped into memory."""
+    return joblib.load(Path(folder, DATA.format(digest)), mmap_mode="r")
+
+
+def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
+    """Write what came of each split of a candidate at a resource, before its result is in the journal."""
+    Path(folder, ROWS).mkdir(exist_ok=True)
+    _write(Path(folder, ROWS, f"{trial}-{resource}.json"), json.dumps(rows).encode())
+
+
+def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any]]:
+    """Return what :func:`write_rows` wrote; nothing if there is nothing."""
+    with suppress(FileNotFoundError):
+        rows = json.loads(Path(folder, ROWS, f"{trial}-{resource}.json").read_bytes())
+        return {int(split): row for split, row in rows.items()}
+    return {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole."""
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

@@ -1,0 +1,19 @@
+"""Variables that are a worker's own while it starts, and the user's again for what training starts."""
+
+import os
+
+STARTING = ("PYTHONPATH", "PYTHONUNBUFFERED")
+_SET_ASIDE = "ASHTUNE_USERS_"
+
+
+def set_aside() -> dict[str, str]:
+    """Return the user's values, under other names."""
+    return {f"{_SET_ASIDE}{name}": os.environ[name] for name in STARTING if name in os.environ}
+
+
+def restore() -> None:
+    """Give the variables the user's values again; those that the user had not set are gone."""
+    for name in STARTING:
+        os.environ.pop(name, None)
+        if (value := os.environ.pop(f"{_SET_ASIDE}{name}", None)) is not None:
+            os.environ[name] = value
