@@ -52,6 +52,7 @@ from ashtune.integrations.scikit_learn.resources import (
 from ashtune.integrations.scikit_learn.rows import Rows, leave_out
 from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
 from ashtune.schedulers.ash import Ash
+from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
@@ -262,7 +263,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             removal()
         if self.directory is not None:
             folder = os.path.abspath(self.directory)  # noqa: PTH100
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            os.makedirs(folder, FOLDER_FOR_THE_OWNER, exist_ok=True)  # noqa: PTH103
         else:
             folder = tempfile.mkdtemp(prefix="ashtune-search-")
             self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
