@@ -9,8 +9,9 @@ that the tuner would name, over time; the test loss of the same is shown beside 
   short, so that there can be many runs: imports take as long as ten of them, and would count as much as the search.
 - ``--clock cpu``: one process; the two workers are simulated and train in turn. A stretch of training takes the CPU
   time that it took, and so does a proposal: ashtune's in a process beside the workers, Optuna's in a worker.
-- ``--clock resource``: the same, but an epoch takes an epoch, whatever the configuration, and a proposal no time. The
-  machine does not matter then, however busy it is, and nor does what a configuration costs.
+- ``--clock long``: the same, but a proposal takes no time, as beside trainings of minutes.
+- ``--clock resource``: the same, but an epoch takes an epoch, whatever the configuration. The machine does not matter
+  then, however busy it is, and nor does what a configuration costs.
 
     python benchmarks/search_quality.py DATA [--clock wall] [--tasks ...] [--tuners ...] [--seeds 10] [--budget 16]
         [--results DIR] [--table] [--json FILE] [--figure FILE]
@@ -71,7 +72,8 @@ def measured(given: argparse.Namespace, task: str, tuner: str, seed: int, full: 
         rungs = rungs_of(load(task, given.data).top).rungs
         unit = full / rungs[-1] if given.clock == "resource" else 0.0
         seconds, is_started = given.budget * full, given.clock == "training"
-        setting = Setting(task, given.data, seed, given.workers, seconds, folder, rungs, unit, is_started)
+        is_free = given.clock in ("long", "resource")
+        setting = Setting(task, given.data, seed, given.workers, seconds, folder, rungs, unit, is_started, is_free)
         outcome = run(tuner, given.clock, setting)
     changes = [change._replace(time=change.time / full) for change in named(outcome.reports)]
     return {
@@ -84,7 +86,7 @@ def main() -> int:
     """Run what is missing, and show the tables; return 1 if the default search is behind somewhere."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=lambda folder: str(Path(folder).resolve()))
-    parser.add_argument("--clock", choices=["wall", "training", "cpu", "resource"], default="wall")
+    parser.add_argument("--clock", choices=["wall", "training", "cpu", "long", "resource"], default="wall")
     parser.add_argument("--tasks", nargs="+", choices=MODULES, default=list(MODULES), metavar="TASK")
     parser.add_argument("--tuners", nargs="+", choices=TUNERS, default=list(TUNERS), metavar="TUNER")
     parser.add_argument("--seeds", type=int, default=10)

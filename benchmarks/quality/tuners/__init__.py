@@ -19,8 +19,9 @@ class Setting(NamedTuple):
         folder: Where the run may keep files.
         rungs: At which resources ashtune compares trials.
         unit: Of virtual time: seconds that a unit of resource takes, whatever the configuration; 0: the CPU time that
-            training takes counts, and that of proposals.
+            training takes counts, and that of proposals if they are not free.
         is_started: Whether the time begins when the first worker begins to train, start-up and imports left out.
+        is_free: Whether a proposal takes no virtual time.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Setting(NamedTuple):
     rungs: tuple[int, ...]
     unit: float = 0.0
     is_started: bool = False
+    is_free: bool = False
 
 
 class Outcome(NamedTuple):
@@ -69,7 +71,7 @@ def run(tuner: str, clock: str, setting: Setting) -> Outcome:
 
     Args:
         tuner: Its name.
-        clock: "wall" or "training" for processes in wall time, "cpu" or "resource" for virtual time in one process.
+        clock: "wall" or "training" for processes in wall time, else virtual time in one process.
         setting: What it tunes, and how long.
 
     Raises:

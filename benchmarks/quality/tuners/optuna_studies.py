@@ -109,6 +109,8 @@ def in_virtual_time(variant: str, setting: Setting) -> Outcome:
             stage = _Stage(trial, suggested(trial, task.space), stages(variant, setting)[0])
             trials += 1
             proposing += time.process_time() - began
+            if setting.is_free:
+                began = time.process_time()
         stage.train(task)
         number += 1
         seconds = (stage.target - stage.start) * setting.unit or time.process_time() - began
