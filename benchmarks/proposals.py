@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ class Model:
 
         def closing(process: ProposerProcess) -> None:
             if process._process is not None:
-                self._read(process._process.pid)
+                with suppress(FileNotFoundError, ProcessLookupError, KeyError):  # it has ended by itself
+                    self._read(process._process.pid)
             close(process)
 
         def closing_all(proposals: Proposals) -> None:

@@ -60,7 +60,7 @@ class ProposalsInVirtualTime(Proposals):
     def attach(self, known: Configurations) -> None:
         """Say where the configurations of trials are; nothing is proposed before."""
         self._options = _Options(
-            ahead=self._ahead, known=known, complain=print, open_proposer=lambda: self._helper
+            ahead=self._ahead, workers=1, known=known, complain=print, open_proposer=lambda: self._helper
         )  # fmt: skip
 
     def event(self, event: Event) -> None:

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -143,6 +144,33 @@ def studied() -> Iterator[Studied]:
 
 def numbered(trial: int) -> Proposal:
     return Proposal({"x": trial / 1000}, f"number {trial}")
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(2, 2), (1, 0), (40, 2)])
+def test_proposals_take_a_twentieth_of_the_workers_time(workers: int, ahead: int) -> None:
+    moments: list[float] = []
+
+    def slowly(trial: int) -> Proposal:
+        time.sleep(0.02)
+        moments.append(time.monotonic())
+        return numbered(trial)
+
+    study = Studied()
+    study.start(lambda: Scripted(slowly), workers=workers, ahead=ahead)
+    try:
+        end = time.monotonic() + 1.5
+        trial = 0
+        while time.monotonic() < end:
+            study.begin(trial)
+            trial += 1
+            time.sleep(0.001)
+    finally:
+        study.proposals.close()
+    gaps = [later - earlier for earlier, later in pairwise(moments[1:])]
+    if ahead == 0 or workers == 40:
+        assert min(gaps) < 0.1, "a trial that waits for its proposal, and twenty workers or more, rest for nothing"
+    else:
+        assert min(gaps) >= 0.02 * 10, "two workers: a tenth of one's time"
 
 
 @pytest.mark.parametrize("ahead", [0, 2])

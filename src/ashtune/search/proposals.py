@@ -8,10 +8,14 @@ that the journal holds, and never asks for those trials again.
 Rule 4: in a space with an end each configuration is tried once: a proposal that was tried is replaced.
 Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
 only when its first proposal is due, and not beside the workers.
-Rule 6: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
+Rule 6: proposals that are made ahead take a twentieth of the workers' time at most. Where trials come faster than
+that, as with trainings of milliseconds, the others are the stand-in's: a model that takes a core from them costs more
+than it finds.
+Rule 7: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -34,6 +38,8 @@ from ashtune.space.space import Space
 
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
+SHARE = 0.05
+"""Of the workers' time, for proposals."""
 WAIT_SECONDS = 60.0
 """The longest that a trial waits, with a search that has it wait. After that none waits until a proposal has come."""
 
@@ -52,6 +58,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a session tells the thread: how many proposals to hold, and where configurations are looked up."""
 
     ahead: int
+    workers: int
     known: Known
     complain: Callable[[str], None]
     open_proposer: Callable[[], Proposer | None]
@@ -111,6 +118,7 @@ class Proposals(Observer):
         self._has_failed = False
         self._is_awaited = False
         self._is_late = False  # the trial that waited last has gone on without
+        self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
         # These belong to the study's own thread:
@@ -146,6 +154,7 @@ class Proposals(Observer):
         ahead = max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers)
         self._options = _Options(
             ahead=min(ahead, self._search.most_ahead),
+            workers=max(1, workers),
             known=known,
             complain=complain,
             open_proposer=partial(
@@ -316,25 +325,37 @@ class Proposals(Observer):
                 self._has_no_proposer = True
                 self._end()
                 return
+            rest = max(0.0, 1 / (SHARE * options.workers) - 1)
+            is_first = True  # which starts a process
             while (trial := self._wait(options.ahead)) is not None:
                 self._tell(proposer, options.known)
                 if trial >= 0:
+                    began = time.monotonic()
                     proposal = self._checked(proposer.propose(trial))
+                    ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
                         self._is_late = False
+                        self._rests_until = ended if is_first else ended + rest * (ended - began)
                         self._changed.notify_all()
+                    is_first = proposal is None and is_first
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
         """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
         with self._changed:
-            while not self._is_closed and not self._news and not self._is_due(ahead):
-                self._changed.wait()
+            while not self._is_closed and not self._news:
+                if not self._is_due(ahead):
+                    self._changed.wait()
+                elif self._is_awaited or (rest := self._rests_until - time.monotonic()) <= 0:
+                    break
+                else:
+                    self._changed.wait(rest)
             if self._is_closed:
                 return None
-            return self._number_asked() if self._is_due(ahead) else -1
+            is_rested = self._is_awaited or time.monotonic() >= self._rests_until
+            return self._number_asked() if is_rested and self._is_due(ahead) else -1
 
     def _is_due(self, ahead: int) -> bool:
         """Say whether a proposal is to be made now."""
