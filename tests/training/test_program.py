@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import textwrap
 import time
@@ -257,6 +258,22 @@ def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
     assert changed(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
     (tmp_path / "train.py").write_text("print(2)")
     assert changed(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+
+
+def test_the_version_of_a_program_is_the_same_in_any_process(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print(1)")
+    code = (
+        "from ashtune.training.program import Program; from ashtune.training.versions import version_of\n"
+        f"print(version_of(Program(['./train.py', 'train.py'], folder={str(tmp_path)!r})))"
+    )
+    versions = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(4)
+    }  # fmt: skip
+    assert len(versions) == 1
 
 
 def test_a_program_that_waits_dies_with_its_worker_when_its_time_is_over(tmp_path: Path) -> None:

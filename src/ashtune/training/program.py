@@ -112,7 +112,7 @@ class Program:
     def version_parts(self) -> dict[str, Any]:
         """Return what makes it the program that it is: its command, and its files as they are now."""
         files = {}
-        for word in {self.command[0], self._script} - {""}:
+        for word in filter(None, (self.command[0], self._script)):  # in this order, as a digest has one
             with suppress(OSError, ValueError):  # no name of a file
                 path = Path(self.folder, word)
                 if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
