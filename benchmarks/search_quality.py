@@ -168,12 +168,12 @@ def draw(given: argparse.Namespace, by_task: dict[str, Losses], medians: dict[st
     lines, titles = {}, {}
     for task, runs in by_task.items():
         best = min(filter(is_peer, runs), key=lambda tuner: final_loss(runs[tuner], given.budget, medians[task]))
-        lines[task] = {"ashtune": DEFAULT, "ashtune, random draws": ALONE, "the best of Optuna and others": best}
+        lines[task] = {"ashtune": DEFAULT, "ashtune, random draws": ALONE, "the best of the others, by the end": best}
         titles[task] = f"{task.replace('_', ', ')}: {load_text(given, task)}<br><sup>best peer: {best}</sup>"
     losses = {task: partial(loss_at, median=medians[task]) for task in by_task}
     made = figure(by_task, titles, lines, loss_at=losses, budget=given.budget)
     if given.figure.suffix == ".html":
-        made.write_html(given.figure, include_plotlyjs=True)
+        made.write_html(given.figure, include_plotlyjs=True, config={"displayModeBar": False})
     else:
         made.write_image(given.figure)
 
