@@ -9,8 +9,7 @@ Rule 4: in a space with an end each configuration is tried once: a proposal that
 Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
 only when its first proposal is due, and not beside the workers.
 Rule 6: proposals that are made ahead take a twentieth of the workers' time at most. Where trials come faster than
-that, as with trainings of milliseconds, the others are the stand-in's: a model that takes a core from them costs more
-than it finds.
+that, as with trainings of milliseconds, the stand-in proposes the others.
 Rule 7: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 """
 
@@ -338,29 +337,25 @@ class Proposals(Observer):
                         self._is_late = False
                         self._rests_until = ended if is_first else ended + rest * (ended - began)
                         self._changed.notify_all()
-                    is_first = proposal is None and is_first
+                    is_first = False
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
         """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
         with self._changed:
-            while not self._is_closed and not self._news:
-                if not self._is_due(ahead):
-                    self._changed.wait()
-                elif self._is_awaited or (rest := self._rests_until - time.monotonic()) <= 0:
-                    break
-                else:
-                    self._changed.wait(rest)
+            while not self._is_closed and not self._news and not self._is_due(ahead):
+                rest = self._rests_until - time.monotonic()
+                self._changed.wait(rest if rest > 0 else None)
             if self._is_closed:
                 return None
-            is_rested = self._is_awaited or time.monotonic() >= self._rests_until
-            return self._number_asked() if is_rested and self._is_due(ahead) else -1
+            return self._number_asked() if self._is_due(ahead) else -1
 
     def _is_due(self, ahead: int) -> bool:
         """Say whether a proposal is to be made now."""
-        is_early = self._next + ahead < self._search.first_proposed
-        return not is_early and len(self._ready) < ahead + self._is_awaited
+        if self._next + ahead < self._search.first_proposed or len(self._ready) >= ahead + self._is_awaited:
+            return False
+        return self._is_awaited or time.monotonic() >= self._rests_until
 
     def _number_asked(self) -> int:
         """Return the trial that the next proposal is for."""
