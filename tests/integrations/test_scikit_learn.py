@@ -322,6 +322,16 @@ def test_a_directory_is_not_continued_by_another_search(iris: tuple[Any, Any], t
         AshSearchCV(forest, space, **options).set_params(**change).fit(*iris)
 
 
+def test_a_study_that_was_moved_goes_on(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"n_candidates": 4, "random_state": 0, "cv": 2, "search": "random"}
+    forest, space = RandomForestClassifier(n_estimators=9, random_state=0), {"max_depth": [1, 2, 3, 4]}
+    first = AshSearchCV(forest, space, directory=tmp_path / "here", **options).fit(*iris)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = AshSearchCV(forest, space, directory=tmp_path / "there", **options).fit(*iris)
+    np.testing.assert_array_equal(moved.cv_results_["mean_test_score"], first.cv_results_["mean_test_score"])
+    assert len(finished(tmp_path / "there")) == len(first.cv_results_["params"]), "nothing is fitted again"
+
+
 @pytest.mark.parametrize(
     ("estimator", "space", "unit"),
     [

@@ -22,7 +22,7 @@ from ashtune.study import objective_file as objectives
 from ashtune.study.journal import read_events
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
-from ashtune.training.program import Program
+from ashtune.training.objectives import ChecksSpace
 from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
@@ -583,7 +583,7 @@ class Study:
         for option in ("confirm", "patience", "stop_when"):
             check_one_metric(self._reader.settings.goal, option, given.get(option))
         check_engine(engine, options, self._trials_asked(options["trials"]))
-        if isinstance(objective, Program):
+        if isinstance(objective, ChecksSpace):
             objective.check(Space.from_record(self._reader.settings.space).names)
         pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
         with StudyLock(self.directory):

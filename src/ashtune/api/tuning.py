@@ -38,7 +38,7 @@ from ashtune.study.factory import new_settings
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import Settings, differences
-from ashtune.training.program import Program
+from ashtune.training.objectives import ChecksSpace
 from ashtune.training.runner import HasRunner
 from ashtune.training.versions import Version, changed, version_before, version_of
 
@@ -102,7 +102,7 @@ def tune(
         )
     trials, quiet = options["trials"], options["quiet"]
     parsed = Space.parse(space)
-    if isinstance(objective, Program):
+    if isinstance(objective, ChecksSpace):
         objective.check(parsed.names)
     enqueued = _enqueued(parsed, options["enqueue"])
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))

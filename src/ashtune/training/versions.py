@@ -24,7 +24,7 @@ from typing import Any
 from ashtune.core.events import JobFinished, SessionStarted
 from ashtune.study.journal import read_events
 from ashtune.training.module_values import Computation, ModuleValues, is_plain
-from ashtune.training.program import Program
+from ashtune.training.objectives import HasVersionParts
 
 PYTHON = "python"
 MOST_PARTS = 100
@@ -162,8 +162,8 @@ class _Parts:
                 yield from map(self._digest, (value.fget, value.fset, value.fdel))
 
     def _of_object(self, value: Any) -> Iterator[bytes]:
-        if isinstance(value, Program):
-            yield self._digest(value.version_parts())
+        if isinstance(value, HasVersionParts) and not isinstance(value, type):
+            yield self._digest(dict(value.version_parts()))
             return
         if hasattr(value, "__wrapped__"):
             yield self._digest(value.__wrapped__)

@@ -63,6 +63,14 @@ class Validated:
         self._error_score, self._returns_train_score = error_score, returns_train_score
         self._settings = get_config()
 
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes its scores what they are: not where the study is, nor how far the best are trained."""
+        return {
+            "data": self._digest, "meaning": self._meaning, "splits": joblib.hash(self._splits), "metric": self.metric,
+            "resource": (type(self._resource).__name__, self._resource.parameter),
+            "scores": (repr(self._error_score), self._returns_train_score),
+        }  # fmt: skip
+
     def __call__(self, trial: Trial) -> None:
         """Fit and score; with ``error_score="raise"`` end the study with the first exception."""
         with config_context(**self._settings):
