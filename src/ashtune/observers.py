@@ -18,7 +18,7 @@ from typing import Any
 from ashtune.core.errors import StudyError
 from ashtune.core.events import Event, JobFinished, Progress, TrialStarted
 from ashtune.core.jobs import TrialId
-from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.observer import Exporter, ObservedStudy, Observer
 from ashtune.core.orders import Order
 from ashtune.core.plaintext import visible
 from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
@@ -26,6 +26,7 @@ from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
 __all__ = [
     "CsvLog",
     "Event",
+    "Exporter",
     "ObservedStudy",
     "Observer",
     "Order",
@@ -41,7 +42,7 @@ MOST_ROWS = 1_000
 _TRIAL, _RUNG, _STUDY = (COLUMNS.index(name) for name in ("trial", "rung", "study"))
 
 
-class CsvLog(Observer):
+class CsvLog(Exporter):
     """Writes a table while a study runs: a row for each result, as comma-separated values.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
@@ -62,7 +63,7 @@ class CsvLog(Observer):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self._given = None if path is None else Path(path).absolute()
+        super().__init__(None if path is None else Path(path).absolute())
         self._forget()
 
     def _forget(self) -> None:
@@ -79,12 +80,12 @@ class CsvLog(Observer):
     def begin(self, study: ObservedStudy, position: int) -> int:
         """Read what an earlier session has written, and ask to be told all from the beginning."""
         self._forget()
-        path = self._given or Path(study.directory, "results.csv")
+        path = Path(self.out or Path(study.directory, "results.csv"))
         self._study, self._search = _cell(study.created), study.search
         for name in study.hyperparameters:
             self._column("config", name)
         self._take_up(path)
-        self._path = path
+        self._path, self.place = path, str(path)
         return 0
 
     def event(self, event: Event) -> None:

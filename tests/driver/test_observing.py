@@ -24,7 +24,7 @@ from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import ObservedStudy, Observer, Observers
 from ashtune.core.orders import Order, Train
-from ashtune.driver import observing
+from ashtune.driver import observing, session
 from ashtune.driver.observing import ObserverThread
 from ashtune.observers import CsvLog
 from ashtune.study.journal import NAME, read_events
@@ -123,6 +123,7 @@ def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread
         ladder=Ladder(1, 4),
         hyperparameters=("x", "kind"),
         search="gp",
+        seed=StudyReader(study.directory).settings.seed,
     )
 
 
@@ -222,7 +223,7 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
     thread.tick(1.0)
     slow.go.set()
     thread.end()
-    thread.finish(time.monotonic() + 10)
+    thread.finish(time.monotonic() + 10, 10.0)
     assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
     assert slow.events == []
 
@@ -286,7 +287,7 @@ def test_an_observer_that_is_dropped_amid_many_events_is_called_no_more(monkeypa
     assert (slow.events, slow.ended) == (EVENTS[:1], 0)
 
 
-def test_a_complete_study_is_told_in_full_however_long_that_takes(
+def test_a_complete_study_is_told_in_full_if_that_takes_longer_than_at_the_end_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tuned(tmp_path / "s")
@@ -296,6 +297,20 @@ def test_a_complete_study_is_told_in_full_however_long_that_takes(
     tuned(tmp_path / "s", whole)
     assert (whole.events, whole.ended) == (journal_of(tmp_path / "s"), 1)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("where", ["begin", "event", "end"])
+def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold_the_process(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tuned(tmp_path / "s")
+    monkeypatch.setattr(session, "FINISH_SECONDS_COMPLETE", 0.3)
+    go = threading.Event()
+    methods = {"begin": lambda *_: 0} | {where: lambda *_: go.wait()}
+    assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
+    reason = "it has not ended within" if where == "end" else "it has taken in nothing of the past for"
+    assert capfd.readouterr().err == f"observer Hangs is dropped, the study goes on: {reason} 0.3 s\n"
+    go.set()
 
 
 def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two_threads(
@@ -312,7 +327,7 @@ def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two
     assert slow.positions == [1]
     second.event(EVENTS[1])
     slow.go.set()
-    observing.wait_for_all([second])
+    observing.finish_all([second], limit=30)
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
 
 
@@ -364,7 +379,7 @@ def test_an_observer_may_be_named_by_an_entry_point(tmp_path: Path, monkeypatch:
     tuned(tmp_path / "s", "everything", "csv")  # type: ignore[arg-type]
     assert made[0].events == journal_of(tmp_path / "s")
     assert_holds_every_result_once(tmp_path / "s")
-    with pytest.raises(SettingsError, match="give one of csv, everything"):
+    with pytest.raises(SettingsError, match=r"give one of csv, mlflow, .*, everything"):
         tuned(tmp_path / "t", "other")  # type: ignore[arg-type]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(lambda: 1 // 0)])
     with pytest.raises(SettingsError, match=r"observer 'everything' cannot be made: ZeroDivisionError"):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, Unpack, cast
 
@@ -9,11 +10,11 @@ from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Front, Top, trial_number
 from ashtune.core.checks import check_directory, check_whole
-from ashtune.core.errors import SettingsError, StudyError, in_one_line
+from ashtune.core.errors import AshtuneError, SettingsError, StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.options import checked, takes
-from ashtune.core.plaintext import shown
+from ashtune.core.plaintext import error_line, shown
 from ashtune.driver.options import ResumeOptions, WhatIfOptions
 from ashtune.reports.figures.front import in_a_row
 from ashtune.reports.study_info import study_info
@@ -22,6 +23,7 @@ from ashtune.study import objective_file as objectives
 from ashtune.study.journal import read_events
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
+from ashtune.study.observed import observed_study
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.versions import version_of
 
@@ -339,6 +341,39 @@ class Study:
         from ashtune.reports.sections import ReportedStudy
 
         return ReportedStudy(self._reader.settings, self._reader.ladder, study_info(self._reader, missing_parts))
+
+    @in_one_line
+    def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
+        """Copy the study to a tracker or a file; return where the copy is.
+
+        Done again later, as when the study has gone on, it adds what is new, and writes nothing twice.
+
+        Args:
+            to: "csv", "mlflow", "tensorboard", "trackio", "wandb", or the name that an installed package has given to
+                an :class:`~ashtune.observers.Exporter`.
+            out: Where to, for another place than the exporter's own, which is in the study's directory.
+
+        Example:
+            >>> study.export("csv").endswith("results.csv")
+            True
+
+        Raises:
+            ExtraMissing: If the library that it takes is not installed.
+            SettingsError: If there is no such exporter.
+            StudyError: If the copy cannot be written.
+        """
+        from ashtune.driver.observing import exporter_named  # imports every engine
+
+        exporter = exporter_named(to, out)
+        try:
+            exporter.begin(observed_study(self._reader.settings, self._reader.ladder, self.directory), 0)
+            self._reader.tell([exporter])
+            exporter.end()
+        except AshtuneError:
+            raise
+        except Exception as error:
+            raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
+        return exporter.place
 
     @in_one_line
     def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":

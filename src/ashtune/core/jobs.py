@@ -1,5 +1,6 @@
 """The words for work: trials, workers, jobs, and what a study is after."""
 
+import hashlib
 import math
 import struct
 import sys
@@ -15,6 +16,12 @@ Metrics = Mapping[str, float | None]
 Losses = tuple[float, ...]
 Key = tuple[float, ...]
 """By how much a result violates the constraints of its study, then its losses: what a rung is ranked by."""
+
+
+def trial_seed(study_seed: int, trial: int) -> int:
+    """Return a seed of a trial's own, below 2**32, the same whenever and wherever it runs."""
+    digest = hashlib.blake2b(f"{study_seed}/{trial}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):

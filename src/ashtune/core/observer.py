@@ -12,6 +12,7 @@ Rule 3: an observer that is about the search (``sees_confirmations = False``) is
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from os import PathLike, fspath
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -31,6 +32,8 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     ``directory`` is the absolute path of the study's directory, ``created`` when the study was created, in seconds
     since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in
     its search space. ``search`` is the name of its search: the origin of a trial whose start names none.
+    ``seed`` is the study's, of which each trial has its own (:func:`~ashtune.core.jobs.trial_seed`); ``unit`` is what
+    the resource counts, in the singular.
     """
 
     name: str
@@ -40,6 +43,8 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder
     hyperparameters: tuple[str, ...] = ()
     search: str = ""
+    seed: int = 0
+    unit: str = "epoch"
 
 
 class Observer:
@@ -87,6 +92,26 @@ class Observer:
 
     def end(self) -> None:
         """The driver has ended. Nothing follows."""
+
+
+class Exporter(Observer):
+    """The base class of observers that keep a copy of a study: in a file, or in another tool.
+
+    ``ashtune export`` makes one of the class, by its name, and tells it a journal from the beginning. While a study
+    runs it is an observer like others.
+
+    Rule 4: told a study once more from its beginning, as after a kill at any point, an exporter holds each value once.
+    For that it asks to be told all: its ``begin`` returns 0.
+
+    Args:
+        out: Where the copy goes; None for a place in the study's directory.
+    """
+
+    place = ""
+    """Where the copy is, for a person: known from ``begin`` on."""
+
+    def __init__(self, out: str | PathLike[str] | None = None) -> None:
+        self.out = None if out is None else fspath(out)
 
 
 class SearchFilter:

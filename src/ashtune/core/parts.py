@@ -39,11 +39,11 @@ class Names(Generic[T]):
 
     Args:
         what: The sort, as users give it: "engine".
-        built_in: The classes that ashtune has, by name.
+        built_in: The classes that ashtune has, by name; as "module:Class" one that is imported when it is made.
         group: The group of entry points by which an installed package names its own.
     """
 
-    def __init__(self, what: str, built_in: Mapping[str, type[T]], group: str) -> None:
+    def __init__(self, what: str, built_in: Mapping[str, type[T] | str], group: str) -> None:
         self._what = what
         self._built_in = built_in
         self._group = group
@@ -53,19 +53,24 @@ class Names(Generic[T]):
         """The names that can be given, those of installed packages last."""
         return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
-    def made(self, name: str) -> Any:
-        """Return a new part without options. An installed package's may be of another class than it should be.
+    def made(self, name: str, *arguments: Any) -> Any:
+        """Return a new part. An installed package's may be of another class than it should be.
+
+        Args:
+            name: Its name.
+            arguments: What its class takes; without any the part has its defaults.
 
         Raises:
             SettingsError: If there is none of this name, or it cannot be made.
+            AshtuneError: What the class of one of ashtune's own raises.
         """
         if name in self._built_in:
-            return self._built_in[name]()
+            return self._own(name)(*arguments)
         entry = next((entry for entry in self._entry_points() if entry.name == name), None)
         if entry is None:
             raise SettingsError(f"{self._what} {shown(name)} is unknown; give one of {', '.join(self.names)}")
         try:
-            return entry.load()()
+            return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever importing and making another's class raises
             raise SettingsError(
                 f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or "
@@ -74,10 +79,10 @@ class Names(Generic[T]):
 
     def name_of(self, kind: type) -> str:
         """Return the name of a class, which is ``module:Class`` if it has no other."""
-        for name, own in self._built_in.items():
-            if own is kind:
-                return name
         place = f"{kind.__module__}:{kind.__qualname__}"
+        for name, own in self._built_in.items():
+            if own in (kind, place):
+                return name
         entries = (entry.name for entry in self._entry_points() if entry.value == place)
         return next((name for name in entries if name not in self._built_in), place)
 
@@ -100,6 +105,12 @@ class Names(Generic[T]):
             return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
         except ValueError:
             return False
+
+    def _own(self, name: str) -> type[T]:
+        """Return a class of ashtune's own."""
+        own = self._built_in[name]
+        kind: type[T] = _imported(own) if isinstance(own, str) else own
+        return kind
 
     def _entry_points(self) -> "Iterable[EntryPoint]":
         return entry_points(self._group)
@@ -226,7 +237,7 @@ class Registry(Names[PartT]):
             raise SettingsError(f"{shown(dict(record))} names no {self._what}")
         if name in self._built_in:
             try:
-                msgspec.convert(record, self._built_in[name])
+                msgspec.convert(record, self._own(name))
             except msgspec.ValidationError as error:
                 raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
         return name
@@ -248,7 +259,7 @@ class Registry(Names[PartT]):
             SettingsError: If it cannot be imported, or is not such a part.
         """
         if name in self._built_in:
-            return self._built_in[name]
+            return self._own(name)
         try:
             entry = next((entry for entry in self._entry_points() if entry.name == name), None)
             kind = _imported(name) if entry is None else entry.load()

@@ -1,7 +1,8 @@
 """Observers of users: each has a queue and a thread of its own, so that none can hold up the study.
 
 Rule 1: the study never waits for an observer while it runs. At its end each observer has a bounded time to finish,
-counted from when it has been told the past: it gets all of a long journal as long as it takes in some of it.
+counted from when it has been told the past: it gets all of a long journal as long as it takes in some of it. Where a
+study is complete and only its past is told, that time is longer, and as bounded.
 Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
 dropped observer is called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
@@ -12,13 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
-from ashtune.core.observer import ObservedStudy, Observer, SearchFilter
+from ashtune.core.observer import Exporter, ObservedStudy, Observer, SearchFilter
 from ashtune.core.parts import Names
 from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
@@ -30,10 +32,24 @@ from ashtune.study.journal import read_records
 from ashtune.study.replay import Replay
 
 FINISH_SECONDS = 10.0
+"""An observer is dropped that has not ended so long after its study, or meanwhile took in nothing of the past."""
+FINISH_SECONDS_COMPLETE = 60.0
+"""The same where the study was complete before: there is nothing else to do."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
-OBSERVERS: Names[Observer] = Names("observer", {"csv": CsvLog}, "ashtune.observers")
+OBSERVERS: Names[Observer] = Names(
+    "observer",
+    {
+        "csv": CsvLog,
+        "mlflow": "ashtune.integrations.mlflow:MLflowTracker",
+        "tensorboard": "ashtune.integrations.tensorboard:TensorBoardTracker",
+        "trackio": "ashtune.integrations.trackio:TrackioTracker",
+        "wandb": "ashtune.integrations.wandb:WandbTracker",
+    },
+    "ashtune.observers",
+)
+"""Those of other libraries are imported when they are made."""
 
 _Call = tuple[str, Any]
 _History = Callable[[int, int], Iterable[Sequence[_Call]]]
@@ -113,27 +129,30 @@ class ObserverThread(Observer):
             self._queue.put(self._batch)
         self._queue.put(None)
 
-    def catch_up(self, is_hurried: Callable[[], bool]) -> None:
-        """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry."""
+    def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
+        """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry.
+
+        One that takes in nothing for ``limit`` seconds is dropped.
+        """
         steps, since = self._past_steps, time.monotonic()
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
                 steps, since = self._past_steps, time.monotonic()
-            elif time.monotonic() - since > FINISH_SECONDS:
-                self._drop(f"it has taken in nothing of the past for {FINISH_SECONDS:g} s")
+            elif time.monotonic() - since > limit:
+                self._drop(f"it has taken in nothing of the past for {limit:g} s")
 
     def wait(self) -> None:
         """Wait for the observer to end, however long it takes."""
         if self._thread.ident is not None:
             self._thread.join()
 
-    def finish(self, deadline: float) -> None:
-        """Wait for the observer to end, until ``deadline`` (of ``time.monotonic``)."""
+    def finish(self, deadline: float, limit: float) -> None:
+        """Wait for the observer to end, until ``deadline`` (of ``time.monotonic``), which is ``limit`` from the end."""
         if self._thread.ident is None:
             return
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive() and not self._is_dropped:
-            self._drop(f"it has not ended within {FINISH_SECONDS:g} s")
+            self._drop(f"it has not ended within {limit:g} s")
 
     def _work(self) -> None:
         try:
@@ -210,38 +229,40 @@ def start_all(
     return threads
 
 
-def wait_for_all(threads: Sequence[ObserverThread]) -> None:
-    """Wait for all observers to end, however long that takes: there is nothing else to do."""
-    for thread in threads:
-        thread.end()
-    for thread in threads:
-        thread.wait()
+def finish_all(
+    threads: Sequence[ObserverThread],
+    is_hurried: Callable[[], bool] = lambda: False,
+    limit: float | None = None,
+) -> None:
+    """Wait for all observers to end, for ``limit`` seconds together from when they have been told the past.
 
-
-def finish_all(threads: Sequence[ObserverThread], is_hurried: Callable[[], bool]) -> None:
-    """Wait for all observers to end, for ``FINISH_SECONDS`` together from when they have been told the past.
+    One that hangs, be it in the past, costs no more than that.
 
     Args:
         threads: Their threads.
         is_hurried: Whether the script has to end soon; then there is no time for the past.
+        limit: In seconds, ``FINISH_SECONDS`` by default.
     """
+    limit = FINISH_SECONDS if limit is None else limit
     for thread in threads:
         thread.end()
     for thread in threads:
-        thread.catch_up(is_hurried)
-    deadline = time.monotonic() + FINISH_SECONDS
+        thread.catch_up(is_hurried, limit)
+    deadline = time.monotonic() + limit
     for thread in threads:
-        thread.finish(deadline)
+        thread.finish(deadline, limit)
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
     """Return the observers that a user gave: each one as it is, or by its name.
 
-    The names are "csv" (:class:`~ashtune.observers.CsvLog`) and those of the entry points of the group
-    ``ashtune.observers``, by which an installed package names classes of its own. They are made without arguments.
+    The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, as "mlflow", and those of the entry
+    points of the group ``ashtune.observers``, by which an installed package names classes of its own. They are made
+    without arguments.
 
     Raises:
         SettingsError: If it is no list of observers, or a name is not known.
+        ExtraMissing: If the library of a named one is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
@@ -255,3 +276,25 @@ def _checked(observer: object) -> Observer:
             "ashtune.observers.Observer, and give an instance"
         )
     return observer
+
+
+def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
+    """Return a new exporter.
+
+    Args:
+        name: One of the names that :func:`check_observers` takes.
+        out: Where the copy goes; None for the exporter's own place.
+
+    Raises:
+        SettingsError: If there is none of this name, or what it names is an observer that is no exporter.
+        ExtraMissing: If its library is not installed.
+    """
+    if not isinstance(name, str):
+        raise SettingsError(f"{shown(name)} names no exporter; give one of {', '.join(OBSERVERS.names)}")
+    made = OBSERVERS.made(name, *(() if out is None else (out,)))
+    if not isinstance(made, Exporter):
+        raise SettingsError(
+            f"{shown(name)} is an observer that keeps no copy of a study; derive its class from "
+            "ashtune.observers.Exporter, or give another"
+        )
+    return made

@@ -22,19 +22,19 @@ from ashtune.core.errors import NoResultError, StudyError
 from ashtune.core.events import Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, shortened
-from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.enough import Enough, check_enough
 from ashtune.driver.environment import environment, names_of_parts
 from ashtune.driver.observing import (
+    FINISH_SECONDS_COMPLETE,
     ObserverThread,
     check_observers,
     finish_all,
     history_of,
     start_all,
-    wait_for_all,
 )
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.driver.proposer_process import ProposerProcess
@@ -51,11 +51,11 @@ from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations
-from ashtune.study.course import names_of
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, scheduler_view
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
+from ashtune.study.observed import observed_study
 from ashtune.study.replay import replay
 from ashtune.training.versions import changed
 
@@ -363,25 +363,18 @@ class Session:
     def _tell_the_past(self) -> None:
         """Tell the user's observers of a study in which nothing is to be done what they want to know of its past.
 
-        They have all the time they need: nothing else is to be done, and a later driver would tell them the same.
+        They have the time that they need, as nothing else is to be done; one that hangs is dropped.
         """
         if self._observers:
-            wait_for_all(self._start_observers((self._directory / journals.NAME).stat().st_size))
+            threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
+            finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
         """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
         if not self._observers:
             return []
         settings, journal = self._settings, self._directory / journals.NAME
-        study = ObservedStudy(
-            name=settings.name,
-            directory=str(self._directory),
-            created=settings.created,
-            goal=settings.goal,
-            ladder=self._ladder,
-            hyperparameters=tuple(names_of(settings.space)),
-            search=settings.search_name,
-        )
+        study = observed_study(settings, self._ladder, self._directory)
         history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
         return start_all(self._observers, study, position, history)
 

@@ -22,7 +22,7 @@ from ashtune.reports.rungs import rung_records
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import HEADING, WARNING, line
 from ashtune.reports.terminal.text import as_text
-from ashtune.study.course import names_of
+from ashtune.study.observed import observed_study
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -167,25 +167,14 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
     if tell is None:
         return entries
     own = [_Guarded(observer, entry) for entry in entries for observer in entry.observers]
+    observed = observed_study(study.settings, study.ladder, study.directory)
     for guarded in own:
-        guarded.begin(_observed(study), 0)
+        guarded.begin(observed, 0)
     study.outcome = tell([*study.observers, *own])
     study.is_replayed = True
     for guarded in own:
         guarded.end()
     return entries
-
-
-def _observed(study: ReportedStudy) -> ObservedStudy:
-    return ObservedStudy(
-        name=study.info.name,
-        directory=str(study.directory.absolute()),
-        created=study.settings.created,
-        goal=study.goal,
-        ladder=study.ladder,
-        hyperparameters=tuple(names_of(study.settings.space)),
-        search=study.settings.search_name,
-    )
 
 
 class _Entry:

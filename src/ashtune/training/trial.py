@@ -1,11 +1,10 @@
 """The trial, as the training function sees it."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.jobs import TrialId
+from ashtune.core.jobs import TrialId, trial_seed
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
 
@@ -66,8 +65,7 @@ class Trial:
     @property
     def seed(self) -> int:
         """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
-        digest = hashlib.blake2b(f"{self._job.study_seed}/{self.number}".encode(), digest_size=4).digest()
-        return int.from_bytes(digest, "big")
+        return trial_seed(self._job.study_seed, self.number)
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.

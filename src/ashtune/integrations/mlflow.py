@@ -1,0 +1,209 @@
+"""MLflow: a study is an experiment, and each trial a run in it, child of one run for the study.
+
+Rule 1: a run is found again by its tags. What identifies a value in MLflow's database, its time included, comes from
+the study, so that one which is logged again is dropped by MLflow.
+Rule 2: the tag ``ashtune.digest`` is written last: a run that has it is whole, and is left alone until it changes.
+
+Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ashtune.core.errors import StudyError
+from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial, Tracker
+
+STATUS: dict[State, str] = {
+    "running": "RUNNING",
+    "paused": "FINISHED",
+    "completed": "FINISHED",
+    "failed": "FAILED",
+    "withdrawn": "KILLED",
+    "ended early": "FINISHED",
+}
+MOST_METRICS, MOST_NAMED = 800, 100
+"""MLflow takes 1,000 values in one batch, of which at most 100 parameters and 100 tags."""
+MOST_VALUE = 6_000
+"""Characters of a parameter, and of a tag, that MLflow takes."""
+MOST_RUNS = 10_000
+"""Runs that are read at once."""
+_NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
+
+
+class MLflowTracker(Tracker):
+    """Keeps a study in MLflow: by default in the SQLite file ``mlflow.db`` in the study's directory.
+
+    The hyperparameters of a trial are its run's parameters, what it reported its metrics, with the resource as step,
+    and tags say the rest: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed", "failed",
+    "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The tags of the study's run
+    say which trial is the best, and what it reached. A character that MLflow does not take in a name becomes an
+    underscore.
+
+    MLflow's telemetry is turned off, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
+
+    Args:
+        out: A SQLite file, or the address of an MLflow server or database, as "http://127.0.0.1:5000".
+
+    Raises:
+        ExtraMissing: If MLflow is not installed.
+
+    Example:
+        >>> ashtune.tune(train, space, ..., observers=[MLflowTracker()])  # doctest: +SKIP
+    """
+
+    module = extra = "mlflow"
+
+    def open(self) -> None:
+        """Find the experiment of this study, or make it, and read which runs are in it."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it names each table of a new database
+        self.place = self.out or str(Path(self.study.directory, "mlflow.db"))
+        folder = None
+        if "://" not in self.place:
+            folder = Path(self.place).absolute().parent
+            folder.mkdir(parents=True, exist_ok=True)
+            self.place = f"sqlite:///{Path(self.place).absolute()}"
+        self._client = MlflowClient(tracking_uri=self.place)
+        self._names: dict[tuple[str, str], str] = {}
+        self._runs: dict[str, _Run] = {}
+        name = f"{_name(self.study.name)}-{self.key}"
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            artifacts = None if folder is None else (folder / "mlartifacts" / name).as_uri()
+            tags = {"ashtune.study": self.study.name, "ashtune.metric": str(self.study.goal)}
+            self._experiment: str = self._client.create_experiment(name, artifacts, tags)
+        elif experiment.lifecycle_stage != "active":
+            raise StudyError(f"MLflow's experiment {name} was deleted; restore it, or give another place")
+        else:
+            self._experiment = experiment.experiment_id
+            self._read_runs()
+        if "study" not in self._runs:
+            self._create("study", self.study.name, self.study.created, {})
+        elif self.is_live:
+            self._client.update_run(self._runs["study"].id, "RUNNING")
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        """Write what is new of trials."""
+        for trial in trials:
+            name = str(trial.number)
+            if name not in self._runs:
+                self._create(name, trial.name, trial.began, {"mlflow.parentRunId": self._runs["study"].id})
+            run = self._runs[name]
+            if run.digest != (digest := f"{len(trial.points)}-{trial.digest}"):
+                self._log(run, trial, digest)
+
+    def close(self, summary: StudySummary) -> None:
+        """Write what the study has found."""
+        run = self._runs["study"]
+        tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
+        if summary.best is not None:
+            tags |= {"ashtune.best.trial": summary.best.number, "ashtune.best.resource": summary.resource}
+            tags |= {f"ashtune.best.metric.{name}": value for name, value in summary.metrics.items()}
+            tags |= {f"ashtune.best.config.{name}": value for name, value in summary.best.configuration.items()}
+        for batch in _batches(self._tags(tags), MOST_NAMED):
+            self._client.log_batch(run.id, tags=batch)
+        self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
+
+    def _read_runs(self) -> None:
+        """Read which runs are there. O(runs)."""
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment], max_results=MOST_RUNS, page_token=token)
+            for run in page:
+                tags = run.data.tags
+                if (trial := tags.get("ashtune.trial")) is not None:
+                    self._runs[trial] = _Run(run.info.run_id, tags.get("ashtune.digest", ""), run.info.status)
+            if not (token := page.token):
+                return
+
+    def _create(self, trial: str, name: str, began: float, tags: Mapping[str, str]) -> None:
+        run = self._client.create_run(self._experiment, _milliseconds(began), {"ashtune.trial": trial, **tags}, name)
+        self._runs[trial] = _Run(run.info.run_id, "", "RUNNING")
+
+    def _log(self, run: "_Run", trial: TrackedTrial, digest: str) -> None:
+        from mlflow.entities import Param
+
+        # Of a run that is whole, parameters and points are there; of another, what is logged again is dropped.
+        configuration = {} if run.digest else trial.configuration
+        params = [Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in configuration.items()]
+        tags = self._tags(
+            {
+                "ashtune.state": trial.state,
+                "ashtune.origin": trial.origin,
+                "ashtune.seed": trial.seed,
+                "ashtune.reason": trial.reason,
+                "ashtune.confirms": trial.confirms,
+                "ashtune.digest": digest,
+            }
+        )
+        for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
+            self._client.log_batch(run.id, params=batch)
+        *full, last = [*_batches(list(self._metrics(trial.points[run.points :])), MOST_METRICS)] or [[]]
+        for batch in full:
+            self._client.log_batch(run.id, metrics=batch)
+        self._client.log_batch(run.id, metrics=last, params=params[:MOST_NAMED], tags=tags)
+        if (status := STATUS[trial.state]) != "RUNNING":
+            self._client.set_terminated(run.id, status, _milliseconds(trial.ended))
+        elif run.status != status:
+            self._client.update_run(run.id, status)
+        run.points, run.digest, run.status = len(trial.points), digest, status
+
+    def _metrics(self, points: Sequence[Point]) -> Iterator[Any]:
+        from mlflow.entities import Metric
+
+        for point in points:
+            for name, value in point.metrics.items():
+                yield Metric(self._name_of("metric", name), value, _milliseconds(point.time), point.resource)
+
+    def _tags(self, tags: Mapping[str, object]) -> list[Any]:
+        from mlflow.entities import RunTag
+
+        return [
+            RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE])
+            for name, value in tags.items()
+            if value is not None
+        ]
+
+    def _name_of(self, kind: str, name: str) -> str:
+        """Return a name as MLflow takes it; of two that would be the same, the second one gets a number."""
+        if (kind, name) not in self._names:
+            taken = {own for (other, _), own in self._names.items() if other == kind}
+            own, count = _name(name), 2
+            while own in taken:
+                own, count = f"{_name(name)}_{count}", count + 1
+            self._names[kind, name] = own
+        return self._names[kind, name]
+
+
+class _Run:
+    """A run that is there.
+
+    Args:
+        run: Its id in MLflow.
+        digest: How many points of its trial it holds, and a digest of the trial; "" if it is not whole.
+        status: MLflow's word for its state.
+    """
+
+    __slots__ = ("digest", "id", "points", "status")
+
+    def __init__(self, run: str, digest: str, status: str) -> None:
+        self.id, self.digest, self.status = run, digest, status
+        self.points = int(digest.partition("-")[0] or 0)
+
+
+def _name(name: str) -> str:
+    return _NOT_IN_NAMES.sub("_", name)[:200] or "_"
+
+
+def _batches(values: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    return (values[begin : begin + most] for begin in range(0, len(values), most))
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,215 @@
+"""TensorBoard: the best trials of a study in its HParams plugin, written without TensorFlow or PyTorch.
+
+TensorBoard slows down with the number of folders, so only the best trials are there. Which those are changes while a
+study runs: each has a folder, which is written anew when its trial has changed.
+
+Rule: a file of events is written under another name, which TensorBoard does not read, and then renamed. A new one
+begins with a restart, at which TensorBoard forgets what it has read of the trial before.
+
+Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ashtune.core.checks import check_whole
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+TOP = 100
+SECONDS_BETWEEN = 30.0
+"""While a study runs, the folders are brought up to date so often."""
+_FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.(\d+)\.([0-9a-f]+)")
+_NOT_IN_NAMES = re.compile(r"[^\w.\-]")
+_FOLDER = re.compile(r"trial-\d+")
+
+
+class TensorBoardTracker(Tracker):
+    """Keeps the best trials of a study for TensorBoard: by default in the folder ``tensorboard`` in its directory.
+
+    In the tab HParams each trial has its hyperparameters, and ``ashtune.state``, ``ashtune.origin`` and
+    ``ashtune.seed``; in the tab Scalars what it reported, over the resource. The text ``study`` says what was found.
+    ``tensorboard --logdir FOLDER`` shows it.
+
+    Args:
+        out: The folder, in which each study has one of its own.
+        top: How many trials, the best ones: 100 by default. Thousands are slow to show.
+
+    Raises:
+        ExtraMissing: If TensorBoard is not installed.
+        SettingsError: If ``top`` is not a whole number of at least 1.
+
+    Example:
+        >>> ashtune.tune(train, space, ..., observers=[TensorBoardTracker(top=50)])  # doctest: +SKIP
+    """
+
+    module = extra = "tensorboard"
+
+    def __init__(self, out: str | PathLike[str] | None = None, *, top: int = TOP) -> None:
+        check_whole("top", top)
+        super().__init__(out)
+        self._top = top
+
+    def open(self) -> None:
+        """Make the folder."""
+        folder = Path(self.out or Path(self.study.directory, "tensorboard")).absolute()
+        self.place = str(folder)
+        self._root = folder / f"{_NOT_IN_NAMES.sub('_', self.study.name)[:100]}-{self.key}"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._brought_up = time.monotonic()
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        """Bring the folders up to date, now and then."""
+        if self.is_live and time.monotonic() - self._brought_up >= SECONDS_BETWEEN:
+            self._bring_up()
+
+    def close(self, summary: StudySummary) -> None:
+        """Bring the folders up to date, and write what the study has found."""
+        self._bring_up(summary)
+
+    def _bring_up(self, summary: StudySummary | None = None) -> None:
+        """Write the folders of trials that have changed, and take away those of trials no longer among the best."""
+        from tensorboard.plugins.hparams import summary_v2 as hparams
+
+        best = self.top(self._top)
+        wanted = {f"trial-{trial.number:05d}": trial for trial in best}
+        for folder in self._root.iterdir():
+            if _FOLDER.fullmatch(folder.name) and folder.name not in wanted:
+                shutil.rmtree(folder)
+        for name, trial in wanted.items():
+            if _digest_in(self._root / name) != (digest := trial.digest):
+                self._put(self._root / name, trial.began, digest, _events_of(trial))
+        values = [_hyperparameters(trial) for trial in best]
+        names = list(dict.fromkeys(name for each in values for name in each))
+        domains = {name: _domain([each[name] for each in values if name in each]) for name in names}
+        metrics = dict.fromkeys(self.study.goal.metrics)
+        metrics |= {name: None for trial in best for point in trial.points for name in point.metrics}
+        experiment = hparams.hparams_config_pb(
+            [hparams.HParam(name, domain) for name, domain in domains.items()],
+            [hparams.Metric(name) for name in metrics],
+            time_created_secs=self.study.created,
+        )
+        events = [_event(self.study.created, summary=experiment)]
+        if summary is not None and summary.best is not None:
+            text = _summary_text(self.study.name, self.study.unit, summary)
+            events.append(_event(summary.ended, summary=_text("study", text)))
+        digest = _digest(events)
+        if _digest_in(self._root) != digest:
+            self._put(self._root, self.study.created, digest, events)
+        self._brought_up = time.monotonic()
+
+    def _put(self, folder: Path, began: float, digest: str, events: Iterable["Event"]) -> None:
+        """Put a file of events into a folder, in place of the one that is there."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(exist_ok=True)
+        older = _files_in(folder)
+        version = 1 + max((version for version, _, _ in older), default=0)
+        new = folder / "new"
+        with new.open("wb") as file:
+            writer = RecordWriter(file)
+            writer.write(_event(began, file_version="brain.Event:2").SerializeToString())
+            writer.write(_event(began, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
+            for event in events:
+                writer.write(event.SerializeToString())
+        new.replace(folder / f"events.out.tfevents.{int(began):010d}.{version:06d}.{digest}")
+        for _, _, path in older:
+            path.unlink()
+
+
+def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
+    """Return version, digest and path of each file of events that we have put into a folder, the oldest first."""
+    found = [(match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))]
+    return sorted((int(match[2]), match[3], path) for match, path in found)
+
+
+def _digest_in(folder: Path) -> str:
+    """Return the digest of what a folder holds, "" if nothing; what a kill has left beside it is taken away."""
+    *older, newest = _files_in(folder) or [(0, "", folder)]
+    for _, _, path in older:
+        path.unlink()
+    return newest[1]
+
+
+def _events_of(trial: TrackedTrial) -> Iterator["Event"]:
+    """Yield what TensorBoard is told of a trial."""
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+    yield _event(trial.began, summary=hparams_pb(_hyperparameters(trial), trial.name, trial.began))
+    for point in trial.points:
+        for name, value in point.metrics.items():
+            yield _event(point.time, summary=scalar_pb(name, value), step=point.resource)
+    if trial.state != "running":
+        status = api_pb2.STATUS_FAILURE if trial.state == "failed" else api_pb2.STATUS_SUCCESS
+        end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=trial.ended)
+        data = plugin_data_pb2.HParamsPluginData(session_end_info=end)
+        summary = _summary(metadata.SESSION_END_INFO_TAG, metadata.create_summary_metadata(data), metadata.NULL_TENSOR)
+        yield _event(trial.ended, summary=summary)
+
+
+def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
+    """Return what the table of HParams shows of a trial: of values that it has no type for, their text."""
+    own = {"ashtune.state": trial.state, "ashtune.origin": trial.origin, "ashtune.seed": trial.seed}
+    values = {**trial.configuration, **own}
+    return {
+        name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in values.items()
+    }
+
+
+def _domain(values: Sequence[bool | float | str]) -> Any:
+    """Return the domain that the filters of HParams offer: the values of the trials that are there."""
+    from tensorboard.plugins.hparams.summary_v2 import Discrete, RealInterval
+
+    if all(isinstance(value, bool) for value in values):
+        return Discrete([False, True])
+    if any(isinstance(value, bool | str) for value in values):
+        return Discrete(sorted({str(value) for value in values}))
+    numbers = [float(value) for value in values]
+    return RealInterval(min(numbers), max(numbers))
+
+
+def _summary_text(name: str, unit: str, summary: StudySummary) -> str:
+    """Return what a study has found, in Markdown."""
+    assert summary.best is not None, "the caller knows a best trial"
+    lines = [f"**{name}**: {summary.trials} trials, {summary.failed} failed. Best: trial {summary.best.number}"]
+    lines[0] += f", at {unit} {summary.resource}."
+    lines += [f"- {name} = {value:g}" for name, value in summary.metrics.items()]
+    lines += [f"- {name}: {value}" for name, value in summary.best.configuration.items()]
+    return "\n".join([lines[0], "", *lines[1:]])
+
+
+def _text(tag: str, text: str) -> "Summary":
+    from tensorboard.plugins.text.metadata import create_summary_metadata
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    return _summary(tag, create_summary_metadata(tag, ""), make_tensor_proto([text.encode()]))
+
+
+def _summary(tag: str, metadata: Any, tensor: Any) -> "Summary":
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+
+
+def _event(at: float, **what: Any) -> "Event":
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    return Event(wall_time=at, **what)
+
+
+def _digest(events: Iterable["Event"]) -> str:
+    return blake2b(
+        b"".join(event.SerializeToString(deterministic=True) for event in events), digest_size=12
+    ).hexdigest()

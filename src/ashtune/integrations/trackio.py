@@ -1,0 +1,133 @@
+"""Trackio: each trial is a run in a local project, one project a study.
+
+Trackio's own writer takes one run at a time and threads for it. A study has thousands, so this writes to Trackio's
+storage as its importers do (``trackio.imports``).
+
+Rule: a row has an id that comes from the study, the trial and the resource, of which Trackio keeps the first.
+
+Source: https://huggingface.co/docs/trackio
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ashtune.core.errors import SettingsError
+from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of
+
+if TYPE_CHECKING:
+    from trackio.sqlite_storage import SQLiteStorage
+
+FOLDER = "TRACKIO_DIR"
+
+
+class TrackioTracker(Tracker):
+    """Keeps a study in Trackio on this machine: in the folder that Trackio uses, which ``TRACKIO_DIR`` names.
+
+    The project has the study's name and a key. The configuration of a run is the trial's, and under ``ashtune`` its
+    number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and why it
+    failed. What a trial reported are its metrics, with the resource as step. The run ``study`` says what was found.
+    ``trackio show`` shows it. Nothing is sent, unless variables of Trackio itself name a place elsewhere.
+
+    Args:
+        out: Another folder. Trackio looks for its own when it is imported, so one process can use one folder only.
+
+    Raises:
+        ExtraMissing: If Trackio is not installed.
+        SettingsError: When a study begins, if Trackio is imported already and uses another folder.
+
+    Example:
+        >>> ashtune.tune(train, space, ..., observers=[TrackioTracker()])  # doctest: +SKIP
+    """
+
+    module = extra = "trackio"
+
+    def open(self) -> None:
+        """Find out which runs are there."""
+        self._storage = _storage(self.out)
+        self._project = f"{''.join(c for c in self.study.name if c.isalnum() or c in '-_')[:100]}-{self.key}"
+        self.place = str(self._storage.get_project_db_path(self._project))
+        self._runs: dict[str, _Run] = {}
+        for configuration in self._storage.get_all_run_configs(self._project).values():
+            own = configuration.get("ashtune", {})
+            if isinstance(own, Mapping) and "digest" in own:
+                self._runs[str(own.get("trial"))] = _Run(str(own["digest"]), int(own.get("points", 0)))
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        """Write what is new of trials."""
+        for trial in trials:
+            own = {"trial": trial.number, "state": trial.state, "origin": trial.origin, "seed": trial.seed}
+            own |= {"reason": trial.reason} if trial.reason else {}
+            own |= {} if trial.confirms is None else {"confirms": trial.confirms}
+            self._put(str(trial.number), trial.name, trial, own)
+
+    def close(self, summary: StudySummary) -> None:
+        """Write what the study has found."""
+        if summary.best is not None:
+            own = {"trial": "study", "trials": summary.trials, "failed": summary.failed, "best": summary.best.number}
+            own |= {"resource": summary.resource, "metrics": summary.metrics}
+            study = msgspec.structs.replace(summary.best, points=(), began=self.study.created, ended=summary.ended)
+            self._put("study", "study", study, own)
+
+    def _put(self, number: str, name: str, trial: TrackedTrial, own: dict[str, Any]) -> None:
+        run, digest = self._runs.get(number, _Run("", 0)), digest_of(trial, own)
+        if run.digest == digest:
+            return
+        # A run without a row is not shown. Of one without a new point, the last one goes again, which Trackio drops.
+        points = trial.points[run.points :] or trial.points[-1:] or [Point(0, trial.began, {})]
+        identity = f"{self.key}-{number}"
+        self._storage.bulk_log(
+            project=self._project,
+            run=name,
+            run_id=identity,
+            metrics_list=[point.metrics for point in points],
+            steps=[point.resource for point in points],
+            timestamps=[_time(point.time) for point in points],
+            log_ids=[f"{identity}-{point.resource}" for point in points],
+            config={
+                **trial.configuration,
+                "ashtune": own | {"points": len(trial.points), "digest": digest},
+                "_Created": _time(trial.began),
+                "_Group": self.study.name,
+            },
+        )
+        self._runs[number] = _Run(digest, len(trial.points))
+
+
+class _Run(NamedTuple):
+    """A run that is there: a digest of its trial, and how many points of it."""
+
+    digest: str
+    points: int
+
+
+def _storage(out: str | None) -> "type[SQLiteStorage]":
+    """Return Trackio's storage in a folder, by default its own.
+
+    Raises:
+        SettingsError: If Trackio uses another folder in this process already.
+    """
+    before = os.environ.get(FOLDER)
+    if out is not None and "trackio" not in sys.modules:
+        os.environ[FOLDER] = str(Path(out).absolute())
+    try:
+        from trackio.sqlite_storage import SQLiteStorage
+        from trackio.utils import TRACKIO_DIR
+    finally:
+        if before is None:
+            os.environ.pop(FOLDER, None)
+        else:
+            os.environ[FOLDER] = before
+    if out is not None and Path(out).absolute() != Path(TRACKIO_DIR).absolute():
+        raise SettingsError(f"out={out}: Trackio uses {TRACKIO_DIR} in this process already; set {FOLDER}={out} before")
+    storage: type[SQLiteStorage] = SQLiteStorage
+    return storage
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,0 +1,105 @@
+"""What every exporter has to be able to: however often it is told a study, its copy holds each value once.
+
+A test class derives from :class:`ExporterSuite` and has a fixture ``exported``::
+
+    class TestMine(ExporterSuite):
+        @pytest.fixture
+        def exported(self) -> Exported:
+            return Exported(make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place))
+
+An exporter is an observer as well, and passes :class:`~ashtune.testing.observers.ObserverSuite` if it is a fast one.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ashtune.core.confirm import Confirm
+from ashtune.core.observer import Exporter, ObservedStudy
+from ashtune.testing.observers import GOAL, LADDER, History, Step, as_in_a_journal
+
+CREATED = 1_700_000_000.25
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """An exporter to be tried.
+
+    Args:
+        make: Returns a new one, whose copy lies in a folder. Two in the same folder share the copy.
+        read: Reads the copy back, in a form that ``==`` compares: without names of folders, and NaN as something that
+            is equal to itself.
+    """
+
+    make: Callable[[Path], Exporter]
+    read: Callable[[Any], Any]
+
+
+class ExporterSuite:
+    """Tests of an exporter: see the module."""
+
+    @pytest.fixture
+    def exported(self) -> Exported:
+        """Return what is to be tried."""
+        raise NotImplementedError
+
+    @pytest.fixture(params=[0, 1])
+    def steps(self, request: pytest.FixtureRequest) -> list[Step]:
+        """Return what happens in a study."""
+        return list(History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None))
+
+    def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
+        exporter = _told(exported, tmp_path / "a", [])
+        assert exporter.place
+
+    def test_a_second_export_adds_nothing(self, exported: Exported, steps: list[Step], tmp_path: Path) -> None:
+        first = exported.read(_told(exported, tmp_path / "a", steps))
+        assert first, "a study in which much happens leaves something"
+        assert exported.read(_told(exported, tmp_path / "a", steps)) == first
+
+    def test_live_and_later_the_copy_is_the_same(self, exported: Exported, steps: list[Step], tmp_path: Path) -> None:
+        live = exported.read(_told(exported, tmp_path / "live", steps, is_live=True))
+        assert exported.read(_told(exported, tmp_path / "later", steps)) == live
+
+    @pytest.mark.parametrize("is_killed", [False, True])
+    def test_a_study_that_goes_on_has_each_value_once(
+        self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
+    ) -> None:
+        """Its first driver ended in good order, or was killed."""
+        whole = exported.read(_told(exported, tmp_path / "whole", steps))
+        for part in (1 / 3, 2 / 3):
+            first = steps[: int(len(steps) * part)]
+            _told(exported, tmp_path / "a", first, is_live=True, ends=not is_killed)
+        assert exported.read(_told(exported, tmp_path / "a", steps, is_live=True)) == whole
+
+    def test_a_study_that_is_moved_goes_on_with_its_copy(
+        self, exported: Exported, steps: list[Step], tmp_path: Path
+    ) -> None:
+        _told(exported, tmp_path / "a", steps[: len(steps) // 2])
+        (tmp_path / "a").rename(tmp_path / "b")
+        moved = exported.read(_told(exported, tmp_path / "b", steps))
+        assert moved == exported.read(_told(exported, tmp_path / "whole", steps))
+
+
+def _told(
+    exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
+) -> Exporter:
+    """Return a new exporter that was told a study: as it ran, or as its journal has it."""
+    folder.mkdir(exist_ok=True)
+    exporter = exported.make(folder)
+    study = ObservedStudy(
+        name="suite", directory=str(folder), created=CREATED, goal=GOAL, ladder=LADDER, hyperparameters=("x",),
+        search="random", seed=7,
+    )  # fmt: skip
+    exporter.begin(study, int(is_live))
+    for event, followed in steps:
+        exporter.event(event if is_live else as_in_a_journal(event))
+        for what in followed:
+            exporter.followed(what)
+        if is_live:
+            exporter.tick(event.time)
+    if ends:
+        exporter.end()
+    return exporter

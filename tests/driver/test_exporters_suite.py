@@ -1,0 +1,103 @@
+"""What all exporters have to be able to: those that need no other library, and what trackers share."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import tuned
+
+from ashtune.core.observer import Exporter
+from ashtune.core.parts import Names
+from ashtune.driver import observing
+from ashtune.integrations import tracking
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
+from ashtune.observers import CsvLog
+from ashtune.testing.exporters import Exported, ExporterSuite
+from ashtune.testing.observers import Observed, ObserverSuite
+
+COPIES: dict[str, dict[str, Any]] = {}
+"""What trackers keep here, by folder."""
+
+
+class InMemory(Tracker):
+    """Keeps runs in this process, as a tool would: each point once, by trial and resource."""
+
+    module, extra = "json", "json"
+
+    def open(self) -> None:
+        self.place = self.out or self.study.directory
+        self._runs = COPIES.setdefault(self.place, {})
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        for trial in trials:
+            self._runs[trial.name] = repr(trial)
+
+    def close(self, summary: StudySummary) -> None:
+        self._runs["study"] = repr(summary)
+
+
+def moved(folder: Path) -> InMemory:
+    """Return a tracker whose copy goes with its folder."""
+    (folder / "copy").touch()
+    return InMemory(str((folder / "copy").stat().st_ino))
+
+
+class TestExporters(ExporterSuite):
+    @pytest.fixture(params=["csv", "tracker"])
+    def exported(self, request: pytest.FixtureRequest) -> Exported:
+        if request.param == "csv":
+            return Exported(make=lambda folder: CsvLog(folder / "t.csv"), read=_text)
+        return Exported(make=moved, read=lambda tracker: dict(COPIES[tracker.place]))
+
+
+class TestWhatTrackersShare(ObserverSuite):
+    @pytest.fixture
+    def observed(self) -> Observed:
+        return Observed(make=InMemory, result=lambda tracker: dict(COPIES[tracker.place]))
+
+
+def _text(exporter: Exporter) -> str:
+    return Path(exporter.place).read_text()
+
+
+HANGS = threading.Event()
+
+
+class Hangs(InMemory):
+    """Hangs when it writes, until it is let go."""
+
+    def __init__(self, out: str) -> None:
+        super().__init__(out)
+        self.go = threading.Event()
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        HANGS.set()
+        self.go.wait()
+        super().write(trials)
+
+
+def train_while_it_hangs(trial: Any) -> None:
+    assert trial.number < 2 or HANGS.wait(60), "the later trials begin when the tracker hangs"
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)
+
+
+def test_a_study_goes_on_and_ends_while_its_tracker_hangs_and_what_that_lacks_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.2)
+    HANGS.clear()
+    tracker = Hangs("hangs")
+    study = tuned(tmp_path, train_while_it_hangs, engine="threads", observers=[tracker])
+    assert (study.is_complete, len(study.trials)) == (True, 16)
+    assert capfd.readouterr().err == "observer Hangs is dropped, the study goes on: it has not ended within 0.2 s\n"
+    assert not COPIES["hangs"]
+    tracker.go.set()
+    monkeypatch.setattr(observing, "OBSERVERS", Names("observer", {"memory": InMemory}, "ashtune.observers"))
+    for name in ("hangs", "other"):
+        study.export("memory", name)
+    assert COPIES["hangs"] == COPIES["other"]
+    assert len(COPIES["other"]) == 17, "the study and its trials"
