@@ -68,7 +68,7 @@ def full_training(name: str, data: str) -> dict[str, Any]:
 
 def measured(given: argparse.Namespace, task: str, tuner: str, seed: int, full: float) -> dict[str, Any]:
     """Run one tuner; return what is kept of it, times in full trainings."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # workers outlive a killed driver a moment
         rungs = rungs_of(load(task, given.data).top).rungs
         unit = full / rungs[-1] if given.clock == "resource" else 0.0
         seconds, is_started = given.budget * full, given.clock == "training"

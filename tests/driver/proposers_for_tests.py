@@ -15,6 +15,11 @@ class Counting(Mutation, frozen=True):
     """Proposes the number of its messages, and misbehaves at some trials."""
 
     is_apart = True
+    ahead: int = 0
+
+    @property
+    def most_ahead(self) -> int:
+        return self.ahead
 
     def proposer(self, space: Any, seed: int, max_resource: int) -> Proposer:
         if max_resource < 0:

@@ -16,7 +16,7 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Event, TrialStarted
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.observer import Observer
-from ashtune.driver.proposer_process import MODULE, ProposerProcess
+from ashtune.driver.proposer_process import MODULE, NICENESS, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 
@@ -54,6 +54,21 @@ def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: Pro
     tell(proposer, 1)
     assert origin(proposer) == ["messages 8", process, "top 27"]
     assert proposer.propose(1) is None
+
+
+@pytest.mark.parametrize(("ahead", "niceness"), [(2, NICENESS), (0, 0)])
+def test_workers_have_the_cores_first_unless_a_trial_waits(ahead: int, niceness: int) -> None:
+    made = ProposerProcess(Counting(ahead=ahead), Space.parse({"x": (0.0, 1.0)}), 0, 27)
+    process = int(origin(made)[1])
+    try:
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, process) == max(own, niceness)
+        session = Path(f"/proc/{process}/autogroup")
+        if session.exists() and session.read_text():
+            assert session.read_text().split()[1:] == ["nice", str(niceness)]
+            assert session.read_text() != Path("/proc/self/autogroup").read_text(), "the driver's own is as it was"
+    finally:
+        made.close()
 
 
 def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
