@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ashtune.search.mutation import Mutation
     from ashtune.search.optuna_search import OptunaSearch
     from ashtune.space.priors import Prior
+    from ashtune.training.current import current_trial
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.program import Program
@@ -50,6 +51,7 @@ __all__ = [
     "Study",
     "Trial",
     "__version__",
+    "current_trial",
     "fused",
     "fused_torch",
     "tune",
@@ -72,6 +74,7 @@ _HOMES = {
     "NotWorthIt": "ashtune.core.enough",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
+    "current_trial": "ashtune.training.current",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",
     "tune": "ashtune.api.tuning",

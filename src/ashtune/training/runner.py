@@ -17,7 +17,7 @@ import msgspec
 from ashtune.core.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
-from ashtune.training import forks
+from ashtune.training import current, forks
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
@@ -119,7 +119,7 @@ class TrialRunner:
 
     def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter) -> Any:
         """Call the training function; a process that it forked and that comes back from it goes no further."""
-        process = forks.pid
+        process, before = forks.pid, current.begin(trial)
         try:
             try:
                 returned = self._objective(trial)
@@ -132,6 +132,8 @@ class TrialRunner:
                 traceback.print_exc()
                 _leave(1)
             raise
+        finally:
+            current.end(before)
         if forks.pid != process:
             _leave(0)
         return returned

@@ -1,0 +1,76 @@
+"""The sweeper ``ashtune`` of Hydra: ``hydra/sweeper: ashtune`` in the defaults of a config, or on the command line.
+
+Hydra imports this at every start of every program that uses Hydra, so nothing of ashtune is imported before a sweep
+begins: it is in :mod:`ashtune.integrations.hydra`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Union  # noqa: UP035 - OmegaConf reads these
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import CompactHydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class AshtuneSweeperConf:
+    """The options of the sweeper: those of ``ashtune.tune``, of which ``options`` takes the others."""
+
+    _target_: str = "hydra_plugins.hydra_ashtune_sweeper.AshtuneSweeper"
+    metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it
+    mode: Optional[str] = None  # noqa: UP045
+    trials: Optional[int] = None  # noqa: UP045
+    max_resource: int = 1
+    min_resource: Optional[Union[int, str]] = None  # noqa: UP007, UP045
+    workers: Optional[int] = None  # noqa: UP045
+    search: Optional[str] = None  # noqa: UP045
+    scheduler: str = "ash"
+    seed: int = 0
+    time_limit: Optional[Union[float, str]] = None  # noqa: UP007, UP045
+    directory: str = "study"
+    params: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
+    options: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="ashtune", node=AshtuneSweeperConf, provider="ashtune")
+
+
+class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not followed, see pyproject.toml
+    """Tunes by asynchronous halving. Its jobs run in ashtune's own workers; launchers of Hydra are not used.
+
+    Args:
+        settings: The fields of :class:`AshtuneSweeperConf`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra gives each sweeper."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self._task = task_function
+
+    def sweep(self, arguments: List[str]) -> Any:  # noqa: UP006 - Hydra's signature
+        """Run the study of a sweep.
+
+        Args:
+            arguments: The overrides of the command line.
+
+        Returns:
+            The :class:`~ashtune.Study`.
+
+        Raises:
+            CompactHydraException: For whatever cannot be used; Hydra prints its one line and leaves with status 1.
+        """
+        from ashtune.core.errors import AshtuneError
+        from ashtune.integrations.hydra.sweep import Sweep
+
+        overrides: Sequence[str] = arguments
+        try:
+            return Sweep(self._settings, self._task, self.config, self.hydra_context).run(overrides)
+        except AshtuneError as error:
+            raise CompactHydraException(str(error)) from None

@@ -1,0 +1,372 @@
+"""The sweeper of Hydra: programs as users start them, from the command line to the file of the best."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hydra", reason="hydra-core is not installed")
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+import ashtune
+from ashtune.core.errors import AshtuneError, SpaceError
+from ashtune.core.events import JobFinished
+from ashtune.integrations.hydra.overrides import Swept, read
+from ashtune.integrations.hydra.sweep import Sweep
+from ashtune.space.space import Space
+from ashtune.study.journal import NAME, read_events
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+CONFIG = """
+    defaults:
+      - model: small
+      - override hydra/sweeper: ashtune
+      - _self_
+
+    lr: 0.1
+    batch: 16
+    hydra:
+      job: {env_set: {OF_THE_JOB: "yes"}}
+      sweeper:
+        metric: loss
+        mode: min
+        trials: 9
+        max_resource: 9
+        workers: 2
+        search: random
+        params:
+          model.depth: range(1,5)
+          lr: interval(5,6)
+"""
+MAIN = """
+    import logging
+    import os
+    import time
+
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
+    import ashtune
+
+    log = logging.getLogger(__name__)
+
+    class Model:
+        epochs = 0
+
+    @hydra.main(version_base=None, config_path="conf", config_name="config")
+    def main(cfg):
+        trial = ashtune.current_trial()
+        own = HydraConfig.get()
+        assert own.job.num == trial.number
+        assert own.runtime.output_dir.endswith(f"/{trial.number}")
+        assert os.environ["OF_THE_JOB"] == "yes"
+        model = trial.restore() or Model()
+        log.info("from %d, %s", trial.start, os.environ.get("HYDRA_FULL_ERROR"))
+        for epoch in trial.epochs():
+            model.epochs += 1
+            time.sleep(float(os.environ.get("PAUSE", 0)))
+            trial.report(loss=cfg.lr * cfg.model.depth * cfg.batch / epoch, trained=model.epochs)
+        trial.save(model)
+
+    if __name__ == "__main__":
+        main()
+"""
+OVERRIDES = ["lr=tag(log,interval(1e-4,1e-1))", "batch=16,32", "model=small,large", "hydra.sweep.dir=out"]
+
+
+def with_program(folder: Path) -> Path:
+    """Put ``main.py`` and its configs into a folder."""
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "conf" / "config.yaml").write_text(textwrap.dedent(CONFIG))
+    (folder / "conf" / "model" / "small.yaml").write_text("name: small\ndepth: 1\n")
+    (folder / "conf" / "model" / "large.yaml").write_text("name: large\ndepth: 1\n")
+    (folder / "main.py").write_text(textwrap.dedent(MAIN))
+    return folder
+
+
+def started(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, **environment}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def ended(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    process = started(folder, *arguments, **environment)
+    printed, complained = process.communicate(timeout=100)
+    return subprocess.CompletedProcess(arguments, process.returncode, printed, complained)
+
+
+def finished(study: Path) -> list[JobFinished]:
+    journal = study / NAME
+    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``main.py`` was swept. It is shared: read it only."""
+    folder = with_program(tmp_path_factory.mktemp("swept"))
+    done = ended(folder, "main.py", "--multirun", *OVERRIDES, HYDRA_FULL_ERROR="1")
+    assert done.returncode == 0, done.stderr
+    (folder / "printed").write_text(done.stdout)
+    return folder
+
+
+def test_promoted_jobs_go_on_from_what_they_saved(swept: Path) -> None:
+    results = finished(swept / "out" / "study")
+    assert {result.resource for result in results} == {1, 3, 9}
+    assert any(result.start > 0 for result in results)
+    assert all(result.metrics["trained"] == result.resource for result in results), "no epoch was trained twice"
+    assert ashtune.Study.load(swept / "out" / "study").is_complete
+
+
+def test_each_trial_has_a_directory_with_its_config_and_its_log(swept: Path) -> None:
+    study = ashtune.Study.load(swept / "out" / "study")
+    assert len(study.trials) == 9
+    for trial in study.trials:
+        folder = swept / "out" / str(trial.number)
+        config = OmegaConf.load(folder / ".hydra" / "config.yaml")
+        wanted = trial.configuration
+        assert config.lr == wanted["lr"] < 0.1, "the command line goes before params"
+        assert (config.batch, config.model.name) == (wanted["batch"], wanted["model"])
+        assert config.model.depth == wanted["model.depth"] < 5
+        log = (folder / "main.log").read_text()
+        starts = [event.start for event in finished(study.directory) if event.trial == trial.number and not event.start]
+        assert log.count("from 0, 1\n") == len(starts) == 1
+    assert not (swept / "outputs").exists()
+    assert OmegaConf.load(swept / "out" / "multirun.yaml").hydra.sweeper.trials == 9
+
+
+def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) -> None:
+    best = ashtune.Study.load(swept / "out" / "study").best
+    results = OmegaConf.to_container(OmegaConf.load(swept / "out" / "optimization_results.yaml"))
+    assert results == {
+        "name": "ashtune", "best_params": best.config, "best_value": best.metrics["loss"],
+        "best_trial": best.trial, "best_resource": 9,
+    }  # fmt: skip
+    last = (swept / "printed").read_text().strip().splitlines()[-1]
+    assert f"Best: loss={best.metrics['loss']:.6g} of trial {best.trial} at epoch 9: " in last
+    assert f"model={best.config['model']}" in last
+
+
+def test_a_sweep_that_is_killed_goes_on_in_the_same_directory(tmp_path: Path) -> None:
+    folder = with_program(tmp_path)
+    study = folder / "out" / "study"
+    running = started(folder, "main.py", "--multirun", *OVERRIDES, PAUSE="0.05")
+    wait_until(lambda: len(finished(study)) >= 3)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    before = [(event.trial, event.rung) for event in finished(study)]
+    assert not (folder / "out" / "optimization_results.yaml").exists()
+    done = ended(folder, "main.py", "--multirun", *OVERRIDES)
+    assert done.returncode == 0, done.stderr
+    after = [(event.trial, event.rung) for event in finished(study)]
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after)), "nothing is trained twice"
+    assert {event.metrics["trained"] - event.resource for event in finished(study)} == {0}
+    assert (folder / "out" / "optimization_results.yaml").exists()
+
+
+def test_a_sweep_with_another_config_is_not_taken_for_the_same(swept: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(swept, tmp_path, dirs_exist_ok=True))
+    (folder / "conf" / "model" / "large.yaml").write_text("name: large\ndepth: 1\nwidth: 2\n")
+    done = ended(folder, "main.py", "--multirun", *OVERRIDES)
+    refused_in_one_line(done, "another version of the training function")
+
+
+def refused_in_one_line(done: "subprocess.CompletedProcess[str]", text: str) -> None:
+    assert done.returncode == 1
+    line, *more = filter(None, done.stderr.splitlines())
+    assert text in line
+    assert more == ["Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace."], "as always"
+
+
+def test_a_wrong_override_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = with_program(tmp_path)
+    refused_in_one_line(ended(folder, "main.py", "--multirun", "rate=0.1,0.2"), "Could not override 'rate'")
+    assert not (folder / "multirun").exists()
+
+
+TYPED = """
+    from dataclasses import dataclass
+
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from .distance import distance
+
+    OmegaConf.register_new_resolver("twice", lambda value: 2 * value)
+
+    @dataclass
+    class Config:
+        x: float = 0.0
+        kind: str = "even"
+        goal: int = "${twice:2}"
+
+    ConfigStore.instance().store(name="config", node=Config)
+
+    @hydra.main(version_base="1.3", config_name="config")
+    def main(cfg: Config) -> float:
+        assert OmegaConf.get_type(cfg) is Config
+        from .distance import later
+
+        open("here", "a").write("x")
+        assert later() == 5
+        return distance(cfg.x, cfg.goal)
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def test_a_module_that_returns_one_value_is_trained_in_full(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (tmp_path / "own" / "main.py").write_text(textwrap.dedent(TYPED))
+    (tmp_path / "own" / "distance.py").write_text(
+        "def distance(x, goal):\n    return abs(x - goal)\n\ndef later():\n    return 5\n"
+    )
+    sweeper = ["hydra/sweeper=ashtune", "hydra.sweeper.metric=off", "hydra.sweeper.mode=min", "hydra.sweeper.trials=4"]
+    command = ["-m", "own.main", "--multirun", *sweeper, "x=interval(0,8)", "kind='a b',odd", "hydra.job.chdir=true"]
+    done = ended(tmp_path, *command, "hydra.sweep.dir=out", "hydra.sweep.subdir=job-${hydra.job.num}")
+    assert done.returncode == 0, done.stderr
+    results = OmegaConf.load(tmp_path / "out" / "optimization_results.yaml")
+    assert results.best_value == abs(results.best_params.x - 4)
+    assert results.best_params.kind in ("a b", "odd")
+    assert [(tmp_path / "out" / f"job-{number}" / "here").read_text() for number in range(4)] == ["x"] * 4
+    assert ashtune.Study.load(tmp_path / "out" / "study").rungs == (1,)
+
+    of_rungs = ["hydra.sweeper.max_resource=9", "hydra.sweep.dir=other", "+hydra.sweeper.options.quiet=true"]
+    done = ended(tmp_path, *command, *of_rungs)
+    refused_in_one_line(done, "main() never calls ashtune.current_trial()")
+
+
+@contextmanager
+def composed_here(folder: Path, *overrides: str) -> Iterator[tuple[DictConfig, HydraContext]]:
+    """Give a sweep's config and context in this process."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.types import RunMode
+
+    with initialize_config_dir(str(folder / "conf"), version_base=None):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
+        yield config, HydraContext(loader, Callbacks())
+
+
+def read_here(folder: Path, *arguments: str, **params: Any) -> Swept:
+    with composed_here(folder) as (_, context):
+        return read(arguments, params, context.config_loader)
+
+
+def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
+    folder = with_program(tmp_path)
+    swept = read_here(
+        folder, "a=interval(1,2)", "b=tag(log,interval(1e-4,1))", "c=int(interval(1,9))", "+d=tag(log,range(1,9))",
+        "e=range(0,1,0.25)", "f=9,1,4", "g=true,null,'x y',[1,2],u", "model=glob(*)", "h=5", "~i", "j=2.5,x",
+        "db@two=one,other", "k=interval(3,3)", "l=range(4,1,-1)", "m=7,8", h="1,2", m="interval(0,1)", n="shuffle(1,2)",
+    )  # fmt: skip
+    space = swept.space
+    assert space == {
+        "n": [1, 2], "a": (1.0, 2.0), "b": (1e-4, 1.0, "log"), "c": (1, 9), "d": (1, 8, "log"), "e": space["e"],
+        "f": [9, 1, 4], "g": ["True", "null", "'x y'", "[1,2]", "u"], "model": ["large", "small"], "j": ["2.5", "x"],
+        "db:two": ["one", "other"], "k": [3.0], "l": (2, 4), "m": [7, 8],
+    }  # fmt: skip
+    assert list(space["e"].sequence) == [0.0, 0.25, 0.5, 0.75]
+    Space.parse(space)
+    configuration = {
+        "n": 1, "a": 1.5, "b": 1.5e-05, "c": 3, "d": 8, "e": 0.25, "f": 4, "g": "'x y'", "model": "large", "j": "2.5",
+        "db:two": "other", "k": 3.0, "l": 2, "m": 7,
+    }  # fmt: skip
+    assert swept.overrides(configuration) == [
+        "n=1", "a=1.5", "b=1.5e-05", "c=3", "+d=8", "e=0.25", "f=4", "g='x y'", "model=large", "h=5", "~i", "j=2.5",
+        "db@two=other", "k=3.0", "l=2", "m=7",
+    ]  # fmt: skip
+    meant = swept.parameters(configuration)
+    assert (meant["+d"], meant["g"], meant["j"], meant["db@two"]) == (8, "x y", 2.5, "other")
+    assert swept.parameters({**configuration, "g": "null"})["g"] is None
+    probes = list(swept.probes())
+    assert len(probes) == 5, "as many as the longest list has values"
+    assert [probe[7] for probe in probes] == ["g=True", "g=null", "g='x y'", "g=[1,2]", "g=u"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["lr=0.1"], "nothing to search"),
+        (["lr=range(3,3)"], "lr=range(3,3) is empty"),
+        (["lr=range(0,3,0)"], "step of 0"),
+        (["lr=range(0,1,1e-9)"], "more than 10,000 values"),
+        (["model=glob(x*)"], "has no values"),
+        (["lr=1,2", "lr=interval(0,1)"], "given by 2 overrides"),
+    ],
+)
+def test_overrides_that_cannot_be_searched_are_refused(arguments: list[str], text: str, tmp_path: Path) -> None:
+    with pytest.raises(SpaceError) as refused:
+        read_here(with_program(tmp_path), *arguments)
+    assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overrides", "text"),
+    [
+        (["lr=interval(2,1)"], [], "lr=(2.0, 1.0) is empty"),
+        (["lr=interval(1"], [], "lr=interval(1"),
+        (["model=small,huge"], [], "huge"),
+        (["lr=1,2"], ["hydra.sweeper.metric=null"], "hydra.sweeper.metric is missing"),
+        (["lr=1,2"], ["hydra.sweeper.mode=up"], "up"),
+        (["lr=1,2"], ["hydra.sweeper.time_limit=soon"], "hydra.sweeper.time_limit: 'soon' is not a duration"),
+        (["lr=1,2"], ["+hydra.sweeper.options.worker=2"], "did you mean workers=?"),
+        (["lr=1,2"], ["+hydra.sweeper.options.engine=threads"], "engine='threads'"),
+        (["lr=1,2"], ["hydra/launcher=queue"], "hydra/launcher 'hydra_plugins.queue.Queue' is not used"),
+        (["lr=1,2"], ["hydra.sweep.dir=main.py"], "hydra.sweep.dir: main.py"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_before_a_study_begins(
+    arguments: list[str], overrides: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = with_program(tmp_path)
+    (folder / "conf" / "hydra" / "launcher").mkdir(parents=True)
+    (folder / "conf" / "hydra" / "launcher" / "queue.yaml").write_text("_target_: hydra_plugins.queue.Queue\n")
+    monkeypatch.chdir(folder)
+    with composed_here(folder, "hydra.sweep.dir=out", *overrides) as (config, context):
+        settings = {name: value for name, value in config.hydra.sweeper.items() if name != "_target_"}
+        with pytest.raises(AshtuneError) as refused:
+            Sweep(settings, print, config, context).run(arguments)
+    assert text in str(refused.value)
+    assert not (folder / "out" / "study" / NAME).exists()
+
+
+def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
+    code = """
+        import sys
+        import hydra_plugins.hydra_ashtune_sweeper
+        assert not [name for name in sys.modules if name.partition(".")[0] in ("ashtune", "numpy", "msgspec")]
+        import hydra_plugins
+        assert getattr(hydra_plugins, "__file__", None) is None, "a namespace package: other plug-ins are in it too"
+        from hydra.core.plugins import Plugins
+        from hydra.plugins.sweeper import Sweeper
+        assert "AshtuneSweeper" in [kind.__name__ for kind in Plugins.instance().discover(Sweeper)]
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

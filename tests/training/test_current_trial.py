@@ -1,0 +1,65 @@
+"""``ashtune.current_trial()`` is the trial of the training function that runs here, and of no other."""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune.training.current import is_asked_for
+
+SPACE = {"x": (0.0, 1.0)}
+OPTIONS: dict[str, Any] = {
+    "metric": "loss", "mode": "min", "trials": 6, "max_resource": 3, "workers": 2, "search": "random", "quiet": True,
+}  # fmt: skip
+
+
+def of_another_thread() -> list[Any]:
+    """Return what a thread that is started here has for its trial."""
+    seen: list[Any] = []
+    thread = threading.Thread(target=lambda: seen.append(ashtune.current_trial()))
+    thread.start()
+    thread.join()
+    return seen
+
+
+def fit() -> None:
+    trial = ashtune.current_trial()
+    assert trial is not None
+    if not getattr(sys.flags, "thread_inherit_context", False):
+        assert of_another_thread() == [None]
+    for epoch in trial.epochs():
+        trial.report(loss=trial["x"] / epoch, number=trial.number)
+
+
+@pytest.mark.parametrize("engine", ["local", "threads"])
+def test_code_that_a_training_function_calls_finds_its_trial(engine: str, tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        assert not is_asked_for()
+        fit()
+        assert is_asked_for()
+        assert ashtune.current_trial() is trial
+
+    study = ashtune.tune(train, SPACE, directory=tmp_path / "s", engine=engine, **OPTIONS)
+    assert [trial.metrics["number"] for trial in study.trials] == list(range(6))
+
+
+def test_outside_of_a_training_function_there_is_none(tmp_path: Path) -> None:
+    assert ashtune.current_trial() is None
+
+    def train(trial: Any) -> None:
+        assert ashtune.current_trial() is trial
+        if trial["x"] > 0.5:
+            raise ValueError("too large")
+        trial.report(loss=trial["x"])
+
+    options = {**OPTIONS, "max_resource": 1, "trials": 2}
+    study = ashtune.tune(train, SPACE, directory=tmp_path / "s", enqueue=[{"x": 0.9}, {"x": 0.1}], **options)
+    assert [trial.status for trial in study.trials] == ["failed", "trained to the top"]
+    assert ashtune.current_trial() is None
+    assert study.train({"x": 0.2}, 1).metrics["loss"] == 0.2
+    with pytest.raises(ValueError, match="too large"):
+        study.train({"x": 0.8}, 1)
+    assert ashtune.current_trial() is None, "also after one that failed in this process"
