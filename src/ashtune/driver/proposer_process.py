@@ -60,6 +60,13 @@ class Ended(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     configuration: bytes = b""
 
 
+class Known(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A result from before the study."""
+
+    result: Result
+    configuration: bytes = b""
+
+
 class Wanted(msgspec.Struct, frozen=True, tag=True):
     """A configuration is wanted for a trial; the answer is an :class:`Answer`."""
 
@@ -102,6 +109,10 @@ class ProposerProcess(Proposer):
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
         self._history += self._write.frame(Ended(result, self._description(result.trial, configuration)))
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history += self._write.frame(Known(result, self._description(result.trial, configuration)))
 
     def propose(self, trial: int) -> Proposal | None:
         """Ask the process; start it first, or anew.
@@ -200,7 +211,7 @@ def main() -> None:
         bodies = _bodies()
         server = _Server(msgspec.msgpack.decode(next(bodies), type=Opening))
         for body in bodies:
-            os.write(answers, server.take(msgspec.msgpack.decode(body, type=Began | Ended | Wanted)))
+            os.write(answers, server.take(msgspec.msgpack.decode(body, type=Began | Ended | Known | Wanted)))
 
 
 def _bodies() -> Iterator[bytes]:
@@ -226,7 +237,7 @@ class _Server:
         except Exception as error:  # noqa: BLE001 - whatever another's module raises
             self._error = error_line(error)
 
-    def take(self, message: Began | Ended | Wanted) -> bytes:
+    def take(self, message: Began | Ended | Known | Wanted) -> bytes:
         """Take in a message; return the frame of its answer, nothing if it needs none."""
         if not self._error:
             try:
@@ -235,12 +246,14 @@ class _Server:
                 self._error = error_line(error)
         return self._write.frame(Answer(error=self._error)) if isinstance(message, Wanted) else b""
 
-    def _passed_on(self, message: Began | Ended | Wanted) -> bytes:
+    def _passed_on(self, message: Began | Ended | Known | Wanted) -> bytes:
         match message:
             case Began(job, description):
                 self._proposer.started(job, self._configuration(job.trial, description))
             case Ended(result, description):
                 self._proposer.observe(result, self._configuration(result.trial, description))
+            case Known(result, description):
+                self._proposer.know(result, self._configuration(result.trial, description))
             case Wanted(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, as numbers of numpy cannot be sent

@@ -9,7 +9,8 @@ times over, so that the next proposal does not fall beside them (Snoek, Larochel
 Rule 4: the expected improvement is divided by the root of the seconds that a trial takes, as a second process predicts
 them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
 Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
-Rule 6: the first ten trials and a tenth of all others are random.
+Rule 6: the first ten trials and a tenth of all others are random. A configuration with results from before the study
+takes the place of one of the ten, and is not proposed.
 Rule 7: lengths, scale and noise are fitted anew when the results have grown by an eighth, and after sixteen at the
 latest; the results themselves count at once. A fit takes four fifths of a proposal's time. With several losses, whose
 weights differ from trial to trial, it is made for each proposal.
@@ -27,6 +28,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
 from ashtune.core.order import ranked
 from ashtune.search.mutation import Mutation, stepped
+from ashtune.search.origins import results_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.search.scalarisation import clipped, scalarised, weights_for
@@ -57,7 +59,7 @@ class GP(Search, frozen=True):
     """Configurations that a Gaussian process expects to improve on the best, for the time that they take.
 
     Args:
-        first: How many of the first trials are random.
+        first: How many of the first trials are random; configurations with results from before the study count as such.
         random_share: Part of the later trials that is random.
         ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 15 ms.
         price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
@@ -129,6 +131,7 @@ class GPProposer(Proposer):
         paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
         running: The trials that train.
         proposed: Points that were proposed and have not started.
+        known: The numbers of the configurations with results from before the study, which are below 0.
     """
 
     def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
@@ -144,6 +147,7 @@ class GPProposer(Proposer):
         self._newest: list[TrialId] = []  # of those with results, ascending
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
+        self.known: set[TrialId] = set()
         self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
         self.is_category = [column.is_category for column in space.columns.values()]
         self._results, self._refit_at = 0, FEWEST_RESULTS
@@ -164,6 +168,11 @@ class GPProposer(Proposer):
         if self._results >= self._refit_at:
             self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
             self._fitted_to, self._kernels = _Seen.of(self), None
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in a result from before the study."""
+        self.known.add(result.trial)
+        self.observe(result, configuration)
 
     def _note(self, result: Result, configuration: Mapping[str, object]) -> None:
         trial, is_plain = result.trial, len(result.losses) == 1 and result.violation is None
@@ -190,7 +199,8 @@ class GPProposer(Proposer):
 
         chance = np.random.default_rng([self.seed, trial, 1])
         is_random = chance.random() < self.options.random_share
-        if trial < self.options.first or len(self.losses) < FEWEST_RESULTS or is_random:
+        first = self.options.first - len(self.known)
+        if trial < first or len(self.losses) < FEWEST_RESULTS or is_random:
             return None
         view = _View.of(self, chance, trial)
         if view is None:
@@ -201,7 +211,7 @@ class GPProposer(Proposer):
             [configuration] = self.space.at(point[None, :])
             if self.space.rules.forbidding(configuration) is None:
                 self.proposed.append(self._point(configuration))
-                return Proposal(configuration, f"gp, {len(self.losses)} results")
+                return Proposal(configuration, f"gp, {results_text(len(self.losses), len(self.known))}")
         return None
 
     def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ashtune.core.errors import SettingsError
 from ashtune.core.front import front_of
 from ashtune.core.jobs import Key, Result, as_one
+from ashtune.search.origins import mutation_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.search.scalarisation import scalarised, weights_for
@@ -23,7 +24,7 @@ class Mutation(Search, frozen=True):
     """The best configuration so far with about half of its values changed, and some random ones.
 
     Args:
-        first: How many results it waits for before it proposes anything.
+        first: How many results it waits for before it proposes anything, those from before the study included.
         step: Standard deviation of a change, as a part of the range; a category is drawn anew.
         random_share: Part of the trials that is random.
 
@@ -118,7 +119,7 @@ class _Mutating(Proposer):
         configuration = self._mutations[row]
         if configuration is None or self._space.rules.forbidding(configuration) is not None:
             return None
-        return Proposal(fresh(configuration), f"mutation of {-self._best[2]}")
+        return Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _made(self, block: int) -> list[dict[str, object] | None]:
         """Return the mutations of a block of trials, None where a trial is to be random."""

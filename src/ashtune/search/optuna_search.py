@@ -24,6 +24,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.plaintext import shown
 from ashtune.search import optuna_sampler
 from ashtune.search.mutation import Mutation
+from ashtune.search.origins import results_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
 from ashtune.search.scalarisation import scalarised, weights_for
@@ -144,6 +145,7 @@ class OptunaProposer(Proposer):
     Attributes:
         losses: By rung and trial, infinite for a failure; of several losses, or under constraints, their key.
         running: The trials that train.
+        known: The numbers of the configurations with results from before the study, which are below 0.
     """
 
     def __init__(self, search: OptunaSearch, space: Space, seed: int) -> None:
@@ -157,6 +159,7 @@ class OptunaProposer(Proposer):
         self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
         self.losses: dict[int, dict[TrialId, Any]] = {}
         self.running: set[TrialId] = set()
+        self.known: set[TrialId] = set()
         self._configurations: dict[TrialId, Mapping[str, object]] = {}
         self._tried: set[object] = set()
         self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # and not started
@@ -178,6 +181,11 @@ class OptunaProposer(Proposer):
             is_plain = len(result.losses) == 1 and result.violation is None
             self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0] if is_plain else result.key
 
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in a result from before the study."""
+        self.known.add(result.trial)
+        self.observe(result, configuration)
+
     def propose(self, trial: int) -> Proposal | None:
         """Return what the sampler proposes that was not tried; None where the trial is to be random."""
         chance = random.Random(f"{self._seed} {trial}")
@@ -192,7 +200,9 @@ class OptunaProposer(Proposer):
                 if notes:
                     self._notes[identity(configuration)] = notes
                 name = str(self._search.sampler).rpartition(":")[2]
-                return Proposal(fresh(configuration), f"{name}, {len(self.losses[rung])} results")
+                results = self.losses[rung]
+                known = len(self.known & results.keys())
+                return Proposal(fresh(configuration), f"{name}, {results_text(len(results), known)}")
         return None
 
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:

@@ -30,6 +30,16 @@ PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
 """What depends on results."""
 
 
+def results_text(results: int, known: int) -> str:
+    """Return on how many results a proposal rests, and how many of these are from before the study."""
+    return f"{results} results" + (f", {known} from before" if known else "")
+
+
+def mutation_text(parent: int) -> str:
+    """Return the origin of a mutation of a trial; below 0 it is a configuration from before the study."""
+    return f"{_MUTATION}{parent}" if parent >= 0 else f"{_MUTATION}a result from before"
+
+
 def sort_of(origin: str) -> Sort:
     """Return the sort of an origin; of an empty one, the trial has its place in the design."""
     first = origin.partition(", ")[0]

@@ -11,12 +11,14 @@ only when its first proposal is due, and not beside the workers.
 Rule 6: proposals that are made ahead take a twentieth of the workers' time at most. Where trials come faster than
 that, as with trainings of milliseconds, the stand-in proposes the others.
 Rule 7: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
+Rule 8: results from before the study stand in the journal's first line. A new proposer is told of them before anything
+else, and there are so many fewer trials that are the design's in any case.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -77,6 +79,7 @@ class Proposals(Observer):
         seed: The study's.
         grouped_by: Hyperparameters whose values a run of trials shares: of proposals that are ready, one that
             continues the run is taken first, and where none is ready the design continues it.
+        known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
 
     Attributes:
         waits: How many trials have waited for their proposals: none but with a search that has them wait.
@@ -93,8 +96,11 @@ class Proposals(Observer):
         goal: Goal,
         seed: int,
         grouped_by: tuple[str, ...] = (),
+        known: Sequence[tuple[Result, Mapping[str, object]]] = (),
     ) -> None:
         self._search = search
+        self._known = known
+        self._first_proposed = max(0, search.first_proposed - len({result.trial for result, _ in known}))
         self._space = space
         self._design = design
         self._goal = goal
@@ -146,7 +152,7 @@ class Proposals(Observer):
             complain: Called with one line if the proposer is dropped.
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a process of its own.
         """
-        if trials is not None and trials <= self._search.first_proposed:
+        if trials is not None and trials <= self._first_proposed:
             self._has_no_proposer = True
             self._end()
             return
@@ -163,6 +169,7 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
+        self._introduce_the_stand_in()
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
             self._thread.start()
@@ -197,7 +204,7 @@ class Proposals(Observer):
                 self._begun.add(trial)
                 with self._changed:
                     self._next = max(self._next, trial + 1)
-                    if trial < self._search.first_proposed:  # one that was enqueued passes no other place
+                    if trial < self._first_proposed:  # one that was enqueued passes no other place
                         self._changed.notify_all()
                 self._news.append(Job(trial, self._rungs.pop(trial, 0)))
             case _:
@@ -235,7 +242,7 @@ class Proposals(Observer):
 
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
-        if trial < self._search.first_proposed:
+        if trial < self._first_proposed:
             self._leave_to_design(trial)
             return self._drawn(trial, "")
         if self._guard.holds_back(trial):
@@ -282,6 +289,17 @@ class Proposals(Observer):
                 self._run = (kinds[place], length + 1 if kinds[place] == last else 1)
             return True, self._ready.pop(place)
 
+    def _introduce_the_stand_in(self) -> None:
+        """Tell the stand-in what was known before the study."""
+        stand_in = self._stand_in
+        if stand_in is None:
+            return
+        try:
+            for result, configuration in self._known:
+                stand_in.know(result, dict(configuration))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._drop_the_stand_in(error)
+
     def _stand_in_for(self, trial: int) -> Proposal | None:
         """Ask the stand-in, where no proposal is ready; one that raises is dropped."""
         if self._stand_in is None or self._options is None:
@@ -293,13 +311,17 @@ class Proposals(Observer):
                     self._stand_in.observe(result, self._options.known[result.trial])
             proposal = self._checked(self._stand_in.propose(trial))
         except Exception as error:  # noqa: BLE001 - whatever a stand-in raises, the study goes on
-            self._stand_in = None
-            self._standing_news.clear()
-            self._options.complain(
-                f"search {type(self._search).__name__}: its stand-in proposes nothing more: {error_line(error)}"
-            )
+            self._drop_the_stand_in(error)
             return None
         return None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
+
+    def _drop_the_stand_in(self, error: Exception) -> None:
+        self._stand_in = None
+        self._standing_news.clear()
+        assert self._options is not None, "it is asked after the start"
+        self._options.complain(
+            f"search {type(self._search).__name__}: its stand-in proposes nothing more: {error_line(error)}"
+        )
 
     def _kind(self, proposal: Proposal | None) -> object:
         if proposal is None:
@@ -324,6 +346,8 @@ class Proposals(Observer):
                 self._has_no_proposer = True
                 self._end()
                 return
+            for result, configuration in self._known:
+                proposer.know(result, dict(configuration))
             rest = max(0.0, 1 / (SHARE * options.workers) - 1)
             is_first = True  # which starts a process
             while (trial := self._wait(options.ahead)) is not None:
@@ -353,13 +377,13 @@ class Proposals(Observer):
 
     def _is_due(self, ahead: int) -> bool:
         """Say whether a proposal is to be made now."""
-        if self._next + ahead < self._search.first_proposed or len(self._ready) >= ahead + self._is_awaited:
+        if self._next + ahead < self._first_proposed or len(self._ready) >= ahead + self._is_awaited:
             return False
         return self._is_awaited or time.monotonic() >= self._rests_until
 
     def _number_asked(self) -> int:
         """Return the trial that the next proposal is for."""
-        return max(self._next, self._search.first_proposed) + len(self._ready)
+        return max(self._next, self._first_proposed) + len(self._ready)
 
     def _tell(self, proposer: Proposer, known: Known) -> None:
         while self._news:

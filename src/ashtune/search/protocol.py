@@ -83,6 +83,17 @@ class Proposer:
         """
         raise NotImplementedError
 
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Take in a result from before the study; all of them come before anything else. By default it is observed.
+
+        Args:
+            result: As of a job, but that its trial is none of the study: -1 is the first configuration, -2 the next
+                one. Its rung is the highest that its resource reaches, the lowest if none; it is never a failure, and
+                its seconds are 0.
+            configuration: Active hyperparameters only.
+        """
+        self.observe(result, configuration)
+
     def propose(self, trial: int) -> Proposal | None:
         """Return a configuration for a trial, or None to leave it to the design, as before there are results.
 
@@ -151,7 +162,10 @@ class Search(Part, frozen=True):
 
     @property
     def first_proposed(self) -> int:
-        """The number of trials at the beginning that are left to the design: a proposer is not asked for these."""
+        """The number of trials at the beginning that are left to the design: a proposer is not asked for these.
+
+        Configurations with results from before the study count as such trials.
+        """
         return 0
 
     @property

@@ -1,6 +1,8 @@
 """From the first line of a journal to the parts it names, and to the first line of a new one."""
 
+import math
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ashtune.core.errors import SettingsError, SpaceError
-from ashtune.core.jobs import Goal
+from ashtune.core.jobs import Goal, Result, TrialId
 from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.core.version import __version__
 from ashtune.schedulers.protocol import Machine, Scheduler
@@ -17,6 +19,7 @@ from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of
+from ashtune.space.plain import identity
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
@@ -141,8 +144,9 @@ def build_configurations(settings: Settings) -> Configurations:
     proposals = None
     if search.has_proposer:
         proposals = Proposals(
-            search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by
-        )
+            search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
+            known=_known(settings, space),
+        )  # fmt: skip
     return Configurations(design, proposals=proposals, enqueued=len(settings.enqueued))
 
 
@@ -164,6 +168,30 @@ def _search(settings: Settings) -> tuple[Search, Space, Design]:
             raise
         raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
     return search, space, design
+
+
+def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, object]]]:
+    """Return the results from before with their configurations, as a search is told of them.
+
+    One counts at the highest rung that its resource reaches, of the rungs that the study began with.
+
+    Raises:
+        SettingsError: If one is no result of this study's space and metrics.
+    """
+    ladder, numbers = first_ladder(settings), dict[object, TrialId]()
+    known = []
+    for each in settings.known:
+        try:
+            configuration = space.check(each.configuration)
+        except SpaceError as error:
+            raise SettingsError(f"line 1 of the journal has a result of no configuration: {error}") from None
+        losses, violation = settings.goal.judged(each.metrics)
+        if max(losses) == math.inf:
+            raise SettingsError(f"line 1 of the journal has a result without a finite {settings.goal.metric}")
+        number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
+        rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
+        known.append((Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration))
+    return known
 
 
 def _whole(size: int | None) -> int | None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ashtune.core.events import UnixSeconds
 from ashtune.core.jobs import Goal
+from ashtune.core.known import KnownResult
 from ashtune.core.parts import as_text
 
 FORMAT = 2
@@ -19,10 +20,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
     ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
-    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end). Trials
-    that share the hyperparameters ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of
-    trials at first. ``resource`` is what it counts, in the singular. ``simulated``: nothing was
-    trained, and there is nothing to resume.
+    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end).
+    ``known`` are results from before that its search knows, and no trials. Trials that share the hyperparameters
+    ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of trials at first. ``resource`` is
+    what it counts, in the singular. ``simulated``: nothing was trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     space: dict[str, Any]
     search: dict[str, Any]
     enqueued: list[dict[str, Any]] = []
+    known: list[KnownResult] = []
     grouped_by: tuple[str, ...] = ()
     grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
     resource: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "epoch"

@@ -18,6 +18,7 @@ from ashtune.space.space import Space
 
 SEEDS = (0, 1, 2**40)
 MAX_RESOURCE = 9
+KNOWN = 20
 
 
 def check_design(search: Search, space: object, *, trials: int = 600) -> None:
@@ -115,14 +116,24 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
         first = _proposed(search, parsed, seed, trials)
         assert random.getstate() == state, "it draws from the random numbers that the user's code draws from"
         assert _proposed(search, parsed, seed, trials) == first, "it proposes other configurations after the same calls"
+    _proposed(search, parsed, SEEDS[0], max(1, trials // 4), known=KNOWN)
 
 
-def _proposed(search: Search, space: Space, seed: int, trials: int) -> list[Proposal | None]:
-    """Play a study on a ladder of three rungs: each trial has a result, a failure or none, and the better go on."""
+def _proposed(search: Search, space: Space, seed: int, trials: int, known: int = 0) -> list[Proposal | None]:
+    """Play a study on a ladder of three rungs: each trial has a result, a failure or none, and the better go on.
+
+    Before it so many configurations have a result, at one of the rungs.
+    """
     chance = random.Random(seed)
     design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)
     assert proposer is not None, f"{search} has no proposer for this space"
     assert search.most_ahead >= 0, f"most_ahead={search.most_ahead}"
+    for number in range(known if design.size is None else min(known, design.size)):
+        configuration = space.check(design.configuration(number))
+        result = Result(TrialId(-1 - number), number % 3, 3 ** (number % 3), (chance.random(),), 0.0)
+        before = deepcopy(configuration)
+        proposer.know(result, configuration)
+        assert repr(configuration) == repr(before), "it changes a configuration that it is shown"
     proposals: list[Proposal | None] = []
     for trial in range(trials if design.size is None else min(trials, design.size)):
         proposal = proposer.propose(trial)
