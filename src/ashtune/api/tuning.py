@@ -13,10 +13,13 @@ import msgspec
 
 from ashtune.analysis.loading import events_of
 from ashtune.api.study import Study
+from ashtune.api.warm_start import known_results
 from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
-from ashtune.core.jobs import Mode
+from ashtune.core.jobs import Goal, Mode
+from ashtune.core.known import KnownResult
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
+from ashtune.core.numbers import plural
 from ashtune.core.options import checked, takes
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
@@ -127,6 +130,8 @@ def tune(
         )
     pickled = objectives.packed(objective, quiet=quiet)
     name = objectives.name_of(objective)
+    path = _place(options["directory"], name)
+    known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
     settings = new_settings(
         name=one_line(name, MOST_NAME) or "study",
         goal=goal,
@@ -135,14 +140,15 @@ def tune(
         space=parsed,
         search=chosen,
         enqueued=enqueued,
+        known=known,
         resource=options["resource"],
         grouped_by=grouped_by,
         grouped_for=trials if grouped_by else None,
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
-    path = _place(options["directory"], name)
     if not quiet:
+        _say(lines)
         _hint(hints.of_the_space(space) + hints.of_the_search(chosen, parsed) + hints.of_the_goal(goal))
     try:
         path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
@@ -177,9 +183,36 @@ def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Sea
     return Grid(points=whole_number(points) or points)
 
 
-def _hint(lines: Sequence[str]) -> None:
+def _known(
+    options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
+) -> tuple[list[KnownResult], list[str]]:
+    """Return the results from before that the study has, and what to say of them.
+
+    A study that is there keeps those that it began with, so that its proposals follow from its journal alone.
+    """
+    source, journal = options["warm_start"], path / journals.NAME
+    if journal.exists():
+        known = journals.read_settings(journal).known
+        line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
+        if not known:
+            line = f"warm start: {path} began without and goes on so; give another directory to begin with results"
+        return known, [] if source is None else [one_line(line)]
+    if source is None:
+        return [], []
+    found = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
+    if not search.has_proposer:
+        kind = SEARCHES.record(search)["kind"]
+        return [], [f"warm start: search={kind!r} looks at no results, so these count for nothing; give search='gp'"]
+    return found.results, [found.line]
+
+
+def _say(lines: Sequence[str]) -> None:
     for line in lines:
-        write(f"hint: {line}\n", sys.stderr)
+        write(f"{line}\n", sys.stderr)
+
+
+def _hint(lines: Sequence[str]) -> None:
+    _say([f"hint: {line}" for line in lines])
 
 
 def _place(directory: "str | os.PathLike[str] | None", name: str) -> Path:

@@ -122,6 +122,16 @@ class Searching(TypedDict, total=False):
         Iterable[Mapping[str, Any]],
         Option(help="Configurations to try first; the search of a finite space does not give them again.", default=()),
     ]
+    warm_start: Annotated[
+        Any,
+        Option(
+            help="Results from before that the search knows from its first proposal on, and that are no trials: a "
+            "DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and ``resource`` "
+            "if not all were trained to the top; the directory of a study; or a study of Optuna.",
+            parse=str,
+            metavar="PATH",
+        ),
+    ]
     seed: Annotated[
         int,
         Option(

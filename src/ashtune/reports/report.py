@@ -115,6 +115,7 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
             "ended_early": tally.ended_early,
             "trained_again_from_the_start": tally.retrained,
         },
+        "known_results": len(study.settings.known),
         "jobs": tally.arrived,
         "jobs_broken_off": tally.broken_off,
         "epochs": tally.epochs,

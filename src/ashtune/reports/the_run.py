@@ -4,11 +4,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ashtune.analysis.counts import Reasons
 from ashtune.core.numbers import plural
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line
+from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -82,6 +85,7 @@ class FactsSection(Section):
             "scheduler": self.study.info.scheduler.name,
             "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
             "search": settings.search_name,
+            **({"from before": _known(settings)} if settings.known else {}),
             "seed": str(settings.seed),
             "metric": str(settings.goal),
             "written by": f"ashtune {settings.ashtune}",
@@ -94,7 +98,15 @@ class FactsSection(Section):
     def lines(self) -> "Iterator[RenderableType]":
         info = self.study.info
         yield line(f"kept in {info.directory}")
+        if self.study.settings.known:
+            yield line(f"the search began with {_known(self.study.settings)} from before")
         if missing := info.missing():
             yield line(missing, WARNING)
         if not self.study.outcome.is_complete and not info.is_simulated:
             yield line(f"go on with: ashtune resume {info.directory}", HEADING)
+
+
+def _known(settings: Settings) -> str:
+    """Return in words how many results the search knew before the study."""
+    configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
+    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}"

@@ -1,0 +1,454 @@
+"""Results from before a study: read from tables and studies, kept in the journal, known to the search, no trials."""
+
+import csv
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from commands import RUN
+from commands import ashtune as command
+from ConfigSpace import ConfigurationSpace, EqualsCondition
+
+import ashtune
+from ashtune.analysis.loading import StudyReader
+from ashtune.api import warm_start
+from ashtune.api.warm_start import known_results
+from ashtune.core.errors import JournalError, SettingsError
+from ashtune.core.events import TrialStarted
+from ashtune.core.jobs import Constraint, Goal, Objective, Result, TrialId
+from ashtune.core.known import KnownResult
+from ashtune.search.gp import GP
+from ashtune.search.mutation import Mutation
+from ashtune.search.random import Random
+from ashtune.space.space import Space
+from ashtune.study.factory import build_configurations
+from ashtune.study.journal import NAME, read_events, read_settings
+
+LOSS = Goal("loss", "min")
+SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "layers": (1, 8), "kind": ["a", "b"], "fixed": 3}
+KNOWN = 30
+
+
+def results(count: int = KNOWN) -> list[dict[str, Any]]:
+    """Rows as a user would have them: random configurations and their losses."""
+    chance = random.Random(5)
+    rows = [
+        {"x": chance.random(), "rate": 10 ** chance.uniform(-4, 0), "layers": chance.randint(1, 8),
+         "kind": chance.choice("ab")}
+        for _ in range(count)
+    ]  # fmt: skip
+    return [{**row, "loss": loss(row)} for row in rows]
+
+
+def loss(configuration: Any) -> float:
+    return float((configuration["x"] - 0.3) ** 2 + (configuration["kind"] == "b") + 0.01 * configuration["layers"])
+
+
+def known_in(source: Any, space: Any = None, goal: Goal = LOSS, top: int = 9) -> tuple[list[KnownResult], str]:
+    found = known_results(source, Space.parse(SPACE if space is None else space), goal, top=top, unit="epoch")
+    return found.results, found.line
+
+
+EXPECTED = [
+    KnownResult(
+        {"x": row["x"], "rate": row["rate"], "layers": row["layers"], "kind": row["kind"], "fixed": 3}, 9,
+        {"loss": row["loss"]},
+    )
+    for row in results()
+]  # fmt: skip
+SAID = "warm start: 30 results of 30 configurations"
+
+
+def test_a_list_of_dicts_is_read_as_it_is_and_what_says_no_resource_was_trained_to_the_top() -> None:
+    assert known_in(results()) == (EXPECTED, SAID)
+
+
+def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the_same(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rows = results()
+    with (tmp_path / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    parameters = [{name: row[name] for name in row if name != "loss"} for row in rows]
+    rays = [
+        {"config": config, "loss": row["loss"], "training_iteration": 9}
+        for config, row in zip(parameters, rows, strict=True)
+    ]
+    flat = [{f"config/{name}": value for name, value in config.items()} for config in parameters]
+    optunas = [{f"params_{name}": value for name, value in config.items()} for config in parameters]
+    for source in (
+        pandas.DataFrame(rows),
+        pandas.DataFrame(rows).astype({"layers": float}),
+        tmp_path / "results.csv",
+        str(tmp_path / "results.csv"),
+        rays,
+        pandas.DataFrame(
+            [one | {"loss": row["loss"], "time_total_s": 3.0} for one, row in zip(flat, rows, strict=True)]
+        ),
+        pandas.DataFrame(
+            [one | {"value": row["loss"], "state": "COMPLETE"} for one, row in zip(optunas, rows, strict=True)]
+        ),
+    ):
+        assert known_in(source) == (EXPECTED, SAID)
+
+
+@pytest.mark.parametrize("column", ["resource", "epoch", "epochs"])
+def test_the_column_of_the_resource_says_how_far_each_was_trained(column: str) -> None:
+    rows = [row | {column: 1 + place % 3} for place, row in enumerate(results(6))]
+    assert [each.resource for each in known_in(rows)[0]] == [1, 2, 3, 1, 2, 3]
+
+
+def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
+    rows = results(10)
+    rows[1]["x"] = 7.0
+    rows[2]["kind"] = "c"
+    rows[3]["loss"] = float("nan")
+    rows[4]["loss"] = None
+    rows[5]["layers"] = 2.5
+    rows[6] = rows[0] | {"loss": 5.0}
+    kept, line = known_in(rows)
+    assert len(kept) == 4
+    assert line == (
+        "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the space (x=7.0 is outside), 2 "
+        "without a value of loss, 1 given again below"
+    )
+    assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [5.0], (
+        "the last counts"
+    )
+    resources = [row | {"resource": value} for row, value in zip(results(5), [1, 2.5, None, "nine", -3], strict=True)]
+    kept, line = known_in(resources)
+    assert len(kept) == 1
+    assert "4 without a whole resource of at least 1 (2.5)" in line
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (5, r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the directory of a study"),
+        ({"x": [1.0]}, r"warm_start=\{'x': \[1\.0\]\} cannot be read"),
+        ([5], r"warm_start=\[5\] cannot be read"),
+        ("nowhere.csv", r"warm_start='nowhere\.csv' is not there; give a csv file or the directory of a study"),
+        ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
+         r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; name it as in"),
+        ([{"x": 0.5, "rate": 0.1, "layers": 1, "kind": "a", "score": 1.0}],
+         r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; name it so"),
+        ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
+         r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is outside\)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_source_or_has_nothing_is_refused_in_one_line(source: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        known_in(source)
+
+
+def test_a_file_or_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(SettingsError, match=r"picture\.csv is no csv file \(UnicodeDecodeError"):
+        known_in(tmp_path / "picture.csv")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="is no regular file"):
+        known_in(tmp_path / "pipe")
+    with pytest.raises(JournalError, match="give the directory of a study"):
+        known_in(tmp_path)
+
+
+def test_no_results_at_all_are_no_mistake() -> None:
+    assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
+
+
+CHOICES = {"mixed": [None, True, 2, 2.5, "auto"], "widths": [(64, 64), (128,)], "size": [16, 32], "text": ["1", "2"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "meant"),
+    [
+        (("", "[64, 64]", "16", "1"), (None, [64, 64], 16, "1")),  # of a csv file
+        ((float("nan"), [128], 32.0, "2"), (None, [128], 32, "2")),  # of pandas
+        (("True", (64, 64), 16, 1), (True, [64, 64], 16, "1")),
+        (("2.5", [64, 64], "32.0", "2"), (2.5, [64, 64], 32, "2")),
+        (("2", "[128]", 32, 2), (2, [128], 32, "2")),
+    ],
+)
+def test_a_choice_is_found_by_its_value_its_text_or_its_number(cells: Any, meant: Any) -> None:
+    [known], _ = known_in([{**dict(zip(CHOICES, cells, strict=True)), "loss": 1.0}], CHOICES)
+    assert repr(list(known.configuration.values())) == repr(list(meant))
+
+
+def test_what_is_inactive_is_left_out_be_it_empty_or_given() -> None:
+    space = ConfigurationSpace({"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": (0.0, 1.0)})
+    space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
+    rows = [
+        {"opt": "sgd", "momentum": 0.5, "x": 0.1, "loss": 1.0},
+        {"opt": "adam", "momentum": None, "x": 0.2, "loss": 2.0},
+        {"opt": "adam", "momentum": 0.7, "x": 0.3, "loss": 3.0},
+        {"opt": "sgd", "momentum": None, "x": 0.4, "loss": 4.0},
+    ]
+    kept, line = known_in(rows, space)
+    assert [set(each.configuration) for each in kept] == [{"opt", "momentum", "x"}, {"opt", "x"}, {"opt", "x"}]
+    assert "1 of 4 left out: 1 outside of the space (momentum is missing in" in line
+    assert len(known_in([{"opt": "adam", "x": 0.5, "loss": 1.0}], space)[0]) == 1, "its column may be missing"
+
+
+def test_several_metrics_and_constraints_are_read_and_all_have_to_be_there() -> None:
+    goal = Goal("loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("ms", "<=", 5.0),))
+    rows = [{"x": 0.1 * n, "loss": n, "size": 3, "ms": 4.0 if n else None} for n in range(4)]
+    kept, line = known_in(rows, {"x": (0.0, 1.0)}, goal)
+    assert [each.metrics for each in kept] == [{"loss": n, "size": 3, "ms": 4.0} for n in (1, 2, 3)]
+    assert "1 without a value of ms" in line
+    with pytest.raises(SettingsError, match="no column for the metric 'ms'"):
+        known_in([{"x": 0.5, "loss": 1.0, "size": 1.0}], {"x": (0.0, 1.0)}, goal)
+
+
+def test_of_more_results_than_a_journal_should_hold_the_best_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_start, "MOST", 5)
+    kept, line = known_in(results())
+    best = sorted(row["loss"] for row in results())[:5]
+    assert sorted(each.metrics["loss"] for each in kept) == best
+    assert line.endswith("25 of 30 left out: 25 beyond the best 5")
+
+
+def train(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(loss=loss(trial.config))
+
+
+def slow(trial: Any) -> None:
+    for _ in trial.epochs():
+        time.sleep(0.05)
+        trial.report(loss=loss(trial.config))
+
+
+IN_TURN = GP(random_share=0.0, ahead=0, price=0.0)
+"""On one worker a study with it is the same again."""
+
+
+class Awaited(Mutation, frozen=True):
+    """Each trial waits for its proposal, which costs nothing."""
+
+    @property
+    def most_ahead(self) -> int:
+        return 0
+
+
+def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study:
+    options: dict[str, Any] = {"quiet": True, "workers": 1, "engine": "threads", "search": IN_TURN, "trials": 6}
+    return ashtune.tune(
+        function, SPACE, metric="loss", mode="min", directory=directory, **{"max_resource": 1, **options, **given}
+    )
+
+
+def started(directory: Path) -> list[TrialStarted]:
+    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+
+
+def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tmp_path: Path) -> None:
+    study = tuned(tmp_path / "s", warm_start=results())
+    assert len(study.trials) == 6
+    assert [each.origin for each in started(tmp_path / "s")] == [
+        f"gp, {KNOWN + trial} results, {KNOWN} from before" for trial in range(6)
+    ]
+    assert read_settings(tmp_path / "s" / NAME).known == [
+        KnownResult(each.configuration, 1, each.metrics) for each in EXPECTED
+    ]
+    before = [each.configuration for each in EXPECTED]
+    assert all(trial.configuration not in before for trial in study.trials)
+    data = study.report_data()
+    assert data["known_results"] == KNOWN
+    assert data["trials"]["started"] == 6
+    again = tuned(tmp_path / "again", warm_start=results())
+    assert [each.configuration for each in again.trials] == [each.configuration for each in study.trials]
+    other = tuned(tmp_path / "other")
+    assert [each.origin for each in other.trials] == ["random"] * 6
+
+
+def test_with_few_of_them_there_are_so_many_fewer_random_trials(tmp_path: Path) -> None:
+    study = tuned(tmp_path, warm_start=results(7), trials=5)
+    assert [each.origin for each in study.trials] == ["random"] * 3 + [
+        "gp, 10 results, 7 from before", "gp, 11 results, 7 from before"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("search", "origin"),
+    [
+        ("mutation:random_share=0", "mutation of a result from before"),
+        ("optuna:random_share=0:ahead=0", "TPESampler, 30 results, 30 from before"),
+    ],
+)
+def test_mutation_and_the_samplers_of_optuna_know_them_too(search: str, origin: str, tmp_path: Path) -> None:
+    if search.startswith("optuna"):
+        pytest.importorskip("optuna")
+    tuned(tmp_path, warm_start=results(), search=search, trials=8)
+    origins = [each.origin for each in started(tmp_path)]
+    assert origins[0] == origin or origins[0].startswith("random, no proposal was ready"), origins
+    assert any(each.startswith(origin.partition(",")[0]) and "before" in each for each in origins)
+
+
+def test_one_counts_at_the_highest_rung_that_it_reaches(tmp_path: Path) -> None:
+    rows = [row | {"resource": at} for row, at in zip(results(6), [1, 3, 8, 9, 26, 500], strict=True)]
+    tuned(tmp_path, warm_start=rows, trials=1, rungs=[3, 9, 27], max_resource=None)
+    proposals = build_configurations(read_settings(tmp_path / NAME)).proposals
+    assert proposals is not None
+    told = [result for result, _ in proposals._known]
+    assert [(result.trial, result.rung, result.resource) for result in told] == [
+        (-1, 0, 1), (-2, 0, 3), (-3, 0, 8), (-4, 1, 9), (-5, 1, 26), (-6, 2, 500)
+    ]  # fmt: skip
+
+
+def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(tmp_path: Path) -> None:
+    first = tuned(
+        tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1, max_resource=9,
+        reduction_factor=3, engine="threads", confirm=2,
+    )  # fmt: skip
+    copy = Path(shutil.copytree(tmp_path / "first", tmp_path / "copy"))
+    (copy / "objective.pickle").write_bytes(pickle.dumps(Evil(str(tmp_path / "executed"))))
+    kept, line = known_in(copy)
+    reached = {rung.resource: len(set(rung.trials)) for rung in first._reader.results.rungs}
+    assert {at: sum(each.resource == at for each in kept) for at in reached} == reached
+    assert list(reached) == [1, 3, 9]
+    assert line.startswith(f"warm start: {len(kept)} results of 12 configurations")
+    assert not (tmp_path / "executed").exists()
+    assert known_in(first) == known_in(tmp_path / "first") == (kept, line)
+    pytest.importorskip("pandas")
+    best = first.best
+    top = [each for each in known_in(first.dataframe())[0] if each.resource == 9]
+    assert best.config in [each.configuration for each in top]
+
+
+class Evil:
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self._folder,)
+
+
+def test_a_search_that_looks_at_no_results_ignores_them_with_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=False)
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
+    assert said == ["warm start: search='random' looks at no results, so these count for nothing; give search='gp'"]
+    assert read_settings(tmp_path / "s" / NAME).known == []
+    plain = tuned(tmp_path / "plain", search="random")
+    assert [each.configuration for each in study.trials] == [each.configuration for each in plain.trials]
+
+
+def test_a_study_that_goes_on_keeps_those_that_it_began_with_and_needs_no_source(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    search = Awaited(random_share=0.0)
+    tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
+    tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
+    assert "goes on with the 30 results that it began with\n" in capfd.readouterr().err
+    tuned(tmp_path / "s", trials=4, search=search)
+    ashtune.Study.load(tmp_path / "s").resume(trials=6, workers=1, engine="threads", quiet=True)
+    whole = tuned(tmp_path / "whole", warm_start=results(), search=search)
+    assert [each.configuration for each in started(tmp_path / "s")] == [each.configuration for each in whole.trials]
+    tuned(tmp_path / "without", trials=1, search=search)
+    tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), quiet=False)
+    assert "began without and goes on so; give another directory" in capfd.readouterr().err
+
+
+def test_the_reports_say_how_many_there_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("plotly")
+    study = tuned(tmp_path / "s", warm_start=results(), search="mutation")
+    study.report()
+    assert "the search began with 30 results of 30 configurations from before" in capsys.readouterr().out
+    study.report_html(tmp_path / "report.html")
+    assert "30 results of 30 configurations" in (tmp_path / "report.html").read_text()
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_warm_start as here
+from pathlib import Path
+
+if __name__ == "__main__":
+    here.tuned(Path({directory!r}), here.slow, warm_start=here.results(), trials=14)
+"""
+
+
+@pytest.mark.slow
+def test_a_study_that_was_killed_goes_on_as_if_it_had_not_been_and_proposes_nothing_twice(tmp_path: Path) -> None:
+    whole = tuned(tmp_path / "whole", slow, warm_start=results(), trials=14)
+    directory = tmp_path / "killed"
+    script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(directory))
+    until = time.monotonic() + 60
+    with subprocess.Popen([sys.executable, "-c", script]) as process:
+        try:
+            while not (directory / NAME).exists() or len(started(directory)) < 5:
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    before = started(directory)
+    assert len(before) < 14
+    study = ashtune.Study.load(directory).resume(workers=1, engine="threads", quiet=True)
+    trials = started(directory)
+    assert trials[: len(before)] == before
+    assert [each.trial for each in trials] == list(range(14)), "a trial was given a configuration twice"
+    assert [each.configuration for each in study.trials] == [each.configuration for each in whole.trials]
+    assert [each.origin for each in study.trials] == [each.origin for each in whole.trials]
+    assert trials[-1].origin == f"gp, {KNOWN + 13} results, {KNOWN} from before"
+
+
+def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:
+    tuned(tmp_path, warm_start=results(3), trials=1)
+    settings = StudyReader(tmp_path).settings
+    for known in (KnownResult({"x": 5.0}, 1, {"loss": 1.0}), KnownResult(EXPECTED[0].configuration, 1, {"other": 1.0})):
+        with pytest.raises(SettingsError, match="line 1 of the journal has a result"):
+            build_configurations(msgspec.structs.replace(settings, known=[known]))
+
+
+def test_with_thirty_results_of_the_same_function_the_first_proposals_are_better() -> None:
+    space = Space.parse({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]})
+
+    def bowl(configuration: Any) -> float:
+        return float((configuration["x"] - 0.3) ** 2 + (configuration["kind"] == "b") + abs(configuration["y"] - 0.01))
+
+    def first_five(seed: int, known: int) -> list[float]:
+        design, proposer = GP().build(space, seed), GP().proposer(space, seed, 9)
+        for number in range(known):
+            configuration = Random().build(space, 77).configuration(number)
+            proposer.know(Result(TrialId(-1 - number), 0, 9, (bowl(configuration),), 0.0), configuration)
+        losses = []
+        for trial in range(5):
+            proposal = proposer.propose(trial)
+            configuration = design.configuration(trial) if proposal is None else proposal.configuration
+            proposer.observe(Result(TrialId(trial), 0, 9, (bowl(configuration),), 1.0), configuration)
+            losses.append(bowl(configuration))
+        return losses
+
+    for seed in range(3):
+        with_them, without = first_five(seed, KNOWN), first_five(seed, 0)
+        assert sum(with_them) < 0.5 * sum(without)
+        assert min(with_them) < min(without)
+
+
+def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
+    (home / "results.csv").write_text("x,kind,score\n0.5,a,2.0\n0.7,b,2.8\n7.0,b,1.0\n")
+    search = ["--search", "mutation:first=2"]
+    done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "results.csv", "--directory", "one")
+    assert done.returncode == 0, done.stderr
+    assert "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space" in done.stderr
+    assert len(read_settings(home / "one" / NAME).known) == 2
+    done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "one", "--directory", "two", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert len(read_settings(home / "two" / NAME).known) >= 8
+    done = command(home, "run", "train.py:train", *RUN, "--warm-start", "gone.csv", "--directory", "three")
+    assert done.returncode == 2
+    assert "warm_start='gone.csv' is not there" in done.stderr
+    assert not (home / "three").exists()
