@@ -349,8 +349,8 @@ class Study:
         Done again later, as when the study has gone on, it adds what is new, and writes nothing twice.
 
         Args:
-            to: "csv", "mlflow", "tensorboard", "trackio", "wandb", or the name that an installed package has given to
-                an :class:`~ashtune.observers.Exporter`.
+            to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name that an installed package has
+                given to an :class:`~ashtune.observers.Exporter`.
             out: Where to, for another place than the exporter's own, which is in the study's directory.
 
         Example:

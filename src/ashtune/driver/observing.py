@@ -43,6 +43,7 @@ OBSERVERS: Names[Observer] = Names(
     {
         "csv": CsvLog,
         "mlflow": "ashtune.integrations.mlflow:MLflowTracker",
+        "optuna": "ashtune.integrations.optuna:OptunaLog",
         "tensorboard": "ashtune.integrations.tensorboard:TensorBoardTracker",
         "trackio": "ashtune.integrations.trackio:TrackioTracker",
         "wandb": "ashtune.integrations.wandb:WandbTracker",

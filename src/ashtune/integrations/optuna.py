@@ -1,0 +1,333 @@
+"""A study as Optuna's journal file: what ``optuna.load_study`` and ``optuna-dashboard`` open.
+
+Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5: one JSON object a line, each an operation; a trial
+that is over fits into the one that creates it. Nothing of Optuna is imported to write it.
+
+Rule 1: Optuna looks for the best trial among complete ones. Complete is a trial with a result at the rung of the
+study's best trial or above; one that ended lower is pruned, one that was withdrawn has failed.
+Rule 2: a value is written as Optuna would: a category by its place in the list, numbers as they are; an inactive
+hyperparameter is left out.
+Rule 3: at most the best ``MOST`` trials, since the dashboard fetches all of them at a time, and ``MOST_POINTS`` points
+of their curves. Trials that confirm others are left out: they are not part of the search.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ashtune.analysis.loading import StudyReader
+from ashtune.analysis.trials import TrialRecord
+from ashtune.core.errors import StudyError
+from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
+from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.observer import Exporter, ObservedStudy
+from ashtune.core.version import __version__
+from ashtune.space.columns import Column
+from ashtune.space.space import Space
+
+MOST = 10_000
+"""Trials. The dashboard takes 5 s to fetch so many."""
+MOST_POINTS = 200_000
+LEAST_POINTS = 20
+"""Of one curve, if all together have too many."""
+WRITER = {"worker_id": "ashtune"}
+"""In each record. Optuna's own have an identifier of a process there."""
+_CREATE_STUDY, _STUDY_USER_ATTRIBUTE, _STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
+_RUNNING, _COMPLETE, _PRUNED, _FAILED = 0, 1, 2, 3
+_DIRECTIONS = {"min": 1, "max": 2}
+_ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reason")
+
+
+def export(study: StudyReader, file: Path, *, name: str = "") -> int:
+    """Write a study, be it done, stopped or running, as a journal file of Optuna. O(trials and reports).
+
+    Args:
+        study: Read from its directory; nothing of that is executed.
+        file: Where to. One that was written from here, and by nobody else since, is replaced.
+        name: Of the study in Optuna; by default its own.
+
+    Returns:
+        How many trials were written.
+
+    Raises:
+        StudyError: If the file cannot be written, or is another one.
+        JournalError: If the study cannot be read.
+    """
+    _refuse_others(file)
+    written = 0
+    temporary = file.with_name(f"{file.name}.new")
+    try:
+        with temporary.open("w", encoding="utf-8") as lines:
+            for record in _records(study, name):
+                lines.write(json.dumps({**record, **WRITER}) + "\n")
+                written += record["op_code"] == _CREATE_TRIAL
+        temporary.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
+    return written
+
+
+def _refuse_others(file: Path) -> None:
+    """Refuse to replace a file that another program has written, or has written into."""
+    mark = json.dumps(WRITER)[1:-1].encode()
+    try:
+        with file.open("rb") as lines:
+            if all(mark in line for line in lines):
+                return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
+    raise StudyError(
+        f"{file} is not this study alone: another program has written there, as a dashboard does with notes; give "
+        "another file, or delete it"
+    )
+
+
+def _records(study: StudyReader, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the records of a journal file, in their order."""
+    settings, goal = study.settings, study.settings.goal
+    yield {
+        "op_code": _CREATE_STUDY,
+        "study_name": name or settings.name,
+        "directions": [_DIRECTIONS[each.mode] for each in goal.objectives],
+    }
+    metrics = [each.metric for each in goal.objectives]
+    yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
+    chosen = _chosen(study)
+    for attribute, value in _of_the_study(study, len(chosen)).items():
+        yield {"op_code": _STUDY_USER_ATTRIBUTE, "study_id": 0, "user_attr": {attribute: value}}
+    axes = {column_name: _Axis(column) for column_name, column in Space.from_record(settings.space).columns.items()}
+    courses = _courses(study.events(), chosen, goal)
+    best = study.tally.best
+    complete_from = math.inf if best is None else best.rung
+    for trial in chosen:
+        record, course = study.trials[trial], courses[trial]
+        is_complete = record.rung is not None and record.rung >= complete_from
+        yield {
+            "op_code": _CREATE_TRIAL,
+            "study_id": 0,
+            **course.times(settings.created, is_over=record.status != "running"),
+            **_outcome(record, goal, is_complete=is_complete),
+            "distributions": {each: axes[each].distribution for each in record.configuration},
+            "params": {each: axes[each].internal(value) for each, value in record.configuration.items()},
+            "user_attrs": _attributes(record, goal),
+            "system_attrs": _constraints(record, goal),
+            "intermediate_values": {str(at): value for at, value in sorted(course.curve.items())},
+        }
+
+
+def _chosen(study: StudyReader) -> list[TrialId]:
+    """Return the trials to write, in their order: all, or the best and then the others by number."""
+    searched = [record.number for record in study.trials if record.confirms is None]
+    if len(searched) > MOST:
+        best = [trial for _, _, trial in study.results.standings()[:MOST]]
+        has_place = set(best)
+        best += [trial for trial in searched if trial not in has_place][: MOST - len(best)]
+        searched = sorted(best)
+    return searched
+
+
+def _of_the_study(study: StudyReader, written: int) -> dict[str, Any]:
+    """Return what Optuna has no place for, as attributes of the study."""
+    settings, tally = study.settings, study.tally
+    attributes: dict[str, Any] = {
+        "written by": f"ashtune {__version__}",
+        "search": settings.search_name,
+        "scheduler": study.scheduler.name,
+        "resource": settings.resource,
+        "rungs": list(study.ladder.rungs),
+        "seed": settings.seed,
+        "trials": len(study.trials),
+    }
+    if written < len(study.trials):
+        attributes["trials written"] = written
+    if settings.known:
+        attributes["results from before"] = len(settings.known)
+    if tally.best is not None:
+        attributes["best trial"] = tally.best.trial
+    if (confirmed := tally.confirmed) is not None:
+        attributes["confirmed"] = {"trial": confirmed.trial, "mean": confirmed.mean}
+    return attributes
+
+
+def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
+    """Return the state of a trial and its value, or its values by several objectives.
+
+    A pruned trial has the value of its last result, as Optuna gives it; by several objectives none.
+    """
+    values = [record.metrics.get(each.metric) for each in goal.objectives]
+    is_finite = math.inf not in goal.judged(record.metrics)[0]
+    if record.status == "running":
+        state = _RUNNING
+    elif record.status in ("failed", "withdrawn") or (record.rung is not None and not is_finite):
+        state = _FAILED
+    else:
+        state = _COMPLETE if is_complete else _PRUNED
+    has_value = is_finite and (state == _COMPLETE or (state == _PRUNED and not goal.others))
+    return {
+        "state": state,
+        "value": values[0] if has_value and not goal.others else None,
+        "values": values if has_value and goal.others else None,
+    }
+
+
+def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
+    """Return what Optuna has no place for: where a trial is from and how far it came, and its other metrics."""
+    values = (
+        record.number, record.status, record.rung, record.resource, round(record.seconds, 3), record.origin,
+        record.reason,
+    )  # fmt: skip
+    named = zip(_ATTRIBUTES, values, strict=True)
+    attributes: dict[str, Any] = {name: value for name, value in named if value not in (None, "")}
+    objectives = {each.metric for each in goal.objectives}
+    for metric, value in record.metrics.items():
+        if metric not in objectives:
+            attributes[f"metric.{metric}" if metric in _ATTRIBUTES else metric] = value
+    return attributes
+
+
+def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
+    """Return by how much each constraint is violated, which Optuna calls feasible where it is not above 0."""
+    if not goal.constraints or record.rung is None:
+        return {}
+    violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
+    return {"constraints": violations} if math.inf not in violations else {}
+
+
+class _Axis:
+    """A hyperparameter as Optuna's storage has it.
+
+    Args:
+        column: Its values.
+
+    Attributes:
+        distribution: In JSON. Choices of a type that Optuna does not keep are there as text.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self._choices = column.choices
+        attributes: dict[str, Any]
+        if column.choices is not None:
+            kind, attributes = "CategoricalDistribution", {"choices": _labels(column.choices)}
+        else:
+            hyperparameter = column.hyperparameter
+            number: type[int | float] = int if column.is_integer else float
+            self._low, self._high = number(hyperparameter.lower), number(hyperparameter.upper)
+            kind = "IntDistribution" if column.is_integer else "FloatDistribution"
+            step = 1 if column.is_integer else None
+            log = bool(hyperparameter.log)
+            attributes = {"step": step, "low": self._low, "high": self._high, "log": log}
+        self.distribution = json.dumps({"name": kind, "attributes": attributes})
+
+    def internal(self, value: Any) -> int | float:
+        """Return a value of the hyperparameter as the storage has it."""
+        if self._choices is not None:
+            return self._choices.index(value)
+        number: int | float = min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it not
+        return number
+
+
+def _labels(choices: Sequence[object]) -> list[object]:
+    """Return choices as Optuna keeps them: what is no plain value as a text that is no other choice."""
+    labels: list[object] = []
+    for choice in choices:
+        label = choice
+        if not isinstance(choice, str | int | float | None):
+            label = str(choice)
+            while label in choices or label in labels:
+                label = f"{label}'"
+        labels.append(label)
+    return labels
+
+
+class _Course:
+    """When a trial began and ended, in seconds since the study did, and what it reported by resource."""
+
+    __slots__ = ("began", "curve", "ended")
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.ended: float | None = None
+        self.curve: dict[int, float] = {}
+
+    def times(self, created: float, *, is_over: bool) -> dict[str, str | None]:
+        """Return the moments as Optuna writes them."""
+        times = {"datetime_start": None if self.began is None else _moment(created + self.began)}
+        if is_over and self.ended is not None:
+            times["datetime_complete"] = _moment(created + self.ended)
+        return times
+
+    def add(self, event: JobFinished | JobPaused, metric: str) -> None:
+        """Take in what was reported on the way to a resource."""
+        reports: list[tuple[int, Mapping[str, float | None]]] = list(event.curve)
+        if isinstance(event, JobFinished):
+            reports.append((event.resource, event.metrics))
+        for resource, metrics in reports:
+            if metric in metrics:
+                value = metrics[metric]
+                self.curve[resource] = math.nan if value is None else value
+
+    def thin(self, most: int) -> None:
+        """Leave out points, evenly, if there are more. The last one stays."""
+        points = sorted(self.curve.items(), reverse=True)
+        if len(points) > most:
+            self.curve = dict(points[:: math.ceil(len(points) / most)])
+
+
+def _moment(unix_time: float) -> str:
+    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="microseconds")
+
+
+def _courses(events: Iterable[Event], trials: Sequence[TrialId], goal: Goal) -> dict[TrialId, _Course]:
+    """Return the courses of some trials. A stretch that was trained twice is there as it came out the last time.
+
+    With several objectives there are no curves: Optuna reports one value.
+    """
+    courses = {trial: _Course() for trial in trials}
+    for event in events:
+        match event:
+            case TrialStarted(trial=trial) if trial in courses:
+                courses[TrialId(trial)].began = event.time
+            case JobFinished(trial=trial) | JobPaused(trial=trial) if trial in courses:
+                courses[TrialId(trial)].ended = event.time
+                if not goal.others:
+                    courses[TrialId(trial)].add(event, goal.metric)
+            case JobFailed(trial=trial) | TrialWithdrawn(trial=trial) if trial in courses:
+                courses[TrialId(trial)].ended = event.time
+            case WorkerLost(trial=int(trial)) if trial in courses:
+                courses[TrialId(trial)].ended = event.time
+            case _:
+                pass
+    if sum(len(course.curve) for course in courses.values()) > MOST_POINTS:
+        most = max(LEAST_POINTS, MOST_POINTS // len(courses))
+        for course in courses.values():
+            course.thin(most)
+    return courses
+
+
+class OptunaLog(Exporter):
+    """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
+
+    It reads the study's journal itself, when it is told all: as an observer, when the session ends.
+
+    Args:
+        out: The file.
+    """
+
+    def begin(self, study: ObservedStudy, position: int) -> int:
+        """Refuse a file of others, before anything else."""
+        self._directory = Path(study.directory)
+        self.place = self.out or str(self._directory / "optuna.log")
+        _refuse_others(Path(self.place))
+        return position
+
+    def end(self) -> None:
+        """Write the file."""
+        export(StudyReader(self._directory), Path(self.place))

@@ -1,0 +1,395 @@
+"""A study as Optuna's journal file, read back by Optuna and shown by its dashboard; studies of Optuna as a start."""
+
+import contextlib
+import json
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import CHROMIUM, QUIET
+from commands import ashtune as command
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
+
+import ashtune
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.errors import StudyError
+from ashtune.integrations import optuna as ours
+from ashtune.study.journal import NAME, read_settings
+
+optuna = pytest.importorskip("optuna")
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+SPACE = {
+    "optimizer.rate": (1e-4, 1.0, "log"),
+    "momentum": (0.0, 0.99),
+    "layers": (1, 8),
+    "units": Integer("units", (8, 512), log=True),
+    "size": OrdinalHyperparameter("size", [1, 2, 4]),
+    "act": Categorical("act", ["relu", "tanh"], weights=[1, 3]),
+    "mixed": [None, True, 2, 2.5, "auto"],
+    "widths": [(64, 64), (128,), "[128]"],
+    "name": "net",
+}
+WIDTHS = ["[64, 64]", "[128]'", "[128]"]
+"""Choices that Optuna does not keep are texts, other ones than those of the other choices."""
+
+
+def train(trial: Any) -> None:
+    if trial["mixed"] == 2.5 and trial["momentum"] > 0.5:
+        raise ValueError("this one fails")
+    if trial["layers"] == 8:
+        raise ashtune.InvalidConfiguration("too deep")
+    for epoch in trial.epochs():
+        loss = abs(math.log10(trial["optimizer.rate"]) + 2) + trial["momentum"] + 1 / epoch
+        trial.report(loss=loss, seconds=0.5 * epoch, other=math.nan)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return ashtune.tune(
+        train, SPACE, metric="loss", mode="min", trials=60, min_resource=1, max_resource=9, reduction_factor=3,
+        search="random", workers=2, engine="threads", quiet=True, directory=tmp_path_factory.mktemp("studies") / "s",
+    )  # fmt: skip
+
+
+def exported(study: ashtune.Study, folder: Path, **options: Any) -> Any:
+    """Return a study as Optuna reads it."""
+    file = folder / "study.log"
+    ours.export(StudyReader(study.directory), file, **options)
+    return loaded(file)
+
+
+def loaded(file: Path) -> Any:
+    backend = optuna.storages.journal.JournalFileBackend(str(file))
+    return optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+
+
+def as_optuna_has_it(configuration: dict[str, Any]) -> dict[str, Any]:
+    choices = [[64, 64], [128], "[128]"]
+    return {**configuration, "widths": WIDTHS[choices.index(configuration["widths"])]}
+
+
+def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(tuned: ashtune.Study, tmp_path: Path) -> None:
+    study = exported(tuned, tmp_path)
+    assert study.study_name == "train"
+    assert study.metric_names == ["loss"]
+    assert study.direction.name == "MINIMIZE"
+    assert len(study.trials) == len(tuned.trials)
+    states = {"trained to the top": "COMPLETE", "paused": "PRUNED", "failed": "FAIL", "withdrawn": "FAIL"}
+    for ours_, theirs in zip(tuned.trials, study.trials, strict=True):
+        assert theirs.number == ours_.number == theirs.user_attrs["trial"]
+        assert theirs.params == as_optuna_has_it(ours_.configuration)
+        assert repr(list(theirs.params.values())) == repr(list(as_optuna_has_it(ours_.configuration).values()))
+        assert theirs.state.name == states[ours_.status]
+        assert theirs.value == ours_.metrics.get("loss")
+        assert theirs.user_attrs["origin"] == "random"
+        assert theirs.user_attrs["status"] == ours_.status
+        assert theirs.user_attrs.get("rung") == ours_.rung
+        assert theirs.user_attrs.get("reason", "") == ours_.reason
+        assert all(theirs.distributions[name]._contains(theirs.distributions[name].to_internal_repr(value))
+                   for name, value in theirs.params.items())  # fmt: skip
+        if ours_.rung is not None:
+            assert theirs.user_attrs["metric.seconds"] == ours_.metrics["seconds"], "ours has that name"
+            assert theirs.user_attrs["other"] is None
+            assert theirs.user_attrs["resource"] == ours_.resource == tuned.rungs[ours_.rung]
+        assert theirs.datetime_complete >= theirs.datetime_start
+    assert min(Counter(states[each.status] for each in tuned.trials).values()) >= 3, "the test is about all of them"
+    kinds = {name: type(each).__name__ for name, each in study.trials[0].distributions.items()}
+    assert [name for name, kind in kinds.items() if kind == "FloatDistribution"] == ["optimizer.rate", "momentum"]
+    assert [name for name, kind in kinds.items() if kind == "IntDistribution"] == ["layers", "units"]
+    logs = [name for name, each in study.trials[0].distributions.items() if getattr(each, "log", False)]
+    assert logs == ["optimizer.rate", "units"]
+
+
+def test_the_best_trial_and_its_parameters_are_the_same(tuned: ashtune.Study, tmp_path: Path) -> None:
+    study = exported(tuned, tmp_path, name="another name")
+    assert study.study_name == "another name"
+    assert study.best_trial.number == tuned.best.trial == study.user_attrs["best trial"]
+    assert study.best_params == as_optuna_has_it(tuned.best.config)
+    assert study.best_value == tuned.best.metrics["loss"]
+    assert study.user_attrs["rungs"] == list(tuned.rungs)
+    assert study.user_attrs["search"] == "random"
+
+
+def test_intermediate_values_are_the_curves_by_resource(tuned: ashtune.Study, tmp_path: Path) -> None:
+    curves = tuned.curves_dataframe()
+    for trial in exported(tuned, tmp_path).trials:
+        own = curves[curves.trial == trial.number]
+        assert trial.intermediate_values == dict(zip(own.resource.tolist(), own.loss.tolist(), strict=True))
+
+
+def test_the_command_the_method_and_the_observer_write_the_same(tuned: ashtune.Study, tmp_path: Path) -> None:
+    file, other = tmp_path / "study.log", tmp_path / "other.log"
+    done = command(tmp_path, "export", str(tuned.directory), "--to", "optuna", "--out", "study.log")
+    assert (done.returncode, done.stdout) == (0, "study.log\n"), done.stderr
+    assert tuned.export("optuna", other) == str(other)
+    assert file.read_bytes() == other.read_bytes()
+    parts = {
+        "trials": 4, "max_resource": 9, "workers": 1, "engine": "threads", "search": "random",
+        "observers": ["optuna"], "quiet": True,
+    }  # fmt: skip
+    study = begun(None, tmp_path / "s", **parts)
+    assert len(loaded(tmp_path / "s" / "optuna.log").trials) == 4
+    begun(None, tmp_path / "s", **{**parts, "trials": 7})
+    before = (tmp_path / "s" / "optuna.log").read_bytes()
+    assert len(loaded(tmp_path / "s" / "optuna.log").trials) == 7
+    assert study.export("optuna") == str(tmp_path / "s" / "optuna.log")
+    assert (tmp_path / "s" / "optuna.log").read_bytes() == before
+
+
+def test_samplers_of_optuna_go_on_from_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+    study = exported(tuned, tmp_path)
+    study.sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=2, multivariate=True)
+    trial = study.ask(fixed_distributions=study.best_trial.distributions)
+    study.tell(trial, 3.0)
+    assert loaded(tmp_path / "study.log").trials[-1].value == 3.0
+    assert trial.number == len(tuned.trials)
+
+
+def test_a_file_that_another_has_written_into_is_not_replaced(tuned: ashtune.Study, tmp_path: Path) -> None:
+    reader, file = StudyReader(tuned.directory), tmp_path / "study.log"
+    assert ours.export(reader, file) == ours.export(reader, file) == len(tuned.trials)
+    before = file.read_bytes()
+    study = loaded(file)
+    study.set_user_attr("note", "mine")
+    with pytest.raises(StudyError, match="another program has written there"):
+        ours.export(reader, file)
+    assert file.read_bytes().startswith(before)
+    with pytest.raises(StudyError, match="No such file or directory; give a file that can be written"):
+        ours.export(reader, tmp_path / "nowhere" / "study.log")
+    assert [path.name for path in tmp_path.iterdir()] == ["study.log"]
+
+
+def test_at_most_the_best_trials_are_written_and_thinned_curves_keep_their_ends(
+    tuned: ashtune.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "MOST", 10)
+    study = exported(tuned, tmp_path)
+    numbers = [trial.user_attrs["trial"] for trial in study.trials]
+    assert numbers == sorted(best.trial for best in tuned.top(10))
+    assert study.best_trial.user_attrs["trial"] == tuned.best.trial
+    assert study.best_params == as_optuna_has_it(tuned.best.config)
+    assert (study.user_attrs["trials"], study.user_attrs["trials written"]) == (len(tuned.trials), 10)
+    monkeypatch.setattr(ours, "MOST_POINTS", 20)
+    monkeypatch.setattr(ours, "LEAST_POINTS", 2)
+    (tmp_path / "few").mkdir()
+    for trial in exported(tuned, tmp_path / "few").trials:
+        assert len(trial.intermediate_values) <= 2
+        assert max(trial.intermediate_values) == trial.user_attrs["resource"]
+
+
+def test_an_inactive_hyperparameter_is_left_out(tmp_path: Path) -> None:
+    space = ConfigurationSpace({"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": Float("x", (0.0, 1.0))})
+    space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
+
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(score=trial["x"] + trial.config.get("momentum", 0.0))
+
+    study = ashtune.tune(
+        train, space, metric="score", mode="max", trials=20, max_resource=3, search="random", workers=1,
+        engine="threads", quiet=True, directory=tmp_path / "s",
+    )  # fmt: skip
+    theirs = exported(study, tmp_path)
+    assert [trial.params for trial in theirs.trials] == [trial.configuration for trial in study.trials]
+    assert {len(trial.params) for trial in theirs.trials} == {2, 3}
+    assert theirs.best_trial.number == study.best.trial
+
+
+def two_metrics(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(accuracy=trial["x"] * epoch, latency=trial["x"] ** 2 + trial["y"], size=trial["y"])
+
+
+def test_several_objectives_have_their_directions_values_and_the_same_front(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric=["accuracy", "latency"], mode=["max", "min"], trials=30,
+        min_resource=1, max_resource=4, search="random", workers=1, engine="threads", quiet=True,
+        directory=tmp_path / "s",
+    )  # fmt: skip
+    theirs = exported(study, tmp_path)
+    assert theirs.metric_names == ["accuracy", "latency"]
+    assert [direction.name for direction in theirs.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert {trial.number for trial in theirs.best_trials} == {best.trial for best in study.front}
+    for trial in theirs.trials:
+        metrics = study.trials[trial.number].metrics
+        assert trial.values == ([metrics["accuracy"], metrics["latency"]] if trial.state.name == "COMPLETE" else None)
+        assert trial.user_attrs["size"] == metrics["size"]
+
+
+def test_under_constraints_the_best_is_the_best_that_is_feasible(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="accuracy", mode="max", trials=30, max_resource=4,
+        constraints={"latency": "<= 0.6"}, search="random", workers=1, engine="threads", quiet=True, scheduler="full",
+        directory=tmp_path / "s",
+    )  # fmt: skip
+    theirs = exported(study, tmp_path)
+    assert theirs.best_trial.number == study.best.trial
+    assert max(trial.value for trial in theirs.trials) > theirs.best_value, "the test is about constraints"
+
+
+def test_of_a_study_that_stopped_early_those_that_came_farthest_are_complete(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        train, SPACE, metric="loss", mode="min", trials=200, min_resource=1, max_resource=27, reduction_factor=3,
+        search="random", workers=1, engine="threads", quiet=True, total_resource=12, scheduler="sh",
+        directory=tmp_path / "s",
+    )  # fmt: skip
+    assert not study.is_complete
+    theirs = exported(study, tmp_path)
+    assert theirs.best_trial.number == study.best.trial
+    assert {trial.state.name for trial in theirs.trials} <= {"COMPLETE", "PRUNED", "FAIL"}
+
+
+def test_trials_that_confirm_others_are_left_out(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="accuracy", mode="max", trials=8, max_resource=2,
+        search="random", workers=1, engine="threads", quiet=True, confirm=2, directory=tmp_path / "s",
+    )  # fmt: skip
+    theirs = exported(study, tmp_path)
+    assert len(theirs.trials) == 8 < len(study.trials)
+    assert theirs.user_attrs["confirmed"]["trial"] == study.confirmed.trial
+
+
+@contextlib.contextmanager
+def dashboard(file: Path) -> Iterator[str]:
+    """Run the real server on a file; give its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from optuna_dashboard._cli import main; main()"]
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port), str(file)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api/studies", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+
+
+def asked(address: str) -> Any:
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def shown(address: str, folder: Path) -> str:
+    """Return a page as headless Chromium draws it, which sees nothing but this machine."""
+    quiet = [each for each in QUIET if not each.startswith("--host-resolver-rules")]
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            CHROMIUM, *quiet, "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            f"--user-data-dir={folder / 'profile'}", "--window-size=1400,2000", "--virtual-time-budget=20000",
+            "--dump-dom", address,
+        ],
+        capture_output=True, text=True, timeout=110, check=True, env={**os.environ, "HOME": str(folder)},
+    )  # fmt: skip
+    return re.sub(r"\s+", " ", re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+
+
+@pytest.mark.timeout(300)  # a server and two pages in a browser, beside other tests
+def test_the_dashboard_opens_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+    pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
+    file = tmp_path / "study.log"
+    ours.export(StudyReader(tuned.directory), file)
+    with dashboard(file) as address:
+        [summary] = asked(f"{address}/api/studies")["study_summaries"]
+        assert summary["study_name"] == "train"
+        study = asked(f"{address}/api/studies/{summary['study_id']}")
+        assert len(study["trials"]) == len(tuned.trials)
+        assert [best["number"] for best in study["best_trials"]] == [tuned.best.trial]
+        assert study["objective_names"] == ["loss"]
+        assert study["has_intermediate_values"]
+        if CHROMIUM is None:
+            pytest.skip("no Chromium here: apt-get install chromium")
+        text = shown(f"{address}/dashboard/studies/{summary['study_id']}", tmp_path)
+        assert f"Best Trial (number={tuned.best.trial})" in text
+        assert f"{tuned.best.metrics['loss']}" in text
+        assert f"optimizer.rate: {tuned.best.config['optimizer.rate']}" in text
+        listed = shown(f"{address}/dashboard/studies/{summary['study_id']}/trials", tmp_path)
+        assert f"{len(tuned.trials)} Trials Trial 0 {study['trials'][0]['state']} Trial 1 " in listed
+        assert f"Trial {tuned.best.trial} Complete Best Trial" in listed
+
+
+def bowl(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(loss=(trial["x"] - 0.3) ** 2 + (trial["kind"] == "b") + 1 / epoch)
+
+
+BOWL = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+
+
+def begun(source: Any, directory: Path, **options: Any) -> ashtune.Study:
+    return ashtune.tune(
+        bowl, BOWL, warm_start=source, directory=directory,
+        **{"metric": "loss", "mode": "min", "trials": 4, "max_resource": 9, "workers": 1, "engine": "threads",
+           "search": ashtune.GP(ahead=0, price=0, random_share=0), **options},
+    )  # fmt: skip
+
+
+def test_a_study_of_optuna_is_known_to_the_search(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Complete trials, pruned ones at their last step, which here counts epochs from 0, and failed ones."""
+    theirs = optuna.create_study(
+        sampler=optuna.samplers.RandomSampler(seed=0), pruner=optuna.pruners.MedianPruner(n_startup_trials=3)
+    )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def objective(trial: Any) -> float:
+        x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["a", "b"])
+        if trial.number == 7:
+            raise ValueError("failed")
+        for epoch in range(9):
+            loss = (x - 0.3) ** 2 + (kind == "b") + 1 / (epoch + 1)
+            trial.report(loss, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return float(loss)
+
+    theirs.optimize(objective, n_trials=30, catch=ValueError)
+    pruned = [trial for trial in theirs.trials if trial.state.name == "PRUNED"]
+    assert pruned
+    study = begun(theirs, tmp_path / "s", trials=1)
+    assert "warm start: 29 results of 29 configurations; 1 of 30 left out: 1 that failed\n" in capfd.readouterr().err
+    assert study.trials[0].origin == "gp, 29 results, 29 from before"
+    known = read_settings(tmp_path / "s" / NAME).known
+    assert sorted(each.resource for each in known if each.resource < 9) == sorted(
+        max(trial.intermediate_values) + 1 for trial in pruned if max(trial.intermediate_values) < 8
+    )
+    frame = pytest.importorskip("pandas") and theirs.trials_dataframe()
+    begun(frame, tmp_path / "frame", search="mutation")
+    complete = {trial.params["x"] for trial in theirs.trials if trial.state.name == "COMPLETE"}
+    assert {each.configuration["x"] for each in read_settings(tmp_path / "frame" / NAME).known} == complete
+    with pytest.raises(
+        ashtune.AshtuneError, match=r"the study of Optuna has the directions min, this one loss \(max\)"
+    ):
+        begun(theirs, tmp_path / "other", mode="max")
+
+
+def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung(tmp_path: Path) -> None:
+    first = begun(None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3)
+    theirs = exported(first, tmp_path)
+    begun(theirs, tmp_path / "s", search="mutation")
+    known = read_settings(tmp_path / "s" / NAME).known
+    assert [(each.configuration, each.resource, each.metrics) for each in known] == [
+        (trial.configuration, trial.resource, trial.metrics) for trial in first.trials
+    ]
