@@ -23,13 +23,13 @@ class AshtuneSweeperConf:
     metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it
     mode: Optional[str] = None  # noqa: UP045
     trials: Optional[int] = None  # noqa: UP045
-    max_resource: int = 1
+    max_resource: Optional[int] = None  # noqa: UP045
     min_resource: Optional[Union[int, str]] = None  # noqa: UP007, UP045
     workers: Optional[int] = None  # noqa: UP045
     search: Optional[str] = None  # noqa: UP045
     scheduler: str = "ash"
     seed: int = 0
-    time_limit: Optional[Union[float, str]] = None  # noqa: UP007, UP045
+    time_limit: Optional[Union[int, float, str]] = None  # noqa: UP007, UP045
     directory: str = "study"
     params: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
     options: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006

@@ -98,7 +98,8 @@ class Sweep:
                     given[name] = parse(value)
                 except ValueError as error:
                     raise SettingsError(f"hydra.sweeper.{name}: {error}") from None
-        return {name: value for name, value in given.items() if value is not None}
+        options = {name: value for name, value in given.items() if value is not None}
+        return options if "rungs" in options else {"max_resource": 1, **options}
 
     def _named(self, name: str, example: str) -> Any:
         if self._settings[name] is None:
