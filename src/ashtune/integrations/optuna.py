@@ -34,6 +34,8 @@ MOST = 10_000
 MOST_POINTS = 200_000
 LEAST_POINTS = 20
 """Of one curve, if all together have too many."""
+LATEST = 253_402_300_799.0
+"""The end of the year 9999, in seconds since 1970: an altered journal may go beyond what a calendar has."""
 WRITER = {"worker_id": "ashtune"}
 """In each record. Optuna's own have an identifier of a process there."""
 _CREATE_STUDY, _STUDY_USER_ATTRIBUTE, _STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
@@ -67,9 +69,10 @@ def export(study: StudyReader, file: Path, *, name: str = "") -> int:
                 written += record["op_code"] == _CREATE_TRIAL
         temporary.replace(file)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
+    finally:
+        with suppress(OSError):  # it is there only if something was wrong
+            temporary.unlink()
     return written
 
 
@@ -282,7 +285,7 @@ class _Course:
 
 
 def _moment(unix_time: float) -> str:
-    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="microseconds")
+    return datetime.fromtimestamp(min(unix_time, LATEST), UTC).isoformat(timespec="microseconds")
 
 
 def _courses(events: Iterable[Event], trials: Sequence[TrialId], goal: Goal) -> dict[TrialId, _Course]:
