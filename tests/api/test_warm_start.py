@@ -443,7 +443,10 @@ def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
     search = ["--search", "mutation:first=2"]
     done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "results.csv", "--directory", "one")
     assert done.returncode == 0, done.stderr
-    assert "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space" in done.stderr
+    assert (
+        "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space (x=7.0 is outside)"
+        in done.stderr
+    )
     assert len(read_settings(home / "one" / NAME).known) == 2
     done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "one", "--directory", "two", "--quiet")
     assert done.returncode == 0, done.stderr

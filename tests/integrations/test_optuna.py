@@ -272,7 +272,7 @@ def dashboard(file: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        address, until = f"http://127.0.0.1:{port}", time.monotonic() + 180
         while True:
             try:
                 urllib.request.urlopen(f"{address}/api/studies", timeout=5).close()
@@ -307,7 +307,7 @@ def shown(address: str, folder: Path) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
 
 
-@pytest.mark.timeout(300)  # a server and two pages in a browser, beside other tests
+@pytest.mark.timeout(420)  # a server and two pages in a browser, beside other tests
 def test_the_dashboard_opens_it(tuned: ashtune.Study, tmp_path: Path) -> None:
     pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     file = tmp_path / "study.log"

@@ -249,6 +249,8 @@ def _value(column: Column, value: Any) -> Any:
         return _MISSING
     if isinstance(value, str):
         number = _number(value)
+        if column.is_integer and number.is_integer():
+            return int(number)
         return value if math.isnan(number) else number
     return value
 
