@@ -37,6 +37,8 @@ from ashtune.integrations.scikit_learn.resources import resource_of
 from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
+from ashtune.study.objective_file import NAME as OBJECTIVE
+from ashtune.training.loading import load_objective
 
 EXPECTED = (
     "check_supervised_y_2d", "check_requires_y_none", "check_fit2d_1sample", "check_fit2d_1feature",
@@ -387,6 +389,129 @@ def test_rungs_and_candidates_go_together(options: Any, expected: list[int]) -> 
     assert search.n_candidates_[0] == (10 if options["n_candidates"] == 10 else 99)
 
 
+class Broken(SGDClassifier):
+    """Cannot be fitted any more after so many passes, until it is mended."""
+
+    left: ClassVar[float] = 0.0
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        if self.left == 0:
+            raise OSError("the disk is gone")
+        type(self).left -= 1
+        return super().partial_fit(X, y, classes=classes, sample_weight=sample_weight)
+
+
+OPTIONS: dict[str, Any] = {
+    "max_resources": 9, "n_candidates": 9, "cv": 2, "random_state": 0, "search": "random", "error_score": "raise",
+}  # fmt: skip
+
+
+def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    space = {"alpha": (1e-5, 1e-1, "log")}
+    Broken.left = np.inf
+    expected = AshSearchCV(Broken(random_state=0), space, **OPTIONS).fit(*iris).cv_results_["mean_test_score"]
+    search = AshSearchCV(Broken(random_state=0), space, directory=tmp_path, **OPTIONS)
+    Broken.left = 19.0
+    with pytest.raises(OSError, match="the disk is gone"):
+        search.fit(*iris)
+    before = finished(tmp_path)
+    assert len(before) > 2
+    with pytest.raises(ashtune.AshtuneError, match="OSError: the disk is gone"):
+        ashtune.Study.load(tmp_path).resume(objective=objective_of(tmp_path), engine="threads", workers=1)
+    Broken.left = np.inf
+    search.set_params(error_score=np.nan).fit(*iris)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], expected)
+    assert finished(tmp_path)[: len(before)] == before
+    assert len(finished(tmp_path)) == len(expected), "nothing is fitted twice, nothing has failed"
+    with pytest.raises(ashtune.AshtuneError, match="another search"):
+        search.set_params(error_score=-1.0).fit(*iris)
+
+
+def test_a_study_that_does_not_find_its_data_stops_and_no_candidate_fails(
+    iris: tuple[Any, Any], tmp_path: Path
+) -> None:
+    search = AshSearchCV(Broken(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, directory=tmp_path / "here", **OPTIONS)
+    Broken.left = 19.0
+    with pytest.raises(OSError, match="the disk is gone"):
+        search.fit(*iris)
+    there = (tmp_path / "here").rename(tmp_path / "there")
+    before = finished(there)
+    with pytest.raises(ashtune.AshtuneError, match="has to see the directory under this name"):
+        ashtune.Study.load(there).resume(objective=objective_of(there), engine="threads", workers=1)
+    Broken.left = np.inf
+    search.set_params(directory=there).fit(*iris)
+    assert finished(there)[: len(before)] == before
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def objective_of(study: Path) -> Any:
+    """Return the training function of a study, in this process."""
+    return load_objective(study / OBJECTIVE)[0]
+
+
+class Told:
+    """A callback of scikit-learn that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, ...]] = []
+        self.ended: list[tuple[str, ...]] = []
+        self.data: dict[tuple[str, ...], Any] = {}
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        self.begun.append(("setup",))
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        self.ended.append(("setup",))
+
+    def on_fit_task_begin(self, estimator: Any, context: Any, *, X: Any = None) -> None:
+        self.begun.append(path_of(context))
+        self.data[path_of(context)] = X
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        self.ended.append(path_of(context))
+
+
+class ToldOfParts(Told):
+    """One that goes into the parts of an estimator."""
+
+    max_propagation_depth = None
+
+
+def path_of(context: Any) -> tuple[str, ...]:
+    """Return the names of the tasks from the outermost to this one."""
+    above = () if context.parent is None else path_of(context.parent)
+    return (*above, context.source_task_name or context.task_name)
+
+
+@pytest.mark.parametrize("kind", [Told, ToldOfParts])
+def test_callbacks_of_scikit_learn_are_told_of_the_tasks_of_a_search(iris: tuple[Any, Any], kind: type[Told]) -> None:
+    told = kind()
+    search = AshSearchCV(
+        LogisticRegression(max_iter=9), {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, min_resources=1, random_state=0
+    ).set_callbacks(told)  # fmt: skip
+    search.fit(*iris)
+    assert sorted(told.begun) == sorted(told.ended)
+    assert told.begun[:3] == [("setup",), ("fit",), ("fit", "search")]
+    assert told.ended[-2:] == [("fit",), ("setup",)]
+    evaluations = [path for path in told.ended if path == ("fit", "search", "rung", "candidate-evaluation")]
+    assert len(evaluations) == len(search.cv_results_["params"])
+    assert told.ended.count(("fit", "search", "rung")) == len(search.n_resources_)
+    assert told.ended.count(("fit", "refit-with-best-params")) == 1
+    assert told.data["fit",] is told.data["fit", "refit-with-best-params"] is iris[0]
+    in_the_refit = [path for path in told.begun if path[:2] == ("fit", "refit-with-best-params") and len(path) > 2]
+    assert bool(in_the_refit) == (kind is ToldOfParts), "its iterations"
+
+
+def test_a_progress_bar_of_scikit_learn_shows_the_candidates(
+    iris: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich", reason="rich is not installed")
+    from sklearn.callback import ProgressBar
+
+    AshSearchCV(LogisticRegression(), {"C": [0.1, 1.0, 10.0]}, random_state=0).set_callbacks(ProgressBar()).fit(*iris)
+    assert "AshSearchCV - rung #0" in capsys.readouterr().out
+
+
 class FailsOnce(RandomForestClassifier):
     """Fails where the first row is in the training set."""
 
@@ -463,38 +588,61 @@ SCRIPT = """
     class Slow(SGDClassifier):
         def partial_fit(self, *given, **more):
             time.sleep(float(os.environ["PAUSE"]))
+            if "BROKEN" in os.environ and self.alpha > 1e-3:
+                raise ValueError("broken")
             return super().partial_fit(*given, **more)
 
     search = AshSearchCV(
         Slow(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, n_candidates=12, cv=2, directory="s",
-        n_jobs=2, search="random",
+        n_jobs=2, search="random", error_score="raise",
     )
     X, y = load_iris(return_X_y=True)
     print(search.fit(X, y).best_params_)
 """
 
 
-@pytest.mark.slow
-def test_a_fit_that_is_killed_goes_on_when_the_script_is_started_again(tmp_path: Path) -> None:
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """What starts the script once more."""
     (tmp_path / "fit.py").write_text(textwrap.dedent(SCRIPT))
+
+    def started(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, *(command or ["fit.py"])]
+        environment = {**os.environ, "PAUSE": "0", **variables}
+        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [(), ("-m", "ashtune", "resume", "s")], ids=["the script", "ashtune resume"])
+def test_a_fit_that_is_killed_goes_on(script: Any, tmp_path: Path, command: tuple[str, ...]) -> None:
     environment = {**os.environ, "PAUSE": "0.05"}
     running = subprocess.Popen([sys.executable, "fit.py"], cwd=tmp_path, env=environment)
     wait_until(lambda: len(finished(tmp_path / "s")) >= 3)
     running.send_signal(signal.SIGKILL)
     running.wait()
     before = [(event.trial, event.rung) for event in finished(tmp_path / "s")]
-    done = subprocess.run(
-        [sys.executable, "fit.py"],
-        cwd=tmp_path,
-        env={**environment, "PAUSE": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = script(*command)
+    assert done.returncode == 0, done.stderr
     after = [(event.trial, event.rung) for event in finished(tmp_path / "s")]
     assert after[: len(before)] == before
     assert len(after) == len(set(after)), "nothing is fitted twice"
     assert "alpha" in done.stdout
+    if command:  # the script reads what came of it
+        assert "alpha" in script().stdout
+        assert len(finished(tmp_path / "s")) == len(after)
+
+
+@pytest.mark.slow
+def test_a_script_that_raised_goes_on_once_it_is_mended(script: Any, tmp_path: Path) -> None:
+    broken = script(BROKEN="yes")
+    assert broken.returncode == 1
+    assert "ValueError: broken" in broken.stderr
+    mended = script()
+    assert mended.returncode == 0, mended.stderr
+    assert len({event.trial for event in finished(tmp_path / "s")}) == 12
+    assert b'"job_failed"' not in (tmp_path / "s" / NAME).read_bytes()
 
 
 def finished(study: Path) -> list[JobFinished]:
@@ -502,7 +650,7 @@ def finished(study: Path) -> list[JobFinished]:
     return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 100) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.core.errors import InvalidConfiguration, ObjectiveError
+from ashtune.core.errors import CannotGoOn, InvalidConfiguration, ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
@@ -168,6 +168,15 @@ def test_a_first_report_without_the_metric_says_that_no_trial_can_succeed(run: A
     assert isinstance(event, Broken)
     assert "'accuracy'" in event.reason
     assert "'score'" in event.reason
+
+
+def test_a_function_that_cannot_go_on_says_nothing_of_its_trial(run: Any) -> None:
+    def train(trial: Any) -> None:
+        raise CannotGoOn("the data are not there")
+
+    (event,) = run(train)
+    assert isinstance(event, Broken)
+    assert (event.reason, event.failure) == ("the data are not there", None)
 
 
 def test_a_function_that_reports_nothing_fails_with_what_to_do(run: Any) -> None:

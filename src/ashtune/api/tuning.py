@@ -15,7 +15,7 @@ from ashtune.analysis.loading import events_of
 from ashtune.api.study import Study
 from ashtune.api.warm_start import known_results
 from ashtune.core.checks import MOST_NAME
-from ashtune.core.errors import SettingsError, StudyError, in_one_line
+from ashtune.core.errors import FunctionChanged, SettingsError, StudyError, in_one_line
 from ashtune.core.jobs import Goal, Mode
 from ashtune.core.known import KnownResult
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
@@ -250,7 +250,7 @@ def _refuse_changes(path: Path, version: Version) -> None:
     """Refuse to go on with a study whose training function is another one now."""
     if names := changed(version_before(path / journals.NAME), version):
         parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
-        raise StudyError(
+        raise FunctionChanged(
             f"{path} was trained by another version of the training function: {parts} changed since; give another "
             "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
         )

@@ -70,6 +70,17 @@ class NoResultError(StudyError):
         return type(self), (str(self), self.directory)
 
 
+class FunctionChanged(StudyError):  # noqa: N818 - it says what has become of one
+    """The training function of a study is another one now."""
+
+
+class CannotGoOn(ObjectiveError):  # noqa: N818 - it says what follows from it
+    """Raised by a training function: the study stops with this, and nothing is said of the trial.
+
+    When the study is resumed the trial is trained again, so that what was wrong can be mended first.
+    """
+
+
 class EngineError(AshtuneError):
     """A worker, or the way to it, does not do what the protocol says."""
 

@@ -71,7 +71,7 @@ class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """It seems that no trial can succeed: the function cannot be loaded, or does not report the metric.
+    """It seems that no trial can succeed: the function cannot be loaded, says so, or does not report the metric.
 
     ``failure`` is what to make of it if some trial has succeeded after all.
     """

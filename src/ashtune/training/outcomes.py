@@ -5,7 +5,7 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 
 import traceback
 
-from ashtune.core.errors import AshtuneError, InvalidConfiguration
+from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.channel import Mailbox
@@ -67,6 +67,8 @@ class Outcomes:
             case "training":
                 if isinstance(error, InvalidConfiguration):
                     job.say(job.withdrawn(reason.partition(": ")[2]), "over")
+                elif isinstance(error, CannotGoOn):
+                    job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
                 elif isinstance(error, MetricMissing) and not self._has_a_result:
                     job.say(
                         Broken(job.worker, one_line(str(error), REASON_CHARACTERS), failure=job.failed(reason)), "over"

@@ -23,7 +23,7 @@ OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
 
 
 class Resource:
-    """What a candidate gets more of from rung to rung.
+    """What a candidate gets more of from rung to rung. By itself each rung fits anew.
 
     Attributes:
         parameter: The parameter of the estimator that counts it, if one does.
@@ -33,11 +33,35 @@ class Resource:
 
     parameter: str | None = None
     unit = "epoch"
-    is_resumed = True
+    is_resumed = False
 
     def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
         """Return an estimator trained from ``start`` to ``target``; at 0 it is a new one."""
-        raise NotImplementedError
+        return fit_as_it_is(estimator, X, y, fit)
+
+
+class Samples(Resource):
+    """Rows of the data."""
+
+    unit = "sample"
+
+
+class Folds(Resource):
+    """Folds of the cross-validation; each rung adds some."""
+
+    unit = "fold"
+
+
+class Plain(Resource):
+    """A parameter without ``warm_start``."""
+
+    def __init__(self, parameter: str) -> None:
+        self.parameter: str = parameter
+        self.unit = _unit(parameter)
+
+    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+        """Fit anew with its value."""
+        return fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
 class Growth(Resource):
@@ -48,34 +72,19 @@ class Growth(Resource):
         is_total: Whether it counts from the beginning, as trees do, or from the last fit, as most ``max_iter`` do.
     """
 
+    is_resumed = True
+
     def __init__(self, parameter: str, *, is_total: bool) -> None:
-        self.parameter = parameter
+        self.parameter: str = parameter
         self.unit = _unit(parameter)
         self._is_total = is_total
 
     def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
         """Fit further."""
-        assert self.parameter is not None
-        before, _, _ = self.parameter.rpartition("__")
         amount = target if self._is_total else target - start
-        warm = f"{before}__warm_start" if before else "warm_start"
-        estimator.set_params(**{self.parameter: amount, warm: True})
+        prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
+        estimator.set_params(**{self.parameter: amount, f"{prefix}warm_start": True})
         return fit_as_it_is(estimator, X, y, fit)
-
-
-class Plain(Resource):
-    """A parameter without ``warm_start``: each rung fits anew."""
-
-    is_resumed = False
-
-    def __init__(self, parameter: str) -> None:
-        self.parameter = parameter
-        self.unit = _unit(parameter)
-
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
-        """Fit anew."""
-        assert self.parameter is not None
-        return fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
 class PartialFit(Resource):
@@ -84,6 +93,8 @@ class PartialFit(Resource):
     Args:
         classes: Of a classifier, None of others.
     """
+
+    is_resumed = True
 
     def __init__(self, classes: NDArray[Any] | None) -> None:
         self._classes = classes
@@ -101,23 +112,6 @@ class PartialFit(Resource):
             first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
         return estimator
-
-
-class Samples(Resource):
-    """Rows of the data; each rung fits anew on more of them."""
-
-    unit = "sample"
-    is_resumed = False
-
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
-        """Fit on what it is given."""
-        return fit_as_it_is(estimator, X, y, fit)
-
-
-class Folds(Samples):
-    """Folds of the cross-validation; each rung adds some."""
-
-    unit = "fold"
 
 
 def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,8 +36,10 @@ except ImportError:
 
 from ashtune.api.study import Study
 from ashtune.api.tuning import tune
-from ashtune.core.errors import AshtuneError, NoResultError
+from ashtune.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
+from ashtune.core.observer import Observer
 from ashtune.engines.mpi.start import start_mpi
+from ashtune.integrations.scikit_learn.callbacks import Tasks
 from ashtune.integrations.scikit_learn.parameters import Parameters
 from ashtune.integrations.scikit_learn.resources import (
     Folds,
@@ -171,6 +173,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
+        tasks = Tasks(self, X, y, params)
         splits = self._splits(X, y, routed.splitter.split)
         kept = 0 if self.directory is not None else None  # a study that is continued has one seed
         chance = check_random_state(kept if self.random_state is None else self.random_state)
@@ -180,7 +183,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self.estimator, self.resource, parameters.names, y, has_fit_params=bool(routed.estimator.fit)
         )
         self._set_resources(resource, parameters, X, y)
-        if type(resource) is Samples:
+        if isinstance(resource, Samples):
             classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
             splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
         folder = self._folder()
@@ -191,14 +194,13 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             meaning=_digest(self.estimator.get_params(), self.scoring, self.param_distributions),
             error_score=self.error_score, returns_train_score=self.return_train_score,
         )  # fmt: skip
-        try:
-            self._tune(objective, parameters, resource, has_ranks=has_ranks)
-        finally:
-            read_data.cache_clear()
+        with tasks.search(self._candidates) as observers:
+            self._tune(objective, parameters, resource, observers, has_ranks=has_ranks)
         self._read(parameters, resource, refit_metric)
         if self.refit:
-            self._refit(resource, X, y, routed.estimator.fit)
+            self._refit(resource, X, y, routed.estimator.fit, tasks)
         self.scorer_ = getattr(scorers, "_scorers", scorers)
+        tasks.end()
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
@@ -232,7 +234,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         if isinstance(resource, Folds) and top > self.n_splits_:
             raise ValueError(f"max_resources={top} is more than the {self.n_splits_} folds")
         least = 1
-        if type(resource) is Samples:
+        if isinstance(resource, Samples):
             least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
         wanted, given = self.n_candidates, self.min_resources
         if wanted == given == "exhaust":
@@ -270,16 +272,21 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.directory_ = folder
         return folder
 
-    def _tune(self, objective: Validated, parameters: Parameters, resource: Resource, *, has_ranks: bool) -> None:
+    def _tune(
+        self, objective: Validated, parameters: Parameters, resource: Resource, observers: Sequence[Observer],
+        *, has_ranks: bool,
+    ) -> None:  # fmt: skip
         """Run the study.
 
         Args:
             objective: The training function.
             parameters: With the space.
             resource: What candidates get more of.
+            observers: Who is told what happens.
             has_ranks: Whether this is an MPI job.
 
         Raises:
+            AshtuneError: If the study cannot be run.
             Exception: What a fit raised, with ``error_score="raise"``.
         """
         candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
@@ -299,13 +306,21 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
                 max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
-                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, **more,
+                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, observers=observers,
+                **more,
             )  # fmt: skip
         except NoResultError:
             pass  # said below, as scikit-learn does
+        except FunctionChanged:
+            raise StudyError(
+                f"{self.directory_} holds another search: its data, splits, estimator, scoring or distributions "
+                "are not these; give another directory"
+            ) from None
         except AshtuneError:
             if not raised.exists():
                 raise
+        finally:
+            read_data.cache_clear()
         if raised.exists():
             import cloudpickle
 
@@ -371,16 +386,17 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         last = results["iter"][there].max()
         return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
 
-    def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any]) -> None:
+    def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
         """Fit the best on all data, as far as it was trained."""
         self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
-        began = time.time()
-        if isinstance(resource, PartialFit):
-            epochs = int(self.cv_results_["n_resources"][self.best_index_])
-            resource.fitted(self.best_estimator_, X, y, start=0, target=epochs, **fit)
-        else:
-            fit_as_it_is(self.best_estimator_, X, y, fit)
-        self.refit_time_ = time.time() - began
+        with tasks.refit(self.best_estimator_):
+            began = time.time()
+            if isinstance(resource, PartialFit):
+                epochs = int(self.cv_results_["n_resources"][self.best_index_])
+                resource.fitted(self.best_estimator_, X, y, start=0, target=epochs, **fit)
+            else:
+                fit_as_it_is(self.best_estimator_, X, y, fit)
+            self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import joblib
 import numpy as np
@@ -25,9 +25,10 @@ from sklearn.model_selection._validation import _score
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from ashtune.core.errors import CannotGoOn, CheckpointUnread
+from ashtune.core.plaintext import error_line
 from ashtune.integrations.scikit_learn.parameters import Parameters
 from ashtune.integrations.scikit_learn.resources import Folds, Resource, Samples
-from ashtune.training.reports import MetricMissing
 from ashtune.training.trial import Trial
 
 DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
@@ -68,21 +69,22 @@ class Validated:
         return {
             "data": self._digest, "meaning": self._meaning, "splits": joblib.hash(self._splits), "metric": self.metric,
             "resource": (type(self._resource).__name__, self._resource.parameter),
-            "scores": (repr(self._error_score), self._returns_train_score),
+            "scores": (self._counted_failure, self._returns_train_score),
         }  # fmt: skip
 
     def __call__(self, trial: Trial) -> None:
-        """Fit and score; with ``error_score="raise"`` end the study with the first exception."""
+        """Fit and score; with ``error_score="raise"`` the first exception stops the study."""
         with config_context(**self._settings):
             if self._error_score != "raise":
                 self._train(trial)
                 return
-            if Path(self._folder, RAISED).exists():
-                raise MetricMissing("another fit failed, and error_score is 'raise'")
             try:
                 self._train(trial)
-            except Exception as error:  # noqa: BLE001 - it is raised in the driver
-                self._raise_in_the_driver(error)
+            except (CannotGoOn, CheckpointUnread):  # they are for the worker
+                raise
+            except Exception as error:
+                self._keep(error)
+                raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
 
     def _train(self, trial: Trial) -> None:
         estimators: dict[int, Any] = {}
@@ -116,7 +118,7 @@ class Validated:
         """Return the estimator of a split after this rung, and what scikit-learn's ``_fit_and_score`` returns."""
         X, y, fit, score = read_data(self._folder, self._digest)
         train, test = self._splits[split]
-        if type(self._resource) is Samples:
+        if isinstance(self._resource, Samples):
             train = train[: max(1, len(train) * target // _num_samples(X))]
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
@@ -149,8 +151,13 @@ class Validated:
         kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
         return dict.fromkeys(kinds, scores)
 
-    def _raise_in_the_driver(self, error: Exception) -> NoReturn:
-        """Keep an exception for the process that called ``fit``."""
+    @property
+    def _counted_failure(self) -> float | None:
+        """What a fit that fails counts; None where it counts nothing."""
+        return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
+
+    def _keep(self, error: Exception) -> None:
+        """Keep an exception for the process that called ``fit``, which raises it there."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -159,8 +166,8 @@ class Validated:
             cloudpickle.loads(kept)
         except Exception:  # noqa: BLE001 - whatever an exception does when it is pickled
             kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
-        _write(Path(self._folder, RAISED), kept)
-        raise MetricMissing(f"a fit failed: {type(error).__name__}: {error}") from error
+        with suppress(OSError):
+            _write(Path(self._folder, RAISED), kept)
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
@@ -181,8 +188,19 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def read_data(folder: str, digest: str) -> Any:
-    """Return the data, as they were written: read once in each process, numbers mapped into memory."""
-    return joblib.load(Path(folder, DATA.format(digest)), mmap_mode="r")
+    """Return the data, as they were written: read once in each process, numbers mapped into memory.
+
+    Raises:
+        CannotGoOn: If they cannot be read.
+    """
+    path = Path(folder, DATA.format(digest))
+    try:
+        return joblib.load(path, mmap_mode="r")
+    except OSError as error:
+        raise CannotGoOn(
+            f"{path}: {error.strerror}; every process that fits has to see the directory under this name; "
+            "one that was moved goes on by the script that calls fit"
+        ) from None
 
 
 def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
