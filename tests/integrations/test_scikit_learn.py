@@ -280,6 +280,24 @@ def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any]
         search.fit(*iris)
 
 
+@pytest.mark.parametrize(
+    ("space", "kind", "match"),
+    [
+        ({"max_deth": [2, 3]}, ValueError, "Invalid parameter 'max_deth'"),
+        ({"max_depth": 3}, TypeError, "'max_depth' has 3; give a list"),
+        ({"criterion": "gini"}, TypeError, "'criterion' has 'gini'; give a list"),
+        ({"max_depth": []}, ValueError, "no values to choose from"),
+        ({}, ValueError, "is empty; name a parameter"),
+        ([], ValueError, "is empty; name a parameter"),
+    ],
+)
+def test_parameters_that_are_none_are_refused_in_words(
+    iris: tuple[Any, Any], space: Any, kind: type[Exception], match: str
+) -> None:
+    with pytest.raises(kind, match=match):
+        AshSearchCV(RandomForestClassifier(), space, random_state=0).fit(*iris)
+
+
 def test_a_share_of_the_rows_is_that_of_the_whole_data(iris: tuple[Any, Any]) -> None:
     Counted.fits.clear()
     AshSearchCV(

@@ -16,6 +16,10 @@ class Parameters:
     Args:
         given: A dict of lists of values, distributions of scipy and ranges ``(low, high, "log")``; or a list of dicts,
             of which a candidate is drawn from one. A tuple of two is a list of two values, as to scikit-learn.
+
+    Raises:
+        TypeError: If something is neither.
+        ValueError: If there is nothing to choose from.
     """
 
     def __init__(self, given: Any) -> None:
@@ -27,6 +31,8 @@ class Parameters:
             for name, values in grid.items():
                 self.space[self._place(place, name)], readers[name] = _dimension(name, values)
             self._readers.append(readers)
+        if not self.space:
+            raise ValueError(f"param_distributions={given!r} is empty; name a parameter, as in {{'alpha': [0.1, 1.0]}}")
         if len(self._grids) > 1:
             self.space["grid"] = list(range(len(self._grids)))
 
@@ -60,6 +66,11 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
         return values, _as_it_is
     if hasattr(values, "rvs"):
         return _distribution(values)
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise TypeError(
+            f"Parameter {name!r} has {values!r}; give a list of values, a distribution of scipy, or a range as in "
+            "(1e-4, 1e-1, 'log')"
+        )
     choices = list(values)
     if not choices:
         raise ValueError(f"Parameter {name!r} has no values to choose from")

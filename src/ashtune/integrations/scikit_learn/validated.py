@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import joblib
 import numpy as np
@@ -82,9 +82,8 @@ class Validated:
                 self._train(trial)
             except (CannotGoOn, CheckpointUnread):  # they are for the worker
                 raise
-            except Exception as error:
-                self._keep(error)
-                raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
+            except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
+                self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
         estimators: dict[int, Any] = {}
@@ -98,8 +97,7 @@ class Validated:
         for split in splits:
             estimator = estimators.pop(split, None)
             if estimator is None:
-                parameters = clone(self._parameters.read(trial.config), safe=False)
-                estimator = clone(self._estimator).set_params(**parameters)
+                estimator = self._candidate(trial.config)
             estimator, rows[split] = self._of_split(estimator, split, start, target)
             if self._resource.is_resumed:
                 estimators[split] = estimator
@@ -107,6 +105,14 @@ class Validated:
         trial.report({self.metric: float(np.mean([self._counted(row["test_scores"]) for row in rows.values()]))})
         if self._resource.is_resumed or is_by_folds:
             trial.save((estimators, rows if is_by_folds else {}))
+
+    def _candidate(self, configuration: Mapping[str, Any]) -> Any:
+        """Return a candidate, unfitted. That a parameter does not exist is no failure of a fit: it stops the study."""
+        try:
+            parameters = clone(self._parameters.read(configuration), safe=False)
+            return clone(self._estimator).set_params(**parameters)
+        except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
+            self._stop_with(error)
 
     def _counted(self, scores: Any) -> float:
         """Return the score that counts, of one or several."""
@@ -156,8 +162,8 @@ class Validated:
         """What a fit that fails counts; None where it counts nothing."""
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
-    def _keep(self, error: Exception) -> None:
-        """Keep an exception for the process that called ``fit``, which raises it there."""
+    def _stop_with(self, error: Exception) -> NoReturn:
+        """Stop the study, and keep an exception for the process that called ``fit``, which raises it there."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -168,6 +174,7 @@ class Validated:
             kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
         with suppress(OSError):
             _write(Path(self._folder, RAISED), kept)
+        raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
