@@ -20,7 +20,7 @@ ON_TWO_CORES := -n 2 --dist loadfile
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast test-faults test-integrations test-cluster check format hooks bench benchmarks-page bench-peers \
-	$(PEERS:%=bench-peers-%) clean
+	bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,15 @@ bench-peers: $(PEERS:%=bench-peers-%) $(VENV)/.test ## the same training code un
 	$(BIN)/python benchmarks/peers/ashtune_asha.py
 	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused
 	$(BIN)/python benchmarks/peers/ashtune_asha.py --fused --warm
+
+# Dask-ML wants an older scikit-learn than constraints.txt has. On a quiet machine; half an hour.
+bench-scikit-learn: .venv-peers-dask-ml/.installed $(VENV)/.test ## AshSearchCV beside other searches of scikit-learn's kind, on the data in DATA
+	$(BIN)/python benchmarks/scikit_learn.py $(DATA)
+
+.venv-peers-dask-ml/.installed: benchmarks/peers/requirements-dask-ml.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 $(PEERS:%=bench-peers-%): bench-peers-%: .venv-peers-%/.installed
 	.venv-peers-$*/bin/python benchmarks/peers/$*_asha.py

@@ -35,6 +35,7 @@ PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "search_quality": "data",
+    "scikit_learn": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
@@ -136,7 +137,7 @@ def main() -> int:
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
     parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate and priors")
-    parser.add_argument("--data", metavar="FOLDER", help="for search_quality")
+    parser.add_argument("--data", metavar="FOLDER", help="for search_quality and scikit_learn")
     options = parser.parse_args()
     known = scripts()
     if unknown := sorted(set(options.names) - set(known)):

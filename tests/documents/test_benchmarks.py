@@ -7,8 +7,11 @@ from pathlib import Path
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CHECK = """
 import ast, importlib, importlib.util, pathlib
-scripts = [*sorted(pathlib.Path().glob("*.py")), *sorted(pathlib.Path("quality").rglob("*.py"))]
-own = {script.stem for script in scripts if script.parent.name == ""} | {"quality"}
+folders = ["quality", "searches"]
+scripts = [*pathlib.Path().glob("*.py")]
+for folder in folders:
+    scripts += pathlib.Path(folder).rglob("*.py")
+own = {script.stem for script in scripts if script.parent.name == ""} | {*folders}
 for script in scripts:
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in {"ashtune", *own}:

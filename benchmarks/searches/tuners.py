@@ -1,0 +1,191 @@
+"""The tuners: each searches with two processes, refits the best on all known rows, and says what it spent.
+
+What is spent is counted in full fits: one is a fit of all known rows to the top. Cross-validating a candidate with
+``k`` folds to the top fits ``k`` times ``(k - 1) / k`` of the rows, ``k - 1`` full fits. A part of the epochs,
+iterations, trees or rows is that part of it; what is resumed counts once. Refits are not counted: each tuner has one.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from searches.problems import Problem, shares
+
+WORKERS, REDUCED = 2, 3
+CALLS = 243
+"""Of ``partial_fit`` in a full fit of Dask-ML's Hyperband: each is a pass over a part of the training rows. From this
+number follows how many models it makes and what they spend."""
+
+
+class Setting(NamedTuple):
+    """How a search is made.
+
+    Args:
+        splitter: Of the cross-validation.
+        folds: Their number.
+        candidates: Of ours.
+        spent: Full fits that "ash" has spent on the same problem with the same seed; 0 if that is not known.
+        seed: Of the search.
+    """
+
+    splitter: Any
+    folds: int
+    candidates: int
+    spent: float
+    seed: int
+
+
+class Found(NamedTuple):
+    """What came of it.
+
+    Args:
+        seconds: Of the search, with the start of its processes, without the refit.
+        refit_seconds: Of the refit.
+        spent: Full fits.
+        score: The best score of the search, by its own validation.
+        estimator: The best, refitted.
+        candidates: How many were tried.
+        parameters: Those of the best.
+    """
+
+    seconds: float
+    refit_seconds: float
+    spent: float
+    score: float
+    estimator: Any
+    candidates: int
+    parameters: dict[str, Any]
+
+
+def run(tuner: str, problem: Problem, setting: Setting) -> Found:
+    """Search with a tuner.
+
+    Raises:
+        ImportError: If its library is not installed.
+    """
+    return TUNERS[tuner](problem, setting)
+
+
+def _ash(problem: Problem, setting: Setting, **more: Any) -> Found:
+    from ashtune.integrations.scikit_learn import AshSearchCV
+
+    search = AshSearchCV(
+        problem.estimator, problem.space, n_candidates=setting.candidates, cv=setting.splitter, n_jobs=WORKERS,
+        random_state=setting.seed, **more,
+    )  # fmt: skip
+    return _timed(search, problem, lambda results: sum(_deepest(results, problem)) * (setting.folds - 1))
+
+
+def _ash_random(problem: Problem, setting: Setting) -> Found:
+    return _ash(problem, setting, search="random")
+
+
+def _random(problem: Problem, setting: Setting) -> Found:
+    from sklearn.model_selection import RandomizedSearchCV
+
+    each = setting.folds - 1
+    search = RandomizedSearchCV(
+        problem.estimator, problem.space, n_iter=math.ceil(setting.spent / each), cv=setting.splitter, n_jobs=WORKERS,
+        random_state=setting.seed,
+    )  # fmt: skip
+    return _timed(search, problem, lambda results: len(results["params"]) * each)
+
+
+def _halving_rows(problem: Problem, setting: Setting) -> Found:
+    return _halving(problem, setting, len(problem.known[0]), "n_samples")
+
+
+def _halving_iterations(problem: Problem, setting: Setting) -> Found:
+    return _halving(problem, setting, problem.top, problem.resource)
+
+
+def _halving(problem: Problem, setting: Setting, top: int, resource: str) -> Found:
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - it puts the class there
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    each = setting.folds - 1
+    search = HalvingRandomSearchCV(
+        problem.estimator, problem.space, n_candidates=candidates_for(setting.spent / each), resource=resource,
+        min_resources=top // REDUCED**2, max_resources=top, factor=REDUCED, cv=setting.splitter, n_jobs=WORKERS,
+        random_state=setting.seed, return_train_score=False,
+    )  # fmt: skip
+    return _timed(search, problem, lambda results: shares(results["n_resources"], top).sum() * each)
+
+
+def candidates_for(fits: float) -> int:
+    """Return the fewest candidates of which halving from a ninth on, by thirds, spends so many fits to the top.
+
+    Source: ``HalvingRandomSearchCV`` keeps a third of the candidates, rounded up.
+    """
+    candidates = REDUCED**2
+    while _spent_by(candidates) < fits:
+        candidates += 1
+    return candidates
+
+
+def _spent_by(candidates: int) -> float:
+    third = math.ceil(candidates / REDUCED)
+    return candidates / REDUCED**2 + third / REDUCED + math.ceil(third / REDUCED)
+
+
+def _timed(search: Any, problem: Problem, spent: Callable[[Any], float]) -> Found:
+    began = time.perf_counter()
+    search.fit(*problem.known)
+    seconds = time.perf_counter() - began - search.refit_time_
+    return Found(
+        seconds, search.refit_time_, float(spent(search.cv_results_)), float(search.best_score_),
+        search.best_estimator_, len(_deepest(search.cv_results_, problem)), search.best_params_,
+    )  # fmt: skip
+
+
+def _deepest(results: Any, problem: Problem) -> list[float]:
+    """Return how far each candidate was trained, in full fits: one that is resumed counts once."""
+    deepest: dict[str, float] = {}
+    resources = results.get("n_resources", [problem.top] * len(results["params"]))
+    for parameters, share in zip(results["params"], shares(resources, problem.top), strict=True):
+        own = {name: value for name, value in parameters.items() if name != problem.resource}
+        key = json.dumps(own, sort_keys=True, default=str)
+        deepest[key] = max(share, deepest.get(key, 0.0))
+    return list(deepest.values())
+
+
+def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
+    """It validates by one share of the rows, as large as a fold."""
+    import dask.array
+    from dask_ml.model_selection import HyperbandSearchCV
+    from distributed import Client, LocalCluster
+    from sklearn.base import is_classifier
+
+    (x, y), validation = problem.known, 1 / setting.folds
+    parts = max(1, CALLS // problem.top)
+    calls, rows = problem.top * parts, math.ceil(len(x) / parts)
+    began = time.perf_counter()
+    with LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        search = HyperbandSearchCV(
+            problem.estimator, problem.space, max_iter=calls, test_size=validation, random_state=setting.seed
+        )
+        classes = {"classes": np.unique(y)} if is_classifier(problem.estimator) else {}
+        search.fit(dask.array.from_array(x, (rows, -1)), dask.array.from_array(y, rows), **classes)
+        seconds = time.perf_counter() - began  # its processes take four seconds to end, with nothing to do
+        best, score = search.best_params_, float(search.best_score_)
+        made = search.cv_results_["partial_fit_calls"]
+    estimator, began = problem.estimator.set_params(**best), time.perf_counter()
+    estimator.fit(x, y)
+    return Found(
+        seconds, time.perf_counter() - began, float(sum(made) / calls * (1 - validation)), score, estimator, len(made),
+        dict(best),
+    )  # fmt: skip
+
+
+TUNERS: dict[str, Callable[[Problem, Setting], Found]] = {
+    "ash": _ash,
+    "ash random": _ash_random,
+    "random": _random,
+    "halving rows": _halving_rows,
+    "halving iterations": _halving_iterations,
+    "dask-ml hyperband": _dask_hyperband,
+}
