@@ -80,6 +80,16 @@ def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: Propo
     assert second != first
 
 
+def test_results_from_before_are_told_first_and_again_after_a_kill(proposer: ProposerProcess) -> None:
+    for number in range(4):
+        proposer.know(Result(TrialId(-1 - number), 0, 9, (1.0,), 0.0), {"x": 0.1 * number})
+    tell(proposer, 1)
+    first = origin(proposer)
+    assert first[0] == "messages 6"
+    os.kill(int(first[1]), signal.SIGKILL)
+    assert origin(proposer)[0] == "messages 6"
+
+
 def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerProcess) -> None:
     with pytest.raises(StudyError, match=r"^ValueError: the second$"):
         proposer.propose(2)

@@ -194,6 +194,23 @@ def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposa
         study.proposals.close()
 
 
+def test_results_from_before_are_told_before_anything_else_and_take_the_place_of_first_trials() -> None:
+    known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in (0, 1, 1, 2)]
+    scripted = Scripted(numbered)
+    study = Studied(first=5, known=known)
+    study.start(lambda: scripted, ahead=2)
+    try:
+        for trial in range(2):
+            assert study.begin(trial) == "design"
+            study.finish(trial, 1.0)
+        study.proposals.tick(0.0)
+        study.waits(2)
+        assert study.begin(2) == "number 2", "three configurations are known, so two trials of five are the design's"
+    finally:
+        study.proposals.close()
+    assert scripted.news[:4] == known
+
+
 def test_while_proposals_are_held_back_half_of_the_trials_are_of_the_design_and_no_proposal_is_lost() -> None:
     study = Studied()
     study.start(lambda: Scripted(numbered), ahead=2)
