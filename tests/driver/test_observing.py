@@ -305,10 +305,12 @@ def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold
 ) -> None:
     tuned(tmp_path / "s")
     monkeypatch.setattr(session, "FINISH_SECONDS_COMPLETE", 0.3)
+    monkeypatch.setattr(observing, "BEGIN_SECONDS", 0.3)
     go = threading.Event()
     methods = {"begin": lambda *_: 0} | {where: lambda *_: go.wait()}
     assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
-    reason = "it has not ended within" if where == "end" else "it has taken in nothing of the past for"
+    reasons = {"begin": "begun within", "event": "taken in nothing of the past for", "end": "ended within"}
+    reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
     assert capfd.readouterr().err == f"observer Hangs is dropped, the study goes on: {reason} 0.3 s\n"
     go.set()
 

@@ -35,6 +35,8 @@ FINISH_SECONDS = 10.0
 """An observer is dropped that has not ended so long after its study, or meanwhile took in nothing of the past."""
 FINISH_SECONDS_COMPLETE = 60.0
 """The same where the study was complete before: there is nothing else to do."""
+BEGIN_SECONDS = 60.0
+"""One that has not begun so long after the end is dropped. A tracker may import a library, and make a database."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """So many events, orders and reports may wait for one observer: some 500 MB."""
@@ -82,6 +84,7 @@ class ObserverThread(Observer):
         self._done = 0
         self._is_dropped = False
         self._past_steps = 0
+        self._has_begun = threading.Event()
         self._is_past_over = threading.Event()
         self._before: list[ObserverThread] = []
         self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
@@ -133,14 +136,24 @@ class ObserverThread(Observer):
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
         """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry.
 
-        One that takes in nothing for ``limit`` seconds is dropped.
+        One that takes in nothing for ``limit`` seconds is dropped, and one that has not begun after ``BEGIN_SECONDS``.
         """
+        if not self._wait_until_begun(is_hurried):
+            return
         steps, since = self._past_steps, time.monotonic()
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
                 steps, since = self._past_steps, time.monotonic()
             elif time.monotonic() - since > limit:
                 self._drop(f"it has taken in nothing of the past for {limit:g} s")
+
+    def _wait_until_begun(self, is_hurried: Callable[[], bool]) -> bool:
+        """Wait until the observer's ``begin`` has returned, and return whether it has."""
+        deadline = time.monotonic() + BEGIN_SECONDS
+        while not self._has_begun.wait(POLL_SECONDS) and not self._is_past_over.is_set() and not is_hurried():
+            if time.monotonic() > deadline:
+                self._drop(f"it has not begun within {BEGIN_SECONDS:g} s")
+        return self._has_begun.is_set()
 
     def wait(self) -> None:
         """Wait for the observer to end, however long it takes."""
@@ -186,6 +199,7 @@ class ObserverThread(Observer):
             return
         study, position = self._start
         wanted = self._observer.begin(study, position)
+        self._has_begun.set()
         if wanted is None or wanted >= position:
             return
         for batch in self._history(wanted, position):
@@ -292,6 +306,8 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     """
     if not isinstance(name, str):
         raise SettingsError(f"{shown(name)} names no exporter; give one of {', '.join(OBSERVERS.names)}")
+    if not isinstance(out, str | PathLike | None):
+        raise SettingsError(f"out={shown(out)} names no place; give a path as text")
     made = OBSERVERS.made(name, *(() if out is None else (out,)))
     if not isinstance(made, Exporter):
         raise SettingsError(

@@ -3,14 +3,20 @@
 Rule 1: a run is found again by its tags. What identifies a value in MLflow's database, its time included, comes from
 the study, so that one which is logged again is dropped by MLflow.
 Rule 2: the tag ``ashtune.digest`` is written last: a run that has it is whole, and is left alone until it changes.
+Rule 3: new runs of a SQLite file are written many in one transaction, by MLflow's own tables: through its client each
+run takes some ten transactions, which are minutes for thousands of trials. All else goes through the client.
+Rule 4: a run that the user has deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
 """
 
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +37,11 @@ MOST_VALUE = 6_000
 """Characters of a parameter, and of a tag, that MLflow takes."""
 MOST_RUNS = 10_000
 """Runs that are read at once."""
+MOST_NEW = 1_000
+"""Runs that are added in one transaction."""
+LOCK_SECONDS = 60.0
+"""So long another writer of the SQLite file may take."""
+PARENT = "mlflow.parentRunId"
 _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 
 
@@ -62,45 +73,54 @@ class MLflowTracker(Tracker):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it names each table of a new database
         self.place = self.out or str(Path(self.study.directory, "mlflow.db"))
         folder = None
         if "://" not in self.place:
             folder = Path(self.place).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
             self.place = f"sqlite:///{Path(self.place).absolute()}"
-        self._client = MlflowClient(tracking_uri=self.place)
         self._names: dict[tuple[str, str], str] = {}
         self._runs: dict[str, _Run] = {}
         name = f"{_name(self.study.name)}-{self.key}"
-        experiment = self._client.get_experiment_by_name(name)
+        self._is_file = self.place.startswith("sqlite:")
+        with _quiet("alembic", "mlflow.store.db.utils"):  # they name each table of a new database
+            self._client = MlflowClient(tracking_uri=self.place)
+            experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             artifacts = None if folder is None else (folder / "mlartifacts" / name).as_uri()
             tags = {"ashtune.study": self.study.name, "ashtune.metric": str(self.study.goal)}
             self._experiment: str = self._client.create_experiment(name, artifacts, tags)
+            experiment = self._client.get_experiment(self._experiment)
         elif experiment.lifecycle_stage != "active":
             raise StudyError(f"MLflow's experiment {name} was deleted; restore it, or give another place")
         else:
             self._experiment = experiment.experiment_id
             self._read_runs()
+        self._artifacts: str = experiment.artifact_location
         if "study" not in self._runs:
             self._create("study", self.study.name, self.study.created, {})
-        elif self.is_live:
+        elif self.is_live and not self._runs["study"].is_deleted:
             self._client.update_run(self._runs["study"].id, "RUNNING")
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
         """Write what is new of trials."""
+        new = [trial for trial in trials if str(trial.number) not in self._runs]
+        for batch in _batches(new, MOST_NEW):
+            if self._is_file:
+                self._add(batch)
+            else:
+                for trial in batch:
+                    self._create(str(trial.number), trial.name, trial.began, {PARENT: self._runs["study"].id})
         for trial in trials:
-            name = str(trial.number)
-            if name not in self._runs:
-                self._create(name, trial.name, trial.began, {"mlflow.parentRunId": self._runs["study"].id})
-            run = self._runs[name]
-            if run.digest != (digest := f"{len(trial.points)}-{trial.digest}"):
-                self._log(run, trial, digest)
+            run = self._runs[str(trial.number)]
+            if run.digest != _digest(trial) and not run.is_deleted:
+                self._log(run, trial)
 
     def close(self, summary: StudySummary) -> None:
         """Write what the study has found."""
         run = self._runs["study"]
+        if run.is_deleted:
+            return
         tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
         if summary.best is not None:
             tags |= {"ashtune.best.trial": summary.best.number, "ashtune.best.resource": summary.resource}
@@ -112,13 +132,16 @@ class MLflowTracker(Tracker):
 
     def _read_runs(self) -> None:
         """Read which runs are there. O(runs)."""
+        from mlflow.entities import ViewType
+
         token = None
         while True:
-            page = self._client.search_runs([self._experiment], max_results=MOST_RUNS, page_token=token)
+            page = self._client.search_runs([self._experiment], "", ViewType.ALL, MOST_RUNS, page_token=token)
             for run in page:
-                tags = run.data.tags
+                info, tags = run.info, run.data.tags
                 if (trial := tags.get("ashtune.trial")) is not None:
-                    self._runs[trial] = _Run(run.info.run_id, tags.get("ashtune.digest", ""), run.info.status)
+                    self._runs[trial] = _Run(info.run_id, tags.get("ashtune.digest", ""), info.status)
+                    self._runs[trial].is_deleted = info.lifecycle_stage == "deleted"
             if not (token := page.token):
                 return
 
@@ -126,22 +149,56 @@ class MLflowTracker(Tracker):
         run = self._client.create_run(self._experiment, _milliseconds(began), {"ashtune.trial": trial, **tags}, name)
         self._runs[trial] = _Run(run.info.run_id, "", "RUNNING")
 
-    def _log(self, run: "_Run", trial: TrackedTrial, digest: str) -> None:
-        from mlflow.entities import Param
+    def _add(self, trials: Sequence[TrackedTrial]) -> None:
+        """Add whole runs to the SQLite file, all of them or none."""
+        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+        from sqlalchemy import create_engine, insert
 
+        tables = (SqlRun, SqlTag, SqlParam, SqlMetric, SqlLatestMetric)
+        rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in tables}
+        runs = {}
+        for trial in trials:
+            run_id = blake2b(f"{self.key}/{trial.number}".encode(), digest_size=16).hexdigest()
+            run = runs[str(trial.number)] = _Run(run_id, _digest(trial), STATUS[trial.state])
+            rows[SqlRun].append(self._row_of(run, trial))
+            own = {"ashtune.trial": trial.number, PARENT: self._runs["study"].id, "mlflow.runName": trial.name}
+            for table, named in ((SqlTag, self._tags(own | _own(trial))), (SqlParam, self._params(trial))):
+                rows[table] += [{"key": each.key, "value": each.value, "run_uuid": run_id} for each in named]
+            metrics = [_row_of_metric(metric, run_id) for metric in self._metrics(trial.points)]
+            rows[SqlMetric] += metrics
+            rows[SqlLatestMetric] += {row["key"]: row for row in metrics}.values()
+        engine = create_engine(self.place, connect_args={"timeout": LOCK_SECONDS})
+        try:
+            with engine.begin() as connection:
+                for table, some in rows.items():
+                    if some:
+                        connection.execute(insert(table), some)
+        finally:
+            engine.dispose()
+        self._runs |= runs
+
+    def _row_of(self, run: "_Run", trial: TrackedTrial) -> dict[str, Any]:
+        """Return what MLflow would write of a new run."""
+        return {
+            "run_uuid": run.id,
+            "name": trial.name,
+            "source_type": "UNKNOWN",
+            "source_name": "",
+            "entry_point_name": "",
+            "user_id": "unknown",
+            "status": run.status,
+            "start_time": _milliseconds(trial.began),
+            "end_time": None if run.status == "RUNNING" else _milliseconds(trial.ended),
+            "source_version": "",
+            "lifecycle_stage": "active",
+            "artifact_uri": f"{self._artifacts}/{run.id}/artifacts",
+            "experiment_id": int(self._experiment),
+        }
+
+    def _log(self, run: "_Run", trial: TrackedTrial) -> None:
+        """Write what is new of a trial through the client, the digest last."""
         # Of a run that is whole, parameters and points are there; of another, what is logged again is dropped.
-        configuration = {} if run.digest else trial.configuration
-        params = [Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in configuration.items()]
-        tags = self._tags(
-            {
-                "ashtune.state": trial.state,
-                "ashtune.origin": trial.origin,
-                "ashtune.seed": trial.seed,
-                "ashtune.reason": trial.reason,
-                "ashtune.confirms": trial.confirms,
-                "ashtune.digest": digest,
-            }
-        )
+        params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
             self._client.log_batch(run.id, params=batch)
         *full, last = [*_batches(list(self._metrics(trial.points[run.points :])), MOST_METRICS)] or [[]]
@@ -152,7 +209,14 @@ class MLflowTracker(Tracker):
             self._client.set_terminated(run.id, status, _milliseconds(trial.ended))
         elif run.status != status:
             self._client.update_run(run.id, status)
-        run.points, run.digest, run.status = len(trial.points), digest, status
+        run.points, run.digest, run.status = len(trial.points), _digest(trial), status
+
+    def _params(self, trial: TrackedTrial) -> list[Any]:
+        from mlflow.entities import Param
+
+        return [
+            Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()
+        ]
 
     def _metrics(self, points: Sequence[Point]) -> Iterator[Any]:
         from mlflow.entities import Metric
@@ -190,11 +254,56 @@ class _Run:
         status: MLflow's word for its state.
     """
 
-    __slots__ = ("digest", "id", "points", "status")
+    __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
     def __init__(self, run: str, digest: str, status: str) -> None:
         self.id, self.digest, self.status = run, digest, status
         self.points = int(digest.partition("-")[0] or 0)
+        self.is_deleted = False
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Let loggers say no more than warnings meanwhile."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _digest(trial: TrackedTrial) -> str:
+    return f"{len(trial.points)}-{trial.digest}"
+
+
+def _own(trial: TrackedTrial) -> dict[str, object]:
+    """Return the tags of a trial's run."""
+    return {
+        "ashtune.state": trial.state,
+        "ashtune.origin": trial.origin,
+        "ashtune.seed": trial.seed,
+        "ashtune.reason": trial.reason,
+        "ashtune.confirms": trial.confirms,
+        "ashtune.digest": _digest(trial),
+    }
+
+
+def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
+    """Return what MLflow writes of a value: of NaN a 0 that is marked."""
+    is_nan = math.isnan(metric.value)
+    value = 0.0 if is_nan else metric.value
+    return {
+        "key": metric.key,
+        "value": value,
+        "is_nan": is_nan,
+        "timestamp": metric.timestamp,
+        "step": metric.step,
+        "run_uuid": run_id,
+    }
 
 
 def _name(name: str) -> str:

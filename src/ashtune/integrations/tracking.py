@@ -99,8 +99,8 @@ class _Course(msgspec.Struct):
 class Tracker(Exporter):
     """The base class of trackers: a class of it says how trials are written, and is told which ones have changed.
 
-    Of the parts of a study it needs O(reports) memory. In a class of it are :meth:`open`, :meth:`write` and
-    :meth:`close`; all three may be called again with what they wrote before, and must not write it twice.
+    A class of it has :meth:`open`, :meth:`write` and :meth:`close`. They may be told again what they wrote before, and
+    must not write it twice. All reports of a study are kept in memory.
 
     Args:
         out: Where to; by default a place in the study's directory.

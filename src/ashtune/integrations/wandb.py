@@ -133,6 +133,7 @@ def _settings() -> Any:
         disable_code=True,
         disable_git=True,
         disable_job_creation=True,
+        host="",
         save_code=False,
         silent=True,
         symlink=False,
