@@ -63,7 +63,7 @@ def killed_and_resumed(name: str, folder: Path, count: Callable[[Path], int], **
     assert driver.poll() is None, "the study ended before the kill came"
     driver.kill()
     driver.wait()
-    subprocess.run(command, check=True, env=surroundings, timeout=100)
+    subprocess.run(command, check=True, env=surroundings, timeout=250)
     return directory
 
 
