@@ -115,6 +115,7 @@ def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
         """
         import json, os, sys
         config = json.loads(os.environ["ASHTUNE_CONFIG"])
+        assert json.loads(os.environ["ASHTUNE_METRICS"]) == ["loss"]
         assert str(config["x"]) == sys.argv[1]
         print("loss=5")
         json.dump({"loss": config["x"], "size": 3}, open(sys.argv[2], "w"))

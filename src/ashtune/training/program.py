@@ -60,9 +60,9 @@ class Program:
 
     In its arguments ``{name}`` is replaced by the value of a hyperparameter, and ``{start}``, ``{target}``,
     ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) by those
-    of the job; ``{{`` is a brace. These six are in the environment too, as ``ASHTUNE_START`` and so on, and the
-    whole configuration is in ``ASHTUNE_CONFIG`` as JSON. An argument with a hyperparameter that is not active is left
-    out.
+    of the job; ``{{`` is a brace. These six are in the environment too, as ``ASHTUNE_START`` and so on, with the
+    whole configuration in ``ASHTUNE_CONFIG`` and the study's metrics in ``ASHTUNE_METRICS``, both as JSON. An argument
+    with a hyperparameter that is not active is left out.
 
     The program prints its metrics as ``name=number``. The last of them are the result. If there are exactly
     ``target - start`` reports, they are the learning curve. Or it writes them as JSON into ``{result}``: an object, or
@@ -151,6 +151,7 @@ class Program:
             }  # fmt: skip
             environment = {f"ASHTUNE_{name.upper()}": value for name, value in values.items()}
             environment["ASHTUNE_CONFIG"] = json.dumps(trial.config)
+            environment["ASHTUNE_METRICS"] = json.dumps(trial.metrics)
             printed = Printed(trial.metrics, count)
             self._run(self.arguments(trial.config, values), environment, printed)
             result = Path(values["result"])

@@ -106,12 +106,17 @@ class Trial:
         """
         self._job.stop()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is saved now may be of use: False once no promotion can reach this trial any more."""
+        return self._job.may_save()
+
     def save(self, state: object) -> None:
         """Save an object (pickled by cloudpickle) for the next time this trial is trained.
 
         Of a trial that no promotion can reach any more, nothing is written.
         """
-        if self._job.may_save():
+        if self.is_kept:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:

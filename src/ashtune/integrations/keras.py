@@ -1,0 +1,222 @@
+"""Keras 3 in a training function: :class:`TrialCallback` for ``model.fit``, on any backend.
+
+Rule 1: a trial that is trained in pieces has the curve of one ``fit``. Weights, the optimizer with its step, the seeds
+of layers and the random generators that shuffle arrays are taken up as they were left.
+Rule 2: variables are matched by their place, not by their names: Keras counts the names of layers over all models of a
+process, so the same model has other names in another process.
+Rule 3: ``fit`` is called for the study's top resource, and the callback ends it. A trial that is promoted at once goes
+on in the same ``fit``.
+"""
+
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import shown
+from ashtune.integrations import ExtraMissing
+from ashtune.training.trial import Trial
+
+try:
+    import keras
+except ModuleNotFoundError as error:
+    if error.name != "keras":  # of a backend: Keras says which
+        raise
+    raise ExtraMissing("keras", "keras") from None
+
+VARIABLES, OPTIMIZER, RANDOM = "variables", "optimizer", "random"
+"""What a trial saves: a dict with these keys."""
+
+
+class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Train a trial by ``fit``: take it up, report each epoch, end at the rung, save.
+
+    Give it as the last of ``callbacks``, with ``initial_epoch=trial.start`` and ``epochs=`` the study's
+    ``max_resource``. Every number in the logs of an epoch is reported under Keras' name, as ``val_loss``. Another
+    callback that ends training, as ``EarlyStopping``, ends the trial: its last epoch is its result.
+
+    Args:
+        trial: The trial.
+
+    Example:
+        >>> def train(trial):
+        ...     keras.utils.set_random_seed(trial.seed)
+        ...     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+        ...     model.compile(keras.optimizers.SGD(trial["rate"]), "mse")
+        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27, callbacks=[TrialCallback(trial)])
+        >>> study = tune(train, {"rate": (1e-3, 0.1, "log")}, metric="loss", mode="min", trials=16, max_resource=27)
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        super().__init__()
+        self._trial = trial
+        self._epochs: Iterator[int] = iter(())
+        self._epoch = 0  # the one that is to be trained next, from 1
+        self._is_over = False
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Take up what was saved.
+
+        Raises:
+            ObjectiveError: If it is of another model.
+        """
+        del logs
+        state = self._trial.restore()
+        if self._trial.start:
+            if not isinstance(state, Mapping) or state.keys() != {VARIABLES, OPTIMIZER, RANDOM}:
+                raise ObjectiveError(
+                    f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no state of "
+                    "TrialCallback; leave saving to it"
+                )
+            load_state(self.model, state)
+            _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
+            _set_random(state[RANDOM])
+        self._epochs = self._trial.epochs()
+        self._is_over = False
+        self._go_on()
+        if self._is_over:  # the study stops: fit trains a batch before it looks
+            self.model.stop_training = True
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look whether it is the epoch that the trial is at.
+
+        Raises:
+            ObjectiveError: If not.
+        """
+        del logs
+        if not self._is_over and epoch + 1 != self._epoch:
+            raise ObjectiveError(
+                f"fit trains epoch {epoch + 1} where trial {self._trial.number} is at epoch {self._epoch}; "
+                "give fit initial_epoch=trial.start"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Report; end training if this trial is not to go on, and save it.
+
+        Raises:
+            ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the rung.
+        """
+        trial, model = self._trial, self.model
+        if self._is_over:  # another callback may have said otherwise
+            model.stop_training = True
+            return
+        trial.report({name: value for name, value in (logs or {}).items() if _is_reported(value, name, trial.metrics)})
+        if model.stop_training:
+            trial.stop()
+            self._is_over = True
+        elif epoch + 1 >= self.params["epochs"]:
+            self._check_reached(epoch + 1)
+            self._is_over = True
+        else:
+            self._go_on()
+        if self._is_over:
+            model.stop_training = True
+            self._save()
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """See how training ended, if it was not this callback that ended it.
+
+        Raises:
+            ObjectiveError: If the trial has no result of this rung.
+        """
+        del logs
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._epoch > self.params["epochs"]:  # nothing was to be trained
+            self._check_reached(self.params["epochs"])
+        if self._epoch == self._trial.start + 1:
+            raise ObjectiveError(
+                f"another callback ended fit after trial {self._trial.number} was promoted at epoch "
+                f"{self._trial.start}; give TrialCallback as the last of callbacks, which sees that in time"
+            )
+        self._trial.stop()
+        self._save()
+
+    def _go_on(self) -> None:
+        """Ask whether the trial goes on."""
+        self._epoch = next(self._epochs, 0)
+        self._is_over = not self._epoch
+
+    def _check_reached(self, epoch: int) -> None:
+        if epoch < self._trial.target:
+            raise ObjectiveError(
+                f"fit ends at epoch {epoch} where trial {self._trial.number} is to be trained to {self._trial.target}; "
+                "give fit epochs=, and the learning rate's schedule, the study's max_resource"
+            )
+
+    def _save(self) -> None:
+        if self._trial.is_kept:  # else it need not leave its device
+            self._trial.save(_state_of(self.model))
+
+
+def load_state(model: Any, state: Mapping[str, Any]) -> None:
+    """Give a model the weights, and all else that its layers hold, that a trial saved.
+
+    Args:
+        model: A model as the trial's, built.
+        state: What ``study.best.load()`` returns.
+
+    Raises:
+        ObjectiveError: If the model is another one.
+
+    Example:
+        >>> model = build(study.best.config)
+        >>> load_state(model, study.best.load())
+    """
+    _assign(model.variables, state[VARIABLES], "model")
+
+
+def _state_of(model: Any) -> dict[str, Any]:
+    return {
+        VARIABLES: [variable.numpy() for variable in model.variables],
+        OPTIMIZER: [variable.numpy() for variable in model.optimizer.variables],
+        RANDOM: _random(),
+    }
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
+    """Assign values to variables, each in its place.
+
+    Raises:
+        ObjectiveError: If their numbers or shapes differ.
+    """
+    shapes = [tuple(variable.shape) for variable in variables]
+    saved = [np.shape(value) for value in values]
+    if shapes != saved:
+        place = next((place for place, (a, b) in enumerate(zip(shapes, saved, strict=False)) if a != b), None)
+        words = (
+            f"has {len(shapes)} variables, and {len(saved)} were saved"
+            if place is None
+            else f"has the shape {shapes[place]} for variable {place}, and {saved[place]} was saved"
+        )
+        raise ObjectiveError(f"the {what} {words}; build it from trial.config alone, before its state is loaded")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _random() -> dict[str, Any]:
+    """Return the state of the random generators that shuffle: of Python, numpy and, where it is loaded, torch."""
+    states: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
+    if torch := sys.modules.get("torch"):
+        states["torch"] = torch.get_rng_state().numpy()
+        if torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state().numpy()
+    return states
+
+
+def _set_random(states: Mapping[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if "torch" in states and (torch := sys.modules.get("torch")):
+        torch.set_rng_state(torch.from_numpy(states["torch"]))
+        if "cuda" in states and torch.cuda.is_initialized():
+            torch.cuda.set_rng_state(torch.from_numpy(states["cuda"]))
+
+
+def _is_reported(value: Any, name: str, needed: Sequence[str]) -> bool:
+    """Whether an entry of the logs is a metric: a number, or what the study asks for, which has to be one."""
+    return name in needed or isinstance(value, int | float | np.number)

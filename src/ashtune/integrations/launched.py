@@ -1,0 +1,71 @@
+"""The trial of a program that ``ashtune run ... -- PROGRAM`` has started, as each of its processes sees it.
+
+For a launcher of ranks, as ``torchrun``: the training function that takes a :class:`~ashtune.Trial` takes this one too.
+
+Rule 1: every rank knows how far to train, so all end at the same epoch, and none waits for another's decision.
+Rule 2: rank 0 alone reports.
+Rule 3: a program is asked nothing at its rung: a trial that is promoted goes on from its checkpoint, in a new process.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ashtune.core.errors import ObjectiveError
+
+
+class LaunchedTrial:
+    """The trial that this process was started for.
+
+    It reads what ``ashtune run`` put into the environment (``ASHTUNE_START`` and the others), and writes the reports to
+    ``ASHTUNE_RESULT``, on the rank that ``RANK`` says is 0. What they mean: :class:`~ashtune.Trial`.
+
+    Raises:
+        ObjectiveError: If it was not started by ``ashtune run ... -- PROGRAM``, nor by :class:`~ashtune.Program`.
+
+    Example:
+        >>> trial = LaunchedTrial()  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node 2 train.py
+        >>> train(trial)
+    """
+
+    is_kept = True
+    """Whether what is saved now may be of use; a program does not know."""
+
+    def __init__(self) -> None:
+        try:
+            self.number = int(os.environ["ASHTUNE_TRIAL"])
+            self.config: dict[str, Any] = json.loads(os.environ["ASHTUNE_CONFIG"])
+            self.metrics = tuple(json.loads(os.environ["ASHTUNE_METRICS"]))
+            self.seed = int(os.environ["ASHTUNE_SEED"])
+            self.start = int(os.environ["ASHTUNE_START"])
+            self.target = int(os.environ["ASHTUNE_TARGET"])
+            self.checkpoint_dir = Path(os.environ["ASHTUNE_CHECKPOINT"])
+            self._result = Path(os.environ["ASHTUNE_RESULT"])
+        except KeyError as error:
+            raise ObjectiveError(
+                f"{error.args[0]} is not in the environment; start this program by: ashtune run ... -- torchrun ..."
+            ) from None
+        self._reports: list[dict[str, Any]] = []
+        self._is_stopped = False
+
+    def __getitem__(self, name: str) -> Any:
+        return self.config[name]
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the epochs to train, from 1: ``start + 1`` to ``target`` inclusive."""
+        for epoch in range(self.start + 1, self.target + 1):
+            if self._is_stopped:
+                return
+            yield epoch
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        """Report the metrics of an epoch. O(reports of this job)."""
+        self._reports.append({name: float(value) for name, value in metrics.items()})
+        if os.environ.get("RANK", "0") == "0":
+            self._result.write_text(json.dumps(self._reports))
+
+    def stop(self) -> None:
+        """End training here. The study takes the last report as that of the rung."""
+        self._is_stopped = True

@@ -1,0 +1,272 @@
+"""The Trainer of Hugging Face in a training function: :class:`TrialCallback`.
+
+Rule 1: a unit of the resource is one evaluation: an epoch with ``eval_strategy="epoch"``, ``eval_steps`` steps with
+``"steps"``.
+Rule 2: ``num_train_epochs`` or ``max_steps`` is that of the study's top resource at every rung, as the Trainer computes
+the learning rate from it. The callback ends training at the rung.
+Rule 3: the state is a checkpoint of the Trainer, the only one in the folder of the trial's checkpoint.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import shown
+from ashtune.integrations import ExtraMissing
+from ashtune.integrations.launched import LaunchedTrial
+from ashtune.training.trial import Trial
+
+try:
+    from transformers import TrainerCallback
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+except ModuleNotFoundError as error:
+    if error.name != "transformers":
+        raise
+    raise ExtraMissing("transformers", "transformers") from None
+
+NO_METRICS = ("_runtime", "_per_second")
+"""How entries of the logs end that say how fast it was. They are not reported unless the study asks for them."""
+
+
+class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
+    """Train a trial by a Trainer: check where it begins, report each evaluation, end at the rung, save.
+
+    Give it as the last of ``callbacks``, with ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
+    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers that were logged since the last evaluation are reported
+    under their names, as ``eval_loss``. Another callback that ends training, as ``EarlyStoppingCallback``, ends the
+    trial: its last evaluation is its result.
+
+    Args:
+        trial: The trial; in a program of several processes a :class:`~ashtune.integrations.launched.LaunchedTrial`.
+
+    Example:
+        >>> def train(trial):
+        ...     callback = TrialCallback(trial)
+        ...     arguments = TrainingArguments(
+        ...         output_dir=trial.checkpoint_dir, num_train_epochs=27, eval_strategy="epoch", save_strategy="no",
+        ...         learning_rate=trial["rate"], seed=trial.seed,
+        ...     )
+        ...     trainer = Trainer(model, arguments, train_dataset=x, eval_dataset=y, callbacks=[callback])
+        ...     trainer.train(resume_from_checkpoint=callback.checkpoint)
+        >>> space = {"rate": (1e-5, 1e-3, "log")}
+        >>> study = tune(train, space, metric="eval_loss", mode="min", trials=16, max_resource=27)
+    """
+
+    def __init__(self, trial: Trial | LaunchedTrial) -> None:
+        self._trial = trial
+        self._epochs: Iterator[int] = iter(())
+        self._unit = 0  # the one that is to be trained next, from 1
+        self._is_training = self._is_over = self._is_short = False
+        self._logged: dict[str, Any] = {}
+        self._step = 0  # of the last report
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Where training begins: the folder of a checkpoint, None for a new trial.
+
+        Raises:
+            ObjectiveError: If the trial has left none.
+        """
+        folder = self._trial.checkpoint_dir
+        if not self._trial.start:
+            return None
+        found: str | None = get_last_checkpoint(str(folder))
+        if found is None:
+            raise ObjectiveError(
+                f"trial {self._trial.number} left no checkpoint of the Trainer in {folder}; give TrainingArguments "
+                "output_dir=trial.checkpoint_dir"
+            )
+        return found
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Look whether the Trainer is set so that it can train in pieces, and begin.
+
+        Raises:
+            ObjectiveError: If it is not, or begins elsewhere than the trial.
+        """
+        del kwargs
+        self._check_arguments(args)
+        self._check_begins(args, state)
+        self._logged, self._step = {}, state.global_step
+        self._is_training, self._is_over, self._is_short = True, False, False
+        self._epochs = self._trial.epochs()
+        self._go_on()
+        if self._is_over:  # the study stops: the Trainer takes a step before it looks
+            control.should_training_stop = True
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **kwargs: Any) -> None:
+        """Take in what is logged."""
+        del args, state, control, kwargs
+        if self._is_training:
+            self._logged.update(logs)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Report; end training if this trial is not to go on.
+
+        Of several data sets to evaluate, it waits for the one that brings the last of the study's metrics.
+
+        Raises:
+            ObjectiveError: If training ends before the rung.
+        """
+        del args, kwargs
+        if not self._is_training or self._is_over:
+            return control
+        if state.global_step == self._step:  # eval_on_start, or another data set after those that the study asks for
+            self._logged = {}
+            return control
+        self._logged.update(metrics)
+        self._is_short = any(name not in self._logged for name in self._trial.metrics)
+        if self._is_short:
+            return control
+        self._report()
+        self._step = state.global_step
+        is_last = state.global_step >= state.max_steps
+        if is_last:
+            self._check_reached(state)
+            self._is_over = True
+        elif control.should_training_stop:
+            self._trial.stop()
+            self._is_over = True
+        else:
+            self._go_on()
+        if self._is_over:
+            control.should_training_stop = True
+            control.should_save = control.should_save or self._trial.is_kept
+        return control
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See that the last evaluation was reported."""
+        del args, state, control, kwargs
+        self._check_is_reported()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See that the last evaluation was reported."""
+        del args, state, control, kwargs
+        self._check_is_reported()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Have nothing more evaluated or saved of a trial that has ended."""
+        del args, state, kwargs
+        return self._without_more(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Have nothing more evaluated or saved of a trial that has ended."""
+        del args, state, kwargs
+        return self._without_more(control)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Delete the checkpoints before the one that the trial goes on from."""
+        del control, kwargs
+        if self._is_over and state.is_world_process_zero:
+            for folder in Path(args.output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+                if folder.name != f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}":
+                    shutil.rmtree(folder)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See how training ended, if it was not this callback that ended it.
+
+        Raises:
+            ObjectiveError: If the trial has no result of this rung.
+        """
+        del args, control, kwargs
+        self._check_is_reported()
+        self._is_training = False
+        if self._is_over:
+            return
+        self._is_over = True
+        if state.global_step >= state.max_steps:
+            self._unit -= 1  # the one that was trained last
+            self._check_reached(state)
+        if self._unit == self._trial.start + 1:
+            raise ObjectiveError(
+                f"another callback ended training after trial {self._trial.number} was promoted at "
+                f"{self._trial.start}; give TrialCallback as the last of callbacks, which sees that in time"
+            )
+        self._trial.stop()
+
+    def _without_more(self, control: Any) -> Any:
+        if self._is_over:  # where the study stopped at the beginning, a step has been trained that does not count
+            control.should_evaluate = control.should_save = False
+        return control
+
+    def _go_on(self) -> None:
+        """Ask whether the trial goes on."""
+        self._unit = next(self._epochs, 0)
+        self._is_over = not self._unit
+
+    def _report(self) -> None:
+        needed = self._trial.metrics
+        self._trial.report({name: value for name, value in self._logged.items() if _is_reported(value, name, needed)})
+        self._logged, self._is_short = {}, False
+
+    def _check_is_reported(self) -> None:
+        """Report what there is of an evaluation that lacks some of the study's metrics: reporting says which."""
+        if self._is_short:
+            self._report()
+
+    def _check_reached(self, state: Any) -> None:
+        if self._unit < self._trial.target:
+            raise ObjectiveError(
+                f"the Trainer ends at step {state.global_step}, evaluation {self._unit}, where trial "
+                f"{self._trial.number} is to be trained to {self._trial.target}; give TrainingArguments the "
+                "num_train_epochs or max_steps of the study's max_resource"
+            )
+
+    def _check_arguments(self, args: Any) -> None:
+        """Refuse arguments with which the state of a trial would be lost, or its units counted wrongly."""
+        folder = self._trial.checkpoint_dir
+        is_alone = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
+        for is_wrong, words, remedy in (
+            (
+                Path(args.output_dir).resolve() != folder.resolve(),
+                f"output_dir={shown(args.output_dir)}",
+                "give output_dir=trial.checkpoint_dir, which is kept",
+            ),
+            (
+                args.eval_strategy not in ("epoch", "steps"),
+                f"eval_strategy={shown(str(args.eval_strategy.value))}",
+                "an evaluation is a unit of the resource; give 'epoch', or 'steps' and eval_steps",
+            ),
+            (
+                bool(args.eval_delay),
+                f"eval_delay={shown(args.eval_delay)}",
+                "an evaluation is a unit of the resource; leave it out",
+            ),
+            (
+                args.save_strategy == "best",
+                "save_strategy='best'",
+                "a trial goes on from its last state; give 'no'",
+            ),
+            (
+                args.load_best_model_at_end,
+                "load_best_model_at_end=True",
+                "a trial goes on from its last state; leave it out",
+            ),
+            (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
+            (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", is_alone),
+        ):
+            if is_wrong:
+                raise ObjectiveError(f"the Trainer has {words}; {remedy}")
+
+    def _check_begins(self, args: Any, state: Any) -> None:
+        is_by_steps = args.eval_strategy == "steps"
+        begins = state.global_step if is_by_steps else state.epoch or 0
+        expected = self._trial.start * (state.eval_steps if is_by_steps else 1)
+        if abs(begins - expected) > 1e-6:
+            unit = "step" if is_by_steps else "epoch"
+            raise ObjectiveError(
+                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} goes on from {unit} "
+                f"{expected}; call trainer.train(resume_from_checkpoint=callback.checkpoint)"
+            )
+
+
+def _is_reported(value: Any, name: str, needed: tuple[str, ...]) -> bool:
+    """Whether an entry of the logs is a metric: a number, or what the study asks for, which has to be one."""
+    return name in needed or (
+        isinstance(value, int | float | np.number) and name != "epoch" and not name.endswith(NO_METRICS)
+    )
