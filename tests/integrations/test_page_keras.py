@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not (find_spec("keras") and find_spec("jax")), reason="Keras and JAX are not both installed")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_on_keras_does_what_it_says(tmp_path: Path) -> None:

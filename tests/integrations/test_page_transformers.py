@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_on_transformers_does_what_it_says(tmp_path: Path) -> None:
