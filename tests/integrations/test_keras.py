@@ -82,6 +82,24 @@ SCRIPT = """
             return trained.resource
 
 
+    def from_a_loader():
+        import torch
+
+        def loaded(model, *callbacks, start=0):
+            data = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+            loader = torch.utils.data.DataLoader(data, 24, shuffle=True)
+            return model.fit(loader, epochs=TOP, initial_epoch=start, validation_data=held_out, verbose=0,
+                             callbacks=list(callbacks)).history
+
+        def train(trial):
+            loaded(build(trial.config, 0), TrialCallback(trial), start=trial.start)
+
+        with tempfile.TemporaryDirectory() as folder:
+            study.train({"rate": 0.01}, 2, objective=train, directory=folder)
+            metrics = study.train({"rate": 0.01}, 4, objective=train, directory=folder).metrics
+        return [metrics, {name: values[-1] for name, values in loaded(build({"rate": 0.01}, 0)).items()}]
+
+
     class Early(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 1
@@ -151,6 +169,7 @@ SCRIPT = """
     print(json.dumps({
         "plain": plain, "loaded": best.evaluate(*held_out, verbose=0), "best": study.best.metrics["val_loss"],
         "mistakes": mistakes() if keras.backend.backend() == "torch" else {},
+        "loader": from_a_loader() if keras.backend.backend() == "torch" else [],
     }))
 """
 
@@ -194,6 +213,13 @@ def test_a_trial_in_pieces_has_the_curve_of_one_fit(outcome: Outcome) -> None:
 @pytest.mark.slow
 def test_the_state_of_the_best_is_loaded_into_another_model(outcome: Outcome) -> None:
     assert outcome.said["loaded"] == pytest.approx(outcome.said["best"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["torch"], indirect=True)
+def test_a_data_loader_goes_on_in_the_order_of_one_fit(outcome: Outcome) -> None:
+    in_pieces, in_one = outcome.said["loader"]
+    assert in_pieces == pytest.approx(in_one, rel=1e-6)
 
 
 EXPECTED = {
