@@ -12,12 +12,14 @@ import pytest
 import ashtune
 
 CODE = """
-import importlib, pkgutil
+import contextlib, importlib, pkgutil
 import ashtune
+from ashtune.integrations import ExtraMissing
 
 for module in pkgutil.walk_packages(ashtune.__path__, "ashtune."):
     if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+        with contextlib.suppress(ExtraMissing):
+            importlib.import_module(module.name)
 for name in ashtune.__all__:
     print(name, type(getattr(ashtune, name)).__name__)
 """
