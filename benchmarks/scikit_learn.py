@@ -14,10 +14,11 @@ let themselves be told. "ash", which is run first, sets it for each problem and 
 - "halving rows" and "halving iterations" (``HalvingRandomSearchCV``) have the same three rungs, of rows or of
   iterations, and as many candidates as cost what "ash" has spent. With 64 candidates they would spend 45 full
   fits, as nothing is resumed.
-- "dask-ml hyperband" has a number of models that follows from the length of a full fit, which is cut into 243 calls of
-  ``partial_fit``; so it spends what it spends. Calls that it makes ahead and throws away are not counted. Only models
-  with ``partial_fit`` can be searched for. It has an environment of its own: ``peers/requirements-dask-ml.txt``
-  (``make bench-scikit-learn DATA=FOLDER``). Its processes end in four seconds, which are not counted.
+- "dask-ml hyperband" has a number of models that follows from the length of a full fit, which is cut into 81 calls of
+  ``partial_fit``: 143 models, which spend 13 full fits, less than the others. Calls that it makes ahead and throws away
+  are not counted. Only models with ``partial_fit`` can be searched for. It has an environment of its own:
+  ``peers/requirements-dask-ml.txt`` (``make bench-scikit-learn DATA=FOLDER``). Its processes end in four seconds, which
+  are not counted.
 
     python benchmarks/scikit_learn.py DATA [--sets ...] [--models ...] [--tuners ...] [--seeds 5] [--rows 2700]
         [--times 1] [--candidates 64] [--folds 3] [--results DIR] [--dask PYTHON] [--table] [--json FILE]

@@ -16,7 +16,7 @@ import numpy as np
 from searches.problems import Problem, shares
 
 WORKERS, REDUCED = 2, 3
-CALLS = 243
+CALLS = 81
 """Of ``partial_fit`` in a full fit of Dask-ML's Hyperband: each is a pass over a part of the training rows. From this
 number follows how many models it makes and what they spend."""
 

@@ -53,7 +53,7 @@ def test_a_directory_that_the_others_do_not_see_is_named_and_no_candidate_fails(
         3, PYTHON, script, str(hosts.private / "study"), cwd=hosts.private, variables={"TMPDIR": str(hosts.private)}
     )
     assert ended.status == 1, str(ended)
-    assert "every process that fits has to see the directory under this name" in ended.stderr
+    assert "is not there as the driver has it; give a directory that all ranks share" in ended.stderr
     journal = hosts.run("h0", "cat", str(hosts.private / "study" / "journal.jsonl"), cwd=hosts.private).stdout
     assert '"session_started"' in journal
     assert '"job_failed"' not in journal
