@@ -10,6 +10,7 @@ from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultErro
 from ashtune.core.version import __version__
 
 if TYPE_CHECKING:
+    from ashtune.api.open_study import Answer, OpenStudy, open_study
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
     from ashtune.core.confirm import Confirm
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GP",
+    "Answer",
     "Ash",
     "AshtuneError",
     "AsyncHyperband",
@@ -44,6 +46,7 @@ __all__ = [
     "Mutation",
     "NoResultError",
     "NotWorthIt",
+    "OpenStudy",
     "OptunaSearch",
     "Pasha",
     "Prior",
@@ -54,10 +57,12 @@ __all__ = [
     "current_trial",
     "fused",
     "fused_torch",
+    "open_study",
     "tune",
 ]
 
 _HOMES = {
+    "Answer": "ashtune.api.open_study",
     "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "BracketedHalving": "ashtune.schedulers.brackets",
@@ -72,11 +77,13 @@ _HOMES = {
     "Prior": "ashtune.space.priors",
     "Program": "ashtune.training.program",
     "NotWorthIt": "ashtune.core.enough",
+    "OpenStudy": "ashtune.api.open_study",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "current_trial": "ashtune.training.current",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",
+    "open_study": "ashtune.api.open_study",
     "tune": "ashtune.api.tuning",
 }
 

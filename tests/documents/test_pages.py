@@ -8,6 +8,9 @@ import pages
 import pytest
 from pages import INTEGRATION_PAGES, PAGES, PageStep
 
+from ashtune.core.events import JobFinished
+from ashtune.study.journal import NAME, read_events
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -71,6 +74,16 @@ def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) ->
     steps = pages.carried_out("docs/guide/any-program.md", folder)
     assert "best  loss = " in printed(steps, "ashtune run --space space.json")
     assert "'momentum': " in printed(steps, "ashtune.Program(")
+
+
+def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/own-loop.md", folder)
+    assert "'heat': " in printed(steps, 'directory="runs/oven")')
+    assert printed(steps, "go_on=True").strip() == "True"
+    assert printed(steps, "ask(wait=False)").strip() == "24"
+    results = [event for _, event in read_events(folder / "runs/oven-2" / NAME) if isinstance(event, JobFinished)]
+    assert {event.resource for event in results} == {1, 3, 9}
+    assert [at for at, _ in next(event.curve for event in results if event.resource == 9)] == [4, 5, 6, 7, 8]
 
 
 def test_the_page_on_understanding_does_what_it_says(folder: Path) -> None:

@@ -30,7 +30,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.options import COUNT, TIME, Option, several
 from ashtune.core.plaintext import shown
 from ashtune.driver.enough import check_enough, read_enough
-from ashtune.engines.options import RunOptions
+from ashtune.engines.options import MOST_WORKERS, RunOptions
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
@@ -286,8 +286,8 @@ class ResumeOptions(SessionOptions, total=False):
     ]
 
 
-class Storage(TypedDict, total=False):
-    """storage."""
+class Place(TypedDict, total=False):
+    """Where a study is kept, and how much of it."""
 
     checkpoint_limit: Annotated[
         int | str | None,
@@ -307,6 +307,11 @@ class Storage(TypedDict, total=False):
             metavar="DIR",
         ),
     ]
+
+
+class Storage(Place, total=False):
+    """storage."""
+
     accept_changes: Annotated[
         bool,
         Option(
@@ -320,6 +325,25 @@ class Storage(TypedDict, total=False):
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
     """What ``tune`` takes."""
+
+
+class OwnLoop(TypedDict, total=False):
+    """A loop of the user's own."""
+
+    workers: Annotated[
+        int | None,
+        Option(
+            help="How many trials will be out at a time, 1 by default: a search that learns makes so many proposals "
+            "ahead. More may be asked for.",
+            default=None,
+            check=partial(check_whole, at_most=MOST_WORKERS),
+        ),
+    ]
+    quiet: Annotated[bool, Option(help="Print no hints.", default=False, check=check_flag)]
+
+
+class OpenOptions(Halving, Searching, Preferring, Ending, OwnLoop, Watching, Place, total=False):
+    """What ``open_study`` takes."""
 
 
 def _check_scheduler(_: str, value: Any) -> Scheduler:

@@ -283,13 +283,43 @@ class Session:
 
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
+        stop = self._stop_switch(session.time)
+        with stop, self._at_work(session, stop, quiet=self._options["quiet"]) as drive:
+            drive.run(session, followed)
+        return stop
+
+    @contextmanager
+    def opened(self) -> Iterator[Drive | None]:
+        """Open the study for a loop of the caller's own, which takes turns itself, and close it behind.
+
+        Nobody listens to signals, and nothing is shown: the process is the caller's.
+
+        Yields:
+            What takes the turns; None where the study is complete, or a limit that it has reached leaves nothing to do.
+        """
+        self._replay()
+        session = self._first_event()
+        is_complete = self._controller.is_complete and self._is_no_more_than_before(session)
+        followed = [] if is_complete else self._controller.handle(session)
+        if not self._controller.is_open:
+            if is_complete:
+                with suppress(StudyError):
+                    self._finish_deletions()
+            self._tell_the_past()
+            yield None
+            return
+        with self._at_work(session, self._stop_switch(session.time), quiet=True) as drive:
+            drive.begin(session, followed)
+            yield drive
+
+    @contextmanager
+    def _at_work(self, session: SessionStarted, stop: StopSwitch, *, quiet: bool) -> Iterator[Drive]:
+        """Open all that a session works with, and close it in the order that loses nothing."""
         options, settings, surroundings = self._options, self._settings, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
-        stop = self._stop_switch(session.time)
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
-        display = display_for(self._tally, self._study_info(count, deadline), quiet=options["quiet"])
-        proposing = self._proposing(count, session.trials)
-        with stop, self._opened_journal() as journal, display, proposing:
+        display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
+        with self._opened_journal() as journal, display, self._proposing(count, session.trials):
             workers = surroundings.open_engine(
                 self._engine,
                 self._directory,
@@ -312,7 +342,7 @@ class Session:
                 observers=[self._tally, self._enough, *self._proposals, display, *threads],
             )
             try:
-                drive.run(session, followed)
+                yield drive
             finally:
                 journal.sync()  # before the last checkpoints are deleted, which follows from it
                 try:
@@ -323,7 +353,6 @@ class Session:
             self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
         if options["profile"] == "flame":
             write_flame_graph(self._directory)
-        return stop
 
     @contextmanager
     def _opened_journal(self) -> Iterator[Journal]:

@@ -50,13 +50,15 @@ class Drive:
         observers: Sequence[Observer] = (),
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
-        self._controller = controller
+        self.controller = controller
+        """What decides; whoever takes turns asks it whether there is more to do."""
         self._workers = workers
         self._journal = journal
         self._configurations = configurations
         self._stop = stop
         self._observers = Observers(observers)
         self._tick_seconds = tick_seconds
+        self._next_tick = 0.0
 
     def run(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
         """Run until the study is complete or stopped.
@@ -70,23 +72,41 @@ class Drive:
             EngineError: When an event cannot follow from those before it.
             ObjectiveError: When no trial can succeed.
         """
-        workers = self._workers
+        self.begin(session, followed)
+        while self.controller.is_open and self.turn():
+            pass
+
+    def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
+        """Write the first event of a session; :meth:`run` does it too.
+
+        Raises:
+            JournalError: When the disk refuses.
+        """
         self._journal.add(session)
         self._journal.flush()
         self._observers.tell(session, followed)
-        next_tick = 0.0
-        while self._controller.is_open:
-            events = workers.wait(next_tick)
-            self._take(events)
-            now = events[-1].time if events else workers.now()
-            if now >= next_tick:
-                next_tick = now + self._tick_seconds
-                self._tick(now)
-                if self._controller.is_over and self._stop.is_impatient(now):
-                    return
+
+    def turn(self) -> bool:
+        """Take in what has happened, and give the orders that follow: one turn of the loop.
+
+        Returns:
+            Whether to go on; False when the study is stopping and its running trials have been waited for long enough.
+
+        Raises:
+            AshtuneError: As :meth:`run`.
+        """
+        workers = self._workers
+        events = workers.wait(self._next_tick)
+        self._take(events)
+        now = events[-1].time if events else workers.now()
+        if now < self._next_tick:
+            return True
+        self._next_tick = now + self._tick_seconds
+        self._tick(now)
+        return not (self.controller.is_over and self._stop.is_impatient(now))
 
     def _tick(self, now: float) -> None:
-        controller, stop = self._controller, self._stop
+        controller, stop = self.controller, self._stop
         if not controller.is_over and (reason := stop.reason(now)):
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
@@ -97,7 +117,7 @@ class Drive:
         self._observers.tick(now)
 
     def _take(self, events: Sequence[Event]) -> None:
-        journal, handle = self._journal, self._controller.handle
+        journal, handle = self._journal, self.controller.handle
         taken: list[tuple[Event, list[Followed]]] = []
         try:
             for event in events:

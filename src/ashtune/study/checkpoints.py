@@ -317,6 +317,12 @@ class CheckpointWriter:
         self._began = self._clock()
         return size
 
+    def forget_saved(self) -> None:
+        """Throw away the object that was saved since the last commit; files in the folder stay."""
+        if self._has_begun:
+            delete(self._disk, self._unfinished_file)
+            self._has_begun = self._has_saved = False
+
     def abandon(self) -> None:
         """Throw away what was written since the last commit."""
         if self._at_opening is not None:
@@ -329,9 +335,7 @@ class CheckpointWriter:
             else:
                 delete(self._disk, self._unfinished_folder)
             self._at_opening, self._is_earlier_moved = None, False
-        if self._has_begun:
-            delete(self._disk, self._unfinished_file)
-            self._has_begun = self._has_saved = False
+        self.forget_saved()
 
     def _is_unchanged(self) -> bool:
         try:

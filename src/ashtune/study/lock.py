@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +19,13 @@ WORDS = {
 }
 
 
+_held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
+
+
 class StudyLock:
     """Hold a study's directory for this process, from construction to :meth:`release`.
+
+    A process that is forked does not hold it: what outlives a driver that was killed must not keep others out.
 
     Args:
         directory: The study's directory.
@@ -51,6 +57,7 @@ class StudyLock:
         with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
             disk.truncate(self._file, 0)
             disk.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        _held.add(self)
 
     def _holder(self) -> str:
         with suppress(OSError):
@@ -60,10 +67,22 @@ class StudyLock:
 
     def release(self) -> None:
         """Give the study free."""
-        self._disk.close(self._file)
+        if self in _held:
+            _held.discard(self)
+            self._disk.close(self._file)
 
     def __enter__(self) -> "StudyLock":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _let_go() -> None:
+    """In a process that was just forked: close what it has of the locks, which stay with the driver."""
+    for lock in list(_held):
+        with suppress(OSError):
+            lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go)

@@ -139,6 +139,35 @@ class RunningJob:
             self._next_progress = time.perf_counter() + self._progress_seconds
             self.say(Progress(self.worker, self.trial, resource, self.reports.metrics))
 
+    @property
+    def has_loop(self) -> bool:
+        """Whether it trains in a loop over epochs, which says of what a report is."""
+        return self._loop is not None
+
+    def report_at(self, resource: int, metrics: Mapping[str, Any]) -> bool:
+        """Take in a report at a resource, outside of the loop over epochs.
+
+        Returns:
+            Whether the training is to go on; if not, the study is stopping, and the job ends here.
+
+        Raises:
+            ObjectiveError: If it cannot be counted.
+        """
+        with self._lock:
+            self._check_may_speak()
+            self._check_taken_up()
+            reached = max(self.start, self.reports.last_resource)
+            if not (reached < resource <= self.target or resource == self.reports.last_resource):
+                raise ObjectiveError(
+                    f"trial {self.trial} is at {reached} and is to be trained to {self.target}; a report at {resource} "
+                    "is not on this way"
+                )
+            self.epoch = resource
+            self.report(metrics)
+            if resource < self.target and self._mailbox.is_to_pause(self.trial):
+                self.phase = "pausing"
+            return self.phase == "training"
+
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
         """Return what a report outside of ``trial.epochs()`` is of: the first and only one of the target.
 
@@ -238,17 +267,44 @@ class RunningJob:
                 return f"the training function returned {self._beside(name, number)}, which counts"
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
-            if self.refusal:
-                raise ObjectiveError(self.refusal)
-            self._check_taken_up()
-            has_reported = reports.last_resource >= 0
-            if self.epoch:
-                self._conclude_loop(returned, number)
-            else:
-                self._conclude_outside(returned, number)
-            if has_reported and (name := reports.difference(number)):
-                raise ObjectiveError(f"the training function returned {self._beside(name, number)}; give one of them")
+            self._settle(returned, number)
             return ""
+
+    def goes_on(self) -> bool:
+        """Tell the result that was reported outside of the loop over epochs, with the trial still in memory.
+
+        Returns:
+            Whether it goes on in place: then its target is further now.
+
+        Raises:
+            ObjectiveError: If it is no result, or not one of this rung.
+        """
+        with self._lock:
+            self._check_may_speak()
+            self._settle(None, None)
+            return self.tell() and self._mailbox.answer(self.trial, self.hear)
+
+    def reopen(self) -> None:
+        """What was concluded was no result: whoever trains may put it right."""
+        with self._lock:
+            self._is_closed = False
+
+    def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
+        """Make the result of what was reported and what was returned.
+
+        Raises:
+            ObjectiveError: If it is none, or not one of this rung.
+        """
+        if self.refusal:
+            raise ObjectiveError(self.refusal)
+        self._check_taken_up()
+        has_reported = self.reports.last_resource >= 0
+        if self.epoch:
+            self._conclude_loop(returned, number)
+        else:
+            self._conclude_outside(returned, number)
+        if has_reported and (name := self.reports.difference(number)):
+            raise ObjectiveError(f"the training function returned {self._beside(name, number)}; give one of them")
 
     def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         epoch = self.epoch

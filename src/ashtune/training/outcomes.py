@@ -61,20 +61,26 @@ class Outcomes:
 
     def failed(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
         """An exception ended it: of the training, or of letting go of a trial."""
-        writer.abandon()  # before anyone else may be given this trial
         reason = error_line(error, REASON_CHARACTERS)
+        if job.phase == "training" and isinstance(error, InvalidConfiguration):
+            writer.abandon()  # before anyone else may be given this trial
+            job.say(job.withdrawn(reason.partition(": ")[2]), "over")
+        elif job.phase == "training" and isinstance(error, CannotGoOn):
+            writer.abandon()
+            job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
+        elif job.phase == "training" and isinstance(error, MetricMissing) and not self._has_a_result:
+            writer.abandon()
+            why = one_line(str(error), REASON_CHARACTERS)
+            job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
+        else:
+            self.failed_by(reason, job, writer, _user_traceback(error, self._file))
+
+    def failed_by(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
+        """It came to nothing, or letting go of the trial did, for a reason in words."""
+        writer.abandon()  # before anyone else may be given this trial
         match job.phase:
             case "training":
-                if isinstance(error, InvalidConfiguration):
-                    job.say(job.withdrawn(reason.partition(": ")[2]), "over")
-                elif isinstance(error, CannotGoOn):
-                    job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
-                elif isinstance(error, MetricMissing) and not self._has_a_result:
-                    job.say(
-                        Broken(job.worker, one_line(str(error), REASON_CHARACTERS), failure=job.failed(reason)), "over"
-                    )
-                else:
-                    job.say(job.failed(reason, _user_traceback(error, self._file)), "over")
+                job.say(job.failed(reason, trace), "over")
             case "releasing":
                 job.say(job.released(problem=reason), "over")
             case "pausing":

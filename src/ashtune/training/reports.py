@@ -64,11 +64,7 @@ class Reports:
         Raises:
             ObjectiveError: If one of the study's metrics is not among them, or a value is not a number.
         """
-        if len(metrics) > MOST_METRICS:
-            raise ObjectiveError(f"{len(metrics):,} metrics in one report; at most {MOST_METRICS:,} are kept")
-        for name in metrics:
-            _check_name(name)
-        plain = {name: _number(name, value) for name, value in metrics.items()}
+        plain = self.plain(metrics)
         if resource == self.last_resource:
             self._reports[-1][1].update(plain)
             return
@@ -76,6 +72,18 @@ class Reports:
             raise MetricMissing(self._missing(plain))
         self._reports.append((resource, plain))
         self.last_resource = resource
+
+    def plain(self, metrics: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return the metrics of a report as plain numbers; what is not finite becomes None.
+
+        Raises:
+            ObjectiveError: If they are too many, or a name is none, or a value is not a number.
+        """
+        if len(metrics) > MOST_METRICS:
+            raise ObjectiveError(f"{len(metrics):,} metrics in one report; at most {MOST_METRICS:,} are kept")
+        for name in metrics:
+            _check_name(name)
+        return {name: _number(name, value) for name, value in metrics.items()}
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
         """Return what is missing from a report, in words."""

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
@@ -43,6 +43,49 @@ class HasRunner(Protocol):
         self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> Runner:
         """Return the runner of a worker."""
+
+
+class Begun(NamedTuple):
+    """A trial to be trained, its job, and its checkpoint."""
+
+    trial: Trial
+    job: RunningJob
+    writer: CheckpointWriter
+
+
+def begun(
+    assignment: Assignment,
+    setup: Setup,
+    mailbox: Mailbox,
+    checkpoints: Checkpoints,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Begun:
+    """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on.
+
+    Args:
+        assignment: What to train.
+        setup: What the driver said at the start.
+        mailbox: The connection to the driver.
+        checkpoints: Those of the study.
+        clock: In seconds.
+    """
+    writer = CheckpointWriter(
+        checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
+    )
+    start = assignment.start if writer.exists else 0
+    job = RunningJob(
+        assignment,
+        mailbox,
+        Reports(setup.goal),
+        worker=setup.worker,
+        start=start,
+        study_seed=setup.seed,
+        progress_seconds=setup.progress_seconds,
+        clock=clock,
+    )
+    job.must_take_up = start > 0
+    configuration = msgspec.msgpack.decode(assignment.configuration)
+    return Begun(Trial(assignment.trial, configuration, job, writer), job, writer)
 
 
 class TrialRunner:
@@ -79,29 +122,7 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        writer = CheckpointWriter(
-            self._checkpoints,
-            assignment.trial,
-            assignment.start,
-            worker=self._setup.worker,
-            size=assignment.size,
-            clock=self._clock,
-        )
-        start = assignment.start if writer.exists else 0
-        reports = Reports(self._setup.goal)
-        setup = self._setup
-        job = RunningJob(
-            assignment,
-            self._mailbox,
-            reports,
-            worker=setup.worker,
-            start=start,
-            study_seed=setup.seed,
-            progress_seconds=setup.progress_seconds,
-            clock=self._clock,
-        )
-        job.must_take_up = start > 0
-        trial = Trial(assignment.trial, msgspec.msgpack.decode(assignment.configuration), job, writer)
+        trial, job, writer = begun(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
         try:
             with self._profiler:
                 remark = job.conclude(self._call(trial, job, writer))

@@ -1,0 +1,291 @@
+"""From the arguments of ``tune`` and ``open_study`` to the directory of a study: made anew, or found again."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ashtune.api.warm_start import known_results
+from ashtune.core.checks import MOST_NAME
+from ashtune.core.errors import FunctionChanged, SettingsError, StudyError
+from ashtune.core.jobs import Goal, Mode
+from ashtune.core.known import KnownResult
+from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
+from ashtune.core.numbers import plural
+from ashtune.core.plaintext import one_line, shown
+from ashtune.driver import hints
+from ashtune.driver.goal import check_one_metric, goal_of, target_of
+from ashtune.driver.options import TuneOptions, chosen_halving, will_end
+from ashtune.reports.terminal.text import write
+from ashtune.search.grid import Grid
+from ashtune.search.protocol import Search
+from ashtune.search.registry import SEARCHES, design_of
+from ashtune.space.space import Space
+from ashtune.study import journal as journals
+from ashtune.study import objective_file as objectives
+from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
+from ashtune.study.factory import new_settings
+from ashtune.study.ladders import continued, first_ladder, ladder_in_force
+from ashtune.study.settings import Settings, differences
+from ashtune.training.objectives import ChecksSpace
+from ashtune.training.runner import HasRunner
+from ashtune.training.versions import Version, changed, version_before
+
+NAME_IN_PLACE = 40
+PARTS_SHOWN = 5
+
+
+class Wanted(NamedTuple):
+    """A study that is asked for: its settings, and what is to be said of it, a line each."""
+
+    settings: Settings
+    lines: list[str]
+
+    def say(self) -> None:
+        """Say on stderr what its user should know."""
+        for line in self.lines:
+            write(f"{line}\n", sys.stderr)
+
+
+def wanted_study(
+    space: Any,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    options: TuneOptions,
+    *,
+    path: Path,
+    name: str,
+    given: Mapping[str, Any],
+    objective: Callable[..., Any] | None = None,
+) -> Wanted:
+    """Return the study that the arguments ask for. Nothing is written.
+
+    Args:
+        space: As for ``tune``, like metric and mode.
+        metric: One, or several.
+        mode: One for each metric.
+        options: Checked; the target among them becomes one by metric.
+        path: Its directory, there or not.
+        name: Of the study.
+        given: The options as they were given, for messages.
+        objective: The training function; None where the loop is the user's own.
+
+    Raises:
+        AshtuneError: In one line, for whatever does not fit together.
+    """
+    goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
+    options["target"] = target_of(goal, options["target"])
+    scheduler, ladder = chosen_halving(options)
+    if scheduler.ranks_one_loss and not goal.is_plain:
+        raise SettingsError(
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
+            'give another, as scheduler="ash"'
+        )
+    trials = options["trials"]
+    parsed = Space.parse(space)
+    if isinstance(objective, ChecksSpace):
+        objective.check(parsed.names)
+    enqueued = _enqueued(parsed, options["enqueue"])
+    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
+    # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
+    by_default = "random" if grouped_by else scheduler.default_search
+    chosen = _search(by_default if options["search"] is None else options["search"], options["grid_points"])
+    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
+    is_endless = size is None or size > MOST_WHOLE
+    if is_endless and not will_end(options):
+        raise SettingsError(
+            "the study would never end; give trials=, time_limit=, total_resource=, target= or patience="
+        )
+    if scheduler.needs_trials and trials is None and is_endless:
+        raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
+    for option in ("confirm", "patience", "stop_when"):
+        check_one_metric(goal, option, given.get(option))
+    if options["confirm"] is not None and isinstance(objective, HasRunner):
+        raise SettingsError(
+            f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "
+            "same seed; leave it out"
+        )
+    known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
+    settings = new_settings(
+        name=one_line(name, MOST_NAME) or "study",
+        goal=goal,
+        scheduler=scheduler,
+        ladder=ladder,
+        space=parsed,
+        search=chosen,
+        enqueued=enqueued,
+        known=known,
+        resource=options["resource"],
+        grouped_by=grouped_by,
+        grouped_for=trials if grouped_by else None,
+        seed=options["seed"],
+        checkpoint_limit=options["checkpoint_limit"],
+    )
+    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed) + hints.of_the_goal(goal)
+    return Wanted(settings, lines + [f"hint: {line}" for line in guesses])
+
+
+def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
+        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+    return [space.check(configuration) for configuration in enqueue]
+
+
+def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Search:
+    """Return the search with its options; its design says what does not fit the space."""
+    chosen = SEARCHES.given(search)
+    if points is None:
+        return chosen
+    if not isinstance(chosen, Grid):
+        raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
+    if isinstance(points, Mapping):
+        return Grid(points={name: whole_number(count) or count for name, count in points.items()})
+    return Grid(points=whole_number(points) or points)
+
+
+def _known(
+    options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
+) -> tuple[list[KnownResult], list[str]]:
+    """Return the results from before that the study has, and what to say of them.
+
+    A study that is there keeps those that it began with, so that its proposals follow from its journal alone.
+    """
+    source, journal = options["warm_start"], path / journals.NAME
+    if journal.exists():
+        known = journals.read_settings(journal).known
+        line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
+        if not known:
+            line = f"warm start: {path} began without and goes on so; give another directory to begin with results"
+        return known, [] if source is None else [one_line(line)]
+    if source is None:
+        return [], []
+    found = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
+    if not search.has_proposer:
+        kind = SEARCHES.record(search)["kind"]
+        return [], [f"warm start: search={kind!r} looks at no results, so these count for nothing; give search='gp'"]
+    return found.results, [found.line]
+
+
+def hint(lines: Sequence[str]) -> None:
+    """Say on stderr what is probably not meant."""
+    for line in lines:
+        write(f"hint: {line}\n", sys.stderr)
+
+
+def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
+    """Return where the study goes: as given, or a new directory under ``runs``.
+
+    Raises:
+        SettingsError: If its name cannot be written down.
+        StudyError: If nobody can say whether it is there.
+    """
+    try:
+        path = _new_place(name) if directory is None else Path(directory)
+        there = os.path.abspath(path)  # noqa: PTH100 - a name, whether or not it is there
+        (path / journals.NAME).exists()
+    except OSError as error:
+        raise StudyError(f"{directory or 'runs'}: {error.strerror}; give a directory that can be written") from None
+    try:
+        there.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"directory={shown(there)} is not UTF-8; give a directory elsewhere") from None
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Make the directory of a study, if it is not there.
+
+    Raises:
+        StudyError: If it cannot be made.
+    """
+    try:
+        path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
+    with suppress(OSError):  # a folder above that cannot be read
+        DISK.sync_folder(str(path.parent))
+
+
+def _new_place(name: str) -> Path:
+    """Return a directory under ``runs`` that is not there yet."""
+    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+    stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, suffix = Path("runs", stem), 1
+    while path.exists():
+        suffix += 1
+        path = Path("runs", f"{stem}-{suffix}")
+    return path
+
+
+def open_or_create(
+    path: Path,
+    settings: Settings,
+    options: TuneOptions,
+    *,
+    pickled: bytes | None = None,
+    version: Version | None = None,
+) -> Ladder | None:
+    """Make a directory a study's, or make sure that it is this study's already. The caller holds its lock.
+
+    Args:
+        path: The directory.
+        settings: What the study is to be.
+        options: Checked.
+        pickled: The training function, if there is one.
+        version: Its version; a study that was trained by another is refused. Empty to take any.
+
+    Returns:
+        How high it is to go now, if there are to be more rungs than before.
+
+    Raises:
+        StudyError: If it holds another study, or the disk refuses.
+    """
+    journal = path / journals.NAME
+    ladder = None
+    if journal.exists():
+        there = journals.read_settings(journal)
+        first = first_ladder(there)
+        ladder = continued(first, ladder_in_force(journal), _meant(options, first))
+        if ladder is not None:  # it may go higher than before
+            settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
+        different = differences(there, settings)
+        if different:
+            raise StudyError(
+                f"{path} holds another study, where {different[0]}; give another directory, or continue that "
+                f"study with `ashtune resume {path}`"
+            )
+        _refuse_changes(path, version or {})
+    if pickled is not None:
+        objectives.keep(path, pickled)
+    if not journal.exists():
+        journals.create(journal, settings)
+    return ladder
+
+
+def _refuse_changes(path: Path, version: Version) -> None:
+    """Refuse to go on with a study whose training function is another one now."""
+    if names := changed(version_before(path / journals.NAME), version):
+        parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+        raise FunctionChanged(
+            f"{path} was trained by another version of the training function: {parts} changed since; give another "
+            "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
+        )
+
+
+def _meant(options: TuneOptions, first: Ladder) -> Ladder:
+    """Return the ladder that is asked for: on the rungs that a study began with, if the options would make them again.
+
+    Rungs that the user did not choose follow from the top one, so with another top one all of them would differ.
+    """
+    ladder = chosen_halving(options)[1]
+    if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
+        as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}
+        if chosen_halving(as_before)[1] == first:
+            return first.lengthened(ladder.rungs[-1])
+    return ladder

@@ -1,0 +1,520 @@
+"""``open_study``: a study whose loop is the user's own, which asks for trials and tells what came of them.
+
+There is no driver beside the asker. Each ``ask`` and ``tell`` takes a turn of the one loop
+(:class:`~ashtune.engines.loop.Drive`) in its own thread, and what is asked for is the trial that a training function
+would have been handed, with the same job, reports and checkpoint behind it.
+
+Rule 1: one turn at a time, under a lock; nothing that takes long is done under it but a proposal that is waited for.
+Rule 2: what was told is in the journal when ``tell`` returns. What is out when this process dies is asked for again.
+Rule 3: a turn that was broken off, as by Ctrl-C or a full disk, is the last: what the journal holds decides how it goes
+on, when the study is opened again.
+"""
+
+import atexit
+import enum
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, Unpack
+
+from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
+from ashtune.api.study import Study
+from ashtune.core.checks import check_flag, check_seconds, check_whole
+from ashtune.core.errors import ObjectiveError, StudyError, in_one_line
+from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
+from ashtune.core.jobs import Mode, TrialId
+from ashtune.core.numbers import plural, seconds_text
+from ashtune.core.options import checked, takes
+from ashtune.core.plaintext import error_line, one_line, shown
+from ashtune.driver.options import OpenOptions, TuneOptions
+from ashtune.driver.session import Session
+from ashtune.engines.loop import TICK_SECONDS, Drive
+from ashtune.engines.own_loop import AskedWorkers, Line, OwnLoopEngine, given_back
+from ashtune.study.lock import StudyLock
+from ashtune.training import forks
+from ashtune.training.channel import Mailbox
+from ashtune.training.messages import JobEvent
+from ashtune.training.outcomes import REASON_CHARACTERS, Outcomes
+from ashtune.training.reports import listed
+from ashtune.training.runner import Begun
+from ashtune.training.trial import Trial
+
+CLOSED = "closed by its own loop"
+
+
+class Answer(enum.Enum):
+    """What a result means for its trial: what :meth:`OpenStudy.tell` returns.
+
+    Example:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
+        ...     study.tell(study.ask(), float("nan"))
+        <Answer.STOP: 'stop'>
+    """
+
+    GO_ON = "go on"
+    """It is promoted, and whoever told it trains on: its ``target`` is further now."""
+    PAUSE = "pause"
+    """It may be asked for again, by anyone; what was saved of it is kept."""
+    STOP = "stop"
+    """It is not asked for again: it failed, was stopped on purpose, or no promotion can reach it."""
+
+
+class _Out:
+    """A trial that is out: somebody asked for it, and has not told it to the end."""
+
+    def __init__(self, begun: Begun, line: Line, outcomes: Outcomes) -> None:
+        self.begun = begun
+        self.line = line
+        self.outcomes = outcomes
+        self.thread = threading.get_ident()
+        self.lock = threading.RLock()
+        self.is_over = False
+
+
+class OpenStudy:
+    """A study that is open for a loop of your own; made by :func:`open_study`.
+
+    ``ask`` gives the next trial, ``tell`` takes its result. Any number of threads of this process may do both, one
+    trial may be asked for in one thread and told in another, and the training itself may be anywhere. Until it is
+    closed, no other process can drive the study; reading it is free to all.
+
+    Example:
+        >>> space = {"rate": (0.01, 0.4)}
+        >>> with open_study(space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True) as study:
+        ...     while trial := study.ask():
+        ...         weight = trial.restore() or 0.0
+        ...         for _ in range(trial.start, trial.target):
+        ...             weight -= trial["rate"] * 2 * (weight - 3)
+        ...         trial.save(weight)
+        ...         answer = study.tell(trial, loss=(weight - 3) ** 2)
+        >>> abs(study.read().best.load() - 3) < 3
+        True
+    """
+
+    def __init__(
+        self, directory: Path, drive: Drive | None, workers: AskedWorkers | None, stack: ExitStack, *, quiet: bool
+    ) -> None:
+        self.directory = directory
+        self._drive = drive
+        self._workers = workers
+        self._stack = stack
+        self._quiet = quiet
+        self._changed = threading.Condition()
+        self._waiting = 0  # askers for whom there is nothing yet
+        self._out: dict[TrialId, _Out] = {}
+        self._told: weakref.WeakSet[Trial] = weakref.WeakSet()
+        self._broken = ""  # why no turn can be taken
+        self._is_closed = False
+        self._process = forks.pid
+        atexit.register(self.close)
+
+    @in_one_line
+    def ask(self, *, wait: bool = True) -> Trial | None:
+        """Return the next trial to train, from its ``start`` to its ``target``; None when the study has ended.
+
+        Nobody else is given it until it is told, failed or given back, or the study is opened again.
+
+        Args:
+            wait: Whether to wait where nothing can be given before another trial is told. If not, None is returned then
+                too.
+
+        Raises:
+            StudyError: If the study is closed, or cannot go on.
+        """
+        check_flag("wait", wait)
+        self._check_process()
+        with self._changed:
+            self._check_usable()
+            workers = self._workers
+            if workers is None or not self._find_job(workers, wait=wait):
+                return None
+            assignment, inbox = workers.take()
+        line = Line(self._handle, inbox)
+        mailbox = Mailbox(line)
+        try:
+            begun = workers.begun(assignment, mailbox)
+        except BaseException:
+            self._handle(given_back(assignment))
+            raise
+        with self._changed:
+            self._out[begun.trial.number] = _Out(begun, line, Outcomes(mailbox))
+        return begun.trial
+
+    @in_one_line
+    def tell(
+        self,
+        trial: Trial,
+        result: Mapping[str, Any] | float | None = None,
+        /,
+        *,
+        go_on: bool = False,
+        resource: int | None = None,
+        busy_seconds: float | None = None,
+        **metrics: Any,
+    ) -> Answer:
+        """Tell the result of a trial at its ``target``; it is in the journal when this returns.
+
+        ``tell(trial, loss=0.3, accuracy=0.9)``, ``tell(trial, {"loss": 0.3, "accuracy": 0.9})`` and, for a study with
+        one metric, ``tell(trial, 0.3)``. After a loop over ``trial.epochs()``, in which the trial reported its result
+        itself, ``tell(trial)`` alone ends it. A result that is not finite is a failure. What is to be kept for a
+        promotion is saved before: ``trial.save(model)``.
+
+        ``tell(trial, resource=3, loss=0.5)`` on the way to the target is a report between rungs. It is written with the
+        result of the rung, and answered by ``Answer.GO_ON``, or ``Answer.PAUSE`` when the study is stopping.
+
+        Args:
+            trial: What :meth:`ask` returned.
+            result: All metrics as a dict, or the study's metric as a number.
+            go_on: Whether you can train on at once, with the trial still in memory. Then the answer may be
+                ``Answer.GO_ON``; without, a trial that is promoted is asked for again.
+            resource: How far it is trained, if not to its target.
+            busy_seconds: What the training took; by default the time since it was asked for, waiting in a queue of
+                yours included.
+            metrics: Numbers by name; the study's own must be among them.
+
+        Returns:
+            What becomes of the trial.
+
+        Raises:
+            StudyError: If the trial is none that is out, a metric of the study is missing, or the study is closed or
+                cannot go on. Nothing is told then.
+            ObjectiveError: If a value is not a number, or is no result of this rung. Nothing is told then.
+            SettingsError: If another argument is not what it should be.
+        """
+        check_flag("go_on", go_on)
+        with self._telling(trial) as out:
+            job = out.begun.job
+            told = _metrics_of(out, result, metrics)
+            at = job.target if resource is None else _checked_resource(out, resource)
+            out.line.busy_seconds = None if busy_seconds is None else _checked_seconds(out, busy_seconds)
+            if told is not None and job.phase == "training" and not job.has_loop:
+                self._look_at_the_time()
+                if job.report_at(at, told) and at < job.target:
+                    return Answer.GO_ON
+                told = None
+            if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
+                out.begun.writer.forget_saved()  # it is of this rung, and not of the next
+                return Answer.GO_ON
+            return self._end(out, told)
+
+    @in_one_line
+    def fail(self, trial: Trial, why: str | BaseException) -> None:
+        """Tell that a trial came to nothing: it ranks last and is not trained again.
+
+        Args:
+            trial: What :meth:`ask` returned.
+            why: The reason, or the exception; :class:`~ashtune.InvalidConfiguration` withdraws the trial, and another
+                takes its place.
+
+        Raises:
+            StudyError: As :meth:`tell`.
+        """
+        with self._telling(trial) as out:
+            _, job, writer = out.begun
+            job.hear_out()
+            if isinstance(why, BaseException):
+                out.outcomes.failed(job, why, writer)
+            else:
+                reason = one_line(str(why), REASON_CHARACTERS) or "no reason given"
+                out.outcomes.failed_by(reason, job, writer)
+            self._forget(out)
+
+    @in_one_line
+    def give_back(self, trial: Trial) -> None:
+        """Give a trial back untrained, as when its machine is gone: it is asked for again, before anything new.
+
+        Args:
+            trial: What :meth:`ask` returned.
+
+        Raises:
+            StudyError: As :meth:`tell`.
+        """
+        with self._telling(trial) as out:
+            _, job, writer = out.begun
+            job.hear_out()
+            writer.abandon()
+            if job.phase in ("training", "pausing"):
+                job.say(given_back(job), "over")
+            else:
+                out.outcomes.failed_by("given back before it was saved", job, writer)
+            self._forget(out)
+
+    @in_one_line
+    def read(self) -> Study:
+        """Return what the study found so far, as :meth:`Study.load <ashtune.Study.load>` does, open or closed."""
+        return Study.load(self.directory)
+
+    @in_one_line
+    def close(self) -> None:
+        """Let the study go. What is out is asked for again when it is opened again.
+
+        ``with open_study(...) as study`` closes it at its end, and the end of the process does.
+
+        Raises:
+            JournalError: If the disk refuses.
+        """
+        if forks.pid != self._process:
+            return
+        with self._changed:
+            if self._is_closed:
+                return
+            atexit.unregister(self.close)
+            try:
+                if not self._broken and self._goes_on:
+                    self._turn(StopRequested(0, CLOSED))
+            finally:
+                self._is_closed = True
+                self._changed.notify_all()
+                self._stack.close()
+
+    def __enter__(self) -> "OpenStudy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the study may still give something to train."""
+        controller = None if self._drive is None else self._drive.controller
+        return controller is not None and controller.is_open and not controller.is_over
+
+    def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
+        """Have a job there to be handed out, and say whether there is one. The caller holds the lock."""
+        self._turn()
+        while not workers.has_jobs:
+            if not self._goes_on:
+                return False
+            if workers.idle <= self._waiting:  # one who has no job may have this asker's place already
+                workers.join()
+                self._turn()
+                continue
+            if not wait:
+                return False
+            self._hint_at_waiting()
+            self._waiting += 1
+            try:
+                self._changed.wait(TICK_SECONDS)
+            finally:
+                self._waiting -= 1
+            if self._is_closed:
+                return False
+            self._check_usable()
+            self._turn()
+        return True
+
+    def _hint_at_waiting(self) -> None:
+        """Say once that an asker waits for itself, if nobody else has a trial."""
+        thread = threading.get_ident()
+        if not self._quiet and self._out and all(out.thread == thread for out in self._out.values()):
+            self._quiet = True
+            here = f"this one has all {plural(len(self._out), 'trial')} that are out"
+            hint([f"ask() waits until another thread tells, and {here}; try ask(wait=False)"])
+
+    def _handle(self, message: JobEvent | Progress) -> None:
+        """Have the driver take in what a job has to say."""
+        with self._changed:
+            self._check_usable()
+            assert self._workers is not None, "somebody was given a job"
+            if isinstance(message, Progress):
+                self._workers.put_progress(message)
+                self._turn()
+            else:
+                self._turn(message)
+
+    def _look_at_the_time(self) -> None:
+        """Let a limit that was reached be heard of."""
+        with self._changed:
+            self._check_usable()
+            self._turn()
+
+    def _turn(self, event: Event | None = None) -> None:
+        """Take turns of the loop until all is taken in; whoever waits looks again. The caller holds the lock."""
+        drive, workers = self._drive, self._workers
+        if drive is None or workers is None or not drive.controller.is_open:
+            return
+        self._broken = "another call is under way"
+        try:
+            drive.turn()  # what time has ended is not given out any more
+            if event is not None:
+                workers.put(event)
+            while workers.has_news:
+                drive.turn()
+        except BaseException as error:
+            self._broken = error_line(error)
+            raise
+        self._broken = ""
+        self._changed.notify_all()
+
+    def _check_process(self) -> None:
+        """Refuse a process that was forked; it must not wait for a lock either, which nobody would open there."""
+        if forks.pid != self._process:
+            raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
+
+    def _check_usable(self) -> None:
+        """Refuse to go on where that cannot be. The caller holds the lock."""
+        if self._is_closed:
+            raise StudyError(f"{self.directory} is closed; open it again: what was not told is asked for again")
+        if self._broken:
+            raise StudyError(
+                f"{self.directory} was broken off in the middle of an ask or a tell ({self._broken}); close it and "
+                "open it again: what was told is kept"
+            )
+
+    @contextmanager
+    def _telling(self, trial: object) -> Iterator[_Out]:
+        """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
+
+        Raises:
+            StudyError: If it is not out.
+        """
+        self._check_process()
+        with self._changed:
+            self._check_usable()
+        if not isinstance(trial, Trial):
+            raise StudyError(f"{shown(trial)} is no trial; give what ask() returned")
+        out = self._out.get(trial.number)
+        if out is None or out.begun.trial is not trial:
+            self._refuse(trial)
+        with out.lock:
+            if out.is_over:
+                self._refuse(trial)
+            yield out
+
+    def _refuse(self, trial: Trial) -> NoReturn:
+        if trial in self._told:
+            raise StudyError(f"trial {trial.number} was told already, to {trial.target}; ask() gives what comes next")
+        raise StudyError(
+            f"trial {trial.number} was not asked for here; tell it to the study that gave it, while that is open"
+        )
+
+    def _end(self, out: _Out, told: Mapping[str, Any] | None) -> Answer:
+        """End the job of a trial, as if its training function had returned what was told."""
+        trial, job, writer = out.begun
+        try:
+            remark = job.conclude(told)
+        except ObjectiveError:
+            job.reopen()
+            raise
+        out.outcomes.ended(job, writer, remark)
+        writer.abandon()  # of a failure
+        self._forget(out)
+        match out.line.last:
+            case TrialReleased():
+                is_kept = job.is_kept
+            case JobPaused() | JobFinished(stopped=False, checkpoint=None):
+                is_kept = True
+            case JobFinished(stopped=False):
+                with self._changed:
+                    is_kept = self._drive is not None and trial.number in self._drive.controller.checkpoints
+            case _:
+                is_kept = False
+        return Answer.PAUSE if is_kept else Answer.STOP
+
+    def _forget(self, out: _Out) -> None:
+        """A trial is out no longer."""
+        with self._changed:
+            out.is_over = True
+            if self._out.get(out.begun.trial.number) is out:  # its next job may be out already
+                del self._out[out.begun.trial.number]
+            self._told.add(out.begun.trial)
+
+
+def _metrics_of(
+    out: _Out, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
+) -> Mapping[str, float | None] | None:
+    """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before.
+
+    Raises:
+        ObjectiveError: If a value is not a number, or they were given in two ways.
+        StudyError: If one of the study's metrics is missing.
+    """
+    job, number = out.begun.job, out.begun.trial.number
+    told = job.reports.plain(job.reports.as_metrics(result, named))
+    is_due = job.phase == "training" and job.reports.last_resource < 0
+    missing = [name for name in job.reports.needed if name not in told]
+    if missing and (told or is_due):
+        right = ", ".join(f"{name}=..." for name in job.reports.needed)
+        raise StudyError(
+            f"trial {number} was told {listed(told)}, and not {listed(dict.fromkeys(missing))}, which the study needs; "
+            f"write study.tell(trial, {right})"
+        )
+    return told or None
+
+
+def _checked_resource(out: _Out, resource: int) -> int:
+    """Return how far a trial is trained, or refuse it where the loop over epochs says so."""
+    if out.begun.job.has_loop:
+        raise StudyError(
+            f"resource={shown(resource)} of trial {out.begun.trial.number}, which trains over trial.epochs(), is known "
+            "from there; leave it out"
+        )
+    return check_whole("resource", resource)
+
+
+def _checked_seconds(out: _Out, seconds: float) -> float:
+    """Return how long a training took, or refuse what is longer than it can have taken."""
+    checked, most = check_seconds("busy_seconds", seconds), out.begun.job.seconds
+    if checked > most:
+        raise StudyError(
+            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
+            f"{out.begun.trial.number} was asked for; give seconds of this time, or leave it out"
+        )
+    return checked
+
+
+@in_one_line
+@takes(OpenOptions)
+def open_study(
+    space: Any,
+    *,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    **given: Unpack[OpenOptions],
+) -> OpenStudy:
+    """Open a study for a loop of your own, which asks for trials and tells their results.
+
+    It is for whoever trains elsewhere than in a Python function that ashtune may call: on a robot, in a laboratory, on
+    a cluster with a queue of its own, in a pool of processes that is there already. All else is as with
+    :func:`~ashtune.tune`: the directory is that of a study, and one that holds the same study already is continued.
+    What ``trial.restore()`` reads there is a pickle: open only studies whose origin you trust.
+
+    Args:
+        space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
+        metric: The metric that counts, or a list of several.
+        mode: "max" or "min"; a list, with one for each metric, if there are several.
+        {options}
+
+    Returns:
+        The study, which holds its directory until it is closed.
+
+    Raises:
+        AshtuneError: In one line, for whatever cannot be used.
+
+    Example:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9) as study:
+        ...     while trial := study.ask():
+        ...         answer = study.tell(trial, loss=(trial["x"] - 0.5) ** 2 / trial.target)
+        >>> study.read().is_complete
+        True
+    """
+    checked(OpenOptions, given)  # it has fewer than a study that trains by itself
+    options = checked(TuneOptions, given)
+    directory = options["directory"]
+    name = "study" if directory is None else Path(directory).resolve().name
+    path = place_for(directory, name)
+    wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given)
+    if not options["quiet"]:
+        wanted.say()
+    make_folder(path)
+    with ExitStack() as stack:
+        stack.enter_context(StudyLock(path))
+        longer = open_or_create(path, wanted.settings, options)
+        engine = OwnLoopEngine()
+        drive = stack.enter_context(Session(path, options, engine, longer).opened())
+        return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -1,0 +1,674 @@
+"""A loop of the user's own asks and tells, and its study is as any other."""
+
+import math
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from commands import ashtune as command
+from studies import SPACE, finished, results, train, tuned
+
+import ashtune
+from ashtune import Answer, OpenStudy
+from ashtune.core.errors import AshtuneError, ObjectiveError, SettingsError, StudyError
+from ashtune.core.events import (
+    Event,
+    JobFailed,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+)
+from ashtune.study.journal import NAME, read_events
+
+OPTIONS: dict[str, Any] = {
+    "metric": "score", "mode": "max", "trials": 16, "max_resource": 8, "min_resource": 1, "reduction_factor": 2,
+    "search": "random", "quiet": True,
+}  # fmt: skip
+"""The options of ``studies.tuned`` that a loop of one's own has too."""
+
+Loop = Callable[[OpenStudy], None]
+
+
+def opened(directory: Path, space: Any = None, **options: Any) -> OpenStudy:
+    settings = OPTIONS | {"directory": directory} | options
+    return ashtune.open_study(SPACE if space is None else space, **settings)
+
+
+def score(trial: Any) -> float:
+    return float(trial["x"] * trial.target)
+
+
+def to_the_end(study: OpenStudy) -> None:
+    """Ask and tell, without looking at the answers."""
+    while trial := study.ask():
+        study.tell(trial, score=score(trial))
+
+
+def events(directory: Path) -> list[Event]:
+    return [event for _, event in read_events(directory / NAME)]
+
+
+def of_kind(directory: Path, kind: type[Any]) -> list[Any]:
+    return [event for event in events(directory) if isinstance(event, kind)]
+
+
+def plain(directory: Path) -> list[Any]:
+    """Return the events of a study without what differs from run to run: times, processes, sizes."""
+    same = {"time": 0.0, "seconds": 0.0, "pid": 0, "host": "", "checkpoint": None}
+    return [
+        msgspec.structs.replace(event, **{name: same[name] for name in same if name in event.__struct_fields__})
+        for event in events(directory)
+        if not isinstance(event, SessionStarted)
+    ]
+
+
+# The same three trainings as a training function and as a loop of one's own.
+
+
+def at_once(trial: Any) -> dict[str, float]:
+    return {"score": score(trial)}
+
+
+def told_at_once(study: OpenStudy) -> None:
+    while trial := study.ask():
+        study.tell(trial, score=score(trial))
+
+
+def epoch_by_epoch(study: OpenStudy) -> None:
+    """Train as ``studies.train`` does."""
+    while trial := study.ask():
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            trained += 1
+            assert trained == epoch
+            trial.report(score=trial["x"] * epoch)
+        trial.save(trained)
+        study.tell(trial)
+
+
+def rung_by_rung(trial: Any) -> None:
+    """Report at the rungs only, and go on in place."""
+    trained = trial.restore() or 0
+    for trained in trial.epochs():
+        if trained == trial.target:
+            trial.report(score=score(trial))
+    trial.save(trained)
+
+
+def told_rung_by_rung(study: OpenStudy) -> None:
+    while trial := study.ask():
+        assert (trial.restore() or 0) == trial.start
+        answer = Answer.GO_ON
+        while answer is Answer.GO_ON:
+            trial.save(trial.target)
+            answer = study.tell(trial, score=score(trial), go_on=True)
+
+
+PAIRS = [(at_once, told_at_once), (train, epoch_by_epoch), (rung_by_rung, told_rung_by_rung)]
+
+
+@pytest.mark.parametrize(("function", "loop"), PAIRS)
+@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "async_hyperband"])
+def test_one_asker_writes_the_journal_that_one_worker_writes(
+    function: Callable[..., Any], loop: Loop, scheduler: str, tmp_path: Path
+) -> None:
+    by_worker = tuned(tmp_path, function, workers=1, scheduler=scheduler, engine="threads")
+    with opened(tmp_path / "own", scheduler=scheduler) as study:
+        loop(study)
+    assert plain(tmp_path / "own") == plain(by_worker.directory)
+    assert study.read().is_complete
+    assert study.read().best == by_worker.best
+
+
+def test_a_search_that_learns_proposes_the_same(tmp_path: Path) -> None:
+    search = ashtune.GP(first=4, ahead=0, price=0.0)
+    by_worker = tuned(tmp_path, at_once, workers=1, search=search, engine="threads")
+    with opened(tmp_path / "own", search=search) as study:
+        to_the_end(study)
+    assert any(event.origin.startswith("gp, ") for event in of_kind(tmp_path / "own", TrialStarted))
+    assert plain(tmp_path / "own") == plain(by_worker.directory)
+
+
+def test_the_default_search_is_asked_for_more_than_is_ready_and_the_study_is_complete(tmp_path: Path) -> None:
+    with ashtune.open_study(
+        SPACE, metric="score", mode="max", trials=24, max_resource=9, directory=tmp_path / "s", workers=2, quiet=True
+    ) as study:
+        while trial := study.ask():
+            study.tell(trial, score(trial))
+    assert study.read().is_complete
+    assert len(study.read().trials) == 24
+
+
+SCRIPT = """
+    import ashtune, sys
+
+    with ashtune.open_study(
+        {"x": (0.0, 1.0)}, metric="score", mode="max", trials=16, max_resource=8, min_resource=1, reduction_factor=2,
+        search="random", quiet=True, directory="own",
+    ) as study:
+        while trial := study.ask():
+            trained = trial.restore() or 0
+            assert trained == trial.start
+            trial.save(trial.target)
+            study.tell(trial, score=trial["x"] * trial.target)
+            print(trial.number, trial.target, flush=True)
+            sys.stdin.readline()
+"""
+
+
+def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again(tmp_path: Path) -> None:
+    script = tmp_path / "loop.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    told: list[str] = []
+    for results_told in (1, 6, 3):
+        with subprocess.Popen(
+            [sys.executable, script], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for _ in range(results_told):
+                told.append(process.stdout.readline().strip())
+                print(file=process.stdin, flush=True)
+            process.kill()  # somewhere in the next ask and tell
+            told += process.stdout.read().splitlines()
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    )
+    told += done.stdout.splitlines()
+    study = ashtune.Study.load(tmp_path / "own")
+    assert study.is_complete
+    written = [f"{event.trial} {event.resource}" for event in finished(study)]
+    assert len(set(written)) == len(written), "a result was told twice"
+    assert set(told) <= set(written), "a result that was told is lost"
+    assert results(study) == results(tuned(tmp_path, at_once, workers=1, engine="threads"))
+
+
+FORKED = """
+    import ashtune, os, signal, time
+
+    study = ashtune.open_study(
+        {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=1, min_resource=1, reduction_factor=2,
+        search="random", quiet=True, directory="own",
+    )
+    trial = study.ask()
+    if not (child := os.fork()):
+        try:
+            study.ask()
+        except ashtune.AshtuneError as error:
+            print(error, flush=True)
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    signal.pause()
+"""
+
+
+def test_a_process_forked_from_the_loop_cannot_ask_and_does_not_hold_the_study(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", textwrap.dedent(FORKED)]
+    with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        (child,) = [int(line) for line in lines if line.strip().isdigit()]
+        try:
+            assert any(f"is open in process {process.pid}; a process forked from it may read" in line for line in lines)
+            with pytest.raises(StudyError, match="is being driven by process"):
+                opened(tmp_path / "own", trials=4, max_resource=1)
+            process.kill()
+            process.wait()
+            with opened(tmp_path / "own", trials=4, max_resource=1) as study:
+                trial = study.ask()
+                assert trial is not None
+                assert trial.number == 0
+        finally:
+            os.kill(child, signal.SIGKILL)
+            process.stdout.close()
+
+
+@pytest.mark.parametrize("scheduler", ["ash", "sh"])
+def test_threads_share_a_study_and_no_two_have_the_same_trial(scheduler: str, tmp_path: Path) -> None:
+    out: set[int] = set()
+    together = threading.Barrier(4)
+    lock = threading.Lock()
+
+    def work(study: OpenStudy) -> None:
+        together.wait()
+        while trial := study.ask():
+            with lock:
+                assert trial.number not in out
+                out.add(trial.number)
+            trial.save(trial.target)
+            with lock:
+                out.remove(trial.number)
+            study.tell(trial, score=score(trial))
+
+    with opened(tmp_path / "own", scheduler=scheduler, trials=32) as study, ThreadPool(4) as pool:
+        pool.run(work, study)
+    read = study.read()
+    assert read.is_complete
+    assert len(set(results(read))) == len(results(read))
+    assert {trial for trial, _ in results(read)} == set(range(32))
+    assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 4
+
+
+class ThreadPool:
+    """Threads that raise in the test what they raised."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._raised: list[BaseException] = []
+
+    def run(self, work: Callable[..., None], *arguments: Any) -> None:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
+                self._raised.append(error)
+
+        threads = [threading.Thread(target=guarded) for _ in range(self._threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def __enter__(self) -> "ThreadPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._raised:
+            raise self._raised[0]
+
+
+def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with opened(tmp_path / "own") as study, ProcessPoolExecutor(2, mp_context=context) as pool:
+        running: dict[Any, ashtune.Trial] = {}
+        while True:
+            while len(running) < 2 and (trial := study.ask(wait=False)):
+                running[pool.submit(math.hypot, trial["x"], trial.target)] = trial
+            if not running:
+                break
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                study.tell(running.pop(done), score=done.result())
+    assert study.read().is_complete
+    assert len(of_kind(tmp_path / "own", WorkerJoined)) == 2
+
+
+def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
+        one, other = study.ask(), study.ask()
+        assert one is not None
+        assert other is not None
+        assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
+        study.tell(one, score=1.0)
+        assert study.ask(wait=False) is None
+        study.tell(other, score=0.0)
+        best = study.ask()
+        assert best is not None
+        assert (best.number, best.target) == (one.number, 2)
+        study.tell(best, score=1.0)
+        assert study.ask() is None
+    assert study.read().is_complete
+    assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 3
+
+
+def test_an_asker_that_waits_for_itself_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with opened(tmp_path / "own", trials=1, max_resource=1, quiet=False) as study:
+        trial = study.ask()
+        assert trial is not None
+        other = threading.Timer(0.5, lambda: study.tell(trial, score=0.0))
+        other.start()
+        assert study.ask() is None
+        other.join()
+    assert (
+        "hint: ask() waits until another thread tells, and this one has all 1 trial that are out"
+        in capsys.readouterr().err
+    )
+
+
+def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "own") as study:
+        first, second = study.ask(), study.ask()
+        assert first is not None
+        assert second is not None
+        study.tell(first, score=0.5)
+    assert [event.reason for event in of_kind(tmp_path / "own", StopRequested)] == ["closed by its own loop"]
+    assert study.read().stopped == "closed by its own loop"
+    with pytest.raises(StudyError, match="is closed; open it again: what was not told is asked for again"):
+        study.tell(second, score=0.5)
+    with pytest.raises(StudyError, match="is closed"):
+        study.ask()
+    with opened(tmp_path / "own") as study:
+        again = [trial for trial in (study.ask(), study.ask()) if trial is not None]
+        assert second.number in {trial.number for trial in again}
+        assert next(trial.config for trial in again if trial.number == second.number) == second.config
+        with pytest.raises(StudyError, match="was not asked for here; tell it to the study that gave it"):
+            study.tell(second, score=0.5)
+        for trial in again:
+            study.give_back(trial)
+        to_the_end(study)
+    assert study.read().is_complete
+    with opened(tmp_path / "own") as study:
+        assert study.ask() is None
+
+
+def test_more_trials_and_more_rungs_later(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=8) as study:
+        epoch_by_epoch(study)
+    with opened(tmp_path / "own", trials=16, max_resource=16) as study:
+        epoch_by_epoch(study)
+    read = study.read()
+    assert read.is_complete
+    assert read.rungs == (1, 2, 4, 8, 16)
+    assert read.best.resource == 16
+
+
+def test_another_study_in_the_directory_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=2) as study, pytest.raises(StudyError, match="is being driven by process"):
+        opened(tmp_path / "own", trials=2)
+    assert ashtune.Study.load(tmp_path / "own").unit == study.read().unit
+    with pytest.raises(StudyError, match=r"holds another study, where goal.*minimum|holds another study, where"):
+        opened(tmp_path / "own", trials=2, mode="min")
+
+
+def test_several_metrics_constraints_and_enqueued_configurations(tmp_path: Path) -> None:
+    options = {"metric": ["score", "size"], "mode": ["max", "min"], "constraints": {"power": "<= 5"}}
+    with opened(tmp_path / "own", enqueue=[{"x": 0.25}, {"x": 0.75}], **options) as study:
+        while trial := study.ask():
+            study.tell(trial, {"score": score(trial), "size": trial["x"], "power": 4.0})
+    read = study.read()
+    assert [read.trials[number].configuration["x"] for number in (0, 1)] == [0.25, 0.75]
+    assert {event.origin for event in of_kind(tmp_path / "own", TrialStarted)} == {"enqueued", ""}
+    assert len(read.front) > 1
+
+
+def test_the_best_are_confirmed(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", confirm=2, trials=8) as study:
+        to_the_end(study)
+    assert study.read().confirmed.trial == study.read().best.trial
+
+
+def test_a_time_limit_ends_the_asking_and_pauses_what_is_on_its_way(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", time_limit=2.0, rungs=[8], max_resource=None, min_resource=None) as study:
+        trial = study.ask()
+        assert trial is not None
+        assert study.tell(trial, resource=1, score=1.0) is Answer.GO_ON
+        assert study.tell(trial, resource=3, score=3.0) is Answer.GO_ON
+        ended = threading.Event()
+        assert not ended.wait(2.3)
+        trial.save(4)
+        assert study.tell(trial, resource=4, score=4.0) is Answer.PAUSE
+        assert study.ask() is None
+    assert study.read().stopped == "time limit reached"
+    (paused,) = of_kind(tmp_path / "own", JobPaused)
+    assert (paused.resource, [at for at, _ in paused.curve]) == (4, [1, 3, 4])
+    with opened(tmp_path / "own", time_limit=60, rungs=[8], max_resource=None, min_resource=None) as study:
+        again = study.ask()
+        assert again is not None
+        assert (again.number, again.start, again.restore()) == (trial.number, 4, 4)
+
+
+def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=1, rungs=[9], max_resource=None, min_resource=None) as study:
+        trial = study.ask()
+        assert trial is not None
+        for resource in (2, 5):
+            assert study.tell(trial, resource=resource, score=resource) is Answer.GO_ON
+        for wrong in (4, 10):
+            with pytest.raises(ObjectiveError, match=f"is at 5 and is to be trained to 9; a report at {wrong} is not"):
+                study.tell(trial, resource=wrong, score=0.0)
+        study.tell(trial, score=9.0)
+    (event,) = finished(study.read())
+    assert event.curve == [(2, {"score": 2.0}), (5, {"score": 5.0})]
+    assert (event.resource, event.metrics) == (9, {"score": 9.0})
+
+
+def test_answers_say_whether_a_trial_may_be_wanted_again(tmp_path: Path) -> None:
+    answers = []
+    with opened(tmp_path / "own", scheduler="sh", trials=4, max_resource=2) as study:
+        for value in (1.0, 4.0, 2.0, 3.0):
+            trial = study.ask()
+            assert trial is not None
+            trial.save("kept")
+            answers.append(study.tell(trial, score=value))
+        kept = sorted(path.name for path in (tmp_path / "own" / "checkpoints").iterdir())
+        assert answers[1] is Answer.PAUSE
+        assert "1.1" in kept
+        best = study.ask()
+        assert best is not None
+        assert (best.number, best.start, best.restore()) == (1, 1, "kept")
+        best.stop()
+        assert study.tell(best, score=5.0) is Answer.STOP
+
+
+def test_what_was_saved_for_one_rung_is_not_kept_for_the_next(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=3) as study:
+        other = study.ask()
+        assert other is not None
+        study.tell(other, score=0.0)
+        trial = study.ask()
+        assert trial is not None
+        trial.save("of rung 1")
+        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
+        assert (trial.start, trial.target) == (1, 2)
+        assert study.tell(trial, score=2.0, go_on=True) is Answer.PAUSE
+        assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
+
+
+def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=6) as study:
+        trials = [trial for trial in (study.ask() for _ in range(5)) if trial is not None]
+        assert study.tell(trials[0], score=math.nan) is Answer.STOP
+        study.fail(trials[1], "the oven\ndoor was open")
+        study.fail(trials[2], ValueError("no data"))
+        study.fail(trials[3], ashtune.InvalidConfiguration("too large"))
+        study.give_back(trials[4])
+        again = study.ask()
+        assert again is not None
+        assert again is not trials[4]
+        assert again.number == trials[4].number
+        study.tell(again, score=1.0)
+        to_the_end(study)
+    reasons = {event.trial: event.reason for event in of_kind(tmp_path / "own", JobFailed)}
+    assert reasons == {0: "score is not finite at 1", 1: "the oven door was open", 2: "ValueError: no data"}
+    assert [event.reason for event in of_kind(tmp_path / "own", TrialWithdrawn)] == ["too large"]
+    read = study.read()
+    assert read.is_complete
+    assert len([trial for trial in read.trials if trial.status == "failed"]) == 3
+    assert len([event for event in finished(read) if event.rung == 0]) == 3, "another took the withdrawn one's place"
+
+
+def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=3, rungs=[3], max_resource=None, min_resource=None) as study:
+        broken = study.ask()
+        assert broken is not None
+        for _ in broken.epochs():
+            broken.report(score=1.0)
+            break
+        with pytest.raises(ObjectiveError, match=r"ended at 1 of 3; call trial.stop\(\) to end a trial early"):
+            study.tell(broken)
+        broken.stop()
+        assert study.tell(broken) is Answer.STOP
+        diverged = study.ask()
+        assert diverged is not None
+        for _ in diverged.epochs():
+            diverged.report(score=math.inf)
+        assert study.tell(diverged) is Answer.STOP
+        with pytest.raises(StudyError, match="was told already"):
+            study.tell(diverged)
+        to_the_end(study)
+    assert study.read().is_complete
+
+
+@pytest.mark.parametrize(
+    ("say", "kind", "words"),
+    [
+        (lambda study, trial: study.tell(trial, acc=1.0), StudyError, "was told 'acc', and not 'score'"),
+        (lambda study, trial: study.tell(trial), StudyError, "trial 0 was told nothing, and not 'score'"),
+        (lambda study, trial: study.tell(trial, score="high"), ObjectiveError, "score='high' is not a number"),
+        (lambda study, trial: study.tell(trial, 1.0, score=1.0), ObjectiveError, "got 1.0 and 'score'"),
+        (lambda study, trial: study.tell(3, score=1.0), StudyError, r"3 is no trial; give what ask\(\) returned"),
+        (lambda study, trial: study.tell(None, score=1.0), StudyError, "None is no trial"),
+        (lambda study, trial: study.tell(trial, score=1.0, go_on=1), SettingsError, "go_on=1 is neither True nor"),
+        (lambda study, trial: study.tell(trial, score=1.0, resource=0), SettingsError, "resource=0 is not a whole"),
+        (lambda study, trial: study.tell(trial, score=1.0, resource=2), ObjectiveError, "a report at 2 is not on"),
+        (lambda study, trial: study.tell(trial, score=1.0, busy_seconds=-1), SettingsError, "busy_seconds=-1 is not"),
+        (lambda study, trial: study.tell(trial, score=1.0, busy_seconds=900), StudyError, "900 is longer than the"),
+        (lambda study, trial: study.ask(wait="no"), SettingsError, "wait='no' is neither True nor False"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_in_one_line_and_can_be_told_right(
+    say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
+) -> None:
+    with opened(tmp_path / "own", trials=1) as study:
+        trial = study.ask()
+        with pytest.raises(kind, match=words) as refusal:
+            say(study, trial)
+        assert "\n" not in str(refusal.value)
+        assert trial is not None
+        trial.save("it is still out")
+        study.tell(trial, score=1.0)
+        with pytest.raises(StudyError, match=r"trial 0 was told already, to 1; ask\(\) gives what comes next"):
+            study.tell(trial, score=1.0)
+    assert {event.metrics["score"] for event in finished(study.read())} == {1.0}
+
+
+def test_a_trial_of_another_study_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "one") as one, opened(tmp_path / "other") as other:
+        theirs, _ = other.ask(), one.ask()
+        assert theirs is not None
+        with pytest.raises(StudyError, match="trial 0 was not asked for here; tell it to the study that gave it"):
+            one.tell(theirs, score=1.0)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"engine": "threads"}, "engine= is no option here"),
+        ({"trial_timeout": 3}, "trial_timeout= is no option here"),
+        ({"trials": None}, "the study would never end"),
+        ({"workers": 0}, "workers=0 is not a whole number of at least 1"),
+    ],
+)
+def test_options_that_a_loop_of_its_own_cannot_have_are_refused(
+    option: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        opened(tmp_path / "own", **option)
+    assert not (tmp_path / "own").exists()
+
+
+def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=1, rungs=[4], max_resource=None, min_resource=None) as study:
+        trial = study.ask()
+        assert trial is not None
+        study.tell(trial, score=1.0, busy_seconds=1e-6)
+    assert [event.seconds for event in finished(study.read())] == [1e-6]
+
+
+FULL = """
+    import ashtune, os, resource, signal
+
+    options = dict(metric="score", mode="max", trials=16, max_resource=8, directory="own", search="random", quiet=True)
+    study = ashtune.open_study({"x": (0.0, 1.0)}, **options)
+    for _ in range(3):
+        study.tell(study.ask(), score=1.0)
+    trial = study.ask()
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    size = os.stat("own/journal.jsonl").st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, hard))
+    for call in (lambda: study.tell(trial, score=1.0), study.ask, study.close):
+        try:
+            call()
+        except ashtune.AshtuneError as error:
+            print(type(error).__name__, error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    with ashtune.open_study({"x": (0.0, 1.0)}, **options) as study:
+        print(study.ask().number, len(study.read().trials), trial.number)
+"""
+
+
+def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_is_opened_again(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", textwrap.dedent(FULL)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told, asked, *closed, last = done.stdout.splitlines()
+    assert re.match("JournalError .*File too large; what is written so far is kept", told)
+    assert re.match(r"StudyError own was broken off in the middle of an ask or a tell \(JournalError: ", asked)
+    assert all(line.startswith("JournalError") for line in closed)
+    number, _, before = last.split()
+    assert number == before, "what was out is asked for again"
+
+
+def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with opened(tmp_path / "own", trials=1, max_resource=1) as study:
+        trial = study.ask()
+        timer = threading.Timer(0.3, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            study.ask()
+        timer.join()
+        assert trial is not None
+        assert study.tell(trial, score=1.0) is Answer.PAUSE
+        assert study.ask() is None
+    assert study.read().is_complete
+
+
+def test_an_end_of_the_process_closes_the_study(tmp_path: Path) -> None:
+    script = """
+        import ashtune
+        study = ashtune.open_study({"x": (0.0, 1.0)}, metric="s", mode="max", trials=9, max_resource=3, directory="own")
+        study.tell(study.ask(), s=1.0)
+        raise RuntimeError("the script ends here")
+    """
+    run = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "the script ends here" in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert ashtune.Study.load(tmp_path / "own").stopped == "closed by its own loop"
+
+
+def test_report_table_and_whatif_are_as_of_any_study(tmp_path: Path) -> None:
+    with opened(tmp_path / "own") as study:
+        epoch_by_epoch(study)
+    read = study.read()
+    assert len(read.dataframe()) == 16
+    assert read.log(0) == ""
+    data = read.report_data()
+    assert data["best"]["metrics"]["score"] == read.best.metrics["score"]
+    one, eight = read.whatif(workers=[1, 8], draws=0).predictions
+    assert eight.wall_seconds.likely <= one.wall_seconds.likely
+    done = command(tmp_path, "report", "own")
+    assert done.returncode == 0, done.stderr
+    assert "best  score = " in done.stdout
+
+
+def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=8) as study:
+        epoch_by_epoch(study)
+    with pytest.raises(StudyError, match="give the training function again"):
+        study.read().resume(trials=16, quiet=True)
+    resumed = study.read().resume(train, trials=16, engine="threads", workers=1, quiet=True)
+    assert resumed.is_complete
+    assert len(resumed.trials) == 16
+    begun = tuned(tmp_path, trials=8, workers=1, engine="threads")
+    with opened(begun.directory) as study:
+        epoch_by_epoch(study)
+    assert study.read().is_complete
+    assert [event.checkpoint is None for event in of_kind(begun.directory, TrialReleased)].count(False)
