@@ -2,8 +2,8 @@
 
 One pair is one ``ask`` and one ``tell``: the decision, the journal handed to the operating system, the lock. Beside it
 is the part that is not ours: the same number of lines of the same length, written and flushed one by one. Each figure
-is the best of several studies. The row of the default search is the first study after its process has started; its
-model is at work on another core while the loop asks.
+is the best of several studies; "CPU" is what the process itself computed in that time, all its threads together. The
+model of the default search is in a process of its own, which is at work meanwhile.
 
     python benchmarks/ask_tell.py [--repeat 5] [--trials 2000] [--json FILE]
 """
@@ -24,6 +24,8 @@ from table import show
 
 SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}
 THREADS = 4
+Seconds = tuple[float, float]
+"""Of wall time, and of computing."""
 
 
 def plain(study: ashtune.OpenStudy) -> None:
@@ -66,13 +68,13 @@ LOOPS: dict[str, tuple[Callable[[ashtune.OpenStudy], None], dict[str, Any]]] = {
 }
 
 
-def seconds_of(loop: Callable[[ashtune.OpenStudy], None], folder: Path, **options: Any) -> float:
-    """Return the seconds of a loop, with the study open already."""
+def seconds_of(loop: Callable[[ashtune.OpenStudy], None], folder: Path, **options: Any) -> Seconds:
+    """Return what a loop took, with the study open already."""
     settings: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 27, "search": "random", "quiet": True}
     with ashtune.open_study(SPACE, directory=folder, **(settings | options)) as study:
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         loop(study)
-        return time.perf_counter() - began
+        return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def results_of(folder: Path) -> int:
@@ -80,14 +82,14 @@ def results_of(folder: Path) -> int:
     return sum(isinstance(event, JobFinished) for _, event in read_events(folder / NAME))
 
 
-def seconds_to_write(folder: Path) -> float:
-    """Return the seconds that it takes to write the lines of a journal, each handed over for itself."""
+def seconds_to_write(folder: Path) -> Seconds:
+    """Return what it takes to write the lines of a journal, each handed over for itself."""
     lines = (folder / NAME).read_bytes().splitlines(keepends=True)
     file = os.open(folder / "copy", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     for line in lines:
         os.write(file, line)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - began[0], time.process_time() - began[1]
     os.close(file)
     return seconds
 
@@ -100,7 +102,7 @@ def argument(name: str, default: int) -> int:
 def main() -> None:
     """Measure and print."""
     repeat, trials = argument("--repeat", 5), argument("--trials", 2_000)
-    costs: dict[str, list[float]] = {}
+    costs: dict[str, list[Seconds]] = {}
     pairs_of: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as place:
         for turn in range(repeat):
@@ -108,12 +110,16 @@ def main() -> None:
                 folder = Path(place, f"{turn}-{number}")
                 seconds = seconds_of(loop, folder, trials=trials, **options)
                 pairs_of[name] = pairs = results_of(folder)
-                costs.setdefault(name, []).append(seconds / pairs)
+                costs.setdefault(name, []).append(seconds)
                 if loop is plain and not options:
                     pairs_of["its journal, line by line"] = pairs
-                    costs.setdefault("its journal, line by line", []).append(seconds_to_write(folder) / pairs)
-    rows = [[name, pairs_of[name], 1e6 * min(each), 1 / min(each)] for name, each in costs.items()]
-    show(f"Ask and tell: {trials:,} trials, rungs 3, 9 and 27", ["loop", "pairs", "us a pair", "pairs/s"], rows)
+                    costs.setdefault("its journal, line by line", []).append(seconds_to_write(folder))
+    rows = []
+    for name, pairs in pairs_of.items():
+        wall, computing = (1e6 * min(each) / pairs for each in zip(*costs[name], strict=True))
+        rows.append([name, pairs, wall, computing, 1e6 / wall])
+    columns = ["loop", "pairs", "us a pair", "of CPU", "pairs/s"]
+    show(f"Ask and tell: {trials:,} trials, rungs 3, 9 and 27", columns, rows)
 
 
 if __name__ == "__main__":
