@@ -155,7 +155,7 @@ def test_the_default_search_is_asked_for_more_than_is_ready_and_the_study_is_com
 
 
 SCRIPT = """
-    import ashtune, sys
+    import ashtune, os, sys
 
     with ashtune.open_study(
         {"x": (0.0, 1.0)}, metric="score", mode="max", trials=16, max_resource=8, min_resource=1, reduction_factor=2,
@@ -166,7 +166,7 @@ SCRIPT = """
             assert trained == trial.start
             trial.save(trial.target)
             study.tell(trial, score=trial["x"] * trial.target)
-            print(trial.number, trial.target, flush=True)
+            os.write(1, f"{trial.number} {trial.target}\\n".encode())  # in one piece
             sys.stdin.readline()
 """
 
@@ -208,10 +208,10 @@ FORKED = """
         try:
             study.ask()
         except ashtune.AshtuneError as error:
-            print(error, flush=True)
+            os.write(1, f"{error}\\n".encode())  # in one piece, as two processes write here
         time.sleep(60)
         os._exit(0)
-    print(child, flush=True)
+    os.write(1, f"{child}\\n".encode())
     signal.pause()
 """
 
@@ -220,20 +220,24 @@ def test_a_process_forked_from_the_loop_cannot_ask_and_does_not_hold_the_study(t
     run = [sys.executable, "-c", textwrap.dedent(FORKED)]
     with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline(), process.stdout.readline()]
-        (child,) = [int(line) for line in lines if line.strip().isdigit()]
+        children: list[int] = []
         try:
+            lines = [process.stdout.readline(), process.stdout.readline()]
+            children = [int(line) for line in lines if line.strip().isdigit()]
             assert any(f"is open in process {process.pid}; a process forked from it may read" in line for line in lines)
             with pytest.raises(StudyError, match="is being driven by process"):
                 opened(tmp_path / "own", trials=4, max_resource=1)
             process.kill()
             process.wait()
+            assert len(children) == 1
             with opened(tmp_path / "own", trials=4, max_resource=1) as study:
                 trial = study.ask()
                 assert trial is not None
                 assert trial.number == 0
         finally:
-            os.kill(child, signal.SIGKILL)
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+            process.kill()
             process.stdout.close()
 
 

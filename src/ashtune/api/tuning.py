@@ -78,8 +78,8 @@ def tune(
     make_folder(path)
     with StudyLock(path):
         version = version_of(objective)
-        known = {} if options["accept_changes"] else version
-        longer = open_or_create(path, wanted.settings, options, pickled=pickled, version=known)
+        checked_version = {} if options["accept_changes"] else version
+        longer = open_or_create(path, wanted.settings, options, pickled=pickled, version=checked_version)
         Session(path, options, engine, longer, version=version, objective=objective).run()
     if not quiet:
         hint(hints.of_the_results(wanted.settings.goal, events_of(path / journals.NAME)))
