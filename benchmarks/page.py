@@ -11,8 +11,8 @@ script has a file of its own.
     --curves FOLDER, --mnist FOLDER, --surrogate FOLDER, --data FOLDER
                                                     data of the scripts that read some; without it they are left out
 
-All of them take about an hour and a half on a quiet machine. One that fails is named at the end, and its last results
-stay.
+All of them take about an hour and a half on a quiet machine, and boosters hours more. One that fails is named at the
+end, and its last results stay.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "search_quality": "data",
-    "scikit_learn": "data",
+    "scikit_learn": "data", "boosters": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
     parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate and priors")
-    parser.add_argument("--data", metavar="FOLDER", help="for search_quality and scikit_learn")
+    parser.add_argument("--data", metavar="FOLDER", help="for search_quality, scikit_learn and boosters")
     options = parser.parse_args()
     known = scripts()
     if unknown := sorted(set(options.names) - set(known)):

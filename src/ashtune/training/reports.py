@@ -29,6 +29,8 @@ class Reports:
         """The metrics that must be in every report."""
         self.metric = goal.metric
         """The study's metric; of several the first."""
+        self.mode = goal.mode
+        """Which way that is better."""
         self.right = f"trial.report({', '.join(f'{name}=...' for name in self.needed)})"
         """How a report is written."""
         self.last_resource = -1

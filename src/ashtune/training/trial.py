@@ -58,6 +58,11 @@ class Trial:
         return self._job.reports.metric
 
     @property
+    def mode(self) -> str:
+        """Which way the study's metric is better: "max" or "min"; of several metrics the first one's."""
+        return self._job.reports.mode
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The names of all metrics that the study needs in a report: of its objectives and constraints."""
         return self._job.reports.needed

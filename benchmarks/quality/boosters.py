@@ -1,0 +1,228 @@
+"""XGBoost on whole tables in wall time: ashtune through its door, Optuna through its own. For ``boosters.py``.
+
+Rule 1: both tune the same space of the same training on the same rows, one thread a worker. A training is worth its
+best round, in both: that is what its validation loss is, and the test loss is of the booster up to there.
+Rule 2: all processes are killed when the time is over. What counts is what ashtune's journal and Optuna's hold then.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from quality.tasks.data import Split, diamonds, letter, protein
+from quality.tasks.scores import cross_entropy, root_mean_square
+
+FIXED = {"nthread": 1, "verbosity": 0, "seed": 0}
+SPACE: Mapping[str, Any] = {
+    "learning_rate": (0.01, 0.5, "log"),
+    "max_depth": (2, 10),
+    "min_child_weight": (0.5, 20.0, "log"),
+    "subsample": (0.4, 1.0),
+    "colsample_bytree": (0.4, 1.0),
+    "reg_lambda": (1e-3, 100.0, "log"),
+    "reg_alpha": (1e-4, 10.0, "log"),
+    "gamma": (1e-4, 5.0, "log"),
+}
+MODULE = "quality.boosters"
+STUDY, JOURNAL = "study", "journal.log"
+SHARED_NAME = "boosters"
+
+
+class Task(NamedTuple):
+    """A table to train on.
+
+    Args:
+        name: Its name.
+        rows: To train on.
+        rounds: Of a full training.
+    """
+
+    name: str
+    rows: int
+    rounds: int
+
+    @property
+    def metric(self) -> str:
+        """XGBoost's name of the loss."""
+        return "mlogloss" if self.name == "letter" else "rmse"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is fixed."""
+        labels = {"objective": "multi:softprob", "num_class": 26}
+        return {**FIXED, **(labels if self.name == "letter" else {"objective": "reg:squarederror"})}
+
+    def loss(self, booster: Any, data: str, rounds: int) -> float:
+        """Return the loss of a booster's first rounds on the test rows."""
+        import xgboost
+
+        x, y = split(self, data).test
+        predicted = booster.predict(xgboost.DMatrix(x, nthread=1), iteration_range=(0, rounds))
+        return cross_entropy(y, predicted) if self.name == "letter" else root_mean_square(y, predicted)
+
+
+TASKS = {
+    "diamonds": Task("diamonds", 40_000, 729),
+    "protein_rmsd": Task("protein_rmsd", 30_000, 729),
+    "letter": Task("letter", 12_000, 81),
+}
+
+
+class Setting(NamedTuple):
+    """What a run is about.
+
+    Args:
+        task: What is tuned.
+        data: The folder with ``tabular``.
+        seed: Of the tuner.
+        workers: How many processes train.
+        folder: Where the run may keep files.
+        trials: At most so many; None for as many as the time allows.
+    """
+
+    task: Task
+    data: str
+    seed: int
+    workers: int
+    folder: str
+    trials: int | None = None
+
+
+class Reached(NamedTuple):
+    """What a tuner would name: its losses, and after how many rounds; and how many configurations it has tried."""
+
+    validation: float
+    test: float
+    rounds: int
+    tried: int
+
+
+@functools.cache
+def split(task: Task, data: str) -> Split:
+    """Return the rows of a task, the same ones for each tuner and seed."""
+    read = {"diamonds": diamonds, "protein_rmsd": protein, "letter": letter}[task.name]
+    return Split(*((x.astype(np.float32), y) for x, y in read(Path(data), task.rows)))
+
+
+def rows(task: Task, data: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return one part of the rows."""
+    found: tuple[np.ndarray, np.ndarray] = getattr(split(task, data), part)
+    return found
+
+
+def arguments(tuner: str, setting: Setting) -> list[list[str]]:
+    """Return the arguments of each process of a tuner."""
+    processes = setting.workers if tuner == "optuna" else 1
+    return [[json.dumps([tuner, number, setting])] for number in range(processes)]
+
+
+def tune(search: str | None, setting: Setting) -> None:
+    """Run ashtune's study."""
+    import ashtune
+    import ashtune.integrations.xgboost as door
+
+    task = Task(*setting.task)
+    objective = door.booster_objective(
+        task.parameters,
+        functools.partial(rows, task, setting.data, "train"),
+        functools.partial(rows, task, setting.data, "validation"),
+    )
+    ashtune.tune(
+        objective, dict(SPACE), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
+        trials=setting.trials, search=search, workers=setting.workers, seed=setting.seed,
+        directory=f"{setting.folder}/{STUDY}", quiet=True,
+    )  # fmt: skip
+
+
+def optimize(number: int, setting: Setting) -> None:
+    """Be one process of Optuna's study: its default sampler and pruner, and its callback for XGBoost."""
+    import optuna
+    import xgboost
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna_integration import XGBoostPruningCallback
+
+    from quality.tuners.optuna_studies import suggested
+
+    task = Task(*setting.task)
+    dtrain, dvalid = (xgboost.DMatrix(*rows(task, setting.data, part), nthread=1) for part in ("train", "validation"))
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(f"{setting.folder}/{JOURNAL}")), study_name=SHARED_NAME,
+        load_if_exists=True, direction="minimize",
+        sampler=optuna.samplers.TPESampler(seed=1000 * setting.seed + number),
+    )  # fmt: skip
+
+    def objective(trial: optuna.Trial) -> float:
+        log: dict[str, dict[str, list[float]]] = {}
+        booster = xgboost.train(
+            {**task.parameters, **suggested(trial, SPACE)}, dtrain, task.rounds, evals=[(dvalid, "valid")],
+            evals_result=log, verbose_eval=False, callbacks=[XGBoostPruningCallback(trial, f"valid-{task.metric}")],
+        )  # fmt: skip
+        values = log["valid"][task.metric]
+        best = int(np.argmin(values))
+        trial.set_user_attr("rounds", best + 1)
+        trial.set_user_attr("test", task.loss(booster, setting.data, best + 1))
+        return values[best]
+
+    study.optimize(objective)
+
+
+def reached(tuner: str, setting: Setting) -> Reached | None:
+    """Return what a tuner that was killed would name; None if it has no result."""
+    return _of_optuna(setting) if tuner == "optuna" else _of_ashtune(setting)
+
+
+def _of_ashtune(setting: Setting) -> Reached | None:
+    import ashtune
+
+    task = setting.task
+    study = ashtune.Study.load(f"{setting.folder}/{STUDY}")
+    try:
+        best = study.best
+    except ashtune.AshtuneError:
+        return None
+    rounds = int(best.metrics["best_round"])
+    try:
+        booster = best.load()
+    except ashtune.AshtuneError:  # of a lower rung, whose booster no promotion could reach any more
+        booster = study.train(best, best.resource).model
+    return Reached(
+        best.metrics[task.metric], task.loss(booster, setting.data, rounds), rounds, len(study.trials)
+    )  # fmt: skip
+
+
+def _of_optuna(setting: Setting) -> Reached | None:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = Path(setting.folder, JOURNAL)
+    if not path.exists():
+        return None
+    study = optuna.load_study(study_name=SHARED_NAME, storage=JournalStorage(JournalFileBackend(str(path))))
+    trials = study.get_trials(deepcopy=False)
+    ended = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if not ended:
+        return None
+    best = min(ended, key=lambda trial: trial.value)
+    return Reached(best.value, best.user_attrs["test"], best.user_attrs["rounds"], len(trials))
+
+
+def main() -> None:
+    """Be a process of a tuner, as ``arguments`` describes it."""
+    tuner, number, given = json.loads(sys.argv[1])
+    setting = Setting(Task(*given[0]), *given[1:])
+    if tuner == "optuna":
+        optimize(number, setting)
+    else:
+        tune("random" if tuner == "ashtune random" else None, setting)
+
+
+if __name__ == "__main__":
+    main()

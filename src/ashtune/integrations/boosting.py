@@ -1,0 +1,270 @@
+"""What the doors to XGBoost, LightGBM and CatBoost share: the rounds of a trial, what is reported of them, the data.
+
+Rule 1: what is reported is the best value so far, by the study's mode, and its round. A training that went on and got
+worse ranks where it was best, and its first rounds up to there are the model with that value.
+Rule 2: a rung has at most REPORTS reports: every n-th round and the last one.
+Rule 3: how far a trial is trained is the study's decision. A training that ends by itself before that fails.
+Rule 4: the data are read once in each worker, or in each thread of ``engine="threads"``: the libraries keep what they
+have prepared for training in them.
+"""
+
+import hashlib
+import math
+import os
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import shown
+from ashtune.engines.resources.cores import available_cores
+from ashtune.training.reports import listed
+from ashtune.training.trial import Trial
+
+REPORTS = 20
+"""The most reports of a rung: each is written into the journal."""
+BEST_ROUND = "best_round"
+"""The metric that says after how many rounds the best value was reached."""
+ENDLESS = 1_000_000
+"""Rounds that a library is asked for where the study says when to stop."""
+ROUND_NAMES = frozenset({
+    "n_estimators", "num_boost_round", "num_boost_rounds", "num_iteration", "num_iterations", "n_iter", "num_tree",
+    "num_trees", "num_round", "num_rounds", "nrounds", "max_iter", "iterations", "early_stopping_round",
+    "early_stopping_rounds", "n_iter_no_change", "od_wait",
+})  # fmt: skip
+"""What the libraries call the number of rounds, or when to stop: with a study the rounds are the resource."""
+
+Evaluations = Mapping[str, Mapping[str, Any]]
+"""Name of a data set -> name of a metric -> values."""
+Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
+
+
+class Rounds:
+    """The rounds of a trial, while its training function runs.
+
+    Attributes:
+        number: The round that has begun last, from 1.
+        best: The best value so far, None before any.
+        best_round: Its round.
+        is_over: Whether no round follows: the trial is at its rung and not promoted at once, or the study stops.
+
+    Args:
+        trial: The trial.
+        has_best: Whether the first rounds of a model are what the model was then. Else, as with DART, which changes
+            earlier trees, each value is reported as it is.
+
+    Raises:
+        ObjectiveError: If the study is after several metrics.
+    """
+
+    def __init__(self, trial: Trial, *, has_best: bool = True) -> None:
+        if len(trial.metrics) > 1:
+            raise ObjectiveError(
+                f"the study needs {listed(dict.fromkeys(trial.metrics))}; the callback reports one metric, so give "
+                "tune one"
+            )
+        self._trial = trial
+        self._epochs = trial.epochs()
+        self._is_higher_better = trial.mode == "max"
+        self._has_best = has_best
+        self._start, self._every, self._target = 0, 1, -1
+        self.number = 0
+        self.best: float | None = None
+        self.best_round = 0
+        self.is_over = False
+
+    def next(self) -> bool:
+        """Begin the next round, of the next rung if the trial is promoted at once; return False if none follows."""
+        number = next(self._epochs, None)
+        if number is None:
+            self.is_over = True
+            return False
+        if self._trial.target != self._target:
+            self._start, self._target = number - 1, self._trial.target
+            self._every = math.ceil((self._target - self._start) / REPORTS)
+        self.number = number
+        return True
+
+    def report(self, value: float) -> None:
+        """Take in what the round has reached; report the best so far if it is time to."""
+        self.note(self.number, value)
+        if self.number == self._target or (self.number - self._start) % self._every == 0:
+            self._trial.report({self._trial.metric: self.best, BEST_ROUND: self.best_round})
+
+    def note(self, number: int, value: float) -> None:
+        """Take in what a round has reached, one before the last rung too, and report nothing."""
+        if not self._has_best or self._improves(value):
+            self.best, self.best_round = float(value), number
+
+    def _improves(self, value: float) -> bool:
+        if self.best is None or math.isnan(self.best):
+            return True
+        return value > self.best if self._is_higher_better else value < self.best
+
+    def check_over(self, how: str) -> None:
+        """Refuse a training that has ended by itself.
+
+        Raises:
+            ObjectiveError: If rounds were left.
+        """
+        if not self.is_over:
+            raise ObjectiveError(
+                f"training ended after {self.number - 1} rounds of {self._target}: give {how} of at least the study's "
+                "max_resource, and no early stopping of the library's own: the study says when to stop"
+            )
+
+
+def chosen(
+    evaluations: Evaluations, trial: Trial, *, data: str | None, metric: str | None, how: str
+) -> tuple[str, str]:  # fmt: skip
+    """Return which data set and which metric are reported.
+
+    The data set is the last one. The metric is the only one, or the one with the name of the study's metric.
+
+    Args:
+        evaluations: What is evaluated in a round.
+        trial: The trial.
+        data: A data set that the user has named.
+        metric: A metric that the user has named.
+        how: How data to evaluate are given.
+
+    Raises:
+        ObjectiveError: If there is none, or no single one.
+    """
+    if not evaluations:
+        raise ObjectiveError(f"no data are evaluated, so there is nothing to report; give {how}")
+    name = data if data is not None else list(evaluations)[-1]
+    if name not in evaluations:
+        raise ObjectiveError(f"data={shown(name)} is none of what is evaluated: {listed(evaluations)}")
+    metrics = evaluations[name]
+    wanted = metric if metric is not None else trial.metric if trial.metric in metrics else None
+    if wanted is None and len(metrics) == 1:
+        wanted = next(iter(metrics))
+    if wanted is None or wanted not in metrics:
+        asked = f"metric={shown(metric)}" if metric is not None else f"the study's metric {trial.metric!r}"
+        raise ObjectiveError(f"{asked} is none of {listed(metrics)}; give callback(trial, metric=...) one of them")
+    return name, wanted
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Return a seed below 2**31 that follows from a seed and the number of a round."""
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def threads() -> int:
+    """Return how many threads training may use: the cores that are this worker's.
+
+    They are in OMP_NUM_THREADS, which ashtune sets in each of its processes. Without it a thread of
+    ``engine="threads"`` has one, and a script all that it may use.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
+    if first.isdigit() and int(first):
+        return int(first)
+    return available_cores() if threading.current_thread() is threading.main_thread() else 1
+
+
+class BoosterObjective:
+    """A training function that trains a booster; the base class of what ``booster_objective`` returns.
+
+    Args:
+        name: Of the library, by which the study's directory is called.
+        params: Fixed parameters; hyperparameters are laid over them.
+        dtrain: What is trained on.
+        dvalid: What is evaluated.
+        metric: Which metric is reported.
+        options: What the library's training is given besides.
+
+    Raises:
+        ObjectiveError: If data are of no kind that can be sent, or options belong to the study.
+    """
+
+    def __init__(
+        self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
+        *, metric: str | None, options: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.__name__ = name
+        self.params, self.metric, self.options = dict(params), metric, dict(options)
+        self._check_rounds(self.params, "params")
+        self._check_rounds(self.options, "options")
+        self._sources = _source("dtrain", dtrain), _source("dvalid", dvalid)
+        self._own = threading.local()
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse a space in which the number of rounds is a hyperparameter.
+
+        Raises:
+            ObjectiveError: If it is.
+        """
+        self._check_rounds(names, "the space")
+
+    @staticmethod
+    def _check_rounds(names: Collection[str], where: str) -> None:
+        found = sorted(ROUND_NAMES.intersection(names))
+        if found:
+            raise ObjectiveError(
+                f"{found[0]!r} is in {where}; the rounds are what the study shares out: give max_resource= to tune"
+            )
+
+    def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
+        """Return the parameters of a trial: defaults, over them the fixed ones, over them the hyperparameters.
+
+        Args:
+            trial: The trial.
+            defaults: What is so unless the user says otherwise.
+            thread_names: What the library calls the number of threads, its first name first.
+        """
+        parameters = {**defaults, **self.params, **trial.config}
+        if not parameters.keys() & set(thread_names):
+            parameters[next(iter(thread_names))] = threads()
+        return parameters
+
+    def data(self) -> tuple[Any, Any]:
+        """Return what is trained on and what is evaluated, as :meth:`prepared` returns it; once in each thread."""
+        if not hasattr(self._own, "data"):
+            self._own.data = self.prepared(*(source() if callable(source) else source for source in self._sources))
+        data: tuple[Any, Any] = self._own.data
+        return data
+
+    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return the data as the library trains on them."""
+        raise NotImplementedError
+
+    def __call__(self, trial: Trial) -> None:
+        """Train a trial to its rung."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to the workers: not what is prepared there."""
+        return {name: value for name, value in vars(self).items() if name != "_own"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _own=threading.local())
+
+
+def _source(name: str, data: Any) -> Data:
+    """Return data of a kind that can be sent to workers.
+
+    Raises:
+        ObjectiveError: If they are not.
+    """
+    if callable(data) or isinstance(data, Mapping) or (isinstance(data, tuple | list) and len(data) == 2):
+        given: Data = data
+        return given
+    raise ObjectiveError(
+        f"{name} is {shown(data)}; give arrays (X, y), a dict with the library's names for them, or a function that "
+        "returns one of these and is called once in each worker"
+    )
+
+
+def as_arguments(data: Any, first: str, second: str) -> dict[str, Any]:
+    """Return data as arguments of the library's own class: of a pair, by these two names.
+
+    Raises:
+        ObjectiveError: If they are no pair and no dict.
+    """
+    if isinstance(data, Mapping):
+        return dict(data)
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return {first: data[0], second: data[1]}
+    raise ObjectiveError(f"the function that reads the data returned {shown(data)}; return arrays (X, y), or a dict")

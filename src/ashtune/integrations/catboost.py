@@ -1,0 +1,180 @@
+"""CatBoost: a callback that lets a study train a model to its rung, and a whole training function.
+
+Rule 1: a trial goes on from a snapshot of CatBoost's own, in its checkpoint folder: it holds all rounds and the state
+of the random numbers, so that a model that goes on from a rung is the one that never stopped. ``init_model`` would draw
+the same rows and noise again.
+Rule 2: what is saved beside it is the model of the best round (``use_best_model``, CatBoost's default where data are
+evaluated), by the metric that CatBoost chooses it by: ``eval_metric``, or the loss.
+Rule 3: CatBoost's own learning rate follows from the number of rounds, which is not known, so it has to be given.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ashtune.integrations import ExtraMissing
+
+try:
+    import catboost
+except ImportError:
+    raise ExtraMissing("catboost", "catboost") from None
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.integrations.boosting import (
+    ENDLESS,
+    BoosterObjective,
+    Data,
+    Rounds,
+    as_arguments,
+    chosen,
+    threads,
+)
+from ashtune.training.trial import Trial
+
+__all__ = ["booster_objective", "callback", "snapshot", "threads"]
+
+SNAPSHOT = "snapshot"
+THREAD_NAMES = ("thread_count",)
+RATE_NAMES = ("learning_rate", "eta")
+LEARNING_RATE = 0.03
+"""CatBoost's, where it does not choose one by the number of rounds."""
+LEARN = "learn"
+EVAL_SET = "eval_set=(X, y)"
+
+
+def snapshot(trial: Trial) -> dict[str, Any]:
+    """Return the arguments of a model's class by which it goes on from the last rung: a snapshot in the trial's folder.
+
+    Args:
+        trial: The trial.
+    """
+    folder = trial.checkpoint_dir.absolute()
+    return {
+        "save_snapshot": True, "snapshot_file": str(folder / SNAPSHOT), "train_dir": str(folder),
+        "thread_count": threads(),
+    }  # fmt: skip
+
+
+def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
+    """Return a callback that has a model trained to the trial's rung and reports it.
+
+    With the arguments of :func:`snapshot` it goes on from the last rung. Give as many ``iterations`` as
+    ``max_resource`` or more; the callback ends the training. Give a ``learning_rate``: CatBoost's own follows from
+    ``iterations``.
+
+    Args:
+        trial: The trial.
+        metric: Which metric is reported, as "RMSE"; by default the only one, or the one with the name of the study's.
+        data: Of which data, as CatBoost calls them: "validation", of several "validation_0"; by default of the last.
+
+    Example:
+        >>> def train(trial):
+        ...     (X, y), valid = load()
+        ...     model = catboost.CatBoostRegressor(iterations=1_000, **trial.config, **snapshot(trial))
+        ...     model.fit(X, y, eval_set=valid, callbacks=[callback(trial)], verbose=False)
+        ...     trial.save(model)
+        >>> space = {"eta": (0.01, 0.5, "log")}
+        >>> study = tune(train, space, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True)
+    """
+    return _Callback(trial, metric, data)
+
+
+class _Callback:
+    def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
+        self._trial, self._metric, self._data = trial, metric, data
+        self._rounds: Rounds | None = None
+        self._which = "", ""
+        self.error: BaseException | None = None
+        """What was raised here. CatBoost raises an error of its own for it, with a traceback for a text."""
+
+    def after_iteration(self, info: Any) -> bool:
+        """Report a round; return False if it was the last."""
+        try:
+            return self._goes_on(info.metrics)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _goes_on(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> bool:
+        if self._rounds is None:
+            self._rounds = self._begun(metrics)
+            if not self._rounds.next():
+                return False
+        data, metric = self._which
+        values = metrics[data][metric]
+        while self._rounds.number <= len(values):  # one ahead where the study stopped before the first round of a rung
+            self._rounds.report(values[self._rounds.number - 1])
+            if not self._rounds.next():
+                return False
+        return True
+
+    def _begun(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> Rounds:
+        """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
+        evaluated = {name: values for name, values in metrics.items() if name != LEARN}
+        self._which = data, metric = chosen(evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET)
+        values, start = metrics[data][metric], self._trial.start
+        if len(values) <= start:
+            raise ObjectiveError(
+                f"the model has {len(values) - 1} rounds where trial {self._trial.number} goes on from {start}; "
+                "give its class the arguments snapshot(trial)"
+            )
+        rounds = Rounds(self._trial)
+        for number, value in enumerate(values[:start], 1):
+            rounds.note(number, value)
+        return rounds
+
+
+def booster_objective(
+    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
+) -> BoosterObjective:
+    """Return a training function for ``tune`` that trains a model; its resource is rounds.
+
+    ``study.best.load()`` is a ``CatBoost`` with the rounds up to the best.
+
+    Args:
+        params: Of ``CatBoost``; the trial's hyperparameters are laid over them. Without a ``learning_rate`` it is 0.03.
+        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Pool``, or a function that is called
+            once in each worker and returns one of these or a ``Pool``.
+        dvalid: The same, of what is evaluated.
+        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        options: Of ``fit``.
+
+    Raises:
+        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+
+    Example:
+        >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
+        >>> study = tune(
+        ...     objective, {"depth": (2, 6)}, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
+        >>> study.best.load().tree_count_ <= 27
+        True
+    """
+    return _CatBoost("catboost", params, dtrain, dvalid, metric=metric, options=options)
+
+
+class _CatBoost(BoosterObjective):
+    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return both as ``Pool``."""
+        return _pool(train), _pool(valid)
+
+    def __call__(self, trial: Trial) -> None:
+        """Train a model to its rung."""
+        dtrain, dvalid = self.data()
+        parameters = self.parameters(trial, {"logging_level": "Silent"}, THREAD_NAMES)
+        if not parameters.keys() & set(RATE_NAMES):
+            parameters["learning_rate"] = LEARNING_RATE
+        model = catboost.CatBoost({**snapshot(trial), **parameters, "iterations": ENDLESS})
+        watched = callback(trial, metric=self.metric)
+        try:
+            model.fit(dtrain, eval_set=dvalid, callbacks=[watched], **self.options)
+        except catboost.CatBoostError:
+            if watched.error is not None:
+                raise watched.error from None
+            raise
+        trial.save(model)
+
+
+def _pool(data: Any) -> Any:
+    if isinstance(data, catboost.Pool):
+        return data
+    return catboost.Pool(**{"thread_count": threads(), **as_arguments(data, "data", "label")})

@@ -1,0 +1,246 @@
+"""LightGBM: a callback that lets a study train a booster to its rung, and a whole training function.
+
+Rule 1: what is saved is the booster with all its rounds; its ``best_iteration`` is that of the best round, so that it
+predicts by the rounds up to there, as after LightGBM's own early stopping.
+Rule 2: where rows or columns are drawn, :func:`seeds` gives each round seeds of its own, so that a booster that goes on
+from a rung has the trees of one that never stopped. LightGBM itself draws the same rows and columns again.
+Rule 3: a ``Dataset`` that a booster went on with keeps that booster's predictions. So the prepared data are for new
+trials, and one that goes on gets data of its own.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ashtune.integrations import ExtraMissing
+
+try:
+    import lightgbm
+    from lightgbm.callback import EarlyStopException
+except ImportError:
+    raise ExtraMissing("lightgbm", "lightgbm") from None
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.integrations.boosting import (
+    ENDLESS,
+    BoosterObjective,
+    Data,
+    Rounds,
+    as_arguments,
+    chosen,
+    seed_of,
+    threads,
+)
+from ashtune.training.trial import Trial
+
+__all__ = ["booster_objective", "callback", "restored", "seeds", "threads"]
+
+ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
+COLUMNS = ("feature_fraction", "feature_fraction_bynode")
+SEEDED_EACH_ROUND = ("feature_fraction_seed", "extra_seed", "drop_seed")
+THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
+NEARLY = 1e-9
+"""A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
+VALID_SETS = "valid_sets=[dvalid]"
+SEEDED = "_ashtune_seeds"
+"""The attribute by which a booster is known to have seeds for each round."""
+_PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
+
+
+def restored(trial: Trial) -> Any:
+    """Return the booster of the last rung, for ``init_model``; None for a new trial."""
+    return trial.restore()
+
+
+def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
+    """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
+
+    With ``init_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
+    the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too.
+
+    Args:
+        trial: The trial.
+        metric: Which metric is reported, as "l2"; by default the only one, or the one with the name of the study's.
+        data: Of which data in ``valid_sets``, by name; by default of the last.
+
+    Example:
+        >>> def train(trial):
+        ...     dtrain, dvalid = load()
+        ...     lightgbm.train(
+        ...         trial.config, dtrain, 1_000, valid_sets=[dvalid],
+        ...         init_model=restored(trial), callbacks=[callback(trial), seeds(trial)],
+        ...     )
+        >>> space = {"eta": (0.01, 0.5, "log")}
+        >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
+    """
+    return _Callback(trial, metric, data)
+
+
+def seeds(trial: Trial) -> Any:
+    """Return a callback that gives each round its seeds, for parameters that draw rows or columns.
+
+    Args:
+        trial: The trial.
+    """
+    return _Seeds(trial)
+
+
+class _Callback:
+    def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
+        self.order, self.before_iteration = 40, False  # after what LightGBM itself records
+        self._trial, self._metric, self._data = trial, metric, data
+        self._rounds: Rounds | None = None
+        self._which = "", ""
+        self._has_best = True
+
+    def __call__(self, env: Any) -> None:
+        """Report a round; end the training if it was the last."""
+        evaluations: dict[str, dict[str, float]] = {}
+        for name, metric, value, *_ in env.evaluation_result_list or ():
+            evaluations.setdefault(name, {})[metric] = value
+        if self._rounds is None:
+            self._rounds = self._begun(env, evaluations)
+            if not self._rounds.next():  # the study stops; the round is of no use
+                if (saved := self._trial.restore()) is not None:
+                    self._trial.save(saved)
+                raise EarlyStopException(env.iteration, env.evaluation_result_list)
+        data, metric = self._which
+        self._rounds.report(evaluations[data][metric])
+        if self._rounds.next():
+            if env.iteration + 1 == env.end_iteration:
+                self._rounds.check_over("num_boost_round, or n_estimators")
+            return
+        self._save(env.model)
+        last = self._rounds.best_round - 1 if self._has_best else env.iteration
+        raise EarlyStopException(last, env.evaluation_result_list)
+
+    def _begun(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> Rounds:
+        """Look where the booster stands."""
+        if not isinstance(env.model, lightgbm.Booster):
+            raise ObjectiveError("lightgbm.cv cannot go on from a rung; train with lightgbm.train")
+        start = self._trial.start
+        if env.begin_iteration != start:
+            raise ObjectiveError(
+                f"the booster has {env.begin_iteration} rounds where trial {self._trial.number} goes on from {start}; "
+                "give init_model=restored(trial)"
+            )
+        self._which = data, metric = chosen(
+            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
+        )
+        settings = _settings(env.model)
+        self._has_best = settings["boosting"] != "dart"
+        drawn = [name for name in (*ROWS, *COLUMNS) if _is_drawn(settings, name)]
+        if drawn and not hasattr(env.model, SEEDED):
+            raise ObjectiveError(
+                f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
+                "give callbacks=[callback(trial), seeds(trial)]"
+            )
+        rounds = Rounds(self._trial, has_best=self._has_best)
+        if start and self._has_best:
+            saved = self._trial.restore()
+            rounds.note(saved.best_iteration, saved.best_score[data][metric])
+        return rounds
+
+    def _save(self, model: Any) -> None:
+        assert self._rounds is not None
+        booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))  # without the data
+        if self._has_best:
+            data, metric = self._which
+            booster.best_iteration = self._rounds.best_round
+            booster.best_score = {data: {metric: self._rounds.best}}
+        self._trial.save(booster)
+
+
+class _Seeds:
+    """Gives each round its seeds.
+
+    A booster takes a new seed for columns at once. It takes one for rows only when a fraction changes: by next to
+    nothing, and back.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self.order, self.before_iteration = 0, True
+        self._settings: dict[str, str] = {}
+        self._rows = ""
+
+    def __call__(self, env: Any) -> None:
+        """Set the seeds of a round."""
+        is_first = not self._settings
+        if is_first:
+            setattr(env.model, SEEDED, True)
+            self._settings = _settings(env.model)
+            self._rows = next((name for name in ROWS if _is_drawn(self._settings, name)), "")
+        given: dict[str, Any] = {
+            name: seed_of(int(self._settings[name]), env.iteration)
+            for name in SEEDED_EACH_ROUND if name in self._settings
+        }  # fmt: skip
+        every = int(self._settings["bagging_freq"])
+        is_drawn = bool(self._rows and every) and 0 in (
+            env.iteration % every,
+            (env.iteration - env.begin_iteration) % every,
+        )
+        if is_drawn:
+            given["bagging_seed"] = seed_of(int(self._settings["bagging_seed"]), env.iteration // every)
+            fraction = float(self._settings[self._rows])
+            env.model.reset_parameter({self._rows: fraction * (1 - NEARLY)})
+            given[self._rows] = fraction
+        env.model.reset_parameter(given)
+
+
+def _settings(model: Any) -> dict[str, str]:
+    """Return all parameters of a booster under LightGBM's own names."""
+    return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
+
+
+def _is_drawn(settings: Mapping[str, str], name: str) -> bool:
+    return float(settings.get(name, 1)) < 1 and (name not in ROWS or int(settings["bagging_freq"]) > 0)
+
+
+def booster_objective(
+    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
+) -> BoosterObjective:
+    """Return a training function for ``tune`` that trains a booster; its resource is rounds.
+
+    ``study.best.load()`` is the booster with all its rounds, and predicts by those up to the best.
+
+    Args:
+        params: Of ``lightgbm.train``; the trial's hyperparameters are laid over them.
+        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Dataset``, or a function that is
+            called once in each worker and returns one of these.
+        dvalid: The same, of what is evaluated.
+        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        options: Of ``lightgbm.train``: ``feval``.
+
+    Raises:
+        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+
+    Example:
+        >>> objective = booster_objective({"objective": "regression"}, (X[:400], y[:400]), (X[400:], y[400:]))
+        >>> study = tune(
+        ...     objective, {"eta": (0.01, 0.5, "log")}, metric="l2", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
+        >>> study.best.load().num_trees()
+        27
+    """
+    return _LightGBM("lightgbm", params, dtrain, dvalid, metric=metric, options=options)
+
+
+class _LightGBM(BoosterObjective):
+    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return both as the arguments of ``Dataset``, each with one for new trials."""
+        dtrain, dvalid = (as_arguments(data, "data", "label") for data in (train, valid))
+        first = lightgbm.Dataset(**dtrain, free_raw_data=False)
+        return (dtrain, first), (dvalid, lightgbm.Dataset(**dvalid, reference=first, free_raw_data=False))
+
+    def __call__(self, trial: Trial) -> None:
+        """Train a booster to its rung."""
+        parameters = self.parameters(trial, {"verbosity": -1, "feature_pre_filter": False}, THREAD_NAMES)
+        (train, dtrain), (valid, dvalid) = self.data()
+        before = restored(trial)
+        if before is not None:
+            dtrain = lightgbm.Dataset(**train)  # not with the bins of the other, which may be another trial's
+            dvalid = lightgbm.Dataset(**valid, reference=dtrain)
+        lightgbm.train(
+            parameters, dtrain, ENDLESS, valid_sets=[dvalid], valid_names=["valid"], init_model=before,
+            callbacks=[callback(trial, metric=self.metric), seeds(trial)], **self.options,
+        )  # fmt: skip

@@ -1,0 +1,195 @@
+"""XGBoost: a callback that lets a study train a booster to its rung, and a whole training function.
+
+Rule 1: what is saved is the booster with all its rounds; its ``best_iteration`` and ``best_score`` are those of the
+best round, as after XGBoost's own early stopping.
+Rule 2: where rows or columns are drawn, each round begins with a seed of its own and with the updaters made anew, as
+their column samplers have a state that is saved nowhere. So a booster that goes on from a rung has the trees of one
+that never stopped. XGBoost itself draws the same rows again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ashtune.integrations import ExtraMissing
+
+try:
+    import xgboost
+    from xgboost.callback import TrainingCallback
+except ImportError:
+    raise ExtraMissing("xgboost", "xgboost") from None
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.integrations.boosting import (
+    ENDLESS,
+    BoosterObjective,
+    Data,
+    Rounds,
+    as_arguments,
+    chosen,
+    seed_of,
+    threads,
+)
+from ashtune.training.trial import Trial
+
+__all__ = ["booster_objective", "callback", "restored", "threads"]
+
+DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
+"""Parameters of which less than 1 is a draw."""
+THREAD_NAMES = ("nthread", "n_jobs")
+EVALS = "evals=[(dvalid, 'valid')]"
+
+
+def restored(trial: Trial) -> Any:
+    """Return the booster of the last rung, for ``xgb_model``; None for a new trial."""
+    return trial.restore()
+
+
+def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
+    """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
+
+    With ``xgb_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
+    the callback ends the training.
+
+    Args:
+        trial: The trial.
+        metric: Which metric is reported, as "rmse"; by default the only one, or the one with the name of the study's.
+        data: Of which data in ``evals``; by default of the last.
+
+    Example:
+        >>> def train(trial):
+        ...     dtrain, dvalid = load()
+        ...     xgboost.train(
+        ...         trial.config, dtrain, 1_000, evals=[(dvalid, "valid")], verbose_eval=False,
+        ...         xgb_model=restored(trial), callbacks=[callback(trial)],
+        ...     )
+        >>> space = {"eta": (0.01, 0.5, "log")}
+        >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True)
+    """
+    return _Callback(trial, metric, data)
+
+
+class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are not followed, see pyproject.toml
+    def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
+        super().__init__()
+        self._trial, self._metric, self._data = trial, metric, data
+        self._rounds: Rounds
+        self._which: tuple[str, str] | None = None
+        self._seed = 0
+        self._config = ""
+        self._has_draws = self._is_begun = False
+        self._has_best = True
+
+    def before_training(self, model: Any) -> Any:
+        """Look where the booster stands."""
+        if not isinstance(model, xgboost.Booster):
+            raise ObjectiveError("xgboost.cv cannot go on from a rung; train with xgboost.train")
+        trained, start = model.num_boosted_rounds(), self._trial.start
+        if trained != start:
+            raise ObjectiveError(
+                f"the booster has {trained} rounds where trial {self._trial.number} goes on from {start}; "
+                "give xgb_model=restored(trial)"
+            )
+        self._config = model.save_config()
+        settings = json.loads(self._config)["learner"]
+        self._seed = int(settings["generic_param"]["seed"])
+        name = settings["gradient_booster"]["name"]
+        self._has_best = name == "gbtree"
+        self._has_draws = name == "dart" or any(_is_drawn(settings, each) for each in DRAWN)
+        self._rounds = Rounds(self._trial, has_best=self._has_best)
+        if start and self._has_best and (score := model.attr("best_score")) is not None:
+            self._rounds.note(int(model.attr("best_iteration")) + 1, float(score))
+        return model
+
+    def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Begin the first round, unless the study stops; give each round its seed."""
+        if not self._is_begun:
+            self._is_begun = True
+            if not self._rounds.next():
+                return True
+        if self._has_draws:
+            model.load_config(self._config)  # makes the updaters anew
+            model.set_param({"seed": seed_of(self._seed, self._rounds.number)})
+        return False
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Report a round; return True if it was the last."""
+        if self._which is None:
+            self._which = chosen(evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS)
+        data, metric = self._which
+        self._rounds.report(evals_log[data][metric][-1])
+        return not self._rounds.next()
+
+    def after_training(self, model: Any) -> Any:
+        """Save the booster."""
+        self._rounds.check_over("num_boost_round, or n_estimators")
+        if self._has_draws:
+            model.set_param({"seed": self._seed})
+        if self._has_best and self._rounds.best is not None:
+            model.set_attr(best_iteration=str(self._rounds.best_round - 1), best_score=repr(self._rounds.best))
+        if self._rounds.number or self._trial.start:
+            self._trial.save(model)
+        return model
+
+
+def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
+    return any(float(value) < 1 for value in _found(settings, name))
+
+
+def _found(settings: Any, name: str) -> Iterator[Any]:
+    """Yield the values of all parameters of a name."""
+    for key, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
+        if key == name:
+            yield value
+        elif isinstance(value, Mapping | list):
+            yield from _found(value, name)
+
+
+def booster_objective(
+    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
+) -> BoosterObjective:
+    """Return a training function for ``tune`` that trains a booster; its resource is rounds.
+
+    ``study.best.load()`` is the booster with all its rounds; ``booster[: booster.best_iteration + 1]`` is the best.
+
+    Args:
+        params: Of ``xgboost.train``; the trial's hyperparameters are laid over them.
+        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``DMatrix``, or a function that is
+            called once in each worker and returns one of these or a ``DMatrix``.
+        dvalid: The same, of what is evaluated.
+        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        options: Of ``xgboost.train``: ``obj``, ``custom_metric``.
+
+    Raises:
+        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+
+    Example:
+        >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
+        >>> study = tune(
+        ...     objective, {"eta": (0.01, 0.5, "log")}, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
+        >>> study.best.load().num_boosted_rounds()
+        27
+    """
+    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options)
+
+
+class _XGBoost(BoosterObjective):
+    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return both as ``DMatrix``."""
+        return _matrix(train), _matrix(valid)
+
+    def __call__(self, trial: Trial) -> None:
+        """Train a booster to its rung."""
+        dtrain, dvalid = self.data()
+        xgboost.train(
+            self.parameters(trial, {"verbosity": 1}, THREAD_NAMES), dtrain, ENDLESS, evals=[(dvalid, "valid")],
+            verbose_eval=False, xgb_model=restored(trial), callbacks=[callback(trial, metric=self.metric)],
+            **self.options,
+        )  # fmt: skip
+
+
+def _matrix(data: Any) -> Any:
+    if isinstance(data, xgboost.DMatrix):
+        return data
+    return xgboost.DMatrix(**{"nthread": threads(), **as_arguments(data, "data", "label")})

@@ -1,0 +1,551 @@
+"""XGBoost, LightGBM, CatBoost in a study: a booster that goes on is the one that never stopped; its best is kept."""
+
+import functools
+import importlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.events import JobFailed, JobFinished, JobPaused
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.orders import Pause, Release
+from ashtune.integrations import boosting
+from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune.study.journal import NAME, read_events
+from ashtune.training.channel import Mailbox
+from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.runner import TrialRunner
+
+WORKER, TRIAL = WorkerId(0), TrialId(0)
+LIBRARIES = ("xgboost", "lightgbm", "catboost")
+
+
+class Library(NamedTuple):
+    """What tests need to know of a library.
+
+    Args:
+        name: Its module.
+        metric: Of a regression.
+        fixed: Parameters of a regression.
+        drawn: Parameters by which rows and columns are drawn.
+        overfit: Parameters by which a training soon gets worse.
+        predict: (model, rows, number of rounds or None for all) -> predictions.
+    """
+
+    name: str
+    metric: str
+    fixed: dict[str, Any]
+    drawn: dict[str, Any]
+    overfit: dict[str, Any]
+    predict: Callable[[Any, Any, int | None], Any]
+
+    @property
+    def door(self) -> Any:
+        return importlib.import_module(f"ashtune.integrations.{self.name}")
+
+    @property
+    def library(self) -> Any:
+        return importlib.import_module(self.name)
+
+
+def by_xgboost(model: Any, rows: Any, rounds: int | None) -> Any:
+    import xgboost
+
+    return model.predict(xgboost.DMatrix(rows), iteration_range=(0, rounds or 0))
+
+
+def by_lightgbm(model: Any, rows: Any, rounds: int | None) -> Any:
+    return model.predict(rows, num_iteration=-1 if rounds is None else rounds)
+
+
+def by_catboost(model: Any, rows: Any, rounds: int | None) -> Any:
+    return model.predict(rows, ntree_end=rounds or 0)
+
+
+ALL = {
+    "xgboost": Library(
+        "xgboost", "rmse", {"eta": 0.3, "max_depth": 3},
+        {"subsample": 0.6, "colsample_bytree": 0.6, "colsample_bynode": 0.7},
+        {"eta": 1.0, "max_depth": 8}, by_xgboost,
+    ),
+    "lightgbm": Library(
+        "lightgbm", "l2", {"learning_rate": 0.3, "num_leaves": 7},
+        {"bagging_fraction": 0.6, "bagging_freq": 3, "feature_fraction": 0.6, "feature_fraction_bynode": 0.7},
+        {"learning_rate": 1.0, "num_leaves": 63, "min_data_in_leaf": 2}, by_lightgbm,
+    ),
+    "catboost": Library(
+        "catboost", "RMSE", {"learning_rate": 0.3, "depth": 3, "bootstrap_type": "No", "random_strength": 0},
+        {"bootstrap_type": "Bernoulli", "subsample": 0.6, "rsm": 0.6, "random_strength": 1},
+        {"learning_rate": 1.0, "depth": 8}, by_catboost,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> Library:
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    return ALL[request.param]
+
+
+@functools.cache
+def rows() -> tuple[Any, Any]:
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=(600, 8))
+    y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + chance.normal(scale=0.5, size=600)
+    return x, y
+
+
+def train_rows() -> tuple[Any, Any]:
+    x, y = rows()
+    return x[:400], y[:400]
+
+
+def valid_rows() -> tuple[Any, Any]:
+    x, y = rows()
+    return x[400:], y[400:]
+
+
+class Driver:
+    """A driver: answers each result by the next of its words, lets go of all others, and pauses at one of its polls."""
+
+    def __init__(self, answers: list[ToWorker], pause_at: int) -> None:
+        self.sent: list[FromWorker] = []
+        self._answers = deque(answers)
+        self._inbox: deque[ToWorker] = deque()
+        self._polls_left = pause_at
+
+    def send(self, message: FromWorker) -> None:
+        self.sent.append(message)
+        if isinstance(message, JobFinished) and message.held:
+            self._inbox.append(self._answers.popleft() if self._answers else Release(WORKER, TRIAL))
+
+    def wait(self) -> None:
+        assert self._inbox, "nobody would ever answer"
+
+    def poll(self) -> ToWorker | None:
+        self._polls_left -= 1
+        if self._polls_left == 0:
+            return Pause(WORKER, TRIAL)
+        return self._inbox.popleft() if self._inbox else None
+
+
+class Training:
+    """One trial in a folder, trained from stretch to stretch."""
+
+    def __init__(self, objective: Any, folder: Path, metric: str, mode: Any = "min") -> None:
+        self._objective, self._folder, self._goal = objective, folder, Goal(metric, mode)
+        folder.mkdir(exist_ok=True)
+        self.reached = 0
+        self.results: list[JobFinished] = []
+        self.failures: list[JobFailed] = []
+
+    def to(self, target: int, *, in_place: tuple[int, ...] = (), pause_at: int = 0) -> "Training":
+        """Train to a rung, in place to others, and be paused when the driver is asked for the so-many-th time."""
+        promotions: list[ToWorker] = []
+        last = target
+        for rung, further in enumerate(in_place, 1):
+            promotions.append(self._assignment(rung, last, further, in_place=True))
+            last = further
+        driver = Driver(promotions, pause_at)
+        setup = Setup(WORKER, "", self._goal, str(self._folder), 0, [])
+        TrialRunner(self._objective, setup, Mailbox(driver)).run(self._assignment(0, self.reached, target))
+        for event in driver.sent:
+            if isinstance(event, JobFinished):
+                self.results.append(event)
+            if isinstance(event, JobFinished | JobPaused):
+                self.reached = event.resource
+            if isinstance(event, JobFailed):
+                self.failures.append(event)
+        return self
+
+    def _assignment(self, rung: int, start: int, target: int, *, in_place: bool = False) -> Assignment:
+        return Assignment(WORKER, TRIAL, rung, start, target, in_place, msgspec.Raw(msgspec.msgpack.encode({})))
+
+    @property
+    def model(self) -> Any:
+        return CheckpointWriter(Checkpoints(self._folder), TRIAL, self.reached).restore()
+
+    @property
+    def values(self) -> list[float]:
+        return [event.metrics[self._goal.metric] for event in self.results]
+
+    @property
+    def reports(self) -> list[tuple[int, float, int]]:
+        """All reports: rounds, value, best round."""
+        found = []
+        for event in self.results:
+            for resource, metrics in [*event.curve, (event.resource, event.metrics)]:
+                found.append((resource, metrics[self._goal.metric], int(metrics[boosting.BEST_ROUND])))
+        return found
+
+
+def objective_of(library: Library, **params: Any) -> Any:
+    return library.door.booster_objective({**library.fixed, **params}, train_rows, valid_rows)
+
+
+@pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
+def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, tmp_path: Path, is_drawn: bool) -> None:
+    objective = objective_of(library, **(library.drawn if is_drawn else {}))
+    through = Training(objective, tmp_path / "through", library.metric).to(40)
+    broken = Training(objective, tmp_path / "broken", library.metric)
+    broken.to(7).to(40, pause_at=12)
+    assert broken.reached == 7 + 11
+    broken.to(40, pause_at=1)
+    assert broken.reached == 7 + 11, "no round was trained"
+    broken.to(29, in_place=(40,))
+    assert broken.reached == through.reached == 40
+    assert broken.values[-1] == pytest.approx(through.values[-1], rel=1e-6)
+    x = valid_rows()[0]
+    np.testing.assert_allclose(
+        library.predict(broken.model, x, None), library.predict(through.model, x, None), rtol=1e-5, atol=1e-6
+    )
+    assert np.std(library.predict(broken.model, x, None)) > 0.3, "it has learnt something"
+
+
+def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:
+    """What the doors are for: boosters that the library itself continues are others."""
+    xgboost = pytest.importorskip("xgboost")
+    params = {**ALL["xgboost"].fixed, **ALL["xgboost"].drawn}
+    dtrain = xgboost.DMatrix(*train_rows())
+    through = xgboost.train(params, dtrain, 40)
+    broken = xgboost.train(params, dtrain, 33, xgb_model=xgboost.train(params, dtrain, 7))
+    x = valid_rows()[0]
+    difference = by_xgboost(through, x, None) - by_xgboost(broken, x, None)
+    assert np.abs(difference).max() > 0.01
+
+
+def test_what_is_reported_is_the_best_so_far_and_its_rounds_are_kept(library: Library, tmp_path: Path) -> None:
+    training = Training(objective_of(library, **library.overfit), tmp_path, library.metric).to(60).to(200)
+    values = [value for _, value, _ in training.reports]
+    assert values == sorted(values, reverse=True)
+    best_round = training.reports[-1][2]
+    assert best_round < 150, "it has got worse for long"
+    x, y = valid_rows()
+    errors = (library.predict(training.model, x, best_round) - y) ** 2
+    error = np.mean(errors) ** (1.0 if library.name == "lightgbm" else 0.5)
+    assert values[-1] == pytest.approx(error, rel=1e-5)
+    resources = [resource for resource, _, _ in training.reports]
+    assert {60, 200} <= set(resources)
+    assert len([each for each in resources if each > 60]) <= boosting.REPORTS
+
+
+def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_path: Path) -> None:
+    metric = "AUC" if library.name == "catboost" else "auc"
+    logistic = {
+        "xgboost": {"objective": "binary:logistic", "eval_metric": "auc"},
+        "lightgbm": {"objective": "binary", "metric": "auc"},
+        "catboost": {"loss_function": "Logloss", "eval_metric": "AUC", "custom_metric": ["AUC"]},
+    }[library.name]
+
+    def signs(read: Any) -> Any:
+        x, y = read()
+        return x, (y > 0).astype(int)
+
+    objective = library.door.booster_objective(
+        {**library.fixed, **library.overfit, **logistic}, lambda: signs(train_rows), lambda: signs(valid_rows)
+    )
+    training = Training(objective, tmp_path, metric, "max").to(20).to(60)
+    values = [value for _, value, _ in training.reports]
+    assert values == sorted(values)
+    assert 0.6 < values[-1] < 1
+    assert training.reports[-1][2] < 60
+
+
+def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
+    x, y = valid_rows()
+    objective = library.door.booster_objective(library.fixed, train_rows, (x, np.full(len(y), 1e300)))
+    training = Training(objective, tmp_path, library.metric).to(9)
+    if library.name == "xgboost":  # others have numbers for it
+        assert not training.results
+
+
+def own_xgboost(trial: Any, **more: Any) -> None:
+    import xgboost
+
+    from ashtune.integrations.xgboost import callback, restored
+
+    settings: dict[str, Any] = {
+        "num_boost_round": 1000, "evals": [(xgboost.DMatrix(*valid_rows()), "valid")], "verbose_eval": False,
+        "xgb_model": restored(trial), "callbacks": [callback(trial, **more.pop("which", {}))],
+    }  # fmt: skip
+    params = {**ALL["xgboost"].fixed, **more.pop("params", {})}
+    xgboost.train(params, xgboost.DMatrix(*train_rows()), **{**settings, **more})
+
+
+def own_lightgbm(trial: Any, **more: Any) -> None:
+    import lightgbm
+
+    from ashtune.integrations.lightgbm import callback, restored, seeds
+
+    settings: dict[str, Any] = {
+        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": restored(trial),
+        "callbacks": [callback(trial, **more.pop("which", {})), seeds(trial)],
+    }  # fmt: skip
+    params = {**ALL["lightgbm"].fixed, "verbosity": -1, **more.pop("params", {})}
+    lightgbm.train(params, lightgbm.Dataset(*train_rows()), **{**settings, **more})
+
+
+def own_catboost(trial: Any, **more: Any) -> None:
+    import catboost
+
+    from ashtune.integrations.catboost import callback, snapshot
+
+    arguments = {**ALL["catboost"].fixed, "iterations": 1000, **snapshot(trial), **more.pop("params", {})}
+    settings = {"eval_set": valid_rows(), "verbose": False, "callbacks": [callback(trial, **more.pop("which", {}))]}
+    model = catboost.CatBoostRegressor(**arguments)
+    model.fit(*train_rows(), **{**settings, **more})
+    trial.save(model)
+
+
+OWN = {"xgboost": own_xgboost, "lightgbm": own_lightgbm, "catboost": own_catboost}
+
+
+def test_the_users_own_training_with_the_callback_does_the_same(library: Library, tmp_path: Path) -> None:
+    own = Training(OWN[library.name], tmp_path / "own", library.metric).to(7).to(20, in_place=(40,))
+    whole = Training(objective_of(library), tmp_path / "whole", library.metric).to(40)
+    assert own.values[-1] == pytest.approx(whole.values[-1], rel=1e-6)
+    x = valid_rows()[0]
+    np.testing.assert_allclose(library.predict(own.model, x, None), library.predict(whole.model, x, None), rtol=1e-4)
+
+
+def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tmp_path: Path) -> None:
+    xgboost, lightgbm = pytest.importorskip("xgboost"), pytest.importorskip("lightgbm")
+    pytest.importorskip("sklearn")
+    from ashtune.integrations import lightgbm as light
+    from ashtune.integrations import xgboost as extreme
+
+    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
+    labels, valid_labels = (y > 0).astype(int), (y_valid > 0).astype(int)
+
+    def by_xgb(trial: Any) -> None:
+        model = xgboost.XGBClassifier(n_estimators=1000, max_depth=3, callbacks=[extreme.callback(trial)])
+        model.fit(x, labels, eval_set=[(x_valid, valid_labels)], xgb_model=extreme.restored(trial), verbose=False)
+
+    def by_lgbm(trial: Any) -> None:
+        model = lightgbm.LGBMClassifier(n_estimators=1000, max_depth=3, n_jobs=1, verbosity=-1)
+        model.fit(
+            x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=light.restored(trial),
+            callbacks=[light.callback(trial), light.seeds(trial)],
+        )  # fmt: skip
+
+    for train, metric in ((by_xgb, "logloss"), (by_lgbm, "binary_logloss")):
+        broken = Training(train, tmp_path / f"{metric}-broken", metric).to(7).to(30)
+        through = Training(train, tmp_path / f"{metric}-through", metric).to(30)
+        assert not broken.failures
+        assert broken.values[-1] == pytest.approx(through.values[-1], rel=1e-6)
+        assert broken.values[-1] < 0.6
+
+
+def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    pytest.importorskip("lightgbm")
+    for name, params in (
+        ("xgboost", {"booster": "dart", "rate_drop": 0.3}),
+        ("lightgbm", {"boosting": "dart", "drop_rate": 0.3}),
+    ):
+        library = ALL[name]
+        training = Training(objective_of(library, **params), tmp_path / name, library.metric).to(20).to(40)
+        assert [best_round for _, _, best_round in training.reports] == [each for each, _, _ in training.reports]
+        x, y = valid_rows()
+        errors = (library.predict(training.model, x, None) - y) ** 2
+        error = np.mean(errors) ** (1.0 if name == "lightgbm" else 0.5)
+        assert training.values[-1] == pytest.approx(error, rel=1e-4)
+
+
+def test_prepared_data_are_those_of_each_trial_also_where_bins_are_searched_for(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    library = ALL["lightgbm"]
+    alone = {bins: Training(objective_of(library, max_bin=bins), tmp_path / f"{bins}", "l2").to(30) for bins in (7, 63)}
+    objective = library.door.booster_objective(library.fixed, train_rows, valid_rows)
+    for turn, bins in enumerate((63, 7, 63)):
+        objective.params["max_bin"] = bins
+        together = Training(objective, tmp_path / f"turn{turn}", "l2").to(10).to(30)
+        assert together.values[-1] == pytest.approx(alone[bins].values[-1], rel=1e-6)
+    assert alone[7].values[-1] != pytest.approx(alone[63].values[-1], rel=1e-3)
+
+
+def forgets(trial: Any) -> None:
+    OWN["xgboost"](trial, xgb_model=None)
+
+
+def forgets_lightgbm(trial: Any) -> None:
+    OWN["lightgbm"](trial, init_model=None)
+
+
+def forgets_catboost(trial: Any) -> None:
+    trial.checkpoint_dir.joinpath("other").touch()
+    OWN["catboost"](trial, params={"snapshot_file": str(trial.checkpoint_dir / "other"), "save_snapshot": False})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        ("xgboost", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
+        ("lightgbm", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
+        ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "no early stopping"),
+        ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
+        ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
+        ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),
+        ("xgboost", {"which": {"metric": "mae"}}, "metric='mae' is none of 'rmse'"),
+        ("xgboost", {"which": {"data": "test"}}, "data='test' is none of what is evaluated: 'valid'"),
+        ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "metric 'rmse' is none of 'mae', 'logloss'"),
+        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds(trial)"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:
+    pytest.importorskip(name)
+
+    def train(trial: Any) -> None:
+        given = dict(wrong)
+        if given.get("callbacks") == "alone":
+            given["callbacks"] = [ALL[name].door.callback(trial)]
+        OWN[name](trial, **given)
+
+    training = Training(train, tmp_path, ALL[name].metric).to(9)
+    assert not training.results
+    assert words in training.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "forgetting"),
+    [("xgboost", forgets), ("lightgbm", forgets_lightgbm), ("catboost", forgets_catboost)],
+)
+def test_a_training_that_does_not_go_on_is_refused(name: str, forgetting: Any, tmp_path: Path) -> None:
+    pytest.importorskip(name)
+    training = Training(forgetting, tmp_path, ALL[name].metric).to(5).to(9)
+    assert len(training.results) == 1
+    assert "goes on from 5" in training.failures[0].reason or "nothing was restored" in training.failures[0].reason
+
+
+def test_what_is_no_training_function_is_refused_before_the_study(library: Library, tmp_path: Path) -> None:
+    door = library.door
+    data = train_rows(), valid_rows()
+    with pytest.raises(ObjectiveError, match="give arrays"):
+        door.booster_objective({}, object(), valid_rows)
+    with pytest.raises(ObjectiveError, match="'n_estimators' is in params"):
+        door.booster_objective({"n_estimators": 9}, *data)
+    with pytest.raises(ObjectiveError, match="'early_stopping_rounds' is in options"):
+        door.booster_objective({}, *data, early_stopping_rounds=9)
+    options: dict[str, Any] = {"metric": library.metric, "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
+    with pytest.raises(ashtune.AshtuneError, match="'iterations' is in the space"):
+        ashtune.tune(door.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)
+    assert not (tmp_path / "s" / NAME).exists()
+
+
+def test_several_metrics_of_a_study_are_refused(library: Library, tmp_path: Path) -> None:
+    training = Training(objective_of(library), tmp_path, library.metric)
+    training._goal = Goal(library.metric, "min", others=(ashtune.core.jobs.Objective("other", "min"),))  # type: ignore[attr-defined]
+    training.to(9)
+    assert "the callback reports one metric" in training.failures[0].reason
+
+
+def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    assert boosting.threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert boosting.threads() == boosting.available_cores()
+
+
+def test_training_functions_travel_without_what_is_prepared_in_a_worker(library: Library, tmp_path: Path) -> None:
+    objective = library.door.booster_objective(library.fixed, train_rows(), valid_rows())
+    before = len(pickle.dumps(objective))
+    first = Training(objective, tmp_path / "first", library.metric).to(9)
+    assert len(pickle.dumps(objective)) == before
+    again = Training(pickle.loads(pickle.dumps(objective)), tmp_path / "again", library.metric).to(9)
+    assert again.values == first.values
+
+
+def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:
+    code = f"import sys; sys.modules[{library.name!r}] = None; import ashtune.integrations.{library.name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"{library.name} is not installed; pip install 'ashtune[{library.name}]'" in done.stderr
+
+
+SCRIPT = """
+    import os, time
+    import numpy as np
+    import ashtune
+    from ashtune.integrations.{name} import booster_objective
+
+    def rows(part):
+        with open("reads", "a") as file:
+            file.write(f"{{os.getpid()}} {{part}}\\n")
+        chance = np.random.default_rng(0)
+        x = chance.normal(size=(900, 8))
+        y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + chance.normal(scale=0.5, size=900)
+        return (x[:600], y[:600]) if part == "train" else (x[600:], y[600:])
+
+    objective = booster_objective({fixed}, lambda: rows("train"), lambda: rows("valid"))
+    space = {{"{rate}": (0.02, 0.5, "log"), "{share}": (0.5, 0.9)}}
+    study = ashtune.tune(
+        objective, space, metric="{metric}", mode="min", trials=6, max_resource=45, min_resource=5, search="random",
+        workers=2, directory="study", quiet=True,
+    )
+"""
+OF_SCRIPT = {
+    "xgboost": ({"max_depth": 5, "colsample_bytree": 0.8}, "eta", "subsample"),
+    "lightgbm": ({"num_leaves": 31, "bagging_freq": 1}, "learning_rate", "bagging_fraction"),
+    "catboost": ({"depth": 6, "bootstrap_type": "Bernoulli"}, "learning_rate", "subsample"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_trials_of_a_study_that_was_killed_end_as_if_nothing_had_happened(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fixed, rate, share = OF_SCRIPT[library.name]
+    names = {"name": library.name, "fixed": fixed, "rate": rate, "share": share, "metric": library.metric}
+    (tmp_path / "tune.py").write_text(textwrap.dedent(SCRIPT).format(**names))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen([sys.executable, "tune.py"], cwd=tmp_path, env=environment)
+    try:
+        wait_until(lambda: len(finished(tmp_path / "study")) >= 3)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    before = [(event.trial, event.rung) for event in finished(tmp_path / "study")]
+    subprocess.run([sys.executable, "tune.py"], cwd=tmp_path, env=environment, check=True)
+    study = ashtune.Study.load(tmp_path / "study")
+    assert study.is_complete
+    results = finished(tmp_path / "study")
+    assert [(event.trial, event.rung) for event in results][: len(before)] == before
+    assert len({(event.trial, event.rung) for event in results}) == len(results), "nothing is trained twice"
+    assert any(event.start for event in results), "a trial went on from its checkpoint"
+    reads = (tmp_path / "reads").read_text().splitlines()
+    assert len(reads) == len(set(reads)) <= 2 * 2 * 2, "each worker of both sessions reads once"
+    best = study.best
+    assert best.resource == 45
+    through = study.train(best, 45)
+    assert best.metrics[library.metric] == pytest.approx(through.metrics[library.metric], rel=1e-6)
+    x = np.random.default_rng(1).normal(size=(200, 8))
+    np.testing.assert_allclose(
+        library.predict(best.load(), x, None), library.predict(through.model, x, None), rtol=1e-4, atol=1e-5
+    )
+
+
+def finished(study: Path) -> list[JobFinished]:
+    journal = study / NAME
+    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 200) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
