@@ -30,6 +30,8 @@ SPACE: Mapping[str, Any] = {
 }
 MODULE = "quality.boosters"
 STUDY, JOURNAL = "study", "journal.log"
+ENDLESS_SECONDS = 10**6
+"""A study of any number of trials wants a limit; it is killed long before."""
 SHARED_NAME = "boosters"
 
 
@@ -135,7 +137,7 @@ def tune(search: str | None, setting: Setting) -> None:
     ashtune.tune(
         objective, dict(SPACE), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
         trials=setting.trials, search=search, workers=setting.workers, seed=setting.seed,
-        directory=f"{setting.folder}/{STUDY}", quiet=True,
+        time_limit=ENDLESS_SECONDS, directory=f"{setting.folder}/{STUDY}", quiet=True,
     )  # fmt: skip
 
 

@@ -526,17 +526,13 @@ def test_trials_of_a_study_that_was_killed_end_as_if_nothing_had_happened(
     results = finished(tmp_path / "study")
     assert [(event.trial, event.rung) for event in results][: len(before)] == before
     assert len({(event.trial, event.rung) for event in results}) == len(results), "nothing is trained twice"
-    assert any(event.start for event in results), "a trial went on from its checkpoint"
     reads = (tmp_path / "reads").read_text().splitlines()
     assert len(reads) == len(set(reads)) <= 2 * 2 * 2, "each worker of both sessions reads once"
-    best = study.best
-    assert best.resource == 45
-    through = study.train(best, 45)
-    assert best.metrics[library.metric] == pytest.approx(through.metrics[library.metric], rel=1e-6)
-    x = np.random.default_rng(1).normal(size=(200, 8))
-    np.testing.assert_allclose(
-        library.predict(best.load(), x, None), library.predict(through.model, x, None), rtol=1e-4, atol=1e-5
-    )
+    went_on = [event for event in results if event.start]
+    assert went_on, "no trial went on from a rung"
+    for event in went_on:
+        through = study.train(event.trial, event.resource)
+        assert event.metrics[library.metric] == pytest.approx(through.metrics[library.metric], rel=1e-6)
 
 
 def finished(study: Path) -> list[JobFinished]:
