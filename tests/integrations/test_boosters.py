@@ -29,6 +29,7 @@ from ashtune.study.journal import NAME, read_events
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
+from ashtune.training.versions import changed, version_of
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)
 LIBRARIES = ("xgboost", "lightgbm", "catboost")
@@ -293,7 +294,7 @@ def own_lightgbm(trial: Any, **more: Any) -> None:
 
     settings: dict[str, Any] = {
         "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": restored(trial),
-        "callbacks": [callback(trial, **more.pop("which", {})), seeds(trial)],
+        "callbacks": [callback(trial, **more.pop("which", {})), seeds()],
     }  # fmt: skip
     params = {**ALL["lightgbm"].fixed, "verbosity": -1, **more.pop("params", {})}
     lightgbm.train(params, lightgbm.Dataset(*train_rows()), **{**settings, **more})
@@ -339,7 +340,7 @@ def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tm
         model = lightgbm.LGBMClassifier(n_estimators=1000, max_depth=3, n_jobs=1, verbosity=-1)
         model.fit(
             x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=light.restored(trial),
-            callbacks=[light.callback(trial), light.seeds(trial)],
+            callbacks=[light.callback(trial), light.seeds()],
         )  # fmt: skip
 
     for train, metric in ((by_xgb, "logloss"), (by_lgbm, "binary_logloss")):
@@ -348,6 +349,18 @@ def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tm
         assert not broken.failures
         assert broken.values[-1] == pytest.approx(through.values[-1], rel=1e-6)
         assert broken.values[-1] < 0.6
+
+
+def test_parameters_that_another_callback_sets_stay_set_where_rows_are_drawn(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+
+    def train(trial: Any) -> None:
+        slower = xgboost.callback.LearningRateScheduler(lambda _: 1e-9)
+        own = ALL["xgboost"].door.callback(trial)
+        own_xgboost(trial, params=ALL["xgboost"].drawn, callbacks=[slower, own])
+
+    values = [value for _, value, _ in Training(train, tmp_path, "rmse").to(9).reports]
+    assert values == pytest.approx([values[0]] * 9, rel=1e-6)
 
 
 def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> None:
@@ -403,7 +416,8 @@ def forgets_catboost(trial: Any) -> None:
         ("xgboost", {"which": {"metric": "mae"}}, "metric='mae' is none of 'rmse'"),
         ("xgboost", {"which": {"data": "test"}}, "data='test' is none of what is evaluated: 'valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "metric 'rmse' is none of 'mae', 'logloss'"),
-        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds(trial)"),
+        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds()"),
+        ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same again"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:
@@ -467,6 +481,20 @@ def test_training_functions_travel_without_what_is_prepared_in_a_worker(library:
     assert len(pickle.dumps(objective)) == before
     again = Training(pickle.loads(pickle.dumps(objective)), tmp_path / "again", library.metric).to(9)
     assert again.values == first.values
+
+
+def test_a_study_goes_on_with_the_same_parameters_and_data_only(library: Library) -> None:
+    make = library.door.booster_objective
+    versions = [
+        version_of(make(library.fixed, train_rows(), valid_rows())),
+        version_of(make(library.fixed, train_rows(), valid_rows())),
+        version_of(make({**library.fixed, "depth": 9}, train_rows(), valid_rows())),
+        version_of(make(library.fixed, valid_rows(), valid_rows())),
+    ]
+    assert not changed(versions[0], versions[1])
+    assert changed(versions[0], versions[2])
+    assert changed(versions[0], versions[3])
+    assert set(versions[0]) == {"python", library.name}, "a newer ashtune goes on as well"
 
 
 def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:

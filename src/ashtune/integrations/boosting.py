@@ -198,6 +198,10 @@ class BoosterObjective:
         """
         self._check_rounds(names, "the space")
 
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes its results what they are: what the user has given."""
+        return {"params": self.params, "data": self._sources, "metric": self.metric, "options": self.options}
+
     @staticmethod
     def _check_rounds(names: Collection[str], where: str) -> None:
         found = sorted(ROUND_NAMES.intersection(names))

@@ -37,7 +37,9 @@ __all__ = ["booster_objective", "callback", "restored", "seeds", "threads"]
 
 ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 COLUMNS = ("feature_fraction", "feature_fraction_bynode")
-SEEDED_EACH_ROUND = ("feature_fraction_seed", "extra_seed", "drop_seed")
+SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feature_fraction_seed"),
+           "extra_trees": "extra_seed"}  # fmt: skip
+"""Parameters that draw, and the seed of each."""
 THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
@@ -68,7 +70,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...     dtrain, dvalid = load()
         ...     lightgbm.train(
         ...         trial.config, dtrain, 1_000, valid_sets=[dvalid],
-        ...         init_model=restored(trial), callbacks=[callback(trial), seeds(trial)],
+        ...         init_model=restored(trial), callbacks=[callback(trial), seeds()],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
@@ -76,13 +78,9 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
     return _Callback(trial, metric, data)
 
 
-def seeds(trial: Trial) -> Any:
-    """Return a callback that gives each round its seeds, for parameters that draw rows or columns.
-
-    Args:
-        trial: The trial.
-    """
-    return _Seeds(trial)
+def seeds() -> Any:
+    """Return a callback that gives each round its seeds, for parameters that draw rows or columns."""
+    return _Seeds()
 
 
 class _Callback:
@@ -129,11 +127,11 @@ class _Callback:
         )
         settings = _settings(env.model)
         self._has_best = settings["boosting"] != "dart"
-        drawn = [name for name in (*ROWS, *COLUMNS) if _is_drawn(settings, name)]
+        drawn = _drawn(settings)
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
                 f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
-                "give callbacks=[callback(trial), seeds(trial)]"
+                "give callbacks=[callback(trial), seeds()]"
             )
         rounds = Rounds(self._trial, has_best=self._has_best)
         if start and self._has_best:
@@ -158,33 +156,35 @@ class _Seeds:
     nothing, and back.
     """
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self) -> None:
         self.order, self.before_iteration = 0, True
         self._settings: dict[str, str] = {}
-        self._rows = ""
+        self._drawn: list[str] = []
 
     def __call__(self, env: Any) -> None:
         """Set the seeds of a round."""
-        is_first = not self._settings
-        if is_first:
+        if not self._settings:
             setattr(env.model, SEEDED, True)
             self._settings = _settings(env.model)
-            self._rows = next((name for name in ROWS if _is_drawn(self._settings, name)), "")
-        given: dict[str, Any] = {
-            name: seed_of(int(self._settings[name]), env.iteration)
-            for name in SEEDED_EACH_ROUND if name in self._settings
-        }  # fmt: skip
+            self._drawn = _drawn(self._settings)
+        names = {SEED_OF[name] for name in self._drawn if name not in ROWS}
+        if names:
+            env.model.reset_parameter({name: self._seed(name, env.iteration) for name in names})
+        rows = [name for name in self._drawn if name in ROWS]
+        if rows:  # last, as setting any other parameter takes the draw back
+            self._draw_rows(env, rows[0])
+
+    def _draw_rows(self, env: Any, name: str) -> None:
+        """Set the seed where rows are drawn: in each so-many-th round, for LightGBM from the last rung on."""
         every = int(self._settings["bagging_freq"])
-        is_drawn = bool(self._rows and every) and 0 in (
-            env.iteration % every,
-            (env.iteration - env.begin_iteration) % every,
-        )
-        if is_drawn:
-            given["bagging_seed"] = seed_of(int(self._settings["bagging_seed"]), env.iteration // every)
-            fraction = float(self._settings[self._rows])
-            env.model.reset_parameter({self._rows: fraction * (1 - NEARLY)})
-            given[self._rows] = fraction
-        env.model.reset_parameter(given)
+        if 0 not in (env.iteration % every, (env.iteration - env.begin_iteration) % every):
+            return
+        fraction, seed = float(self._settings[name]), SEED_OF[name]
+        env.model.reset_parameter({name: fraction * (1 - NEARLY)})
+        env.model.reset_parameter({name: fraction, seed: self._seed(seed, env.iteration // every)})
+
+    def _seed(self, name: str, number: int) -> int:
+        return seed_of(int(self._settings[name]), number)
 
 
 def _settings(model: Any) -> dict[str, str]:
@@ -192,8 +192,11 @@ def _settings(model: Any) -> dict[str, str]:
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
-def _is_drawn(settings: Mapping[str, str], name: str) -> bool:
-    return float(settings.get(name, 1)) < 1 and (name not in ROWS or int(settings["bagging_freq"]) > 0)
+def _drawn(settings: Mapping[str, str]) -> list[str]:
+    """Return the parameters that draw something."""
+    has_rows = int(settings["bagging_freq"]) > 0
+    drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
+    return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
 
 
 def booster_objective(
@@ -242,5 +245,5 @@ class _LightGBM(BoosterObjective):
             dvalid = lightgbm.Dataset(**valid, reference=dtrain)
         lightgbm.train(
             parameters, dtrain, ENDLESS, valid_sets=[dvalid], valid_names=["valid"], init_model=before,
-            callbacks=[callback(trial, metric=self.metric), seeds(trial)], **self.options,
+            callbacks=[callback(trial, metric=self.metric), seeds()], **self.options,
         )  # fmt: skip

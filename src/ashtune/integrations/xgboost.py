@@ -76,7 +76,6 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         self._rounds: Rounds
         self._which: tuple[str, str] | None = None
         self._seed = 0
-        self._config = ""
         self._has_draws = self._is_begun = False
         self._has_best = True
 
@@ -90,8 +89,7 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
                 f"the booster has {trained} rounds where trial {self._trial.number} goes on from {start}; "
                 "give xgb_model=restored(trial)"
             )
-        self._config = model.save_config()
-        settings = json.loads(self._config)["learner"]
+        settings = json.loads(model.save_config())["learner"]
         self._seed = int(settings["generic_param"]["seed"])
         name = settings["gradient_booster"]["name"]
         self._has_best = name == "gbtree"
@@ -108,7 +106,7 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
             if not self._rounds.next():
                 return True
         if self._has_draws:
-            model.load_config(self._config)  # makes the updaters anew
+            model.load_config(model.save_config())  # makes the updaters anew
             model.set_param({"seed": seed_of(self._seed, self._rounds.number)})
         return False
 
