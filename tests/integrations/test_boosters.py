@@ -417,7 +417,7 @@ def forgets_catboost(trial: Any) -> None:
         ("xgboost", {"which": {"data": "test"}}, "data='test' is none of what is evaluated: 'valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "metric 'rmse' is none of 'mae', 'logloss'"),
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds()"),
-        ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same again"),
+        ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:

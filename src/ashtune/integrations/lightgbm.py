@@ -153,7 +153,8 @@ class _Seeds:
     """Gives each round its seeds.
 
     A booster takes a new seed for columns at once. It takes one for rows only when a fraction changes: by next to
-    nothing, and back.
+    nothing, and back. It draws rows in each ``bagging_freq``-th round, which it counts from the last rung on; those
+    between have the seed of the last round before them in which a booster that never stopped draws.
     """
 
     def __init__(self) -> None:
@@ -168,20 +169,15 @@ class _Seeds:
             self._settings = _settings(env.model)
             self._drawn = _drawn(self._settings)
         names = {SEED_OF[name] for name in self._drawn if name not in ROWS}
-        if names:
-            env.model.reset_parameter({name: self._seed(name, env.iteration) for name in names})
-        rows = [name for name in self._drawn if name in ROWS]
-        if rows:  # last, as setting any other parameter takes the draw back
-            self._draw_rows(env, rows[0])
-
-    def _draw_rows(self, env: Any, name: str) -> None:
-        """Set the seed where rows are drawn: in each so-many-th round, for LightGBM from the last rung on."""
+        given: dict[str, Any] = {name: self._seed(name, env.iteration) for name in names}
+        rows = next((name for name in self._drawn if name in ROWS), None)
         every = int(self._settings["bagging_freq"])
-        if 0 not in (env.iteration % every, (env.iteration - env.begin_iteration) % every):
-            return
-        fraction, seed = float(self._settings[name]), SEED_OF[name]
-        env.model.reset_parameter({name: fraction * (1 - NEARLY)})
-        env.model.reset_parameter({name: fraction, seed: self._seed(seed, env.iteration // every)})
+        if rows is not None and 0 in (env.iteration % every, (env.iteration - env.begin_iteration) % every):
+            fraction, seed = float(self._settings[rows]), SEED_OF[rows]
+            env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
+            given |= {rows: fraction, seed: self._seed(seed, env.iteration // every)}
+        if given:
+            env.model.reset_parameter(given)  # at once: another call draws columns again, and takes back a draw of rows
 
     def _seed(self, name: str, number: int) -> int:
         return seed_of(int(self._settings[name]), number)
