@@ -82,6 +82,17 @@ def test_epochs_count_from_one_to_the_rung_inclusive(run: Any) -> None:
     assert seen == [1, 2, 3, 4]
 
 
+def test_a_trial_knows_the_metric_and_which_way_it_is_better(run: Any) -> None:
+    seen: list[str] = []
+
+    def train(trial: Any) -> float:
+        seen.extend([trial.metric, trial.mode])
+        return 0.5
+
+    run(train)
+    assert seen == ["score", "max"]
+
+
 def test_a_trial_that_goes_on_in_place_never_leaves_its_loop(run: Any) -> None:
     seen: list[int] = []
 
