@@ -69,11 +69,15 @@ class _OwnChannel:
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be trained once more: a configuration, under a trial's number, to a resource."""
+    """What is to be trained once more: a configuration, under a trial's number, to a resource.
+
+    ``max_resource`` is that of the study's top rung.
+    """
 
     trial: TrialId
     configuration: Mapping[str, Any]
     resource: int
+    max_resource: int
 
 
 def train_again(
@@ -125,7 +129,10 @@ def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, pla
             raise
 
     channel = _OwnChannel()
-    setup = Setup(NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"))
+    setup = Setup(
+        NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),
+        max_resource=wanted.max_resource,
+    )  # fmt: skip
     written = msgspec.Raw(msgspec.msgpack.encode(wanted.configuration))
     TrialRunner(remembering, setup, Mailbox(channel)).run(Assignment(NOBODY, trial, 0, start, resource, False, written))
     if raised:

@@ -14,7 +14,7 @@ from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, value_text
 from ashtune.core.plaintext import error_line, visible
 from ashtune.driver.goal import weights_of
-from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of
+from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
 from ashtune.training.fused.protocol import SavedState
@@ -56,9 +56,10 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
-        Of a training function that keeps files of its own (``trial.checkpoint_dir``), the folder they are in.
+        Of one that keeps files of its own (``trial.checkpoint_dir``), the folder they are in; of one that uses
+        :meth:`~ashtune.Trial.checkpoint`, the state dicts by name, on the CPU.
 
-        This loads a pickle, which executes what it says: load only from studies whose origin you trust.
+        But for those this loads a pickle, which executes what it says: load only from studies whose origin you trust.
 
         Raises:
             StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
@@ -190,7 +191,7 @@ def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, funct
         return checkpoint
     try:
         with file.open("rb") as opened:
-            saved = unpickled(opened, stored)
+            saved = read_saved(opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored))
         return function().restored(config, saved) if isinstance(saved, SavedState) else saved
     except Exception as error:
         reason = error_line(error)

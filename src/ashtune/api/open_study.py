@@ -212,7 +212,7 @@ class OpenStudy:
             StudyError: As :meth:`tell`.
         """
         with self._telling(trial) as out:
-            _, job, writer = out.begun
+            _, job, writer, _ = out.begun
             job.hear_out()
             if isinstance(why, BaseException):
                 out.outcomes.failed(job, why, writer)
@@ -232,7 +232,7 @@ class OpenStudy:
             StudyError: As :meth:`tell`.
         """
         with self._telling(trial) as out:
-            _, job, writer = out.begun
+            _, job, writer, _ = out.begun
             job.hear_out()
             writer.abandon()
             if job.phase in ("training", "pausing"):
@@ -395,11 +395,13 @@ class OpenStudy:
 
     def _end(self, out: _Out, told: Mapping[str, Any] | None) -> Answer:
         """End the job of a trial, as if its training function had returned what was told."""
-        trial, job, writer = out.begun
+        trial, job, writer, kept = out.begun
         try:
+            kept.save()
             remark = job.conclude(told)
         except ObjectiveError:
             job.reopen()
+            kept.reopen()
             raise
         out.outcomes.ended(job, writer, remark)
         writer.abandon()  # of a failure

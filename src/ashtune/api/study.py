@@ -284,7 +284,8 @@ class Study:
             number = TrialId(len(self.trials))
         place = None if directory is None else Path(directory)
         function = function_of(self.directory) if objective is None else objective
-        wanted = Wanted(trial=number, configuration=configuration, resource=resource)
+        top = self._reader.ladder.rungs[-1]
+        wanted = Wanted(trial=number, configuration=configuration, resource=resource, max_resource=top)
         return train_again(function, self._reader.settings, wanted, place)
 
     @in_one_line

@@ -49,6 +49,7 @@ def open_engine(
     trials: int | None,
     first_worker: int,
     began: float,
+    max_resource: int,
     objective: Callable[..., Any] | None = None,
 ) -> Workers:
     """Return the workers of a session.
@@ -63,6 +64,7 @@ def open_engine(
         trials: How many the session has, so that no worker asks for more than its part; None for no end.
         first_worker: The number of the first.
         began: The time at the start of the session, in seconds since the study began.
+        max_resource: That of the top rung.
         objective: The training function, where this process was given it.
 
     Raises:
@@ -79,6 +81,7 @@ def open_engine(
         [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
         profile=str(options["profile"]),  # checked: a text
         places=0 if trials is None else -(-trials // workers),
+        max_resource=max_resource,
     )
     brief = Brief(
         setup=setup,

@@ -330,6 +330,7 @@ class Session:
                 trials=session.trials,
                 first_worker=self._past.workers,
                 began=session.time,
+                max_resource=self._ladder.rungs[-1],
                 objective=self._objective,
             )
             threads = self._start_observers(journal.position)

@@ -9,8 +9,8 @@ Rule 2: only names of our own form are deleted, and no link is followed. ``check
 folder elsewhere; the study then has a folder of its own in that one.
 Rule 3: a disk that refuses never fails a trial.
 
-Security: what ``save`` writes is a pickle. Loading one executes what it says, so only the driver's own
-workers do, and only when a study is run or resumed.
+Security: what ``save`` writes is a pickle, unless another ``dump`` writes it. Loading one executes what it says, so
+only the driver's own workers do, and only when a study is run or resumed. State dicts of PyTorch are read without that.
 """
 
 import io
@@ -30,6 +30,7 @@ from typing import Any
 
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
+from ashtune.pickles import states
 from ashtune.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
 
@@ -179,8 +180,11 @@ class CheckpointWriter:
         """What went wrong in reading or saving; nothing if all is well."""
         return "; ".join(filter(None, (self._not_read, self._not_saved)))
 
-    def restore(self) -> Any:
+    def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
         """Return the object that was saved, or None if there is none.
+
+        Args:
+            unpickle: Reads a pickle, if it is one.
 
         Raises:
             CheckpointUnread: If it was there when this job began and cannot be read now; from then on there is none.
@@ -191,7 +195,8 @@ class CheckpointWriter:
         try:
             path = f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
-                return pickle.load(io.BufferedReader(opened, BUFFER_BYTES))
+                reader = io.BufferedReader(opened, BUFFER_BYTES)
+                return read_saved(reader, self._disk.status(path).size, unpickle)
             self._disk.status(folder)  # a folder without a pickle is one thing, nothing at all is another
         except OSError as error:
             self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
@@ -203,14 +208,16 @@ class CheckpointWriter:
         self._earlier = ""
         return self._at_opening is None
 
-    def save(self, state: object) -> None:
-        """Save an object with cloudpickle, in place of what was saved before.
+    def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
+        """Save an object with cloudpickle, or as ``dump`` writes it, in place of what was saved before.
 
         A disk that refuses does not end the training: it is noted in ``problem``, and the trial
         begins again if it is promoted.
         """
-        from ashtune.pickles.pickler import dump
+        if dump is None:
+            from ashtune.pickles.pickler import dump as by_cloudpickle
 
+            dump = by_cloudpickle
         self._has_begun, self._has_saved = True, False
         try:
             with io.BufferedWriter(self._open_for_writing(), BUFFER_BYTES) as file:
@@ -370,6 +377,22 @@ class Checked:
         """Write all of ``data``; return how many bytes."""
         self.crc = zlib.crc32(data, self.crc)
         return int(self._file.write(data))
+
+
+def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
+    """Return what was saved.
+
+    Args:
+        file: Of a checkpoint, opened.
+        size: Its length in bytes.
+        unpickle: Reads a pickle, and executes what it says.
+
+    Raises:
+        StudyError: If it is no pickle, and cannot be read as state dicts either.
+    """
+    if file.peek(len(states.BEGINNING)).startswith(states.BEGINNING):
+        return states.load(file, size - END.size)
+    return unpickle(file)
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:

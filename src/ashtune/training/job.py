@@ -41,6 +41,7 @@ class RunningJob:
         start: int,
         study_seed: int,
         progress_seconds: float,
+        max_resource: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
@@ -48,6 +49,7 @@ class RunningJob:
         self.rung = assignment.rung
         self.start = start
         self.target = assignment.target
+        self._max_resource = max_resource
         self.study_seed = study_seed
         self.reports = reports
         self.phase: Phase = "training"
@@ -209,7 +211,12 @@ class RunningJob:
     def may_save(self) -> bool:
         """Say whether what the training function saves is of use."""
         self._check_may_speak()
-        return self.is_kept
+        return self.is_kept and self.phase != "failed"
+
+    @property
+    def max_resource(self) -> int:
+        """The resource of the top rung; never below the target, as where nobody said it."""
+        return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
         """Have the trial begin from the start, as its checkpoint cannot be read; return whether it is not too late."""

@@ -29,7 +29,8 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
     driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
     from one :class:`Progress` to the next; ``places`` the most jobs that a worker may ask for, 0 for any number, so
-    that each of them gets some; ``profile`` how training is profiled: "flat", "flame", or "", not at all.
+    that each of them gets some; ``profile`` how training is profiled: "flat", "flame", or "", not at all;
+    ``max_resource`` the resource of the top rung, 0 if it is not known.
     """
 
     worker: WorkerId
@@ -41,6 +42,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     progress_seconds: float = 0.25
     profile: str = ""
     places: int = 0
+    max_resource: int = 0
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):

@@ -20,6 +20,7 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.training import current, forks
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
+from ashtune.training.kept_objects import KeptObjects
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import Outcomes
 from ashtune.training.reports import Reports
@@ -51,6 +52,7 @@ class Begun(NamedTuple):
     trial: Trial
     job: RunningJob
     writer: CheckpointWriter
+    kept: KeptObjects
 
 
 def begun(
@@ -81,11 +83,13 @@ def begun(
         start=start,
         study_seed=setup.seed,
         progress_seconds=setup.progress_seconds,
+        max_resource=setup.max_resource,
         clock=clock,
     )
     job.must_take_up = start > 0
     configuration = msgspec.msgpack.decode(assignment.configuration)
-    return Begun(Trial(assignment.trial, configuration, job, writer), job, writer)
+    kept = KeptObjects(job, writer)
+    return Begun(Trial(assignment.trial, configuration, job, writer, kept), job, writer, kept)
 
 
 class TrialRunner:
@@ -122,10 +126,10 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        trial, job, writer = begun(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        trial, job, writer, kept = begun(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
         try:
             with self._profiler:
-                remark = job.conclude(self._call(trial, job, writer))
+                remark = job.conclude(self._call(trial, job, writer, kept))
                 if not self._mailbox.is_sure:  # by an exception in another thread
                     raise Unsure
                 self._outcomes.ended(job, writer, remark)
@@ -138,8 +142,11 @@ class TrialRunner:
         finally:
             writer.abandon()
 
-    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter) -> Any:
-        """Call the training function; a process that it forked and that comes back from it goes no further."""
+    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, kept: KeptObjects) -> Any:
+        """Call the training function, and save the objects that it has kept.
+
+        A process that it forked and that comes back from it goes no further.
+        """
         process, before = forks.pid, current.begin(trial)
         try:
             try:
@@ -147,6 +154,7 @@ class TrialRunner:
             except CheckpointUnread:
                 if not (job.begin_again() and writer.forget_earlier()):
                     raise
+                kept.forget()
                 returned = self._objective(trial)
         except BaseException:
             if forks.pid != process:
@@ -157,6 +165,7 @@ class TrialRunner:
             current.end(before)
         if forks.pid != process:
             _leave(0)
+        kept.save()
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:

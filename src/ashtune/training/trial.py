@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import TrialId, trial_seed
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
+from ashtune.training.kept_objects import KeptObjects
 
 
 class Trial:
@@ -31,13 +33,21 @@ class Trial:
         True
     """
 
-    def __init__(self, number: TrialId, config: dict[str, Any], job: RunningJob, checkpoint: CheckpointWriter) -> None:
+    def __init__(
+        self,
+        number: TrialId,
+        config: dict[str, Any],
+        job: RunningJob,
+        checkpoint: CheckpointWriter,
+        kept: KeptObjects,
+    ) -> None:
         self.number = number
         """The number of the trial, from 0."""
         self.config = config
         """The configuration: name -> plain Python value. ``trial[name]`` is short for it."""
         self._job = job
         self._checkpoint = checkpoint
+        self._kept = kept
 
     def __getitem__(self, name: str) -> Any:
         return self.config[name]
@@ -51,6 +61,11 @@ class Trial:
     def target(self) -> int:
         """The resource it is to be trained to now: that of its rung."""
         return self._job.target
+
+    @property
+    def max_resource(self) -> int:
+        """The resource of the study's top rung: where a schedule of the learning rate is to end, at every rung."""
+        return self._job.max_resource
 
     @property
     def metric(self) -> str:
@@ -82,6 +97,7 @@ class Trial:
         while self._job.may_go_on(loop, epoch):
             epoch += 1
             yield epoch
+        self._kept.save()
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
@@ -116,16 +132,62 @@ class Trial:
         """Whether what is saved now may be of use: False once no promotion can reach this trial any more."""
         return self._job.may_save()
 
+    def checkpoint(self, **objects: Any) -> int:
+        """Keep modules, optimizers and schedules of PyTorch: take them up now, and save them when training ends.
+
+        Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left, if
+        it was; so do the random generators of Python, numpy and PyTorch, so that the trial goes on as if it had never
+        been left. When the loop over :meth:`epochs` ends, or without one this function, their states are saved: of a
+        trial that no promotion can reach any more, nothing.
+
+        What is saved are tensors and plain values, which are read as weights only: nothing in them is executed.
+
+        Args:
+            objects: By name, whatever has ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
+
+        Returns:
+            The resource that they are trained to: :attr:`start`, 0 for a new trial.
+
+        Raises:
+            ObjectiveError: If an object has no state that can be kept so, or others were saved.
+            StudyError: If what was saved holds more than weights.
+
+        Example:
+            >>> import torch
+            >>> def train(trial):
+            ...     torch.manual_seed(trial.seed)
+            ...     model = torch.nn.Linear(1, 1)
+            ...     optimizer = torch.optim.SGD(model.parameters(), trial["rate"])
+            ...     trial.checkpoint(model=model, optimizer=optimizer)
+            ...     for epoch in trial.epochs():
+            ...         loss = (model(torch.ones(1, 1)) - 3).square().mean()
+            ...         optimizer.zero_grad()
+            ...         loss.backward()
+            ...         optimizer.step()
+            ...         trial.report(loss=loss.item())
+            >>> space = {"rate": (0.01, 0.4)}
+            >>> study = tune(train, space, metric="loss", mode="min", trials=4, max_resource=3, quiet=True)
+            >>> list(study.best.load())
+            ['model', 'optimizer']
+        """
+        self._kept.keep(objects)
+        return self._job.start
+
     def save(self, state: object) -> None:
         """Save an object (pickled by cloudpickle) for the next time this trial is trained.
 
         Of a trial that no promotion can reach any more, nothing is written.
+
+        Raises:
+            ObjectiveError: If :meth:`checkpoint` saves this trial already.
         """
+        if self._kept:
+            raise ObjectiveError("trial.save() and trial.checkpoint() both save this trial; use one of them")
         if self.is_kept:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return what :meth:`save` saved, or None for a new trial."""
+        """Return what :meth:`save` saved, or None for a new trial; of :meth:`checkpoint` the state dicts by name."""
         self._job.taken_up()
         return self._checkpoint.restore()
 

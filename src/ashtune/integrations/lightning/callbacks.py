@@ -1,0 +1,181 @@
+"""What the callbacks of a trial do in a Trainer. Each import root has classes of its own, made of these.
+
+Rule 1: what a resumed fit finds is what the next epoch would have found. So the state is saved at the very end of the
+fit, when the epoch's schedules have stepped, and before other callbacks change the model, as weight averaging does.
+Rule 2: a report has what was logged anywhere in the epoch, also by the module at its end. So the report comes last.
+"""
+
+import pickle
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import error_line
+from ashtune.integrations.lightning.course import Answer, Ask
+from ashtune.pickles.states import no_weights
+from ashtune.training.random_states import random_states, set_random_states
+
+CHECKPOINT = "last.ckpt"
+"""Lightning's own checkpoint, in the folder of the trial's."""
+
+
+class Fit:
+    """One fit of a trial, in each of its processes.
+
+    Args:
+        ask: Asks the study.
+        folder: Of the trial's checkpoint.
+        start: The epochs that it is trained already.
+        weights_only: Whether its checkpoint must be one that holds nothing but weights and plain values.
+    """
+
+    def __init__(self, ask: Ask, folder: Path, start: int, *, weights_only: bool) -> None:
+        self._ask = ask
+        self.folder = folder
+        self.start = start
+        self.weights_only = weights_only
+        self.answer = Answer(goes_on=True, target=start, is_kept=True)
+        self.has_trained = False
+
+    def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
+        """Ask on rank 0, and let all ranks know.
+
+        Raises:
+            ObjectiveError: On all ranks, if the study refuses the report.
+        """
+        answer, refusal = None, ""
+        try:
+            if trainer.is_global_zero:
+                answer = self._ask(metrics, is_ended)
+        except Exception as error:
+            refusal = error_line(error)
+            raise
+        finally:
+            answer, refusal = trainer.strategy.broadcast((answer, refusal))
+        if refusal:
+            raise ObjectiveError(refusal)
+        self.answer = Answer(*answer)
+
+    def random_file(self, trainer: Any) -> Path:
+        """Return where a rank's random generators are saved."""
+        return self.folder / f"random-{trainer.global_rank}.pt"
+
+
+class First:
+    """Runs before all other callbacks: takes up the random generators, and saves."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._on_sigterm: Any = None
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Note what SIGTERM does before Lightning takes it over."""
+        del trainer, pl_module, stage
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """See that training begins where the trial is, and leave SIGTERM to the driver, which breaks trials off itself.
+
+        Raises:
+            ObjectiveError: If it begins elsewhere.
+        """
+        del pl_module
+        if trainer.current_epoch != self._fit.start:
+            raise ObjectiveError(
+                f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
+                "make a new Trainer in each call of the training function"
+            )
+        if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Let the random generators of a trial that goes on be those that it was left with."""
+        del pl_module
+        fit = self._fit
+        if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
+            return
+        import torch
+
+        set_random_states(torch.load(fit.random_file(trainer), weights_only=True))
+        # Lightning has made an iterator over the batches already, with other random numbers. As after any epoch but the
+        # one it resumes at, it makes another now.
+        trainer.fit_loop._resuming_from_checkpoint = False
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Save on all ranks what the next epoch would find.
+
+        Raises:
+            ObjectiveError: If it could not be read again.
+        """
+        del pl_module
+        fit = self._fit
+        if not fit.has_trained or fit.answer.goes_on or not fit.answer.is_kept:
+            return
+        import torch
+
+        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # all of it
+        torch.save(random_states(), fit.random_file(trainer))
+        if trainer.is_global_zero and fit.weights_only:
+            _check_weights_only(fit.folder / CHECKPOINT)
+
+
+class Last:
+    """Runs after all other callbacks: reports, asks the study, and ends the fit at the rung."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._is_validated = False
+        self._every: int | None = None
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Ask for the first epoch."""
+        del pl_module
+        self._fit.ask(trainer)
+        if not self._fit.answer.goes_on:  # the study stops
+            trainer.should_stop = True
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Have the epoch of a rung validated, whatever ``check_val_every_n_epoch`` says."""
+        del pl_module
+        self._is_validated = False
+        self._every = trainer.check_val_every_n_epoch
+        if self._every is not None and trainer.current_epoch + 1 == self._fit.answer.target:
+            trainer.check_val_every_n_epoch = 1
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Note that there are new metrics."""
+        del pl_module
+        self._is_validated = self._is_validated or not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Report what was logged; end the fit if the trial is not to go on.
+
+        Of an epoch without validation nothing is reported: Lightning still has the metrics of the last one.
+
+        Raises:
+            ObjectiveError: If the study's metric was not logged.
+        """
+        del pl_module
+        trainer.check_val_every_n_epoch = self._every
+        logged = trainer.callback_metrics  # on all ranks: it may reduce over them
+        is_new = self._is_validated or not trainer.enable_validation
+        metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
+        self._fit.has_trained = True
+        self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
+        if not self._fit.answer.goes_on:
+            trainer.should_stop = True
+
+
+def _check_weights_only(checkpoint: Path) -> None:
+    """Refuse a checkpoint that Lightning could not read again."""
+    import torch
+
+    try:
+        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)  # tensors are not looked at
+    except pickle.UnpicklingError as error:
+        raise ObjectiveError(
+            f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; leave that out of "
+            "save_hyperparameters(ignore=...) and of states, or give fit weights_only=False"
+        ) from None

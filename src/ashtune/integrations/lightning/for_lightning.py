@@ -1,0 +1,20 @@
+"""The callbacks of a trial for Trainers of ``lightning.pytorch``.
+
+Processes that Lightning starts find them here, by name.
+"""
+
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+
+from ashtune.integrations.lightning import callbacks
+
+MultiProcessingLauncher = _MultiProcessingLauncher
+"""Starts the processes of ``ddp_spawn``, ``ddp_fork`` and ``ddp_notebook`` from this one."""
+
+
+class First(callbacks.First, Callback):  # type: ignore[misc]  # Lightning is not looked into
+    """Runs before all other callbacks."""
+
+
+class Last(callbacks.Last, Checkpoint):  # type: ignore[misc]  # Lightning is not looked into
+    """Runs after all other callbacks, and after the module, as only a checkpoint does."""

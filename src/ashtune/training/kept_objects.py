@@ -1,0 +1,126 @@
+"""The objects that a training function has the study keep: ``trial.checkpoint(model=..., optimizer=...)``.
+
+Rule 1: they are saved as they are when the loop over the epochs ends, with the random generators. That is what the next
+epoch would find: whatever the training function does after the loop is no part of the training.
+Rule 2: of a trial that is not wanted again, or has failed, nothing is saved.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import shown
+from ashtune.study.checkpoints import CheckpointWriter
+from ashtune.training.job import RunningJob
+
+
+class HasState(Protocol):
+    """A module, an optimizer, a schedule, a scaler: whatever gives its state and takes it."""
+
+    def state_dict(self) -> Any:
+        """Return its state."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Take a state."""
+
+
+class KeptObjects:
+    """The objects of one job.
+
+    Args:
+        job: The job.
+        checkpoint: Where they are saved.
+    """
+
+    def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
+        self._job = job
+        self._checkpoint = checkpoint
+        self._objects: Mapping[str, HasState] = {}
+        self._is_saved = False
+
+    def __bool__(self) -> bool:
+        return bool(self._objects)
+
+    def keep(self, objects: Mapping[str, Any]) -> None:
+        """Give objects the states that were saved, and save them when training ends.
+
+        Raises:
+            ObjectiveError: If they cannot be kept, or are others than those that were saved.
+        """
+        if self._objects:
+            raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
+        if not objects:
+            raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
+        for name, kept in objects.items():
+            _check(name, kept)
+        self._job.taken_up()
+        if self._job.start:
+            self._restore(objects)
+        self._objects = objects
+
+    def _restore(self, objects: Mapping[str, Any]) -> None:
+        from ashtune.pickles.states import States
+        from ashtune.training.random_states import set_random_states
+
+        saved = self._checkpoint.restore(lambda _: None)  # a pickle would be executed, and is not ours
+        trial = self._job.trial
+        if not isinstance(saved, States):
+            raise ObjectiveError(
+                f"trial {trial} was not saved by trial.checkpoint(); take it up as it was saved, by trial.restore() or "
+                "from trial.checkpoint_dir"
+            )
+        if saved.keys() != objects.keys():
+            raise ObjectiveError(
+                f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} {', '.join(saved)} were saved; "
+                "give the same names"
+            )
+        for name, kept in objects.items():
+            set_state = getattr(kept, "load_state_dict", None) or kept.set_state  # the latter: of a generator
+            set_state(saved[name])
+        set_random_states(saved.random)
+
+    def save(self) -> None:
+        """Save them, unless it is done. The disk may refuse, as with :meth:`CheckpointWriter.save`.
+
+        Raises:
+            ObjectiveError: If a state could not be read as weights only.
+        """
+        if not self._objects or self._is_saved or not self._job.may_save():
+            return
+        from ashtune.pickles.states import States, check, dump
+        from ashtune.training.random_states import random_states
+
+        states = {name: _state_of(kept) for name, kept in self._objects.items()}
+        for name, state in states.items():
+            check(state, name)
+        self._checkpoint.save(States(states, random_states()), dump)
+        self._is_saved = True
+
+    def reopen(self) -> None:
+        """Training goes on after all: what was saved is not the last."""
+        self._is_saved = False
+
+    def forget(self) -> None:
+        """Training begins again."""
+        self._objects, self._is_saved = {}, False
+
+
+def _state_of(kept: Any) -> Any:
+    return kept.state_dict() if hasattr(kept, "state_dict") else kept.get_state()
+
+
+def _check(name: str, kept: Any) -> None:
+    """Refuse what has no state, or one that could not be read."""
+    try:
+        import torch
+    except ImportError:
+        raise ObjectiveError("trial.checkpoint() needs PyTorch: pip install 'ashtune[torch]'") from None
+    from ashtune.pickles.states import check
+
+    has_state = hasattr(kept, "state_dict") and hasattr(kept, "load_state_dict")
+    if not has_state and not isinstance(kept, torch.Generator):
+        raise ObjectiveError(
+            f"trial.checkpoint({name}={shown(kept)}) has no state_dict and load_state_dict; keep such an object with "
+            "trial.save, or report it"
+        )
+    check(_state_of(kept), name)

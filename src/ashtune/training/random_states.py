@@ -1,0 +1,43 @@
+"""The random generators that training draws from, as plain values and tensors: of Python, numpy and PyTorch.
+
+A trial that goes on elsewhere draws what it would have drawn: the order of its batches, its dropout, its noise. The
+generators are those of the process: engine ``threads`` has one set for all of its trials.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def random_states() -> dict[str, Any]:
+    """Return their states; of PyTorch those of the CPU, and of the GPUs if they are in use."""
+    import torch
+
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": _plain(np.random.get_state(legacy=False)),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Let them go on from these states; GPUs that are not here any more are left out."""
+    import torch
+
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available():
+        for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, device)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
