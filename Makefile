@@ -19,7 +19,7 @@ ON_TWO_CORES := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-integrations test-cluster check format hooks bench benchmarks-page bench-peers \
+.PHONY: help demo test test-fast test-faults test-integrations test-cluster check format hooks benchmarks-page bench-peers \
 	bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -63,9 +63,6 @@ format: $(VENV)/.check ## let ruff format and mend what it can
 
 hooks: $(VENV)/.check ## let git run the checks before each commit
 	$(BIN)/pre-commit install
-
-bench: $(VENV)/.test ## run every benchmark; each prints its table
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # On a quiet machine. ARGS: names of benchmarks (all by default), --curves FOLDER, --mnist FOLDER.
 benchmarks-page: $(VENV)/.test ## run the benchmarks in ARGS, or all, and write docs/benchmarks.md

@@ -14,11 +14,11 @@ let themselves be told. "ash", which is run first, sets it for each problem and 
 - "halving rows" and "halving iterations" (``HalvingRandomSearchCV``) have the same three rungs, of rows or of
   iterations, and as many candidates as cost what "ash" has spent. With 64 candidates they would spend 45 full
   fits, as nothing is resumed.
-- "dask-ml hyperband" has a number of models that follows from the length of a full fit, which is cut into 81 calls of
-  ``partial_fit``: 143 models, which spend 13 full fits, less than the others. Calls that it makes ahead and throws away
-  are not counted. Only models with ``partial_fit`` can be searched for. It has an environment of its own:
-  ``peers/requirements-dask-ml.txt`` (``make bench-scikit-learn DATA=FOLDER``). Its processes end in four seconds, which
-  are not counted.
+- "dask-ml hyperband" has a number of models that follows from the number of calls of ``partial_fit`` into which a full
+  fit is cut: of 81, 243 and 729 the one that spends most nearly what "ash" has spent. With 81 calls there are 143
+  models, which spend 13 full fits. Calls that it makes ahead and throws away are not counted. Only models with
+  ``partial_fit`` can be searched for. It has an environment of its own: ``peers/requirements-dask-ml.txt``
+  (``make bench-scikit-learn DATA=FOLDER``). Its processes end in four seconds, which are not counted.
 
     python benchmarks/scikit_learn.py DATA [--sets ...] [--models ...] [--tuners ...] [--seeds 5] [--rows 2700]
         [--times 1] [--candidates 64] [--folds 3] [--results DIR] [--dask PYTHON] [--table] [--json FILE]
@@ -53,11 +53,10 @@ ENVIRONMENT = {
 """Of a run: a fit has one thread, as two fit at a time."""
 KEYS = ("set", "model", "tuner", "seed", "rows", "times", "candidates", "folds")
 KINDS = {
-    "candidates_tried": "tried", "seconds": "search, s", "refit_seconds": "refit, s", "spent": "full fits",
-    "score": "score", "test": "test",
+    "candidates_tried": ("tried", ".0f"), "seconds": ("search, s", ".2f"), "refit_seconds": ("refit, s", ".2f"),
+    "spent": ("full fits", ".1f"), "score": ("score", ".4f"), "test": ("test", ".4f"),
 }  # fmt: skip
-"""What is shown of a run, and how it is headed."""
-DIGITS = dict(zip(KINDS, (".0f", ".2f", ".2f", ".1f", ".4f", ".4f"), strict=True))
+"""What is shown of a run, how it is headed, and with how many digits."""
 
 Run = dict[str, Any]
 
@@ -137,7 +136,7 @@ def _run(given: argparse.Namespace, run: Run, store: Store) -> Run:
         LookupError: If it is to spend what ours has spent, and that was not run.
     """
     ours = next((each["spent"] for each in store if all(each[key] == (run | {"tuner": OURS})[key] for key in KEYS)), 0)
-    if run["tuner"] not in (OURS, "ash random", DASK) and not ours:
+    if run["tuner"] not in (OURS, "ash random") and not ours:
         raise LookupError(f"it is to spend what {OURS!r} has spent, which was not run")
     python = given.dask.absolute() if run["tuner"] == DASK else sys.executable
     command = [str(python), "-m", "searches.one", json.dumps(run | {"data": given.data, "spent": ours})]
@@ -168,32 +167,12 @@ def show_table(runs: list[Run]) -> None:
         f"{WORKERS} processes; {sizes['rows']:,} rows, {sizes['folds']} folds, {sizes['candidates']} candidates; "
         f"a full fit is {_tops(sizes['times'])}; means over seeds, test - ours with its standard error"
     )
-    header = [
-        "data",
-        "model",
-        "tuner",
-        "seeds",
-        "tried",
-        "search, s",
-        "refit, s",
-        "full fits",
-        "score",
-        "test",
-        "test - ours",
-    ]
+    header = ["data", "model", "tuner", "seeds", *(head for head, _ in KINDS.values()), "test - ours"]
     show(title, header, rows)
 
 
 def _means(own: dict[int, Run]) -> list[str]:
-    kinds = {
-        "candidates_tried": ".0f",
-        "seconds": ".2f",
-        "refit_seconds": ".2f",
-        "spent": ".1f",
-        "score": ".4f",
-        "test": ".4f",
-    }
-    return [format(np.mean([run[kind] for run in own.values()]), how) for kind, how in kinds.items()]
+    return [format(np.mean([run[kind] for run in own.values()]), digits) for kind, (_, digits) in KINDS.items()]
 
 
 def _difference(own: dict[int, Run], ours: dict[int, Run]) -> str:

@@ -16,9 +16,10 @@ import numpy as np
 from searches.problems import Problem, shares
 
 WORKERS, REDUCED = 2, 3
-CALLS = 81
+CALLS = (81, 243, 729)
 """Of ``partial_fit`` in a full fit of Dask-ML's Hyperband: each is a pass over a part of the training rows. From this
-number follows how many models it makes and what they spend."""
+number follows how many models it makes and what they spend, so of these that one is taken that spends most nearly what
+"ash" has spent."""
 
 
 class Setting(NamedTuple):
@@ -75,7 +76,7 @@ def _ash(problem: Problem, setting: Setting, **more: Any) -> Found:
 
     search = AshSearchCV(
         problem.estimator, problem.space, n_candidates=setting.candidates, cv=setting.splitter, n_jobs=WORKERS,
-        random_state=setting.seed, **more,
+        max_resources=problem.top, random_state=setting.seed, **more,
     )  # fmt: skip
     return _timed(search, problem, lambda results: sum(_deepest(results, problem)) * (setting.folds - 1))
 
@@ -161,13 +162,18 @@ def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
     from sklearn.base import is_classifier
 
     (x, y), validation = problem.known, 1 / setting.folds
-    parts = max(1, CALLS // problem.top)
-    calls, rows = problem.top * parts, math.ceil(len(x) / parts)
-    began = time.perf_counter()
-    with LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
-        search = HyperbandSearchCV(
+    searches = [
+        HyperbandSearchCV(
             problem.estimator, problem.space, max_iter=calls, test_size=validation, random_state=setting.seed
         )
+        for calls in CALLS
+    ]
+    spent = [search.metadata["partial_fit_calls"] / search.max_iter * (1 - validation) for search in searches]
+    search = min(zip(searches, spent, strict=True), key=lambda each: abs(each[1] - setting.spent))[0]
+    calls = search.max_iter
+    rows = math.ceil(len(x) * problem.top / calls)
+    began = time.perf_counter()
+    with LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
         classes = {"classes": np.unique(y)} if is_classifier(problem.estimator) else {}
         search.fit(dask.array.from_array(x, (rows, -1)), dask.array.from_array(y, rows), **classes)
         seconds = time.perf_counter() - began  # its processes take four seconds to end, with nothing to do

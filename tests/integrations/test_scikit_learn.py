@@ -17,6 +17,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("joblib", reason="joblib is not installed")
 import sklearn
 from scipy import sparse, stats
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris, make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
@@ -236,6 +237,32 @@ def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[
         AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score="raise").fit(*iris)
     with pytest.raises(ValueError, match="fits failed"):
         AshSearchCV(forest, {"max_depth": ["deep", "deeper"]}, n_candidates=2, random_state=0).fit(*iris)
+
+
+class BreaksAtOne(ClassifierMixin, BaseEstimator):
+    """Fits that say how long they were trained in all, but for those of one iteration, which fail."""
+
+    def __init__(self, alpha: float = 0.0, max_iter: int = 9, warm_start: bool = False) -> None:
+        self.alpha, self.max_iter, self.warm_start = alpha, max_iter, warm_start
+
+    def fit(self, X: Any, y: Any) -> "BreaksAtOne":
+        if self.max_iter == 1:
+            raise ValueError("one is too few")
+        self.classes_ = np.unique(y)
+        self.trained_ = self.max_iter + (getattr(self, "trained_", 0) if self.warm_start else 0)
+        return self
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_a_candidate_whose_fit_has_failed_is_fitted_from_the_start_when_it_is_promoted(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        BreaksAtOne(), {"alpha": list(range(9))}, resource="max_iter", max_resources=9, n_candidates=9, cv=2,
+        random_state=0, search="random", error_score=0.5, refit=False, scoring=lambda fitted, X, y: fitted.trained_,
+    ).fit(*iris)  # fmt: skip
+    results = search.cv_results_
+    assert set(results["n_resources"]) == {1, 3, 9}
+    expected = [0.5 if resource == 1 else resource for resource in results["n_resources"]]
+    assert list(results["mean_test_score"]) == expected
 
 
 def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None:

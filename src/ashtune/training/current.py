@@ -26,6 +26,8 @@ _running: ContextVar[Running | None] = ContextVar("ashtune_running", default=Non
 def current_trial() -> "Trial | None":
     """Return the trial that is trained here now; None outside of a training function.
 
+    It is None in a function for :func:`fused` too, which trains many trials at a time.
+
     For code that the trial is not handed to. A function that also runs without ashtune asks whether there is one. Hand
     the trial to threads that training starts: most Pythons do not.
 

@@ -22,6 +22,7 @@ from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
 from ashtune.integrations.hydra.job import Job
 from ashtune.integrations.hydra.overrides import Swept, read
+from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME
 
 if TYPE_CHECKING:
@@ -155,7 +156,11 @@ class Sweep:
             "name": "ashtune", "best_params": parameters, "best_value": value,
             "best_trial": best.trial, "best_resource": best.resource,
         }  # fmt: skip
-        OmegaConf.save(OmegaConf.create(results), path)
         pairs = " ".join(f"{key}={value}" for key, value in parameters.items())
         result = f"{study.metric}={number_text(value, 6)} of trial {best.trial} at {study.unit} {best.resource}"
         log.info(f"Best: {result}: {pairs}")
+        text = OmegaConf.to_yaml(OmegaConf.create(results))
+        try:
+            write_new(DISK, str(path), text.encode(), is_synced=False)
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}; the results are in {study.directory}") from None

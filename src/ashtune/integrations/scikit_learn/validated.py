@@ -91,15 +91,16 @@ class Validated:
         if (saved := trial.restore()) is not None:
             estimators, before = saved
         is_by_folds = isinstance(self._resource, Folds)
-        start, target = (trial.start if estimators else 0), trial.target
+        target = trial.target
         splits: Iterable[int] = range(len(before), target) if is_by_folds else range(len(self._splits))
         rows = dict(before)
         for split in splits:
             estimator = estimators.pop(split, None)
-            if estimator is None:
-                estimator = self._candidate(trial.config)
+            start = trial.start
+            if estimator is None:  # a new candidate, or one whose fit has failed on this split
+                estimator, start = self._candidate(trial.config), 0
             estimator, rows[split] = self._of_split(estimator, split, start, target)
-            if self._resource.is_resumed:
+            if self._resource.is_resumed and rows[split]["fit_error"] is None:
                 estimators[split] = estimator
         write_rows(self._folder, trial.number, target, rows)
         trial.report({self.metric: float(np.mean([self._counted(row["test_scores"]) for row in rows.values()]))})
