@@ -371,7 +371,7 @@ def test_the_reports_say_how_many_there_were(tmp_path: Path, capsys: pytest.Capt
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import test_warm_start as here
 from pathlib import Path
 
@@ -384,7 +384,8 @@ if __name__ == "__main__":
 def test_a_study_that_was_killed_goes_on_as_if_it_had_not_been_and_proposes_nothing_twice(tmp_path: Path) -> None:
     whole = tuned(tmp_path / "whole", slow, warm_start=results(), trials=14)
     directory = tmp_path / "killed"
-    script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(directory))
+    here = Path(__file__).parent
+    script = SCRIPT.format(tests=[str(here), str(here.parent / "fixtures")], directory=str(directory))
     until = time.monotonic() + 60
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         try:

@@ -3,8 +3,13 @@
 Processes that Lightning starts find them here, by name.
 """
 
-from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from ashtune.integrations import ExtraMissing
+
+try:
+    from lightning.pytorch.callbacks import Callback, Checkpoint
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+except ImportError:
+    raise ExtraMissing("lightning", "lightning") from None
 
 from ashtune.integrations.lightning import callbacks
 

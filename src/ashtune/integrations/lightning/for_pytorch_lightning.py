@@ -3,8 +3,13 @@
 Processes that Lightning starts find them here, by name.
 """
 
-from pytorch_lightning.callbacks import Callback, Checkpoint
-from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
+from ashtune.integrations import ExtraMissing
+
+try:
+    from pytorch_lightning.callbacks import Callback, Checkpoint
+    from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
+except ImportError:
+    raise ExtraMissing("pytorch_lightning", "lightning") from None
 
 from ashtune.integrations.lightning import callbacks
 
