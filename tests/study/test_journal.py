@@ -265,6 +265,58 @@ def test_a_full_disk_tears_a_line_which_the_next_flush_completes(tmp_path: Path)
     assert path.read_bytes() == whole
 
 
+class InterruptedDisk(Disk):
+    """A disk at which Ctrl-C comes when ``bytes_left`` have been written."""
+
+    bytes_left = 10**9
+
+    def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
+        written = super().write(file, bytes(data[: self.bytes_left]))
+        self.bytes_left -= written
+        if not self.bytes_left:
+            raise KeyboardInterrupt
+        return written
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_write_that_is_interrupted_is_not_written_again(is_whole: bool, tmp_path: Path) -> None:
+    path, disk = written(tmp_path), InterruptedDisk()
+    more = [StopRequested(1.0, "one"), StopRequested(2.0, "two")]
+    with Journal(path, disk=disk, syncs_itself=False) as journal:
+        before = journal.position
+        journal.add(more[0])
+        first = journal.position
+        journal.add(more[1])
+        disk.bytes_left = (journal.position if is_whole else first + 20) - before
+        with pytest.raises(KeyboardInterrupt):
+            journal.flush()
+        disk.bytes_left = 10**9
+        journal.add(StopRequested(3.0, "three"))
+        with pytest.raises(JournalError, match="a write was interrupted; open the study again"):
+            journal.flush()
+    there = EVENTS + more[: 2 if is_whole else 1]
+    assert [event for _, event in read_events(path)] == there
+    with Journal(path) as journal:
+        journal.add(EVENTS[-1])
+    assert [event for _, event in read_events(path)] == [*there, EVENTS[-1]]
+
+
+def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with Journal(path, syncs_itself=False) as journal:
+        journal.add(EVENTS[-1])
+        if not (child := os.fork()):
+            status = 1
+            try:
+                journal.close()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert [event for _, event in read_events(path)] == EVENTS
+    assert [event for _, event in read_events(path)] == [*EVENTS, EVENTS[-1]]
+
+
 def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
     path, disk = written(tmp_path), FullDisk(room=10_000)
     with Journal(path, disk=disk, syncs_itself=False) as journal:

@@ -367,7 +367,9 @@ class Journal:
         self.position = disk.size(self._file)
         """Where the next event's line begins, in bytes."""
         self._is_unsynced = False
+        self._is_writing = False
         self._sync_error: OSError | None = None
+        self._process = os.getpid()
         self._closing = threading.Event()
         self._syncer: threading.Thread | None = None
         if syncs_itself:
@@ -391,21 +393,30 @@ class Journal:
         self.position += len(body) + _CHECK_BYTES + 1
 
     def flush(self) -> None:
-        """Hand what was added to the operating system: it now survives the driver's death."""
+        """Hand what was added to the operating system: it now survives the driver's death.
+
+        After a write that something else than the disk has broken off, as Ctrl-C, nothing more is written: what the
+        file holds of it is not known, and a line that is written twice makes the file unreadable.
+        """
         if self._sync_error is not None:
             raise self._refused(self._sync_error)
+        if self._is_writing:
+            raise JournalError(f"{self._path}: a write was interrupted; open the study again: what is written is kept")
         if not self._buffer:
             return
+        self._is_writing = True
         try:
             written = self._disk.write(self._file, self._buffer)
             while written < len(self._buffer):
                 del self._buffer[:written]
                 written = self._disk.write(self._file, self._buffer)
         except OSError as error:
+            self._is_writing = False
             raise self._refused(error) from None
         finally:
             self._is_unsynced = True  # a part may have been written
         self._buffer.clear()
+        self._is_writing = False
 
     def sync(self) -> None:
         """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`."""
@@ -417,14 +428,21 @@ class Journal:
                 self._sync_error = error
 
     def close(self) -> None:
-        """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused."""
+        """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused.
+
+        A process that was forked only closes its descriptor: what is in the buffer is the driver's to write.
+        """
+        if os.getpid() != self._process:
+            self._disk.close(self._file)
+            return
         self._closing.set()
         if self._syncer is not None:
             self._syncer.join()
         refused: JournalError | None = None
         try:
             try:
-                self.flush()
+                if not self._is_writing:
+                    self.flush()
             except JournalError as error:
                 refused = error
             self.sync()
