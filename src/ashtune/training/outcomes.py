@@ -95,13 +95,12 @@ def _problem(writer: CheckpointWriter) -> str:
 
 def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
-    inner = error.__traceback__.tb_next if error.__traceback__ else None
-    described = traceback.TracebackException(type(error), error, inner)
-    frames = (frame for frame, _ in traceback.walk_tb(inner))
+    described = traceback.TracebackException(type(error), error, error.__traceback__)
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     described.stack[:] = [
         line
         for line, frame in zip(described.stack, frames, strict=False)
-        if frame.f_globals.get("__package__") != __package__
+        if not f"{frame.f_globals.get('__package__')}.".startswith(f"{__package__}.")
     ]
     if not described.stack and isinstance(error, AshtuneError):
         return ""
