@@ -1,15 +1,19 @@
 """A study that is profiled, from the outside."""
 
 import json
+import os
+import signal
 import textwrap
 from pathlib import Path
 
 import pytest
 from commands import ashtune
+from studies import tuned
 
 from ashtune import Study, Trial, tune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
+from ashtune.driver import session
 from ashtune.reports.page.flame import NAME
 
 TRAIN = """
@@ -71,6 +75,18 @@ def test_the_flame_graph_is_one_page_beside_the_profiles(home: Path) -> None:
     assert '"identifier": "slow' in page
     assert f"flame graph: s-flame/{NAME}" in (home / "out-flame.txt").read_text()
     assert not (home / "s" / NAME).exists()
+
+
+def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(directory: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write_flame_graph(directory)
+
+    write_flame_graph = session.write_flame_graph
+    monkeypatch.setattr(session, "write_flame_graph", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(tmp_path, trials=2, max_resource=1, workers=1, profile="flame")
+    assert not (tmp_path / "study" / NAME).exists(), "it was not broken off"
 
 
 def test_run_prints_the_top_of_the_profile_below_what_it_found(home: Path) -> None:

@@ -57,6 +57,7 @@ from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.observed import observed_study
 from ashtune.study.replay import replay
+from ashtune.training import forks
 from ashtune.training.versions import changed
 
 REASON_CHARACTERS = 200
@@ -129,6 +130,7 @@ class Session:
         self._enough = Enough(settings.goal, self._ladder.top)
         self._caution = caution_of(settings)
         self._last_time = 0.0
+        self._process = forks.pid
 
     def run(self) -> None:
         """Drive the study to its end, or until it is stopped.
@@ -286,6 +288,7 @@ class Session:
         stop = self._stop_switch(session.time)
         with stop, self._at_work(session, stop, quiet=self._options["quiet"]) as drive:
             drive.run(session, followed)
+        self._after_work()  # Ctrl-C is the user's again
         return stop
 
     @contextmanager
@@ -311,6 +314,7 @@ class Session:
         with self._at_work(session, self._stop_switch(session.time), quiet=True) as drive:
             drive.begin(session, followed)
             yield drive
+        self._after_work()
 
     @contextmanager
     def _at_work(self, session: SessionStarted, stop: StopSwitch, *, quiet: bool) -> Iterator[Drive]:
@@ -345,14 +349,27 @@ class Session:
             try:
                 yield drive
             finally:
-                journal.sync()  # before the last checkpoints are deleted, which follows from it
-                try:
-                    workers.close()
-                finally:
-                    finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
+                if self._is_here:
+                    journal.sync()  # before the last checkpoints are deleted, which follows from it
+                    try:
+                        workers.close()
+                    finally:
+                        finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether this process is the one that works.
+
+        A process that was forked from a loop of the user's own ends what is open when its interpreter ends. Workers,
+        observers and the process of the search are not its own, and it could wait for them for ever.
+        """
+        return forks.pid == self._process
+
+    def _after_work(self) -> None:
+        """Do what can be done once the journal is closed, as no one trains any more."""
         if (best := self._tally.best) is not None:
             self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
-        if options["profile"] == "flame":
+        if self._options["profile"] == "flame":
             write_flame_graph(self._directory)
 
     @contextmanager
@@ -387,8 +404,9 @@ class Session:
         try:
             yield
         finally:
-            for proposals in self._proposals:
-                proposals.close()
+            if self._is_here:
+                for proposals in self._proposals:
+                    proposals.close()
 
     def _tell_the_past(self) -> None:
         """Tell the user's observers of a study in which nothing is to be done what they want to know of its past.
