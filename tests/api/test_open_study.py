@@ -33,6 +33,7 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
+from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.study.journal import NAME, read_events
 
 OPTIONS: dict[str, Any] = {
@@ -239,6 +240,37 @@ def test_a_process_forked_from_the_loop_cannot_ask_and_does_not_hold_the_study(t
                 os.kill(child, signal.SIGKILL)
             process.kill()
             process.stdout.close()
+
+
+ENDED_IN_A_CHILD = """
+    import ashtune, os, resource, sys
+
+    options = dict(metric="score", mode="max", trials=16, max_resource=8, directory="own", search="random", quiet=True)
+    study = ashtune.open_study({"x": (0.0, 1.0)}, **options)
+    study.tell(study.ask(), score=1.0)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    size = os.stat("own/journal.jsonl").st_size
+    trial = study.ask()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, hard))
+    try:
+        study.tell(trial, score=1.0)
+    except ashtune.AshtuneError as error:
+        print(type(error).__name__, flush=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    if not (child := os.fork()):
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    study.close()  # writes the rest of the line
+    study = ashtune.open_study({"x": (0.0, 1.0)}, **options)
+    print(study.read().best.metrics["score"] > 0)
+"""
+
+
+def test_a_process_forked_from_the_loop_may_end_by_itself_and_leaves_the_study_alone(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", textwrap.dedent(ENDED_IN_A_CHILD)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == ["JournalError", "7", "True"], done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "sh"])
@@ -471,6 +503,43 @@ def test_what_was_saved_for_one_rung_is_not_kept_for_the_next(tmp_path: Path) ->
         assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
 
 
+def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=3) as study:
+        other = study.ask()
+        assert other is not None
+        study.tell(other, score=0.0)
+        trial = study.ask()
+        assert trial is not None
+        (trial.checkpoint_dir / "model").write_text("of rung 1")
+        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
+        assert study.tell(trial, score=2.0, go_on=True) is Answer.PAUSE
+        assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
+        trial = study.ask()
+        assert trial is not None
+        (trial.checkpoint_dir / "model").write_text("of rung 1")
+        assert study.tell(trial, score=3.0, go_on=True) is Answer.GO_ON
+        (trial.checkpoint_dir / "model").write_text("of a later rung")
+        assert study.tell(trial, score=3.0) is Answer.PAUSE
+        assert len(list((tmp_path / "own" / "checkpoints").iterdir())) == 1
+
+
+def test_a_trial_that_goes_on_may_report_as_at_its_first_rung(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=3) as study:
+        other = study.ask()
+        assert other is not None
+        study.tell(other, score=0.0)
+        trial = study.ask()
+        assert trial is not None
+        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
+        trial.report(score=3.0)
+        study.tell(trial)
+    assert [(event.trial, event.resource, event.metrics["score"]) for event in finished(study.read())] == [
+        (other.number, 1, 0.0),
+        (trial.number, 1, 2.0),
+        (trial.number, 2, 3.0),
+    ]
+
+
 def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=6) as study:
         trials = [trial for trial in (study.ask() for _ in range(5)) if trial is not None]
@@ -492,6 +561,23 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
     assert read.is_complete
     assert len([trial for trial in read.trials if trial.status == "failed"]) == 3
     assert len([event for event in finished(read) if event.rung == 0]) == 3, "another took the withdrawn one's place"
+
+
+def test_the_traceback_of_a_failure_begins_with_whoever_caught_it(tmp_path: Path) -> None:
+    def bake() -> None:
+        raise ValueError("no dough")
+
+    with opened(tmp_path / "own", trials=1) as study:
+        trial = study.ask()
+        assert trial is not None
+        try:
+            bake()
+        except ValueError as error:
+            study.fail(trial, error)
+    (failed,) = of_kind(tmp_path / "own", JobFailed)
+    here, there, last = re.findall(r"in (\w+)\n|^(\w+: .*)$", failed.traceback, re.MULTILINE)
+    assert (here[0], there[0]) == ("test_the_traceback_of_a_failure_begins_with_whoever_caught_it", "bake")
+    assert last[1] == "ValueError: no dough"
 
 
 def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
@@ -582,6 +668,19 @@ def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None
     assert [event.seconds for event in finished(study.read())] == [1e-6]
 
 
+def test_the_time_of_a_loop_over_epochs_is_measured_there(tmp_path: Path) -> None:
+    with opened(tmp_path / "own", trials=1, rungs=[4], max_resource=None, min_resource=None) as study:
+        trial = study.ask()
+        assert trial is not None
+        for _ in trial.epochs():
+            trial.report(score=1.0)
+        words = r"busy_seconds=1e-06 of trial 0, which trains over trial.epochs\(\), is measured there; leave it out"
+        with pytest.raises(StudyError, match=words):
+            study.tell(trial, busy_seconds=1e-6)
+        study.tell(trial)
+    assert len(finished(study.read())) == 1
+
+
 FULL = """
     import ashtune, os, resource, signal
 
@@ -630,6 +729,65 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
         assert study.tell(trial, score=1.0) is Answer.PAUSE
         assert study.ask() is None
     assert study.read().is_complete
+
+
+def test_ctrl_c_while_a_checkpoint_is_put_in_its_place_leaves_a_trial_that_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with opened(tmp_path / "own", trials=1, rungs=[4], max_resource=None, min_resource=None) as study:
+        trial = study.ask()
+        assert trial is not None
+        trial.save("kept")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(CheckpointWriter, "commit", interrupted)
+            study.tell(trial, score=1.0)
+        trial.save("kept again")
+        study.tell(trial, score=1.0)
+    read = study.read()
+    assert read.is_complete
+    assert read.best.load() == "kept again"
+
+
+def test_ctrl_c_when_nobody_knows_what_was_heard_is_the_last_of_a_study_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heard_and_interrupted(self: OpenStudy, message: Any) -> None:
+        handle(self, message)
+        raise KeyboardInterrupt
+
+    handle = OpenStudy._handle
+    with opened(tmp_path / "own", trials=2, max_resource=1) as study:
+        with monkeypatch.context() as patch:
+            patch.setattr(OpenStudy, "_handle", heard_and_interrupted)
+            trial = study.ask()
+            assert trial is not None
+            with pytest.raises(KeyboardInterrupt):
+                study.tell(trial, score=1.0)
+        for again in (lambda: study.tell(trial, score=1.0), study.ask):
+            with pytest.raises(StudyError, match="was broken off in the middle of an ask or a tell"):
+                again()
+    assert len(finished(study.read())) == 1
+    with opened(tmp_path / "own", trials=2, max_resource=1) as study:
+        to_the_end(study)
+    assert len(finished(study.read())) == 2
+
+
+def test_a_directory_that_cannot_be_found_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(StudyError, match="give a directory that can be written"):
+        opened(tmp_path / "loop")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StudyError, match="give a directory that can be written"):
+        opened(Path("own"))
+    monkeypatch.chdir(tmp_path)
 
 
 def test_an_end_of_the_process_closes_the_study(tmp_path: Path) -> None:

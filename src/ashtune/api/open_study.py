@@ -12,6 +12,7 @@ on, when the study is opened again.
 
 import atexit
 import enum
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any, NoReturn, Unpack
 from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
 from ashtune.api.study import Study
 from ashtune.core.checks import check_flag, check_seconds, check_whole
-from ashtune.core.errors import ObjectiveError, StudyError, in_one_line
+from ashtune.core.errors import AshtuneError, StudyError, in_one_line
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.numbers import plural, seconds_text
@@ -56,18 +57,21 @@ class Answer(enum.Enum):
     GO_ON = "go on"
     """It is promoted, and whoever told it trains on: its ``target`` is further now."""
     PAUSE = "pause"
-    """It may be asked for again, by anyone; what was saved of it is kept."""
+    """It may be asked for again, by anyone, from what was saved of it; where nothing was saved from 0, and then it may
+    be that no promotion can reach it."""
     STOP = "stop"
-    """It is not asked for again: it failed, was stopped on purpose, or no promotion can reach it."""
+    """What was saved of it is not kept: it failed, was stopped on purpose, or no promotion can reach it. Only where a
+    ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""
 
 
 class _Out:
     """A trial that is out: somebody asked for it, and has not told it to the end."""
 
-    def __init__(self, begun: Begun, line: Line, outcomes: Outcomes) -> None:
+    def __init__(self, begun: Begun, line: Line, mailbox: Mailbox) -> None:
         self.begun = begun
         self.line = line
-        self.outcomes = outcomes
+        self.mailbox = mailbox
+        self.outcomes = Outcomes(mailbox)
         self.thread = threading.get_ident()
         self.lock = threading.RLock()
         self.is_over = False
@@ -139,7 +143,7 @@ class OpenStudy:
             self._handle(given_back(assignment))
             raise
         with self._changed:
-            self._out[begun.trial.number] = _Out(begun, line, Outcomes(mailbox))
+            self._out[begun.trial.number] = _Out(begun, line, mailbox)
         return begun.trial
 
     @in_one_line
@@ -170,8 +174,9 @@ class OpenStudy:
             go_on: Whether you can train on at once, with the trial still in memory. Then the answer may be
                 ``Answer.GO_ON``; without, a trial that is promoted is asked for again.
             resource: How far it is trained, if not to its target.
-            busy_seconds: What the training took; by default the time since it was asked for, waiting in a queue of
-                yours included.
+            busy_seconds: What the training took; by default the time since it was asked for, or was answered
+                ``Answer.GO_ON`` at a rung, waiting in a queue of yours included. A loop over ``trial.epochs()`` is
+                always measured so.
             metrics: Numbers by name; the study's own must be among them.
 
         Returns:
@@ -195,7 +200,7 @@ class OpenStudy:
                     return Answer.GO_ON
                 told = None
             if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
-                out.begun.writer.forget_saved()  # it is of this rung, and not of the next
+                out.begun.writer.go_on()
                 return Answer.GO_ON
             return self._end(out, told)
 
@@ -370,6 +375,9 @@ class OpenStudy:
     def _telling(self, trial: object) -> Iterator[_Out]:
         """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
 
+        What breaks it off, as Ctrl-C while a checkpoint is put in its place, leaves a trial that can be told again; if
+        it is not known what the driver has heard, nothing more is told before the study is opened again.
+
         Raises:
             StudyError: If it is not out.
         """
@@ -384,7 +392,16 @@ class OpenStudy:
         with out.lock:
             if out.is_over:
                 self._refuse(trial)
-            yield out
+            try:
+                yield out
+            except BaseException as error:
+                if not (out.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own break nothing off
+                    with self._changed:
+                        self._broken = self._broken or error_line(error)
+                elif out.begun.job.phase != "over":
+                    out.begun.job.reopen()
+                    out.begun.kept.reopen()
+                raise
 
     def _refuse(self, trial: Trial) -> NoReturn:
         if trial in self._told:
@@ -396,13 +413,8 @@ class OpenStudy:
     def _end(self, out: _Out, told: Mapping[str, Any] | None) -> Answer:
         """End the job of a trial, as if its training function had returned what was told."""
         trial, job, writer, kept = out.begun
-        try:
-            kept.save()
-            remark = job.conclude(told)
-        except ObjectiveError:
-            job.reopen()
-            kept.reopen()
-            raise
+        kept.save()
+        remark = job.conclude(told)
         out.outcomes.ended(job, writer, remark)
         writer.abandon()  # of a failure
         self._forget(out)
@@ -460,12 +472,18 @@ def _checked_resource(out: _Out, resource: int) -> int:
 
 
 def _checked_seconds(out: _Out, seconds: float) -> float:
-    """Return how long a training took, or refuse what is longer than it can have taken."""
-    checked, most = check_seconds("busy_seconds", seconds), out.begun.job.seconds
-    if checked > most:
+    """Return how long a training took, or refuse what is longer than it can have taken, or was measured already."""
+    job = out.begun.job
+    if job.has_loop:
         raise StudyError(
-            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
-            f"{out.begun.trial.number} was asked for; give seconds of this time, or leave it out"
+            f"busy_seconds={shown(seconds)} of trial {job.trial}, which trains over trial.epochs(), is measured there; "
+            "leave it out"
+        )
+    checked, most = check_seconds("busy_seconds", seconds), job.seconds
+    if job.phase == "training" and checked > most:  # else its result is in the journal already
+        raise StudyError(
+            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial {job.trial} "
+            f"{'went on' if job.has_gone_on else 'was asked for'}; give seconds of this time, or leave it out"
         )
     return checked
 
@@ -508,8 +526,8 @@ def open_study(
     checked(OpenOptions, given)  # it has fewer than a study that trains by itself
     options = checked(TuneOptions, given)
     directory = options["directory"]
-    name = "study" if directory is None else Path(directory).resolve().name
-    path = place_for(directory, name)
+    path = place_for(directory, "study")
+    name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
     wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
         wanted.say()

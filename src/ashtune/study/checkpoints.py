@@ -167,6 +167,7 @@ class CheckpointWriter:
             self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
+        self._at_rung: dict[str, tuple[int, int]] = {}  # the same at the rung from which it goes on in place
         self._is_earlier_moved = False
         self._elsewhere = ""
 
@@ -260,7 +261,7 @@ class CheckpointWriter:
                     raise CheckpointUnread(f"{self._earlier}: {error.strerror}") from None
                 self._note(error)
                 self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
-            self._at_opening = self._contents()
+            self._at_opening = self._at_rung = self._contents()
         return Path(self._elsewhere or self._unfinished_folder)
 
     def _fill_folder(self) -> None:
@@ -311,7 +312,7 @@ class CheckpointWriter:
             if self._has_saved:
                 disk.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
             contents = self._contents()
-            if contents == self._at_opening:
+            if contents == self._at_rung:
                 return None
             sync_tree(disk, self._unfinished_folder)  # nothing else could tell that the user's files are whole
             is_synced = True
@@ -324,8 +325,19 @@ class CheckpointWriter:
         self._began = self._clock()
         return size
 
-    def forget_saved(self) -> None:
-        """Throw away the object that was saved since the last commit; files in the folder stay."""
+    def go_on(self) -> None:
+        """The trial goes on in place: what was written for the rung before is no checkpoint of the next one.
+
+        The object that was saved is thrown away. Files in the folder stay, and count once any of them has changed.
+        """
+        self._forget_saved()
+        if self._at_opening is not None:
+            try:
+                self._at_rung = self._contents()
+            except OSError as error:
+                self._note(error)
+
+    def _forget_saved(self) -> None:
         if self._has_begun:
             delete(self._disk, self._unfinished_file)
             self._has_begun = self._has_saved = False
@@ -342,7 +354,7 @@ class CheckpointWriter:
             else:
                 delete(self._disk, self._unfinished_folder)
             self._at_opening, self._is_earlier_moved = None, False
-        self.forget_saved()
+        self._forget_saved()
 
     def _is_unchanged(self) -> bool:
         try:

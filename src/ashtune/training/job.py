@@ -289,7 +289,10 @@ class RunningJob:
         with self._lock:
             self._check_may_speak()
             self._settle(None, None)
-            return self.tell() and self._mailbox.answer(self.trial, self.hear)
+            if not (self.tell() and self._mailbox.answer(self.trial, self.hear)):
+                return False
+            self.epoch = 0  # the next report may be one without a resource again
+            return True
 
     def reopen(self) -> None:
         """What was concluded was no result: whoever trains may put it right."""
