@@ -22,6 +22,7 @@ from ashtune.core.observer import Exporter, ObservedStudy, Observer
 from ashtune.core.orders import Order
 from ashtune.core.plaintext import visible
 from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
+from ashtune.study.copies import place_in, replace_file
 
 __all__ = [
     "CsvLog",
@@ -58,8 +59,8 @@ class CsvLog(Exporter):
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In its thread, if the file holds another study's results, or is no table of this class. The file is
-            left as it is.
+        StudyError: In its thread, if the file holds another study's results, or is no table of this class, or if
+            ``results.csv`` is a link. The file is left as it is.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -80,7 +81,7 @@ class CsvLog(Exporter):
     def begin(self, study: ObservedStudy, position: int) -> int:
         """Read what an earlier session has written, and ask to be told all from the beginning."""
         self._forget()
-        path = Path(self.out or Path(study.directory, "results.csv"))
+        path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
         self._study, self._search = _cell(study.created), study.search
         for name in study.hyperparameters:
             self._column("config", name)
@@ -163,9 +164,7 @@ class CsvLog(Exporter):
         """Write the file anew with more columns, whole or not at all. O(file)."""
         rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
         self._columns = [*self._columns, *missing]
-        new = path.with_name(f"{path.name}.new")
-        new.write_bytes(_lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
-        new.replace(path)
+        replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
 
 
 def _is_torn_header(text: bytes) -> bool:

@@ -1,6 +1,7 @@
 """``ashtune export``: what can be had without the libraries of trackers."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -57,5 +58,40 @@ def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
 
 
 def test_a_copy_that_cannot_be_written_is_one_line(study_copy: Path) -> None:
-    (study_copy / "results.csv").mkdir()
-    refused(ashtune(study_copy.parent, "export", "study", "--to", "csv"), "study cannot be copied to csv: IsADirectory")
+    (study_copy.parent / "out").mkdir()
+    done = ashtune(study_copy.parent, "export", "study", "--to", "csv", "--out", "out")
+    refused(done, "study cannot be copied to csv: IsADirectory")
+
+
+@pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
+def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(study_copy: Path, to: str, name: str) -> None:
+    """A study's directory may be someone else's."""
+    target = study_copy.parent / "mine"
+    for content in ("", "mine"):
+        target.write_text(content)
+        (study_copy / name).symlink_to(target)
+        refused(
+            ashtune(study_copy.parent, "export", "study", "--to", to), f"{study_copy / name} is a link, and no copy"
+        )
+        assert target.read_text() == content
+        (study_copy / name).unlink()
+    os.mkfifo(study_copy / name)
+    refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is no regular file")
+
+
+@pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_link_or_a_pipe_beside_a_copy_is_not_written_into(
+    study_copy: Path, to: str, name: str, is_named: bool
+) -> None:
+    target = study_copy.parent / "mine"
+    target.write_text("mine")
+    out = ["--out", f"study/{name}"] if is_named else []
+    new = study_copy / f"{name}.new"
+    for make in (lambda: new.symlink_to(target), lambda: os.mkfifo(new)):
+        make()
+        done = ashtune(study_copy.parent, "export", "study", "--to", to, *out)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert target.read_text() == "mine"
+        assert not os.path.lexists(new)
+        (study_copy / name).unlink()

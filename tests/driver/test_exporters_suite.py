@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from studies import tuned
 
-from ashtune.core.observer import Exporter
+from ashtune.core.observer import Exporter, ObservedStudy
 from ashtune.core.parts import Names
 from ashtune.driver import observing
 from ashtune.integrations import tracking
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, with_own
 from ashtune.observers import CsvLog
 from ashtune.testing.exporters import Exported, ExporterSuite
-from ashtune.testing.observers import Observed, ObserverSuite
+from ashtune.testing.observers import GOAL, LADDER, History, Observed, ObserverSuite
 
 COPIES: dict[str, dict[str, Any]] = {}
 """What trackers keep here, by folder."""
@@ -56,6 +56,45 @@ class TestWhatTrackersShare(ObserverSuite):
     @pytest.fixture
     def observed(self) -> Observed:
         return Observed(make=InMemory, result=lambda tracker: dict(COPIES[tracker.place]))
+
+
+class Pieces(InMemory):
+    """Notes which trials are written together."""
+
+    most_changed = 3
+
+    def open(self) -> None:
+        super().open()
+        self.pieces: list[dict[str, str]] = []
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        super().write(trials)
+        self.pieces.append({trial.name: trial.state for trial in trials})
+
+
+def test_of_a_long_past_nothing_is_written_until_it_is_over_and_then_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amid the past trials are as they were: an earlier session has written what they are."""
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
+    tracker = Pieces("pieces")
+    study = ObservedStudy(name="s", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER, search="random")
+    tracker.begin(study, 1)
+    for event, followed in History(0, trials=12):
+        tracker.event(event)
+        for what in followed:
+            tracker.followed(what)
+    assert tracker.pieces == []
+    tracker.tick(1.0)
+    tracker.tick(2.0)
+    assert [len(piece) for piece in tracker.pieces] == [3, 3]
+    tracker.end()
+    names = [name for piece in tracker.pieces for name in piece]
+    assert len(names) == len(set(names)) >= 12, "each trial once, as it came out"
+
+
+def test_a_hyperparameter_that_is_called_as_what_is_said_beside_it_is_kept() -> None:
+    assert with_own({"ashtune": 1, "x": 2}, {"ashtune": 3}) == {"config.ashtune": 1, "x": 2, "ashtune": 3}
 
 
 def _text(exporter: Exporter) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from chromium import CHROMIUM, QUIET
 from commands import ashtune as command
@@ -168,6 +169,40 @@ def test_a_file_that_another_has_written_into_is_not_replaced(tuned: ashtune.Stu
     with pytest.raises(StudyError, match="No such file or directory; give a file that can be written"):
         ours.export(reader, tmp_path / "nowhere" / "study.log")
     assert [path.name for path in tmp_path.iterdir()] == ["study.log"]
+
+
+def test_a_file_of_another_study_is_not_replaced(tuned: ashtune.Study, tmp_path: Path) -> None:
+    other = begun(None, tmp_path / "s", search="random")
+    ours.export(StudyReader(tuned.directory), tmp_path / "study.log")
+    before = (tmp_path / "study.log").read_bytes()
+    with pytest.raises(StudyError, match=r"study\.log holds another study; give another file, or delete it"):
+        other.export("optuna", tmp_path / "study.log")
+    assert (tmp_path / "study.log").read_bytes() == before
+
+
+def fails_after_a_rung(trial: Any) -> None:
+    for epoch in trial.epochs():
+        if epoch > 1:
+            raise ValueError("this one fails")
+        trial.report(loss=trial["x"])
+
+
+def test_a_best_trial_that_failed_later_is_complete(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        fails_after_a_rung, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=9, rungs=[1, 3], workers=1,
+        search="random", engine="threads", quiet=True, directory=tmp_path / "s",
+    )  # fmt: skip
+    assert study.trials[study.best.trial].status == "failed", "the test is about such a one"
+    theirs = exported(study, tmp_path)
+    assert (theirs.best_trial.number, theirs.best_value) == (study.best.trial, study.best.metrics["loss"])
+    assert theirs.best_trial.user_attrs["reason"] == "ValueError: this one fails"
+
+
+def test_a_best_trial_that_goes_on_is_complete(tuned: ashtune.Study) -> None:
+    record = msgspec.structs.replace(StudyReader(tuned.directory).trials[tuned.best.trial], status="running")
+    goal = StudyReader(tuned.directory).settings.goal
+    assert ours._outcome(record, goal, is_complete=True)["value"] == tuned.best.metrics["loss"]
+    assert ours._outcome(record, goal, is_complete=False)["state"] == ours._RUNNING
 
 
 def test_at_most_the_best_trials_are_written_and_thinned_curves_keep_their_ends(

@@ -15,15 +15,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from commands import ashtune, refused
 from tracked import Expected, killed_and_resumed
 
 from ashtune.api.study import Study
-from ashtune.integrations.mlflow import MLflowTracker
+from ashtune.core.observer import ObservedStudy
+from ashtune.integrations import tensorboard, tracking
+from ashtune.integrations.mlflow import MLflowTracker, _name
 from ashtune.integrations.tensorboard import TensorBoardTracker
+from ashtune.integrations.tracking import Point, State, TrackedTrial
 from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
 from ashtune.testing.exporters import Exported, ExporterSuite
-from ashtune.testing.observers import History, Step
+from ashtune.testing.observers import GOAL, LADDER, History, Step
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -320,6 +324,117 @@ for name in ("mlflow", "tensorboard", "trackio"):
     assert "asked" not in done.stdout
 
 
+# -- what a directory of someone else may hold --
+
+
+def database(path: Path) -> bytes:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (value)")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"])
+def test_no_link_leads_mlflow_to_another_file(study_copy: Path, name: str) -> None:
+    target = study_copy.parent / "mine.db"
+    before = database(target)
+    (study_copy / name).symlink_to(target)
+    refused(ashtune(study_copy.parent, "export", "study", "--to", "mlflow"), f"{study_copy / name} is a link")
+    assert target.read_bytes() == before
+    (study_copy / name).unlink()
+    os.mkfifo(study_copy / name)
+    refused(ashtune(study_copy.parent, "export", "study", "--to", "mlflow"), "is no regular file")
+
+
+@pytest.mark.parametrize("name", ["wandb", "tensorboard"])
+def test_no_link_leads_a_folder_of_runs_elsewhere(study_copy: Path, name: str) -> None:
+    target = study_copy.parent / "mine"
+    target.mkdir()
+    (study_copy / name).symlink_to(target)
+    refused(ashtune(study_copy.parent, "export", "study", "--to", name), f"{study_copy / name} is a link")
+    assert list(target.iterdir()) == []
+
+
+def test_no_link_in_the_folder_of_tensorboard_is_followed(study_copy: Path) -> None:
+    study = Study.load(study_copy)
+    [root] = Path(study.export("tensorboard")).iterdir()
+    folder = next(root.glob("trial-*"))
+    mine = study_copy.parent / "mine"
+    mine.write_text("mine")
+    for file in folder.glob("events.*"):
+        file.unlink()
+    (folder / "new").symlink_to(mine)
+    study.export("tensorboard")
+    assert mine.read_text() == "mine"
+    assert [file.name[:6] for file in folder.iterdir()] == ["events"]
+    for place in (folder, root):
+        place.rename(study_copy.parent / "elsewhere")
+        place.symlink_to(study_copy.parent / "elsewhere")
+        before = sorted((study_copy.parent / "elsewhere").rglob("*"))
+        refused(ashtune(study_copy.parent, "export", "study", "--to", "tensorboard"), f"{place} is a link")
+        assert sorted((study_copy.parent / "elsewhere").rglob("*")) == before
+        place.unlink()
+        (study_copy.parent / "elsewhere").rename(place)
+
+
+# -- single cases --
+
+
+def tracked(state: State, points: int = 1, **configuration: Any) -> TrackedTrial:
+    return TrackedTrial(
+        number=0, configuration=configuration, origin="random", seed=1, confirms=None, state=state, reason="",
+        began=1.0, ended=2.0, points=[Point(at + 1, 1.5, {"loss": 0.5}) for at in range(points)],
+    )  # fmt: skip
+
+
+def in_mlflow(database: Path, created: float = 1.0, is_live: bool = True) -> MLflowTracker:
+    tracker = MLflowTracker(database)
+    study = ObservedStudy(name="suite", directory=str(database.parent), created=created, goal=GOAL, ladder=LADDER)
+    tracker.begin(study, int(is_live))
+    return tracker
+
+
+def test_a_kill_before_the_status_leaves_no_run_of_mlflow_running_for_ever(
+    empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    first = in_mlflow(tmp_path / "mlflow.db")
+    first.write([tracked("running", 1, x=1.0)])
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, "set_terminated", killed)
+        first.write([tracked("completed", 2, x=1.0)])
+    in_mlflow(tmp_path / "mlflow.db").write([tracked("completed", 2, x=1.0)])
+    shown, _ = of_mlflow(first.place, "suite")
+    assert shown[0].state == "completed", "and that its status is FINISHED is looked at as well"
+    assert [resource for resource, _ in shown[0].points] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["a//b", "loss/", "/x", "..", ".", "../x", "a/../b", "//x", "a/b", "a.b", ""])
+def test_mlflow_takes_every_name(name: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(_name(name))
+    assert (_name(name) == name) == (name in ("a/b", "a.b"))
+
+
+def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard(study_copy: Path) -> None:
+    tracker = TensorBoardTracker(study_copy / "tb")
+    study = ObservedStudy(name="s", directory=str(study_copy), created=1.0, goal=GOAL, ladder=LADDER)
+    tracker.begin(study, 0)
+    values: list[Any] = [None, 3, True]
+    trials = [msgspec.structs.replace(tracked("completed", 1, mixed=value), number=n) for n, value in enumerate(values)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracker, "top", lambda count: trials)
+        tracker.end()
+    shown, _ = of_tensorboard(study_copy / "tb")
+    assert [trial.configuration["mixed"] for _, trial in sorted(shown.items())] == ["None", "3", "True"]
+
+
 # -- the suite --
 
 
@@ -359,6 +474,11 @@ class TestWandb(ExporterSuite):
 
 
 class TestTensorBoard(ExporterSuite):
+    @pytest.fixture(autouse=True)
+    def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
+        monkeypatch.setattr(tensorboard, "SECONDS_BETWEEN", 0.0)
+
     @pytest.fixture
     def exported(self) -> Exported:
         return Exported(make=TensorBoardTracker, read=lambda tracker: comparable(of_tensorboard(Path(tracker.place))))

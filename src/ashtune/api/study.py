@@ -352,7 +352,8 @@ class Study:
         Args:
             to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name that an installed package has
                 given to an :class:`~ashtune.observers.Exporter`.
-            out: Where to, for another place than the exporter's own, which is in the study's directory.
+            out: Where to, for another place than the exporter's own. That is in the study's directory, and for Trackio
+                its folder on this machine.
 
         Example:
             >>> study.export("csv").endswith("results.csv")
@@ -361,7 +362,7 @@ class Study:
         Raises:
             ExtraMissing: If the library that it takes is not installed.
             SettingsError: If there is no such exporter.
-            StudyError: If the copy cannot be written.
+            StudyError: If the copy cannot be written, or its place in the study's directory is a link.
         """
         from ashtune.driver.observing import exporter_named  # imports every engine
 

@@ -12,7 +12,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", metavar="NAME", required=True, help=f"what it is for: one of {', '.join(sorted(OBSERVERS.names))}"
     )
-    parser.add_argument("--out", metavar="PLACE", help="where to: a folder, a file, an address; by default in DIR")
+    parser.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="where to: a folder, a file, an address; by default a place in DIR, or Trackio's own folder",
+    )
 
 
 def main(given: argparse.Namespace) -> int:

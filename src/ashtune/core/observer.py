@@ -104,7 +104,8 @@ class Exporter(Observer):
     For that it asks to be told all: its ``begin`` returns 0.
 
     Args:
-        out: Where the copy goes; None for a place in the study's directory.
+        out: Where the copy goes; None for the exporter's own place, which is in the study's directory if the tool has
+            none itself.
     """
 
     place = ""

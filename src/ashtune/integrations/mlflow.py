@@ -2,7 +2,8 @@
 
 Rule 1: a run is found again by its tags. What identifies a value in MLflow's database, its time included, comes from
 the study, so that one which is logged again is dropped by MLflow.
-Rule 2: the tag ``ashtune.digest`` is written last: a run that has it is whole, and is left alone until it changes.
+Rule 2: the tag ``ashtune.digest`` is written last but for the status: a run that has both is whole, and is left alone
+until it changes.
 Rule 3: new runs of a SQLite file are written many in one transaction, by MLflow's own tables: through its client each
 run takes some ten transactions, which are minutes for thousands of trials. All else goes through the client.
 Rule 4: a run that the user has deleted stays deleted.
@@ -13,6 +14,7 @@ Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.ht
 import logging
 import math
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from typing import Any
 
 from ashtune.core.errors import StudyError
 from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial, Tracker
+from ashtune.study.copies import place_in
 
 STATUS: dict[State, str] = {
     "running": "RUNNING",
@@ -71,9 +74,9 @@ class MLflowTracker(Tracker):
     def open(self) -> None:
         """Find the experiment of this study, or make it, and read which runs are in it."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self.place = self.out or _own_place(self.study.directory)
         from mlflow import MlflowClient
 
-        self.place = self.out or str(Path(self.study.directory, "mlflow.db"))
         folder = None
         if "://" not in self.place:
             folder = Path(self.place).absolute().parent
@@ -113,7 +116,8 @@ class MLflowTracker(Tracker):
                     self._create(str(trial.number), trial.name, trial.began, {PARENT: self._runs["study"].id})
         for trial in trials:
             run = self._runs[str(trial.number)]
-            if run.digest != _digest(trial) and not run.is_deleted:
+            is_as_it_was = (run.digest, run.status) == (_digest(trial), STATUS[trial.state])
+            if not is_as_it_was and not run.is_deleted:
                 self._log(run, trial)
 
     def close(self, summary: StudySummary) -> None:
@@ -124,8 +128,9 @@ class MLflowTracker(Tracker):
         tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
         if summary.best is not None:
             tags |= {"ashtune.best.trial": summary.best.number, "ashtune.best.resource": summary.resource}
-            tags |= {f"ashtune.best.metric.{name}": value for name, value in summary.metrics.items()}
-            tags |= {f"ashtune.best.config.{name}": value for name, value in summary.best.configuration.items()}
+            kinds = {"metric": summary.metrics, "param": summary.best.configuration}
+            for (kind, values), own in zip(kinds.items(), ("metric", "config"), strict=True):
+                tags |= {f"ashtune.best.{own}.{self._name_of(kind, name)}": value for name, value in values.items()}
         for batch in _batches(self._tags(tags), MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
         self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
@@ -196,7 +201,7 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_Run", trial: TrackedTrial) -> None:
-        """Write what is new of a trial through the client, the digest last."""
+        """Write what is new of a trial through the client, at last the digest, and then the status."""
         # Of a run that is whole, parameters and points are there; of another, what is logged again is dropped.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
@@ -307,7 +312,22 @@ def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    return _NOT_IN_NAMES.sub("_", name)[:200] or "_"
+    """Return a name as MLflow takes it: it has to be a path that says what it is, and leads down."""
+    text = _NOT_IN_NAMES.sub("_", name)[:200]
+    if text in ("", ".") or text.startswith(("/", "..")) or posixpath.normpath(text) != text:
+        text = re.sub(r"[/.]", "_", text)
+    return text or "_"
+
+
+def _own_place(directory: str) -> str:
+    """Return the SQLite file in a study's directory.
+
+    Raises:
+        StudyError: If it, or a file that SQLite keeps beside it, is a link or no regular file.
+    """
+    for beside in ("-journal", "-wal", "-shm"):
+        place_in(directory, f"mlflow.db{beside}")
+    return str(place_in(directory, "mlflow.db"))
 
 
 def _batches(values: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:

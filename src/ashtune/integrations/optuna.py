@@ -4,7 +4,8 @@ Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5: one JSON o
 that is over fits into the one that creates it. Nothing of Optuna is imported to write it.
 
 Rule 1: Optuna looks for the best trial among complete ones. Complete is a trial with a result at the rung of the
-study's best trial or above; one that ended lower is pruned, one that was withdrawn has failed.
+study's best trial or above, even if it goes on from there, or failed later; one that ended lower is pruned, one that
+was withdrawn has failed.
 Rule 2: a value is written as Optuna would: a category by its place in the list, numbers as they are; an inactive
 hyperparameter is left out.
 Rule 3: at most the best ``MOST`` trials, since the dashboard fetches all of them at a time, and ``MOST_POINTS`` points
@@ -14,7 +15,6 @@ of their curves. Trials that confirm others are left out: they are not part of t
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ashtune.core.observer import Exporter, ObservedStudy
 from ashtune.core.version import __version__
 from ashtune.space.columns import Column
 from ashtune.space.space import Space
+from ashtune.study.copies import place_in, replace_file
 
 MOST = 10_000
 """Trials. The dashboard takes 5 s to fetch so many."""
@@ -49,7 +50,7 @@ def export(study: StudyReader, file: Path, *, name: str = "") -> int:
 
     Args:
         study: Read from its directory; nothing of that is executed.
-        file: Where to. One that was written from here, and by nobody else since, is replaced.
+        file: Where to. One with this study, written from here and by nobody else since, is replaced.
         name: Of the study in Optuna; by default its own.
 
     Returns:
@@ -59,30 +60,29 @@ def export(study: StudyReader, file: Path, *, name: str = "") -> int:
         StudyError: If the file cannot be written, or is another one.
         JournalError: If the study cannot be read.
     """
-    _refuse_others(file)
-    written = 0
-    temporary = file.with_name(f"{file.name}.new")
+    _refuse_others(file, study.settings.created)
+    records = list(_records(study, name))
     try:
-        with temporary.open("w", encoding="utf-8") as lines:
-            for record in _records(study, name):
-                lines.write(json.dumps({**record, **WRITER}) + "\n")
-                written += record["op_code"] == _CREATE_TRIAL
-        temporary.replace(file)
+        replace_file(file, b"".join(_line(record) for record in records))
     except OSError as error:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
-    finally:
-        with suppress(OSError):  # it is there only if something was wrong
-            temporary.unlink()
-    return written
+    return sum(record["op_code"] == _CREATE_TRIAL for record in records)
 
 
-def _refuse_others(file: Path) -> None:
-    """Refuse to replace a file that another program has written, or has written into."""
-    mark = json.dumps(WRITER)[1:-1].encode()
+def _refuse_others(file: Path, created: float) -> None:
+    """Refuse to replace a file that another program has written, or has written into, or that has another study."""
+    mark, own = json.dumps(WRITER)[1:-1].encode(), _line(_attribute_of_the_study("created", created))
+    is_empty, has_study = True, False
     try:
         with file.open("rb") as lines:
-            if all(mark in line for line in lines):
-                return
+            for line in lines:
+                if mark not in line:
+                    break
+                is_empty, has_study = False, has_study or line == own
+            else:
+                if is_empty or has_study:
+                    return
+                raise StudyError(f"{file} holds another study; give another file, or delete it")
     except FileNotFoundError:
         return
     except OSError as error:
@@ -91,6 +91,14 @@ def _refuse_others(file: Path) -> None:
         f"{file} is not this study alone: another program has written there, as a dashboard does with notes; give "
         "another file, or delete it"
     )
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps({**record, **WRITER}) + "\n").encode()
+
+
+def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
+    return {"op_code": _STUDY_USER_ATTRIBUTE, "study_id": 0, "user_attr": {name: value}}
 
 
 def _records(study: StudyReader, name: str) -> Iterator[dict[str, Any]]:
@@ -105,7 +113,7 @@ def _records(study: StudyReader, name: str) -> Iterator[dict[str, Any]]:
     yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
     chosen = _chosen(study)
     for attribute, value in _of_the_study(study, len(chosen)).items():
-        yield {"op_code": _STUDY_USER_ATTRIBUTE, "study_id": 0, "user_attr": {attribute: value}}
+        yield _attribute_of_the_study(attribute, value)
     axes = {column_name: _Axis(column) for column_name, column in Space.from_record(settings.space).columns.items()}
     courses = _courses(study.events(), chosen, goal)
     best = study.tally.best
@@ -113,11 +121,12 @@ def _records(study: StudyReader, name: str) -> Iterator[dict[str, Any]]:
     for trial in chosen:
         record, course = study.trials[trial], courses[trial]
         is_complete = record.rung is not None and record.rung >= complete_from
+        outcome = _outcome(record, goal, is_complete=is_complete)
         yield {
             "op_code": _CREATE_TRIAL,
             "study_id": 0,
-            **course.times(settings.created, is_over=record.status != "running"),
-            **_outcome(record, goal, is_complete=is_complete),
+            **course.times(settings.created, is_over=outcome["state"] != _RUNNING),
+            **outcome,
             "distributions": {each: axes[each].distribution for each in record.configuration},
             "params": {each: axes[each].internal(value) for each, value in record.configuration.items()},
             "user_attrs": _attributes(record, goal),
@@ -142,6 +151,7 @@ def _of_the_study(study: StudyReader, written: int) -> dict[str, Any]:
     settings, tally = study.settings, study.tally
     attributes: dict[str, Any] = {
         "written by": f"ashtune {__version__}",
+        "created": settings.created,
         "search": settings.search_name,
         "scheduler": study.scheduler.name,
         "resource": settings.resource,
@@ -167,12 +177,14 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
-    if record.status == "running":
+    if is_complete and is_finite and record.status != "withdrawn":
+        state = _COMPLETE
+    elif record.status == "running":
         state = _RUNNING
     elif record.status in ("failed", "withdrawn") or (record.rung is not None and not is_finite):
         state = _FAILED
     else:
-        state = _COMPLETE if is_complete else _PRUNED
+        state = _PRUNED
     has_value = is_finite and (state == _COMPLETE or (state == _PRUNED and not goal.others))
     return {
         "state": state,
@@ -325,10 +337,10 @@ class OptunaLog(Exporter):
     """
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Refuse a file of others, before anything else."""
+        """Refuse a file of others or of another study, before anything else."""
         self._directory = Path(study.directory)
-        self.place = self.out or str(self._directory / "optuna.log")
-        _refuse_others(Path(self.place))
+        self.place = self.out or str(place_in(self._directory, "optuna.log"))
+        _refuse_others(Path(self.place), study.created)
         return position
 
     def end(self) -> None:

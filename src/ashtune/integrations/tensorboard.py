@@ -9,17 +9,19 @@ begins with a restart, at which TensorBoard forgets what it has read of the tria
 Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
 """
 
+import io
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.core.checks import check_whole
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune.study.copies import place_in, replace_file
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event
@@ -61,9 +63,14 @@ class TensorBoardTracker(Tracker):
 
     def open(self) -> None:
         """Make the folder."""
-        folder = Path(self.out or Path(self.study.directory, "tensorboard")).absolute()
+        name = f"{_NOT_IN_NAMES.sub('_', self.study.name)[:100]}-{self.key}"
+        if self.out:
+            folder = Path(self.out).absolute()
+            self._root = folder / name
+        else:
+            folder = place_in(self.study.directory, "tensorboard", is_folder=True)
+            self._root = place_in(folder, name, is_folder=True)
         self.place = str(folder)
-        self._root = folder / f"{_NOT_IN_NAMES.sub('_', self.study.name)[:100]}-{self.key}"
         self._root.mkdir(parents=True, exist_ok=True)
         self._brought_up = time.monotonic()
 
@@ -83,14 +90,19 @@ class TensorBoardTracker(Tracker):
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
-            if _FOLDER.fullmatch(folder.name) and folder.name not in wanted:
-                shutil.rmtree(folder)
-        for name, trial in wanted.items():
-            if _digest_in(self._root / name) != (digest := trial.digest):
-                self._put(self._root / name, trial.began, digest, _events_of(trial))
+            if _FOLDER.fullmatch(folder.name):
+                place_in(self._root, folder.name, is_folder=True)
+                if folder.name not in wanted:
+                    shutil.rmtree(folder)
         values = [_hyperparameters(trial) for trial in best]
         names = list(dict.fromkeys(name for each in values for name in each))
-        domains = {name: _domain([each[name] for each in values if name in each]) for name in names}
+        columns = {name: [each[name] for each in values if name in each] for name in names}
+        domains = {name: _domain(column) for name, column in columns.items()}
+        texts = {name for name, column in columns.items() if _is_of_texts(column)}
+        for (name, trial), shown in zip(wanted.items(), values, strict=True):
+            shown |= {each: str(value) for each, value in shown.items() if each in texts}
+            if _digest_in(self._root / name) != (digest := digest_of(trial, shown)):
+                self._put(self._root / name, trial.began, digest, _events_of(trial, shown))
         metrics = dict.fromkeys(self.study.goal.metrics)
         metrics |= {name: None for trial in best for point in trial.points for name in point.metrics}
         experiment = hparams.hparams_config_pb(
@@ -115,13 +127,14 @@ class TensorBoardTracker(Tracker):
         folder.mkdir(exist_ok=True)
         older = _files_in(folder)
         version = 1 + max((version for version, _, _ in older), default=0)
+        file = io.BytesIO()
+        writer = RecordWriter(file)
+        writer.write(_event(began, file_version="brain.Event:2").SerializeToString())
+        writer.write(_event(began, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
+        for event in events:
+            writer.write(event.SerializeToString())
         new = folder / "new"
-        with new.open("wb") as file:
-            writer = RecordWriter(file)
-            writer.write(_event(began, file_version="brain.Event:2").SerializeToString())
-            writer.write(_event(began, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
-            for event in events:
-                writer.write(event.SerializeToString())
+        replace_file(new, file.getvalue())
         new.replace(folder / f"events.out.tfevents.{int(began):010d}.{version:06d}.{digest}")
         for _, _, path in older:
             path.unlink()
@@ -141,13 +154,13 @@ def _digest_in(folder: Path) -> str:
     return newest[1]
 
 
-def _events_of(trial: TrackedTrial) -> Iterator["Event"]:
-    """Yield what TensorBoard is told of a trial."""
+def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str]) -> Iterator["Event"]:
+    """Yield what TensorBoard is told of a trial, of which HParams has ``shown``."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-    yield _event(trial.began, summary=hparams_pb(_hyperparameters(trial), trial.name, trial.began))
+    yield _event(trial.began, summary=hparams_pb(shown, trial.name, trial.began))
     for point in trial.points:
         for name, value in point.metrics.items():
             yield _event(point.time, summary=scalar_pb(name, value), step=point.resource)
@@ -161,11 +174,16 @@ def _events_of(trial: TrackedTrial) -> Iterator["Event"]:
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
     """Return what the table of HParams shows of a trial: of values that it has no type for, their text."""
-    own = {"ashtune.state": trial.state, "ashtune.origin": trial.origin, "ashtune.seed": trial.seed}
-    values = {**trial.configuration, **own}
+    own: dict[str, object] = {"ashtune.state": trial.state, "ashtune.origin": trial.origin, "ashtune.seed": trial.seed}
+    values = with_own(trial.configuration, own)
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in values.items()
     }
+
+
+def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
+    """Whether HParams has to show all of them as texts: its filters take values of one type alone."""
+    return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
 
 
 def _domain(values: Sequence[bool | float | str]) -> Any:
@@ -174,7 +192,7 @@ def _domain(values: Sequence[bool | float | str]) -> Any:
 
     if all(isinstance(value, bool) for value in values):
         return Discrete([False, True])
-    if any(isinstance(value, bool | str) for value in values):
+    if _is_of_texts(values):
         return Discrete(sorted({str(value) for value in values}))
     numbers = [float(value) for value in values]
     return RealInterval(min(numbers), max(numbers))

@@ -9,11 +9,12 @@ Rule 3: nothing leaves the machine unless the user names a place elsewhere.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.util import find_spec
+from itertools import islice
 from os import PathLike
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.integrations import ExtraMissing
 
+T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
 SECONDS_BETWEEN = 5.0
 """While a study runs, what has changed is written so often."""
@@ -103,7 +105,7 @@ class Tracker(Exporter):
     must not write it twice. All reports of a study are kept in memory.
 
     Args:
-        out: Where to; by default a place in the study's directory.
+        out: Where to; by default a place in the study's directory, or the tool's own.
 
     Raises:
         ExtraMissing: If the tool's library is not installed.
@@ -114,7 +116,7 @@ class Tracker(Exporter):
     extra: ClassVar[str]
     """The extra of ashtune that installs it."""
     most_changed: ClassVar[int] = 100
-    """So many changed trials are written at once while a long past is told to a study that runs."""
+    """So many changed trials are written at a tick, while a study runs: the others wait for the next one."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         require(self.module, self.extra)
@@ -169,7 +171,7 @@ class Tracker(Exporter):
         course.ended = now
         if isinstance(event, JobFinished | JobPaused):
             self._add_points(course, event, now)
-        self._change(trial)
+        self._changed[trial] = None
 
     def followed(self, what: Followed) -> None:
         """Take in what followed. O(1)."""
@@ -178,28 +180,25 @@ class Tracker(Exporter):
         if (own := self._of_the_search(what)) is not None:
             self._results.followed(own)
         if isinstance(what, Train | TrialFailed) and what.trial in self._courses:
-            self._change(what.trial)
+            self._changed[what.trial] = None
 
     def tick(self, now: float) -> None:
-        """Write what has changed, now and then."""
+        """Write what has changed, now and then.
+
+        There is no tick while the past is told: then trials are as they were, and what is written already is newer.
+        """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
-            self._flush()
+            self._flush(self.most_changed)
 
     def end(self) -> None:
         """Write the rest, and what the study has found."""
-        self._flush()
+        self._flush(len(self._changed))
         self.close(self._summary())
         self._courses.clear()
 
     def top(self, count: int) -> list[TrackedTrial]:
         """Return the best trials, the best first: the order of ``Study.top``. O(trials log trials)."""
         return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
-
-    def _change(self, trial: TrialId) -> None:
-        self._changed[trial] = None
-        # From a journal alone, all is told in one go, and each trial is written once, as it came out.
-        if self.is_live and len(self._changed) >= self.most_changed:
-            self._flush()
 
     def _add_points(self, course: _Course, event: JobFinished | JobPaused, now: float) -> None:
         done = course.points[-1].resource if course.points else 0
@@ -210,11 +209,15 @@ class Tracker(Exporter):
                 at = now - event.seconds * max(0, event.resource - resource) / length
                 course.points.append(Point(resource, at, _finite(metrics)))
 
-    def _flush(self) -> None:
-        changed, self._changed = self._changed, {}
+    def _flush(self, most: int) -> None:
+        """Write the trials that changed first; of more than ``most``, the next tick writes further ones."""
+        changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
-        self._written = time.monotonic()
+        for trial in changed:
+            del self._changed[trial]
+        if not self._changed:
+            self._written = time.monotonic()
 
     def _trial(self, number: TrialId) -> TrackedTrial:
         record, course = self._trials[number], self._courses[number]
@@ -255,6 +258,11 @@ def require(module: str, extra: str) -> None:
 def digest_of(*values: object) -> str:
     """Return a digest of values that JSON can hold."""
     return blake2b(msgspec.json.encode(values), digest_size=12).hexdigest()
+
+
+def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
+    """Return a configuration and what is said beside it: a hyperparameter of such a name has ``config.`` in front."""
+    return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
 
 
 def study_key(study: ObservedStudy) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of
+from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
 
 if TYPE_CHECKING:
     from trackio.sqlite_storage import SQLiteStorage
@@ -89,12 +89,14 @@ class TrackioTracker(Tracker):
             steps=[point.resource for point in points],
             timestamps=[_time(point.time) for point in points],
             log_ids=[f"{identity}-{point.resource}" for point in points],
-            config={
-                **trial.configuration,
-                "ashtune": own | {"points": len(trial.points), "digest": digest},
-                "_Created": _time(trial.began),
-                "_Group": self.study.name,
-            },
+            config=with_own(
+                trial.configuration,
+                {
+                    "ashtune": own | {"points": len(trial.points), "digest": digest},
+                    "_Created": _time(trial.began),
+                    "_Group": self.study.name,
+                },
+            ),
         )
         self._runs[number] = _Run(digest, len(trial.points))
 

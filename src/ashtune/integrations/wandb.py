@@ -20,10 +20,14 @@ from typing import Any
 
 import msgspec
 
-from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of
+from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune.study.copies import place_in, replace_file
+from ashtune.study.disk import read_whole
 
 NOTE = "ashtune.json"
 """The note in the folder of a run that is whole: a digest of its trial."""
+MOST_NOTE = 1 << 16
+"""Bytes of a note."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
@@ -55,6 +59,8 @@ class WandbTracker(Tracker):
         """Find out which runs are there, and take away those that were torn."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._folder = Path(self.out or self.study.directory).absolute()
+        if not self.out:
+            place_in(self._folder, "wandb", is_folder=True)
         self.place = str(self._folder / "wandb")
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)  # W&B would go elsewhere without it
         self._digests: dict[str, str] = {}
@@ -62,7 +68,7 @@ class WandbTracker(Tracker):
         for folder in Path(self.place).glob(f"offline-run-*-{self.key}-*"):
             run = f"{self.key}-{folder.name.rpartition('-')[2]}"
             try:
-                self._digests[run] = json.loads((folder / NOTE).read_text())["digest"]
+                self._digests[run] = json.loads(read_whole(str(folder / NOTE), MOST_NOTE))["digest"]
                 self._folders[run] = folder
             except (OSError, ValueError, LookupError):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +106,7 @@ class WandbTracker(Tracker):
             id=run_id,
             name=name,
             job_type=kind,
-            config={**trial.configuration, "ashtune": dict(own)},
+            config=with_own(trial.configuration, {"ashtune": dict(own)}),
             dir=str(self._folder),
             mode="offline",
             reinit="create_new",
@@ -110,7 +116,7 @@ class WandbTracker(Tracker):
         for point in trial.points:
             run.log({**point.metrics, "_timestamp": point.time}, step=point.resource)
         run.finish(exit_code=int(trial.state == "failed"))
-        (folder / NOTE).write_text(json.dumps({"digest": digest}))
+        replace_file(folder / NOTE, json.dumps({"digest": digest}).encode())
         self._digests[run_id], self._folders[run_id] = digest, folder
 
 

@@ -189,11 +189,11 @@ def read_whole(path: str, most: int, disk: Disk | None = None) -> bytes:
 class OpenFile(io.RawIOBase):
     """A file of a :class:`Disk` as Python's own are, to be put into a ``BufferedReader`` or ``BufferedWriter``."""
 
-    def __init__(self, disk: Disk, path: str, flags: int) -> None:
+    def __init__(self, disk: Disk, path: str, flags: int, mode: int = FOR_THE_OWNER) -> None:
         super().__init__()
         self._disk = disk
         self._writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
-        self.descriptor = disk.open(path, flags)
+        self.descriptor = disk.open(path, flags, mode)
 
     def readable(self) -> bool:
         """Whether it is open for reading."""
@@ -220,7 +220,9 @@ class OpenFile(io.RawIOBase):
             self._disk.close(self.descriptor)
 
 
-def write_new(disk: Disk, path: str, data: bytes, *, mark: str = "new", is_synced: bool = True) -> None:
+def write_new(
+    disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
+) -> None:
     """Have a file hold ``data``, whole or not at all.
 
     Args:
@@ -228,12 +230,13 @@ def write_new(disk: Disk, path: str, data: bytes, *, mark: str = "new", is_synce
         path: The file.
         data: What it is to hold.
         mark: What tells the name it has at first from that of another process that writes the same file.
+        mode: Who may read and write it, less the umask.
         is_synced: Whether that holds after a power loss too.
     """
     temporary = f"{path}.{mark}"
     with suppress(FileNotFoundError):
         disk.unlink(temporary)  # left by a process that was killed, or a link
-    with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+    with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as file:
         left = memoryview(data)
         while left:
             left = left[file.write(left) :]

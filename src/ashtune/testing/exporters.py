@@ -19,6 +19,7 @@ import pytest
 
 from ashtune.core.confirm import Confirm
 from ashtune.core.observer import Exporter, ObservedStudy
+from ashtune.integrations import tracking
 from ashtune.testing.observers import GOAL, LADDER, History, Step, as_in_a_journal
 
 CREATED = 1_700_000_000.25
@@ -49,6 +50,11 @@ class ExporterSuite:
     def steps(self, request: pytest.FixtureRequest) -> list[Step]:
         """Return what happens in a study."""
         return list(History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None))
+
+    @pytest.fixture(autouse=True)
+    def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have trackers write at each tick, so that a kill leaves something: override it for an exporter that waits."""
+        monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
         exporter = _told(exported, tmp_path / "a", [])
