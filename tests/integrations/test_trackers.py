@@ -23,7 +23,7 @@ from ashtune.core.observer import ObservedStudy
 from ashtune.integrations import tensorboard, tracking
 from ashtune.integrations.mlflow import MLflowTracker, _name
 from ashtune.integrations.tensorboard import TensorBoardTracker
-from ashtune.integrations.tracking import Point, State, TrackedTrial
+from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial
 from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
 from ashtune.testing.exporters import Exported, ExporterSuite
@@ -420,6 +420,38 @@ def test_mlflow_takes_every_name(name: str) -> None:
 
     _validate_metric_name(_name(name))
     assert (_name(name) == name) == (name in ("a/b", "a.b"))
+
+
+def test_mlflow_keeps_a_study_whose_names_it_would_refuse(empty_mlflow: Path, tmp_path: Path) -> None:
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    names = {"a//b": 1, "/x": 2, "..": 3}
+    tracker = in_mlflow(tmp_path / "mlflow.db")
+    tracker.write([tracked("running", 0, **names)])
+    trial = tracked("completed", 1, **names)
+    point = Point(1, 1.5, {"loss/": 0.5})
+    trial = msgspec.structs.replace(trial, points=[point])
+    tracker.write([trial])
+    tracker.close(StudySummary(trials=1, failed=0, ended=2.0, best=trial, resource=1, metrics=point.metrics))
+    shown, best = of_mlflow(tracker.place, "suite")
+    assert shown[0].configuration == {"a__b": "1", "_x": "2", "__": "3"}
+    assert (shown[0].points, best) == ([(1, {"loss_": 0.5})], 0)
+
+
+def test_wandb_and_trackio_keep_a_hyperparameter_that_is_called_ashtune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackio import sqlite_storage, utils
+
+    for module in (sqlite_storage, utils):
+        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
+    study = ObservedStudy(name="suite", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER)
+    trackers = WandbTracker(tmp_path), TrackioTracker(tmp_path)
+    for tracker in trackers:
+        tracker.begin(study, 0)
+        tracker.write([tracked("completed", 1, ashtune=5, x=1)])
+    kept = {"config.ashtune": "5", "x": "1"}
+    assert of_wandb(tmp_path / "wandb")[0][0].configuration == kept
+    assert of_trackio(Path(trackers[1].place).stem)[0][0].configuration == kept
 
 
 def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard(study_copy: Path) -> None:
