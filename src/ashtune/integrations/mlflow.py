@@ -128,9 +128,10 @@ class MLflowTracker(Tracker):
         tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
         if summary.best is not None:
             tags |= {"ashtune.best.trial": summary.best.number, "ashtune.best.resource": summary.resource}
-            kinds = {"metric": summary.metrics, "param": summary.best.configuration}
-            for (kind, values), own in zip(kinds.items(), ("metric", "config"), strict=True):
-                tags |= {f"ashtune.best.{own}.{self._name_of(kind, name)}": value for name, value in values.items()}
+            for name, value in summary.metrics.items():
+                tags[f"ashtune.best.metric.{self._name_of('metric', name)}"] = value
+            for name, chosen in summary.best.configuration.items():
+                tags[f"ashtune.best.config.{self._name_of('param', name)}"] = chosen
         for batch in _batches(self._tags(tags), MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
         self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
