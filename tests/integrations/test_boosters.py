@@ -266,12 +266,17 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
     assert training.reports[-1][2] < 60
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
     x, y = valid_rows()
     objective = library.door.booster_objective(library.fixed, train_rows, (x, np.full(len(y), 1e300)))
     training = Training(objective, tmp_path, library.metric).to(9)
-    if library.name == "xgboost":  # others have numbers for it
-        assert not training.results
+    if library.name == "lightgbm":  # it clips labels to 1e38
+        assert training.values == pytest.approx([1e76], rel=1e-6)
+        return
+    assert not training.results
+    words = "Label contains NaN, infinity" if library.name == "xgboost" else f"{library.metric} is not finite at 9"
+    assert words in training.failures[0].reason
 
 
 def own_xgboost(trial: Any, **more: Any) -> None:
@@ -294,7 +299,7 @@ def own_lightgbm(trial: Any, **more: Any) -> None:
 
     settings: dict[str, Any] = {
         "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": restored(trial),
-        "callbacks": [callback(trial, **more.pop("which", {})), seeds()],
+        "callbacks": [callback(trial, **more.pop("which", {})), seeds(trial)],
     }  # fmt: skip
     params = {**ALL["lightgbm"].fixed, "verbosity": -1, **more.pop("params", {})}
     lightgbm.train(params, lightgbm.Dataset(*train_rows()), **{**settings, **more})
@@ -340,7 +345,7 @@ def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tm
         model = lightgbm.LGBMClassifier(n_estimators=1000, max_depth=3, n_jobs=1, verbosity=-1)
         model.fit(
             x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=light.restored(trial),
-            callbacks=[light.callback(trial), light.seeds()],
+            callbacks=[light.callback(trial), light.seeds(trial)],
         )  # fmt: skip
 
     for train, metric in ((by_xgb, "logloss"), (by_lgbm, "binary_logloss")):
@@ -391,6 +396,53 @@ def test_prepared_data_are_those_of_each_trial_also_where_bins_are_searched_for(
     assert alone[7].values[-1] != pytest.approx(alone[63].values[-1], rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "stubborn",
+    [
+        {"min_data_in_leaf": 390},  # no round finds a split
+        {"min_gain_to_split": 15, "bagging_fraction": 0.6, "bagging_freq": 1, "feature_fraction": 0.3},  # some do
+    ],
+    ids=["never", "sometimes"],
+)
+def test_rounds_that_find_no_split_count(tmp_path: Path, stubborn: dict[str, Any]) -> None:
+    pytest.importorskip("lightgbm")
+    library = ALL["lightgbm"]
+    objective = objective_of(library, **stubborn)
+    through = Training(objective, tmp_path / "through", "l2").to(80)
+    broken = Training(objective, tmp_path / "broken", "l2").to(10).to(27, pause_at=5).to(27).to(60, in_place=(80,))
+    assert not broken.failures
+    assert broken.reached == through.reached == 80
+    trees = through.model.num_trees()
+    assert broken.model.num_trees() == trees < 20
+    assert (trees > 1) == ("bagging_fraction" in stubborn)
+    x, y = valid_rows()
+    np.testing.assert_allclose(by_lightgbm(broken.model, x, None), by_lightgbm(through.model, x, None), rtol=1e-6)
+    for training in (through, broken):
+        best = np.mean((training.model.predict(x) - y) ** 2)
+        assert training.values[-1] == pytest.approx(best, rel=1e-6), "it predicts by the trees up to the best round"
+    assert broken.reports[-1][2] == through.reports[-1][2]
+
+
+def test_what_a_dataset_keeps_of_a_trial_is_not_the_next_ones(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    library = ALL["lightgbm"]
+    alone = Training(objective_of(library), tmp_path / "alone", "l2").to(10)
+    objective = library.door.booster_objective(library.fixed, train_rows, valid_rows)
+    objective.params["max_bin"] = 7
+    few = Training(objective, tmp_path / "few", "l2").to(10)
+    del objective.params["max_bin"]  # as of a hyperparameter that is not active
+    assert Training(objective, tmp_path / "after", "l2").to(10).values == alone.values != few.values
+
+
+@pytest.mark.parametrize("name", ["init_score", "free_raw_data", "reference"])
+def test_data_with_what_would_be_lost_at_a_rung_are_refused(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("lightgbm")
+    library = ALL["lightgbm"]
+    data = dict(zip(("data", "label"), train_rows(), strict=True)) | {name: None}
+    training = Training(library.door.booster_objective({}, data, valid_rows), tmp_path, "l2").to(9)
+    assert f"{name!r} is in dtrain" in training.failures[0].reason
+
+
 def forgets(trial: Any) -> None:
     OWN["xgboost"](trial, xgb_model=None)
 
@@ -409,14 +461,18 @@ def forgets_catboost(trial: Any) -> None:
     [
         ("xgboost", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
         ("lightgbm", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
+        ("catboost", {"params": {"iterations": 5}}, "the loop over trial.epochs() ended at 6 of 9"),
         ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "no early stopping"),
+        ("lightgbm", {"params": {"early_stopping_rounds": 1}}, "and no early stopping of the library's own"),
+        ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"}, "the loop over trial.epochs() ended at"),
+        ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}}, "the loop over trial.epochs() en"),
         ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
         ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
         ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),
         ("xgboost", {"which": {"metric": "mae"}}, "metric='mae' is none of 'rmse'"),
         ("xgboost", {"which": {"data": "test"}}, "data='test' is none of what is evaluated: 'valid'"),
         ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "metric 'rmse' is none of 'mae', 'logloss'"),
-        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds()"),
+        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same"),
     ],
 )  # fmt: skip
@@ -427,11 +483,40 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
         given = dict(wrong)
         if given.get("callbacks") == "alone":
             given["callbacks"] = [ALL[name].door.callback(trial)]
+        if given.get("callbacks") == "early":
+            given["callbacks"] = [ALL[name].library.early_stopping(1), ALL[name].door.callback(trial)]
         OWN[name](trial, **given)
 
     training = Training(train, tmp_path, ALL[name].metric).to(9)
     assert not training.results
     assert words in training.failures[0].reason
+
+
+def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+
+    def train(trial: Any) -> None:
+        early = lightgbm.early_stopping(1, verbose=False)
+        own_lightgbm(trial, params={"learning_rate": 3.0}, callbacks=[early, ALL["lightgbm"].door.callback(trial)])
+
+    training = Training(train, tmp_path, "l2").to(2)  # the second round is worse than the first
+    assert training.model.num_trees() == 2
+    assert training.reports[-1][2] == 1
+
+
+def test_a_whole_training_function_that_ends_by_itself_fails(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library.door, "ENDLESS", 5)
+    training = Training(objective_of(library), tmp_path, library.metric).to(9)
+    assert "training ended after 5 rounds of 9" in training.failures[0].reason
+
+
+def test_a_model_that_is_not_cut_at_its_best_round_is_refused() -> None:
+    door = pytest.importorskip("ashtune.integrations.catboost")
+    for given in ({"params": {"use_best_model": False}}, {"params": {}, "use_best_model": False}):
+        with pytest.raises(ObjectiveError, match="use_best_model=False"):
+            door.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
 
 
 @pytest.mark.parametrize(
@@ -454,6 +539,8 @@ def test_what_is_no_training_function_is_refused_before_the_study(library: Libra
         door.booster_objective({"n_estimators": 9}, *data)
     with pytest.raises(ObjectiveError, match="'early_stopping_rounds' is in options"):
         door.booster_objective({}, *data, early_stopping_rounds=9)
+    with pytest.raises(ObjectiveError, match="'od_pval' is in params"):
+        door.booster_objective({"od_type": "IncToDec", "od_pval": 0.01}, *data)
     options: dict[str, Any] = {"metric": library.metric, "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
     with pytest.raises(ashtune.AshtuneError, match="'iterations' is in the space"):
         ashtune.tune(door.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)

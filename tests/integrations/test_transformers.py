@@ -348,5 +348,10 @@ def test_a_launched_trial_reads_its_environment_and_rank_0_reports(
             if epoch == 3:
                 trial.stop()
         assert result.exists() == (rank == "0")
-    assert json.loads(result.read_text()) == [{"loss": 1.0}, {"loss": 1.5}]
+    assert json.loads(result.read_text()) == [{"loss": 1.0}, {"loss": 1.5, "stopped": True}]
+    trial.report(loss=2)
+    trial.report(3)
+    assert json.loads(result.read_text())[2:] == [{"loss": 2.0}, {"loss": 3.0, "stopped": True}]
+    with pytest.raises(ObjectiveError, match="give a dict, or names"):
+        trial.report(3, loss=2)
     assert (trial.number, trial.metrics, trial.seed, trial.checkpoint_dir) == (3, ("loss",), 7, tmp_path)

@@ -125,6 +125,21 @@ def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
     assert study.best.metrics == {"loss": study.best.config["x"], "size": 3.0}
 
 
+def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
+    code = """
+        import json, os, sys
+        x, target = float(sys.argv[1]), int(os.environ["ASHTUNE_TARGET"])
+        reports = [{"loss": x}, {"loss": x, "stopped": True}] if target == 4 else [{"loss": x}] * target
+        with open(os.environ["ASHTUNE_RESULT"], "w") as file:
+            json.dump(reports, file)
+    """
+    study = tuned(tmp_path, code, "{x}", trials=2, scheduler="full")
+    assert not failures(study)
+    assert [(event.resource, event.stopped, set(event.metrics)) for event in results(tmp_path)] == [
+        (2, True, {"loss"})
+    ] * 2
+
+
 def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
     assert {(result.start, result.metrics["loss"]) for result in results(tmp_path)} == {(0, 0.0)}

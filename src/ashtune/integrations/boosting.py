@@ -30,7 +30,7 @@ ENDLESS = 1_000_000
 ROUND_NAMES = frozenset({
     "n_estimators", "num_boost_round", "num_boost_rounds", "num_iteration", "num_iterations", "n_iter", "num_tree",
     "num_trees", "num_round", "num_rounds", "nrounds", "max_iter", "iterations", "early_stopping_round",
-    "early_stopping_rounds", "n_iter_no_change", "od_wait",
+    "early_stopping_rounds", "n_iter_no_change", "od_type", "od_pval", "od_wait",
 })  # fmt: skip
 """What the libraries call the number of rounds, or when to stop: with a study the rounds are the resource."""
 

@@ -94,6 +94,15 @@ class _Callback:
             self.error = error
             raise
 
+    def check_over(self) -> None:
+        """Refuse a training that has ended by itself.
+
+        Raises:
+            ObjectiveError: If rounds were left.
+        """
+        if self._rounds is not None:
+            self._rounds.check_over("iterations")
+
     def _goes_on(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> bool:
         if self._rounds is None:
             self._rounds = self._begun(metrics)
@@ -139,7 +148,8 @@ def booster_objective(
         options: Of ``fit``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, or the model is not to
+            be cut at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -149,6 +159,11 @@ def booster_objective(
         >>> study.best.load().tree_count_ <= 27
         True
     """
+    for given in (params, options):
+        if given.get("use_best_model", True) is False:
+            raise ObjectiveError(
+                "use_best_model=False: the best round is reported, so the model is cut there; leave it out"
+            )
     return _CatBoost("catboost", params, dtrain, dvalid, metric=metric, options=options)
 
 
@@ -171,6 +186,7 @@ class _CatBoost(BoosterObjective):
             if watched.error is not None:
                 raise watched.error from None
             raise
+        watched.check_over()
         trial.save(model)
 
 

@@ -1,6 +1,7 @@
 """The trial of a program that ``ashtune run ... -- PROGRAM`` has started, as each of its processes sees it.
 
-For a launcher of ranks, as ``torchrun``: the training function that takes a :class:`~ashtune.Trial` takes this one too.
+For a launcher of ranks, as ``torchrun``: a training function that trains by a ``TrialCallback`` takes this one in
+place of a :class:`~ashtune.Trial`.
 
 Rule 1: every rank knows how far to train, so all end at the same epoch, and none waits for another's decision.
 Rule 2: rank 0 alone reports.
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError
+from ashtune.training.program import STOPPED
+from ashtune.training.reports import as_metrics
 
 
 class LaunchedTrial:
@@ -60,12 +63,22 @@ class LaunchedTrial:
                 return
             yield epoch
 
-    def report(self, metrics: Mapping[str, Any]) -> None:
-        """Report the metrics of an epoch. O(reports of this job)."""
-        self._reports.append({name: float(value) for name, value in metrics.items()})
-        if os.environ.get("RANK", "0") == "0":
-            self._result.write_text(json.dumps(self._reports))
+    def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
+        """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes. O(reports of this job).
+
+        Raises:
+            ObjectiveError: If it is none of these forms.
+        """
+        given = as_metrics(result, metrics, self.metrics)
+        self._reports.append({name: float(value) for name, value in given.items()})
+        self._write()
 
     def stop(self) -> None:
-        """End training here. The study takes the last report as that of the rung."""
+        """End this trial early, on purpose: the last report is its result, and it is never trained again."""
         self._is_stopped = True
+        self._write()
+
+    def _write(self) -> None:
+        if self._reports and os.environ.get("RANK", "0") == "0":
+            last = {**self._reports[-1], **({STOPPED: True} if self._is_stopped else {})}
+            self._result.write_text(json.dumps([*self._reports[:-1], last]))

@@ -5,7 +5,10 @@ predicts by the rounds up to there, as after LightGBM's own early stopping.
 Rule 2: where rows or columns are drawn, :func:`seeds` gives each round seeds of its own, so that a booster that goes on
 from a rung has the trees of one that never stopped. LightGBM itself draws the same rows and columns again.
 Rule 3: a ``Dataset`` that a booster went on with keeps that booster's predictions. So the prepared data are for new
-trials, and one that goes on gets data of its own.
+trials, and one that goes on gets data of its own. It also keeps parameters that a later trial does not name: so where
+the names differ, it is made anew.
+Rule 4: a round that finds no split leaves no tree. So a booster may have fewer trees than rounds; what is reported and
+drawn follows the rounds, and ``best_iteration`` the trees.
 """
 
 import re
@@ -44,8 +47,16 @@ THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
+NOT_IN_DATA = {
+    "init_score": "a booster that goes on begins with its own predictions",
+    "free_raw_data": "the door says when rows are kept",
+    "reference": "that of dvalid is dtrain",
+}
+"""Arguments of ``Dataset`` that are refused, and why."""
 SEEDED = "_ashtune_seeds"
 """The attribute by which a booster is known to have seeds for each round."""
+BEST = "_ashtune_best_round"
+"""The attribute in which a booster keeps its best round, which is not its number of trees then."""
 _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
@@ -70,7 +81,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...     dtrain, dvalid = load()
         ...     lightgbm.train(
         ...         trial.config, dtrain, 1_000, valid_sets=[dvalid],
-        ...         init_model=restored(trial), callbacks=[callback(trial), seeds()],
+        ...         init_model=restored(trial), callbacks=[callback(trial), seeds(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
@@ -78,18 +89,23 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
     return _Callback(trial, metric, data)
 
 
-def seeds() -> Any:
-    """Return a callback that gives each round its seeds, for parameters that draw rows or columns."""
-    return _Seeds()
+def seeds(trial: Trial) -> Any:
+    """Return a callback that gives each round its seeds, for parameters that draw rows or columns.
+
+    Args:
+        trial: The trial.
+    """
+    return _Seeds(trial)
 
 
 class _Callback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        self.order, self.before_iteration = 40, False  # after what LightGBM itself records
+        self.order, self.before_iteration = 25, False  # after what LightGBM records, before what it stops by
         self._trial, self._metric, self._data = trial, metric, data
         self._rounds: Rounds | None = None
         self._which = "", ""
         self._has_best = True
+        self._best_trees = 0
 
     def __call__(self, env: Any) -> None:
         """Report a round; end the training if it was the last."""
@@ -104,23 +120,31 @@ class _Callback:
                 raise EarlyStopException(env.iteration, env.evaluation_result_list)
         data, metric = self._which
         self._rounds.report(evaluations[data][metric])
+        if self._rounds.best_round == self._rounds.number:
+            self._best_trees = env.model.current_iteration()
         if self._rounds.next():
             if env.iteration + 1 == env.end_iteration:
                 self._rounds.check_over("num_boost_round, or n_estimators")
             return
         self._save(env.model)
-        last = self._rounds.best_round - 1 if self._has_best else env.iteration
-        raise EarlyStopException(last, env.evaluation_result_list)
+        raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)
 
     def _begun(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> Rounds:
         """Look where the booster stands."""
         if not isinstance(env.model, lightgbm.Booster):
             raise ObjectiveError("lightgbm.cv cannot go on from a rung; train with lightgbm.train")
-        start = self._trial.start
-        if env.begin_iteration != start:
+        if (env.params.get("early_stopping_round") or 0) > 0:
             raise ObjectiveError(
-                f"the booster has {env.begin_iteration} rounds where trial {self._trial.number} goes on from {start}; "
-                "give init_model=restored(trial)"
+                f"early_stopping_round={env.params['early_stopping_round']}: give no parameter of the rounds but "
+                "num_boost_round, and no early stopping of the library's own: the study says when to stop"
+            )
+        start = self._trial.start
+        saved = self._trial.restore() if start else None
+        trees = saved.current_iteration() if saved is not None else 0
+        if env.begin_iteration != trees:
+            raise ObjectiveError(
+                f"the booster begins with {env.begin_iteration} trees where trial {self._trial.number} goes on from "
+                f"{start} with {trees}; give init_model=restored(trial)"
             )
         self._which = data, metric = chosen(
             evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
@@ -131,12 +155,12 @@ class _Callback:
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
                 f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
-                "give callbacks=[callback(trial), seeds()]"
+                "give callbacks=[callback(trial), seeds(trial)]"
             )
         rounds = Rounds(self._trial, has_best=self._has_best)
-        if start and self._has_best:
-            saved = self._trial.restore()
-            rounds.note(saved.best_iteration, saved.best_score[data][metric])
+        if saved is not None and self._has_best:
+            self._best_trees = saved.best_iteration
+            rounds.note(getattr(saved, BEST), saved.best_score[data][metric])
         return rounds
 
     def _save(self, model: Any) -> None:
@@ -144,7 +168,8 @@ class _Callback:
         booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))  # without the data
         if self._has_best:
             data, metric = self._which
-            booster.best_iteration = self._rounds.best_round
+            booster.best_iteration = self._best_trees
+            setattr(booster, BEST, self._rounds.best_round)
             booster.best_score = {data: {metric: self._rounds.best}}
         self._trial.save(booster)
 
@@ -153,12 +178,13 @@ class _Seeds:
     """Gives each round its seeds.
 
     A booster takes a new seed for columns at once. It takes one for rows only when a fraction changes: by next to
-    nothing, and back. It draws rows in each ``bagging_freq``-th round, which it counts from the last rung on; those
-    between have the seed of the last round before them in which a booster that never stopped draws.
+    nothing, and back. It draws rows by itself at each ``bagging_freq``-th tree since the last rung; those draws have
+    the seed of the last ``bagging_freq``-th round before, so that they are the same rows again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.order, self.before_iteration = 0, True
+        self._start = trial.start
         self._settings: dict[str, str] = {}
         self._drawn: list[str] = []
 
@@ -168,14 +194,16 @@ class _Seeds:
             setattr(env.model, SEEDED, True)
             self._settings = _settings(env.model)
             self._drawn = _drawn(self._settings)
+        number = self._start + env.iteration - env.begin_iteration
+        trees = env.model.current_iteration() - env.begin_iteration
         names = {SEED_OF[name] for name in self._drawn if name not in ROWS}
-        given: dict[str, Any] = {name: self._seed(name, env.iteration) for name in names}
+        given: dict[str, Any] = {name: self._seed(name, number) for name in names}
         rows = next((name for name in self._drawn if name in ROWS), None)
         every = int(self._settings["bagging_freq"])
-        if rows is not None and 0 in (env.iteration % every, (env.iteration - env.begin_iteration) % every):
+        if rows is not None and 0 in (number % every, trees % every):
             fraction, seed = float(self._settings[rows]), SEED_OF[rows]
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
-            given |= {rows: fraction, seed: self._seed(seed, env.iteration // every)}
+            given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
             env.model.reset_parameter(given)  # at once: another call draws columns again, and takes back a draw of rows
 
@@ -226,20 +254,37 @@ def booster_objective(
 
 class _LightGBM(BoosterObjective):
     def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both as the arguments of ``Dataset``, each with one for new trials."""
-        dtrain, dvalid = (as_arguments(data, "data", "label") for data in (train, valid))
-        first = lightgbm.Dataset(**dtrain, free_raw_data=False)
-        return (dtrain, first), (dvalid, lightgbm.Dataset(**dvalid, reference=first, free_raw_data=False))
+        """Return both as the arguments of ``Dataset``.
+
+        Raises:
+            ObjectiveError: If there are some among them that cannot be given.
+        """
+        both = {"dtrain": as_arguments(train, "data", "label"), "dvalid": as_arguments(valid, "data", "label")}
+        for where, arguments in both.items():
+            for name, reason in NOT_IN_DATA.items():
+                if name in arguments:
+                    raise ObjectiveError(f"{name!r} is in {where}: {reason}; leave it out")
+        return both["dtrain"], both["dvalid"]
 
     def __call__(self, trial: Trial) -> None:
         """Train a booster to its rung."""
         parameters = self.parameters(trial, {"verbosity": -1, "feature_pre_filter": False}, THREAD_NAMES)
-        (train, dtrain), (valid, dvalid) = self.data()
         before = restored(trial)
-        if before is not None:
-            dtrain = lightgbm.Dataset(**train)  # not with the bins of the other, which may be another trial's
-            dvalid = lightgbm.Dataset(**valid, reference=dtrain)
+        dtrain, dvalid = self._of_new_trials(frozenset(parameters)) if before is None else self._datasets()
         lightgbm.train(
             parameters, dtrain, ENDLESS, valid_sets=[dvalid], valid_names=["valid"], init_model=before,
-            callbacks=[callback(trial, metric=self.metric), seeds()], **self.options,
+            callbacks=[callback(trial, metric=self.metric), seeds(trial)], **self.options,
         )  # fmt: skip
+
+    def _of_new_trials(self, names: frozenset[str]) -> tuple[Any, Any]:
+        """Return the data of this thread for new trials with parameters of these names."""
+        own = self._own
+        if getattr(own, "names", None) != names:
+            own.names, own.datasets = names, self._datasets(free_raw_data=False)
+        datasets: tuple[Any, Any] = own.datasets
+        return datasets
+
+    def _datasets(self, **more: Any) -> tuple[Any, Any]:
+        train, valid = self.data()
+        dtrain = lightgbm.Dataset(**train, **more)
+        return dtrain, lightgbm.Dataset(**valid, reference=dtrain, **more)

@@ -40,6 +40,8 @@ LARGEST_SCRIPT = 1_000_000
 """Bytes of a file that is taken for a part of the program."""
 LARGEST_RESULT = 10_000_000
 """Bytes of a file with results."""
+STOPPED = "stopped"
+"""What is true in the last object of a file with results if the program has ended its trial on purpose."""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
 """How long the output is read after the program's end, if something that it started holds it open."""
@@ -66,7 +68,7 @@ class Program:
 
     The program prints its metrics as ``name=number``. The last of them are the result. If there are exactly
     ``target - start`` reports, they are the learning curve. Or it writes them as JSON into ``{result}``: an object, or
-    a list of objects.
+    a list of objects. ``"stopped": true`` in the last object ends the trial early, as :meth:`ashtune.Trial.stop` does.
 
     Args:
         command: The program and its arguments.
@@ -156,7 +158,12 @@ class Program:
             self._run(self.arguments(trial.config, values), environment, printed)
             result = Path(values["result"])
             reports = _read(result) if result.exists() else printed.reports()
-        for metrics in reports if len(reports) == count else reports[-1:]:
+        is_stopped = reports[-1].get(STOPPED) is True
+        if is_stopped:
+            del reports[-1][STOPPED]
+            trial.stop()
+        is_curve = len(reports) == count or (is_stopped and len(reports) < count)
+        for metrics in reports if is_curve else reports[-1:]:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:

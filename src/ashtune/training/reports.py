@@ -1,7 +1,7 @@
 """What a training function reported in one job: the metrics of each epoch, as plain floats."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,7 +31,7 @@ class Reports:
         """The study's metric; of several the first."""
         self.mode = goal.mode
         """Which way that is better."""
-        self.right = f"trial.report({', '.join(f'{name}=...' for name in self.needed)})"
+        self.right = _right(self.needed)
         """How a report is written."""
         self.last_resource = -1
         """The resource of the last report, -1 if there is none."""
@@ -42,23 +42,7 @@ class Reports:
         Raises:
             ObjectiveError: If it is several of them at once, or none.
         """
-        if result is None:
-            return named
-        example = ", ".join(f"{name!r}: ..." for name in self.needed)
-        right = f"write {self.right}, trial.report({{{example}}})"
-        if len(self.needed) == 1:
-            right += " or trial.report(...)"
-        if named:
-            raise ObjectiveError(
-                f"trial.report() got {shown(result)} and {listed(named)}; give a dict, or names: {right}"
-            )
-        if isinstance(result, Mapping):
-            return result
-        if isinstance(result, str | bytes | bool):
-            raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
-        if len(self.needed) > 1:
-            raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(self.needed)} metrics; {right}")
-        return {self.metric: result}
+        return named if result is None else as_metrics(result, named, self.needed)
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics at a resource; a second report at the same resource adds to the first.
@@ -152,6 +136,39 @@ class Reports:
         """Begin again: the next rung's reports follow."""
         self._reports = []
         self.last_resource = -1
+
+
+def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
+    """Return the metrics of a report in any of its forms: by name, a dict, or the study's metric alone.
+
+    Args:
+        result: A dict, or the study's metric; None if they are given by name.
+        named: Those by name.
+        needed: The study's metrics.
+
+    Raises:
+        ObjectiveError: If it is several of them at once, or none.
+    """
+    if result is None:
+        return named
+    example = ", ".join(f"{name!r}: ..." for name in needed)
+    right = f"write {_right(needed)}, trial.report({{{example}}})"
+    if len(needed) == 1:
+        right += " or trial.report(...)"
+    if named:
+        raise ObjectiveError(f"trial.report() got {shown(result)} and {listed(named)}; give a dict, or names: {right}")
+    if isinstance(result, Mapping):
+        return result
+    if isinstance(result, str | bytes | bool):
+        raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
+    if len(needed) > 1:
+        raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(needed)} metrics; {right}")
+    return {needed[0]: result}
+
+
+def _right(needed: Sequence[str]) -> str:
+    """Return how a report is written."""
+    return f"trial.report({', '.join(f'{name}=...' for name in needed)})"
 
 
 class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
