@@ -33,7 +33,7 @@ COMMON = """
     texts = [{"input_ids": text, "labels": int(text.count(1) > text.count(2))} for text in words]
 
 
-    def trained(config, seed, folder, callbacks=(), checkpoint=None, held_out=texts[48:], **arguments):
+    def trained(config, seed, folder, callbacks=(), checkpoint=None, held_out=texts[48:], data=texts[:48], **arguments):
         set_seed(seed)
         model = BertForSequenceClassification(BertConfig(
             vocab_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -46,7 +46,7 @@ COMMON = """
                 disable_tqdm=True, report_to="none", use_cpu=True,
                 **{"save_strategy": "no", **by_epoch, **arguments},
             ),
-            train_dataset=texts[:48], eval_dataset=held_out, callbacks=list(callbacks),
+            train_dataset=data, eval_dataset=held_out, callbacks=list(callbacks),
         )
         trainer.train(resume_from_checkpoint=checkpoint)
         return trainer
@@ -57,6 +57,7 @@ SCRIPT = (
     + """
     import json, os, signal, tempfile, time
 
+    import torch
     from transformers import EarlyStoppingCallback, TrainerCallback
 
     import ashtune
@@ -146,6 +147,10 @@ SCRIPT = (
         def forgets_the_checkpoint(trial):
             trained(trial.config, 0, trial.checkpoint_dir, [TrialCallback(trial)])
 
+        class Endless(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return iter(texts[:48])
+
         best = {"load_best_model_at_end": True, "save_strategy": "epoch"}
         return {
             "saves elsewhere": tried(saves_elsewhere, 1),
@@ -158,6 +163,7 @@ SCRIPT = (
             "another metric": tried(with_arguments(logging_strategy="no"), 2),
             "stops before": tried(with_callbacks(Early(), None), 4),
             "stops behind": tried(with_callbacks(None, Early()), 4),
+            "has no length": tried(with_arguments(data=Endless(), max_steps=12), 1),
             "evaluates at the start": tried(with_arguments(eval_on_start=True), 1, 2),
             "ends at the rung": tried(with_arguments(num_train_epochs=2), 2),
         }
@@ -278,6 +284,7 @@ EXPECTED = {
     "another metric": "and not 'loss'",
     "stops before": 2,
     "stops behind": 2,
+    "has no length": "give eval_strategy='steps'",
     "evaluates at the start": 2,
     "ends at the rung": 2,
 }

@@ -22,7 +22,7 @@ from ashtune.training.trial import Trial
 
 try:
     from transformers import TrainerCallback
-    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, has_length
 except ModuleNotFoundError as error:
     if error.name != "transformers":
         raise
@@ -88,8 +88,13 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         Raises:
             ObjectiveError: If it is not, or begins elsewhere than the trial.
         """
-        del kwargs
         self._check_arguments(args)
+        data = kwargs.get("train_dataloader")
+        if data is not None and args.eval_strategy == "epoch" and not has_length(data):
+            raise ObjectiveError(
+                "the data to train on have no length, so the Trainer cannot go on from an epoch; give "
+                "eval_strategy='steps', eval_steps and max_steps"
+            )
         self._check_begins(args, state)
         self._logged, self._step = {}, state.global_step
         self._is_training, self._is_over, self._is_short = True, False, False
