@@ -1,14 +1,15 @@
-"""XGBoost on real tables in equal wall time: ashtune by its own door, and Optuna by its default and its callback.
+"""XGBoost on real tables in equal wall time: ashtune by its own door, and Optuna by its callback.
 
-ashtune with its default search, ashtune with random draws, and Optuna: its default sampler (multivariate TPE with a
-constant liar) and pruner, with its pruning callback for XGBoost, as two processes that share a journal file. All tune
-the same 8 hyperparameters of the same training: diamonds (40,000 rows, 729 rounds), protein_rmsd (30,000, 729) and
-letter (12,000, 81, 26 classes).
+ashtune with its default search, ashtune with random draws, and Optuna 5: its default sampler (multivariate TPE with a
+constant liar), with its pruning callback for XGBoost at 20 rounds of a training, as two processes that share a journal
+file; with its default pruner, the median, with that and XGBoost's early stopping (20 rounds), and with successive
+halving. All tune the same 8 hyperparameters of the same training: diamonds (40,000 rows, 729 rounds), protein_rmsd
+(30,000, 729) and letter (12,000, 81, 26 classes).
 
 Each has the same wall time, imports and start-up included, and may try as many configurations as it can. How long that
 is: as long as ashtune with random draws takes for 128, and for 512 configurations. That is measured once for each
 table, by a run that does not count. Then every process is killed. The value is the validation loss of what the tuner
-would name: a training counts by its best round, in both. The test loss is of the same booster.
+would name: a training counts by its best round, in all. The test loss is of the same booster, computed afterwards.
 
     python benchmarks/boosters.py DATA [--tasks diamonds ...] [--configurations 128 512] [--seeds 5] [--table]
         [--results DIR] [--json benchmarks/results/boosters.json] [--markdown FILE]
@@ -29,11 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from quality.boosters import MODULE, TASKS, Setting, Task, arguments, reached
+from quality.boosters import MODULE, OPTUNA, TASKS, Setting, Task, arguments, reached
 from quality.store import Store
 from table import show, text
 
-TUNERS = ("ashtune", "ashtune random", "optuna")
+TUNERS = ("ashtune", "ashtune random", *OPTUNA)
 MEASURED = "ashtune random"
 """The tuner by which the wall time of so many configurations is measured."""
 MEASURING_SEED = 12345

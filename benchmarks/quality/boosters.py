@@ -1,12 +1,15 @@
 """XGBoost on whole tables in wall time: ashtune through its door, Optuna through its own. For ``boosters.py``.
 
 Rule 1: both tune the same space of the same training on the same rows, one thread a worker. A training is worth its
-best round, in both: that is what its validation loss is, and the test loss is of the booster up to there.
+best round, in both: that is what its validation loss is, and the test loss is of the booster up to there. It is
+computed when the time is over, from a booster that is kept.
 Rule 2: all processes are killed when the time is over. What counts is what ashtune's journal and Optuna's hold then.
+Rule 3: Optuna reports as often as ashtune does, at most 20 times in a training: each report is synced to its journal.
 """
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +36,14 @@ STUDY, JOURNAL = "study", "journal.log"
 ENDLESS_SECONDS = 10**6
 """A study of any number of trials wants a limit; it is killed long before."""
 SHARED_NAME = "boosters"
+OPTUNA = ("optuna", "optuna, early stopping", "optuna, halving")
+"""Optuna with its default pruner; that with XGBoost's early stopping; and with successive halving for a pruner."""
+OPTUNA_MAJOR = 5
+"""The version whose default sampler is multivariate, with a constant liar."""
+REPORTS = 20
+"""Of a training."""
+PATIENCE = 20
+"""Rounds of early stopping."""
 
 
 class Task(NamedTuple):
@@ -119,7 +130,7 @@ def rows(task: Task, data: str, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def arguments(tuner: str, setting: Setting) -> list[list[str]]:
     """Return the arguments of each process of a tuner."""
-    processes = setting.workers if tuner == "optuna" else 1
+    processes = setting.workers if tuner in OPTUNA else 1
     return [[json.dumps([tuner, number, setting])] for number in range(processes)]
 
 
@@ -141,8 +152,12 @@ def tune(search: str | None, setting: Setting) -> None:
     )  # fmt: skip
 
 
-def optimize(number: int, setting: Setting) -> None:
-    """Be one process of Optuna's study: its default sampler and pruner, and its callback for XGBoost."""
+def optimize(tuner: str, number: int, setting: Setting) -> None:
+    """Be one process of Optuna's study: its default sampler, a pruner, and its callback for XGBoost.
+
+    Raises:
+        RuntimeError: If it is another Optuna than the one that this was written for.
+    """
     import optuna
     import xgboost
     from optuna.storages import JournalStorage
@@ -151,32 +166,59 @@ def optimize(number: int, setting: Setting) -> None:
 
     from quality.tuners.optuna_studies import suggested
 
+    if int(optuna.__version__.partition(".")[0]) != OPTUNA_MAJOR:
+        raise RuntimeError(f"Optuna {optuna.__version__} is installed; this compares with Optuna {OPTUNA_MAJOR}")
     task = Task(*setting.task)
+    every = math.ceil(task.rounds / REPORTS)
+
+    class Pruning(XGBoostPruningCallback):  # type: ignore[misc]  # it has no types
+        """Optuna's callback, in each so-many-th round and the last."""
+
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool | None:
+            if (epoch + 1) % every and epoch + 1 < task.rounds:
+                return None
+            result: bool | None = super().after_iteration(model, epoch, evals_log)
+            return result
+
+    pruner: Any = optuna.pruners.MedianPruner()  # the default
+    if tuner == "optuna, halving":  # its lowest rung at a 27th
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, task.rounds // 27), reduction_factor=3)
     dtrain, dvalid = (xgboost.DMatrix(*rows(task, setting.data, part), nthread=1) for part in ("train", "validation"))
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(f"{setting.folder}/{JOURNAL}")), study_name=SHARED_NAME,
         load_if_exists=True, direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=1000 * setting.seed + number),
+        sampler=optuna.samplers.TPESampler(seed=1000 * setting.seed + number), pruner=pruner,
     )  # fmt: skip
+    lowest = math.inf
 
     def objective(trial: optuna.Trial) -> float:
+        nonlocal lowest
         log: dict[str, dict[str, list[float]]] = {}
         booster = xgboost.train(
             {**task.parameters, **suggested(trial, SPACE)}, dtrain, task.rounds, evals=[(dvalid, "valid")],
-            evals_result=log, verbose_eval=False, callbacks=[XGBoostPruningCallback(trial, f"valid-{task.metric}")],
+            evals_result=log, verbose_eval=False, callbacks=[Pruning(trial, f"valid-{task.metric}")],
+            early_stopping_rounds=PATIENCE if tuner == "optuna, early stopping" else None,
         )  # fmt: skip
         values = log["valid"][task.metric]
         best = int(np.argmin(values))
         trial.set_user_attr("rounds", best + 1)
-        trial.set_user_attr("test", task.loss(booster, setting.data, best + 1))
-        return values[best]
+        value: float = values[best]
+        if value < lowest:  # each process keeps its best ones: the best of all is among them
+            lowest = value
+            booster.save_model(_kept(setting, trial.number))
+        return value
 
     study.optimize(objective)
 
 
+def _kept(setting: Setting, number: int) -> Path:
+    """Return where a booster of Optuna's is kept."""
+    return Path(setting.folder, f"{number}.ubj")
+
+
 def reached(tuner: str, setting: Setting) -> Reached | None:
     """Return what a tuner that was killed would name; None if it has no result."""
-    return _of_optuna(setting) if tuner == "optuna" else _of_ashtune(setting)
+    return _of_optuna(setting) if tuner in OPTUNA else _of_ashtune(setting)
 
 
 def _of_ashtune(setting: Setting) -> Reached | None:
@@ -200,6 +242,7 @@ def _of_ashtune(setting: Setting) -> Reached | None:
 
 def _of_optuna(setting: Setting) -> Reached | None:
     import optuna
+    import xgboost
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -213,15 +256,16 @@ def _of_optuna(setting: Setting) -> Reached | None:
     if not ended:
         return None
     best = min(ended, key=lambda trial: trial.value)
-    return Reached(best.value, best.user_attrs["test"], best.user_attrs["rounds"], len(trials))
+    booster, rounds = xgboost.Booster(model_file=_kept(setting, best.number)), best.user_attrs["rounds"]
+    return Reached(best.value, setting.task.loss(booster, setting.data, rounds), rounds, len(trials))
 
 
 def main() -> None:
     """Be a process of a tuner, as ``arguments`` describes it."""
     tuner, number, given = json.loads(sys.argv[1])
     setting = Setting(Task(*given[0]), *given[1:])
-    if tuner == "optuna":
-        optimize(number, setting)
+    if tuner in OPTUNA:
+        optimize(tuner, number, setting)
     else:
         tune("random" if tuner == "ashtune random" else None, setting)
 
