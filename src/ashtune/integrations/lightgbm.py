@@ -160,7 +160,7 @@ class _Callback:
         rounds = Rounds(self._trial, has_best=self._has_best)
         if saved is not None and self._has_best:
             self._best_trees = saved.best_iteration
-            rounds.note(getattr(saved, BEST), saved.best_score[data][metric])
+            rounds.note(getattr(saved, BEST, saved.best_iteration), saved.best_score[data][metric])
         return rounds
 
     def _save(self, model: Any) -> None:
