@@ -244,7 +244,14 @@ class Handed:
         ({"max_steps": 30}, r"Trainer\(max_steps=30\)"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),
         ({"min_steps": 2}, r"Trainer\(min_steps=2\)"),
-        ({"devices": 2}, r"Trainer\(devices=2\) starts this script again .* give Trainer strategy=\"ddp_spawn\""),
+        (
+            {"check_val_every_n_epoch": None, "val_check_interval": 3},
+            r"check_val_every_n_epoch=None\) validates by batch",
+        ),
+        (
+            {"devices": 2},
+            r"Trainer\(devices=2\) has this script run in each of 2 processes.* give Trainer strategy=\"ddp_spawn\"",
+        ),
     ],
 )
 def test_a_trainer_that_does_not_fit_a_study_is_refused(
@@ -262,6 +269,56 @@ def test_what_is_no_trainer_and_what_was_saved_otherwise_are_refused(tmp_path: P
     trial.start = 1
     with pytest.raises(ObjectiveError, match=r"left no last.ckpt"):
         fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
+
+
+def test_where_each_process_runs_the_script_a_trainer_is_refused(
+    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under srun: nothing is launched, as all processes are there."""
+    trainer = learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2, "strategy": "ddp"})
+    monkeypatch.setattr(trainer.strategy, "_launcher", None)
+    trial: Any = Handed(tmp_path)
+    with pytest.raises(ObjectiveError, match="in each of 2 processes"):
+        fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "random-0.pt"])
+def test_a_link_in_the_place_of_a_file_is_refused(tmp_path: Path, learn: ModuleType, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name).symlink_to(elsewhere)
+    trial: Any = Handed(folder)
+    trial.start = 1
+    with pytest.raises(ObjectiveError, match=f"{name} is no file of its own, and is not read"):
+        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
+
+
+def test_nothing_is_written_to_where_a_link_leads(tmp_path: Path, learn: ModuleType) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"mine")
+
+    def train(trial: Any) -> None:
+        for name in ("last.ckpt", "random-0.pt"):
+            (trial.checkpoint_dir / name).symlink_to(elsewhere)
+        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made(trial.config, trial.seed))
+
+    study = tuned(tmp_path, learn, train, trials=1, max_resource=1)
+    assert (study.best.load() / "last.ckpt").is_file()
+    assert not any(path.is_symlink() for path in study.best.load().iterdir())
+    assert elsewhere.read_bytes() == b"mine"
+
+
+def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, learn: ModuleType) -> None:
+    def going_on(trial: Any) -> None:
+        trial.checkpoint_dir = study.best.load()
+        trial.start = 1
+        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
+
+    study = tuned(tmp_path, learn, trials=1, max_resource=1)
+    with pytest.raises(ObjectiveError, match="schedule of total_steps=4, which cannot become one of 36"):
+        going_on(Handed(tmp_path))
 
 
 def test_a_used_trainer_is_refused(tmp_path: Path, learn: ModuleType) -> None:

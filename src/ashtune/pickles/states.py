@@ -7,7 +7,6 @@ Rule: what could not be read as weights only is refused when it is written, with
 """
 
 import io
-import pickle
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,8 @@ PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray)
 CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
 STATES, RANDOM = "states", "random"
 NO_WEIGHTS = 200
+OLDEST = (2, 6)
+"""The first PyTorch whose ``weights_only`` executes nothing: CVE-2025-32434."""
 
 
 class States(dict[str, Any]):
@@ -40,20 +41,40 @@ class Writable(Protocol):
 
 
 class _Stream:
-    """Something that can be written to, as PyTorch wants it."""
+    """Something that can be written to, as PyTorch wants it. It keeps the disk's first refusal: PyTorch loses it."""
 
     def __init__(self, file: Writable) -> None:
-        self.write = file.write
+        self._file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refused = self.refused or error
+            raise
 
     def flush(self) -> None:
         """Nothing is held back here."""
 
 
 def dump(states: States, file: Writable) -> None:
-    """Write states: their tensors once, from where they are."""
+    """Write states: their tensors once, from where they are.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
     import torch
 
-    torch.save({STATES: dict(states), RANDOM: states.random}, _Stream(file))
+    stream = _Stream(file)
+    try:
+        torch.save({STATES: dict(states), RANDOM: states.random}, stream)
+    except Exception:
+        if stream.refused is None:
+            raise
+    if stream.refused is not None:
+        raise stream.refused
 
 
 def load(file: BinaryIO, size: int) -> States:
@@ -64,19 +85,50 @@ def load(file: BinaryIO, size: int) -> States:
         size: Its length in bytes; something else may follow.
 
     Raises:
-        StudyError: If PyTorch is not installed, or the file holds more than weights. Nothing of it is executed.
+        StudyError: If PyTorch is not installed or too old, or the file holds anything but what was written. Nothing of
+            it is executed.
+    """
+    read = read_weights(io.BytesIO(file.read(size)))
+    if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
+        raise StudyError("the checkpoint holds no state dicts by name, as trial.checkpoint() saves them")
+    return States(read[STATES], read[RANDOM])
+
+
+def read_weights(file: BinaryIO) -> Any:
+    """Return the tensors and plain values in a file of PyTorch, its tensors on the CPU.
+
+    Raises:
+        StudyError: If PyTorch is not installed or too old, or the file holds more than weights, or is damaged. Nothing
+            of it is executed.
+    """
+    check_version()
+    import torch
+
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere may break PyTorch's reader in any way
+        raise StudyError(
+            f"the checkpoint is not one of weights only, and nothing of it was executed: {no_weights(error)}"
+        ) from None
+
+
+def check_version() -> None:
+    """Refuse a PyTorch that executes what is in a file of weights only.
+
+    Raises:
+        StudyError: If it does, or is not installed.
     """
     try:
         import torch
     except ImportError:
         raise StudyError("the checkpoint holds state dicts of PyTorch; pip install 'ashtune[torch]'") from None
-    try:
-        read = torch.load(io.BytesIO(file.read(size)), map_location="cpu", weights_only=True)
-        return States(read[STATES], read[RANDOM])
-    except (pickle.UnpicklingError, RuntimeError, TypeError, KeyError) as error:
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < OLDEST:
         raise StudyError(
-            f"the checkpoint is not one of weights only, and nothing of it was executed: {no_weights(error)}"
-        ) from None
+            f"PyTorch {torch.__version__} executes what a checkpoint says even if it reads weights only "
+            "(CVE-2025-32434); install PyTorch 2.6 or newer"
+        )
 
 
 def no_weights(error: Exception) -> str:
@@ -104,19 +156,23 @@ def check(state: Any, name: str) -> None:
         )
 
 
+def _is_plain(value: Any) -> bool:
+    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" is written so that nobody reads it
+
+
 def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Yield what is neither a tensor, nor plain, nor a container; with its place."""
     import torch
 
     kind = type(value)
-    if kind in PLAIN or isinstance(value, torch.Tensor | torch.Size | torch.device | torch.dtype):
-        return
+    if _is_plain(value) or kind in (torch.Tensor, torch.nn.Parameter, torch.Size, torch.device, torch.dtype):
+        return  # no class made of a tensor is read as weights only
     if kind not in CONTAINERS:
         yield place, value
         return
     entries = value.items() if isinstance(value, dict) else enumerate(value)
     for key, entry in entries:
         inside = f"{place}[{shown(key)}]"
-        if type(key) not in PLAIN:
+        if not _is_plain(key):
             yield inside, key
         yield from _others(entry, inside)

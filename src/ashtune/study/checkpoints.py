@@ -177,6 +177,11 @@ class CheckpointWriter:
         return bool(self._earlier)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether an object was saved, or should have been, since the last commit."""
+        return self._has_begun
+
+    @property
     def problem(self) -> str:
         """What went wrong in reading or saving; nothing if all is well."""
         return "; ".join(filter(None, (self._not_read, self._not_saved)))

@@ -146,6 +146,14 @@ class RunningJob:
         """Whether it trains in a loop over epochs, which says of what a report is."""
         return self._loop is not None
 
+    @property
+    def has_trained_in_loop(self) -> bool:
+        """Whether the loop that has ended is the one that trains: it has reported, or it was ended.
+
+        One that has not may only have counted the epochs.
+        """
+        return self.phase != "training" or self.is_stopped or self.reports.last_resource >= 0
+
     def report_at(self, resource: int, metrics: Mapping[str, Any]) -> bool:
         """Take in a report at a resource, outside of the loop over epochs.
 

@@ -1,7 +1,8 @@
 """The objects that a training function has the study keep: ``trial.checkpoint(model=..., optimizer=...)``.
 
 Rule 1: they are saved as they are when the loop over the epochs ends, with the random generators. That is what the next
-epoch would find: whatever the training function does after the loop is no part of the training.
+epoch would find: whatever the training function does after the loop is no part of the training. Where nothing was
+reported in the loop it may have trained nothing, so they are saved when the function ends.
 Rule 2: of a trial that is not wanted again, or has failed, nothing is saved.
 """
 
@@ -49,6 +50,8 @@ class KeptObjects:
         """
         if self._objects:
             raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
+        if self._checkpoint.has_begun:
+            raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
         if not objects:
             raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
         for name, kept in objects.items():
@@ -61,6 +64,7 @@ class KeptObjects:
     def _restore(self, objects: Mapping[str, Any]) -> None:
         from ashtune.pickles.states import States
         from ashtune.training.random_states import set_random_states
+        from ashtune.training.schedules import change_of_length
 
         saved = self._checkpoint.restore(lambda _: None)  # a pickle would be executed, and is not ours
         trial = self._job.trial
@@ -75,6 +79,8 @@ class KeptObjects:
                 "give the same names"
             )
         for name, kept in objects.items():
+            if hasattr(kept, "state_dict") and (change := change_of_length(saved[name], kept.state_dict())):
+                raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
             set_state = getattr(kept, "load_state_dict", None) or kept.set_state  # the latter: of a generator
             set_state(saved[name])
         set_random_states(saved.random)
@@ -115,8 +121,9 @@ def _check(name: str, kept: Any) -> None:
         import torch
     except ImportError:
         raise ObjectiveError("trial.checkpoint() needs PyTorch: pip install 'ashtune[torch]'") from None
-    from ashtune.pickles.states import check
+    from ashtune.pickles.states import check, check_version
 
+    check_version()
     has_state = hasattr(kept, "state_dict") and hasattr(kept, "load_state_dict")
     if not has_state and not isinstance(kept, torch.Generator):
         raise ObjectiveError(

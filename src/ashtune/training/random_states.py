@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ashtune.core.errors import StudyError
+from ashtune.core.plaintext import error_line
+
+WORDS = 624
+"""Of a Mersenne Twister. Numpy does not check the position in them, and would read beyond."""
+
 
 def random_states() -> dict[str, Any]:
     """Return their states; of PyTorch those of the CPU, and of the GPUs if they are in use."""
@@ -26,9 +32,25 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
-    """Let them go on from these states; GPUs that are not here any more are left out."""
+    """Let them go on from these states; GPUs that are not here any more are left out.
+
+    Raises:
+        StudyError: If they are none.
+    """
+    try:
+        _set(states)
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere may hold anything
+        raise StudyError(
+            f"the checkpoint holds no states of random generators that could be set: {error_line(error)}"
+        ) from None
+
+
+def _set(states: Mapping[str, Any]) -> None:
     import torch
 
+    position = states["numpy"]["state"].get("pos", 0)
+    if not 0 <= position <= WORDS:
+        raise ValueError(f"numpy's is at {position} of {WORDS}")
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])

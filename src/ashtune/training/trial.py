@@ -97,7 +97,8 @@ class Trial:
         while self._job.may_go_on(loop, epoch):
             epoch += 1
             yield epoch
-        self._kept.save()
+        if self._job.has_trained_in_loop:
+            self._kept.save()
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
@@ -137,8 +138,8 @@ class Trial:
 
         Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left, if
         it was; so do the random generators of Python, numpy and PyTorch, so that the trial goes on as if it had never
-        been left. When the loop over :meth:`epochs` ends, or without one this function, their states are saved: of a
-        trial that no promotion can reach any more, nothing.
+        been left. When the loop over :meth:`epochs` ends, their states are saved; where nothing was reported in it, or
+        without one, when this function ends. Of a trial that no promotion can reach any more, nothing is saved.
 
         What is saved are tensors and plain values, which are read as weights only: nothing in them is executed.
 
@@ -150,7 +151,7 @@ class Trial:
 
         Raises:
             ObjectiveError: If an object has no state that can be kept so, or others were saved.
-            StudyError: If what was saved holds more than weights.
+            StudyError: If what was saved holds more than weights, or this PyTorch is older than 2.6.
 
         Example:
             >>> import torch

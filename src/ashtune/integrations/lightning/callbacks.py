@@ -5,6 +5,8 @@ fit, when the epoch's schedules have stepped, and before other callbacks change 
 Rule 2: a report has what was logged anywhere in the epoch, also by the module at its end. So the report comes last.
 """
 
+import io
+import os
 import pickle
 import signal
 import threading
@@ -14,8 +16,10 @@ from typing import Any
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import error_line
 from ashtune.integrations.lightning.course import Answer, Ask
-from ashtune.pickles.states import no_weights
+from ashtune.pickles.states import no_weights, read_weights
+from ashtune.study.disk import DISK, OpenFile
 from ashtune.training.random_states import random_states, set_random_states
+from ashtune.training.schedules import change_of_length
 
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's."""
@@ -69,17 +73,23 @@ class First:
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._on_sigterm: Any = None
+        self._schedules: list[Any] = []
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note what SIGTERM does before Lightning takes it over."""
         del trainer, pl_module, stage
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note the schedules as they were made, before they take up the states that were saved."""
+        del pl_module
+        self._schedules = _states_of_schedules(trainer)
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """See that training begins where the trial is, and leave SIGTERM to the driver, which breaks trials off itself.
 
         Raises:
-            ObjectiveError: If it begins elsewhere.
+            ObjectiveError: If it begins elsewhere, or a schedule has another length than it was made with.
         """
         del pl_module
         if trainer.current_epoch != self._fit.start:
@@ -87,6 +97,9 @@ class First:
                 f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
                 "make a new Trainer in each call of the training function"
             )
+        for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=True):
+            if change := change_of_length(taken_up, made):
+                raise ObjectiveError(f"the trial {change}")
         if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
@@ -96,9 +109,8 @@ class First:
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
-        import torch
-
-        set_random_states(torch.load(fit.random_file(trainer), weights_only=True))
+        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # no link is followed
+            set_random_states(read_weights(io.BytesIO(opened.readall())))
         # Lightning has made an iterator over the batches already, with other random numbers. As after any epoch but the
         # one it resumes at, it makes another now.
         trainer.fit_loop._resuming_from_checkpoint = False
@@ -115,6 +127,9 @@ class First:
             return
         import torch
 
+        _remove_link(fit.random_file(trainer))
+        if trainer.is_global_zero:
+            _remove_link(fit.folder / CHECKPOINT)
         trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # all of it
         torch.save(random_states(), fit.random_file(trainer))
         if trainer.is_global_zero and fit.weights_only:
@@ -127,7 +142,7 @@ class Last:
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._is_validated = False
-        self._every: int | None = None
+        self._every = 1
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Ask for the first epoch."""
@@ -141,7 +156,7 @@ class Last:
         del pl_module
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
-        if self._every is not None and trainer.current_epoch + 1 == self._fit.answer.target:
+        if trainer.current_epoch + 1 == self._fit.answer.target:
             trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -166,6 +181,16 @@ class Last:
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
         if not self._fit.answer.goes_on:
             trainer.should_stop = True
+
+
+def _states_of_schedules(trainer: Any) -> list[Any]:
+    return [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
+
+
+def _remove_link(path: Path) -> None:
+    """Have nothing written to where a link leads."""
+    if path.is_symlink():
+        path.unlink()
 
 
 def _check_weights_only(checkpoint: Path) -> None:

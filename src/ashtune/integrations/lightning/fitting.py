@@ -9,6 +9,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
 from ashtune.integrations.lightning.callbacks import CHECKPOINT, Fit
 from ashtune.integrations.lightning.course import Ask, Course, relayed
+from ashtune.pickles.states import check_version
 from ashtune.training.trial import Trial
 
 ROOTS = {"lightning.pytorch": "for_lightning", "pytorch_lightning": "for_pytorch_lightning"}
@@ -52,6 +54,7 @@ def fit(
 
     Raises:
         ObjectiveError: If the Trainer is set so that the trial could not be trained to its rung.
+        StudyError: If this PyTorch executes what it reads as weights only.
         Exception: What ``trainer.fit`` raises.
 
     Example:
@@ -62,7 +65,11 @@ def fit(
     """
     root = _root_of(trainer)
     _check(trainer, trial)
+    if weights_only:
+        check_version()
     folder = trial.checkpoint_dir
+    if trial.start:
+        _check_files(folder)
     if trial.start and not (folder / CHECKPOINT).exists():
         raise ObjectiveError(
             f"trial {trial.number} is trained to {trial.start}, and left no {CHECKPOINT} in {folder}; leave saving to "
@@ -107,24 +114,37 @@ def _check(trainer: Any, trial: Trial) -> None:
             f"{trial.max_resource}, that of the top rung, so that schedules of the learning rate end there in every job"
         )
 
+    if trainer.check_val_every_n_epoch is None:
+        raise ObjectiveError(
+            "Trainer(check_val_every_n_epoch=None) validates by batches, whatever the epoch, and the study compares "
+            "epochs; give a number of epochs"
+        )
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse links and devices in the places of a checkpoint's files: no link is followed."""
+    for path in (folder / CHECKPOINT, *folder.glob("random-*.pt")):
+        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+            raise ObjectiveError(f"{path} is no file of its own, and is not read; put the file in its place")
+
 
 @contextmanager
 def _asking(trial: Trial, trainer: Any, root: ModuleType) -> Iterator[Ask]:
     """Provide what asks the study, in this process or in those that the Trainer starts.
 
     Raises:
-        ObjectiveError: If it would start this script again.
+        ObjectiveError: If each of its processes would run this script.
     """
     launcher, course = trainer.strategy.launcher, Course(trial)
     if isinstance(launcher, root.MultiProcessingLauncher):
         with relayed(course) as relay:
             yield relay
-    elif launcher is None or trainer.world_size == 1:
+    elif trainer.world_size == 1:
         yield course
     else:
         raise ObjectiveError(
-            f"Trainer(devices={trainer.num_devices}) starts this script again in each process, which would tune again; "
-            'give Trainer strategy="ddp_spawn" or "ddp_fork"'
+            f"Trainer(devices={trainer.num_devices}) has this script run in each of {trainer.world_size} processes, "
+            'which would tune in each; give Trainer strategy="ddp_spawn" or "ddp_fork"'
         )
 
 
