@@ -11,7 +11,6 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,18 +18,9 @@ import numpy as np
 
 from quality.tasks.data import Split, diamonds, letter, protein
 from quality.tasks.scores import cross_entropy, root_mean_square
+from quality.tasks.xgboosts import XGBoost
 
 FIXED = {"nthread": 1, "verbosity": 0, "seed": 0}
-SPACE: Mapping[str, Any] = {
-    "learning_rate": (0.01, 0.5, "log"),
-    "max_depth": (2, 10),
-    "min_child_weight": (0.5, 20.0, "log"),
-    "subsample": (0.4, 1.0),
-    "colsample_bytree": (0.4, 1.0),
-    "reg_lambda": (1e-3, 100.0, "log"),
-    "reg_alpha": (1e-4, 10.0, "log"),
-    "gamma": (1e-4, 5.0, "log"),
-}
 MODULE = "quality.boosters"
 STUDY, JOURNAL = "study", "journal.log"
 ENDLESS_SECONDS = 10**6
@@ -146,7 +136,7 @@ def tune(search: str | None, setting: Setting) -> None:
         functools.partial(rows, task, setting.data, "validation"),
     )
     ashtune.tune(
-        objective, dict(SPACE), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
+        objective, dict(XGBoost.space), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
         trials=setting.trials, search=search, workers=setting.workers, seed=setting.seed,
         time_limit=ENDLESS_SECONDS, directory=f"{setting.folder}/{STUDY}", quiet=True,
     )  # fmt: skip
@@ -195,7 +185,7 @@ def optimize(tuner: str, number: int, setting: Setting) -> None:
         nonlocal lowest
         log: dict[str, dict[str, list[float]]] = {}
         booster = xgboost.train(
-            {**task.parameters, **suggested(trial, SPACE)}, dtrain, task.rounds, evals=[(dvalid, "valid")],
+            {**task.parameters, **suggested(trial, XGBoost.space)}, dtrain, task.rounds, evals=[(dvalid, "valid")],
             evals_result=log, verbose_eval=False, callbacks=[Pruning(trial, f"valid-{task.metric}")],
             early_stopping_rounds=PATIENCE if tuner == "optuna, early stopping" else None,
         )  # fmt: skip

@@ -17,7 +17,7 @@ import torch
 
 import ashtune
 from ashtune.core.errors import ObjectiveError
-from ashtune.core.jobs import trial_seed
+from ashtune.core.jobs import derived_seed
 from ashtune.integrations.lightning import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's hints on workers of loaders and short epochs
@@ -131,7 +131,7 @@ def check_unbroken(directory: Path, whole: Callable[[Any, int], curves.Points]) 
     """Check that each trial has the curve, to the last bit, of one ``trainer.fit``."""
     study = ashtune.Study.load(directory)
     for trial, points in curves.of(directory).items():
-        expected = whole(study.trials[trial].configuration, trial_seed(0, trial))
+        expected = whole(study.trials[trial].configuration, derived_seed(0, trial))
         assert points == {epoch: expected[epoch] for epoch in points}, f"trial {trial}"
         assert list(points) == list(range(1, len(points) + 1))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import ashtune
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialStarted
-from ashtune.core.jobs import trial_seed
+from ashtune.core.jobs import derived_seed
 from ashtune.study.journal import NAME, read_events, read_settings
 
 SCRIPT = """
@@ -97,5 +97,5 @@ class Expected:
             for trial in self.study.trials
         }
         self.origins = {trial.number: trial.origin for trial in self.study.trials}
-        self.seeds = {trial: trial_seed(settings.seed, trial) for trial in self.points}
+        self.seeds = {trial: derived_seed(settings.seed, trial) for trial in self.points}
         assert set(self.states.values()) == {"paused", "completed", "failed"}

@@ -165,11 +165,11 @@ def _known(
         return known, [] if source is None else [one_line(line)]
     if source is None:
         return [], []
-    found = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
+    warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
     if not search.has_proposer:
         kind = SEARCHES.record(search)["kind"]
         return [], [f"warm start: search={kind!r} looks at no results, so these count for nothing; give search='gp'"]
-    return found.results, [found.line]
+    return warm_start.results, [warm_start.line]
 
 
 def hint(lines: Sequence[str]) -> None:

@@ -32,14 +32,14 @@ from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.driver.options import OpenOptions, TuneOptions
 from ashtune.driver.session import Session
 from ashtune.engines.loop import TICK_SECONDS, Drive
-from ashtune.engines.own_loop import AskedWorkers, Line, OwnLoopEngine, given_back
+from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, given_back
 from ashtune.study.lock import StudyLock
 from ashtune.training import forks
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import JobEvent
 from ashtune.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune.training.reports import listed
-from ashtune.training.runner import Begun
+from ashtune.training.runner import PreparedTrial
 from ashtune.training.trial import Trial
 
 CLOSED = "closed by its own loop"
@@ -64,12 +64,12 @@ class Answer(enum.Enum):
     ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""
 
 
-class _Out:
-    """A trial that is out: somebody asked for it, and has not told it to the end."""
+class _AskedTrial:
+    """A trial that is asked: somebody asked for it, and has not told it to the end."""
 
-    def __init__(self, begun: Begun, line: Line, mailbox: Mailbox) -> None:
-        self.begun = begun
-        self.line = line
+    def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
+        self.prepared = prepared
+        self.channel = channel
         self.mailbox = mailbox
         self.outcomes = Outcomes(mailbox)
         self.thread = threading.get_ident()
@@ -107,7 +107,7 @@ class OpenStudy:
         self._quiet = quiet
         self._changed = threading.Condition()
         self._waiting = 0  # askers for whom there is nothing yet
-        self._out: dict[TrialId, _Out] = {}
+        self._asked: dict[TrialId, _AskedTrial] = {}
         self._told: weakref.WeakSet[Trial] = weakref.WeakSet()
         self._broken = ""  # why no turn can be taken
         self._is_closed = False
@@ -135,16 +135,16 @@ class OpenStudy:
             if workers is None or not self._find_job(workers, wait=wait):
                 return None
             assignment, inbox = workers.take()
-        line = Line(self._handle, inbox)
-        mailbox = Mailbox(line)
+        channel = DirectChannel(self._handle, inbox)
+        mailbox = Mailbox(channel)
         try:
-            begun = workers.begun(assignment, mailbox)
+            prepared = workers.prepared(assignment, mailbox)
         except BaseException:
             self._handle(given_back(assignment))
             raise
         with self._changed:
-            self._out[begun.trial.number] = _Out(begun, line, mailbox)
-        return begun.trial
+            self._asked[prepared.trial.number] = _AskedTrial(prepared, channel, mailbox)
+        return prepared.trial
 
     @in_one_line
     def tell(
@@ -189,20 +189,20 @@ class OpenStudy:
             SettingsError: If another argument is not what it should be.
         """
         check_flag("go_on", go_on)
-        with self._telling(trial) as out:
-            job = out.begun.job
-            told = _metrics_of(out, result, metrics)
-            at = job.target if resource is None else _checked_resource(out, resource)
-            out.line.busy_seconds = None if busy_seconds is None else _checked_seconds(out, busy_seconds)
+        with self._telling(trial) as asked:
+            job = asked.prepared.job
+            told = _metrics_of(asked, result, metrics)
+            at = job.target if resource is None else _checked_resource(asked, resource)
+            asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(asked, busy_seconds)
             if told is not None and job.phase == "training" and not job.has_loop:
                 self._look_at_the_time()
                 if job.report_at(at, told) and at < job.target:
                     return Answer.GO_ON
                 told = None
             if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
-                out.begun.writer.go_on()
+                asked.prepared.writer.go_on()
                 return Answer.GO_ON
-            return self._end(out, told)
+            return self._end(asked, told)
 
     @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
@@ -216,15 +216,15 @@ class OpenStudy:
         Raises:
             StudyError: As :meth:`tell`.
         """
-        with self._telling(trial) as out:
-            _, job, writer, _ = out.begun
+        with self._telling(trial) as asked:
+            _, job, writer, _ = asked.prepared
             job.hear_out()
             if isinstance(why, BaseException):
-                out.outcomes.failed(job, why, writer)
+                asked.outcomes.failed(job, why, writer)
             else:
                 reason = one_line(str(why), REASON_CHARACTERS) or "no reason given"
-                out.outcomes.failed_by(reason, job, writer)
-            self._forget(out)
+                asked.outcomes.failed_by(reason, job, writer)
+            self._forget(asked)
 
     @in_one_line
     def give_back(self, trial: Trial) -> None:
@@ -236,15 +236,15 @@ class OpenStudy:
         Raises:
             StudyError: As :meth:`tell`.
         """
-        with self._telling(trial) as out:
-            _, job, writer, _ = out.begun
+        with self._telling(trial) as asked:
+            _, job, writer, _ = asked.prepared
             job.hear_out()
             writer.abandon()
             if job.phase in ("training", "pausing"):
                 job.say(given_back(job), "over")
             else:
-                out.outcomes.failed_by("given back before it was saved", job, writer)
-            self._forget(out)
+                asked.outcomes.failed_by("given back before it was saved", job, writer)
+            self._forget(asked)
 
     @in_one_line
     def read(self) -> Study:
@@ -316,9 +316,9 @@ class OpenStudy:
     def _hint_at_waiting(self) -> None:
         """Say once that an asker waits for itself, if nobody else has a trial."""
         thread = threading.get_ident()
-        if not self._quiet and self._out and all(out.thread == thread for out in self._out.values()):
+        if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
-            here = f"this one has all {plural(len(self._out), 'trial')} that are out"
+            here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
             hint([f"ask() waits until another thread tells, and {here}; try ask(wait=False)"])
 
     def _handle(self, message: JobEvent | Progress) -> None:
@@ -372,7 +372,7 @@ class OpenStudy:
             )
 
     @contextmanager
-    def _telling(self, trial: object) -> Iterator[_Out]:
+    def _telling(self, trial: object) -> Iterator[_AskedTrial]:
         """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
 
         What breaks it off, as Ctrl-C while a checkpoint is put in its place, leaves a trial that can be told again; if
@@ -386,21 +386,21 @@ class OpenStudy:
             self._check_usable()
         if not isinstance(trial, Trial):
             raise StudyError(f"{shown(trial)} is no trial; give what ask() returned")
-        out = self._out.get(trial.number)
-        if out is None or out.begun.trial is not trial:
+        asked = self._asked.get(trial.number)
+        if asked is None or asked.prepared.trial is not trial:
             self._refuse(trial)
-        with out.lock:
-            if out.is_over:
+        with asked.lock:
+            if asked.is_over:
                 self._refuse(trial)
             try:
-                yield out
+                yield asked
             except BaseException as error:
-                if not (out.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own break nothing off
+                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own break nothing off
                     with self._changed:
                         self._broken = self._broken or error_line(error)
-                elif out.begun.job.phase != "over":
-                    out.begun.job.reopen()
-                    out.begun.kept.reopen()
+                elif asked.prepared.job.phase != "over":
+                    asked.prepared.job.reopen()
+                    asked.prepared.objects.reopen()
                 raise
 
     def _refuse(self, trial: Trial) -> NoReturn:
@@ -410,15 +410,15 @@ class OpenStudy:
             f"trial {trial.number} was not asked for here; tell it to the study that gave it, while that is open"
         )
 
-    def _end(self, out: _Out, told: Mapping[str, Any] | None) -> Answer:
+    def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> Answer:
         """End the job of a trial, as if its training function had returned what was told."""
-        trial, job, writer, kept = out.begun
-        kept.save()
+        trial, job, writer, objects = asked.prepared
+        objects.save()
         remark = job.conclude(told)
-        out.outcomes.ended(job, writer, remark)
+        asked.outcomes.ended(job, writer, remark)
         writer.abandon()  # of a failure
-        self._forget(out)
-        match out.line.last:
+        self._forget(asked)
+        match asked.channel.last:
             case TrialReleased():
                 is_kept = job.is_kept
             case JobPaused() | JobFinished(stopped=False, checkpoint=None):
@@ -430,17 +430,17 @@ class OpenStudy:
                 is_kept = False
         return Answer.PAUSE if is_kept else Answer.STOP
 
-    def _forget(self, out: _Out) -> None:
+    def _forget(self, asked: _AskedTrial) -> None:
         """A trial is out no longer."""
         with self._changed:
-            out.is_over = True
-            if self._out.get(out.begun.trial.number) is out:  # its next job may be out already
-                del self._out[out.begun.trial.number]
-            self._told.add(out.begun.trial)
+            asked.is_over = True
+            if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be out already
+                del self._asked[asked.prepared.trial.number]
+            self._told.add(asked.prepared.trial)
 
 
 def _metrics_of(
-    out: _Out, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
+    asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
     """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before.
 
@@ -448,7 +448,7 @@ def _metrics_of(
         ObjectiveError: If a value is not a number, or they were given in two ways.
         StudyError: If one of the study's metrics is missing.
     """
-    job, number = out.begun.job, out.begun.trial.number
+    job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(job.reports.as_metrics(result, named))
     is_due = job.phase == "training" and job.reports.last_resource < 0
     missing = [name for name in job.reports.needed if name not in told]
@@ -461,19 +461,19 @@ def _metrics_of(
     return told or None
 
 
-def _checked_resource(out: _Out, resource: int) -> int:
+def _checked_resource(asked: _AskedTrial, resource: int) -> int:
     """Return how far a trial is trained, or refuse it where the loop over epochs says so."""
-    if out.begun.job.has_loop:
+    if asked.prepared.job.has_loop:
         raise StudyError(
-            f"resource={shown(resource)} of trial {out.begun.trial.number}, which trains over trial.epochs(), is known "
-            "from there; leave it out"
+            f"resource={shown(resource)} of trial {asked.prepared.trial.number}, which trains over trial.epochs(), is "
+            "known from there; leave it out"
         )
     return check_whole("resource", resource)
 
 
-def _checked_seconds(out: _Out, seconds: float) -> float:
+def _checked_seconds(asked: _AskedTrial, seconds: float) -> float:
     """Return how long a training took, or refuse what is longer than it can have taken, or was measured already."""
-    job = out.begun.job
+    job = asked.prepared.job
     if job.has_loop:
         raise StudyError(
             f"busy_seconds={shown(seconds)} of trial {job.trial}, which trains over trial.epochs(), is measured there; "

@@ -1,31 +1,24 @@
-"""Results from before a study: read from a table, a csv file, the directory of a study, or a study of Optuna.
+"""Results from before a study: which rows of a source are results that its search can use.
 
-Rule 1: reading executes nothing of a directory or a file, and imports no library: pandas and Optuna are there if an
-object of theirs is given.
-Rule 2: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
+Rule 1: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
 column that is missing is an error.
-Rule 3: of the same configuration at the same resource the last row counts.
+Rule 2: of the same configuration at the same resource the last row counts.
 """
 
-import csv
 import math
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ashtune.analysis.loading import StudyReader
-from ashtune.api.study import Study
+from ashtune.api.warm_sources import Row, Source, read_source
 from ashtune.core.errors import SettingsError, SpaceError
-from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.jobs import Goal
 from ashtune.core.known import KnownResult
-from ashtune.core.ladder import MOST_WHOLE, whole_number
+from ashtune.core.ladder import MOST_WHOLE
 from ashtune.core.numbers import plural
-from ashtune.core.plaintext import error_line, one_line, shown
+from ashtune.core.plaintext import one_line, shown
 from ashtune.space.columns import Column
 from ashtune.space.plain import hashable, identity
 from ashtune.space.space import Space
@@ -33,52 +26,22 @@ from ashtune.study.journal import MOST_LINE_BYTES
 
 MOST = 10_000
 """Results that a study keeps; of more the best."""
-FORMS = (
-    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
-    "get_dataframe())"
-)
-_COLUMNS_SHOWN = 200
-_RAYS, _OURS, _OPTUNAS = "config/", "config.", "params_"
-_PREFIXES = (_RAYS, _OURS, _OPTUNAS, "")
-"""What stands before the name of a hyperparameter in the tables of Ray, ashtune (where two columns would have one name)
-and Optuna; in others nothing."""
-_RAYS_RESOURCE, _OPTUNAS_RESOURCE = "training_iteration", "user_attrs_resource"
+COLUMNS_SHOWN = 200
+"""Characters of their names."""
 
 
-class _Row(msgspec.Struct, frozen=True):
-    """A result as it was found. ``resource`` is None where nothing says how far it was trained: to the top."""
-
-    configuration: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    resource: Any = None
-
-
-class _Source(msgspec.Struct, frozen=True):
-    """Rows, and which hyperparameters and metrics any of them has.
-
-    ``what`` and ``columns`` are what an error calls it and them; ``left_out`` counts by reason what has no row.
-    """
-
-    what: str
-    rows: Sequence[_Row]
-    hyperparameters: Sequence[str]
-    metrics: Sequence[str]
-    columns: Sequence[str]
-    left_out: Mapping[str, int] = {}
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What was found: the results that a search is to know, and what to say of them in one line."""
+class WarmStart(msgspec.Struct, frozen=True):
+    """The results that a search is to know, and what to say of them in one line."""
 
     results: list[KnownResult]
     line: str
 
 
-def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> Found:
+def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
     """Return the results of a source that a study can use.
 
     Args:
-        source: See ``FORMS``.
+        source: See ``FORMS`` in ``warm_sources.py``.
         space: The study's.
         goal: The metrics that count.
         top: The resource of the top rung: that of results of which nothing says how far they were trained.
@@ -91,13 +54,13 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         SettingsError: If it is none of these, a column is missing, or nothing of it can be used.
         JournalError: If it is a directory without a study, or its journal cannot be read.
     """
-    found = _source(source, space, goal, top, unit)
+    table = read_source(source, space, goal, top, unit)
     every_choice = {name: column.choices or () for name, column in space.columns.items()}
     constants = {name: choices[0] for name, choices in every_choice.items() if len(choices) == 1}
-    _check_columns(found, space, goal, constants)
-    reasons, results = _Reasons(found.left_out), dict[object, KnownResult]()
-    given = sum(found.left_out.values())
-    for row in found.rows:
+    _check_columns(table, space, goal, constants)
+    reasons, results = _Reasons(table.left_out), dict[object, KnownResult]()
+    given = sum(table.left_out.values())
+    for row in table.rows:
         given += 1
         try:
             result = _result(row, space, goal, constants, top)
@@ -108,23 +71,23 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         if key in results:
             reasons.add(_LeftOut("given again below"))
         results[key] = result
-    kept = _best(list(results.values()), goal)
-    if len(kept) < len(results):
-        reasons.counts[f"beyond the best {MOST:,}"] = len(results) - len(kept)
-    if given and not kept:
-        raise SettingsError(f"warm_start: {found.what} has no result that can be used: {reasons}")
-    if (size := len(msgspec.json.encode(kept))) > MOST_LINE_BYTES // 2:
+    best = _best(list(results.values()), goal)
+    if len(best) < len(results):
+        reasons.counts[f"beyond the best {MOST:,}"] = len(results) - len(best)
+    if given and not best:
+        raise SettingsError(f"warm_start: {table.what} has no result that can be used: {reasons}")
+    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
         raise SettingsError(
-            f"warm_start: {len(kept):,} results take {size:,} bytes, too many for a journal; give fewer"
+            f"warm_start: {len(best):,} results take {size:,} bytes, too many for a journal; give fewer"
         )
-    return Found(kept, _line(kept, given, reasons))
+    return WarmStart(best, _line(best, given, reasons))
 
 
-def _line(kept: Sequence[KnownResult], given: int, reasons: "_Reasons") -> str:
+def _line(best: Sequence[KnownResult], given: int, reasons: "_Reasons") -> str:
     if not given:
         return "warm start: there are no results, so the search begins without"
-    configurations = len({identity(result.configuration) for result in kept})
-    line = f"warm start: {plural(len(kept), 'result')} of {plural(configurations, 'configuration')}"
+    configurations = len({identity(result.configuration) for result in best})
+    line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
     if reasons.counts:
         line += f"; {reasons.counts.total():,} of {given:,} left out: {reasons}"
     return one_line(line)
@@ -159,7 +122,7 @@ class _Reasons:
         return ", ".join(map(text, self.counts))
 
 
-def _check_columns(found: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
+def _check_columns(table: Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
     """Refuse a source that lacks a hyperparameter which is always active, or a metric.
 
     Raises:
@@ -167,21 +130,21 @@ def _check_columns(found: _Source, space: Space, goal: Goal, constants: Mapping[
     """
     conditional = {name for name in space.names if space.configuration_space.parent_conditions_of[name]}
     needed = [name for name in space.names if name not in constants and name not in conditional]
-    columns = one_line(", ".join(found.columns), _COLUMNS_SHOWN)
-    for name in needed if found.rows else ():
-        if name not in found.hyperparameters:
+    columns = one_line(", ".join(table.columns), COLUMNS_SHOWN)
+    for name in needed if table.rows else ():
+        if name not in table.hyperparameters:
             raise SettingsError(
-                f"warm_start: {found.what} has no column for the hyperparameter {shown(name)}; it has {columns}; name "
+                f"warm_start: {table.what} has no column for the hyperparameter {shown(name)}; it has {columns}; name "
                 "it as in the space, also with config/ or params_ in front; of a new one give the value that it had"
             )
-    for name in goal.metrics if found.rows else ():
-        if name not in found.metrics:
+    for name in goal.metrics if table.rows else ():
+        if name not in table.metrics:
             raise SettingsError(
-                f"warm_start: {found.what} has no column for the metric {shown(name)}; it has {columns}; name it so"
+                f"warm_start: {table.what} has no column for the metric {shown(name)}; it has {columns}; name it so"
             )
 
 
-def _result(row: _Row, space: Space, goal: Goal, constants: Mapping[str, object], top: int) -> KnownResult:
+def _result(row: Row, space: Space, goal: Goal, constants: Mapping[str, object], top: int) -> KnownResult:
     """Return a row as a result.
 
     Raises:
@@ -279,166 +242,3 @@ def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
         return violation or 0.0, losses[0]
 
     return [results[place] for place in sorted(sorted(range(len(results)), key=key)[:MOST])]
-
-
-def _source(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
-    """Return what a user gave as rows.
-
-    Raises:
-        SettingsError: If it is nothing that can be read.
-        JournalError: If it is a directory without a study.
-    """
-    if isinstance(source, Study):
-        return _of_a_study(source.directory)
-    if isinstance(source, str | os.PathLike):
-        return _of_a_path(Path(source), space, goal, unit)
-    if type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
-        return _of_optuna(source, goal, top)
-    if hasattr(source, "columns") and (hasattr(source, "to_dicts") or hasattr(source, "to_dict")):
-        rows = source.to_dicts() if hasattr(source, "to_dicts") else source.to_dict("records")  # polars, pandas
-        columns = [str(name) for name in source.columns]
-        return _of_a_table("the table", rows, columns, space=space, goal=goal, unit=unit)
-    if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping):
-        listed = list(source)
-        if all(isinstance(row, Mapping) for row in listed):
-            rows = [dict(_flat(row)) for row in listed]
-            columns = list(dict.fromkeys(name for row in rows for name in row))
-            return _of_a_table("the list", rows, columns, space=space, goal=goal, unit=unit)
-    raise SettingsError(f"warm_start={shown(source)} cannot be read; give {FORMS}")
-
-
-def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the cells of a dict, those of dicts in it as Ray names them: ``config/rate``."""
-    for name, value in row.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}/")
-        else:
-            yield f"{before}{name}", value
-
-
-def _of_a_path(path: Path, space: Space, goal: Goal, unit: str) -> _Source:
-    if not path.exists():
-        raise SettingsError(f"warm_start={shown(str(path))} is not there; give a csv file or the directory of a study")
-    if path.is_dir():
-        return _of_a_study(path)
-    if not path.is_file():
-        raise SettingsError(f"warm_start={shown(str(path))} is no regular file; give {FORMS}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
-    columns = [str(name) for name in rows[0] if name is not None] if rows else []
-    return _of_a_table(str(path), rows, columns, space=space, goal=goal, unit=unit)
-
-
-def _of_a_table(
-    what: str, rows: Sequence[Mapping[Any, Any]], columns: Sequence[str], *, space: Space, goal: Goal, unit: str
-) -> _Source:
-    """Return the rows of a table: a column for each hyperparameter and metric, and for the resource if it has one."""
-    there = set(columns)
-    names = {name: found for name in space.names if (found := _column_of(name, there)) is not None}
-    prefixes = {found.removesuffix(name) for name, found in names.items()}
-    free = there - set(names.values())
-    metrics = {}
-    for place, metric in enumerate(goal.metrics):
-        wanted = [f"metric.{metric}", metric]
-        if _OPTUNAS in prefixes:
-            kind = "values" if goal.others else "value"
-            wanted += [f"{kind}_{metric}", f"values_{place}" if goal.others else "value"]
-        if (column := next((each for each in wanted if each in free), None)) is not None:
-            metrics[metric] = column
-    free -= set(metrics.values())
-    resources = ["resource", unit, f"{unit}s"]
-    resources += [_RAYS_RESOURCE] if _RAYS in prefixes else [_OPTUNAS_RESOURCE] if _OPTUNAS in prefixes else []
-    resource = next((name for name in resources if name in free), None)
-    given = len(rows)
-    if _OPTUNAS in prefixes and resource is None and "state" in free:
-        rows = [row for row in rows if str(row.get("state")) == "COMPLETE"]
-    return _Source(
-        what,
-        [
-            _Row(
-                {name: row.get(found) for name, found in names.items()},
-                {metric: row.get(found) for metric, found in metrics.items()},
-                None if resource is None else _cell(row.get(resource)),
-            )
-            for row in rows
-        ],
-        list(names),
-        list(metrics),
-        columns,
-        {"not complete, nobody knows at which resource": given - len(rows)},
-    )
-
-
-def _column_of(name: str, columns: Iterable[str]) -> str | None:
-    return next((found for prefix in _PREFIXES if (found := prefix + name) in columns), None)
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell of the column of resources, which may be empty."""
-    return "nothing" if value is None or value == "" else value
-
-
-def _of_a_study(directory: Path) -> _Source:
-    """Return every result at every rung of a study, but for those of trials that confirm others."""
-    reader = StudyReader(directory)
-    configurations: dict[TrialId, dict[str, Any]] = {}
-    rows: dict[TrialId, list[_Row]] = {}
-    for event in reader.events():
-        match event:
-            case TrialStarted(trial=trial, configuration=configuration, confirms=None):
-                configurations[TrialId(trial)] = configuration
-            case JobFinished(trial=trial, resource=resource, metrics=metrics) if trial in configurations:
-                rows.setdefault(TrialId(trial), []).append(_Row(configurations[TrialId(trial)], metrics, resource))
-            case TrialWithdrawn(trial=trial):
-                rows.pop(TrialId(trial), None)
-            case _:
-                pass
-    listed = [row for results in rows.values() for row in results]
-    names, reported = _names(listed)
-    return _Source(str(directory), listed, names, reported, [*names, *reported])
-
-
-def _names(rows: Sequence[_Row]) -> tuple[list[str], list[str]]:
-    """Return which hyperparameters and metrics any of some rows has."""
-    hyperparameters = dict.fromkeys(name for row in rows for name in row.configuration)
-    metrics = dict.fromkeys(name for row in rows for name, value in row.metrics.items() if value is not None)
-    return list(hyperparameters), list(metrics)
-
-
-def _of_optuna(study: Any, goal: Goal, top: int) -> _Source:
-    """Return the results of a study of Optuna: of complete trials, and of pruned ones where their steps are resources.
-
-    A step is a resource if no trial has one above the top rung; where some trial has a step 0, they count from there. A
-    trial that has its resource as a user attribute, as one that was exported from here, needs no steps.
-    """
-    ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
-    if ways != [objective.mode for objective in goal.objectives]:
-        raise SettingsError(
-            f"warm_start: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
-            "same metrics, or its trials_dataframe() with the columns renamed"
-        )
-    trials = study.get_trials(deepcopy=False)
-    steps = [step for trial in trials for step in trial.intermediate_values]
-    offset = 1 if 0 in steps else 0
-    is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
-    rows, left_out = [], Counter[str]()
-    for trial in trials:
-        state, resource = trial.state.name, whole_number(trial.user_attrs.get("resource"))
-        if resource is None and is_resource and trial.intermediate_values:
-            resource = max(trial.intermediate_values) + offset
-        values = trial.values
-        if state == "PRUNED" and values is None and trial.intermediate_values and not goal.others:
-            values = [trial.intermediate_values[max(trial.intermediate_values)]]
-        if state not in ("COMPLETE", "PRUNED"):
-            left_out[f"that {'failed' if state == 'FAIL' else 'did not end'}"] += 1
-        elif state == "PRUNED" and resource is None:
-            left_out["not complete, nobody knows at which resource"] += 1
-        else:
-            named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
-            others = {name: trial.user_attrs.get(name) for name in goal.metrics if name not in named}
-            rows.append(_Row(trial.params, others | named, resource))
-    names, reported = _names(rows)
-    return _Source("the study of Optuna", rows, names, reported, [*names, *reported], left_out)

@@ -18,9 +18,9 @@ Key = tuple[float, ...]
 """By how much a result violates the constraints of its study, then its losses: what a rung is ranked by."""
 
 
-def trial_seed(study_seed: int, trial: int) -> int:
-    """Return a seed of a trial's own, below 2**32, the same whenever and wherever it runs."""
-    digest = hashlib.blake2b(f"{study_seed}/{trial}".encode(), digest_size=4).digest()
+def derived_seed(seed: int, number: int) -> int:
+    """Return a seed below 2**32 that follows from a seed and a number, as that of a trial from the study's."""
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
 

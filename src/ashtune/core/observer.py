@@ -32,7 +32,7 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     ``directory`` is the absolute path of the study's directory, ``created`` when the study was created, in seconds
     since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in
     its search space. ``search`` is the name of its search: the origin of a trial whose start names none.
-    ``seed`` is the study's, of which each trial has its own (:func:`~ashtune.core.jobs.trial_seed`); ``unit`` is what
+    ``seed`` is the study's, of which each trial has its own (:func:`~ashtune.core.jobs.derived_seed`); ``unit`` is what
     the resource counts, in the singular.
     """
 

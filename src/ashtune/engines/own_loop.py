@@ -42,7 +42,7 @@ from ashtune.study.checkpoints import Checkpoints
 from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Broken, FromWorker, JobEvent, ToWorker
-from ashtune.training.runner import Begun, begun
+from ashtune.training.runner import PreparedTrial, prepared_trial
 
 
 def given_back(job: Train | Assignment | RunningJob) -> JobPaused:
@@ -121,10 +121,10 @@ class AskedWorkers:
         inbox = self._inboxes[order.trial] = deque()
         return assignment_of(order, self._configurations), inbox
 
-    def begun(self, assignment: Assignment, mailbox: Mailbox) -> Begun:
+    def prepared(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
         """Return the trial of a job that was handed out; its checkpoint is looked at, which takes O(bytes)."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
-        return begun(assignment, setup, mailbox, self._checkpoints)
+        return prepared_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
         """Return what has happened. Nobody waits: who takes a turn of the loop has put it here before."""
@@ -212,7 +212,7 @@ class OwnLoopEngine:
         """There is nothing to let go of."""
 
 
-class Line:
+class DirectChannel:
     """The channel of one job, whose driver is its asker itself: what is sent is handled before ``send`` returns.
 
     Args:

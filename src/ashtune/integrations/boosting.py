@@ -8,7 +8,6 @@ Rule 4: the data are read once in each worker, or in each thread of ``engine="th
 have prepared for training in them.
 """
 
-import hashlib
 import math
 import os
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError
+from ashtune.core.jobs import derived_seed
 from ashtune.core.plaintext import shown
 from ashtune.engines.resources.cores import available_cores
 from ashtune.training.reports import listed
@@ -147,9 +147,8 @@ def chosen(
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return a seed below 2**31 that follows from a seed and the number of a round."""
-    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1
+    """Return a seed below 2**31, which is what the libraries take, that follows from a seed and a round's number."""
+    return derived_seed(seed, number) >> 1
 
 
 def threads() -> int:

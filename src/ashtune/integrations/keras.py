@@ -8,8 +8,6 @@ Rule 3: ``fit`` is called for the study's top resource, and the callback ends it
 on in the same ``fit``.
 """
 
-import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
 from ashtune.integrations import ExtraMissing
+from ashtune.training.random_states import random_states, set_random_states
 from ashtune.training.trial import Trial
 
 try:
@@ -73,7 +72,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
-            _set_random(state[RANDOM])
+            set_random_states(state[RANDOM])
         self._epochs = self._trial.epochs()
         self._is_over = False
         self._go_on()
@@ -149,7 +148,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def _save(self) -> None:
-        if self._trial.is_kept:  # else it need not leave its device
+        if self._trial.needs_checkpoint:  # else it need not leave its device
             self._trial.save(_state_of(self.model))
 
 
@@ -174,7 +173,7 @@ def _state_of(model: Any) -> dict[str, Any]:
     return {
         VARIABLES: [variable.numpy() for variable in model.variables],
         OPTIMIZER: [variable.numpy() for variable in model.optimizer.variables],
-        RANDOM: _random(),
+        RANDOM: random_states(),
     }
 
 
@@ -196,25 +195,6 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
         raise ObjectiveError(f"the {what} {words}; build it from trial.config alone, before its state is loaded")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _random() -> dict[str, Any]:
-    """Return the state of the random generators that shuffle: of Python, numpy and, where it is loaded, torch."""
-    states: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
-    if torch := sys.modules.get("torch"):
-        states["torch"] = torch.get_rng_state().numpy()
-        if torch.cuda.is_initialized():
-            states["cuda"] = torch.cuda.get_rng_state().numpy()
-    return states
-
-
-def _set_random(states: Mapping[str, Any]) -> None:
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    if "torch" in states and (torch := sys.modules.get("torch")):
-        torch.set_rng_state(torch.from_numpy(states["torch"]))
-        if "cuda" in states and torch.cuda.is_initialized():
-            torch.cuda.set_rng_state(torch.from_numpy(states["cuda"]))
 
 
 def _is_reported(value: Any, name: str, needed: Sequence[str]) -> bool:

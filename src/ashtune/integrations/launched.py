@@ -33,7 +33,7 @@ class LaunchedTrial:
         >>> train(trial)
     """
 
-    is_kept = True
+    needs_checkpoint = True
     """Whether what is saved now may be of use; a program does not know."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialReleased, TrialStarted
-from ashtune.core.jobs import Metrics, TrialId, trial_seed
+from ashtune.core.jobs import Metrics, TrialId, derived_seed
 from ashtune.core.observer import Exporter, ObservedStudy, SearchFilter
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
@@ -225,7 +225,7 @@ class Tracker(Exporter):
             number=number,
             configuration=record.configuration,
             origin=record.origin,
-            seed=trial_seed(self.study.seed, number),
+            seed=derived_seed(self.study.seed, number),
             confirms=record.confirms,
             state="completed" if record.status == "trained to the top" else record.status,
             reason=record.reason,

@@ -141,7 +141,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             self._go_on()
         if self._is_over:
             control.should_training_stop = True
-            control.should_save = control.should_save or self._trial.is_kept
+            control.should_save = control.should_save or self._trial.needs_checkpoint
         return control
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

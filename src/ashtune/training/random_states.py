@@ -5,6 +5,7 @@ generators are those of the process: engine ``threads`` has one set for all of i
 """
 
 import random
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,16 +19,12 @@ WORDS = 624
 
 
 def random_states() -> dict[str, Any]:
-    """Return their states; of PyTorch those of the CPU, and of the GPUs if they are in use."""
-    import torch
-
-    states: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": _plain(np.random.get_state(legacy=False)),
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state_all()
+    """Return their states; of PyTorch, if it is imported, those of the CPU, and of the GPUs if they are in use."""
+    states = {"python": random.getstate(), "numpy": _plain(np.random.get_state(legacy=False))}
+    if (torch := sys.modules.get("torch")) is not None:
+        states["torch"] = torch.get_rng_state()
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state_all()
     return states
 
 
@@ -46,13 +43,15 @@ def set_random_states(states: Mapping[str, Any]) -> None:
 
 
 def _set(states: Mapping[str, Any]) -> None:
-    import torch
-
     position = states["numpy"]["state"].get("pos", 0)
     if not 0 <= position <= WORDS:
         raise ValueError(f"numpy's is at {position} of {WORDS}")
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
+    if "torch" not in states:
+        return
+    import torch
+
     torch.set_rng_state(states["torch"])
     if torch.cuda.is_available():
         for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):

@@ -20,10 +20,10 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.training import current, forks
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
-from ashtune.training.kept_objects import KeptObjects
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import Outcomes
 from ashtune.training.reports import Reports
+from ashtune.training.stateful import StatefulObjects
 from ashtune.training.trial import Trial
 
 Objective = Callable[[Trial], Any]
@@ -46,22 +46,22 @@ class HasRunner(Protocol):
         """Return the runner of a worker."""
 
 
-class Begun(NamedTuple):
+class PreparedTrial(NamedTuple):
     """A trial to be trained, its job, and its checkpoint."""
 
     trial: Trial
     job: RunningJob
     writer: CheckpointWriter
-    kept: KeptObjects
+    objects: StatefulObjects
 
 
-def begun(
+def prepared_trial(
     assignment: Assignment,
     setup: Setup,
     mailbox: Mailbox,
     checkpoints: Checkpoints,
     clock: Callable[[], float] = time.perf_counter,
-) -> Begun:
+) -> PreparedTrial:
     """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on.
 
     Args:
@@ -88,8 +88,8 @@ def begun(
     )
     job.must_take_up = start > 0
     configuration = msgspec.msgpack.decode(assignment.configuration)
-    kept = KeptObjects(job, writer)
-    return Begun(Trial(assignment.trial, configuration, job, writer, kept), job, writer, kept)
+    objects = StatefulObjects(job, writer)
+    return PreparedTrial(Trial(assignment.trial, configuration, job, writer, objects), job, writer, objects)
 
 
 class TrialRunner:
@@ -126,10 +126,11 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        trial, job, writer, kept = begun(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        prepared = prepared_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        trial, job, writer, objects = prepared
         try:
             with self._profiler:
-                remark = job.conclude(self._call(trial, job, writer, kept))
+                remark = job.conclude(self._call(trial, job, writer, objects))
                 if not self._mailbox.is_sure:  # by an exception in another thread
                     raise Unsure
                 self._outcomes.ended(job, writer, remark)
@@ -142,8 +143,8 @@ class TrialRunner:
         finally:
             writer.abandon()
 
-    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, kept: KeptObjects) -> Any:
-        """Call the training function, and save the objects that it has kept.
+    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects) -> Any:
+        """Call the training function, and save the objects that it gave to the trial.
 
         A process that it forked and that comes back from it goes no further.
         """
@@ -154,7 +155,7 @@ class TrialRunner:
             except CheckpointUnread:
                 if not (job.begin_again() and writer.forget_earlier()):
                     raise
-                kept.forget()
+                objects.forget()
                 returned = self._objective(trial)
         except BaseException:
             if forks.pid != process:
@@ -165,7 +166,7 @@ class TrialRunner:
             current.end(before)
         if forks.pid != process:
             _leave(0)
-        kept.save()
+        objects.save()
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:

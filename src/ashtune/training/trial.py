@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.core.jobs import TrialId, trial_seed
+from ashtune.core.jobs import TrialId, derived_seed
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
-from ashtune.training.kept_objects import KeptObjects
+from ashtune.training.stateful import StatefulObjects
 
 
 class Trial:
@@ -39,7 +39,7 @@ class Trial:
         config: dict[str, Any],
         job: RunningJob,
         checkpoint: CheckpointWriter,
-        kept: KeptObjects,
+        objects: StatefulObjects,
     ) -> None:
         self.number = number
         """The number of the trial, from 0."""
@@ -47,7 +47,7 @@ class Trial:
         """The configuration: name -> plain Python value. ``trial[name]`` is short for it."""
         self._job = job
         self._checkpoint = checkpoint
-        self._kept = kept
+        self._objects = objects
 
     def __getitem__(self, name: str) -> Any:
         return self.config[name]
@@ -85,7 +85,7 @@ class Trial:
     @property
     def seed(self) -> int:
         """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
-        return trial_seed(self._job.study_seed, self.number)
+        return derived_seed(self._job.study_seed, self.number)
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
@@ -98,7 +98,7 @@ class Trial:
             epoch += 1
             yield epoch
         if self._job.has_trained_in_loop:
-            self._kept.save()
+            self._objects.save()
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
@@ -129,7 +129,7 @@ class Trial:
         self._job.stop()
 
     @property
-    def is_kept(self) -> bool:
+    def needs_checkpoint(self) -> bool:
         """Whether what is saved now may be of use: False once no promotion can reach this trial any more."""
         return self._job.may_save()
 
@@ -171,7 +171,7 @@ class Trial:
             >>> list(study.best.load())
             ['model', 'optimizer']
         """
-        self._kept.keep(objects)
+        self._objects.keep(objects)
         return self._job.start
 
     def save(self, state: object) -> None:
@@ -182,9 +182,9 @@ class Trial:
         Raises:
             ObjectiveError: If :meth:`checkpoint` saves this trial already.
         """
-        if self._kept:
+        if self._objects:
             raise ObjectiveError("trial.save() and trial.checkpoint() both save this trial; use one of them")
-        if self.is_kept:
+        if self.needs_checkpoint:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:

@@ -40,7 +40,7 @@ class Fit:
         self.folder = folder
         self.start = start
         self.weights_only = weights_only
-        self.answer = Answer(goes_on=True, target=start, is_kept=True)
+        self.answer = Answer(goes_on=True, target=start, needs_checkpoint=True)
         self.has_trained = False
 
     def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
@@ -123,7 +123,7 @@ class First:
         """
         del pl_module
         fit = self._fit
-        if not fit.has_trained or fit.answer.goes_on or not fit.answer.is_kept:
+        if not fit.has_trained or fit.answer.goes_on or not fit.answer.needs_checkpoint:
             return
         import torch
 

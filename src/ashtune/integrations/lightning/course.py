@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
     goes_on: bool
     target: int
-    is_kept: bool
+    needs_checkpoint: bool
 
 
 Ask = Callable[[Metrics | None, bool], Answer]
@@ -53,7 +53,7 @@ class Course:
         if is_ended:
             self._trial.stop()
         goes_on = next(self._epochs, None) is not None
-        return Answer(goes_on, self._trial.target, self._trial.is_kept)
+        return Answer(goes_on, self._trial.target, self._trial.needs_checkpoint)
 
 
 class Relay:

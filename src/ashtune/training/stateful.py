@@ -15,7 +15,7 @@ from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
 
 
-class HasState(Protocol):
+class Stateful(Protocol):
     """A module, an optimizer, a schedule, a scaler: whatever gives its state and takes it."""
 
     def state_dict(self) -> Any:
@@ -25,7 +25,7 @@ class HasState(Protocol):
         """Take a state."""
 
 
-class KeptObjects:
+class StatefulObjects:
     """The objects of one job.
 
     Args:
@@ -36,7 +36,7 @@ class KeptObjects:
     def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
         self._job = job
         self._checkpoint = checkpoint
-        self._objects: Mapping[str, HasState] = {}
+        self._objects: Mapping[str, Stateful] = {}
         self._is_saved = False
 
     def __bool__(self) -> bool:
@@ -54,8 +54,8 @@ class KeptObjects:
             raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
         if not objects:
             raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
-        for name, kept in objects.items():
-            _check(name, kept)
+        for name, stateful in objects.items():
+            _check(name, stateful)
         self._job.taken_up()
         if self._job.start:
             self._restore(objects)
@@ -78,10 +78,10 @@ class KeptObjects:
                 f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} {', '.join(saved)} were saved; "
                 "give the same names"
             )
-        for name, kept in objects.items():
-            if hasattr(kept, "state_dict") and (change := change_of_length(saved[name], kept.state_dict())):
+        for name, stateful in objects.items():
+            if hasattr(stateful, "state_dict") and (change := change_of_length(saved[name], stateful.state_dict())):
                 raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
-            set_state = getattr(kept, "load_state_dict", None) or kept.set_state  # the latter: of a generator
+            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state  # the latter: of a generator
             set_state(saved[name])
         set_random_states(saved.random)
 
@@ -96,7 +96,7 @@ class KeptObjects:
         from ashtune.pickles.states import States, check, dump
         from ashtune.training.random_states import random_states
 
-        states = {name: _state_of(kept) for name, kept in self._objects.items()}
+        states = {name: _state_of(stateful) for name, stateful in self._objects.items()}
         for name, state in states.items():
             check(state, name)
         self._checkpoint.save(States(states, random_states()), dump)
@@ -111,11 +111,11 @@ class KeptObjects:
         self._objects, self._is_saved = {}, False
 
 
-def _state_of(kept: Any) -> Any:
-    return kept.state_dict() if hasattr(kept, "state_dict") else kept.get_state()
+def _state_of(stateful: Any) -> Any:
+    return stateful.state_dict() if hasattr(stateful, "state_dict") else stateful.get_state()
 
 
-def _check(name: str, kept: Any) -> None:
+def _check(name: str, stateful: Any) -> None:
     """Refuse what has no state, or one that could not be read."""
     try:
         import torch
@@ -124,10 +124,10 @@ def _check(name: str, kept: Any) -> None:
     from ashtune.pickles.states import check, check_version
 
     check_version()
-    has_state = hasattr(kept, "state_dict") and hasattr(kept, "load_state_dict")
-    if not has_state and not isinstance(kept, torch.Generator):
+    has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
+    if not has_state and not isinstance(stateful, torch.Generator):
         raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(kept)}) has no state_dict and load_state_dict; keep such an object with "
-            "trial.save, or report it"
+            f"trial.checkpoint({name}={shown(stateful)}) has no state_dict and load_state_dict; keep such an object "
+            "with trial.save, or report it"
         )
-    check(_state_of(kept), name)
+    check(_state_of(stateful), name)

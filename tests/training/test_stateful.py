@@ -26,7 +26,7 @@ import torch
 import ashtune
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
-from ashtune.core.jobs import Goal, TrialId, WorkerId, trial_seed
+from ashtune.core.jobs import Goal, TrialId, WorkerId, derived_seed
 from ashtune.core.orders import Pause, Release
 from ashtune.pickles import states
 from ashtune.study.checkpoints import END, MARK, Checkpoints, CheckpointWriter
@@ -95,7 +95,7 @@ def all_as_unbroken(directory: Path, train: Callable[[Any], None]) -> bool:
     study = ashtune.Study.load(directory)
     expected = {}
     for trial, points in curves.of(directory).items():
-        whole = curves.Unbroken(study.trials[trial].configuration, trial_seed(0, trial), max(points), study.rungs[-1])
+        whole = curves.Unbroken(study.trials[trial].configuration, derived_seed(0, trial), max(points), study.rungs[-1])
         train(whole)
         expected[trial] = whole.points
     return expected == curves.of(directory)
@@ -248,7 +248,7 @@ def test_of_a_trial_that_failed_nothing_is_written(tmp_path: Path) -> None:
         trial.checkpoint(model=model())
         for _ in trial.epochs():
             trial.report(loss=float("nan"))
-        kept.append(trial.is_kept)
+        kept.append(trial.needs_checkpoint)
         written.extend((tmp_path / "checkpoints").glob("*"))
 
     written: list[Path] = []
