@@ -1,4 +1,4 @@
-"""XGBoost on whole tables in wall time: ashtune through its door, Optuna through its own. For ``boosters.py``.
+"""XGBoost on whole tables in wall time: ashtune by its integration, Optuna by its own. For ``boosters.py``.
 
 Rule 1: both tune the same space of the same training on the same rows, one thread a worker. A training is worth its
 best round, in both: that is what its validation loss is, and the test loss is of the booster up to there. It is
@@ -127,10 +127,10 @@ def arguments(tuner: str, setting: Setting) -> list[list[str]]:
 def tune(search: str | None, setting: Setting) -> None:
     """Run ashtune's study."""
     import ashtune
-    import ashtune.integrations.xgboost as door
+    import ashtune.integrations.xgboost as integration
 
     task = Task(*setting.task)
-    objective = door.booster_objective(
+    objective = integration.booster_objective(
         task.parameters,
         functools.partial(rows, task, setting.data, "train"),
         functools.partial(rows, task, setting.data, "validation"),

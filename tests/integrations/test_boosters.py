@@ -55,7 +55,7 @@ class Library(NamedTuple):
     predict: Callable[[Any, Any, int | None], Any]
 
     @property
-    def door(self) -> Any:
+    def module(self) -> Any:
         return importlib.import_module(f"ashtune.integrations.{self.name}")
 
     @property
@@ -195,7 +195,7 @@ class Training:
 
 
 def objective_of(library: Library, **params: Any) -> Any:
-    return library.door.booster_objective({**library.fixed, **params}, train_rows, valid_rows)
+    return library.module.booster_objective({**library.fixed, **params}, train_rows, valid_rows)
 
 
 @pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
@@ -218,7 +218,7 @@ def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, 
 
 
 def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:
-    """What the doors are for: boosters that the library itself continues are others."""
+    """What the integrations are for: boosters that the library itself continues are others."""
     xgboost = pytest.importorskip("xgboost")
     params = {**ALL["xgboost"].fixed, **ALL["xgboost"].drawn}
     dtrain = xgboost.DMatrix(*train_rows())
@@ -256,7 +256,7 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
         x, y = read()
         return x, (y > 0).astype(int)
 
-    objective = library.door.booster_objective(
+    objective = library.module.booster_objective(
         {**library.fixed, **library.overfit, **logistic}, lambda: signs(train_rows), lambda: signs(valid_rows)
     )
     training = Training(objective, tmp_path, metric, "max").to(20).to(60)
@@ -269,7 +269,7 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
     x, y = valid_rows()
-    objective = library.door.booster_objective(library.fixed, train_rows, (x, np.full(len(y), 1e300)))
+    objective = library.module.booster_objective(library.fixed, train_rows, (x, np.full(len(y), 1e300)))
     training = Training(objective, tmp_path, library.metric).to(9)
     if library.name == "lightgbm":  # it clips labels to 1e38
         assert training.values == pytest.approx([1e76], rel=1e-6)
@@ -361,7 +361,7 @@ def test_parameters_that_another_callback_sets_stay_set_where_rows_are_drawn(tmp
 
     def train(trial: Any) -> None:
         slower = xgboost.callback.LearningRateScheduler(lambda _: 1e-9)
-        own = ALL["xgboost"].door.callback(trial)
+        own = ALL["xgboost"].module.callback(trial)
         own_xgboost(trial, params=ALL["xgboost"].drawn, callbacks=[slower, own])
 
     values = [value for _, value, _ in Training(train, tmp_path, "rmse").to(9).reports]
@@ -388,7 +388,7 @@ def test_prepared_data_are_those_of_each_trial_also_where_bins_are_searched_for(
     pytest.importorskip("lightgbm")
     library = ALL["lightgbm"]
     alone = {bins: Training(objective_of(library, max_bin=bins), tmp_path / f"{bins}", "l2").to(30) for bins in (7, 63)}
-    objective = library.door.booster_objective(library.fixed, train_rows, valid_rows)
+    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows)
     for turn, bins in enumerate((63, 7, 63)):
         objective.params["max_bin"] = bins
         together = Training(objective, tmp_path / f"turn{turn}", "l2").to(10).to(30)
@@ -427,7 +427,7 @@ def test_what_a_dataset_keeps_of_a_trial_is_not_the_next_ones(tmp_path: Path) ->
     pytest.importorskip("lightgbm")
     library = ALL["lightgbm"]
     alone = Training(objective_of(library), tmp_path / "alone", "l2").to(10)
-    objective = library.door.booster_objective(library.fixed, train_rows, valid_rows)
+    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows)
     objective.params["max_bin"] = 7
     few = Training(objective, tmp_path / "few", "l2").to(10)
     del objective.params["max_bin"]  # as of a hyperparameter that is not active
@@ -439,7 +439,7 @@ def test_data_with_what_would_be_lost_at_a_rung_are_refused(tmp_path: Path, name
     pytest.importorskip("lightgbm")
     library = ALL["lightgbm"]
     data = dict(zip(("data", "label"), train_rows(), strict=True)) | {name: None}
-    training = Training(library.door.booster_objective({}, data, valid_rows), tmp_path, "l2").to(9)
+    training = Training(library.module.booster_objective({}, data, valid_rows), tmp_path, "l2").to(9)
     assert f"{name!r} is in dtrain" in training.failures[0].reason
 
 
@@ -482,9 +482,9 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
     def train(trial: Any) -> None:
         given = dict(wrong)
         if given.get("callbacks") == "alone":
-            given["callbacks"] = [ALL[name].door.callback(trial)]
+            given["callbacks"] = [ALL[name].module.callback(trial)]
         if given.get("callbacks") == "early":
-            given["callbacks"] = [ALL[name].library.early_stopping(1), ALL[name].door.callback(trial)]
+            given["callbacks"] = [ALL[name].library.early_stopping(1), ALL[name].module.callback(trial)]
         OWN[name](trial, **given)
 
     training = Training(train, tmp_path, ALL[name].metric).to(9)
@@ -497,7 +497,7 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
 
     def train(trial: Any) -> None:
         early = lightgbm.early_stopping(1, verbose=False)
-        own_lightgbm(trial, params={"learning_rate": 3.0}, callbacks=[early, ALL["lightgbm"].door.callback(trial)])
+        own_lightgbm(trial, params={"learning_rate": 3.0}, callbacks=[early, ALL["lightgbm"].module.callback(trial)])
 
     training = Training(train, tmp_path, "l2").to(2)  # the second round is worse than the first
     assert training.model.num_trees() == 2
@@ -507,16 +507,16 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
 def test_a_whole_training_function_that_ends_by_itself_fails(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library.door, "ENDLESS", 5)
+    monkeypatch.setattr(library.module, "ENDLESS", 5)
     training = Training(objective_of(library), tmp_path, library.metric).to(9)
     assert "training ended after 5 rounds of 9" in training.failures[0].reason
 
 
 def test_a_model_that_is_not_cut_at_its_best_round_is_refused() -> None:
-    door = pytest.importorskip("ashtune.integrations.catboost")
+    module = pytest.importorskip("ashtune.integrations.catboost")
     for given in ({"params": {"use_best_model": False}}, {"params": {}, "use_best_model": False}):
         with pytest.raises(ObjectiveError, match="use_best_model=False"):
-            door.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
+            module.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
 
 
 @pytest.mark.parametrize(
@@ -531,19 +531,19 @@ def test_a_training_that_does_not_go_on_is_refused(name: str, forgetting: Any, t
 
 
 def test_what_is_no_training_function_is_refused_before_the_study(library: Library, tmp_path: Path) -> None:
-    door = library.door
+    module = library.module
     data = train_rows(), valid_rows()
     with pytest.raises(ObjectiveError, match="give arrays"):
-        door.booster_objective({}, object(), valid_rows)
+        module.booster_objective({}, object(), valid_rows)
     with pytest.raises(ObjectiveError, match="'n_estimators' is in params"):
-        door.booster_objective({"n_estimators": 9}, *data)
+        module.booster_objective({"n_estimators": 9}, *data)
     with pytest.raises(ObjectiveError, match="'early_stopping_rounds' is in options"):
-        door.booster_objective({}, *data, early_stopping_rounds=9)
+        module.booster_objective({}, *data, early_stopping_rounds=9)
     with pytest.raises(ObjectiveError, match="'od_pval' is in params"):
-        door.booster_objective({"od_type": "IncToDec", "od_pval": 0.01}, *data)
+        module.booster_objective({"od_type": "IncToDec", "od_pval": 0.01}, *data)
     options: dict[str, Any] = {"metric": library.metric, "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
     with pytest.raises(ashtune.AshtuneError, match="'iterations' is in the space"):
-        ashtune.tune(door.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)
+        ashtune.tune(module.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)
     assert not (tmp_path / "s" / NAME).exists()
 
 
@@ -562,7 +562,7 @@ def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPa
 
 
 def test_training_functions_travel_without_what_is_prepared_in_a_worker(library: Library, tmp_path: Path) -> None:
-    objective = library.door.booster_objective(library.fixed, train_rows(), valid_rows())
+    objective = library.module.booster_objective(library.fixed, train_rows(), valid_rows())
     before = len(pickle.dumps(objective))
     first = Training(objective, tmp_path / "first", library.metric).to(9)
     assert len(pickle.dumps(objective)) == before
@@ -571,7 +571,7 @@ def test_training_functions_travel_without_what_is_prepared_in_a_worker(library:
 
 
 def test_a_study_goes_on_with_the_same_parameters_and_data_only(library: Library) -> None:
-    make = library.door.booster_objective
+    make = library.module.booster_objective
     versions = [
         version_of(make(library.fixed, train_rows(), valid_rows())),
         version_of(make(library.fixed, train_rows(), valid_rows())),

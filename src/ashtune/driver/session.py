@@ -349,7 +349,7 @@ class Session:
             try:
                 yield drive
             finally:
-                if self._is_here:
+                if self._is_own_process:
                     journal.sync()  # before the last checkpoints are deleted, which follows from it
                     try:
                         workers.close()
@@ -357,8 +357,8 @@ class Session:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
 
     @property
-    def _is_here(self) -> bool:
-        """Whether this process is the one that works.
+    def _is_own_process(self) -> bool:
+        """Whether this is the process that began the session.
 
         A process that was forked from a loop of the user's own ends what is open when its interpreter ends. Workers,
         observers and the process of the search are not its own, and it could wait for them for ever.
@@ -404,7 +404,7 @@ class Session:
         try:
             yield
         finally:
-            if self._is_here:
+            if self._is_own_process:
                 for proposals in self._proposals:
                     proposals.close()
 

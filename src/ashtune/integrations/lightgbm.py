@@ -49,7 +49,7 @@ NEARLY = 1e-9
 VALID_SETS = "valid_sets=[dvalid]"
 NOT_IN_DATA = {
     "init_score": "a booster that goes on begins with its own predictions",
-    "free_raw_data": "the door says when rows are kept",
+    "free_raw_data": "booster_objective says when rows are kept",
     "reference": "that of dvalid is dtrain",
 }
 """Arguments of ``Dataset`` that are refused, and why."""
