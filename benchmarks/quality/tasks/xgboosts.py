@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import xgboost
 
 from quality.tasks.data import Split, diamonds, letter, protein
 from quality.tasks.protocol import Task
@@ -34,6 +33,8 @@ class XGBoost(Task):
     }
 
     def __init__(self, split: Split, objective: dict[str, Any], top: int, loss: str) -> None:
+        import xgboost  # here, as boosters.py reads the space where it is not installed
+
         self.top, self.loss = top, loss
         self._parameters = {**objective, "nthread": 1, "verbosity": 0, "seed": 0}
         self._train, self._validation, self._test = (
@@ -42,6 +43,8 @@ class XGBoost(Task):
 
     def train(self, configuration: Mapping[str, Any], state: Any, start: int, target: int) -> Any:
         """Add rounds to a booster."""
+        import xgboost
+
         parameters = {**self._parameters, **configuration}
         return xgboost.train(parameters, self._train[0], target - start, xgb_model=state, verbose_eval=False)
 
