@@ -10,7 +10,8 @@ from ashtune.reports.figures.plots import BLUE, FONT, GREY, GRID, INK, ORANGE
 
 Named = Callable[[dict[str, Any], float], float]
 """(a run, a time) -> the loss of what it had named."""
-COLUMNS, HEIGHT, WIDTH = 4, 300, 1200
+COLUMNS, HEIGHT, WIDTH = (4, 3), 300, 1200
+"""Of two numbers of columns, that which leaves fewer places empty."""
 MOMENTS = 200
 
 
@@ -32,13 +33,14 @@ def figure(
         budget: Full trainings.
     """
     times = np.linspace(0, budget, MOMENTS + 1)[1:]
-    rows = -(-len(runs) // COLUMNS)
+    columns = min(COLUMNS, key=lambda number: -len(runs) % number)
+    rows = -(-len(runs) // columns)
     made = make_subplots(
-        rows, COLUMNS, subplot_titles=[titles[task] for task in runs], horizontal_spacing=0.06, vertical_spacing=0.17
+        rows, columns, subplot_titles=[titles[task] for task in runs], horizontal_spacing=0.06, vertical_spacing=0.17
     )
     colours = dict(zip(next(iter(lines.values())), (BLUE, GREY, ORANGE), strict=True))
     for place, (task, by_tuner) in enumerate(runs.items()):
-        row, column = place // COLUMNS + 1, place % COLUMNS + 1
+        row, column = place // columns + 1, place % columns + 1
         ends = []
         for name, tuner in lines[task].items():
             losses = np.array([[loss_at[task](run, time) for time in times] for run in by_tuner[tuner].values()])
