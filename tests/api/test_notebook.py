@@ -1,37 +1,16 @@
-"""In a notebook: the display is one output that is drawn anew, and what is returned is shown as a table."""
+"""In a notebook: what runs is one output that is drawn anew, and a study, its best and its figures show themselves."""
 
-import json
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from notebooks import executed
 
-pytest.importorskip("nbclient", reason="needs nbclient and ipykernel: pip install 'ashtune[test]'")
-pytest.importorskip("ipykernel", reason="needs nbclient and ipykernel: pip install 'ashtune[test]'")
+import ashtune
+from ashtune.study.journal import NAME
+from ashtune.testing.sections import Parts
 
-EXECUTE = """
-import json, sys
-import nbformat
-from nbclient import NotebookClient
-
-cells = json.load(sys.stdin)
-notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-client = NotebookClient(notebook, timeout=100, kernel_name="python3")
-updates = []
-process = client.process_message
-
-def counting(message, cell, index):
-    if message["msg_type"] == "update_display_data":
-        updates.append(index)
-    return process(message, cell, index)
-
-client.process_message = counting
-client.execute()
-json.dump({"cells": [cell.outputs for cell in notebook.cells], "updates": updates}, sys.stdout)
-"""
 TRAIN = """
 import ashtune
 
@@ -47,49 +26,185 @@ study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trial
                      search="random", directory="study")
 print("after")
 """
+FIGURE = "application/vnd.plotly.v1+json"
 
 
-def executed(folder: Path, *cells: str) -> dict[str, Any]:
-    homes = {name: str(folder / name) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
-    done = subprocess.run(
-        [sys.executable, "-c", EXECUTE],
-        input=json.dumps(cells),
-        cwd=folder,
-        env=os.environ | homes,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stderr
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return printed
+class Notebook:
+    """A notebook that was executed, and what its cells show.
+
+    Args:
+        folder: Where it is executed.
+        cells: Their code, by the name that a test gives them.
+    """
+
+    def __init__(self, folder: Path, cells: dict[str, str]) -> None:
+        printed = executed(folder, *cells.values())
+        self.folder = folder
+        self._outputs = dict(zip(cells, printed["cells"], strict=True))
+        self.redrawn = {list(cells)[number] for number in printed["updates"]}
+        """The cells during which an output was drawn anew."""
+
+    def outputs(self, cell: str) -> list[dict[str, Any]]:
+        """Return the outputs of a cell."""
+        outputs: list[dict[str, Any]] = self._outputs[cell]
+        return outputs
+
+    def output(self, cell: str) -> dict[str, Any]:
+        """Return the one output of a cell."""
+        (output,) = self._outputs[cell]
+        return dict(output)
 
 
-def test_a_study_in_a_notebook_is_one_output_drawn_anew(tmp_path: Path) -> None:
-    printed = executed(tmp_path, TRAIN, TUNE, "study.best", "study.top(2)", "study.report()")
-    outputs = printed["cells"][1]
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Notebook:
+    cells = {
+        "train": TRAIN,
+        "tune": TUNE,
+        "best": "study.best",
+        "top": "study.top(2)",
+        "report": "study.report()",
+        "study": "study",
+        "loaded": 'ashtune.Study.load("study")',
+        "line": "print(repr(study))",
+        "plot_best": "study.plot_best()",
+        "plot_ladder": "study.plot_ladder()",
+        "plot_whatif": "study.plot_whatif(workers=[1, 2], draws=0)",
+        "whatif": "study.whatif(workers=[1, 2], draws=0)",
+        "resume": "study = study.resume(trials=32)",
+    }
+    return Notebook(tmp_path_factory.mktemp("notebook"), cells)
+
+
+def forms(output: dict[str, Any]) -> tuple[str, str]:
+    """Return both forms of an output: the texts of its HTML, and what it shows where there is no HTML."""
+    return " ".join(Parts(output["data"]["text/html"]).texts), output["data"]["text/plain"]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it, from 1 to 21."""
+
+    def luminance(color: str) -> float:
+        parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_a_study_in_a_notebook_is_one_output_drawn_anew(notebook: Notebook) -> None:
+    outputs = notebook.outputs("tune")
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
     assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]  # the cell's own; no trial's
-    html, text = (outputs[1]["data"][kind] for kind in ("text/html", "text/plain"))
-    assert html.startswith("<pre")
-    for shown in (html, text):
-        assert "16 of 16 trials" in shown
-        assert "study.log(trial) reads it" in shown
-        assert "\x1b" not in shown
-    assert str(tmp_path / "study" / "logs") in text
-    assert 1 in printed["updates"]
-    (best,) = printed["cells"][2]
-    assert "<table>" in best["data"]["text/html"]
-    (top,) = printed["cells"][3]
-    assert top["data"]["text/plain"].count("score=") == 2
-    (report,) = printed["cells"][4]
+    for form in forms(outputs[1]):
+        assert "16 of 16 trials" in form
+        assert "study.log(trial) reads it" in form
+        assert " left" not in form
+        assert "idle" not in form
+        assert "\x1b" not in form
+    assert str(notebook.folder / "study" / "logs") in outputs[1]["data"]["text/plain"]
+    assert "tune" in notebook.redrawn
+
+
+def test_a_resumed_study_is_one_output_drawn_anew_too(notebook: Notebook) -> None:
+    output = notebook.output("resume")
+    assert output["output_type"] == "display_data"
+    for form in forms(output):
+        assert "32 of 32 trials" in form
+    assert "resume" in notebook.redrawn
+
+
+def test_the_display_can_be_read_on_light_and_on_dark_paper(notebook: Notebook) -> None:
+    markup = notebook.outputs("tune")[1]["data"]["text/html"]
+    assert "background" not in markup
+    colors = set(re.findall("color: (#[0-9a-f]{6})", markup))
+    assert len(colors) > 2
+    for color in colors:
+        assert contrast(color, "#ffffff") > 3.5
+        assert contrast(color, "#1e1e1e") > 3.5
+    assert '<span style="font-weight: bold">train</span>' in markup, "the study's name has the notebook's own colour"
+
+
+def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -> None:
+    assert "<table>" in notebook.output("best")["data"]["text/html"]
+    assert notebook.output("top")["data"]["text/plain"].count("score=") == 2
+    report = notebook.output("report")
     assert report["name"] == "stdout"
     assert "time by rung" in report["text"]
 
 
+def test_a_study_shows_its_state_its_best_its_rungs_and_how_to_go_on(notebook: Notebook) -> None:
+    markup, text = forms(notebook.output("study"))
+    (trial,) = re.findall(r"Best at the top rung: score = \S+ at epoch 4, trial (\d+)\.", text)
+    assert f"<caption>trial {trial} at 4</caption>" in notebook.output("best")["data"]["text/html"]
+    for form in (markup, text):
+        for part in ("study", "complete", "16 trials", f"trial {trial}.", "x = ", "to epoch", "study.resume(trials="):
+            assert part in form
+    assert notebook.output("study")["data"] == notebook.output("loaded")["data"]
+    assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"
+
+
+@pytest.mark.parametrize("call", ["plot_best", "plot_ladder", "plot_whatif"])
+def test_a_figure_shows_itself(notebook: Notebook, call: str) -> None:
+    assert notebook.output(call)["data"][FIGURE]["data"]
+
+
+def test_a_what_if_shows_itself_as_a_table(notebook: Notebook) -> None:
+    assert "<table>" in notebook.output("whatif")["data"]["text/html"]
+    for form in forms(notebook.output("whatif")):
+        assert "wall time" in form
+        assert "Prediction(" not in form
+
+
 def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:
-    printed = executed(tmp_path, TRAIN, TUNE.replace('directory="study"', 'directory="study", quiet=True'))
-    outputs = printed["cells"][1]
+    notebook = Notebook(
+        tmp_path, {"train": TRAIN, "tune": TUNE.replace('directory="study"', 'directory="study", quiet=True')}
+    )
+    outputs = notebook.outputs("tune")
     assert [(output["output_type"], output["name"]) for output in outputs] == [("stream", "stdout")] * len(outputs)
     assert "".join(output["text"] for output in outputs) == "before\nafter\n"
+
+
+def test_a_loop_of_ones_own_is_one_output_drawn_anew_and_ends_with_its_kernel_without_a_word(tmp_path: Path) -> None:
+    cells = {
+        "open": """
+            import ashtune
+            options = dict(metric="loss", mode="min", trials=8, max_resource=4, search="random")
+            study = ashtune.open_study({"x": (0.0, 1.0)}, directory="own", **options)
+        """,
+        "half": """
+            for _ in range(4):
+                trial = study.ask()
+                answer = study.tell(trial, loss=trial["x"] / trial.target)
+        """,
+        "study": "study",
+        "rest": """
+            while trial := study.ask():
+                answer = study.tell(trial, loss=trial["x"] / trial.target)
+            study.close()
+        """,
+        "left open": """
+            left = ashtune.open_study({"x": (0.0, 1.0)}, directory="left", quiet=True, **options)
+            answer = left.tell(left.ask(), loss=0.5)
+        """,
+    }
+    notebook = Notebook(tmp_path, cells)
+    opened = notebook.output("open")
+    assert opened["output_type"] == "display_data"
+    for form in forms(opened):
+        assert "8 of 8 trials" in form, "later cells have drawn it anew"
+    for cell in ("half", "rest", "left open"):
+        assert notebook.outputs(cell) == []
+    for form in forms(notebook.output("study")):
+        assert "not complete" in form
+    assert ashtune.Study.load(tmp_path / "own").is_complete
+    assert ashtune.Study.load(tmp_path / "left").stopped == "closed by its own loop"
+
+
+def test_a_study_that_cannot_be_read_says_so_in_one_line(study_copy: Path) -> None:
+    lines = (study_copy / NAME).read_text().splitlines(keepends=True)
+    study = ashtune.Study.load(study_copy)
+    (study_copy / NAME).write_text("".join(lines[:4] + lines[5:]))
+    for form in study._repr_mimebundle_().values():
+        assert "journal.jsonl line" in form
+        assert len(form.splitlines()) == 1

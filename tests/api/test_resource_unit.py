@@ -72,18 +72,20 @@ def test_a_trial_says_it(study: ashtune.Study) -> None:
 
 def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> None:
     figures = [
-        study.plot_progress(),
-        study.plot_progress(over="resource"),
+        study.plot_best(),
+        study.plot_best(over="resource"),
         study.plot_rungs(),
         study.plot_timeline(),
         study.plot_curves(),
-        study.plot_coordinates(),
+        study.plot_parallel(),
         study.plot_audit(),
-        *study.plot_slices().values(),
+        study.plot_slice(),
+        study.plot_ladder(),
+        study.plot_contour(),
     ]
     for figure in figures:
         says_trees(figure.to_json())
-    for figure in (study.plot_utilisation(), study.plot_importance()):
+    for figure in (study.plot_utilisation(), study.plot_importance(), study.plot_whatif(workers=[1, 4], draws=0)):
         assert "epoch" not in figure.to_json().lower()
 
 

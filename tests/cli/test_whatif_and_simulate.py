@@ -70,9 +70,9 @@ def test_in_the_page_what_the_study_really_did_is_in_bold_beside_the_predictions
     done = ashtune(study, "whatif", "s", "--workers", "1,2", "--scheduler", "ash,full", "--html", "w.html")
     assert done.returncode == 0, done.stderr
     page = (study / "w.html").read_text()
-    (line,) = re.findall('<tr class="bold">(.*?)</tr>', page)
-    assert line.startswith("<td>2</td>")
-    assert "<th>efficiency</th>" in page
+    (line,) = re.findall("<tr><td><b>(.*?)</tr>", page)
+    assert line.startswith("2</b></td>")
+    assert "<th>times faster</th><th>efficiency</th>" in page
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
     ash, full, recorded = json.loads(data)["figure-whatif"]["data"]
     assert (ash["name"], full["name"]) == ("<b>ash 1/2</b>", "full")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pages
 import pytest
+from notebooks import executed
 from pages import INTEGRATION_PAGES, PAGES, PageStep
 
+import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 
@@ -117,3 +119,23 @@ def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
     assert "10,000 trials" in large
     assert "stopping on 32 workers, 256 trials" in again
     assert "on 8 workers, 100 trials" in table
+
+
+def test_the_page_on_notebooks_does_what_it_says_in_a_notebook(folder: Path) -> None:
+    examples = [example.parsed for example in pages.parsed("docs/guide/notebooks.md").examples()]
+    blocks = [str(parsed) for parsed in examples if not isinstance(parsed, pages.Command)]
+    cells = dict(zip(blocks, executed(folder, *blocks)["cells"], strict=True))
+    (tune,) = [outputs for block, outputs in cells.items() if "ashtune.tune(" in block]
+    assert "60 of 60 trials" in tune[0]["data"]["text/plain"]
+    (study,) = cells["study\n"]
+    assert "Best at the top rung: loss = " in study["data"]["text/html"]
+    for figure in ("study.plot_ladder()\n", 'study.plot_contour("rate", "noise")\n'):
+        (output,) = cells[figure]
+        assert output["data"]["application/vnd.plotly.v1+json"]["data"]
+    assert "best.html" in {path.name for path in folder.iterdir()}
+
+
+def test_the_page_on_notebooks_names_every_figure() -> None:
+    text = (pages.ROOT / "docs/guide/notebooks.md").read_text()
+    named = re.findall(r"^\| `study\.(\w+)\(", text, re.MULTILINE)
+    assert sorted(named) == sorted(name for name in dir(ashtune.Study) if name.startswith("plot_"))

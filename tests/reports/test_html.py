@@ -62,7 +62,12 @@ def test_a_line_in_bold_stays_bold_in_the_page() -> None:
     table.add_column("workers")
     table.add_row("1")
     table.add_row("2", style="bold")
-    assert '<tr><td>1</td></tr><tr class="bold"><td>2</td></tr>' in html.table(table).html
+    assert "<tr><td>1</td></tr><tr><td><b>2</b></td></tr>" in html.table(table).html
+
+
+def test_a_title_of_two_lines_in_the_terminal_is_one_line_in_the_page() -> None:
+    table = Table("times\nfaster", "effi-\nciency")
+    assert "<th>times faster</th><th>efficiency</th>" in html.table(table).html
 
 
 def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:

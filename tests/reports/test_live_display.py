@@ -58,10 +58,12 @@ def info_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> StudyInfo:
     )
 
 
-def drawn(tally: Tally, info: StudyInfo, width: int, height: int, encoding: str = "utf-8") -> list[str]:
+def drawn(
+    tally: Tally, info: StudyInfo, width: int, height: int, encoding: str = "utf-8", *, is_over: bool = False
+) -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding)
     Console(width=width, height=height, file=file, force_terminal=True, color_system=None).print(
-        Visible(Frame(tally, info)), end=""
+        Visible(Frame(tally, info, is_over=is_over)), end=""
     )
     file.seek(0)
     return file.read().splitlines()
@@ -163,6 +165,23 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
     assert "1 failed: [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
     assert " left" not in text
+
+
+def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
+    tally, info = part_of_a_study(steps=1500)
+    assert tally.running
+    before, after = ("\n".join(drawn(tally, info, 100, 40, is_over=is_over)) for is_over in (False, True))
+    for text in (" training", " left"):
+        assert text in before
+        assert text not in after
+    present = len(tally.workers)
+    assert present
+    assert before.count("\n") - after.count("\n") == present, "a line for each worker"
+    assert "4 workers" in after
+    tally.event(StopRequested(tally.now, "Ctrl-C received"))
+    after = "\n".join(drawn(tally, info, 100, 40, is_over=True))
+    assert "stopped: Ctrl-C received" in after
+    assert "stopping" not in after
 
 
 def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from test_coordinates import SPACE, THREE, results_of
 from ashtune.analysis.results import Results
 from ashtune.core.events import JobFailed
 from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.reports.figures.plots import rung_colors
-from ashtune.reports.figures.slices import PANELS, POINTS, SPREAD, Slices
+from ashtune.reports.figures.columns import SPREAD
+from ashtune.reports.figures.plots import HEIGHT, rung_colors
+from ashtune.reports.figures.slices import PANELS, POINTS, Slices
 from ashtune.space.space import Space
 
 
@@ -100,6 +101,27 @@ def test_a_study_without_a_finite_result_has_no_panel_and_says_nothing() -> None
     assert not slices.figures()
     assert not slices.words()
     assert not slices.colors()
+
+
+def test_a_slice_as_a_figure_of_its_own_says_what_its_colours_are_and_is_of_the_name_that_was_given() -> None:
+    slices = slices_of(results_of([0.3, 0.2, 0.1], [1, 0, 0]), THREE, SPACE, rungs=3, important=["act"])
+    figure = slices.figure("momentum")
+    assert figure.layout.xaxis.title.text.startswith("momentum<br>")
+    assert "3 trials; a trial stands at its highest rung" in figure.layout.xaxis.title.text
+    assert figure.layout.showlegend
+    assert figure.layout.height == HEIGHT
+    assert [trace.name for trace in figure.data] == ["to epoch 1", "to epoch 3"]
+    assert slices.figure().layout.xaxis.title.text.startswith("act<br>"), "the most important one"
+
+
+@pytest.mark.parametrize(
+    ("losses", "name", "why"),
+    [([0.3, 0.2, 0.1], "k", "k is the same in all trials"), ([math.nan] * 3, "act", "no trial has a finite result")],
+)
+def test_a_slice_that_shows_nothing_says_why(losses: list[float], name: str, why: str) -> None:
+    figure = slices_of(results_of(losses), THREE, SPACE).figure(name)
+    assert not figure.data
+    assert figure.layout.annotations[0].text == why
 
 
 @pytest.mark.slow

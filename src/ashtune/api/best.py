@@ -1,6 +1,5 @@
 """One of the best trials of a study, as its user holds it: what it was, what it reached, and the model it saved."""
 
-import html
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, value_text
 from ashtune.core.plaintext import error_line, visible
 from ashtune.driver.goal import weights_of
+from ashtune.reports.page.html import escaped
 from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
@@ -100,9 +100,9 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     def _repr_html_(self) -> str:
         """Return it as a table, for a notebook."""
-        metrics = (_row(f"<b>{html.escape(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
-        config = (_row(html.escape(name), value_text(value)) for name, value in self.config.items())
-        rows = "".join([*metrics, *config, _row("origin", visible(self.origin))])
+        metrics = (_row(f"<b>{escaped(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
+        config = (_row(escaped(name), value_text(value)) for name, value in self.config.items())
+        rows = "".join([*metrics, *config, _row("origin", self.origin)])
         return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{rows}</table>"
 
 
@@ -118,15 +118,15 @@ class Top(list[Best]):
         """Return it as a table, for a notebook."""
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
+        head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
         rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
         return f"<table><tr>{head}</tr>{rows}</table>"
 
     def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
         numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
         values = (value_text(best.config.get(name, "")) for name in names)
-        cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, visible(best.origin))
-        return (f"<td>{html.escape(text)}</td>" for text in cells)
+        cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, best.origin)
+        return (f"<td>{escaped(text)}</td>" for text in cells)
 
 
 class Front(Top):
@@ -214,4 +214,4 @@ def _pairs(values: Mapping[str, object]) -> str:
 
 
 def _row(name: str, value: str) -> str:
-    return f"<tr><td>{name}</td><td>{html.escape(value)}</td></tr>"
+    return f"<tr><td>{name}</td><td>{escaped(value)}</td></tr>"

@@ -283,6 +283,10 @@ class OpenStudy:
     def __repr__(self) -> str:
         return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show what the study found so far, as a notebook shows a :class:`~ashtune.Study`."""
+        return self.read()._repr_mimebundle_()
+
     @property
     def _goes_on(self) -> bool:
         """Whether the study may still give something to train."""

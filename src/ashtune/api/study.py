@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, Unpack, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, Unpack, cast
 
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Front, Top, trial_number
+from ashtune.api.figures import Figures
 from ashtune.core.checks import check_directory, check_whole
-from ashtune.core.errors import AshtuneError, SettingsError, StudyError, in_one_line
+from ashtune.core.errors import AshtuneError, StudyError, in_one_line
 from ashtune.core.events import SessionStarted, WorkerLost
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.options import checked, takes
@@ -32,13 +34,27 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from ashtune.analysis.confirmed import Confirmed
-    from ashtune.analysis.results import Results
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
     from ashtune.api.whatif import WhatIf
     from ashtune.reports.profile import Profile
     from ashtune.reports.sections import ReportedStudy
     from ashtune.simulation.traces import Traces
+
+
+Given = ParamSpec("Given")
+
+
+def _draws(
+    draw: "Callable[Concatenate[Figures, Given], Figure]",
+) -> "Callable[Concatenate[Study, Given], Figure]":
+    """Return a figure as a method of the study, with the name, the arguments and the docstring that it has."""
+
+    @wraps(draw)
+    def plot(study: "Study", /, *args: Given.args, **kwargs: Given.kwargs) -> "Figure":
+        return draw(study._figures, *args, **kwargs)
+
+    return in_one_line(plot)
 
 
 class Study:
@@ -61,6 +77,7 @@ class Study:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._reader = StudyReader(directory)
+        self._figures = Figures(self._reader)
 
     @classmethod
     @in_one_line
@@ -377,155 +394,21 @@ class Study:
             raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
         return exporter.place
 
-    @in_one_line
-    def plot_progress(self, over: Literal["time", "resource"] = "time") -> "Figure":
-        """Return the best result so far, over the time or over the resource that all trials together were trained.
-
-        Raises:
-            SettingsError: If ``over`` is something else, or plotly is not installed.
-        """
-        from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
-
-        best, figures = BestSoFar(self._reader.settings.goal), (best_over_time_figure, best_over_resource_figure)
-        if over not in ("time", "resource"):
-            raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
-        self._reader.tell([best])
-        return figures[over == "resource"](best, unit=self.unit, origin=self._reader.trials.origin)
-
-    @in_one_line
-    def plot_front(self) -> "Figure":
-        """Return the front among the other results of its rung, over the first two metrics.
-
-        Raises:
-            SettingsError: If the study has one metric, or plotly is not installed.
-        """
-        from ashtune.reports.figures.front import front_figure
-
-        return front_figure(self._reader.tally.front, self._reader.results, unit=self.unit)
-
-    @in_one_line
-    def plot_rungs(self) -> "Figure":
-        """Return a figure of the seconds that all workers spent at each rung.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.reports.figures.rungs import rungs_figure
-
-        return rungs_figure(self._reader.timeline, unit=self.unit)
-
-    @in_one_line
-    def plot_timeline(self) -> "Figure":
-        """Return what each worker did when.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.reports.figures.timeline import timeline_figure
-
-        return timeline_figure(self._reader.timeline, unit=self.unit)
-
-    @in_one_line
-    def plot_utilisation(self) -> "Figure":
-        """Return how many workers trained, saved or waited, over time.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.reports.figures.utilisation import utilisation_figure
-
-        return utilisation_figure(self._reader.timeline)
-
-    @in_one_line
-    def plot_curves(self) -> "Figure":
-        """Return the learning curves of the best trials and of a sample of the others.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.analysis.curves import Curves
-        from ashtune.reports.figures.curves import curves_figure
-
-        curves = Curves(self._reader.settings.goal)
-        self._reader.tell([curves])
-        return curves_figure(curves, rungs=len(self.rungs), unit=self.unit, origin=self._reader.trials.origin)
-
-    @in_one_line
-    def plot_importance(self) -> "Figure":
-        """Return how much each hyperparameter matters.
-
-        Raises:
-            SettingsError: If plotly or scikit-learn is not installed.
-        """
-        from ashtune.reports.figures.importance import importance, importance_figure
-
-        return importance_figure(importance(*self._configured), unit=self.unit)
-
-    @in_one_line
-    def plot_slices(self) -> "dict[str, Figure]":
-        """Return the result over each of the most important hyperparameters, by name of the hyperparameter.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.reports.figures.slices import Slices
-
-        origin, important = self._reader.trials.origin, self._important()
-        slices = Slices(*self._configured, important=important, rungs=len(self.rungs), unit=self.unit, origin=origin)
-        return slices.by_name()
-
-    @in_one_line
-    def plot_coordinates(self) -> "Figure":
-        """Return the trials as parallel coordinates.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.reports.figures.coordinates import coordinates_figure
-
-        return coordinates_figure(*self._configured, important=self._important(), unit=self.unit)
-
-    @in_one_line
-    def plot_audit(self) -> "Figure":
-        """Return a figure of the promotions at each rung, beside the expected number.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
-        from ashtune.analysis.audit import Audit
-        from ashtune.reports.audit_view import audit_figure
-
-        reader = self._reader
-        audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
-        reader.tell([audit])
-        return audit_figure(audit, study_info(reader).expected(reader.tally.most_trials), unit=self.unit)
-
-    @in_one_line
-    def plot_profile(self) -> "Figure":
-        """Return where the training time went by function.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-            StudyError: If the study was not profiled.
-        """
-        from ashtune.reports.profile import profile_figure
-
-        return profile_figure(self.profile())
-
-    @property
-    def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
-        """Results, configurations and their space: what figures of hyperparameters show."""
-        reader = self._reader
-        return reader.results, reader.trials.configuration, reader.settings.space
-
-    def _important(self) -> list[str]:
-        """Return the hyperparameters, the most important first; none where that cannot be measured."""
-        from ashtune.reports.figures.importance import importance
-
-        try:
-            return [weight.name for weight in importance(*self._configured).weights]
-        except SettingsError:  # scikit-learn is not installed
-            return []
+    plot_best = _draws(Figures.plot_best)
+    plot_timeline = _draws(Figures.plot_timeline)
+    plot_utilisation = _draws(Figures.plot_utilisation)
+    plot_ladder = _draws(Figures.plot_ladder)
+    plot_rungs = _draws(Figures.plot_rungs)
+    plot_curves = _draws(Figures.plot_curves)
+    plot_front = _draws(Figures.plot_front)
+    plot_importance = _draws(Figures.plot_importance)
+    plot_slice = _draws(Figures.plot_slice)
+    plot_contour = _draws(Figures.plot_contour)
+    plot_parallel = _draws(Figures.plot_parallel)
+    plot_audit = _draws(Figures.plot_audit)
+    plot_whatif = _draws(Figures.plot_whatif)
+    plot_roofline = _draws(Figures.plot_roofline)
+    plot_profile = _draws(Figures.plot_profile)
 
     @in_one_line
     def profile(self) -> "Profile":
@@ -534,12 +417,9 @@ class Study:
         Raises:
             StudyError: If it was not, or a worker's profile cannot be read.
         """
-        from ashtune.reports.profile import profile_of
+        from ashtune.reports.profile import read_profile
 
-        profile = profile_of(self.directory)
-        if profile is None:
-            raise StudyError(f"{self.directory} was not profiled; run or resume it with --profile")
-        return profile
+        return read_profile(self.directory)
 
     @in_one_line
     @takes(WhatIfOptions)
@@ -645,3 +525,24 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show the study at a glance: in a notebook as HTML, at a prompt of IPython as text.
+
+        It reads the journal, once: about a second for 100,000 results.
+        """
+        from ashtune.reports.glance import glance, glance_html, glance_text
+        from ashtune.reports.page.html import escaped
+        from ashtune.reports.sections import ReportedStudy
+
+        reader = self._reader
+        try:
+            study = ReportedStudy(
+                reader.settings, reader.ladder, study_info(reader), tally=reader.tally, outcome=reader.outcome
+            )
+            has_function = (self.directory / objectives.NAME).exists()
+            shown = glance(study, can_resume=has_function and not reader.settings.simulated)
+            return {"text/plain": glance_text(shown), "text/html": glance_html(shown)}
+        except AshtuneError as error:
+            line = f"{self!r}: {error}"
+            return {"text/plain": line, "text/html": f"<div>{escaped(line)}</div>"}

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -14,6 +15,7 @@ from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.core.version import __version__
 from ashtune.driver.environment import measured_decision_seconds
 from ashtune.driver.options import WhatIfOptions
+from ashtune.reports.figures.axes import nothing
 from ashtune.reports.page import html
 from ashtune.reports.terminal.text import show, write
 from ashtune.reports.whatif import AsRecorded, whatif_figure, whatif_table, whatif_words, who
@@ -52,6 +54,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SettingsError: If plotly is not installed.
         """
+        if not self.predictions:
+            return nothing(" ".join(self.words))
         return whatif_figure(self.predictions, self.recorded)
 
     def report(self, stream: TextIO | None = None) -> None:
@@ -79,6 +83,14 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
                 *sections,
             ]
         html.write(html.page(self.title, [], sections, footer=f"ashtune {__version__}"), Path(file))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show the predictions as a table, and what they rest on: in a notebook as HTML, at a prompt as text."""
+        text = StringIO()
+        self.report(text)
+        table = [html.words(self.title), html.table(self._table())] if self.predictions else []
+        shown = "".join(block.html for block in [*table, html.words(*self.words)])
+        return {"text/plain": text.getvalue(), "text/html": shown}
 
     def _table(self) -> "Table":
         return whatif_table(

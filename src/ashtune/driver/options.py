@@ -339,7 +339,10 @@ class OwnLoop(TypedDict, total=False):
             check=partial(check_whole, at_most=MOST_WORKERS),
         ),
     ]
-    quiet: Annotated[bool, Option(help="Print no hints.", default=False, check=check_flag)]
+    quiet: Annotated[
+        bool,
+        Option(help="Print no hints, and show no progress in a notebook.", default=False, check=check_flag),
+    ]
 
 
 class OpenOptions(Halving, Searching, Preferring, Ending, OwnLoop, Watching, Place, total=False):

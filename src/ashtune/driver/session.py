@@ -44,7 +44,7 @@ from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import GRACE_SECONDS, StopSwitch
 from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import StudyInfo
-from ashtune.reports.terminal.live import display_for
+from ashtune.reports.terminal.live import display_for, in_a_notebook
 from ashtune.reports.terminal.text import show, write
 from ashtune.search.protocol import Proposer, Search
 from ashtune.space.space import Space
@@ -295,7 +295,7 @@ class Session:
     def opened(self) -> Iterator[Drive | None]:
         """Open the study for a loop of the caller's own, which takes turns itself, and close it behind.
 
-        Nobody listens to signals, and nothing is shown: the process is the caller's.
+        Nobody listens to signals, and only a notebook shows anything: the process is the caller's.
 
         Yields:
             What takes the turns; None where the study is complete, or a limit that it has reached leaves nothing to do.
@@ -311,7 +311,8 @@ class Session:
             self._tell_the_past()
             yield None
             return
-        with self._at_work(session, self._stop_switch(session.time), quiet=True) as drive:
+        quiet = self._options["quiet"] or not in_a_notebook()
+        with self._at_work(session, self._stop_switch(session.time), quiet=quiet) as drive:
             drive.begin(session, followed)
             yield drive
         self._after_work()

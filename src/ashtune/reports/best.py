@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ashtune.analysis.counts import BestResult
+from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import Goal
 from ashtune.core.numbers import number_text, result_text, value_text
 from ashtune.reports.figures.curves import curves_figure
@@ -32,12 +33,7 @@ class BestSection(Section):
         if best is None:
             yield html.words("No trial has a result.", style="bad")
             return
-        top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
-        named = ", the named winner" if tally.confirmed is not None else ""
-        sentences = [
-            f"Best at {top}: {result_text(goal, best.metrics, 6)} at {unit} {best.resource:,}, trial {best.trial}"
-            f"{named}{_how_chosen(goal)}{_infeasible(best)}."
-        ]
+        sentences = [best_sentence(tally, best, unit=unit)]
         if _is_better(anywhere, best):
             sentences.append(
                 f"Best at any rung: {number_text(anywhere.metrics.get(goal.metric), 6)} at {unit} "
@@ -78,6 +74,16 @@ class BestSection(Section):
             yield first.append(f" at {info.unit} {anywhere.resource:,} (trial {anywhere.trial})")
             if anywhere.trial != best.trial:
                 yield from _aligned(self.study.configuration(anywhere.trial))
+
+
+def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
+    """Say what the best result of a study is, how far its trial was trained, and how it was chosen."""
+    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+    named = ", the named winner" if tally.confirmed is not None else ""
+    return (
+        f"Best at {top}: {result_text(goal, best.metrics, 6)} at {unit} {best.resource:,}, trial {best.trial}"
+        f"{named}{_how_chosen(goal)}{_infeasible(best)}."
+    )
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:

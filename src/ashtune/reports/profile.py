@@ -13,6 +13,7 @@ import msgspec
 
 from ashtune.analysis.functions import Totals, WorkingSeconds, totals_of
 from ashtune.analysis.loading import events_of
+from ashtune.core.errors import StudyError
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
@@ -84,6 +85,18 @@ def profile_of(study: Path) -> Profile | None:
         worked_seconds=working.seconds_beside([profile.worker for profile in merged]),
         problems=problems,
     )
+
+
+def read_profile(study: Path) -> Profile:
+    """Read the profile of a study that has to have one; see :func:`profile_of`.
+
+    Raises:
+        StudyError: If it was not profiled, or a worker's profile cannot be read.
+    """
+    profile = profile_of(study)
+    if profile is None:
+        raise StudyError(f"{study} was not profiled; run or resume it with --profile")
+    return profile
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:

@@ -1,4 +1,4 @@
-"""What several figures need around their traces: axes of the metric, remarks, short numbers.
+"""What several figures need around their traces: axes of the metric and of hyperparameters, remarks, short numbers.
 
 Rule 1: one bad value does not spoil an axis. What is far worse than most lies outside of it, and the figure says so.
 Rule 2: an axis of losses is logarithmic where the good ones would be one line otherwise, and its title says so:
@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashtune.analysis.sampling import thinned
 from ashtune.core.jobs import Goal, Mode, TrialId
 from ashtune.core.numbers import number_text, shortened
+from ashtune.reports.figures.columns import Numbers
 from ashtune.reports.figures.plots import blank
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ LINE = 56
 _AIR = 0.06
 _MANY = 300.0
 _TICKS = 12
+COLUMN_TICKS = 6
+"""Most ticks of the axis of a hyperparameter."""
+_COLUMN_AIR = 0.04
+_WIDE = 5.0
+"""How many times as large a range's end as its beginning for powers of ten to be good ticks."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -109,6 +116,39 @@ def log_ticks(low: float, high: float) -> list[float]:
     return inside[:: 1 + len(inside) // _TICKS]
 
 
+def column_axis(column: Numbers) -> dict[str, Any]:
+    """Return the axis of a hyperparameter: choices by name, numbers on the scale on which they were drawn.
+
+    Args:
+        column: At least one of its values is a number.
+    """
+    title = {"text": label(column.name), "standoff": 6}
+    if column.labels:
+        places = list(thinned(len(column.labels), COLUMN_TICKS))
+        return {
+            "title": title,
+            "tickvals": places,
+            "ticktext": [label(column.labels[place], 12) for place in places],
+            "range": [-0.5, len(column.labels) - 0.5],
+            "showgrid": False,
+            "zeroline": False,
+        }
+    active = [value for value in column.values if not math.isnan(value)]
+    low, high = min(active), max(active)
+    if not column.is_log or low <= 0:
+        air = _COLUMN_AIR * (high - low)
+        return {"title": title, "range": [low - air, high + air], "nticks": COLUMN_TICKS, "zeroline": False}
+    air = (high / low) ** _COLUMN_AIR
+    ticks = log_ticks(low / air, high * air) if high > _WIDE * low else [low, high]
+    return {
+        "title": {**title, "text": f"{label(column.name)} (logarithmic)"},
+        "type": "log",
+        "range": [math.log10(low / air), math.log10(high * air)],
+        "tickvals": ticks,
+        "ticktext": [number_text(tick) for tick in ticks],
+    }
+
+
 def view(values: Sequence[float], mode: Mode) -> View | None:
     """Return the range that shows all values but those far worse than most.
 
@@ -154,7 +194,9 @@ def nothing(why: str) -> "Figure":
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    figure.add_annotation(text=label(why, 200), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    lines = wrap(shortened(why, 200), 76)
+    text = "<br>".join(escape(line, quote=False) for line in lines)
+    figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
     return figure
 
 
@@ -166,6 +208,12 @@ def no_origin(_: TrialId) -> str:
 def trial_label(trial: TrialId, origin: Origin) -> str:
     """Return a trial as a figure names it where the mouse points: its number, and where it comes from."""
     return f"trial {trial}" + (f"<br>{label(words, ORIGIN)}" if (words := origin(trial)) else "")
+
+
+def value_label(column: Numbers, place: int) -> str:
+    """Return the value of a hyperparameter in one trial as a figure names it where the mouse points."""
+    value = column.values[place]
+    return label(column.labels[int(value)], 40) if column.labels else number_text(value)
 
 
 def label(text: str, width: int = 30) -> str:

@@ -1,4 +1,4 @@
-"""Configurations as columns of numbers, as forests and parallel coordinates need them."""
+"""Configurations as columns of numbers, as forests and the figures of hyperparameters need them."""
 
 import math
 from array import array
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ashtune.analysis.sampling import scattered
 from ashtune.core.errors import SpaceError
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import value_text
@@ -15,6 +16,8 @@ from ashtune.space.columns import Column
 from ashtune.space.space import Space
 
 ROUNDING = 1e-9
+SPREAD = 0.18
+"""How far from its choice, in choices, a point stands at most."""
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
 """Answers with the configuration of a trial."""
@@ -39,6 +42,11 @@ class Numbers(msgspec.Struct, frozen=True):
         if math.isnan(first):
             return all(map(math.isnan, self.values))
         return all(value == first for value in self.values)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the trials that have this hyperparameter have different values of it."""
+        return len({value for value in self.values if not math.isnan(value)}) > 1
 
 
 def numbers(space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]) -> Sequence[Numbers]:
@@ -67,6 +75,20 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
         )
         for name, column in columns.items()
     ]
+
+
+def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
+    """Return where each trial stands; beside its choice, or all of a choice would be one line.
+
+    Args:
+        column: The hyperparameter.
+        trials: Those of the column.
+        salt: Another one spreads the same trials otherwise, as along the other axis of a figure.
+    """
+    if not column.labels:
+        return column.values
+    shifts = (SPREAD * (scattered(trial + (salt << 40)) / 2**63 - 1) for trial in trials)
+    return [value + shift for value, shift in zip(column.values, shifts, strict=True)]
 
 
 def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:

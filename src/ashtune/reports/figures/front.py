@@ -36,7 +36,7 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
     """
     goal = results.goal
     if not goal.others:
-        raise SettingsError(f"{goal.metric} is the only metric: a front needs several; see plot_progress")
+        raise SettingsError(f"{goal.metric} is the only metric: a front needs several; see plot_best")
     first, second = goal.objectives[:2]
     figure = blank(x=label(first.metric), y=label(second.metric))
     if not front:

@@ -13,7 +13,8 @@ from ashtune.core.errors import SettingsError
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-INK = "#5f6b7a"
+INK = "#717c8a"
+"""Of a middle lightness: it can be read on light and on dark paper."""
 GRID = "rgba(128,128,128,0.22)"
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)

@@ -7,25 +7,27 @@ Rule: a page carries a few thousand points: of more trials the best and a sample
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ashtune.analysis.results import Results
-from ashtune.analysis.sampling import best_and_sampled, sampled, scattered, thinned
+from ashtune.analysis.sampling import best_and_sampled, sampled
 from ashtune.core.jobs import TrialId
-from ashtune.core.numbers import number_text, plural, shortened
+from ashtune.core.numbers import plural, shortened
 from ashtune.reports.figures.axes import (
     Origin,
     View,
-    label,
-    log_ticks,
+    column_axis,
     metric_axis,
     metric_view,
     no_origin,
+    nothing,
+    remark,
     significant,
     trial_label,
+    value_label,
 )
-from ashtune.reports.figures.columns import Configuration, Numbers, numbers
-from ashtune.reports.figures.plots import GREY, blank, go, rung_colors
+from ashtune.reports.figures.columns import Configuration, Numbers, numbers, spread_places
+from ashtune.reports.figures.plots import GREY, HEIGHT, blank, go, rung_colors
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -33,13 +35,6 @@ if TYPE_CHECKING:
 PANELS = 6
 POINTS = 400
 """Trials in a panel, and as many crosses at most as a quarter of that."""
-TICKS = 6
-"""Most ticks of an axis of choices."""
-SPREAD = 0.18
-"""How far from its choice, in choices, a point stands at most."""
-_AIR = 0.04
-_WIDE = 5.0
-"""How many times as large a range's end as its beginning for powers of ten to be good ticks."""
 
 
 class Slices:
@@ -81,10 +76,9 @@ class Slices:
         self._resources = [rung.resource for rung in results.rungs]
         self._colors = rung_colors(max(rungs, len(results.rungs)))
         self._view = metric_view(self._values, results.goal.mode)
-        table = [column for column in numbers(space, configuration, [*self._shown, *self._lost]) if _varies(column)]
         order = {name: place for place, name in enumerate(important)}
-        self._hyperparameters = len(table)
-        self._columns = sorted(table, key=lambda column: order.get(column.name, len(order)))[:PANELS]
+        table = [column for column in numbers(space, configuration, [*self._shown, *self._lost]) if column.varies]
+        self._columns = sorted(table, key=lambda column: order.get(column.name, len(order)))
 
     def colors(self) -> dict[str, str]:
         """Return what each colour means, the lowest rung first."""
@@ -98,20 +92,39 @@ class Slices:
         Raises:
             SettingsError: If plotly is not installed.
         """
-        return {f"slice{place}": figure for place, figure in enumerate(self.by_name().values())}
+        shown = self._columns[:PANELS] if self._shown else ()
+        return {f"slice{place}": self._panel(column) for place, column in enumerate(shown)}
 
-    def by_name(self) -> "dict[str, Figure]":
-        """Return the same panels by the name of the hyperparameter.
+    def figure(self, name: str | None = None) -> "Figure":
+        """Return one panel as a figure of its own, which says what its colours mean.
+
+        Args:
+            name: Of a hyperparameter; by default the most important one.
 
         Raises:
             SettingsError: If plotly is not installed.
         """
-        return {column.name: self._panel(column) for column in self._columns} if self._shown else {}
+        if not self._shown:
+            return nothing("no trial has a finite result")
+        column = next((column for column in self._columns if name in (None, column.name)), None)
+        if column is None:
+            same = "all hyperparameters are" if name is None else f"{name} is"
+            return nothing(f"{same} the same in all trials")
+        figure = self._panel(column)
+        figure.update_layout(height=HEIGHT, showlegend=True, margin={"l": 56, "r": 16, "t": 16, "b": 48})
+        remark(figure, *self._remarks())
+        return figure
 
     def words(self) -> list[str]:
         """Say what is shown and what is left out."""
         if not self._columns or not self._shown:
             return []
+        if len(self._columns) <= PANELS:
+            return self._remarks()
+        return [*self._remarks(), f"{PANELS} of {len(self._columns)} hyperparameters are shown."]
+
+    def _remarks(self) -> list[str]:
+        """Say what every panel shows and leaves out."""
         few = f"{len(self._shown):,} of " if len(self._shown) < self._total else ""
         which = ": the best and a sample" if few else ""
         sentences = [
@@ -124,14 +137,12 @@ class Slices:
         if self._without:
             of = f"{len(self._lost):,} of " if len(self._lost) < self._without else ""
             sentences.append(f"Crosses are {of}{plural(self._without, 'trial')} without a finite result.")
-        if len(self._columns) < self._hyperparameters:
-            sentences.append(f"{len(self._columns)} of {self._hyperparameters} hyperparameters are shown.")
         return sentences
 
     def _panel(self, column: Numbers) -> "Figure":
         figure = blank(height=250)
         figure.update_layout(showlegend=False, margin={"l": 48, "r": 8, "t": 10, "b": 44})
-        places = self._places(column)
+        places = spread_places(column, [*self._shown, *self._lost])
         for rung in sorted(set(self._rungs)):
             chosen = [
                 place
@@ -152,7 +163,7 @@ class Slices:
         self._add_lost(figure, column, places)
         metric_axis(figure, self._view, self._goal)
         figure.update_yaxes(title={"standoff": 6})
-        figure.update_xaxes(**_axis(column))
+        figure.update_xaxes(**column_axis(column))
         return figure
 
     def _add_lost(self, figure: "Figure", column: Numbers, places: Sequence[float]) -> None:
@@ -177,55 +188,9 @@ class Slices:
             )
         )
 
-    def _places(self, column: Numbers) -> Sequence[float]:
-        """Return where each trial stands; beside its choice, or all of a choice would be one line."""
-        if not column.labels:
-            return column.values
-        trials = [*self._shown, *self._lost]
-        return [
-            value + SPREAD * (scattered(trial) / 2**63 - 1) for value, trial in zip(column.values, trials, strict=True)
-        ]
-
     def _hover(self, column: Numbers, place: int, trial: TrialId) -> list[str]:
-        return [trial_label(trial, self._origin), self._text(column, place)]
-
-    def _text(self, column: Numbers, place: int) -> str:
-        value = column.values[place]
-        return label(column.labels[int(value)], 40) if column.labels else number_text(value)
-
-
-def _varies(column: Numbers) -> bool:
-    """Whether the trials that have this hyperparameter have different values of it."""
-    return len({value for value in column.values if not math.isnan(value)}) > 1
+        return [trial_label(trial, self._origin), value_label(column, place)]
 
 
 def _inside(value: float, seen: View | None) -> float:
     return value if seen is None else min(max(value, seen.low), seen.high)
-
-
-def _axis(column: Numbers) -> dict[str, Any]:
-    """Return the x axis: choices by name, numbers on the scale on which they were drawn."""
-    title = {"text": label(column.name), "standoff": 6}
-    if column.labels:
-        places = list(thinned(len(column.labels), TICKS))
-        return {
-            "title": title,
-            "tickvals": places,
-            "ticktext": [label(column.labels[place], 12) for place in places],
-            "range": [-0.5, len(column.labels) - 0.5],
-            "showgrid": False,
-        }
-    active = [value for value in column.values if not math.isnan(value)]
-    low, high = min(active), max(active)
-    if not column.is_log or low <= 0:
-        air = _AIR * (high - low)
-        return {"title": title, "range": [low - air, high + air], "nticks": TICKS, "zeroline": False}
-    air = (high / low) ** _AIR
-    ticks = log_ticks(low / air, high * air) if high > _WIDE * low else [low, high]
-    return {
-        "title": {**title, "text": f"{label(column.name)} (logarithmic)"},
-        "type": "log",
-        "range": [math.log10(low / air), math.log10(high * air)],
-        "tickvals": ticks,
-        "ticktext": [number_text(tick) for tick in ticks],
-    }

@@ -56,7 +56,7 @@ def section(name: str, title: str, blocks: Iterable[Block]) -> PageSection:
 def words(*sentences: str, style: str = "") -> Block:
     """Return a paragraph for each sentence that is not empty. ``style`` is "quiet" or "bad"."""
     mark = f' class="{style}"' if style else ""
-    return Block("".join(f"<p{mark}>{_text(sentence)}</p>" for sentence in sentences if sentence))
+    return Block("".join(f"<p{mark}>{escaped(sentence)}</p>" for sentence in sentences if sentence))
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") -> Block:
@@ -69,7 +69,7 @@ def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") ->
 def legend(colors: Mapping[str, str]) -> Block:
     """Return what the colours of the figures below mean, where they all share one legend."""
     inner = "".join(
-        f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>' for name, color in colors.items()
+        f'<span><i style="background:{escaped(color)}"></i>{escaped(name)}</span>' for name, color in colors.items()
     )
     return Block(f'<p class="legend">{inner}</p>' if inner else "")
 
@@ -77,8 +77,8 @@ def legend(colors: Mapping[str, str]) -> Block:
 def table(rich_table: "Table") -> Block:
     """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
     columns = rich_table.columns
-    titles = [_plain(column.header).replace("-\n", "") for column in columns]  # a page needs no hyphens
-    header = "".join(f"<th>{_text(title)}</th>" for title in titles)
+    titles = [_plain(column.header).replace("-\n", "").replace("\n", " ") for column in columns]  # room enough here
+    header = "".join(f"<th>{escaped(title)}</th>" for title in titles)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
     body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, rich_table.rows, strict=True))
     footer = _row([_plain(column.footer) for column in columns], cell="th") if rich_table.show_footer else ""
@@ -90,13 +90,13 @@ def table(rich_table: "Table") -> Block:
 
 def pairs(named: Mapping[str, str]) -> Block:
     """Return names and what they stand for, one below the other."""
-    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in named.items())
+    rows = "".join(f"<tr><td>{escaped(name)}</td><td>{escaped(value)}</td></tr>" for name, value in named.items())
     return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
 
 
 def cards(named: Mapping[str, str]) -> Block:
     """Return the figures that one should see first, each with what it is."""
-    inner = "".join(f'<div class="card"><b>{_text(value)}</b><span>{_text(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
+    inner = "".join(f'<div class="card"><b>{escaped(value)}</b><span>{escaped(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
     return Block(f'<div class="cards">{inner}</div>')
 
 
@@ -113,17 +113,17 @@ def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, 
         SettingsError: If plotly is not installed.
     """
     top, shown = section("", "", head), [each for each in sections if each.html]
-    links = "".join(f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in shown)
+    links = "".join(f'<a href="#{escaped(each.name)}">{escaped(each.title)}</a>' for each in shown)
     body = "".join(
-        f'<section id="{_text(each.name)}"><h2>{_text(each.title)}</h2>{each.html}</section>' for each in shown
+        f'<section id="{escaped(each.name)}"><h2>{escaped(each.title)}</h2>{each.html}</section>' for each in shown
     )
     figures = ",".join(f'"{place}":{text}' for each in (top, *shown) for place, text in each.figures.items())
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{_resource('page.css')}</style></head><body>"
-        f"<h1>{_text(title)}</h1>{top.html}<nav>{links}</nav>{body}"
-        f"<footer>{_text(footer)}</footer>"
+        f"<title>{escaped(title)}</title><style>{_resource('page.css')}</style></head><body>"
+        f"<h1>{escaped(title)}</h1>{top.html}<nav>{links}</nav>{body}"
+        f"<footer>{escaped(footer)}</footer>"
         f'<script type="application/json" id="figures">{{{figures}}}</script>'
         f"<script>{_plotly_script()}</script><script>{_resource('page.js')}</script></body></html>\n"
     )
@@ -152,8 +152,8 @@ def _literal(match: re.Match[str]) -> str:
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 
 
-def _text(text: str) -> str:
-    """Return a text as HTML."""
+def escaped(text: str) -> str:
+    """Return a text of whatever origin as HTML that shows it and does nothing more."""
     return escape(visible(text))
 
 
@@ -172,8 +172,8 @@ def _resource(name: str) -> str:
 
 
 def _row(cells: Sequence[str], cell: str = "td", *, is_bold: bool = False) -> str:
-    opening = '<tr class="bold">' if is_bold else "<tr>"
-    return opening + "".join(f"<{cell}>{_text(text)}</{cell}>" for text in cells) + "</tr>"
+    shown = [f"<b>{escaped(text)}</b>" if is_bold else escaped(text) for text in cells]
+    return f"<tr>{''.join(f'<{cell}>{text}</{cell}>' for text in shown)}</tr>"
 
 
 def _plain(cell: object) -> str:

@@ -35,11 +35,13 @@ class Frame:
     Args:
         tally: The study's counts.
         info: The study.
+        is_over: Whether its driver has ended. Nothing is said then of what each worker does, and of the time left.
     """
 
-    def __init__(self, tally: Tally, info: StudyInfo) -> None:
+    def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
         self._tally = tally
         self._info = info
+        self._is_over = is_over
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
@@ -49,7 +51,8 @@ class Frame:
         _, ladder, best, notes, workers = blocks
         spare = rows + 1 - sum(len(block) + 1 for block in blocks if block)
         if spare >= 0:
-            workers += console.render_lines(Group(*self._workers(spare)), inside)
+            if not self._is_over:
+                workers += console.render_lines(Group(*self._workers(spare)), inside)
             lines = [line for block in blocks if block for line in (*block, [])][:-1]
         else:
             for block, least in ((notes, 0), (best, 1), (ladder, 2)):
@@ -66,7 +69,7 @@ class Frame:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
         tally, info = self._tally, self._info
         judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
-        left = "stopping" if tally.stopping else judged.left
+        left = "" if self._is_over else "stopping" if tally.stopping else judged.left
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
         if judged.share is None:
             yield words
@@ -110,11 +113,18 @@ class Frame:
             (_why(tally.failures, "failed"), FAILED),
             (_why(tally.withdrawals, "withdrawn"), WARNING),
             (_why(tally.saving_problems, "problems after a result"), WARNING),
-            (f"stopping: {tally.stopping}; what runs is saved" if tally.stopping else "", WARNING),
+            (self._why_it_stops, WARNING),
             (tally.origins and f"trials  {tally.origins}", QUIET),
             (self._info.notes(), QUIET),
         )
         yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
+
+    @property
+    def _why_it_stops(self) -> str:
+        reason = self._tally.stopping
+        if not reason:
+            return ""
+        return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
         """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
@@ -122,8 +132,9 @@ class Frame:
         present = len(tally.workers)
         states = Counter(worker.state for worker in tally.workers.values())
         states["starting"] = info.workers - present
-        doing = (f"{states[name]:,} {name}" for name in ("training", "saving", "idle", "starting") if states[name] > 0)
-        line = Text.assemble((plural(max(present, info.workers), "worker"), STRONG), f"  {', '.join(doing)}")
+        names = () if self._is_over else ("training", "saving", "idle", "starting")
+        doing = ", ".join(f"{states[name]:,} {name}" for name in names if states[name] > 0)
+        line = Text.assemble((plural(max(present, info.workers), "worker"), STRONG), f"{doing and '  '}{doing}")
         if (busy := tally.utilisation) is not None:
             is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
             line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)

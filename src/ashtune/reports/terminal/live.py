@@ -3,7 +3,6 @@
 A display draws in :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
 """
 
-import io
 import math
 import os
 import sys
@@ -17,7 +16,7 @@ from ashtune.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import visible
 from ashtune.reports.study_info import StudyInfo
-from ashtune.reports.terminal.text import Visible, is_a_terminal, write
+from ashtune.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
@@ -139,21 +138,19 @@ class NotebookDisplay(Display):
     def _show(self) -> None:
         self._handle.update(self._drawn(), raw=True)
 
-    def _drawn(self) -> dict[str, str]:
+    def _drawn(self, *, is_over: bool = False) -> dict[str, str]:
         """Return the frame as HTML and as text."""
-        from rich.console import Console, ConsoleDimensions
-        from rich.jupyter import JUPYTER_HTML_FORMAT
-
+        from ashtune.reports.page.html import escaped
         from ashtune.reports.terminal.frame import Frame
 
-        console = Console(file=io.StringIO(), record=True, force_jupyter=False, color_system="truecolor")
-        console.size = ConsoleDimensions(NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
-        console.print(Visible(Frame(self._tally, self._info)), end="")
+        frame, size, note = Frame(self._tally, self._info, is_over=is_over), (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT), ""
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
-                console.out(visible(f"  trials print to {self._logs}; study.log(trial) reads it"), highlight=False)
-        html = console.export_html(inline_styles=True, code_format=JUPYTER_HTML_FORMAT, clear=False)
-        return {"text/html": html, "text/plain": console.export_text()}
+                note = f"trials print to {self._logs}; study.log(trial) reads it"
+        return {
+            "text/html": as_html(frame, *size) + (f"<div>{escaped(note)}</div>" if note else ""),
+            "text/plain": as_text(frame, *size) + (f"  {visible(note)}\n" if note else ""),
+        }
 
     def __enter__(self) -> Self:
         from IPython.display import display
@@ -162,7 +159,7 @@ class NotebookDisplay(Display):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._show()
+        self._handle.update(self._drawn(is_over=True), raw=True)
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
@@ -176,13 +173,18 @@ def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, 
     """
     if quiet:
         return Display(tally, info)
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if stream is None and getattr(shell, "kernel", None) is not None:
+    if stream is None and in_a_notebook():
         return NotebookDisplay(tally, info)
     stream = sys.stderr if stream is None else stream
     if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
         return LiveDisplay(tally, info, stream)
     return PlainDisplay(tally, info, stream)
+
+
+def in_a_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 def progress_line(tally: Tally, info: StudyInfo) -> str:

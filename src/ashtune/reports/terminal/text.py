@@ -1,10 +1,11 @@
-"""How views reach a person or a program: rich on a terminal, plain text elsewhere, JSON where asked.
+"""How views reach a person or a program: rich on a terminal, HTML in a notebook, plain text elsewhere, JSON if asked.
 
 Rule: no control character of a user's text reaches a stream; those that rich writes itself do.
 """
 
 import io
 import os
+from html import escape
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -13,8 +14,15 @@ from ashtune.core.plaintext import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
 
 PLAIN_WIDTH = 100
+_COLORS = {
+    "red": "#d4505f", "green": "#2f8f58", "yellow": "#a8741a", "bright_blue": "#3f7fd1", "cyan": "#1f8a96",
+    "bright_black": "#7a828c",
+}  # fmt: skip
+"""Colours of views in a notebook: of a middle lightness, so that they can be read on light and on dark paper."""
+_FONT = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 class Visible:
@@ -37,15 +45,48 @@ class Visible:
             yield segment if segment.control else Segment(text, segment.style)
 
 
-def as_text(renderable: "RenderableType", width: int = PLAIN_WIDTH, *, encoding: str = "utf-8") -> str:
+def as_text(
+    renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
+) -> str:
     """Return what rich draws, without colours, without blanks at line ends, and with lines that an encoding has."""
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
-    console = Console(file=page, width=width, force_terminal=False, force_jupyter=False, markup=False, emoji=False)
+    console = Console(
+        file=page, width=width, height=height, force_terminal=False, force_jupyter=False, markup=False, emoji=False
+    )
     console.print(Visible(renderable))
     page.seek(0)
     return "".join(f"{line.rstrip()}\n" for line in page)
+
+
+def as_html(renderable: "RenderableType", width: int, height: int) -> str:
+    """Return what rich draws as HTML for a notebook, light or dark. A text without a colour has the notebook's own."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        force_jupyter=False,
+        markup=False,
+        emoji=False,
+    )
+    segments = Segment.simplify(Segment.filter_control(console.render(Visible(renderable))))
+    inner = "".join(map(_as_span, segments))
+    return f'<pre style="white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}">{inner}</pre>'
+
+
+def _as_span(segment: "Segment") -> str:
+    """Return a piece of text as HTML, with its colour and its weight."""
+    text, style = escape(segment.text), segment.style
+    if style is None:
+        return text
+    color = "" if style.color is None or style.color.is_default else _COLORS.get(style.color.name, "")
+    rules = [f"color: {color}"] * bool(color) + ["font-weight: bold"] * bool(style.bold)
+    return f'<span style="{"; ".join(rules)}">{text}</span>' if rules else text
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:

@@ -1,0 +1,251 @@
+"""The contour of two hyperparameters: a smoothed mean that an oracle finds again, and blank where nothing is known."""
+
+import math
+import random
+from typing import Any
+
+import pytest
+from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
+from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
+from made_up import tell
+from test_coordinates import results_of
+
+from ashtune.analysis.results import Results
+from ashtune.core.events import JobFailed, JobFinished
+from ashtune.core.jobs import Constraint, Goal, TrialId, WorkerId
+from ashtune.reports.figures.contour import (
+    ENOUGH,
+    FINE,
+    LEAST_WIDTH,
+    NEAR,
+    POINTS,
+    STEPS,
+    Contour,
+    contour,
+    contour_figure,
+)
+from ashtune.space.space import Space
+
+SPACE = {"rate": Float("rate", (1e-4, 1.0), log=True), "momentum": (0.0, 1.0), "act": ["relu", "tanh"], "k": [7]}
+
+
+def configuration(trial: int) -> dict[str, Any]:
+    chance = random.Random(trial)
+    rate, momentum = 10 ** chance.uniform(-4, 0), chance.random()
+    return {"rate": rate, "momentum": momentum, "act": ["relu", "tanh"][trial % 2], "k": 7}
+
+
+def loss_of(trial: int) -> float:
+    """Return a loss that is least at a rate of 0.01 and a momentum of 0.25."""
+    chosen = configuration(trial)
+    return 1 + (math.log10(chosen["rate"]) + 2) ** 2 / 4 + (chosen["momentum"] - 0.25) ** 2
+
+
+def smoothed(results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE) -> Contour:
+    drawn = contour(results, configurations, Space.parse(space).to_record(), x, y)
+    assert isinstance(drawn, Contour)
+    return drawn
+
+
+def figure_of(results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE) -> Any:
+    drawn = contour(results, configurations, Space.parse(space).to_record(), x, y)
+    return contour_figure(drawn, results.goal, unit="epoch")
+
+
+def words(figure: Any) -> str:
+    return str(figure.layout.xaxis.title.text).replace('</span><br><span style="font-size:11px">', " ")
+
+
+def places_of(drawn: Contour) -> list[tuple[float, float, float | None]]:
+    """Return x, y and the smoothed value of every place of the grid."""
+    pairs = zip(drawn.y_places, drawn.grid, strict=True)
+    return [(x, y, value) for y, row in pairs for x, value in zip(drawn.x_places, row, strict=True)]
+
+
+def test_each_place_has_the_mean_of_the_results_weighted_by_a_gaussian_of_their_distance() -> None:
+    trials = range(60)
+    losses = [loss_of(trial) for trial in trials]
+    drawn = smoothed(results_of(losses), "rate", "momentum")
+    at = [(math.log10(configuration(trial)["rate"]), configuration(trial)["momentum"]) for trial in trials]
+    widths = []
+    for values in zip(*at, strict=True):
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        widths.append(max(LEAST_WIDTH * (max(values) - min(values)), deviation * len(values) ** (-1 / 6)))
+    known = 0
+    for rate, momentum, value in places_of(drawn):
+        place = (math.log10(rate), momentum)
+        weights = [
+            math.exp(-sum(((a - b) / width) ** 2 for a, b, width in zip(one, place, widths, strict=True)) / 2)
+            for one in at
+        ]
+        if value is None:
+            assert sum(weights) < math.exp(-(NEAR**2) / 2) * 1.001
+        else:
+            mean = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+            assert value == pytest.approx(mean, rel=1e-4)
+            known += 1
+    assert known > STEPS * STEPS / 2
+
+
+def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
+    drawn = smoothed(results_of([loss_of(trial) for trial in range(300)]), "rate", "momentum")
+    rate, momentum, _ = min((place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2])
+    assert 0.003 < rate < 0.03
+    assert 0.05 < momentum < 0.45
+
+
+def test_where_no_trial_is_near_nothing_is_known() -> None:
+    corners = [{**configuration(0), "rate": 1e-4 * 1.1**n, "momentum": 0.02 * n} for n in range(5)]
+    corners += [{**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)]
+    drawn = smoothed(results_of([1.0 + n / 10 for n in range(10)]), "rate", "momentum", corners.__getitem__)
+    assert drawn.grid[0][0] is not None
+    assert drawn.grid[-1][-1] is not None
+    assert drawn.grid[0][-1] is None
+    assert drawn.grid[-1][0] is None
+
+
+@pytest.mark.parametrize(("at_second", "resource"), [(ENOUGH, 3), (ENOUGH - 1, 1)])
+def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(at_second: int, resource: int) -> None:
+    results = results_of([loss_of(trial) for trial in range(100)], [int(trial < at_second) for trial in range(100)])
+    drawn = smoothed(results, "rate", "momentum")
+    assert drawn.resource == resource
+    assert drawn.total == len(drawn.trials) == (at_second if resource == 3 else 100)
+
+
+def test_where_no_rung_has_enough_it_is_the_one_with_the_most() -> None:
+    results = results_of([loss_of(trial) for trial in range(20)], [int(trial < 5) for trial in range(20)])
+    drawn = smoothed(results, "rate", "act")
+    assert (drawn.resource, drawn.total) == (1, 20)
+
+
+def test_of_two_choices_each_cell_is_the_plain_mean_of_its_own_trials_and_says_it() -> None:
+    space = {"act": ["relu", "tanh"], "norm": ["none", "batch", "layer"]}
+    configurations = [{"act": "relu", "norm": "none"}] * 3 + [{"act": "tanh", "norm": "layer"}] * 2
+    results = results_of([0.1, 0.2, 0.3, 0.6, 0.7])
+    drawn = smoothed(results, "act", "norm", configurations.__getitem__, space)
+    assert drawn.grid == [[0.2, None], [None, None], [None, 0.65]]
+    figure = figure_of(results, "act", "norm", configurations.__getitem__, space)
+    assert figure.data[0].type == "heatmap"
+    assert [(note.x, int(note.y), note.text) for note in figure.layout.annotations] == [(0, 0, "0.2"), (1, 2, "0.65")]
+    for trace in figure.data[1:]:
+        assert all(x - round(x) != y - round(y) for x, y in zip(trace.x, trace.y, strict=True)), "no diagonal of points"
+
+
+def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
+    def loss(trial: int) -> float:
+        return configuration(trial)["momentum"] + (5.0 if trial % 2 else 0.0)
+
+    drawn = smoothed(results_of([loss(trial) for trial in range(80)]), "momentum", "act")
+    relu, tanh = drawn.grid
+    assert (len(relu), len(tanh)) == (FINE, FINE)
+    assert max(value for value in relu if value is not None) < 2 < min(value for value in tanh if value is not None)
+    figure = figure_of(results_of([loss(trial) for trial in range(80)]), "momentum", "act")
+    assert list(figure.layout.yaxis.ticktext) == ["relu", "tanh"]
+    assert figure.layout.xaxis.type != "log"
+
+
+def test_losses_over_decades_have_a_geometric_mean_and_a_logarithmic_scale() -> None:
+    configurations = [{"a": "x", "b": "u"}] * 30 + [{"a": "y", "b": "v"}] * 30
+    losses = [10.0 ** (-trial / 15) for trial in range(60)]
+    results, space = results_of(losses), {"a": ["x", "y"], "b": ["u", "v"]}
+    drawn = smoothed(results, "a", "b", configurations.__getitem__, space)
+    assert drawn.view is not None
+    assert drawn.view.is_log
+    geometric = [math.exp(sum(map(math.log, part)) / 30) for part in (losses[:30], losses[30:])]
+    assert [drawn.grid[0][0], drawn.grid[1][1]] == pytest.approx(geometric, rel=1e-4)
+    figure = figure_of(results, "a", "b", configurations.__getitem__, space)
+    assert "The scale of loss is logarithmic." in words(figure)
+    ticks = zip(figure.data[0].colorbar.tickvals, figure.data[0].colorbar.ticktext, strict=True)
+    assert all(float(text) == pytest.approx(10**tick, rel=1e-3) for tick, text in ticks)
+
+
+def test_one_terrible_result_spoils_no_mean() -> None:
+    losses = [loss_of(trial) for trial in range(60)]
+    drawn = smoothed(results_of([*losses, 1e12]), "rate", "momentum")
+    assert max(value for _, _, value in places_of(drawn) if value is not None) < 10
+    figure = figure_of(results_of([*losses, 1e12]), "rate", "momentum")
+    assert "1 result far worse than the others counts as the worst of these." in words(figure)
+
+
+def test_failures_and_results_that_are_not_finite_are_not_smoothed() -> None:
+    results = results_of([*(loss_of(trial) for trial in range(50)), math.nan])
+    tell(results, JobFailed(2.0, worker=WorkerId(0), trial=TrialId(51), rung=0, seconds=1.0, reason="ValueError"))
+    drawn = smoothed(results, "rate", "momentum")
+    assert (drawn.total, len(drawn.trials)) == (50, 50)
+
+
+def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> None:
+    space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "rate": (0.0, 1.0)})
+    space.add(Float("momentum", (0.0, 1.0)))
+    space.add(EqualsCondition(space["momentum"], space["optimizer"], "sgd"))
+
+    def conditional(trial: int) -> dict[str, Any]:
+        rate, momentum = trial / 60, trial * 0.618 % 1
+        return {"rate": rate, **({"optimizer": "sgd", "momentum": momentum} if trial % 3 else {"optimizer": "adam"})}
+
+    figure = figure_of(results_of([loss_of(trial) for trial in range(60)]), "rate", "momentum", conditional, space)
+    assert sum(len(trace.x) for trace in figure.data[1:]) == 40
+    assert "40 of 60 results at epoch 1" in words(figure)
+
+
+def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong_one() -> None:
+    losses = [loss_of(trial) for trial in range(50)]
+    figure = figure_of(results_of(losses), "rate", "momentum")
+    levels, others, best = figure.data
+    number = losses.index(min(losses))
+    assert list(best.x) == pytest.approx([configuration(number)["rate"]], rel=1e-5)
+    assert best.name == f"best: trial {number}, {losses[number]:.4g}"
+    assert best.marker.symbol == "star"
+    assert len(others.x) == 49
+    assert levels.reversescale
+    assert levels.type == "contour"
+    assert figure.layout.xaxis.type == "log"
+    accuracies = results_of([-loss for loss in losses], goal=Goal("accuracy", "max"))
+    assert not figure_of(accuracies, "rate", "momentum").data[0].reversescale
+
+
+def test_a_result_that_violates_a_constraint_is_not_the_star() -> None:
+    goal = Goal("loss", "min", constraints=(Constraint("size", "<=", 1.0),))
+    results = Results(goal)
+    for trial in range(50):
+        metrics = {"loss": 1.0 + trial, "size": 2.0 if trial < 3 else 1.0}
+        results.event(
+            JobFinished(1.0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1, metrics=metrics, seconds=1)
+        )
+    assert smoothed(results, "rate", "momentum").trials[0] == 3
+
+
+def test_choices_and_the_name_of_the_metric_are_text_and_no_markup() -> None:
+    space = {"a": ["<i>x", "y"], "b": (0.0, 1.0)}
+    configurations = [{"a": ["<i>x", "y"][trial % 2], "b": trial / 10} for trial in range(9)]
+    results = results_of([0.1 * trial for trial in range(9)], goal=Goal("<u>loss", "min"))
+    text = figure_of(results, "a", "b", configurations.__getitem__, space).to_json().replace("\\u003c", "<")
+    assert "<i>" not in text
+    assert "<u>" not in text
+
+
+@pytest.mark.parametrize(
+    ("losses", "y", "why"),
+    [
+        ([math.inf] * 3, "momentum", "no trial has a finite result"),
+        ([0.1, 0.2], "momentum", "too few trials with different values of rate and of momentum"),
+        ([0.1, 0.2, 0.3], "k", "too few trials with different values of rate and of k"),
+    ],
+    ids=["diverged", "two trials", "a constant"],
+)
+def test_where_there_is_nothing_to_draw_the_figure_says_why(losses: list[float], y: str, why: str) -> None:
+    figure = figure_of(results_of(losses), "rate", y)
+    assert not figure.data
+    assert figure.layout.annotations[0].text == why
+
+
+@pytest.mark.slow
+def test_of_100_000_trials_a_sample_is_smoothed_and_the_figure_is_light() -> None:
+    results = Results(LOSS)
+    for event in crowd():
+        results.event(event)
+    figure = figure_of(results, "depth", "momentum", crowd_configuration, CROWD_SPACE)
+    assert len(figure.to_json()) < 200_000
+    assert sum(len(trace.x) for trace in figure.data[1:]) == POINTS
+    assert f"The smoothed mean of {MANY // 64:,} results at epoch 64." in words(figure)

@@ -1,0 +1,112 @@
+"""A study at a glance: its state, its best, its rungs and how to go on, as HTML and as text, whatever the study was."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
+
+from ashtune.analysis.loading import Outcome
+from ashtune.analysis.tally import Tally
+from ashtune.core.ladder import Ladder
+from ashtune.reports.glance import NO_RESULT, Glance, glance, glance_html, glance_text
+from ashtune.reports.page import html
+from ashtune.reports.sections import ReportedStudy, Section
+from ashtune.reports.study_info import StudyInfo
+from ashtune.testing.sections import Parts, check_section
+
+LADDER = Ladder(1, 16, 2)
+COMPLETE = Outcome()
+
+
+class AtAGlance(Section):
+    """A study at a glance as a section, for the suite that every section passes."""
+
+    name, title = "glance", "At a glance"
+    uses = ("tally", "trials")
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        yield html.Block(glance_html(glance(self.study, can_resume=True)))
+
+    def lines(self) -> Iterator[str]:
+        yield from glance_text(glance(self.study, can_resume=True)).splitlines()
+
+
+def studied(outcome: Outcome = COMPLETE, **more: Any) -> ReportedStudy:
+    study = MadeUpStudy(LADDER, 64, 4, **more)
+    tally = Tally(LADDER, ACCURACY)
+    for kind, what in study:
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
+    info = StudyInfo(
+        name="digits", scheduler=study.scheduler, directory="runs/digits", configuration=lambda _: SPACE, unit="epoch"
+    )
+    return ReportedStudy(settings_of(LADDER), LADDER, info, tally=tally, outcome=outcome)
+
+
+def seen(outcome: Outcome = COMPLETE, *, can_resume: bool = True, **more: Any) -> Glance:
+    return glance(studied(outcome, **more), can_resume=can_resume)
+
+
+def test_it_shows_every_kind_of_study_and_no_text_of_one_becomes_markup() -> None:
+    check_section(AtAGlance)
+
+
+def test_both_forms_have_the_name_the_state_the_best_the_rungs_and_the_next_step() -> None:
+    shown = seen(Outcome(is_complete=False, stopped="Ctrl-C received"))
+    texts = " ".join(Parts(glance_html(shown)).texts)
+    for form in (texts, glance_text(shown)):
+        for part in ("digits", "stopped: Ctrl-C received", "64 trials", "Best at the top rung: accuracy = ", "width ="):
+            assert part in " ".join(form.split())
+        assert "study.resume()" in form
+        assert "runs/digits" in form
+        for resource in LADDER.rungs:
+            assert str(resource) in form.split()
+
+
+def test_the_rows_are_the_rungs_with_their_counts() -> None:
+    study = studied(trouble=0.2)
+    shown, rungs = glance(study, can_resume=True), study.tally.rungs
+    columns = {str(column.header): list(column.cells) for column in shown.rungs.columns}
+    assert list(columns) == ["to epoch", "trained", "expected", "promoted", "failed", "best accuracy", "time"]
+    assert columns["to epoch"] == [str(resource) for resource in LADDER.rungs]
+    assert columns["trained"] == [str(rung.trained) for rung in rungs]
+    assert columns["expected"] == list(map(str, study.expected or ()))
+    assert columns["promoted"] == [*(str(rung.promoted) for rung in rungs[:-1]), ""], "the top rung promotes nothing"
+    assert columns["failed"] == [str(rung.failed or "") for rung in rungs]
+    assert Parts(glance_html(shown)).tags.count("tr") == 1 + len(rungs), "a header, and a row for each"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "can_resume", "call"),
+    [
+        (Outcome(), True, "study.resume(trials=...)"),
+        (Outcome(is_complete=False), True, "study.resume()"),
+        (Outcome(is_complete=False), False, ""),
+    ],
+    ids=["complete", "not complete", "simulated"],
+)
+def test_the_next_step_is_one_that_can_be_taken(outcome: Outcome, can_resume: bool, call: str) -> None:
+    calls = [call for call, _ in seen(outcome, can_resume=can_resume).calls]
+    assert [each for each in calls if "resume" in each] == ([call] if call else [])
+
+
+def test_a_study_without_a_result_says_so() -> None:
+    shown = seen(trouble=1.0)
+    assert not shown.best
+    assert NO_RESULT in glance_text(shown)
+    assert NO_RESULT in glance_html(shown)
+
+
+def test_colours_are_the_notebooks_own() -> None:
+    text = glance_html(seen())
+    assert "color" not in text
+    assert "background" not in text
+
+
+def test_a_name_of_a_metric_in_brackets_is_no_style_of_the_terminal() -> None:
+    shown = seen()
+    table = msgspec.structs.replace(shown, name="[bold]digits[/bold]", facts="[red]64 trials")
+    assert "[bold]digits[/bold]: complete" in glance_text(table)
+    assert "[red]64 trials" in glance_text(table)

@@ -1,0 +1,89 @@
+"""The ladder as a figure: what became of the trials of each rung, beside what was expected."""
+
+import itertools
+from typing import Any
+
+import pytest
+from made_up import ACCURACY, MadeUpStudy
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.reports.figures.ladder import ladder_figure
+
+LADDER = Ladder(1, 27, 3)
+
+
+def tally_of(trials: int, steps: int | None = None, goal: Goal = ACCURACY, **more: Any) -> tuple[Tally, MadeUpStudy]:
+    study = MadeUpStudy(LADDER, trials, 4, **more)
+    tally = Tally(LADDER, goal)
+    for kind, what in itertools.islice(study, steps):
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
+    return tally, study
+
+
+def bars_of(figure: Any) -> dict[str, list[int]]:
+    return {trace.name: list(trace.x) for trace in figure.data if trace.type == "bar"}
+
+
+def lines_of(figure: Any) -> list[Any]:
+    return [trace for trace in figure.data if trace.type == "scatter"]
+
+
+def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
+    tally, study = tally_of(81, trouble=0.2)
+    figure = ladder_figure(tally, study.expected(81), unit="epoch")
+    bars = bars_of(figure)
+    assert list(bars) == ["promoted, or at the top", "not promoted", "failed"]
+    assert [sum(parts) for parts in zip(*bars.values(), strict=True)] == [rung.trained for rung in tally.rungs]
+    assert bars["promoted, or at the top"][:-1] == [rung.promoted for rung in tally.rungs[:-1]]
+    assert bars["promoted, or at the top"][-1] == tally.rungs[-1].arrived
+    assert bars["failed"] == [rung.failed for rung in tally.rungs]
+    assert list(figure.layout.yaxis.ticktext) == ["1", "3", "9", "27"]
+
+
+def test_a_study_that_runs_shows_what_runs() -> None:
+    tally, study = tally_of(81, 300)
+    assert tally.running
+    bars = bars_of(ladder_figure(tally, study.expected(81), unit="epoch"))
+    assert bars["running"] == [rung.running for rung in tally.rungs]
+
+
+def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words() -> None:
+    tally, study = tally_of(81)
+    expected = study.expected(81)
+    assert expected is not None
+    figure = ladder_figure(tally, expected, unit="epoch")
+    (marks,) = [trace for trace in figure.data if trace.name == "expected"]
+    assert list(marks.x) == list(expected)
+    (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
+    for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
+        assert f"<b>{rung.trained}</b> trained, {wanted} expected" in text
+        assert rung.best is not None
+        assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
+
+
+def test_where_nobody_knows_what_to_expect_there_is_no_mark() -> None:
+    figure = ladder_figure(tally_of(20)[0], None, unit="epoch")
+    assert "expected" not in figure.to_json()
+
+
+def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
+    tally, _ = tally_of(81)
+    bands = [trace for trace in lines_of(ladder_figure(tally, unit="epoch")) if trace.fill == "toself"]
+    assert [max(band.x) for band in bands] == [rung.promoted for rung in tally.rungs[:-1]]
+    for number, band in enumerate(bands):
+        assert number < min(band.y) < max(band.y) < number + 1
+
+
+def test_a_study_in_which_nothing_has_begun_says_so() -> None:
+    figure = ladder_figure(Tally(LADDER, ACCURACY), unit="epoch")
+    assert not figure.data
+    assert figure.layout.annotations[0].text == "no trial has begun"
+
+
+@pytest.mark.parametrize("metric", ["<b>accuracy", "accuracy"])
+def test_the_name_of_the_metric_is_text(metric: str) -> None:
+    tally, _ = tally_of(20)
+    tally.goal = Goal(metric, "max")
+    assert "<b>accuracy" not in ladder_figure(tally, unit="epoch").to_json().replace("\\u003c", "<")
