@@ -47,11 +47,10 @@ def images(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
     import plotly.io
 
     folder = tmp_path_factory.mktemp("images")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BROWSER_PATH", str(CHROMIUM))
-        for ending in ("png", "svg"):
-            files = [folder / f"{name}.{ending}" for name in figures]
-            plotly.io.write_images(fig=list(figures.values()), file=files, width=700)
+    heights = [figure.layout.height for figure in figures.values()]
+    for ending in ("png", "svg"):
+        files = [folder / f"{name}.{ending}" for name in figures]
+        plotly.io.write_images(fig=list(figures.values()), file=files, width=700, height=heights)
     return folder
 
 
@@ -74,6 +73,12 @@ def test_every_figure_is_a_png_of_its_own_size_with_something_on_it(figures: dic
         width, height, lines = pixels_of((images / f"{name}.png").read_bytes())
         assert (width, height) == (700, figure.layout.height), name
         assert len(lines) > height / 4, f"{name} is nearly blank"
+
+
+def test_one_figure_is_written_as_the_guide_says(figures: dict[str, Any], tmp_path: Path) -> None:
+    figures["plot_best"].write_image(tmp_path / "best.png", scale=2)
+    width, height, _ = pixels_of((tmp_path / "best.png").read_bytes())
+    assert (width, height) == (1400, 2 * figures["plot_best"].layout.height)
 
 
 def test_every_figure_is_an_svg_with_its_titles_as_text_and_its_traces_as_paths(

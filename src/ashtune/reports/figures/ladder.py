@@ -65,11 +65,7 @@ def ladder_figure(tally: Tally, expected: Sequence[int] | None = None, *, unit: 
                 )
             )
     if expected is not None:
-        size = _BAR * tall + 8
-        figure.add_trace(_marks(expected, size, "white", 7, hoverinfo="skip", showlegend=False))
-        figure.add_trace(
-            _marks(expected, size, _DARK, 3, name="expected", hovertemplate="%{x:,}<extra>expected</extra>")
-        )
+        figure.add_trace(_expected(expected))
     longest = max(map(_length, rungs))
     figure.add_trace(_words(tally, expected))
     figure.update_xaxes(range=[0, _ROOM * max(longest, *(expected or [0]))], zeroline=False)
@@ -104,15 +100,16 @@ def _band(rung: int, promoted: int, trained: int) -> Any:
     )
 
 
-def _marks(expected: Sequence[int], size: float, color: str, width: int, **more: Any) -> Any:
-    """Return a mark across each bar at the number that was expected."""
+def _expected(expected: Sequence[int]) -> Any:
+    """Return a mark on each bar at the number that was expected; it can be told from any bar and any paper."""
     return go().Scatter(
         x=list(expected),
         y=list(range(len(expected))),
         mode="markers",
-        marker={"symbol": "line-ns", "size": size, "line": {"width": width, "color": color}},
+        name="expected",
+        marker={"symbol": "diamond-tall", "size": 24, "color": "white", "line": {"width": 2, "color": _DARK}},
         cliponaxis=False,
-        **more,
+        hovertemplate="%{x:,}<extra>expected</extra>",
     )
 
 
@@ -124,7 +121,7 @@ def _words(tally: Tally, expected: Sequence[int] | None) -> Any:
         of = f"<b>{rung.trained:,}</b> trained" + ("" if wanted is None else f", {wanted:,} expected")
         best = "" if rung.best is None else number_text(rung.best.metrics.get(tally.goal.metric))
         places.append(max(_length(rung), wanted or 0))
-        texts.append(f"  {of}" + (f"<br>  best {label(tally.goal.metric, 18)} {best}" if best else ""))
+        texts.append(f"    {of}" + (f"<br>    best {label(tally.goal.metric, 18)} {best}" if best else ""))
     return go().Scatter(
         x=places,
         y=list(range(len(places))),
