@@ -101,6 +101,14 @@ def test_the_ladder_has_the_counts_of_the_report(study: ashtune.Study) -> None:
     assert [sum(parts) for parts in zip(*bars, strict=True)] == [rung["trials"] for rung in rungs]
 
 
+def test_the_ladder_of_a_study_that_goes_on_shows_what_runs(study_copy: Path) -> None:
+    lines = (study_copy / NAME).read_bytes().splitlines(keepends=True)
+    last = next(number for number in reversed(range(len(lines))) if b'"job_finished"' in lines[number] and number < 40)
+    (study_copy / NAME).write_bytes(b"".join(lines[: last + 1]))
+    running = [trace.x for trace in ashtune.Study.load(study_copy).plot_ladder().data if trace.name == "running"]
+    assert sum(running[0]) in (1, 2), "each of the two workers has a trial, but for one that saves its last"
+
+
 def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyperparameter(study: ashtune.Study) -> None:
     assert study.plot_slice("width").layout.xaxis.title.text.startswith("width<br>")
     importance = study.plot_importance()

@@ -78,13 +78,18 @@ class Figures:
     def plot_ladder(self) -> "Figure":
         """Return the rungs: how many trials arrived, were promoted, run and failed, beside the expected number.
 
+        A trial runs if it was given out and not heard of since.
+
         Raises:
             SettingsError: If plotly is not installed.
         """
+        from ashtune.analysis.tally import Tally
         from ashtune.reports.figures.ladder import ladder_figure
 
-        tally = self._reader.tally
-        return ladder_figure(tally, study_info(self._reader).expected(tally.most_trials), unit=self._unit)
+        reader = self._reader
+        tally = Tally(reader.ladder, reader.settings.goal)
+        reader.tell([tally])  # with orders, which say what runs
+        return ladder_figure(tally, study_info(reader).expected(tally.most_trials), unit=self._unit)
 
     def plot_rungs(self) -> "Figure":
         """Return the seconds that all workers spent at each rung.
