@@ -11,6 +11,8 @@ import studies
 
 import ashtune
 from ashtune.core.errors import StudyError
+from ashtune.core.jobs import TrialId
+from ashtune.training.printed import printed_by
 
 
 def talks(trial: Any) -> None:
@@ -103,3 +105,26 @@ def test_a_trial_that_is_not_there_is_refused(trial: Any, half_silent: ashtune.S
     study = half_silent
     with pytest.raises(StudyError, match=r"is not there; .* has 8 trials"):
         study.log(trial)
+
+
+@pytest.mark.parametrize("kind", ["log", "folder"])
+def test_a_link_in_place_of_a_log_is_not_followed(talking: ashtune.Study, tmp_path: Path, kind: str) -> None:
+    import shutil
+
+    copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    shutil.copytree(talking.directory, copy)
+    (copy / "logs").rename(elsewhere)
+    if kind == "folder":
+        (copy / "logs").symlink_to(elsewhere)
+    else:
+        (copy / "logs").mkdir()
+        for log in elsewhere.iterdir():
+            (copy / "logs" / log.name).symlink_to(log)
+    assert talking.log(3) != ""
+    assert ashtune.Study.load(copy).log(3) == ""
+
+
+def test_only_the_end_of_a_stretch_is_read_where_that_is_asked_for(talking: ashtune.Study) -> None:
+    whole = printed_by(talking.directory, TrialId(3))
+    assert [part[-5:] for part in whole] == printed_by(talking.directory, TrialId(3), most=5)
+    assert printed_by(talking.directory, TrialId(3), workers={99}) == []

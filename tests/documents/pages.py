@@ -67,6 +67,7 @@ NOT_RUN = {
     "ashtune roofline --keep": "measures this machine for half a minute",
     "ashtune roofline --study": "wants a fused study and measures for half a minute",
     "ashtune roofline": "measures this machine for half a minute; with figures given it runs",
+    "ashtune watch": "serves until Ctrl-C: tests/dashboard",
     "ashtune run ...": "an ellipsis",
 }
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""

@@ -18,7 +18,17 @@ from thread_study import ThreadStudy
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, StopRequested
 from ashtune.study.disk import Disk
-from ashtune.study.journal import NAME, Follower, Journal, create, follow, read_events, read_records, read_settings
+from ashtune.study.journal import (
+    NAME,
+    Follower,
+    Journal,
+    create,
+    events_at,
+    follow,
+    read_events,
+    read_records,
+    read_settings,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -207,3 +217,26 @@ def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal:
     disk.is_stale = True
     with pytest.raises(JournalError, match="read it anew"):
         list(follower.read())
+
+
+def test_events_are_read_again_from_where_their_lines_begin(journal: Path) -> None:
+    records = list(read_records(journal))
+    chosen = [records[place] for place in (5, 0, len(records) - 1, 5)]
+    assert events_at(journal, [position for _, position, _ in chosen]) == [event for _, _, event in chosen]
+    assert events_at(journal, []) == []
+
+
+def test_where_no_line_begins_no_event_is_read(journal: Path) -> None:
+    positions = [position for _, position, _ in read_records(journal)]
+    for position in (0, positions[3] + 1, journal.stat().st_size, 1 << 50):
+        with pytest.raises(JournalError, match=f"no event begins at byte {position:,}"):
+            events_at(journal, [position])
+
+
+def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Path) -> None:
+    place = tmp_path / "long.jsonl"
+    create(place, read_settings(journal))
+    with Journal(place) as book:
+        book.add(StopRequested(1.0, reason="x" * 1_000_000))
+    [(_, position, event)] = read_records(place)
+    assert events_at(place, [position]) == [event]

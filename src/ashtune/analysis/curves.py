@@ -82,6 +82,10 @@ class Curves(Observer):
         """Take in a failure. O(1)."""
         self.results.followed(what)
 
+    def is_among_best(self, trial: TrialId) -> bool:
+        """Whether a trial is among the best, of which the curves are kept."""
+        return trial in self._best
+
     def shown(self) -> list[Curve]:
         """Return at most ``most`` curves, the best last."""
         best = list(self._best)
@@ -112,11 +116,14 @@ class Curves(Observer):
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
         """Return the results at rungs of some trials, by trial and resource. O(results)."""
+        import numpy as np
+
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
         for rung in self.results.rungs if results else ():
-            for trial, resource, loss in zip(rung.trials, rung.resources, rung.losses, strict=True):
-                if (points := results.get(TrialId(trial))) is not None and resource > 0:
-                    points[resource] = self.goal.value(loss) if loss < math.inf else math.nan
+            for place in np.flatnonzero(np.isin(np.array(rung.trials), list(results))).tolist():
+                trial, resource, loss = TrialId(rung.trials[place]), rung.resources[place], rung.losses[place]
+                if resource > 0:
+                    results[trial][resource] = self.goal.value(loss) if loss < math.inf else math.nan
         return results
 
 

@@ -266,6 +266,15 @@ class Watching(TypedDict, total=False):
             metavar="NAMES",
         ),
     ]
+    watch: Annotated[
+        bool,
+        Option(
+            help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
+            "it ends with the process that started it.",
+            default=False,
+            check=check_flag,
+        ),
+    ]
 
 
 class SessionOptions(Ending, Running, Watching, total=False):

@@ -38,6 +38,7 @@ from ashtune.driver.observing import (
 )
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.driver.proposer_process import ProposerProcess
+from ashtune.driver.watching import page_of
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
@@ -141,9 +142,12 @@ class Session:
             SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
                 study, which is kept and can be resumed.
         """
+        if self._options["watch"]:
+            page_of(self._directory)  # it starts meanwhile
         self._replay()
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
+            self._say_where()
             with suppress(StudyError):
                 self._finish_deletions()
             self._tell_the_past()
@@ -155,6 +159,7 @@ class Session:
             stop = self._drive(session, followed)
         else:
             stop = StopSwitch()
+            self._say_where()
             self._tell_the_past()
         if not stop.signals:
             self._refuse_to_end_with_nothing()
@@ -323,6 +328,7 @@ class Session:
         options, settings, surroundings = self._options, self._settings, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
+        self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
         with self._opened_journal() as journal, display, self._proposing(count, session.trials):
             workers = surroundings.open_engine(
@@ -383,6 +389,11 @@ class Session:
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.sweep(self._controller.checkpoints.resources())
             yield journal
+
+    def _say_where(self) -> None:
+        """Say where the live page is, if one is wanted."""
+        if self._options["watch"]:
+            page_of(self._directory).say_where()
 
     def _finish_deletions(self) -> None:
         """Delete what a driver that was killed at its very end had left to delete, if it had."""

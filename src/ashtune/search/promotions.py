@@ -58,6 +58,15 @@ class Promotions(Observer):
             case _:
                 pass
 
+    def shares(self) -> dict[Sort, tuple[int, int]]:
+        """Return of each sort how many trials are judged, and how many of these went on. O(trials)."""
+        import numpy as np
+
+        sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
+        of_all = np.bincount(sorts[judged], minlength=len(Sort))
+        promoted = np.bincount(sorts[judged & (np.array(self._promoted) != 0)], minlength=len(Sort))
+        return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
+
     def is_judged(self, trial: TrialId) -> bool:
         """Whether a trial counts by now."""
         return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED

@@ -12,14 +12,16 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ashtune.core.jobs import TrialId
+from ashtune.study.disk import DISK, Disk
 
 FOLDER = "logs"
 _STDOUT = 1
-_MARK = re.compile(rb"\n--- above: printed by trial (\d+), trained from (\d+) on ---\n")
+_LOG = re.compile(r"worker-(\d{1,10})\.log", re.ASCII)
+_MARK = re.compile(rb"\n--- above: printed by trial (\d{1,10}), trained from (\d{1,16}) on ---\n")
 
 
 def mark_of(trial: TrialId, start: int) -> str:
@@ -58,18 +60,50 @@ class Marks:
             return self._place
 
 
-def printed_by(study: Path, trial: TrialId) -> list[str]:
+def printed_by(
+    study: Path,
+    trial: TrialId,
+    *,
+    workers: Collection[int] | None = None,
+    most: int | None = None,
+    disk: Disk = DISK,
+) -> list[str]:
     """Return what a trial printed in each of its stretches that are over, the lowest first.
+
+    A log that is no regular file, as a link, is left out.
+
+    Args:
+        study: The study's directory.
+        trial: The trial.
+        workers: Those that trained it, whose logs are read; by default all logs are.
+        most: How many bytes of the end of each stretch are wanted; None for all.
+        disk: Where the study is.
 
     Raises:
         OSError: If a log cannot be read.
     """
-    parts: list[tuple[int, str]] = []
-    for log in sorted((study / FOLDER).glob("worker-*.log")):
-        if log.is_file() and log.stat().st_size:
-            with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                parts += [(start, part) for number, start, part in _parts(text) if number == trial]
+    folder, parts = str(study / FOLDER), list[tuple[int, str]]()
+    for name, worker in _logs(folder, disk).items():
+        path = f"{folder}/{name}"
+        if (workers is not None and worker not in workers) or not disk.status(path).is_file:
+            continue
+        file = disk.open(path, os.O_RDONLY)
+        try:
+            if disk.size(file):
+                with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as text:
+                    parts += _parts(text, trial, most)
+        finally:
+            disk.close(file)
     return [part for _, part in sorted(parts, key=lambda pair: pair[0])]
+
+
+def _logs(folder: str, disk: Disk) -> dict[str, int]:
+    """Return the workers of the logs by their names; none where there is no folder of logs, or a link in its place."""
+    try:
+        names = disk.names(folder) if disk.status(folder).is_folder else []
+    except FileNotFoundError:
+        names = []
+    return {name: int(match[1]) for name in names if (match := _LOG.fullmatch(name))}
 
 
 def unmarked(log: str) -> str:
@@ -77,9 +111,11 @@ def unmarked(log: str) -> str:
     return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 
 
-def _parts(text: mmap.mmap) -> Iterator[tuple[int, int, str]]:
-    """Yield (trial, start, what was printed) for each mark of a log."""
+def _parts(text: mmap.mmap, trial: TrialId, most: int | None) -> Iterator[tuple[int, str]]:
+    """Yield (start, what was printed) for each stretch of a trial in a log."""
     begin = 0
     for mark in _MARK.finditer(text):
-        yield int(mark[1]), int(mark[2]), text[begin : mark.start()].decode(errors="replace")
+        if int(mark[1]) == trial:
+            first = begin if most is None else max(begin, mark.start() - most)
+            yield int(mark[2]), text[first : mark.start()].decode(errors="replace")
         begin = mark.end()

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ashtune.analysis.results import Results
 from ashtune.analysis.sampling import best_and_sampled, sampled
 from ashtune.core.jobs import TrialId
@@ -37,6 +39,16 @@ POINTS = 400
 """Trials in a panel, and as many crosses at most as a quarter of that."""
 
 
+class Panel(msgspec.Struct, frozen=True):
+    """A panel in numbers: the trials that have the hyperparameter, with its value, the metric, and the rung reached."""
+
+    column: Numbers
+    x: Sequence[float]
+    y: Sequence[float]
+    rungs: Sequence[int]
+    trials: Sequence[TrialId]
+
+
 class Slices:
     """What the panels show, chosen once for all of them.
 
@@ -45,7 +57,9 @@ class Slices:
         configuration: Answers with the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
         important: Hyperparameters, the most important first; without, the first ones of the space are shown.
+        names: The only hyperparameters to show; none to choose by importance.
         rungs: How many rungs the ladder has, for the colours; 0: those reached.
+        points: How many trials to show in a panel.
         unit: What the resource counts, in the singular.
         origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
 
@@ -60,7 +74,9 @@ class Slices:
         space: Mapping[str, object],
         *,
         important: Sequence[str] = (),
+        names: Sequence[str] = (),
         rungs: int = 0,
+        points: int = POINTS,
         unit: str,
         origin: Origin = no_origin,
     ) -> None:
@@ -68,9 +84,9 @@ class Slices:
         standing = {trial: (rung, loss) for rung, loss, trial in ranked}
         self._goal, self._unit, self._origin = results.goal, unit, origin
         self._total = len(ranked)
-        self._shown = best_and_sampled(list(standing), POINTS)
+        self._shown = best_and_sampled(list(standing), points)
         lost = sorted({TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys())
-        self._without, self._lost = len(lost), sampled(lost, POINTS // 4)
+        self._without, self._lost = len(lost), sampled(lost, points // 4)
         self._rungs = [standing[trial][0] for trial in self._shown]
         self._values = [results.goal.value(standing[trial][1]) for trial in self._shown]
         self._resources = [rung.resource for rung in results.rungs]
@@ -78,7 +94,8 @@ class Slices:
         self._view = metric_view(self._values, results.goal.mode)
         order = {name: place for place, name in enumerate(important)}
         table = [column for column in numbers(space, configuration, [*self._shown, *self._lost]) if column.varies]
-        self._columns = sorted(table, key=lambda column: order.get(column.name, len(order)))
+        chosen = [column for column in table if not names or column.name in names]
+        self._columns = sorted(chosen, key=lambda column: order.get(column.name, len(order)))
 
     def colors(self) -> dict[str, str]:
         """Return what each colour means, the lowest rung first."""
@@ -114,6 +131,23 @@ class Slices:
         figure.update_layout(height=HEIGHT, showlegend=True, margin={"l": 56, "r": 16, "t": 16, "b": 48})
         remark(figure, *self._remarks())
         return figure
+
+    def panels(self) -> list[Panel]:
+        """Return what the panels show as numbers; of a choice its place among the labels."""
+        shown = len(self._shown)
+        panels = []
+        for column in self._columns[:PANELS]:
+            chosen = [place for place in range(shown) if not math.isnan(column.values[place])]
+            panels.append(
+                Panel(
+                    column,
+                    [column.values[place] for place in chosen],
+                    [self._values[place] for place in chosen],
+                    [self._rungs[place] for place in chosen],
+                    [self._shown[place] for place in chosen],
+                )
+            )
+        return panels
 
     def words(self) -> list[str]:
         """Say what is shown and what is left out."""

@@ -1,0 +1,119 @@
+"""``ashtune watch DIR [DIR...]``: a live page of studies that run, are done, or died. Nothing of DIR is executed."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ashtune.dashboard.watching import LivePage
+
+MOST_PORT = 65_535
+LAST_SECONDS = 2.0
+"""After the end of the process that it belongs to, so that viewers hear how the study ended."""
+NICE = 5
+"""A page must not take the processor from a study on the same cores."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("directory", metavar="DIR", nargs="+", help="a study's directory, which need not be there yet")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="of 127.0.0.1, the only one bound (a free one)"
+    )
+    parser.add_argument(
+        "--socket", metavar="PATH", help="serve on a socket of the file system, which you alone can use"
+    )
+    parser.add_argument(
+        "--host-name", action="append", default=[], metavar="NAME",
+        help="a name by which a proxy asks for the page, as hub.example.org; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
+    parser.add_argument("--until-exit", type=int, metavar="PID", help="end when this process has ended")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C, or until the process that it belongs to has ended."""
+    from ashtune.core import process
+    from ashtune.core.checks import check_directory
+    from ashtune.core.errors import SettingsError
+    from ashtune.dashboard.liveness import is_process_alive
+    from ashtune.dashboard.watching import LivePage, collect_seldom
+
+    if not 0 <= given.port <= MOST_PORT:
+        raise SettingsError(f"--port {given.port} is none; give one from 1 to {MOST_PORT:,}, or leave it out")
+    if given.socket is not None and given.port:
+        raise SettingsError(f"--port {given.port} and --socket {given.socket} were both given; give one of them")
+    if given.socket is not None and given.open:
+        raise SettingsError("--open wants a port, which browsers can reach; leave --socket out")
+    directories = [check_directory(directory) for directory in given.directory]
+    page = LivePage(
+        directories,
+        port=given.port,
+        socket_path=None if given.socket is None else check_directory(given.socket),
+        host_names=given.host_name,
+    )
+    if process.is_our_command:
+        os.nice(NICE)
+        collect_seldom()
+    owner = given.until_exit
+    with ExitStack() as stack:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.enter_context(page)
+        sys.stdout.write(f"{page.address}\n")
+        sys.stdout.flush()
+        if owner is None:
+            sys.stderr.write(_advice(page, given.socket))
+        if given.open:
+            stack.enter_context(OpenedInBrowser(page.address))
+        with suppress(KeyboardInterrupt):
+            page.wait(lambda: owner is not None and not is_process_alive(owner))
+            if owner is not None:
+                time.sleep(LAST_SECONDS)
+    return 0
+
+
+def _advice(page: "LivePage", socket_path: str | None) -> str:
+    """Say how the page is reached from elsewhere, and how it ends."""
+    import socket
+
+    host = socket.gethostname()
+    if socket_path is None:
+        tunnel = f"ssh -L {page.port}:127.0.0.1:{page.port} {host}, then the same address"
+    else:
+        tunnel = f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then http://localhost:8000{page.address}"
+    return f"from another machine: {tunnel}\nwhoever has the address sees the page; Ctrl-C ends it, not the study\n"
+
+
+class OpenedInBrowser:
+    """Opens an address in a browser, without telling it to other users of the machine.
+
+    They see the arguments of every process, so the browser is given a file that only its owner can read, and that leads
+    to the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._file: Path | None = None
+
+    def __enter__(self) -> None:
+        import tempfile
+        import webbrowser
+
+        descriptor, name = tempfile.mkstemp(prefix="ashtune-watch-", suffix=".html")  # for its owner alone
+        self._file = Path(name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(
+                f'<!doctype html><meta http-equiv="refresh" content="0;url={self._address}"><title>ashtune</title>'
+            )
+        if not webbrowser.open(self._file.as_uri()):
+            sys.stderr.write("no browser was found here; open the address yourself\n")
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)

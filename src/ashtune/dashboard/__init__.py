@@ -1,0 +1,13 @@
+"""The live page of ``ashtune watch``: journals are followed, and one page shows them while they grow.
+
+It is a process of its own and reads only: a study needs nothing for it, and does not notice it.
+
+    following   one study: its journal read as it grows, its driver looked after, its parts made
+    reading     from the lines of a journal to whatever hears of its events
+    parts/      what the page shows, a file each: facts in, plain numbers out
+    trials      every trial in columns: filtered, sorted and searched
+    answers     what takes seconds to work out, in a process of its own (questions)
+    server      one page and its answers over HTTP, for those who know the address
+
+``static/`` is the page itself, which runs in the browser. How the two talk is decision 38.
+"""

@@ -1,0 +1,97 @@
+"""Who may see the page: the one who knows its address, and asks for it by a name that is known, from the page itself.
+
+What is kept out:
+
+- another user of the machine, who may connect to a port of it, but does not know the secret part of the address;
+- another site in the same browser, whose name was made to lead here (DNS rebinding): its name is not known;
+- another page in the same browser, which lets the browser ask here (cross-site requests): the browser says so.
+
+Rule 1: a wrong address is answered like one that never was.
+Rule 2: no part of an address is decoded: what is served has plain names, and what is not exactly one of them is none.
+"""
+
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import one_line, shown
+from ashtune.dashboard.refusals import Forbidden, NothingThere
+
+TOKEN_BYTES = 24
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+FROM_HERE = ("", "same-origin", "none")
+"""Values of ``Sec-Fetch-Site``: of a program that is no browser, of the page itself, of an address that was typed."""
+MOST_NAME = 253
+
+
+class Admission:
+    """Compares what comes with a request with what is known.
+
+    Args:
+        host_names: More names by which the page may be asked for, as that of a proxy.
+        token: The secret part of the address; by default a new one.
+
+    Raises:
+        SettingsError: If one is no name of a host.
+    """
+
+    def __init__(self, host_names: Iterable[str] = (), token: str = "") -> None:
+        self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
+        self._names = {*LOOPBACK, *(_checked(name) for name in host_names)}
+
+    def path_below(self, path: str) -> str | None:
+        """Return what of a path stands below the secret part; None for the secret part without the slash behind it.
+
+        Raises:
+            NothingThere: If the secret part is not in its place.
+        """
+        head, slash, rest = path.removeprefix("/").partition("/")
+        if not path.startswith("/") or not hmac.compare_digest(head.encode(), self.token.encode()):
+            raise NothingThere("nothing is here; the whole address is what ashtune watch has printed")
+        return rest if slash else None
+
+    def check_host(self, host: str) -> None:
+        """Refuse a name that nobody has made known.
+
+        Raises:
+            Forbidden: If it is none of them.
+        """
+        name = _without_port(host.strip().lower())
+        if name not in self._names:
+            raise Forbidden(
+                f"the name {shown(name)} is not known here; start ashtune watch with --host-name {one_line(name, 60)}, "
+                "if this is how you reach it"
+            )
+
+    def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
+        """Refuse what another page lets the browser ask; a person who follows a link to the page is let in.
+
+        Args:
+            site: The header ``Sec-Fetch-Site``, "" if there is none.
+            mode: ``Sec-Fetch-Mode``.
+            destination: ``Sec-Fetch-Dest``.
+            is_page: Whether it is asked for the page itself.
+
+        Raises:
+            Forbidden: If another page asks.
+        """
+        if site in FROM_HERE:
+            return
+        if not (is_page and mode == "navigate" and destination in ("", "document")):
+            raise Forbidden("another page asks for this; open the address that ashtune watch has printed")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _checked(name: str) -> str:
+    """Return the name of a host in small letters, without a port."""
+    plain = _without_port(name.strip().lower())
+    letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
+    if not plain or len(plain) > MOST_NAME or not all(letter.isalnum() or letter in ".-_" for letter in letters):
+        raise SettingsError(f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org")
+    return plain

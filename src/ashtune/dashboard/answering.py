@@ -1,0 +1,62 @@
+"""The process that works answers out, asked and heard through pipes. It ends when nobody can ask any more.
+
+Rule: whatever a question does to this process (as a study made to exhaust it), the page goes on: it starts another.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ashtune.core.errors import AshtuneError
+from ashtune.core.jobs import TrialId
+from ashtune.core.plaintext import error_line
+from ashtune.dashboard.answers import ANSWERS, StudyAsRead
+from ashtune.dashboard.messages import Answer, Question, TrialQuestion, read_frame, write_frame
+from ashtune.dashboard.refusals import BadQuestion
+from ashtune.dashboard.trial_page import trial_page
+
+NICE = 10
+LARGE = 200_000
+"""A study of more trials is not kept in memory between two questions."""
+
+_questions = msgspec.msgpack.Decoder(Question | TrialQuestion)
+
+
+def answer(question: Question | TrialQuestion, study: StudyAsRead) -> Answer:
+    """Return the answer to a question; whatever goes wrong is a refusal."""
+    try:
+        match question:
+            case Question(name=name, given=given):
+                reader = study.reader(question.directory, question.position)
+                data = {**ANSWERS[name](reader, given), "position": question.position}
+                if len(reader.trials) > LARGE:
+                    study.forget()
+            case TrialQuestion(trial=trial):
+                best = None if question.best is None else TrialId(question.best)
+                data = trial_page(
+                    Path(question.directory), TrialId(trial), question.status,
+                    search=question.search, best=best, pauses=question.pauses,
+                )  # fmt: skip
+        return Answer(msgspec.json.encode(data))
+    except AshtuneError as error:
+        return Answer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
+    except MemoryError:
+        return Answer(refusal="the answer needs more memory than there is")
+    except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it; the next question is answered
+        return Answer(refusal=f"this cannot be worked out: {error_line(error)}")
+
+
+def main() -> None:
+    """Answer until nobody asks."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    os.nice(NICE)
+    study = StudyAsRead()
+    while (frame := read_frame(sys.stdin.buffer)) is not None:
+        write_frame(answers, answer(_questions.decode(frame), study))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,405 @@
+"""One study, followed: its journal is read as it grows, its driver is looked after, its parts are made and handed out.
+
+Rule 1: one thread reads; whoever asks holds the lock meanwhile, and never for long.
+Rule 2: whatever happens to the directory (not there yet, deleted, another journal in its place, a line that cannot be
+read) is a line on the page. The thread goes on, and looks again.
+Rule 3: parts are made when somebody wants to see them, at most twice a second.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune.core.errors import AshtuneError
+from ashtune.core.events import SessionStarted
+from ashtune.core.plaintext import error_line, one_line, visible
+from ashtune.dashboard.liveness import Driver, Known, Standing, State, state_of
+from ashtune.dashboard.messages import TrialQuestion, TrialStatus
+from ashtune.dashboard.picture import Picture, empty_parts
+from ashtune.dashboard.reading import LadderGrew
+from ashtune.dashboard.refusals import NothingThere
+from ashtune.dashboard.trials import Query
+from ashtune.study.disk import DISK
+from ashtune.study.journal import NAME, read_settings
+from ashtune.study.ladders import first_ladder
+
+POLL_SECONDS = 0.5
+"""From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
+SLICE_SECONDS = 0.05
+"""It reads for so long at a time, and then lets others in."""
+PAUSE_SECONDS = 0.001
+MAKE_SECONDS = 0.4
+"""From one time that parts are made to the next."""
+DRIVER_SECONDS = 1.0
+"""From one look at the driver's process to the next."""
+RETRY_SECONDS = 10.0
+"""A journal that could not be read, and has changed since, is read anew so long after at the earliest."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What a viewer is sent: a snapshot, or what has changed since. ``sequence`` and ``number`` say since when."""
+
+    event: str
+    id: str
+    data: bytes
+    sequence: int
+    number: int
+
+
+class FollowedStudy:
+    """A study that is followed from :meth:`start` to :meth:`close`, whether or not it is there yet.
+
+    Args:
+        directory: The study's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.absolute()
+        self.shown = visible(str(directory))
+        self._journal = self.directory / NAME
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ashtune-watch-study", daemon=True)
+        self._picture: Picture | None = None
+        self._number = 0  # how often another file, or more rungs, made the picture anew
+        self._sequence = 0
+        self._make_at = 0.0
+        self._problem = ""
+        self._is_there = False
+        self._must_open = True
+        self._trouble: tuple[int, int] | None = None
+        self._must_retry = False
+        self._retry_at = 0.0
+        self._grew_at = time.monotonic()
+        self._longest_pause = 0.0
+        self._session: SessionStarted | None = None
+        self._driver: Driver | None = None
+        self._driver_at = 0.0
+        self._is_alive: bool | None = None
+        self._size = 0
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Follow no more; whoever waits for a change is woken."""
+        self._closing.set()
+        with self._lock:
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is followed no more."""
+        return self._closing.is_set()
+
+    def message(self, after: str = "") -> Message:
+        """Return the first message of a viewer.
+
+        Args:
+            after: The id of the last message that the viewer had, if it had one.
+        """
+        position, dot, number = after.partition(".")
+        with self._lock:
+            self._make()
+            is_known = dot and position.isdecimal() and number == str(self._number) and len(position) < 20
+            if self._picture is None or not is_known or int(position) > self._picture.position:
+                return self._message("snapshot", self._json())
+            shown = self._picture.shown.items()
+            return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
+
+    def next_message(self, before: Message, seconds: float) -> Message | None:
+        """Return what has changed since a message, as soon as there is something; None if there is not for so long."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            while not self._closing.is_set():
+                self._make()
+                if before.number != self._number:
+                    return self._message("snapshot", self._json())
+                if changed := self._changed_since(before.sequence):
+                    return self._message("delta", changed)
+                if (left := until - time.monotonic()) <= 0:
+                    return None
+                self._changed.wait(left)
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the study on one line of a list of studies."""
+        with self._lock:
+            standing, picture = self._standing(), self._picture
+            if picture is None:
+                return {
+                    "name": self._name, "directory": self.shown, "state": standing.state, "best": None, "metric": "",
+                    "mode": "min", "tried": 0,
+                }  # fmt: skip
+            best, goal = picture.tally.best, picture.settings.goal
+            return {
+                "name": one_line(picture.settings.name),
+                "directory": self.shown,
+                "state": standing.state,
+                "best": None if best is None else best.metrics.get(goal.metric),
+                "metric": goal.metric,
+                "mode": goal.mode,
+                "tried": picture.tally.tried,
+            }
+
+    def compared(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return how its best result came about, and its figures, to be set beside those of other studies."""
+        summary = self.summary()
+        with self._lock:
+            if (picture := self._picture) is None:
+                steps: dict[str, Any] = {
+                    "over_time": {"time": [], "value": []},
+                    "over_resource": {"resource": [], "value": []},
+                }
+                return {**summary, **steps}, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
+            best, metric = picture.best, picture.settings.goal.metric
+            time_steps, resource_steps = best.over_time(best.best.steps), best.over_resource(best.best.steps)
+            ran = self._ran(self._standing())
+            series = {
+                **summary,
+                "over_time": {"time": time_steps["time"], "value": time_steps["values"][metric]},
+                "over_resource": {"resource": resource_steps["resource"], "value": resource_steps["values"][metric]},
+            }
+            figures = {
+                "epochs": picture.tally.epochs,
+                "wall_seconds": round(ran, 3),
+                "utilisation": picture.workers.utilisation(ran),
+            }
+            return series, {**summary, **figures}
+
+    def rows(self, query: Query) -> dict[str, Any]:
+        """Return the trials that a query asks for.
+
+        Raises:
+            BadQuestion: If the query does not fit the study.
+            JournalError: If the journal cannot be read.
+            NothingThere: If there is no study.
+        """
+        with self._lock:
+            picture = self._there()
+            table = picture.trials.copied(query)
+        return table.answer(query, picture.journal)
+
+    def question_of_trial(self, trial: int) -> tuple[TrialQuestion, int]:
+        """Return what to ask for the page of a trial, and the position of which it speaks.
+
+        Raises:
+            NothingThere: If there is no such trial.
+        """
+        with self._lock:
+            picture = self._there()
+            if (known := picture.trials.known_of(trial)) is None:
+                raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
+            best = picture.tally.best
+            question = TrialQuestion(
+                directory=str(self.directory),
+                trial=trial,
+                status=TrialStatus(**known),
+                search=picture.settings.search_name,
+                best=None if best is None else int(best.trial),
+                pauses=picture.pauses,
+            )
+            return question, picture.position
+
+    @property
+    def position(self) -> int:
+        """The byte up to which the journal is read.
+
+        Raises:
+            NothingThere: If there is no study.
+        """
+        with self._lock:
+            return self._there().position
+
+    @property
+    def _name(self) -> str:
+        return one_line(self.directory.name)
+
+    def _there(self) -> Picture:
+        if self._picture is None:
+            raise NothingThere(self._problem or f"there is no study in {self.shown} yet")
+        return self._picture
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._closing.wait(wait):
+            with self._lock:
+                is_level = self._look()
+                self._changed.notify_all()
+            wait = POLL_SECONDS if is_level else PAUSE_SECONDS
+
+    def _look(self) -> bool:
+        """Read what is new, and see what has become of the driver; return whether all is read."""
+        is_level = True
+        try:
+            if self._must_open:
+                self._open()
+            picture = self._picture
+            assert picture is not None, "it was opened"
+            before, was_level = picture.position, picture.is_level
+            is_level = picture.advance(SLICE_SECONDS)
+            if was_level and picture.position != before:
+                self._has_grown()
+            self._problem, self._is_there = "", True
+        except LadderGrew as grew:
+            is_level = False
+            self._renew(grew)
+        except AshtuneError as error:
+            is_level = self._refuse(str(error))
+        except Exception as error:  # noqa: BLE001 - a study may be made to break whatever reads it
+            is_level = self._refuse(f"{self._journal}: {error_line(error)}")
+        self._look_at_driver()
+        return is_level
+
+    def _look_at_driver(self) -> None:
+        session = None if self._picture is None else self._picture.tally.session
+        if session is not self._session or time.monotonic() >= self._driver_at:
+            if session is not self._session:
+                self._session, self._driver = session, None if session is None else Driver(session)
+            self._driver_at = time.monotonic() + DRIVER_SECONDS
+            self._is_alive = None if self._driver is None else self._driver.is_alive()
+
+    def _open(self) -> None:
+        """Read the journal's first line, and make the parts."""
+        settings = read_settings(self._journal)
+        status = DISK.status(str(self._journal))
+        self._picture = Picture(self._journal, settings, first_ladder(settings), status.size, self.shown)
+        self._must_open = False
+        self._has_changed()
+        self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
+        self._longest_pause = 0.0
+
+    def _renew(self, grew: LadderGrew) -> None:
+        """Make the parts anew for a ladder of more rungs."""
+        picture = self._picture
+        assert picture is not None, "one was read"
+        with suppress(AshtuneError, OSError):
+            size = DISK.status(str(self._journal)).size
+            self._picture = Picture(self._journal, picture.settings, grew.ladder, size, self.shown)
+            self._has_changed()
+
+    def _has_changed(self) -> None:
+        """Have every viewer be sent a snapshot."""
+        self._number += 1
+        self._make_at = 0.0
+
+    def _refuse(self, problem: str) -> bool:
+        """Note what is wrong; return False if the journal is to be read anew at once."""
+        try:
+            status = DISK.status(str(self._journal))
+        except (OSError, ValueError):
+            self._is_there = False
+            self._say(
+                f"there is no study in {self.shown} yet"
+                if self._picture is None
+                else f"{self.shown} is gone; what was read of it before is shown"
+            )
+            return True
+        self._is_there = True
+        now, trouble = time.monotonic(), (status.size, status.changed_ns)
+        self._must_retry = self._must_retry or trouble != self._trouble  # another file, or more of the same one
+        self._trouble = trouble
+        self._say(one_line(problem))
+        if not self._must_open and self._must_retry and now >= self._retry_at:
+            self._must_open, self._must_retry = True, False
+            self._retry_at = now + RETRY_SECONDS
+            return False
+        return True
+
+    def _say(self, problem: str) -> None:
+        if self._picture is None and problem != self._problem:
+            self._has_changed()  # there are no parts that change
+        self._problem = problem
+
+    def _has_grown(self) -> None:
+        now = time.monotonic()
+        self._longest_pause = max(self._longest_pause, now - self._grew_at)
+        self._grew_at = now
+
+    def _standing(self) -> Standing:
+        """Return how the study stands now."""
+        picture, quiet = self._picture, time.monotonic() - self._grew_at
+        if self._problem:
+            shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
+            state: State = "unreadable" if self._is_there else "missing"
+            return Standing(state, self._problem, self._is_alive, quiet, *shares)
+        if picture is None:
+            return Standing("reading", f"reading {self.shown}")
+        with suppress(OSError):
+            self._size = DISK.status(str(self._journal)).size
+        shares = picture.shares_read(self._size)
+        if not picture.has_read_all:
+            return Standing("reading", f"reading the journal of {self.shown}", self._is_alive, quiet, *shares)
+        if not picture.is_level and self._is_alive is not True:
+            return Standing(
+                "reading", "reading the journal once more, for how it ended", self._is_alive, quiet, *shares
+            )
+        known = Known(
+            directory=self.shown,
+            session=picture.tally.session,
+            is_simulated=picture.settings.simulated,
+            is_known=picture.knows_end and picture.is_level,
+            is_complete=picture.is_complete,
+            stopping=picture.stopping,
+            is_busy=picture.is_busy,
+            is_alive=self._is_alive,
+            quiet_seconds=quiet,
+            longest_pause=self._longest_pause,
+        )
+        return Standing(*state_of(known), self._is_alive, quiet, *shares)
+
+    def _ran(self, standing: Standing) -> float:
+        """Return how many seconds the study has run by now."""
+        assert self._picture is not None, "it was read"
+        is_running = standing.state == "running" and self._picture.tally.session is not None
+        return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
+
+    def _make(self) -> None:
+        """Make the parts anew, if it is time for that."""
+        now = time.monotonic()
+        if now < self._make_at or self._picture is None:
+            return
+        self._make_at = now + MAKE_SECONDS
+        standing = self._standing()
+        self._sequence = self._picture.make(standing, self._ran(standing), self._sequence, now)
+
+    def _message(self, event: str, parts: Mapping[str, bytes]) -> Message:
+        position = 0 if self._picture is None else self._picture.position
+        body = b",".join(b'"%b":%b' % (name.encode(), json) for name, json in parts.items())
+        data = b'{"position":%d,"parts":{%b}}' % (position, body)
+        return Message(event, f"{position}.{self._number}", data, self._sequence, self._number)
+
+    def _json(self) -> dict[str, bytes]:
+        """Return all parts."""
+        if self._picture is not None:
+            return {name: shown.json for name, shown in self._picture.shown.items()}
+        return {
+            name: msgspec.json.encode(part)
+            for name, part in empty_parts(self._name, self.shown, self._standing()).items()
+        }
+
+    def _changed_since(self, sequence: int) -> dict[str, bytes]:
+        """Return the parts that have changed since a change. Those of a study that is not there never do."""
+        shown = {} if self._picture is None else self._picture.shown
+        return {name: each.json for name, each in shown.items() if each.sequence > sequence}
+
+
+def numbered(studies: Sequence[FollowedStudy], number: str) -> tuple[int, FollowedStudy]:
+    """Return the study of a number in an address.
+
+    Raises:
+        NothingThere: If there is none.
+    """
+    place = int(number) if number.isascii() and number.isdecimal() and len(number) < 7 else -1
+    if not 0 <= place < len(studies):
+        raise NothingThere(f"there is no study {one_line(number, 20)}; there are {len(studies)}, numbered from 0")
+    return place, studies[place]

@@ -1,0 +1,105 @@
+"""The part ``head``: where the study stands, in one line of figures."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from ashtune.analysis.estimate import estimate
+from ashtune.analysis.tally import Tally
+from ashtune.core.jobs import TrialId
+from ashtune.core.plaintext import one_line
+from ashtune.dashboard.liveness import Standing
+from ashtune.dashboard.parts.part import Part, Subject, short
+from ashtune.dashboard.parts.workers import WorkersPart
+
+ORIGIN_CHARACTERS = 80
+
+
+class HeadPart(Part):
+    """The study's name, its state and its figures.
+
+    Args:
+        subject: The study.
+        directory: Its, as it is shown.
+        tally: Its counts.
+        workers: Who trains what, as far as that is known.
+        origin: Answers with where the configuration of a trial comes from.
+    """
+
+    name = "head"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
+        "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
+        "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
+        "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
+        "remaining": {"text": "", "seconds": None},
+        "driver": {"host": "", "pid": 0, "is_alive": None, "quiet_seconds": 0.0},
+        "control": False, "is_reading": 0.0, "catching_up": 0.0,
+    }  # fmt: skip
+
+    def __init__(
+        self, subject: Subject, directory: str, tally: Tally, workers: WorkersPart, origin: Callable[[TrialId], str]
+    ) -> None:
+        self._subject = subject
+        self._directory = directory
+        self._tally = tally
+        self._workers = workers
+        self._origin = origin
+        self._origin_of_best: tuple[TrialId | None, str] = (None, "")
+        self.standing = Standing()
+        """How it stands, as whoever follows the study says."""
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the figures."""
+        subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
+        best, running = tally.best, workers.running
+        judged = estimate(tally, subject.scheduler, unit=subject.unit)
+        is_over = standing.state not in ("running", "quiet", "reading")
+        session = tally.session
+        return {
+            "name": one_line(subject.settings.name),
+            "directory": self._directory,
+            "unit": subject.unit,
+            "scheduler": subject.scheduler.name,
+            "search": one_line(subject.settings.search_name),
+            "objectives": [{"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives],
+            "state": standing.state,
+            "state_text": standing.text,
+            "now": round(ran, 3),
+            "wall_seconds": round(ran, 3),
+            "started": tally.started,
+            "tried": tally.tried,
+            "failed": tally.failures.total,
+            "withdrawn": tally.withdrawn,
+            "running": None if running is None else sum(running),
+            "trials_wanted": tally.most_trials,
+            "epochs": tally.epochs,
+            "sessions": tally.sessions,
+            "best": None if best is None else {
+                "trial": best.trial,
+                "rung": best.rung,
+                "resource": best.resource,
+                "metrics": {name: short(value) for name, value in best.metrics.items()},
+                "origin": self._origin_text(best.trial),
+            },
+            "utilisation": short(workers.utilisation(ran)),
+            "workers": workers.there,
+            "busy": workers.busy,
+            "remaining": {
+                "text": judged.done if is_over else ", ".join(filter(None, (judged.done, judged.left))),
+                "seconds": None if is_over else short(judged.seconds_left),
+            },
+            "driver": {
+                "host": "" if session is None else one_line(session.host),
+                "pid": 0 if session is None else session.pid,
+                "is_alive": standing.is_alive,
+                "quiet_seconds": round(standing.quiet_seconds, 1),
+            },
+            "control": False,
+            "is_reading": round(standing.share_read, 3),
+            "catching_up": round(standing.share_caught_up, 3),
+        }  # fmt: skip
+
+    def _origin_text(self, trial: TrialId) -> str:
+        if self._origin_of_best[0] != trial:
+            self._origin_of_best = (trial, one_line(self._origin(trial), ORIGIN_CHARACTERS))
+        return self._origin_of_best[1]

@@ -1,0 +1,119 @@
+"""The part ``ladder``: the rungs as they fill, what goes on from each, and how good their results are."""
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import JobFinished
+from ashtune.core.verdicts import TrialFailed
+from ashtune.dashboard.parts.part import Part, Subject, short
+from ashtune.dashboard.parts.workers import WorkersPart
+from ashtune.dashboard.reading import Method
+from ashtune.schedulers.protocol import Rule
+
+MOST_SHOWN = 60
+"""Rungs. A ladder may have a thousand, of which a page can show none."""
+
+
+class LadderPart(Part):
+    """Rungs, the lowest first.
+
+    Args:
+        subject: The study.
+        tally: Its counts.
+        workers: Who trains what, as far as that is known.
+    """
+
+    name = "ladder"
+    empty: ClassVar[Mapping[str, Any]] = {"rungs": [], "quota_text": ""}
+    sees_confirmations = False
+
+    def __init__(self, subject: Subject, tally: Tally, workers: WorkersPart) -> None:
+        self._goal = subject.goal
+        self._scheduler = subject.scheduler
+        self._tally = tally
+        self._workers = workers
+        self._quota_text = quota_text(subject)
+        self.losses = [array("d") for _ in subject.ladder.rungs]
+        """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
+        self._quartiles: dict[int, tuple[int, list[float] | None]] = {}
+        self._expected: tuple[int | None, Sequence[int] | None] = (None, None)
+
+    def takes(self) -> Mapping[type, Method]:
+        """Return what it takes."""
+        return {JobFinished: self._finished, TrialFailed: self._failed}
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return a record of each rung."""
+        rungs, expected, running = self._tally.rungs[:MOST_SHOWN], self._expected_now(), self._workers.running
+        metric = self._goal.metric
+        return {
+            "rungs": [
+                {
+                    "resource": rung.resource,
+                    "arrived": rung.arrived,
+                    "running": None if running is None else running[number],
+                    "promoted": rung.promoted,
+                    "expected": None if expected is None else expected[number],
+                    "failed": rung.failed,
+                    "withdrawn": rung.withdrawn,
+                    "best": short(rung.best.metrics.get(metric)) if rung.best else None,
+                    "quartiles": self._quartiles_of(number),
+                    "seconds": short(rung.seconds),
+                }
+                for number, rung in enumerate(rungs)
+            ],
+            "quota_text": self._quota_text,
+        }
+
+    def rank(self, rung: int, results: int, loss: float) -> int:
+        """Return the place of a loss among the first so many results of a rung, from 1. O(results)."""
+        import numpy as np
+
+        return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
+
+    def _finished(self, event: JobFinished) -> None:
+        self.losses[event.rung].append(self._goal.loss(event.metrics))
+
+    def _failed(self, verdict: TrialFailed) -> None:
+        self.losses[verdict.rung].append(math.inf)
+
+    def _expected_now(self) -> Sequence[int] | None:
+        trials = self._tally.most_trials
+        if trials != self._expected[0]:
+            self._expected = (trials, self._scheduler.expected(trials) if trials else None)
+        return self._expected[1]
+
+    def _quartiles_of(self, rung: int) -> list[float] | None:
+        """Return the lower quartile, the median and the upper quartile of the metric at a rung. O(results)."""
+        import numpy as np
+
+        count = len(self.losses[rung])
+        if rung not in self._quartiles or self._quartiles[rung][0] != count:
+            losses = np.array(self.losses[rung])
+            finite = losses[np.isfinite(losses)]
+            quartiles = None
+            if len(finite):
+                values = [
+                    self._goal.value(float(loss)) for loss in np.percentile(finite, (25, 50, 75), method="nearest")
+                ]
+                quartiles = sorted(float(f"{value:.6g}") for value in values)
+            self._quartiles[rung] = (count, quartiles)
+        return self._quartiles[rung][1]
+
+
+def quota_text(subject: Subject) -> str:
+    """Say in one sentence how many go on from a rung."""
+    scheduler, ladder, unit = subject.scheduler, subject.ladder, subject.unit
+    if not ladder.top:
+        return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."
+    if scheduler.rule is Rule.ALWAYS:
+        return "Every trial is trained to the top."
+    if scheduler.rule is Rule.UNKNOWN:
+        return f"The rule of {scheduler.name} is not known here."
+    kept = list(dict.fromkeys(ladder.kept))
+    if len(kept) == 1:
+        return f"Of the trials at a rung the best {kept[0]} may go on."
+    return f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} of all may go on."

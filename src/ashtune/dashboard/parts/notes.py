@@ -1,0 +1,158 @@
+"""The part ``notes``: why the scheduler and the search chose what they chose."""
+
+import math
+from array import array
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.core.jobs import TrialId
+from ashtune.core.plaintext import one_line
+from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.dashboard.parts.ladder import LadderPart
+from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.reading import Method
+from ashtune.schedulers.protocol import Machine, Rule
+from ashtune.search.guard import Guard
+from ashtune.search.origins import ENQUEUED, Sort, sort_of
+from ashtune.study.factory import caution_of
+
+MOST_REASONS = 30
+ORIGIN_CHARACTERS = 80
+SOURCES = {"model": (Sort.MODEL,), "mutation": (Sort.MUTATION, Sort.STANDING_IN), "random": (Sort.RANDOM,)}
+"""Where trials come from, and which sorts that is; "enqueued" and "other" are those beside."""
+
+
+class NotesPart(Part):
+    """What scheduler and search say of themselves, and the reasons of their latest choices.
+
+    Args:
+        subject: The study.
+        tally: Its counts.
+        ladder: Its rungs, which hear of each event before this part does.
+    """
+
+    name = "notes"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "scheduler": "", "search": "", "sources": dict.fromkeys((*SOURCES, "enqueued", "other"), 0),
+        "promoted_share": dict.fromkeys(SOURCES), "why": [],
+    }  # fmt: skip
+    sees_confirmations = False
+
+    def __init__(self, subject: Subject, tally: Tally, ladder: LadderPart) -> None:
+        self._subject = subject
+        self._tally = tally
+        self._ladder = ladder
+        self._guard = Guard(subject.settings.seed)
+        self._caution = caution_of(subject.settings)
+        self._by_sort: Counter[Sort] = Counter()
+        self._enqueued = 0
+        self._results = [0] * len(subject.ladder.rungs)
+        self._losses = array("d")  # trial -> its loss at its highest rung so far; NaN: none
+        self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
+        self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
+        machine = subject.scheduler.machine
+        self._compares_all = (
+            subject.goal.is_plain
+            and subject.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
+            and getattr(type(machine), "bracket", None) is Machine.bracket  # else only those of a bracket
+        )
+        self.scheduler_notes = ""
+        """What the scheduler says of itself now, if it can be asked."""
+
+    def takes(self) -> Mapping[type, Method]:
+        """Return what it takes."""
+        return {
+            TrialStarted: self._start, JobFinished: self._finished, TrialWithdrawn: self._guard.event,
+            TrialPromoted: self._promoted, TrialFailed: self._failed,
+        }  # fmt: skip
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the notes, and the latest reasons, oldest first."""
+        sources = {name: sum(self._by_sort[sort] for sort in sorts) for name, sorts in SOURCES.items()}
+        shares = self._guard.promotions.shares()
+        promoted: dict[str, float | None] = {}
+        for name, sorts in SOURCES.items():
+            judged = sum(shares[sort][0] for sort in sorts)
+            promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
+        return {
+            "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
+            "search": one_line(self._search_text()),
+            "sources": {
+                **sources, "enqueued": self._enqueued, "other": self._by_sort[Sort.OTHER] - self._enqueued,
+            },
+            "promoted_share": promoted,
+            "why": self._why(),
+        }  # fmt: skip
+
+    def _search_text(self) -> str:
+        words = [self._subject.settings.search_name, self._tally.origins, self._guard.note()]
+        return "; ".join(filter(None, words))
+
+    def _why(self) -> list[Mapping[str, Any]]:
+        starts = [
+            (time, f"trial {trial}: {one_line(origin, ORIGIN_CHARACTERS)}") for time, trial, origin in self._starts
+        ]
+        promotions = [(each.time, each.text(self)) for each in self._promotions]
+        latest = sorted(starts + promotions, key=lambda pair: pair[0])[-MOST_REASONS:]
+        return [{"time": round(time, 3), "text": text} for time, text in latest]
+
+    def why_promoted(self, promotion: "_Promotion") -> str:
+        """Return in words why a trial went on. O(results of its rung)."""
+        subject, verdict = self._subject, promotion.verdict
+        resource = subject.ladder.rungs[verdict.to]
+        went_on = f"trial {verdict.trial} went on to {resource:,} {subject.unit}s"
+        if not self._compares_all:
+            return went_on
+        place = self._ladder.rank(verdict.rung, promotion.results, promotion.loss)
+        quota = subject.scheduler.quota_rule(subject.ladder, verdict.rung).of(promotion.results)
+        return f"{went_on}: {_ordinal(place)} of {promotion.results:,}, quota {quota:,}"
+
+    def _start(self, event: TrialStarted) -> None:
+        self._guard.event(event)
+        self._by_sort[sort_of(event.origin)] += 1
+        self._enqueued += event.origin == ENQUEUED
+        if event.origin:
+            self._starts.append((self._subject.cursor.ran, event.trial, event.origin))
+
+    def _finished(self, event: JobFinished) -> None:
+        self._guard.event(event)
+        self._results[event.rung] += 1
+        missing = event.trial + 1 - len(self._losses)
+        if missing > 0:
+            self._losses.extend([math.nan] * missing)
+        self._losses[event.trial] = self._subject.goal.loss(event.metrics)
+
+    def _failed(self, verdict: TrialFailed) -> None:
+        self._guard.followed(verdict)
+        self._results[verdict.rung] += 1
+
+    def _promoted(self, verdict: TrialPromoted) -> None:
+        self._guard.followed(verdict)
+        trial = verdict.trial
+        loss = self._losses[trial] if trial < len(self._losses) else math.nan
+        if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
+            ran, results = self._subject.cursor.ran, self._results[verdict.rung]
+            self._promotions.append(_Promotion(ran, verdict, results, loss))
+
+
+class _Promotion:
+    """A trial that went on: its loss at a rung of so many results then. Its text is worked out once, when asked for."""
+
+    __slots__ = ("_text", "loss", "results", "time", "verdict")
+
+    def __init__(self, time: float, verdict: TrialPromoted, results: int, loss: float) -> None:
+        self.time, self.verdict, self.results, self.loss = time, verdict, results, loss
+        self._text = ""
+
+    def text(self, notes: NotesPart) -> str:
+        """Return in words why it went on."""
+        self._text = self._text or notes.why_promoted(self)
+        return self._text
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"

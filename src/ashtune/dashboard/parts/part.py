@@ -1,0 +1,70 @@
+"""What all parts share: what they know of their study from the start, and short numbers."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from ashtune.core.jobs import Goal
+from ashtune.core.ladder import Ladder
+from ashtune.dashboard.reading import Cursor, Listener
+from ashtune.schedulers.view import SchedulerView
+from ashtune.study.settings import Settings
+
+DIGITS = 6
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a part knows of its study before any event.
+
+    ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it. ``cursor`` is where the
+    reading is that tells the part.
+    """
+
+    settings: Settings
+    ladder: Ladder
+    scheduler: SchedulerView
+    cursor: Cursor
+
+    @property
+    def goal(self) -> Goal:
+        """The metrics that count."""
+        return self.settings.goal
+
+    @property
+    def unit(self) -> str:
+        """What the resource counts, in the singular."""
+        return self.settings.resource
+
+
+class Part(Listener):
+    """The base class of all parts.
+
+    A part is never asked while it is told something.
+    """
+
+    name: ClassVar[str]
+    """Its key in what the page is sent."""
+    empty: ClassVar[Mapping[str, Any]]
+    """What it is where there is no study."""
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return what is to be shown, as JSON can hold it: at most a few thousand numbers.
+
+        Args:
+            ran: How many seconds the study has run by now.
+        """
+        raise NotImplementedError
+
+
+def short(value: float | None) -> float | None:
+    """Return a number with few digits, as nobody sees more in a chart; None where it is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{DIGITS}g}")
+
+
+def short_times(values: Iterable[float]) -> list[float]:
+    """Return times in milliseconds at the finest: they are seconds, and may be many."""
+    return [round(value, 3) for value in values]

@@ -1,0 +1,274 @@
+"""The picture of a study: its parts, the columns of its trials, and the readings of the journal that feed them.
+
+A small journal is read once, through the study's own controller, which knows who has which job. A large one is read
+twice: first for the counts, results and trials, from events alone, so that there is something to see in seconds; then
+through the controller, for workers, curves and reasons. From then on both readings go on side by side.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.errors import AshtuneError, JournalError
+from ashtune.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    SessionStarted,
+    StopRequested,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Release, Train
+from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.dashboard.liveness import Standing
+from ashtune.dashboard.parts.best import BestPart
+from ashtune.dashboard.parts.curves import CurvesPart
+from ashtune.dashboard.parts.failures import FailuresPart
+from ashtune.dashboard.parts.head import HeadPart
+from ashtune.dashboard.parts.ladder import LadderPart
+from ashtune.dashboard.parts.notes import NotesPart
+from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.space import SpacePart
+from ashtune.dashboard.parts.workers import WorkersPart
+from ashtune.dashboard.reading import Cursor, Listener, Method, Reading
+from ashtune.dashboard.trials import TrialColumns
+from ashtune.schedulers.view import SchedulerView
+from ashtune.study.factory import build_controller, scheduler_view
+from ashtune.study.journal import events_at
+from ashtune.study.ladders import first_ladder
+from ashtune.study.replay import Replay
+from ashtune.study.settings import Settings
+
+LARGE_BYTES = 32 << 20
+"""A journal of more bytes is read twice."""
+COST_SHARE = 0.05
+"""A part is made anew so seldom that it takes no more than this share of the time."""
+PARTS: Mapping[str, type[Part]] = {
+    kind.name: kind
+    for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
+}
+"""All parts, by name."""
+_EVENTS = (
+    SessionStarted, WorkerJoined, TrialStarted, JobFinished, TrialReleased, JobPaused, JobFailed, TrialWithdrawn,
+    WorkerLost, PlacesChanged, ProgramCompiled, StopRequested,
+)  # fmt: skip
+_FOLLOWED = (TrialFailed, TrialPromoted, Train, Release)
+
+
+class _Counts(Listener):
+    """Lets the tally hear of all that it counts."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def takes(self) -> Mapping[type, Method]:
+        return {**dict.fromkeys(_EVENTS, self._tally.event), **dict.fromkeys(_FOLLOWED, self._tally.followed)}
+
+
+class Shown:
+    """A part as it was sent last: its JSON, and since when it is so.
+
+    ``sequence`` numbers the changes of all parts, ``position`` is how far the journal was read at this one.
+    """
+
+    __slots__ = ("json", "make_at", "position", "sequence")
+
+    def __init__(self) -> None:
+        self.json = b"null"
+        self.sequence = 0
+        self.position = 0
+        self.make_at = 0.0
+
+
+class Picture:
+    """The parts of a study on one ladder. Whoever uses it holds the study's lock.
+
+    Args:
+        journal: The study's.
+        settings: Its first line.
+        ladder: The rungs that there are to be.
+        size: The bytes that the journal has now.
+        directory: The study's, as it is shown.
+
+    Raises:
+        AshtuneError: If the journal cannot be read, or its first line does not fit.
+    """
+
+    def __init__(self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str) -> None:
+        self.journal = journal
+        self.settings = settings
+        self._cursor = Cursor()
+        self._late_cursor = Cursor() if size > LARGE_BYTES else self._cursor
+        scheduler = scheduler_view(settings, ladder)
+        subject = Subject(settings, ladder, scheduler, self._cursor)
+        late_subject = Subject(settings, ladder, scheduler, self._late_cursor)
+        self.tally = Tally(ladder, settings.goal)
+        self.workers = WorkersPart(late_subject)
+        self.space = SpacePart(subject)
+        self.trials = TrialColumns(ladder, settings.goal, self.space.hyperparameters, self._cursor)
+        self.best = BestPart(subject)
+        self._head = HeadPart(subject, directory, self.tally, self.workers, self._origin)
+        rungs = LadderPart(subject, self.tally, self.workers)
+        self._notes = NotesPart(late_subject, self.tally, rungs)
+        curves = CurvesPart(late_subject)
+        self._parts: dict[str, Part] = {
+            part.name: part
+            for part in (
+                self._head, rungs, self.best, self.workers, curves, FailuresPart(self.tally), self._notes, self.space,
+            )
+        }  # fmt: skip
+        self.shown = {name: Shown() for name in self._parts}
+        self._machine = scheduler_view(settings, first_ladder(settings))
+        self._replay = _replay(settings, self._machine)
+        self._has_controller = self._replay is not None
+        replay = self._replay or Replay()
+        quick, late = [_Counts(self.tally), self.trials, rungs, self.best], [self.workers, curves, self._notes]
+        if self._late_cursor is self._cursor:
+            self._readings = [Reading(journal, replay, [*quick, *late], self._cursor, ladder=ladder)]
+        else:
+            self._readings = [
+                Reading(journal, Replay(), quick, self._cursor, ladder=ladder),
+                Reading(journal, replay, late, self._late_cursor, ladder=ladder),
+            ]
+        self.has_read_all = False
+        """Whether the first reading has been at the end of the journal."""
+        self.is_level = False
+        """Whether every reading has been there."""
+
+    @property
+    def position(self) -> int:
+        """The byte up to which the journal is read."""
+        return self._readings[0].position
+
+    @property
+    def ran(self) -> float:
+        """Seconds that the study had run at the last event."""
+        return self._cursor.ran
+
+    @property
+    def pauses(self) -> list[tuple[float, float]]:
+        """When each session began, and how long the study had not run by then."""
+        return self._cursor.pauses
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the study's scheduler can be asked whether all is done."""
+        return self._has_controller and self._replay is not None and not self._replay.difference
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self.knows_end and self._replay is not None and self._replay.is_complete
+
+    @property
+    def stopping(self) -> str:
+        """Why the study stopped, or is about to; nothing if it did not."""
+        if self.knows_end and self._replay is not None:
+            return self._replay.stopping
+        return self.tally.stopping
+
+    @property
+    def is_busy(self) -> bool | None:
+        """Whether jobs are under way, as far as the journal tells."""
+        busy = self.workers.busy
+        return self.trials.running > 0 if busy is None else busy > 0
+
+    def shares_read(self, size: int) -> tuple[float, float]:
+        """Return how much of the journal is read, and how much of it by the last reading."""
+        first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
+        return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
+
+    def advance(self, seconds: float) -> bool:
+        """Read on for about so many seconds; return whether all is read that was there.
+
+        Raises:
+            JournalError: If a line cannot be read, or the file is another one.
+            LadderGrew: If there are more rungs than this picture has.
+        """
+        is_level = self._readings[0].advance(seconds)
+        self.has_read_all = self.has_read_all or is_level
+        if is_level and len(self._readings) > 1:
+            is_level = self._readings[1].advance(seconds)
+        self.is_level = self.is_level or is_level
+        if self._replay is not None and self._replay.difference and self._has_controller:
+            self._has_controller = False  # written under other rules: from here on events alone tell
+            self.workers.lose_orders()
+        return is_level
+
+    def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:
+        """Make the parts anew; return the number of the last change.
+
+        Args:
+            standing: How the study stands.
+            ran: How many seconds it has run by now.
+            sequence: The number of the last change before.
+            now: In seconds of a steady clock.
+        """
+        self._head.standing = standing
+        self._notes.scheduler_notes = self._scheduler_notes()
+        late = ran if self.is_level else self._late_cursor.ran
+        for name, part in self._parts.items():
+            shown = self.shown[name]
+            if now < shown.make_at:
+                continue
+            began = time.perf_counter()
+            json = _json(part, late if part in (self.workers, self._notes) else ran)
+            shown.make_at = now + (time.perf_counter() - began) / COST_SHARE
+            if json != shown.json:
+                sequence += 1
+                shown.json, shown.sequence, shown.position = json, sequence, self.position
+        return sequence
+
+    def _scheduler_notes(self) -> str:
+        machine = self._machine.machine
+        try:
+            return machine.notes() if machine is not None and self.knows_end else self._machine.missing
+        except Exception:  # noqa: BLE001 - of a scheduler of another package
+            return ""
+
+    def _origin(self, trial: TrialId) -> str:
+        """Return where the configuration of a trial comes from, as its start in the journal says."""
+        line = self.trials.start_line(trial)
+        try:
+            [event] = events_at(self.journal, [line]) if line >= 0 else [None]
+        except JournalError:
+            return ""
+        origin = event.origin if isinstance(event, TrialStarted) and event.trial == trial else ""
+        return origin or self.settings.search_name
+
+
+def _json(part: Part, ran: float) -> bytes:
+    try:
+        return msgspec.json.encode(part.value(ran))
+    except Exception:  # noqa: BLE001 - a study may be made to break whatever shows it; the other parts are there
+        return b"null"
+
+
+def _replay(settings: Settings, view: SchedulerView) -> Replay | None:
+    """Return a replay through the study's controller; None where its scheduler or search is not known here."""
+    if view.machine is None:
+        return None
+    try:
+        return Replay(build_controller(settings, view.machine))
+    except AshtuneError:
+        return None
+
+
+def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]:
+    """Return the parts of a study that is not there."""
+    head = {
+        "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
+    }  # fmt: skip
+    return {kind.name: {**kind.empty, **(head if kind is HeadPart else {})} for kind in PARTS.values()}

@@ -1,0 +1,161 @@
+"""Questions to the process that works answers out, and what is known of their answers.
+
+Rule 1: an answer holds for the byte of the journal at which it was asked; while the study grows, for ten seconds more.
+Rule 2: one question is worked out at a time. A trial's page has a process of its own, as nobody waits for it gladly.
+Rule 3: a question that takes too long ends its process, and the next one starts another.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from ashtune.dashboard.messages import PROCESS, Answer, Question, TrialQuestion, read_frame, write_frame
+from ashtune.engines.local.process import import_root
+
+STALE_SECONDS = 10.0
+MOST_SECONDS = 120.0
+MOST_KEPT = 100
+"""Answers."""
+
+_answers = msgspec.msgpack.Decoder(Answer)
+
+
+class Answering:
+    """One process that answers, started when it is first asked.
+
+    Args:
+        seconds: How long one answer may take.
+    """
+
+    def __init__(self, seconds: float = MOST_SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
+
+    def ask(self, question: Question | TrialQuestion) -> Answer:
+        """Return the answer; what goes wrong is a refusal. Others that ask meanwhile wait."""
+        with self._lock:
+            if self._is_closed:
+                return Answer(refusal="ashtune watch is ending")
+            process = self._there()
+            assert process.stdin is not None and process.stdout is not None, "both are pipes"
+            watch = threading.Timer(self._seconds, process.kill)
+            watch.start()
+            began = time.monotonic()
+            try:
+                write_frame(process.stdin, question)
+                frame = read_frame(process.stdout)
+            except (OSError, ValueError):
+                frame = None
+            finally:
+                watch.cancel()
+            if frame is not None:
+                return _answers.decode(frame)
+            self._end()
+            if time.monotonic() - began >= self._seconds:
+                return Answer(refusal=f"this takes longer than {self._seconds:g} s, and was broken off")
+            return Answer(refusal="the process that works this out has ended, perhaps for want of memory")
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._is_closed = True
+        if (process := self._process) is not None:
+            with suppress(OSError):
+                process.kill()
+        with self._lock:
+            self._end()
+
+    def _there(self) -> "subprocess.Popen[bytes]":
+        """Return the process, a new one if there is none."""
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
+        if self._process is None:
+            paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+            threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", PROCESS],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the page's own process
+                env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join([*paths, import_root()])},
+            )
+        return self._process
+
+    def _end(self) -> None:
+        if (process := self._process) is not None:
+            self._process = None
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+            with suppress(OSError):
+                process.kill()
+            process.wait()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    position: int
+    time: float
+    answer: Answer
+
+
+class Questions:
+    """Answers questions of any study, and keeps the answers for a while.
+
+    Args:
+        seconds: How long one answer may take.
+    """
+
+    def __init__(self, seconds: float = MOST_SECONDS) -> None:
+        self._slow, self._quick = Answering(seconds), Answering(seconds)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._asking: dict[bytes, threading.Lock] = {}
+
+    def ask(self, question: Question) -> Answer:
+        """Return the answer to a question, which may be one of the last ten seconds. It may take long."""
+        timeless = msgspec.structs.replace(question, position=0)
+        return self._answer(msgspec.msgpack.encode(timeless), question.position, lambda: self._slow.ask(question))
+
+    def ask_of_trial(self, question: TrialQuestion, position: int) -> Answer:
+        """Return what a trial's page shows when the journal has grown to a position."""
+        key = msgspec.msgpack.encode((question.directory, question.trial, question.best))
+        return self._answer(key, position, lambda: self._quick.ask(question))
+
+    def close(self) -> None:
+        """End both processes."""
+        self._slow.close()
+        self._quick.close()
+
+    def _answer(self, key: bytes, position: int, work_out: Callable[[], Answer]) -> Answer:
+        if (known := self._known(key, position)) is not None:
+            return known
+        with self._lock:
+            asking = self._asking.setdefault(key, threading.Lock())
+        with asking:  # who asks the same meanwhile gets the same answer
+            if (known := self._known(key, position)) is not None:
+                return known
+            answer = work_out()
+            with self._lock:
+                self._asking.pop(key, None)
+                if answer.json:
+                    self._kept[key] = _Kept(position, time.monotonic(), answer)
+                    while len(self._kept) > MOST_KEPT:
+                        self._kept.popitem(last=False)
+            return answer
+
+    def _known(self, key: bytes, position: int) -> Answer | None:
+        with self._lock:
+            if (kept := self._kept.get(key)) is None:
+                return None
+            is_fresh = kept.position == position or time.monotonic() - kept.time < STALE_SECONDS
+            return kept.answer if is_fresh else None

@@ -1,0 +1,166 @@
+"""From the lines of a journal to what hears of its events.
+
+An event goes only to the listeners that take its kind: a journal may have millions, and most parts need few kinds.
+
+Rule 1: an event is told before what followed from it, as to observers everywhere (:mod:`ashtune.core.observer`).
+Rule 2: a listener about the search (``sees_confirmations = False``) is not told of trials that confirm others.
+Rule 3: nothing of the study is executed. Of its scheduler only a part that is installed here is asked.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar
+
+from ashtune.core.errors import AshtuneError
+from ashtune.core.events import Event, SessionStarted, TrialStarted
+from ashtune.core.jobs import TrialId
+from ashtune.core.ladder import Ladder
+from ashtune.core.orders import Train
+from ashtune.study.controller import next_ladder
+from ashtune.study.journal import Follower
+from ashtune.study.replay import Replay
+
+BETWEEN_LOOKS_AT_THE_CLOCK = 256
+
+Method = Callable[[Any], None]
+
+
+class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
+    """A session adds rungs above: what was made for fewer rungs has to be made anew."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
+        self.ladder = ladder
+
+
+class Cursor:
+    """Where a reading is.
+
+    Attributes:
+        line: The byte at which the line of the event begins that is told now.
+        time: When the last event happened, in seconds since the study began.
+        away: How many of these the study did not run: between its sessions.
+        pauses: When each session began, and what ``away`` was from then on.
+    """
+
+    __slots__ = ("away", "line", "pauses", "time")
+
+    def __init__(self) -> None:
+        self.line = 0
+        self.time = 0.0
+        self.away = 0.0
+        self.pauses: list[tuple[float, float]] = []
+
+    @property
+    def ran(self) -> float:
+        """Seconds that the study ran, at the last event."""
+        return self.time - self.away
+
+
+class Listener:
+    """The base class of what hears of events. It takes none: override what is of interest."""
+
+    sees_confirmations: ClassVar[bool] = True
+    """Whether it is told of trials that confirm others."""
+
+    def takes(self) -> Mapping[type, Method]:
+        """Return what to call with which kinds of events, verdicts and orders."""
+        return {}
+
+
+class Reading:
+    """Reads a journal from its first event on, and then what is added to it.
+
+    Args:
+        path: The journal.
+        replay: Says what followed from each event.
+        listeners: What hears of it, in this order.
+        cursor: Is moved along; the listeners may look at it.
+        ladder: The rungs that the listeners were made for.
+
+    Raises:
+        JournalError: If there is no journal.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        replay: Replay,
+        listeners: Sequence[Listener],
+        cursor: Cursor,
+        *,
+        ladder: Ladder,
+    ) -> None:
+        self.replay = replay
+        self._follower = Follower(path)
+        self._cursor = cursor
+        self._ladder = ladder
+        self._confirming: set[TrialId] = set()
+        self._methods = _methods(listeners)
+        self._methods_beside_the_search = _methods([each for each in listeners if each.sees_confirmations])
+        self._events: Iterator[Event] | None = None
+
+    @property
+    def position(self) -> int:
+        """The byte up to which it has read."""
+        return self._follower.position
+
+    def advance(self, seconds: float) -> bool:
+        """Read on for about so many seconds; return whether all is read that was there.
+
+        Raises:
+            JournalError: If a line cannot be read, or the file is another one than before.
+            LadderGrew: If a session has added rungs above those that this reading was made for.
+        """
+        until = perf_counter() + seconds
+        follower, events = self._follower, self._events or self._follower.read()
+        self._events = None
+        begin, left = follower.position, BETWEEN_LOOKS_AT_THE_CLOCK
+        for event in events:
+            self._cursor.line, begin = begin, follower.position
+            self._tell(event)
+            left -= 1
+            if not left:
+                if perf_counter() > until:
+                    self._events = events
+                    return False
+                left = BETWEEN_LOOKS_AT_THE_CLOCK
+        return True
+
+    def _tell(self, event: Event) -> None:
+        cursor, confirming = self._cursor, self._confirming
+        if isinstance(event, SessionStarted):
+            self._begin_session(event)
+        elif isinstance(event, TrialStarted) and event.confirms is not None:
+            confirming.add(event.trial)
+        cursor.time = max(cursor.time, event.time)
+        followed = self.replay.feed(event)
+        methods = self._methods
+        if confirming and getattr(event, "trial", None) in confirming:
+            methods = self._methods_beside_the_search
+        for method in methods.get(type(event), ()):
+            method(event)
+        for what in followed:
+            if isinstance(what, Train) and what.confirms is not None:
+                confirming.add(what.trial)
+            methods = self._methods_beside_the_search if what.trial in confirming else self._methods
+            for method in methods.get(type(what), ()):
+                method(what)
+
+    def _begin_session(self, session: SessionStarted) -> None:
+        ladder = next_ladder(self._ladder, session) if len(session.rungs) > len(self._ladder.rungs) else self._ladder
+        if ladder != self._ladder:
+            raise LadderGrew(ladder)
+        cursor = self._cursor
+        cursor.away += max(0.0, session.time - cursor.time)
+        cursor.pauses.append((max(session.time, cursor.time), cursor.away))
+
+
+def _methods(listeners: Sequence[Listener]) -> dict[type, tuple[Method, ...]]:
+    """Return what is called with each kind, in the order of the listeners."""
+    methods: dict[type, tuple[Method, ...]] = {}
+    for listener in listeners:
+        for kind, method in listener.takes().items():
+            methods[kind] = (*methods.get(kind, ()), method)
+    return methods

@@ -1,0 +1,109 @@
+"""What can be asked of the page's server, by address: see decision 38 for the answers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from ashtune.core.plaintext import one_line
+from ashtune.core.version import __version__
+from ashtune.dashboard.following import FollowedStudy, numbered
+from ashtune.dashboard.messages import NAMES, Answer, Question
+from ashtune.dashboard.questions import Questions
+from ashtune.dashboard.refusals import BadQuestion, NothingThere, whole
+from ashtune.dashboard.trials import read_query
+
+MOST_PARAMETERS = 100
+MOST_COMPARED = 12
+_OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
+_Given = Mapping[str, Sequence[str]]
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """What changes of a study is asked for, from the message with an id on."""
+
+    study: FollowedStudy
+    after: str
+
+
+class Routes:
+    """Answers what is asked.
+
+    Args:
+        studies: Those that are watched, in the order of the command.
+        questions: Where what takes long is worked out.
+    """
+
+    def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
+        self._studies = studies
+        self._questions = questions
+
+    def answer(self, path: str, given: _Given) -> bytes | Stream:
+        """Return the JSON that a path below the page asks for, or that it asks for changes.
+
+        Raises:
+            NothingThere: If there is nothing of this path.
+            BadQuestion: If a parameter does not fit.
+            AshtuneError: If there is no answer yet, in one line.
+        """
+        if path == "api/studies":
+            return self._list()
+        if path == "api/compare":
+            return self._compare(given)
+        if (match := _OF_A_STUDY.fullmatch(path)) is None:
+            raise NothingThere("there is nothing of this name here")
+        number, what, trial = match.groups()
+        _, study = numbered(self._studies, number)
+        if what == "trials":
+            return self._trials(study, given) if trial is None else self._trial(study, int(trial))
+        if trial is None and what == "events":
+            return Stream(study, given.get("after", ("",))[-1])
+        if trial is not None or what not in NAMES:
+            raise NothingThere(f"there is nothing of this name here; a study has trials, {', '.join(NAMES)}, events")
+        plain = {name: list(values) for name, values in given.items()}
+        return self._given(self._questions.ask(Question(str(study.directory), study.position, what, plain)))
+
+    def refusal(self, line: str) -> bytes:
+        """Return a refusal as JSON."""
+        return msgspec.json.encode({"error": one_line(line)})
+
+    def _list(self) -> bytes:
+        studies = [{"id": number, **study.summary()} for number, study in enumerate(self._studies)]
+        return msgspec.json.encode({"studies": studies, "version": __version__})
+
+    def _trials(self, study: FollowedStudy, given: _Given) -> bytes:
+        return msgspec.json.encode(study.rows(read_query(given)))
+
+    def _trial(self, study: FollowedStudy, trial: int) -> bytes:
+        question, position = study.question_of_trial(trial)
+        return self._given(self._questions.ask_of_trial(question, position))
+
+    def _compare(self, given: _Given) -> bytes:
+        numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
+        if len(numbers) > MOST_COMPARED:
+            raise BadQuestion(f"{len(numbers)} studies are too many to compare; give at most {MOST_COMPARED}")
+        chosen = dict(numbered(self._studies, str(whole("studies", number))) for number in numbers)
+        pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
+            series, figures = study.compared()
+            pairs.append(({"id": number, **series}, {"id": number, **figures}))
+        return msgspec.json.encode({"series": [series for series, _ in pairs], "table": [row for _, row in pairs]})
+
+    def _given(self, answer: Answer) -> bytes:
+        if answer.is_bad:
+            raise BadQuestion(answer.refusal)
+        return answer.json or self.refusal(answer.refusal)
+
+
+def parameters_of(query: str) -> _Given:
+    """Return the parameters of an address.
+
+    Raises:
+        BadQuestion: If there are too many, or they are no text.
+    """
+    try:
+        return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except (ValueError, UnicodeError):
+        raise BadQuestion(f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8") from None

@@ -1,0 +1,208 @@
+"""One trial for the page: its curve beside the best one, its configuration, what it printed, its checkpoints.
+
+Only the lines of the journal are decoded that name the trial. Logs and checkpoints are reached by the disk layer, which
+follows no link; of a checkpoint no more is looked at than its size.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, assert_never
+
+import msgspec
+
+from ashtune.analysis.sampling import thinned
+from ashtune.core.errors import StudyError
+from ashtune.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerLost,
+)
+from ashtune.core.jobs import TrialId
+from ashtune.core.numbers import number_text, seconds_text
+from ashtune.core.plaintext import one_line
+from ashtune.dashboard.messages import Pauses, TrialStatus
+from ashtune.dashboard.parts.failures import shown_text
+from ashtune.dashboard.parts.part import short
+from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.disk import DISK
+from ashtune.study.journal import NAME, read_events
+from ashtune.training.printed import printed_by, unmarked
+
+MOST_POINTS = 200
+MOST_METRICS = 5
+LOG_BYTES = 1 << 16
+TEXT_CHARACTERS = 300
+MOST_HISTORY = 200
+_OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
+
+
+def trial_page(
+    directory: Path,
+    trial: TrialId,
+    status: TrialStatus,
+    *,
+    search: str,
+    best: TrialId | None,
+    pauses: Pauses,
+) -> dict[str, Any]:
+    """Return what the page shows of a trial. O(bytes of the journal), most of them only looked through.
+
+    Args:
+        directory: The study's.
+        trial: Its number.
+        status: What the columns of all trials know of it.
+        search: The name of the study's search, which is the origin of a trial that names none.
+        best: The best trial, beside which it is shown; None if there is none.
+        pauses: When each session began, and how long the study had not run by then.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+        StudyError: If a log cannot be read.
+    """
+    history = _History(directory / NAME, trial, pauses)
+    compared = history if best == trial or best is None else _History(directory / NAME, best, pauses)
+    log, is_cut = _log(directory, trial, history)
+    best_configuration = compared.configuration if best is not None else {}
+    names = list(dict.fromkeys([*history.configuration, *best_configuration]))
+    return {
+        "trial": trial,
+        **msgspec.structs.asdict(status),
+        "metrics": history.metrics,
+        "origin": one_line(history.origin or search, TEXT_CHARACTERS),
+        "traceback": shown_text(history.traceback),
+        "configuration": [
+            {"name": name, "value": history.configuration.get(name), "best_value": best_configuration.get(name)}
+            for name in names
+        ],
+        "confirms": history.confirms,
+        "best_trial": best,
+        "curve": history.curves(),
+        "best_curve": {} if best is None else compared.curves(),
+        "number_of_reports": len(history.points),
+        "log": shown_text(log),
+        "log_is_cut": is_cut,
+        "checkpoints": _checkpoints(directory, trial, history),
+        "history": history.steps[-MOST_HISTORY:],
+    }
+
+
+class _History:
+    """What the journal says of a trial."""
+
+    def __init__(self, journal: Path, trial: TrialId, pauses: Pauses) -> None:
+        self.trial = trial
+        self.configuration: Mapping[str, Any] = {}
+        self.origin = self.traceback = ""
+        self.confirms: TrialId | None = None
+        self.metrics: Mapping[str, float | None] = {}
+        self.points: dict[int, Mapping[str, float | None]] = {}
+        self.steps: list[dict[str, Any]] = []
+        self.workers: set[int] = set()
+        self.saved: dict[int, int] = {}
+        self.last_words: list[str] = []
+        for event in _events_of(journal, trial):
+            if text := self._take(event):
+                self.steps.append({"time": round(_ran(event.time, pauses), 3), "text": one_line(text, TEXT_CHARACTERS)})
+
+    def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
+        """Take in an event; return it in words."""
+        if not isinstance(event, TrialStarted):
+            self.workers.add(event.worker)
+        match event:
+            case TrialStarted(configuration=configuration, origin=origin):
+                self.configuration, self.origin, self.confirms = configuration, origin, event.confirms
+                return f"started: {origin}" if origin else "started"
+            case JobFinished():
+                return self._finished(event)
+            case JobPaused(resource=resource):
+                self._report(event)
+                return f"broken off at {resource:,} by worker {event.worker}, as the study was stopping"
+            case TrialReleased(resource=resource):
+                if event.checkpoint is not None:
+                    self.saved[resource] = event.checkpoint
+                return f"saved at {resource:,}" if event.checkpoint is not None else ""
+            case JobFailed(reason=reason):
+                self.traceback = event.traceback
+                return f"failed in worker {event.worker}: {reason}"
+            case TrialWithdrawn(reason=reason):
+                return f"withdrawn: {reason or 'no reason given'}"
+            case WorkerLost(worker=worker, reason=reason):
+                self.last_words.append(event.last_words)
+                self.traceback = self.traceback or event.last_words
+                return f"worker {worker} was lost: {reason}"
+            case _:
+                assert_never(event)
+
+    def _finished(self, event: JobFinished) -> str:
+        self._report(event)
+        self.metrics = self.points[event.resource] = event.metrics
+        numbers = ", ".join(f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3])
+        again = " from the start" if event.rung and not event.start else ""
+        return (
+            f"trained{again} to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}: {numbers}"
+        )
+
+    def _report(self, event: JobFinished | JobPaused) -> None:
+        """Take in the reports of a job, in place of what was reported of these epochs before."""
+        start, end = event.start, event.resource
+        if self.points and max(self.points) > start:
+            self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
+        self.points.update(event.curve)
+        if event.checkpoint is not None:
+            self.saved[event.resource] = event.checkpoint
+
+    def curves(self) -> dict[str, Any]:
+        """Return the reports as a curve for each metric."""
+        resources = sorted(self.points)
+        shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
+        names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
+        curves = {}
+        for name in names:
+            there = [at for at in shown if name in self.points[at]]
+            curves[name] = {"resource": there, "value": [short(self.points[at][name]) for at in there]}
+        return curves
+
+
+def _events_of(journal: Path, trial: TrialId) -> Iterator[_OfTrial]:
+    """Yield the events that concern a trial."""
+    for _, event in read_events(journal, only=b'"trial":%d,' % trial):
+        if isinstance(event, _OfTrial) and event.trial == trial:
+            yield event
+
+
+def _ran(time: float, pauses: Pauses) -> float:
+    """Return how long the study had run at a time."""
+    place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
+    return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))
+
+
+def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
+    """Return the end of what a trial printed, and whether there was more."""
+    try:
+        parts = printed_by(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
+    except OSError as error:
+        raise StudyError(f"a log cannot be read: {error.strerror}") from None
+    text = "".join([*parts, *(unmarked(words + "\n") for words in history.last_words if words)])
+    return text[-LOG_BYTES:], len(text) > LOG_BYTES
+
+
+def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
+    """Return the checkpoints of a trial that are there: those that the journal names, with their size on the disk."""
+    checkpoints, there = Checkpoints(directory), []
+    try:
+        if not DISK.status(checkpoints.folder).is_folder:
+            return []  # a link to a folder elsewhere, which is not followed
+        for resource, size in sorted(history.saved.items()):
+            try:
+                status = DISK.status(checkpoints.of(trial, resource))
+            except FileNotFoundError:
+                continue
+            there.append({"resource": resource, "bytes": status.size if status.is_file else size})
+    except OSError:
+        return there
+    return there

@@ -1,0 +1,83 @@
+"""All of ``ashtune watch``: studies that are followed, answers that are worked out, and the server that shows both."""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ashtune.dashboard.admission import Admission
+from ashtune.dashboard.following import FollowedStudy
+from ashtune.dashboard.page_files import page_files
+from ashtune.dashboard.questions import Questions
+from ashtune.dashboard.routes import Routes
+from ashtune.dashboard.server import PageServer, Site
+
+LOOK_SECONDS = 0.5
+FEW_COLLECTIONS = (50_000, 20, 50)
+"""Events and numbers refer to nothing that refers to them, so the collector has little to find."""
+
+
+class LivePage:
+    """A page that shows studies, within its ``with`` block.
+
+    Args:
+        directories: The studies', whether or not they are there yet.
+        port: On loopback; 0 for one that is free.
+        socket_path: A socket of the file system in place of a port.
+        host_names: More names by which the page may be asked for.
+        token: The secret part of the address; by default a new one.
+
+    Raises:
+        SettingsError: If the port or socket cannot be had, or a name is none.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        *,
+        port: int = 0,
+        socket_path: Path | None = None,
+        host_names: Sequence[str] = (),
+        token: str = "",
+    ) -> None:
+        admission = Admission(host_names, token)
+        self.studies = [FollowedStudy(directory) for directory in directories]
+        self._questions = Questions()
+        site = Site(Routes(self.studies, self._questions), page_files(), admission)
+        self._server = PageServer(site, port=port, socket_path=socket_path)
+
+    @property
+    def address(self) -> str:
+        """The address of the page; of a socket its path."""
+        return self._server.address
+
+    @property
+    def port(self) -> int | None:
+        """The port; None of a socket."""
+        return self._server.port
+
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait until it is over, which is asked twice a second; for ever by default."""
+        while not is_over():
+            time.sleep(LOOK_SECONDS)
+
+    def __enter__(self) -> Self:
+        for study in self.studies:
+            study.start()
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for study in self.studies:
+            study.close()
+        self._questions.close()
+        self._server.close()
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles of objects less often: for a process that does nothing but show studies."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*FEW_COLLECTIONS)

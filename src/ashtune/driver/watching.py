@@ -1,0 +1,96 @@
+"""The live page of a study that is driven here: ``ashtune watch``, as a process of its own.
+
+Rule 1: the page ends by itself a moment after this process has ended, not with the study: in a notebook one looks at it
+when the study is done.
+Rule 2: whatever goes wrong with the page costs one line on stderr, never the study.
+"""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune.core.plaintext import one_line
+from ashtune.engines.local.process import import_root, without_launcher
+from ashtune.reports.terminal.text import write
+
+START_SECONDS = 10.0
+_ENDING_SECONDS = 2.0
+
+_pages: dict[Path, "Page"] = {}
+
+
+class Page:
+    """A page of one study, which is being started.
+
+    Args:
+        directory: The study's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._owner = os.getpid()
+        self._address = ""
+        self._problem = ""
+        paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+        command = ["-P", "-m", "ashtune", "watch", "--until-exit", str(self._owner), "--", str(directory)]
+        self._process: subprocess.Popen[str] | None = None
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the study
+                env={**without_launcher(), "PYTHONPATH": os.pathsep.join([*paths, import_root()])},
+            )
+        except OSError as error:
+            self._problem = str(error.strerror)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its process runs, and is one of this process: a fork has none."""
+        return self._owner == os.getpid() and self._process is not None and self._process.poll() is None
+
+    def say_where(self) -> None:
+        """Print its address on stderr, which takes up to a second after its start; or why there is none."""
+        if not self._address and not self._problem:
+            self._read_address()
+        if self._address:
+            host, port = one_line(socket.gethostname(), 100), self._address.split("/")[2].rpartition(":")[2]
+            write(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})\n", sys.stderr)
+        else:
+            write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
+
+    def end(self) -> None:
+        """End its process, if it is one of this process."""
+        process = self._process
+        if process is None or self._owner != os.getpid():
+            return
+        with suppress(OSError):
+            process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDING_SECONDS)
+
+    def _read_address(self) -> None:
+        process = self._process
+        assert process is not None and process.stdout is not None, "it was started with a pipe"
+        poll = select.poll()
+        poll.register(process.stdout, select.POLLIN)
+        line = process.stdout.readline().strip() if poll.poll(1000 * START_SECONDS) else ""
+        process.stdout.close()
+        if line.startswith("http://"):
+            self._address = line
+        else:
+            self._problem = one_line(line) or f"it did not start within {START_SECONDS:g} s"
+            self.end()
+
+
+def page_of(directory: Path) -> Page:
+    """Return the page of a study, that is there or is started now: one for each study that this process drives."""
+    if (page := _pages.get(directory)) is None or not page.is_there:
+        page = _pages[directory] = Page(directory)
+    return page

@@ -1,0 +1,266 @@
+"""What takes long to work out: the answers are those of the report, and nothing that goes wrong reaches the page."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_page import Client, served
+from studies import tuned
+
+import ashtune
+from ashtune.analysis.audit import Audit
+from ashtune.dashboard.messages import NAMES, Question
+from ashtune.dashboard.questions import Answering, Questions
+from ashtune.reports.audit_view import audit_findings
+
+pytestmark = pytest.mark.timeout(240)
+SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}
+
+
+def train(trial: Any) -> None:
+    """Report and print."""
+    print(f"trial {trial.number} trains", flush=True)
+    trained = trial.restore() or 0
+    if trial.number == 7:
+        raise ValueError("seven")
+    for epoch in trial.epochs():
+        trained += 1
+        trial.report(score=trial["x"] + 0.01 * epoch, rate=trial["rate"])
+    trial.save(trained)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return tuned(tmp_path_factory.mktemp("answers"), train, SPACE, trials=80)
+
+
+@pytest.fixture(scope="module")
+def asked(study: ashtune.Study) -> Iterator[Client]:
+    with served(study.directory) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        yield client
+
+
+def test_importance_names_what_matters(asked: Client) -> None:
+    pytest.importorskip("sklearn")
+    answer = asked.ask("api/studies/0/importance")
+    assert answer["weights"][0]["name"] == "x"
+    assert answer["explained"] > 0.5
+    assert answer["is_meaningful"] is True
+    assert "R2" in answer["text"]
+
+
+def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ashtune.Study, asked: Client) -> None:
+    answer = asked.ask("api/studies/0/slices?names=kind,x")
+    panels = {panel["name"]: panel for panel in answer["panels"]}
+    assert set(panels) == {"x", "kind"}
+    assert panels["kind"]["choices"] == ["a", "b", "c"]
+    assert panels["x"]["log"] is False
+    for trial, x, y, rung in zip(*(panels["x"][name] for name in ("trial", "x", "y", "rung")), strict=True):
+        record = study.trials[trial]
+        assert x == pytest.approx(record.configuration["x"], rel=1e-5)
+        assert y == pytest.approx(record.metrics["score"], rel=1e-5)
+        assert rung == record.rung
+    for trial, place in zip(panels["kind"]["trial"], panels["kind"]["x"], strict=True):
+        assert SPACE["kind"][int(place)] == study.trials[trial].configuration["kind"]  # type: ignore[index]
+    assert 7 not in panels["x"]["trial"]
+    assert {panel["name"] for panel in asked.ask("api/studies/0/slices")["panels"]} == set(SPACE)
+
+
+def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, asked: Client) -> None:
+    answer = asked.ask("api/studies/0/parallel?count=20")
+    assert len(answer["lines"]) == len(answer["values"]) == len(answer["trials"]) == len(answer["rungs"]) == 20
+    assert answer["trials"][0] == study.best.trial
+    names = [axis["name"] for axis in answer["axes"]]
+    assert set(names) == set(SPACE)
+    for trial, line in zip(answer["trials"], answer["lines"], strict=True):
+        configuration = study.trials[trial].configuration
+        for name, axis, value in zip(names, answer["axes"], line, strict=True):
+            expected = axis["choices"].index(configuration[name]) if axis["choices"] else configuration[name]
+            assert value == pytest.approx(expected, rel=1e-5)
+    rate = answer["axes"][names.index("rate")]
+    assert (rate["log"], rate["low"], rate["high"]) == (True, pytest.approx(1e-4), pytest.approx(1.0))
+
+
+def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
+    answer = asked.ask("api/studies/0/contour?x=x&y=rate")
+    grid = answer["grid"]
+    assert len(grid) == 20
+    assert {len(row) for row in grid} == {20}
+    known = [(column, value) for row in grid for column, value in enumerate(row) if value is not None]
+    left = [value for column, value in known if column < 5]
+    right = [value for column, value in known if column >= 15]
+    assert max(left) < min(right)
+    assert len(answer["points"]["x"]) == len(answer["points"]["trial"]) > 20
+    assert "smoothed" in answer["text"]
+
+
+def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
+    answer = asked.ask("api/studies/0/audit")
+    reader = study._reader
+    audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
+    reader.tell([audit])
+    assert answer["text"] == audit_findings(audit, unit="epoch")
+    for row, record in zip(answer["rungs"], audit.records(), strict=True):
+        assert (row["resource"], row["arrived"], row["promoted"], row["wrong"]) == (
+            record.resource, record.arrived, record.promoted, record.wrong,
+        )  # fmt: skip
+        assert row["unexplained"] == 0
+    assert answer["rungs"][0]["expected"] == 80
+
+
+def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:
+    answer = asked.ask("api/studies/0/whatif?workers=1,8&reduction_factor=2")
+    one, eight = answer["predictions"]
+    assert (one["workers"], eight["workers"]) == (1, 8)
+    assert eight["wall_seconds"]["likely"] < one["wall_seconds"]["likely"]
+    assert one["is_as_recorded"] is False
+    assert answer["recorded"]["workers"] == 2
+    assert answer["text"]
+    deadline = asked.ask("api/studies/0/whatif?deadline=1h")
+    assert deadline["predictions"][0]["workers"] == 1
+
+
+def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study: ashtune.Study, asked: Client) -> None:
+    best = study.best
+    page = asked.ask(f"api/studies/0/trials/{best.trial}")
+    assert page["status"] == "trained to the top"
+    assert page["metrics"] == best.metrics
+    assert {each["name"]: each["value"] for each in page["configuration"]} == best.config
+    assert all(each["value"] == each["best_value"] for each in page["configuration"])
+    assert page["curve"]["score"]["resource"] == list(range(1, 9))
+    assert page["curve"] == page["best_curve"]
+    assert page["number_of_reports"] == 8
+    assert page["log"] == study.log(best.trial)
+    assert f"trial {best.trial} trains" in page["log"]
+    assert page["log_is_cut"] is False
+    assert page["history"][0]["text"].startswith("started")
+    assert any(step["text"].startswith("trained to 8 by worker") for step in page["history"])
+    times = [step["time"] for step in page["history"]]
+    assert times == sorted(times)
+    resources = {int(path.name.partition(".")[2]) for path in (study.directory / "checkpoints").glob(f"{best.trial}.*")}
+    assert {each["resource"] for each in page["checkpoints"]} == resources != set()
+    failed = asked.ask("api/studies/0/trials/7")
+    assert (failed["status"], failed["reason"]) == ("failed", "ValueError: seven")
+    assert "ValueError: seven" in failed["traceback"]
+    assert failed["curve"] == {}
+    assert failed["best_trial"] == best.trial
+    assert failed["best_curve"] == page["curve"]
+
+
+@pytest.mark.parametrize("number", [80, 5000])
+def test_a_trial_that_is_not_there_is_told_so(asked: Client, number: int) -> None:
+    answer = asked.get(f"api/studies/0/trials/{number}")
+    assert answer.status == 404
+    assert f"there is no trial {number}" in answer.text
+
+
+BAD = [
+    "slices?names=nothing",
+    "slices?x=1",
+    "contour",
+    "contour?x=x",
+    "contour?x=x&y=x",
+    "contour?x=x&y=nothing",
+    "parallel?count=-1",
+    "parallel?count=x",
+    "importance?x=1",
+    "audit?x=1",
+    "whatif?workers=0",
+    "whatif?workers=x",
+    "whatif?reduction_factor=x",
+    "whatif?deadline=soon",
+    "whatif?scheduler=os:system",
+    "whatif?workers=" + ",".join(map(str, range(1, 90))),
+]
+
+
+@pytest.mark.parametrize("question", BAD)
+def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, question: str) -> None:
+    answer = asked.get(f"api/studies/0/{question}")
+    assert answer.status == 400, answer.text
+    assert answer.text.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif")])
+def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: Path, name: str) -> None:
+    def fail(trial: Any) -> None:
+        raise ValueError("never")
+
+    with pytest.raises(ashtune.NoResultError):
+        tuned(tmp_path, fail, trials=4)
+    with served(tmp_path / "study") as client:
+        with client.watch() as viewer:
+            viewer.until(lambda parts: parts["head"]["failed"] == 4)
+        answer = client.get(f"api/studies/0/{name}" + ("?x=x&y=x" if name == "contour" else ""))
+    assert (answer.status, answer.json) == (200, {"error": "no trial has a result yet"})
+
+
+def test_studies_are_compared_by_their_best_so_far(study: ashtune.Study, finished_study: Path) -> None:
+    with served(study.directory, finished_study) as client:
+        for number in (0, 1):
+            with client.watch(number) as viewer:
+                viewer.until_state("complete")
+        answer = client.ask("api/compare?studies=0,1")
+        assert [series["id"] for series in answer["series"]] == [0, 1]
+        for series, row in zip(answer["series"], answer["table"], strict=True):
+            assert series["over_time"]["value"][-1] == max(series["over_time"]["value"])
+            assert series["over_resource"]["resource"] == sorted(series["over_resource"]["resource"])
+            assert row["tried"] in (80, 16)
+        assert client.ask("api/compare?studies=1")["series"][0]["id"] == 1
+        assert len(client.ask("api/compare")["series"]) == 2
+        assert client.get("api/compare?studies=2").status == 404
+        assert client.get("api/compare?studies=x").status == 400
+        listed = client.ask("api/studies")
+    assert [each["id"] for each in listed["studies"]] == [0, 1]
+    assert listed["version"] == ashtune.__version__
+
+
+def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions, worked_out = Questions(), []
+    ask = Answering.ask
+    monkeypatch.setattr(Answering, "ask", lambda self, question: worked_out.append(question) or ask(self, question))
+    question = Question(str(study.directory), (study.directory / "journal.jsonl").stat().st_size, "audit", {})
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=lambda: answers.append(questions.ask(question).json)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    questions.close()
+    assert len(worked_out) == 1
+    assert len(set(answers)) == 1
+    assert answers[0]
+
+
+def test_a_process_that_dies_costs_one_answer(study: ashtune.Study) -> None:
+    answering = Answering()
+    question = Question(str(study.directory), 1, "audit", {})
+    assert answering.ask(question).json
+    assert answering._process is not None
+    os.kill(answering._process.pid, signal.SIGKILL)
+    first = answering.ask(question)
+    assert first.json or "has ended" in first.refusal
+    assert answering.ask(question).json
+    answering.close()
+    assert answering.ask(question).refusal == "ashtune watch is ending"
+
+
+def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:
+    answering = Answering(seconds=0.0)
+    refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
+    assert "longer than 0 s" in refusal
+    answering.close()
+
+
+def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
+    answering = Answering()
+    answer = answering.ask(Question(str(tmp_path), 1, "audit", {}))
+    assert (answer.json, answer.is_bad) == (b"", False)
+    assert "No such file or directory" in answer.refusal
+    answering.close()

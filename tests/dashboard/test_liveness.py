@@ -1,0 +1,89 @@
+"""Whether a driver is alive, and what follows from that."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ashtune.core.events import SessionStarted
+from ashtune.dashboard.liveness import Driver, Known, is_process_alive, lock_holders, state_of
+from ashtune.study.lock import StudyLock
+
+SESSION = SessionStarted(0.0, unix_time=time.time(), version="1", host=socket.gethostname(), pid=os.getpid())
+KNOWN = Known(
+    directory="runs/a",
+    session=SESSION,
+    is_simulated=False,
+    is_known=True,
+    is_complete=False,
+    stopping="",
+    is_busy=True,
+    is_alive=True,
+    quiet_seconds=1.0,
+    longest_pause=1.0,
+)
+
+
+def test_a_process_is_alive_until_it_has_ended_waited_for_or_not() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert is_process_alive(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not waited for
+        assert not is_process_alive(process.pid)
+    assert not is_process_alive(process.pid)
+    assert not is_process_alive(0)
+    assert not is_process_alive(-1)
+    assert not is_process_alive(1 << 53)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who holds locks")
+def test_a_driver_is_alive_while_it_holds_its_lock(tmp_path: Path) -> None:
+    driver = Driver(SESSION)
+    assert driver.is_alive() is True, "it may hold a lock where nobody tells"
+    with StudyLock(tmp_path):
+        assert os.getpid() in lock_holders()
+        assert driver.is_alive() is True
+    assert driver.is_alive() is False, "this process runs, and drives no more"
+    with StudyLock(tmp_path):
+        assert driver.is_alive() is True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
+def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
+    long_ago = msgspec.structs.replace(SESSION, unix_time=time.time() - 1e8)
+    assert Driver(long_ago).is_alive() is False
+
+
+def test_of_a_driver_elsewhere_or_of_no_driver_nothing_is_known() -> None:
+    assert Driver(msgspec.structs.replace(SESSION, host="another.example")).is_alive() is None
+    assert Driver(msgspec.structs.replace(SESSION, pid=0)).is_alive() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "text"),
+    [
+        ({}, "running", "driven by process"),
+        ({"session": None}, "running", "no driver has begun yet"),
+        ({"is_complete": True, "is_alive": False}, "complete", "complete"),
+        ({"is_alive": False}, "died", "go on with ashtune resume runs/a"),
+        ({"is_alive": False, "is_known": False}, "died", "is not known here"),
+        ({"is_alive": False, "is_known": False, "is_busy": False}, "stopped", "is not known here"),
+        ({"stopping": "Ctrl-C"}, "running", "stopping: Ctrl-C"),
+        ({"stopping": "Ctrl-C", "is_busy": False}, "stopped", "stopped: Ctrl-C; go on with"),
+        ({"stopping": "Ctrl-C", "is_alive": False}, "died", "has ended"),
+        ({"is_alive": None, "quiet_seconds": 100.0}, "running", "on "),
+        ({"is_alive": None, "quiet_seconds": 121.0}, "quiet", "no news for 2 min 01 s"),
+        ({"is_alive": None, "quiet_seconds": 500.0, "longest_pause": 200.0}, "running", "on "),
+        ({"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6}, "stopped", "a simulation"),
+    ],
+)
+def test_the_state_follows_from_what_is_known(changes: dict[str, object], state: str, text: str) -> None:
+    found, words = state_of(msgspec.structs.replace(KNOWN, **changes))
+    assert found == state
+    assert text in words
+    assert "\n" not in words

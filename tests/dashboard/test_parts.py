@@ -1,0 +1,296 @@
+"""The parts say what the report says, whether a journal is read once or twice."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from studies import tuned
+
+import ashtune
+from ashtune.analysis.tally import Tally
+from ashtune.analysis.timeline_times import time_shares
+from ashtune.core.observer import Observer
+from ashtune.dashboard import picture as pictures
+from ashtune.dashboard.liveness import Standing
+from ashtune.dashboard.parts.space import hyperparameters
+from ashtune.dashboard.parts.workers import STRETCHES, Busyness
+from ashtune.dashboard.picture import Picture
+from ashtune.space.space import Space
+from ashtune.study.journal import NAME, read_settings
+from ashtune.study.ladders import ladder_in_force
+
+pytestmark = pytest.mark.timeout(180)
+STANDING = Standing("complete", "complete", share_read=1.0, share_caught_up=1.0)
+SPACE = {
+    "x": (0.0, 1.0),
+    "rate": (1e-4, 1.0, "log"),
+    "width": (1, 64),
+    "kind": ["a", "b", 3, None, [1, 2]],
+    "always": 7,
+}
+
+
+def picture_of(directory: Path) -> Picture:
+    """Return the picture of a study, with all of its journal read."""
+    journal = directory / NAME
+    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+    while not picture.advance(60):
+        pass
+    return picture
+
+
+def parts_of(directory: Path) -> dict[str, Any]:
+    """Return the parts of a study whose journal is read."""
+    picture = picture_of(directory)
+    picture.make(STANDING, picture.ran, 0, 0.0)
+    return {name: msgspec.json.decode(shown.json) for name, shown in picture.shown.items()}
+
+
+def troubled(trial: Any) -> None:
+    """Report, save, and sometimes fail, withdraw or stop."""
+    trained = trial.restore() or 0
+    if trial.number % 7 == 3:
+        raise ValueError(f"no good: {trial['x']}")
+    if trial.number % 7 == 5:
+        raise ashtune.InvalidConfiguration("too wide")
+    for epoch in trial.epochs():
+        trained += 1
+        trial.report(score=trial["x"] * epoch / (epoch + 1), other=epoch)
+    trial.save(trained)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    """A study of two sessions, with failures and withdrawals."""
+    folder = tmp_path_factory.mktemp("parts")
+    tuned(folder, troubled, SPACE, trials=20, enqueue=[{"x": 0.9, "rate": 0.1, "width": 3, "kind": "b", "always": 7}])
+    return ashtune.Study.load(folder / "study").resume(trials=40, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def parts(study: ashtune.Study) -> dict[str, Any]:
+    return parts_of(study.directory)
+
+
+def told(study: ashtune.Study, observer: Observer) -> Any:
+    study._reader.tell([observer])
+    return observer
+
+
+def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    data, head = study.report_data(), parts["head"]
+    assert head["started"] == data["trials"]["started"]
+    assert head["tried"] == data["trials"]["tried"]
+    assert head["failed"] == data["trials"]["failed"] > 0
+    assert head["withdrawn"] == data["trials"]["withdrawn"] > 0
+    assert head["epochs"] == data["epochs"]
+    assert head["sessions"] == data["sessions"] == 2
+    assert head["wall_seconds"] == pytest.approx(data["wall_seconds"], abs=1e-3)
+    assert head["trials_wanted"] == 40
+    assert head["best"]["trial"] == study.best.trial
+    assert head["best"]["metrics"]["score"] == pytest.approx(study.best.metrics["score"], rel=1e-5)
+    assert head["best"]["origin"] == study.best.origin
+    assert head["unit"] == "epoch"
+    assert head["objectives"] == [{"metric": "score", "mode": "max"}]
+    assert head["utilisation"] == pytest.approx(data["utilisation"], abs=0.02)
+    assert (head["state"], head["running"], head["busy"]) == ("complete", 0, 0)
+
+
+def test_the_ladder_has_the_counts_of_each_rung_and_quartiles_of_its_results(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
+    tally = told(study, Tally(ladder_in_force(study.directory / NAME), study._reader.settings.goal))
+    values: dict[int, list[float]] = {}
+    for rung, results in enumerate(study._reader.results.rungs):
+        values[rung] = sorted(-loss for loss in results.losses if loss < math.inf)
+    for number, (rung, counted) in enumerate(zip(parts["ladder"]["rungs"], tally.rungs, strict=True)):
+        for name in ("resource", "arrived", "promoted", "failed", "withdrawn", "running"):
+            assert rung[name] == getattr(counted, name), name
+        low, median, high = rung["quartiles"]
+        assert values[number][0] <= low <= median <= high <= values[number][-1]
+        assert rung["best"] == pytest.approx(counted.best.metrics["score"], rel=1e-5)
+        at_most = sum(value <= median * (1 + 1e-5) for value in values[number])
+        assert at_most >= len(values[number]) / 2
+    assert parts["ladder"]["quota_text"] == "Of the trials at a rung the best 1/2 may go on."
+
+
+def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    for name in ("over_time", "over_resource"):
+        axis = name.removeprefix("over_")
+        steps, highest = parts["best"][name], parts["best"][f"{name}_at_highest"]
+        values = steps["values"]["score"]
+        assert values == sorted(values)
+        assert steps[axis] == sorted(steps[axis])
+        assert values[-1] == pytest.approx(study.best_at_any_rung.metrics["score"], rel=1e-5)
+        assert highest["values"]["score"][-1] == pytest.approx(study.best.metrics["score"], rel=1e-5)
+        assert highest["trial"][-1] == study.best.trial
+    results = parts["best"]["results"]
+    assert len(results["time"]) == sum(
+        len(rung.trials) - sum(math.isinf(x) for x in rung.losses) for rung in study._reader.results.rungs
+    )
+
+
+def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    shares, workers = time_shares(study._reader.timeline), parts["workers"]
+    presence = shares.presence
+    assert workers["shares"]["training"] == pytest.approx(shares.trained / presence, abs=0.02)
+    assert workers["shares"]["saving"] == pytest.approx(shares.saving / presence, abs=0.02)
+    assert sum(share or 0 for share in workers["shares"].values()) == pytest.approx(1, abs=0.01)
+    assert [lane["place"] for lane in workers["lanes"]] == [0, 1]
+    spans = workers["spans"]
+    assert {len(column) for column in spans.values()} == {len(spans["lane"])}
+    ends: dict[int, float] = {}
+    for lane, begin, end in sorted(zip(spans["lane"], spans["begin"], spans["end"], strict=True)):
+        assert ends.get(lane, 0.0) <= begin + 0.0021 <= end + 0.0042, "a worker does one thing after another"
+        ends[lane] = end
+    assert set(spans["ending"]) <= {"finished", "failed", "withdrawn", "saved"}
+    assert workers["window"][1] == parts["head"]["now"]
+    assert all(0 <= share <= 1 for share in workers["utilisation"]["share"])
+
+
+def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
+    groups = {group["kind"]: group for group in parts["failures"]["groups"]}
+    assert groups["failed"]["reason"].startswith("ValueError: no good: 0.")
+    assert groups["withdrawn"]["reason"] == "too wide"
+    assert "ValueError" in groups["failed"]["traceback"]
+    assert parts["failures"]["total"] == sum(group["count"] for group in parts["failures"]["groups"])
+    assert groups["failed"]["count"] > 1, "reasons that differ in a number are one"
+
+
+def test_curves_go_to_where_their_trials_were_trained(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    curves = parts["curves"]["curves"]
+    assert 0 < len(curves) <= 30
+    assert curves[-1]["trial"] == study.best.trial
+    assert curves[-1]["kind"] == "best"
+    for curve in curves:
+        assert curve["resource"] == list(range(1, study.trials[curve["trial"]].resource + 1))
+        assert curve["value"][-1] == pytest.approx(study.trials[curve["trial"]].metrics["score"], rel=1e-5)
+
+
+def test_notes_say_why_trials_went_on_and_where_they_come_from(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    notes = parts["notes"]
+    assert notes["sources"]["enqueued"] == 1
+    assert notes["sources"]["random"] == parts["head"]["started"] - 1
+    assert 0 < notes["promoted_share"]["random"] < 1
+    assert notes["promoted_share"]["model"] is None
+    texts = [reason["text"] for reason in notes["why"]]
+    assert any(" went on to " in text and ", quota " in text for text in texts)
+    times = [reason["time"] for reason in notes["why"]]
+    assert times == sorted(times)
+
+
+def test_the_space_is_what_configspace_reads_of_its_record(study: ashtune.Study, parts: dict[str, Any]) -> None:
+    space = Space.parse(SPACE)
+    described = {each["name"]: each for each in parts["space"]["hyperparameters"]}
+    assert list(described) == list(SPACE)
+    assert {name: each["type"] for name, each in described.items()} == {
+        "x": "float", "rate": "float", "width": "integer", "kind": "choice", "always": "constant",
+    }  # fmt: skip
+    for name, column in space.columns.items():
+        if column.choices is not None:
+            assert described[name]["choices"] == list(column.choices)
+        else:
+            assert described[name]["low"] == pytest.approx(column.hyperparameter.lower)
+            assert described[name]["high"] == pytest.approx(column.hyperparameter.upper)
+            assert described[name]["log"] == column.hyperparameter.log
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"names": 3},
+        {"names": ["a"]},
+        {
+            "names": ["a"],
+            "space": {
+                "hyperparameters": [
+                    3,
+                    {"name": []},
+                    {"name": "a", "type": "uniform_float", "lower": "x", "upper": True},
+                ]
+            },
+        },
+        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "categorical", "choices": 5}]}},
+    ],
+)
+def test_a_record_that_is_none_is_not_believed(record: dict[str, Any]) -> None:
+    for each in hyperparameters(record):
+        assert (each.low, each.high, list(each.choices)) == (None, None, [])
+
+
+def test_a_journal_that_is_read_twice_gives_the_same_parts(
+    study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
+    assert parts_of(study.directory) == parts
+
+
+def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:
+    from ashtune.study.journal import Journal, create, read_events
+
+    settings = read_settings(study.directory / NAME)
+    create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "not.installed:Scheduler"}))
+    with Journal(tmp_path / NAME) as journal:
+        for _, event in read_events(study.directory / NAME):
+            journal.add(event)
+    parts = parts_of(tmp_path)
+    assert None not in parts.values()
+    assert parts["head"]["tried"] == 40 - parts["head"]["withdrawn"] or parts["head"]["tried"] > 30
+    assert parts["head"]["running"] is None
+    assert parts["workers"]["shares"]["driver"] is None
+    assert parts["workers"]["shares"]["waiting"] is not None
+    assert "not known here" in parts["ladder"]["quota_text"]
+    assert not picture_of(tmp_path).knows_end
+
+
+def test_a_journal_of_other_rules_is_read_by_events_from_where_it_differs(study: ashtune.Study, tmp_path: Path) -> None:
+    from ashtune.study.journal import Journal, create, read_events
+
+    settings = read_settings(study.directory / NAME)
+    create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "sh"}))
+    with Journal(tmp_path / NAME) as journal:
+        for _, event in read_events(study.directory / NAME):
+            journal.add(event)
+    picture = picture_of(tmp_path)
+    assert not picture.knows_end
+    assert picture.workers.running is None
+    assert picture.tally.tried > 30
+
+
+def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch, size=trial["x"])
+
+    tuned(tmp_path, train, metric=["score", "size"], mode=["max", "min"])
+    parts = parts_of(tmp_path / "study")
+    assert [each["metric"] for each in parts["head"]["objectives"]] == ["score", "size"]
+    assert set(parts["head"]["best"]["metrics"]) == {"score", "size"}
+    assert list(parts["best"]["over_time"]["values"]) == ["score"]
+
+
+def test_trials_that_confirm_others_count_for_workers_only(tmp_path: Path) -> None:
+    tuned(tmp_path, confirm=2)
+    parts = parts_of(tmp_path / "study")
+    assert parts["head"]["started"] == 16
+    assert sum(parts["notes"]["sources"].values()) == 16
+    trials = {trial for trial in parts["workers"]["spans"]["trial"] if trial is not None}
+    assert max(trials) >= 16
+
+
+def test_stretches_of_time_keep_their_sums_as_they_double() -> None:
+    busyness, whole = Busyness(), 0.0
+    for number in range(500):
+        begin = number * 1.7
+        busyness.add(busyness.trained, begin, begin + 1.1)
+        whole += 1.1
+    assert sum(busyness.trained) == pytest.approx(whole)
+    assert len(busyness.trained) == STRETCHES
+    busyness.add(busyness.present, 0.0, 850.0, times=3)
+    assert sum(busyness.present) == pytest.approx(3 * 850.0)
+    assert max(busyness.present) <= 3 * busyness.width * (1 + 1e-9)
+    busyness.add(busyness.present, 5.0, 1e18)
+    assert math.isfinite(sum(busyness.present))

@@ -1,0 +1,433 @@
+"""Who is kept out of the page, and what a study made to break it cannot do."""
+
+import contextlib
+import http.client
+import os
+import re
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from live_page import TOKEN, Client, served
+
+from ashtune.core.errors import SettingsError
+from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.dashboard.admission import Admission
+from ashtune.dashboard.page_files import TYPES, page_files
+from ashtune.dashboard.watching import LivePage
+from ashtune.space.space import Space
+from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.settings import Settings
+from ashtune.testing.sections import HOSTILE
+
+pytestmark = pytest.mark.timeout(180)
+
+ASKED = ("", "index.html", "api/studies", "api/studies/0/trials", "api/studies/0/importance", "api/studies/0/events")
+
+
+def of_page(answer: Any) -> bool:
+    return b"studies" in answer.body or answer.status == 200
+
+
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize(
+    "token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), quote(TOKEN[:3]) + "%2d" + TOKEN[4:]]
+)
+def test_without_the_secret_part_of_the_address_nothing_is_there(client: Client, path: str, token: str) -> None:
+    answer = client.get(whole_path=f"/{token}/{path}")
+    assert answer.status == 404
+    assert answer.text.count("\n") == 1
+    assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "//", "/favicon.ico", "/api/studies", f"/x/{TOKEN}/", f"//{TOKEN}/../", "*", "http://a/"]
+)
+def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
+    answer = client.get(whole_path=path)
+    assert answer.status == 404
+    assert TOKEN not in answer.text
+
+
+def test_a_token_is_long_and_another_one_each_time() -> None:
+    tokens = {Admission().token for _ in range(20)}
+    assert len(tokens) == 20
+    assert min(map(len, tokens)) >= 32
+
+
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.7", "", "[::2]", "0.0.0.0"]
+)
+def test_another_name_is_refused_as_dns_rebinding_would_have_it(finished_study: Path, host: str, path: str) -> None:
+    with served(finished_study) as client:
+        answer = client.get(path, Host=host)
+    assert answer.status == 403
+    assert "--host-name" in answer.text
+    assert b"studies" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1:8888", "[::1]:80", "hub.example.org", "Hub.Example.org:443"]
+)
+def test_a_name_that_is_known_is_served_at_any_port(finished_study: Path, host: str) -> None:
+    with served(finished_study, host_names=["hub.example.org:8443"]) as client:
+        assert client.get("api/studies", Host=host).status == 200
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "<b>", "a\nb", "x" * 300])
+def test_a_host_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="is no name of a host"):
+        Admission([name])
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize(
+    ("mode", "destination"), [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")]
+)
+def test_what_another_page_asks_for_is_refused(
+    client: Client, site: str, path: str, mode: str, destination: str
+) -> None:
+    answer = client.get(path, Sec_Fetch_Site=site, Sec_Fetch_Mode=mode, Sec_Fetch_Dest=destination)
+    assert answer.status == 403
+    assert b"studies" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["api/studies", "api/studies/0/trials"])
+def test_a_link_from_another_page_leads_to_the_page_alone(client: Client, path: str) -> None:
+    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert client.get("", **followed).status in (200, 404)  # 404 where the page's files are not there
+    assert client.get(path, **followed).status == 403
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_page_itself_and_whoever_types_the_address_are_served(client: Client, site: str) -> None:
+    assert client.get("api/studies", Sec_Fetch_Site=site, Sec_Fetch_Mode="cors").status == 200
+
+
+TRICKS = [
+    "../server.py",
+    "..%2fserver.py",
+    "%2e%2e/server.py",
+    "%2e%2e%2fserver.py",
+    "..\\server.py",
+    "./server.py",
+    "/etc/passwd",
+    "static/index.html",
+    "index.html%00.js",
+    "index.html/",
+    "api/../server.py",
+    "api/studies/0/../0/trials",
+    "api/studies/00000000/trials",
+    "api/studies/-1/trials",
+    "api/studies/1/trials",
+    "api/studies/0/trials/-1",
+    "api/studies/0/trials/99999999999",
+    "api/studies/0/log",
+    "api/studies/0/importance/3",
+    "api/studies/0",
+    "api",
+    "page_files.py",
+    "__init__.py",
+    "static",
+    "vendor",
+    "%",
+    "%zz",
+    "a" * 5000,
+]
+
+
+@pytest.mark.parametrize("path", TRICKS)
+def test_no_trick_with_a_path_reaches_a_file(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status == 404, answer.text
+    assert b"import " not in answer.body
+    assert b"root:" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /%b/../server.py HTTP/1.1",
+        b"GET /%b/\0 HTTP/1.1",
+        b"GET /%b/index.html\0.js HTTP/1.1",
+        b"GET http://127.0.0.1/%b/ HTTP/1.1",
+        b"GET /%b/\xff\xfe HTTP/1.1",
+    ],
+)
+def test_bytes_that_no_client_sends_are_one_line(client: Client, line: bytes) -> None:
+    answer = client.raw(line.replace(b"%b", TOKEN.encode()) + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] 40[04] ", answer)
+    assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\r\n\r\n",
+        b"x\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+    ],
+)
+def test_what_is_no_request_does_no_harm(client: Client, sent: bytes) -> None:
+    with contextlib.suppress(ConnectionError):
+        assert b"Traceback" not in client.raw(sent)
+    assert client.get("api/studies").status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"])
+def test_nothing_but_get_and_head_is_answered(client: Client, method: str) -> None:
+    answer = client.get("api/studies", method=method)
+    assert answer.status == 405
+    assert answer.text == "only GET and HEAD are answered\n"
+
+
+def test_head_is_get_without_a_body(client: Client) -> None:
+    got, head = client.get("api/studies"), client.get("api/studies", method="HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(got.body))
+    assert client.get("api/studies/0/events", method="HEAD").headers["Content-Type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize("path", ["", *ASKED[2:5], "nothing", "api/studies?x=%ff"])
+def test_every_answer_says_that_it_may_not_be_kept_framed_or_guessed_at(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; ")
+    assert "frame-ancestors 'self'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Python" not in headers.get("Server", "")
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_only_loopback_is_bound(finished_study: Path) -> None:
+    with LivePage([finished_study]) as page:
+        assert page.port is not None
+        bound = page._server._server.socket.getsockname()
+        assert bound == ("127.0.0.1", page.port)
+        others = {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {
+            "127.0.0.1"
+        }
+        for address in [other for other in others if not other.startswith("127.")]:
+            with pytest.raises(OSError), socket.create_connection((address, page.port), timeout=2):
+                pass
+
+
+@contextlib.contextmanager
+def over(path: Path) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(str(path))
+    with contextlib.closing(connection):
+        yield connection
+
+
+def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(finished_study: Path, tmp_path: Path) -> None:
+    place = tmp_path / "page.sock"
+    with LivePage([finished_study], socket_path=place, token=TOKEN) as page:
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        assert (page.port, page.address) == (None, f"/{TOKEN}/")
+        for path, status in ((f"/{TOKEN}/api/studies", 200), ("/wrong/api/studies", 404)):
+            with over(place) as connection:
+                connection.request("GET", path)
+                assert connection.getresponse().status == status
+        with pytest.raises(SettingsError, match="another process serves there"):
+            LivePage([finished_study], socket_path=place)
+    assert not place.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_another_user_of_the_machine_cannot_open_the_socket_and_needs_the_token_at_a_port(
+    finished_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import subprocess
+
+    folder = Path("/tmp") / f"ashtune-test-{os.getpid()}"
+    folder.mkdir(0o755)
+    place = folder / "page.sock"
+    ask = (
+        "import os, socket, sys\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "path, port = sys.argv[1], int(sys.argv[2])\n"
+        "try:\n"
+        "    socket.socket(socket.AF_UNIX).connect(path)\n"
+        "    print('open')\n"
+        "except PermissionError:\n"
+        "    print('refused')\n"
+        "with socket.socket() as there:\n"
+        "    there.connect(('127.0.0.1', port))\n"
+        "    there.sendall(b'GET /guess/api/studies HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n')\n"
+        "    print(there.makefile('rb').readline().split()[1].decode())\n"
+    )
+    try:
+        with LivePage([finished_study], socket_path=place), LivePage([finished_study]) as page:
+            command = [sys.executable, "-c", ask, str(place), str(page.port)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout.split() == ["refused", "404"], done.stderr
+    finally:
+        folder.rmdir()
+
+
+def test_a_socket_that_a_killed_server_left_is_replaced_and_nothing_else_is(
+    finished_study: Path, tmp_path: Path
+) -> None:
+    left, file = tmp_path / "left.sock", tmp_path / "file"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
+        dead.bind(str(left))
+    file.write_text("precious")
+    with LivePage([finished_study], socket_path=left):
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    with pytest.raises(SettingsError, match="something else is there"):
+        LivePage([finished_study], socket_path=file)
+    assert file.read_text() == "precious"
+    with pytest.raises(SettingsError, match="--socket"):
+        LivePage([finished_study], socket_path=tmp_path / ("x" * 200))
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(finished_study: Path) -> None:
+    with LivePage([finished_study]) as page, pytest.raises(SettingsError, match=f"--port {page.port}: "):
+        LivePage([finished_study], port=page.port or 0)
+
+
+def test_files_of_the_page_are_served_under_their_names_as_what_they_are(client: Client) -> None:
+    for name, file in page_files().items():
+        answer = client.get(name)
+        assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, file.data, file.type)
+        assert not name.startswith(("/", "."))
+        assert file.type in TYPES.values()
+
+
+def test_the_address_without_its_last_slash_leads_to_the_page(client: Client) -> None:
+    answer = client.get(whole_path=f"/{TOKEN}?study=0")
+    assert (answer.status, answer.headers["Location"]) == (308, f"{TOKEN}/?study=0")
+
+
+HOSTILE_SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
+
+
+@pytest.fixture(scope="module")
+def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("hostile")
+    ladder = Ladder(1, 4, 2)
+    rungs, kept = ladder.to_record()
+    create(
+        directory / NAME,
+        Settings(
+            ashtune=HOSTILE,
+            created=0,
+            name=HOSTILE,
+            goal=Goal(HOSTILE, "max"),
+            scheduler={"kind": "ash"},
+            rungs=rungs,
+            kept=kept,
+            space=dict(Space.parse(HOSTILE_SPACE).to_record()),
+            search={"kind": "random"},
+            seed=0,
+        ),
+    )
+    with Journal(directory / NAME) as journal:
+        journal.add(SessionStarted(0, 0, HOSTILE, HOSTILE, 1, trials=30))
+        journal.add(WorkerJoined(0, WorkerId(0), host=HOSTILE))
+        for number in range(30):
+            trial = TrialId(number)
+            journal.add(TrialStarted(0, trial, {"x": ["plain", HOSTILE][number % 2], "y": number / 30}, HOSTILE))
+            common: dict[str, Any] = {
+                "time": 1.0 + number,
+                "worker": WorkerId(0),
+                "trial": trial,
+                "rung": 0,
+                "seconds": 1e18,
+            }
+            if number % 5 == 4:
+                journal.add(JobFailed(**common, reason=HOSTILE, traceback=HOSTILE))
+            else:
+                metrics = {HOSTILE: [1e308, -1e308, None, 0.5][number % 4], f"{HOSTILE}2": 0.5}
+                journal.add(JobFinished(**common, resource=1, metrics=metrics, curve=[(1, metrics)]))
+        journal.add(WorkerLost(time=99.0, worker=WorkerId(0), reason=HOSTILE, last_words=HOSTILE))
+    logs = directory / "logs"
+    logs.mkdir()
+    (logs / "worker-0.log").symlink_to("/etc/passwd")
+    (logs / "worker-1.log").write_text("")
+    return directory
+
+
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield the texts of an answer that are for a person, not names and choices that are given back as they are."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name not in (
+                "space",
+                "configuration",
+                "columns",
+                "objectives",
+                "metrics",
+                "values",
+                "metric",
+                "choices",
+            ):
+                yield from texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_texts_of_a_hostile_study_hold_nothing_that_is_not_seen(hostile_study: Path) -> None:
+    with served(hostile_study) as client, client.watch() as viewer:
+        parts = viewer.until(lambda parts: parts["head"]["started"] == 30 and parts["head"]["state"] != "reading")
+        assert None not in parts.values()
+        answers = [
+            client.get(f"api/studies/0/{path}").json for path in ("trials?count=30", "trials/4", "trials/3", "audit")
+        ]
+    assert "pwned" in parts["head"]["name"]
+    for text in texts([dict(parts), *answers]):
+        assert not UNSEEN.search(text.replace("\n", "")), text
+
+
+def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(hostile_study: Path) -> None:
+    with served(hostile_study) as client:
+        for path in ("api/studies", "api/studies/0/trials", "api/studies/0/trials/0", "api/compare"):
+            assert client.get(path).headers["Content-Type"] == "application/json"
+        bad = client.get("api/studies/0/trials?sort=" + quote("<script>alert(1)</script>"))
+        assert bad.status == 400
+        assert bad.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert bad.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_log_or_checkpoint_that_is_a_link_is_not_read(hostile_study: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\n--- above: printed by trial 0, trained from 0 on ---\n")
+    with served(hostile_study) as client:
+        page = client.ask("api/studies/0/trials/0")
+    assert page["log"] == ""
+    assert "root:" not in msgspec.json.encode(page).decode()
+
+
+def test_numbers_beyond_all_bounds_are_null_or_numbers(hostile_study: Path) -> None:
+    with served(hostile_study) as client:
+        for path in ("trials?sort=value", "slices", "parallel", "contour?x=x&y=y", "whatif?workers=1"):
+            answer = client.get(f"api/studies/0/{path}")
+            assert answer.status == 200
+            assert b"Infinity" not in answer.body
+            assert b"NaN" not in answer.body

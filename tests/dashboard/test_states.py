@@ -1,0 +1,113 @@
+"""Whatever becomes of the directory is a line on the page, and the server goes on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from live_page import served
+from studies import tuned
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(tmp_path: Path, finished_study: Path) -> None:
+    directory = tmp_path / "later" / "study"
+    with served(directory) as client, client.watch() as viewer:
+        first = viewer.next()
+        assert first.parts["head"]["state"] == "missing"
+        assert first.parts["head"]["state_text"] == f"there is no study in {directory} yet"
+        assert client.ask("api/studies")["studies"][0]["state"] == "missing"
+        assert client.get("api/studies/0/trials").status == 404
+        assert client.get("api/studies/0/importance").status == 404
+        assert client.get("api/studies/0/trials/0").status == 404
+        assert client.ask("api/compare")["series"][0]["over_time"] == {"time": [], "value": []}
+        shutil.copytree(finished_study, directory)
+        parts = viewer.until_state("complete")
+        assert viewer.events[-1].kind == "snapshot" or any(event.kind == "snapshot" for event in viewer.events[1:])
+        assert parts["head"]["tried"] == 16
+
+
+def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study: Path) -> None:
+    with (
+        served(tmp_path / "nowhere", finished_study) as client,
+        client.watch(0) as missing,
+        client.watch(1) as there,
+    ):
+        empty, parts = missing.next().parts, there.until_state("complete")
+    assert empty.keys() == parts.keys()
+    for name in parts:
+        assert empty[name].keys() == parts[name].keys(), name
+    assert empty["head"]["driver"].keys() == parts["head"]["driver"].keys()
+    assert empty["workers"]["spans"].keys() == parts["workers"]["spans"].keys()
+    assert empty["workers"]["shares"].keys() == parts["workers"]["shares"].keys()
+    assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
+
+
+def test_a_directory_that_is_deleted_says_so_and_keeps_what_was_read(study_copy: Path) -> None:
+    with served(study_copy) as client, client.watch() as viewer:
+        viewer.until_state("complete")
+        shutil.rmtree(study_copy)
+        parts = viewer.until_state("missing")
+        assert "is gone" in parts["head"]["state_text"]
+        assert parts["head"]["tried"] == 16
+        assert client.ask("api/studies")["studies"][0]["state"] == "missing"
+        shown = client.ask("api/studies/0/trials")
+        assert "error" in shown, "rows are read from the journal"
+
+
+def test_another_journal_in_its_place_begins_a_new_snapshot(study_copy: Path, tmp_path: Path) -> None:
+    other = tuned(tmp_path / "other", trials=5, seed=9).directory
+    with served(study_copy) as client, client.watch() as viewer:
+        viewer.until_state("complete")
+        before = viewer.id
+        (other / "journal.jsonl").replace(study_copy / "journal.jsonl")
+        parts = viewer.until(lambda parts: parts["head"]["tried"] == 5)
+        assert parts["head"]["state"] in ("complete", "reading", "running")
+        assert any(event.kind == "snapshot" for event in viewer.events[1:])
+        with client.watch(after=before) as again:
+            assert again.next().kind == "snapshot", "the id was one of the other journal"
+
+
+def test_a_line_that_was_altered_is_named_and_what_is_before_it_is_shown(study_copy: Path) -> None:
+    journal = study_copy / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[len(lines) // 2] = lines[len(lines) // 2].replace(b'"time":', b'"time":1', 1)
+    journal.write_bytes(b"".join(lines))
+    with served(study_copy) as client, client.watch() as viewer:
+        parts = viewer.until_state("unreadable")
+        assert f"line {len(lines) // 2 + 1}" in parts["head"]["state_text"]
+        assert parts["head"]["started"] > 0
+        assert client.ask("api/studies")["studies"][0]["state"] == "unreadable"
+
+
+@pytest.mark.parametrize("data", [b"", b"no journal\n", b'{"format":1}\n', b"\0" * 5000, b"[" * 100_000])
+def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(data)
+    with served(tmp_path) as client, client.watch() as viewer:
+        text = viewer.until_state("unreadable")["head"]["state_text"]
+        assert "\n" not in text
+        assert "journal.jsonl" in text
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "dangling link"])
+def test_what_is_no_file_in_the_journals_place_is_not_read(tmp_path: Path, finished_study: Path, kind: str) -> None:
+    place = tmp_path / "journal.jsonl"
+    if kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(finished_study / "journal.jsonl" if kind == "link" else tmp_path / "nothing")
+    with served(tmp_path) as client, client.watch() as viewer:
+        head = viewer.until_state("unreadable")["head"]
+        assert head["tried"] == 0
+        assert kind == "folder" or "symbolic link" in head["state_text"]
+
+
+def test_a_study_that_gets_more_rungs_is_read_anew_with_them(tmp_path: Path) -> None:
+    study = tuned(tmp_path, trials=8, max_resource=4)
+    with served(study.directory) as client, client.watch() as viewer:
+        parts = viewer.until_state("complete")
+        assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4]
+        study.resume(max_resource=16, quiet=True)
+        parts = viewer.until(lambda parts: len(parts["ladder"]["rungs"]) > 3)
+        assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4, 8, 16]
+        viewer.until_state("complete")

@@ -1,0 +1,104 @@
+"""The stream: a snapshot, then what has changed, and after a break from where it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+from live_page import Client, SlowStudy, served
+
+from ashtune.dashboard.picture import PARTS
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_the_first_message_has_all_parts_and_says_how_far_the_journal_is_read(
+    client: Client, finished_study: Path
+) -> None:
+    with client.watch() as viewer:
+        first = viewer.next()
+    assert first.kind == "snapshot"
+    assert list(first.parts) == list(PARTS)
+    assert None not in first.parts.values()
+    assert first.position == (finished_study / "journal.jsonl").stat().st_size
+    assert first.id.partition(".")[0] == str(first.position)
+    assert viewer.headers["Content-Type"].startswith("text/event-stream")
+
+
+def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(slow_study: SlowStudy) -> None:
+    slow_study.run()
+    with served(slow_study.directory) as client, client.watch() as viewer:
+        parts = viewer.until(lambda parts: parts["head"]["tried"] >= 4 and len(viewer.events) > 3)
+        head = parts["head"]
+        assert head["state"] == "running"
+        assert head["driver"] == {**head["driver"], "pid": slow_study.pid, "is_alive": True}
+        assert head["workers"] == 2
+        assert 0 < head["busy"] <= 2
+        assert sum(rung["running"] for rung in parts["ladder"]["rungs"]) == head["running"]
+        assert "running" in parts["workers"]["spans"]["ending"]
+        before = head["tried"], head["now"]
+        viewer.until(lambda parts: parts["head"]["tried"] > before[0] and parts["head"]["now"] > before[1])
+        positions = [event.position for event in viewer.events]
+        assert positions == sorted(positions)
+        deltas = [event for event in viewer.events if event.kind == "delta"]
+        assert deltas
+        assert all("space" not in event.parts for event in deltas), "it never changes"
+
+
+def test_a_broken_connection_goes_on_where_it_was(slow_study: SlowStudy) -> None:
+    slow_study.run()
+    with served(slow_study.directory) as client:
+        with client.watch() as viewer:
+            viewer.until(lambda parts: parts["head"]["tried"] >= 3)
+        with client.watch(Last_Event_ID=viewer.id) as again:
+            first = again.next()
+        with client.watch(after=viewer.id) as asked:
+            same = asked.next()
+        assert (first.kind, same.kind) == ("delta", "delta")
+        assert first.position >= viewer.events[-1].position
+        assert "space" not in first.parts
+        assert "head" in first.parts
+        merged = {**viewer.parts, **first.parts}
+        with client.watch() as fresh:
+            whole = fresh.next()
+        assert merged.keys() == whole.parts.keys()
+        assert merged["space"] == whole.parts["space"]
+
+
+@pytest.mark.parametrize("after", ["7", "x.y", "-1.1", "999999999999.1", "10.77", "1.1.1", "." + "1" * 5000])
+def test_an_id_that_means_nothing_here_gets_a_snapshot(client: Client, after: str) -> None:
+    with client.watch(after=after) as viewer:
+        assert viewer.next().kind == "snapshot"
+
+
+def test_a_killed_driver_is_told_within_five_seconds_and_a_resumed_study_goes_on(slow_study: SlowStudy) -> None:
+    slow_study.run()
+    with served(slow_study.directory) as client, client.watch() as viewer:
+        viewer.until(lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] >= 3)
+        so_far = len(viewer.events)
+        slow_study.kill()
+        head = viewer.until_state("died", seconds=5)["head"]
+        assert head["driver"]["is_alive"] is False
+        assert f"ashtune resume {slow_study.directory}" in head["state_text"]
+        tried, now = head["tried"], head["now"]
+        slow_study.resume()
+        head = viewer.until(lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] > tried)[
+            "head"
+        ]
+        assert head["sessions"] == 2
+        assert head["now"] > now
+        assert head["driver"]["pid"] == slow_study.pid
+        assert {event.kind for event in viewer.events[so_far:]} == {"delta"}, "nothing was begun anew"
+
+
+def test_no_part_has_more_than_four_thousand_numbers(slow_study: SlowStudy) -> None:
+    slow_study.run()
+    with served(slow_study.directory) as client, client.watch() as viewer:
+        viewer.until(lambda parts: parts["head"]["tried"] >= 40)
+
+    def numbers(value: object) -> int:
+        if isinstance(value, dict):
+            return sum(map(numbers, value.values()))
+        return sum(map(numbers, value)) if isinstance(value, list) else not isinstance(value, str)
+
+    assert all(numbers(part) <= 4000 for part in viewer.parts.values())
+    assert len(json.dumps(viewer.parts)) < 100_000

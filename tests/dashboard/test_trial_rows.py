@@ -1,0 +1,252 @@
+"""Trials are filtered, sorted and searched as a plain walk over all of them would do it."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from live_page import Client, served
+from studies import tuned
+
+import ashtune
+from ashtune.analysis.trials import TrialRecord
+from ashtune.core.events import JobFinished, TrialStarted
+from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.dashboard.parts.space import Hyperparameter
+from ashtune.dashboard.reading import Cursor
+from ashtune.dashboard.trials import STATUSES, Query, TrialColumns, read_query
+from ashtune.search.origins import sort_of
+
+pytestmark = pytest.mark.timeout(180)
+SPACE = {"x": (0.0, 1.0), "width": (1, 9), "kind": ["relu", "tanh", 3]}
+
+
+def train(trial: Any) -> None:
+    """Fail now and then."""
+    if trial.number % 6 == 4:
+        raise ValueError("diverged")
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch, size=trial["width"])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
+    return tuned(tmp_path_factory.mktemp("rows"), train, SPACE, trials=60)
+
+
+@pytest.fixture(scope="module")
+def rows(study: ashtune.Study) -> Iterator[Callable[..., Any]]:
+    """Asks for rows of the study."""
+    with served(study.directory) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        yield lambda **given: client.ask(f"api/studies/0/trials?{urlencode(given, doseq=True)}")
+
+
+def value_of(record: TrialRecord, name: str) -> float:
+    """Return what a record is sorted by."""
+    if name == "value":
+        value = record.metrics.get("score")
+        return math.nan if value is None else value
+    if name == "rung":
+        return math.nan if record.rung is None else record.rung
+    if name == "status":
+        return STATUSES.index(record.status)
+    if name == "kind":
+        return SPACE["kind"].index(record.configuration["kind"])  # type: ignore[attr-defined]
+    if name in SPACE:
+        return float(record.configuration[name])
+    return float(getattr(record, name))
+
+
+def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: Callable[..., Any]) -> None:
+    answer = rows(count=60)
+    assert answer["total"] == answer["matching"] == len(answer["rows"]) == 60
+    assert answer["columns"] == list(SPACE)
+    for row, record in zip(answer["rows"], study.trials, strict=True):
+        assert row["trial"] == record.number
+        assert row["status"] == record.status
+        assert row["rung"] == record.rung
+        assert row["resource"] == record.resource
+        assert row["configuration"] == record.configuration
+        assert row["metrics"] == record.metrics
+        assert row["value"] == record.metrics.get("score")
+        assert row["seconds"] == pytest.approx(record.seconds, abs=1e-3)
+        assert row["reason"] == record.reason
+    assert answer["statuses"]["failed"] == sum(record.status == "failed" for record in study.trials)
+    assert answer["origins"]["random"] == 60
+
+
+@pytest.mark.parametrize("name", ["number", "value", "rung", "resource", "seconds", "status", "x", "width", "kind"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_rows_are_sorted_with_what_is_missing_last(
+    study: ashtune.Study, rows: Callable[..., Any], name: str, order: str
+) -> None:
+    numbers = [row["trial"] for row in rows(sort=name, order=order, count=60)["rows"]]
+    values = [value_of(study.trials[number], name) for number in numbers]
+    there = [value for value in values if not math.isnan(value)]
+    assert there == sorted(there, reverse=order == "desc")
+    assert all(math.isnan(value) for value in values[len(there) :])
+    if name != "number":
+        for (one, a), (other, b) in zip(
+            zip(numbers, values, strict=True), zip(numbers[1:], values[1:], strict=True), strict=False
+        ):
+            assert a != b or one < other, "equal ones come in the order of their numbers"
+
+
+FILTERS: list[tuple[dict[str, Any], Callable[[TrialRecord], bool]]] = [
+    ({"status": "failed"}, lambda record: record.status == "failed"),
+    ({"status": "failed,paused"}, lambda record: record.status in ("failed", "paused")),
+    ({"rung": 1}, lambda record: record.rung == 1),
+    ({"origin": "random"}, lambda record: True),
+    ({"origin": "model"}, lambda record: False),
+    ({"where": "x:0.2:0.7"}, lambda record: 0.2 <= record.configuration["x"] <= 0.7),
+    ({"where": "x:0.5:"}, lambda record: record.configuration["x"] >= 0.5),
+    (
+        {"where": ["x::0.5", "width:3:6"]},
+        lambda record: record.configuration["x"] <= 0.5 and 3 <= record.configuration["width"] <= 6,
+    ),
+    ({"where": "kind:0:1"}, lambda record: record.configuration["kind"] in ("relu", "tanh")),
+    ({"where": "score:1:"}, lambda record: (record.metrics.get("score") or 0) >= 1),
+    ({"search": "relu"}, lambda record: record.configuration["kind"] == "relu"),
+    ({"search": "RELU failed"}, lambda record: record.configuration["kind"] == "relu" and record.status == "failed"),
+    ({"search": "diverged"}, lambda record: record.status == "failed"),
+    ({"search": "17"}, lambda record: record.number == 17),
+    ({"search": "#17"}, lambda record: record.number == 17),
+    (
+        {"search": "x<0.5 width>=4"},
+        lambda record: record.configuration["x"] < 0.5 and record.configuration["width"] >= 4,
+    ),
+    ({"search": "kind=tan"}, lambda record: record.configuration["kind"] == "tanh"),
+    ({"search": "width=5"}, lambda record: record.configuration["width"] == 5),
+    ({"search": "score>2"}, lambda record: (record.metrics.get("score") or 0) > 2),
+    ({"search": "x<"}, lambda record: False),
+    ({"search": "x<abc"}, lambda record: False),
+    ({"search": "nothing-like-it"}, lambda record: False),
+    ({"search": ""}, lambda record: True),
+]
+
+
+@pytest.mark.parametrize(("given", "fits"), FILTERS)
+def test_a_filter_keeps_those_that_fit(
+    study: ashtune.Study, rows: Callable[..., Any], given: dict[str, Any], fits: Callable[[TrialRecord], bool]
+) -> None:
+    answer = rows(count=60, **given)
+    expected = [record.number for record in study.trials if fits(record)]
+    assert [row["trial"] for row in answer["rows"]] == expected
+    assert answer["matching"] == len(expected)
+    assert answer["total"] == 60
+
+
+def test_pages_of_rows_make_up_the_whole(rows: Callable[..., Any]) -> None:
+    pages = [rows(sort="value", order="desc", offset=offset, count=7)["rows"] for offset in range(0, 70, 7)]
+    assert [row for page in pages for row in page] == rows(sort="value", order="desc", count=500)["rows"]
+    assert pages[-1] == []
+
+
+BAD = [
+    "sort=nothing",
+    "order=up",
+    "status=happy",
+    "origin=elsewhere",
+    "rung=-1",
+    "rung=x",
+    "offset=1.5",
+    "count=1e3",
+    "where=x",
+    "where=x:1",
+    "where=x:a:b",
+    "where=y:0:1",
+    "unknown=1",
+    "count=" + "9" * 40,
+    "where=x:nan:1",
+    "search=%ff",
+    "sort=%00",
+]
+
+
+@pytest.mark.parametrize("query", BAD)
+def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: str) -> None:
+    answer = client.get(f"api/studies/0/trials?{query}", Accept="application/json")
+    assert answer.status == 400
+    assert list(answer.json) == ["error"]
+    assert "\n" not in answer.json["error"]
+
+
+def test_a_page_of_no_rows_reads_no_journal(tmp_path: Path) -> None:
+    columns = filled(
+        TrialColumns(
+            Ladder(1, 9, 3),
+            Goal("loss", "min"),
+            [Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a", "b"])],
+            Cursor(),
+        ),
+        2_000,
+    )
+    for query in ({"search": ("kind=b", "rate>0.5", "random")}, {"sort": "value", "is_descending": True}):
+        table = columns.copied(Query(**query, count=0))
+        assert table.answer(Query(**query, count=0), tmp_path / "no journal is read") | {"rows": []}
+    assert columns.copied(Query(search=("kind=b",))).texts.keys() == {"kind"}
+
+
+def filled(columns: TrialColumns, trials: int) -> TrialColumns:
+    """Tell columns of trials."""
+    takes = columns.takes()
+    for number in range(trials):
+        trial = TrialId(number)
+        takes[TrialStarted](TrialStarted(0.0, trial, {"rate": number / trials, "kind": "ab"[number % 2]}, "random"))
+        takes[JobFinished](
+            JobFinished(
+                time=1.0,
+                worker=WorkerId(0),
+                trial=trial,
+                rung=0,
+                resource=1,
+                metrics={"loss": 1.0 / (number + 1)},
+                seconds=1.0,
+            )
+        )
+    return columns
+
+
+def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
+    columns = TrialColumns(
+        Ladder(1, 9, 3),
+        Goal("loss", "min"),
+        [Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a"])],
+        Cursor(),
+    )
+    start = columns.takes()[TrialStarted]
+    start(TrialStarted(0.0, TrialId(0), {"rate": "fast", "kind": "new", "extra": 5}))
+    start(TrialStarted(0.0, TrialId(1), {"rate": True, "kind": [1, 2], "extra": "text"}))
+    start(TrialStarted(0.0, TrialId(4), {"rate": 2, "kind": "a", "other": True}))
+    table = columns.copied(read_query({"where": ["rate::", "kind::", "extra::"], "search": ["a"]}))
+    assert table.numbers["rate"].tolist()[4] == 2
+    assert math.isnan(table.numbers["rate"][0])
+    assert math.isnan(table.numbers["rate"][1])
+    assert table.texts["kind"][1] == ["a", "new", "[1,2]"]
+    assert table.texts["kind"][0].tolist() == [1, 2, -1, -1, 0]
+    assert table.numbers["extra"].tolist()[0] == 5
+    assert columns.names == ["rate", "kind", "extra", "other"]
+
+
+def test_sources_are_those_of_the_origins() -> None:
+    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [], Cursor())
+    start = columns.takes()[TrialStarted]
+    origins = [
+        "",
+        "random",
+        "design",
+        "gp, 40 results",
+        "mutation of 17",
+        "enqueued",
+        "gp, 3 results, no proposal was ready",
+    ]
+    for number, origin in enumerate(origins):
+        start(TrialStarted(0.0, TrialId(number), {"x": 1}, origin))
+    answer = columns.copied(Query()).answer(Query(count=0), Path())
+    assert answer["origins"] == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
+    assert len({sort_of(origin) for origin in origins}) == 5

@@ -1,0 +1,193 @@
+"""``ashtune watch`` as a command, and ``watch=True``."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from commands import ashtune, refused
+from live_page import Client
+
+pytestmark = pytest.mark.timeout(180)
+TUNE = """
+    import sys
+    import ashtune
+
+    def train(trial):
+        for epoch in trial.epochs():
+            trial.report(loss=trial["x"] / epoch)
+
+    options = dict(metric="loss", mode="min", trials=6, max_resource=4, workers=2, quiet=True, watch=True)
+    study = ashtune.tune(train, {"x": (0.0, 1.0)}, directory="study", **options)
+    print("tuned", flush=True)
+    sys.stdin.readline()
+    study.resume(trials=8, quiet=True, watch=True)
+    print("resumed", flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Watching:
+    """``ashtune watch`` in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ashtune", "watch", *arguments],
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().strip()
+
+    def end(self, number: int) -> tuple[int, str]:
+        """End it by a signal; return its exit status and what it said on stderr."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        """Wait for its end."""
+        _, said = self._process.communicate(timeout=60)
+        return self._process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_serves_and_ends_by_a_signal(finished_study: Path, tmp_path: Path, number: int) -> None:
+    watching = Watching(tmp_path, str(finished_study))
+    with Client(watching.address).watch() as viewer:
+        assert viewer.until_state("complete")["head"]["directory"] == str(finished_study)
+    status, said = watching.end(number)
+    assert status == 0
+    assert "ssh -L" in said
+    assert "Traceback" not in said
+
+
+def test_a_port_and_a_name_that_are_given_are_those_that_serve(finished_study: Path, tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    watching = Watching(tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org")
+    assert f":{port}/" in watching.address
+    assert Client(watching.address, host="hub.example.org").ask("api/studies")["studies"]
+    assert Client(watching.address, host="other.example.org").get("api/studies").status == 403
+    watching.end(signal.SIGINT)
+
+
+def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) -> None:
+    watching = Watching(tmp_path, str(finished_study), "--socket", "page.sock")
+    assert watching.address.startswith("/")
+    assert stat.S_IMODE((tmp_path / "page.sock").stat().st_mode) == 0o600
+    status, said = watching.end(signal.SIGTERM)
+    assert status == 0
+    assert str(tmp_path / "page.sock") in said
+    assert not (tmp_path / "page.sock").exists()
+
+
+def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_path: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    watching = Watching(tmp_path, str(finished_study), "--until-exit", str(owner.pid))
+    assert Client(watching.address).ask("api/studies")["studies"]
+    owner.communicate()
+    assert watching.wait() == (0, "")
+
+
+def test_the_browser_is_not_given_the_address_as_an_argument(finished_study: Path, tmp_path: Path) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(
+        f"#!/bin/sh\nfile=${{1#file://}}\n"
+        f'echo "$@" > {seen}.new; cat "$file" >> {seen}.new; echo >> {seen}.new; stat -c %a "$file" >> {seen}.new\n'
+        f"mv {seen}.new {seen}\n"
+    )
+    browser.chmod(0o755)
+    environment = {**os.environ, "BROWSER": str(browser)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashtune", "watch", str(finished_study), "--open"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    Client(address).ask("api/studies")
+    while not seen.exists():
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    arguments, page, mode = seen.read_text().splitlines()
+    assert address.split("/")[3] not in arguments
+    assert address in page
+    assert mode == "600"
+    assert not Path(arguments.removeprefix("file://")).exists(), "it is deleted with the page"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts"),
+    [
+        (["--port", "70000"], ["--port 70000"]),
+        (["--port", "-1"], ["--port"]),
+        (["--socket", "a", "--port", "5"], ["--socket a", "give one of them"]),
+        (["--socket", "a", "--open"], ["--open"]),
+        (["--host-name", "a b"], ["--host-name"]),
+        (["--nothing"], ["--nothing"]),
+        (["--socket", "x" * 300], ["--socket"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]
+) -> None:
+    refused(ashtune(tmp_path, "watch", str(finished_study), *arguments), *texts)
+
+
+def test_no_directory_is_refused(tmp_path: Path) -> None:
+    refused(ashtune(tmp_path, "watch"), "DIR")
+    refused(ashtune(tmp_path, "watch", ""), "directory=''")
+
+
+def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp_path: Path) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(textwrap.dedent(TUNE))
+    process = subprocess.Popen(
+        [sys.executable, script.name], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("live page: http://127.0.0.1:")
+    address = said.split()[2]
+    assert process.stdout.readline() == "tuned\n"
+    client = Client(address)
+    with client.watch() as viewer:
+        assert viewer.until_state("complete")["head"]["tried"] == 6
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "resumed\n"
+        assert viewer.until(lambda parts: parts["head"]["tried"] == 8)["head"]["sessions"] == 2
+        assert process.stderr.readline().split()[2] == address, "the study has its page already"
+        process.communicate("\n", timeout=60)
+        with pytest.raises((EOFError, ConnectionError)):
+            while True:
+                viewer.next()
+
+
+def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(
+        textwrap.dedent(TUNE).replace(
+            "import ashtune\n",
+            "import ashtune\nimport ashtune.driver.watching\nashtune.driver.watching.START_SECONDS = 0.0\n",
+            1,
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        input="\n\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout == "tuned\nresumed\n", done.stderr
+    assert "no live page: it did not start within 0 s; the study goes on" in done.stderr
