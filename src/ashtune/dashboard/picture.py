@@ -51,7 +51,7 @@ from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
 from ashtune.study.settings import Settings
 
-LARGE_BYTES = 32 << 20
+LARGE_BYTES = 8 << 20
 """A journal of more bytes is read twice."""
 COST_SHARE = 0.05
 """A part is made anew so seldom that it takes no more than this share of the time."""

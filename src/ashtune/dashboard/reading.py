@@ -17,6 +17,7 @@ from ashtune.core.events import Event, SessionStarted, TrialStarted
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
+from ashtune.core.verdicts import Followed
 from ashtune.study.controller import next_ladder
 from ashtune.study.journal import Follower
 from ashtune.study.replay import Replay
@@ -42,14 +43,16 @@ class Cursor:
         time: When the last event happened, in seconds since the study began.
         away: How many of these the study did not run: between its sessions.
         pauses: When each session began, and what ``away`` was from then on.
+        ended: When the last session before this one ended.
     """
 
-    __slots__ = ("away", "line", "pauses", "time")
+    __slots__ = ("away", "ended", "line", "pauses", "time")
 
     def __init__(self) -> None:
         self.line = 0
         self.time = 0.0
         self.away = 0.0
+        self.ended = 0.0
         self.pauses: list[tuple[float, float]] = []
 
     @property
@@ -114,12 +117,13 @@ class Reading:
             LadderGrew: If a session has added rungs above those that this reading was made for.
         """
         until = perf_counter() + seconds
-        follower, events = self._follower, self._events or self._follower.read()
+        follower, cursor, tell = self._follower, self._cursor, self._tell
+        events = self._events or follower.read()
         self._events = None
         begin, left = follower.position, BETWEEN_LOOKS_AT_THE_CLOCK
         for event in events:
-            self._cursor.line, begin = begin, follower.position
-            self._tell(event)
+            cursor.line, begin = begin, follower.position
+            tell(event)
             left -= 1
             if not left:
                 if perf_counter() > until:
@@ -136,15 +140,28 @@ class Reading:
             confirming.add(event.trial)
         cursor.time = max(cursor.time, event.time)
         followed = self.replay.feed(event)
+        if confirming:
+            self._tell_beside_the_search(event, followed)
+            return
         methods = self._methods
-        if confirming and getattr(event, "trial", None) in confirming:
-            methods = self._methods_beside_the_search
         for method in methods.get(type(event), ()):
             method(event)
         for what in followed:
             if isinstance(what, Train) and what.confirms is not None:
                 confirming.add(what.trial)
-            methods = self._methods_beside_the_search if what.trial in confirming else self._methods
+            for method in methods.get(type(what), ()):
+                method(what)
+
+    def _tell_beside_the_search(self, event: Event, followed: Sequence[Followed]) -> None:
+        """Tell those about the search nothing of trials that confirm others."""
+        confirming, all_methods, others = self._confirming, self._methods, self._methods_beside_the_search
+        methods = others if getattr(event, "trial", None) in confirming else all_methods
+        for method in methods.get(type(event), ()):
+            method(event)
+        for what in followed:
+            if isinstance(what, Train) and what.confirms is not None:
+                confirming.add(what.trial)
+            methods = others if what.trial in confirming else all_methods
             for method in methods.get(type(what), ()):
                 method(what)
 
@@ -153,6 +170,7 @@ class Reading:
         if ladder != self._ladder:
             raise LadderGrew(ladder)
         cursor = self._cursor
+        cursor.ended = cursor.time
         cursor.away += max(0.0, session.time - cursor.time)
         cursor.pauses.append((max(session.time, cursor.time), cursor.away))
 

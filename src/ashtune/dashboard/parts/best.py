@@ -4,16 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ashtune.analysis.sampling import thinned
-from ashtune.core.events import (
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    SessionStarted,
-    StopRequested,
-    TrialReleased,
-    TrialWithdrawn,
-    WorkerLost,
-)
+from ashtune.core.events import JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.dashboard.parts.part import Part, Subject, short, short_times
 from ashtune.dashboard.reading import Method
 from ashtune.reports.figures.progress import BestSoFar, Improvement
@@ -47,9 +38,11 @@ class BestPart(Part):
         self._sample: list[tuple[float, float | None, int, int]] = []
 
     def takes(self) -> Mapping[type, Method]:
-        """Return what it takes: whatever tells that time has passed, but for starts, which come with something else."""
-        kinds = (SessionStarted, JobFailed, JobPaused, TrialReleased, TrialWithdrawn, WorkerLost, StopRequested)
-        return {**dict.fromkeys(kinds, self.best.event), JobFinished: self._finished}
+        """Return what it takes."""
+        return {
+            SessionStarted: self._start_session, JobFinished: self._finished, JobPaused: self.best.event,
+            TrialWithdrawn: self.best.event,
+        }  # fmt: skip
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the steps, and the sample."""
@@ -83,6 +76,10 @@ class BestPart(Part):
             "trial": [step.trial for step in steps],
             "rung": [step.rung for step in steps],
         }
+
+    def _start_session(self, event: SessionStarted) -> None:
+        self.best.tick(self._cursor.ended)
+        self.best.event(event)
 
     def _finished(self, event: JobFinished) -> None:
         self.best.event(event)

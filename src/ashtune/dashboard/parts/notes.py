@@ -17,6 +17,8 @@ from ashtune.dashboard.reading import Method
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.guard import Guard
 from ashtune.search.origins import ENQUEUED, Sort, sort_of
+from ashtune.search.promotions import Promotions
+from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import caution_of
 
 MOST_REASONS = 30
@@ -45,7 +47,8 @@ class NotesPart(Part):
         self._subject = subject
         self._tally = tally
         self._ladder = ladder
-        self._guard = Guard(subject.settings.seed)
+        self._guard = Guard(subject.settings.seed) if _learns(subject) else None
+        self._compared: Guard | Promotions = self._guard or Promotions()
         self._caution = caution_of(subject.settings)
         self._by_sort: Counter[Sort] = Counter()
         self._enqueued = 0
@@ -65,14 +68,14 @@ class NotesPart(Part):
     def takes(self) -> Mapping[type, Method]:
         """Return what it takes."""
         return {
-            TrialStarted: self._start, JobFinished: self._finished, TrialWithdrawn: self._guard.event,
+            TrialStarted: self._start, JobFinished: self._finished, TrialWithdrawn: self._compared.event,
             TrialPromoted: self._promoted, TrialFailed: self._failed,
         }  # fmt: skip
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, oldest first."""
         sources = {name: sum(self._by_sort[sort] for sort in sorts) for name, sorts in SOURCES.items()}
-        shares = self._guard.promotions.shares()
+        shares = (self._compared.promotions if isinstance(self._compared, Guard) else self._compared).shares()
         promoted: dict[str, float | None] = {}
         for name, sorts in SOURCES.items():
             judged = sum(shares[sort][0] for sort in sorts)
@@ -88,7 +91,9 @@ class NotesPart(Part):
         }  # fmt: skip
 
     def _search_text(self) -> str:
-        words = [self._subject.settings.search_name, self._tally.origins, self._guard.note()]
+        words = [
+            self._subject.settings.search_name, self._tally.origins, self._guard.note() if self._guard else "",
+        ]  # fmt: skip
         return "; ".join(filter(None, words))
 
     def _why(self) -> list[Mapping[str, Any]]:
@@ -111,14 +116,14 @@ class NotesPart(Part):
         return f"{went_on}: {_ordinal(place)} of {promotion.results:,}, quota {quota:,}"
 
     def _start(self, event: TrialStarted) -> None:
-        self._guard.event(event)
+        self._compared.event(event)
         self._by_sort[sort_of(event.origin)] += 1
         self._enqueued += event.origin == ENQUEUED
         if event.origin:
             self._starts.append((self._subject.cursor.ran, event.trial, event.origin))
 
     def _finished(self, event: JobFinished) -> None:
-        self._guard.event(event)
+        self._compared.event(event)
         self._results[event.rung] += 1
         missing = event.trial + 1 - len(self._losses)
         if missing > 0:
@@ -126,16 +131,22 @@ class NotesPart(Part):
         self._losses[event.trial] = self._subject.goal.loss(event.metrics)
 
     def _failed(self, verdict: TrialFailed) -> None:
-        self._guard.followed(verdict)
+        self._compared.followed(verdict)
         self._results[verdict.rung] += 1
 
     def _promoted(self, verdict: TrialPromoted) -> None:
-        self._guard.followed(verdict)
+        self._compared.followed(verdict)
         trial = verdict.trial
         loss = self._losses[trial] if trial < len(self._losses) else math.nan
         if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
             ran, results = self._subject.cursor.ran, self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
+
+
+def _learns(subject: Subject) -> bool:
+    """Whether the study has a search that proposes: only then proposals are guarded."""
+    search = SEARCHES.known(subject.settings.search)
+    return not isinstance(search, str) and search.has_proposer
 
 
 class _Promotion:

@@ -62,6 +62,7 @@ class BestSoFar(Observer):
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
+        self._is_plain = goal.is_plain
         self.steps: list[Improvement] = []
         """Each better than all results before it, at whatever rung; equal ones do not count."""
         self.steps_at: list[list[Improvement]] = []
@@ -96,13 +97,19 @@ class BestSoFar(Observer):
         elif isinstance(event, TrialWithdrawn) and event.rung > 0:
             self._withdraw(event.trial)
 
+    def tick(self, now: float) -> None:
+        """A moment has passed."""
+        self._now = max(self._now, now)
+
     def _compare(self, event: JobFinished) -> None:
         while len(self.steps_at) <= event.rung:
             for lists in (self.steps_at, self._candidates, self._best):
                 lists.append([])
         self._results += 1
         loss, best = self.goal.loss(event.metrics), self._best[event.rung]
-        if loss == math.inf or self.goal.judged(event.metrics)[1] or (len(best) == BEST_KEPT and loss >= best[-1]):
+        if loss == math.inf or (len(best) == BEST_KEPT and loss >= best[-1]):
+            return
+        if not self._is_plain and self.goal.judged(event.metrics)[1]:
             return
         insort(best, loss)
         del best[BEST_KEPT:]
