@@ -12,8 +12,8 @@ from studies import tuned
 
 import ashtune
 from ashtune.analysis.trials import TrialRecord
-from ashtune.core.events import JobFinished, TrialStarted
-from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.events import TrialStarted
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard.parts.space import Hyperparameter
 from ashtune.dashboard.reading import Cursor
@@ -76,6 +76,7 @@ def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: C
         assert row["value"] == record.metrics.get("score")
         assert row["seconds"] == pytest.approx(record.seconds, abs=1e-3)
         assert row["reason"] == record.reason
+        assert row["origin"] == record.origin == "random"
     assert answer["statuses"]["failed"] == sum(record.status == "failed" for record in study.trials)
     assert answer["origins"]["random"] == 60
 
@@ -176,42 +177,6 @@ def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: 
     assert "\n" not in answer.json["error"]
 
 
-def test_a_page_of_no_rows_reads_no_journal(tmp_path: Path) -> None:
-    columns = filled(
-        TrialColumns(
-            Ladder(1, 9, 3),
-            Goal("loss", "min"),
-            [Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a", "b"])],
-            Cursor(),
-        ),
-        2_000,
-    )
-    for query in ({"search": ("kind=b", "rate>0.5", "random")}, {"sort": "value", "is_descending": True}):
-        table = columns.copied(Query(**query, count=0))
-        assert table.answer(Query(**query, count=0), tmp_path / "no journal is read") | {"rows": []}
-    assert columns.copied(Query(search=("kind=b",))).texts.keys() == {"kind"}
-
-
-def filled(columns: TrialColumns, trials: int) -> TrialColumns:
-    """Tell columns of trials."""
-    takes = columns.takes()
-    for number in range(trials):
-        trial = TrialId(number)
-        takes[TrialStarted](TrialStarted(0.0, trial, {"rate": number / trials, "kind": "ab"[number % 2]}, "random"))
-        takes[JobFinished](
-            JobFinished(
-                time=1.0,
-                worker=WorkerId(0),
-                trial=trial,
-                rung=0,
-                resource=1,
-                metrics={"loss": 1.0 / (number + 1)},
-                seconds=1.0,
-            )
-        )
-    return columns
-
-
 def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
     columns = TrialColumns(
         Ladder(1, 9, 3),
@@ -247,6 +212,37 @@ def test_sources_are_those_of_the_origins() -> None:
     ]
     for number, origin in enumerate(origins):
         start(TrialStarted(0.0, TrialId(number), {"x": 1}, origin))
-    answer = columns.copied(Query()).answer(Query(count=0), Path())
-    assert answer["origins"] == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
+    sources = columns.copied(Query()).selected(Query(count=0)).sources
+    assert sources == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
     assert len({sort_of(origin) for origin in origins}) == 5
+
+
+def test_columns_grow_by_many_and_show_those_that_are_there() -> None:
+    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [Hyperparameter("rate", "float", 0, 1)], Cursor())
+    takes = columns.takes()
+    for number in (0, 1, 2, 5000, 3):
+        takes[TrialStarted](TrialStarted(0.0, TrialId(number), {"rate": 0.5}, "random"))
+    assert len(columns) == 5001
+    selected = columns.copied(Query(sort="rate")).selected(Query(sort="rate", count=10))
+    assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 3, 5000])
+    assert columns.start_line(5001) == -1
+
+
+def test_a_value_that_is_long_is_shown_short(tmp_path: Path) -> None:
+    space = {"x": (0.0, 1.0), "text": ["a" * 1000, "b"], "list": [[1] * 500, [2]]}
+    study = tuned(tmp_path, train_plain, space, trials=8)
+    with served(study.directory) as client, client.watch() as viewer:
+        parts = viewer.until_state("complete")
+        rows = client.ask("api/studies/0/trials?search=a")["rows"]
+        page = client.ask("api/studies/0/trials/0")
+    for value in (
+        *(row["configuration"][name] for row in rows for name in space),
+        *(each["value"] for each in page["configuration"]),
+    ):
+        assert len(str(value)) <= 300
+    assert all(len(str(choice)) <= 300 for each in parts["space"]["hyperparameters"] for choice in each["choices"])
+
+
+def train_plain(trial: Any) -> None:
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch)

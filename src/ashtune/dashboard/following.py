@@ -23,7 +23,7 @@ from ashtune.dashboard.messages import TrialQuestion, TrialStatus
 from ashtune.dashboard.picture import Picture, empty_parts
 from ashtune.dashboard.reading import LadderGrew
 from ashtune.dashboard.refusals import NothingThere
-from ashtune.dashboard.trials import Query
+from ashtune.dashboard.trials import Query, rows_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.ladders import first_ladder
@@ -187,7 +187,17 @@ class FollowedStudy:
         with self._lock:
             picture = self._there()
             table = picture.trials.copied(query)
-        return table.answer(query, picture.journal)
+        selected = table.selected(query)
+        with self._lock:
+            facts = [picture.trials.facts(trial) for trial in selected.trials]
+        return {
+            "total": selected.total,
+            "matching": selected.matching,
+            "columns": table.names,
+            "rows": rows_of(facts, picture.journal, picture.settings.search_name),
+            "statuses": selected.statuses,
+            "origins": selected.sources,
+        }
 
     def question_of_trial(self, trial: int) -> tuple[TrialQuestion, int]:
         """Return what to ask for the page of a trial, and the position of which it speaks.
@@ -197,13 +207,13 @@ class FollowedStudy:
         """
         with self._lock:
             picture = self._there()
-            if (known := picture.trials.known_of(trial)) is None:
+            if not 0 <= trial < len(picture.trials):
                 raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
-            best = picture.tally.best
+            best, facts = picture.tally.best, picture.trials.facts(trial)
             question = TrialQuestion(
                 directory=str(self.directory),
                 trial=trial,
-                status=TrialStatus(**known),
+                status=TrialStatus(facts.status, facts.rung, facts.resource, facts.seconds, facts.reason),
                 search=picture.settings.search_name,
                 best=None if best is None else int(best.trial),
                 pauses=picture.pauses,

@@ -6,6 +6,7 @@ follows no link; of a checkpoint no more is looked at than its size.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -27,7 +28,7 @@ from ashtune.core.numbers import number_text, seconds_text
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.messages import Pauses, TrialStatus
 from ashtune.dashboard.parts.failures import shown_text
-from ashtune.dashboard.parts.part import short
+from ashtune.dashboard.parts.part import short, short_value
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_events
@@ -35,6 +36,8 @@ from ashtune.training.printed import printed_by, unmarked
 
 MOST_POINTS = 200
 MOST_METRICS = 5
+MOST_NAMES = 500
+"""Hyperparameters, and metrics that are not curves."""
 LOG_BYTES = 1 << 16
 TEXT_CHARACTERS = 300
 MOST_HISTORY = 200
@@ -72,12 +75,16 @@ def trial_page(
     return {
         "trial": trial,
         **msgspec.structs.asdict(status),
-        "metrics": history.metrics,
+        "metrics": dict(islice(history.metrics.items(), MOST_NAMES)),
         "origin": one_line(history.origin or search, TEXT_CHARACTERS),
         "traceback": shown_text(history.traceback),
         "configuration": [
-            {"name": name, "value": history.configuration.get(name), "best_value": best_configuration.get(name)}
-            for name in names
+            {
+                "name": name,
+                "value": short_value(history.configuration.get(name)),
+                "best_value": short_value(best_configuration.get(name)),
+            }
+            for name in names[:MOST_NAMES]
         ],
         "confirms": history.confirms,
         "best_trial": best,

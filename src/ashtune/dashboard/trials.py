@@ -12,6 +12,7 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.verdicts import TrialFailed
+from ashtune.dashboard.parts.part import short_value
 from ashtune.dashboard.parts.space import Hyperparameter
 from ashtune.dashboard.reading import Cursor, Listener, Method
 from ashtune.dashboard.refusals import BadQuestion, whole
@@ -51,8 +53,10 @@ MOST_WORDS = 20
 """In a search, each a comparison of all trials."""
 MOST_TEXTS = 10_000
 """Different texts of a column; a study that has more cannot be searched for the others."""
-MOST_COLUMNS = 200
-"""Hyperparameters and metrics of a study whose space says nothing."""
+MOST_COLUMNS = 500
+"""Hyperparameters, and metrics of a row."""
+MOST_METRICS = 20
+"""Metrics that trials are sorted by: the first objectives and constraints."""
 REASON_CHARACTERS = 200
 _NOWHERE = -1
 _COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
@@ -92,7 +96,7 @@ class TrialColumns(Listener):
     def __init__(self, ladder: Ladder, goal: Goal, hyperparameters: Sequence[Hyperparameter], cursor: Cursor) -> None:
         self._top = ladder.top
         self._cursor = cursor
-        self._metrics = {name: array("d") for name in goal.metrics}
+        self._metrics = {name: array("d") for name in goal.metrics[:MOST_METRICS]}
         self._count = 0
         self._status, self._source = bytearray(), bytearray()
         self._rungs, self._resources, self._seconds = array("h"), array("q"), array("d")
@@ -127,19 +131,6 @@ class TrialColumns(Listener):
     def start_line(self, trial: int) -> int:
         """Return the byte at which the line of a trial's start begins; -1 if there is none."""
         return self._start_lines[trial] if 0 <= trial < self._count else _NOWHERE
-
-    def known_of(self, trial: int) -> dict[str, Any] | None:
-        """Return the status of a trial, its highest rung, what it was trained to, for how long, and why it ended."""
-        if not 0 <= trial < self._count:
-            return None
-        reason, rung = self._reasons.codes[trial], self._rungs[trial]
-        return {
-            "status": STATUSES[self._status[trial]],
-            "rung": rung if rung >= 0 else None,
-            "resource": self._resources[trial],
-            "seconds": round(self._seconds[trial], 3),
-            "reason": self._reasons.texts[reason] if reason >= 0 else "",
-        }
 
     def _grow(self, trial: int) -> None:
         """Have room for a trial. The columns grow by many at a time, which is ten times as fast as by one."""
@@ -233,32 +224,58 @@ class TrialColumns(Listener):
         self._status[order.trial] = RUNNING
 
     def copied(self, query: "Query") -> "Table":
-        """Return a copy of the columns that a query needs. O(trials)."""
+        """Return a copy of the columns that a query compares. O(trials)."""
         import numpy as np
 
-        def copy(column: "array[int] | array[float]", kind: Any) -> Any:
-            return np.array(memoryview(column)[: self._count], kind)
+        def copy(column: "array[int] | array[float]") -> Any:
+            return np.array(memoryview(column)[: self._count])
 
-        numbers = {**self._numbers, **self._metrics}
+        first = next(iter(self._metrics.values()))
+        own: dict[str, array[int] | array[float]] = {"value": first, "seconds": self._seconds}
+        own |= {"rung": self._rungs, "resource": self._resources}
+        columns = {**self._numbers, **self._metrics, **own}
         wanted = query.names
         return Table(
             status=np.frombuffer(bytes(self._status[: self._count]), np.uint8),
             source=np.frombuffer(bytes(self._source[: self._count]), np.uint8),
-            rung=copy(self._rungs, np.int64),
-            resource=copy(self._resources, np.int64),
-            seconds=copy(self._seconds, np.float64),
-            value=copy(next(iter(self._metrics.values())), np.float64),
-            start_line=copy(self._start_lines, np.int64),
-            result_line=copy(self._result_lines, np.int64),
-            reason=(copy(self._reasons.codes, np.int64), list(self._reasons.texts)),
-            numbers={name: copy(numbers[name], np.float64) for name in wanted if name in numbers},
+            numbers={name: copy(columns[name]) for name in wanted if name in columns},
             texts={
-                name: (copy(column.codes, np.int64), list(column.texts))
+                name: (copy(column.codes), list(column.texts))
                 for name, column in self._texts.items()
-                if name in wanted or query.searches
+                if name in wanted or query.search
             },
+            reason=(copy(self._reasons.codes), list(self._reasons.texts)) if query.search else None,
             names=list(self._names),
         )
+
+    def facts(self, trial: int) -> "Facts":
+        """Return what is known of a trial that is there. O(1)."""
+        reason, rung = self._reasons.codes[trial], self._rungs[trial]
+        return Facts(
+            trial=trial,
+            status=STATUSES[self._status[trial]],
+            rung=rung if rung >= 0 else None,
+            resource=self._resources[trial],
+            value=next(iter(self._metrics.values()))[trial],
+            seconds=round(self._seconds[trial], 3),
+            reason=self._reasons.texts[reason] if reason >= 0 else "",
+            start_line=self._start_lines[trial],
+            result_line=self._result_lines[trial],
+        )
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the columns have of a trial; the two lines are where it starts and has its last result, -1 for none."""
+
+    trial: int
+    status: str
+    rung: int | None
+    resource: int
+    value: float
+    seconds: float
+    reason: str
+    start_line: int
+    result_line: int
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -283,15 +300,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 50
 
     @property
-    def searches(self) -> bool:
-        """Whether there are words to look for."""
-        return bool(self.search)
-
-    @property
     def names(self) -> set[str]:
         """Hyperparameters and metrics that it compares."""
         compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
-        return {self.sort, *(each.name for each in self.where), *compared}
+        return {
+            self.sort,
+            *(each.name for each in self.where),
+            *compared,
+            *(("rung",) if self.rung is not None else ()),
+        }
 
 
 def read_query(given: Mapping[str, Sequence[str]]) -> Query:
@@ -342,44 +359,45 @@ def _number(text: str) -> float | None:
     return number
 
 
+class Selected(msgspec.Struct, frozen=True):
+    """Which trials a query asks for, how many fit it, and how many there are by status and by source."""
+
+    trials: list[int]
+    matching: int
+    total: int
+    statuses: dict[str, int]
+    sources: dict[str, int]
+
+
 class Table(msgspec.Struct, frozen=True):
-    """Columns of all trials at a moment. ``texts`` and ``reason`` are numbers and what these stand for."""
+    """Columns of all trials at a moment. ``texts`` and ``reason`` are numbers and what these stand for, -1 for none."""
 
     status: "npt.NDArray[np.uint8]"
     source: "npt.NDArray[np.uint8]"
-    rung: "Numbers"
-    resource: "Numbers"
-    seconds: "Floats"
-    value: "Floats"
-    start_line: "Numbers"
-    result_line: "Numbers"
-    reason: "tuple[Numbers, list[str]]"
-    numbers: "dict[str, Floats]"
-    texts: "dict[str, tuple[Numbers, list[str]]]"
+    numbers: "dict[str, Any]"
+    texts: "dict[str, tuple[Any, list[str]]]"
+    reason: "tuple[Any, list[str]] | None"
     names: list[str]
 
-    def answer(self, query: Query, journal: Path) -> dict[str, Any]:
-        """Return the rows that a query asks for. O(trials log trials).
+    def selected(self, query: Query) -> Selected:
+        """Return which trials a query asks for. O(trials log trials).
 
         Raises:
-            JournalError: If the journal cannot be read.
             BadQuestion: If there is nothing of a name that is compared or sorted by.
         """
         import numpy as np
 
         matching = np.flatnonzero(self._mask(query))
         ordered = matching[self._order(query, matching)]
-        trials = ordered[query.offset : query.offset + query.count]
         statuses = np.bincount(self.status, minlength=len(STATUSES)).tolist()
         sources = np.bincount(self.source, minlength=len(SOURCES)).tolist()
-        return {
-            "total": len(self.status),
-            "matching": len(matching),
-            "columns": self.names,
-            "rows": self._rows(trials.tolist(), journal),
-            "statuses": dict(zip(STATUSES, statuses, strict=True)),
-            "origins": dict(zip(SOURCES, sources, strict=True)),
-        }
+        return Selected(
+            trials=ordered[query.offset : query.offset + query.count].tolist(),
+            matching=len(matching),
+            total=len(self.status),
+            statuses=dict(zip(STATUSES, statuses, strict=True)),
+            sources=dict(zip(SOURCES, sources, strict=True)),
+        )
 
     def _mask(self, query: Query) -> "Mask":
         import numpy as np
@@ -388,7 +406,7 @@ class Table(msgspec.Struct, frozen=True):
         if query.statuses:
             mask &= np.isin(self.status, [STATUSES.index(status) for status in query.statuses])
         if query.rung is not None:
-            mask &= self.rung == query.rung
+            mask &= self.numbers["rung"] == query.rung
         if query.source:
             mask &= self.source == SOURCES.index(query.source)
         for where in query.where:
@@ -414,13 +432,11 @@ class Table(msgspec.Struct, frozen=True):
 
         if name == "number":
             return np.arange(len(self.status), dtype=np.float64)
-        if name in ("value", "seconds"):
-            column: Floats = getattr(self, name)
-            return column
-        if name in ("rung", "resource", "status"):
-            return _floats(getattr(self, name))
+        if name == "status":
+            return self.status.astype(np.float64)
         if name in self.numbers:
-            return self.numbers[name]
+            column: Floats = self.numbers[name]
+            return _floats(column) if name in ("rung", "resource") else column
         if name in self.texts:
             return _floats(self.texts[name][0])
         raise BadQuestion(
@@ -441,7 +457,7 @@ class Table(msgspec.Struct, frozen=True):
             mask[int(number)] = True
         mask |= _with_text(self.status.astype(np.int64), STATUSES, sought)
         mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
-        for codes, texts in (self.reason, *self.texts.values()):
+        for codes, texts in (*self.texts.values(), *((self.reason,) if self.reason else ())):
             mask |= _with_text(codes, texts, sought)
         return mask
 
@@ -463,36 +479,42 @@ class Table(msgspec.Struct, frozen=True):
         mask: Mask = compare[sign](column, number)
         return mask
 
-    def _rows(self, trials: Sequence[int], journal: Path) -> list[dict[str, Any]]:
-        """Return what is shown of trials: their configurations and metrics are read from the journal."""
-        lines = [
-            int(line) for trial in trials for line in (self.start_line[trial], self.result_line[trial]) if line >= 0
-        ]
-        events = dict(zip(lines, events_at(journal, lines) if lines else [], strict=True))
-        return [
-            self._row(trial, events.get(int(self.start_line[trial])), events.get(int(self.result_line[trial])))
-            for trial in trials
-        ]
 
-    def _row(self, trial: int, start: object, result: object) -> dict[str, Any]:
-        started = start if isinstance(start, TrialStarted) and start.trial == trial else None
-        finished = result if isinstance(result, JobFinished) and result.trial == trial else None
-        reason, rung = int(self.reason[0][trial]), int(self.rung[trial])
-        return {
-            "trial": trial,
-            "status": STATUSES[self.status[trial]],
-            "rung": rung if rung >= 0 else None,
-            "resource": int(self.resource[trial]),
-            "value": float(self.value[trial]),
-            "metrics": {} if finished is None else finished.metrics,
-            "seconds": round(float(self.seconds[trial]), 3),
-            "origin": "" if started is None else one_line(started.origin, REASON_CHARACTERS),
-            "reason": self.reason[1][reason] if reason >= 0 else "",
-            "configuration": {} if started is None else started.configuration,
-        }
+def rows_of(trials: Sequence[Facts], journal: Path, search: str) -> list[dict[str, Any]]:
+    """Return what is shown of trials: their configurations and metrics are read from the journal.
+
+    Args:
+        trials: What the columns have of them.
+        journal: The study's.
+        search: The name of its search, which is the origin of a trial that names none.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
+    lines = [line for facts in trials for line in (facts.start_line, facts.result_line) if line >= 0]
+    events = dict(zip(lines, events_at(journal, lines) if lines else [], strict=True))
+    return [_row(facts, events.get(facts.start_line), events.get(facts.result_line), search) for facts in trials]
 
 
-def _floats(codes: "Numbers") -> "Floats":
+def _row(facts: Facts, start: object, result: object, search: str) -> dict[str, Any]:
+    started = start if isinstance(start, TrialStarted) and start.trial == facts.trial else None
+    finished = result if isinstance(result, JobFinished) and result.trial == facts.trial else None
+    origin, configuration = ("", {}) if started is None else (started.origin or search, started.configuration)
+    return {
+        "trial": facts.trial,
+        "status": facts.status,
+        "rung": facts.rung,
+        "resource": facts.resource,
+        "value": facts.value,
+        "metrics": {} if finished is None else dict(islice(finished.metrics.items(), MOST_COLUMNS)),
+        "seconds": facts.seconds,
+        "origin": one_line(origin, REASON_CHARACTERS),
+        "reason": facts.reason,
+        "configuration": {name: short_value(value) for name, value in islice(configuration.items(), MOST_COLUMNS)},
+    }
+
+
+def _floats(codes: "Numbers | Floats") -> "Floats":
     """Return numbers of which -1 stands for none."""
     import numpy as np
 

@@ -1,6 +1,7 @@
 """The part ``head``: where the study stands, in one line of figures."""
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, ClassVar
 
 from ashtune.analysis.estimate import estimate
@@ -12,6 +13,7 @@ from ashtune.dashboard.parts.part import Part, Subject, short
 from ashtune.dashboard.parts.workers import WorkersPart
 
 ORIGIN_CHARACTERS = 80
+MOST_METRICS = 50
 
 
 class HeadPart(Part):
@@ -61,7 +63,9 @@ class HeadPart(Part):
             "unit": subject.unit,
             "scheduler": subject.scheduler.name,
             "search": one_line(subject.settings.search_name),
-            "objectives": [{"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives],
+            "objectives": [
+                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
+            ],
             "state": standing.state,
             "state_text": standing.text,
             "now": round(ran, 3),
@@ -78,7 +82,7 @@ class HeadPart(Part):
                 "trial": best.trial,
                 "rung": best.rung,
                 "resource": best.resource,
-                "metrics": {name: short(value) for name, value in best.metrics.items()},
+                "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
                 "origin": self._origin_text(best.trial),
             },
             "utilisation": short(workers.utilisation(ran)),

@@ -8,11 +8,13 @@ import msgspec
 
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
+from ashtune.core.plaintext import one_line
 from ashtune.dashboard.reading import Cursor, Listener
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
 
 DIGITS = 6
+VALUE_CHARACTERS = 300
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -63,6 +65,12 @@ def short(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{DIGITS}g}")
+
+
+def short_value(value: Any) -> Any:
+    """Return the value of a hyperparameter; a text or a list that is long, as a short text."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
+    return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)
 
 
 def short_times(values: Iterable[float]) -> list[float]:

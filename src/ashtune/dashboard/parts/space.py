@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import Part, Subject, short_value
 from ashtune.study.course import names_of
 
 Kind = Literal["float", "integer", "choice", "ordinal", "constant", "unknown"]
@@ -22,6 +22,7 @@ KINDS: Mapping[str, Kind] = {
 """What the record calls each kind."""
 _LISTS = {"choice": "choices", "ordinal": "sequence"}
 MOST_CHOICES = 1_000
+MOST_CHOICES_SHOWN = 2_000
 MOST_SHOWN = 500
 """Hyperparameters; a study with more shows its first ones."""
 
@@ -82,5 +83,10 @@ class SpacePart(Part):
         self.hyperparameters = hyperparameters(subject.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return them."""
-        return {"hyperparameters": [msgspec.structs.asdict(each) for each in self.hyperparameters]}
+        """Return them; of a space with very many choices only the first ones have them."""
+        left, records = MOST_CHOICES_SHOWN, []
+        for each in self.hyperparameters:
+            choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []
+            left -= len(choices)
+            records.append({**msgspec.structs.asdict(each), "choices": choices})
+        return {"hyperparameters": records}
