@@ -13,7 +13,7 @@ PEERS := optuna ray syne_tune
 
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
 # Folders whose tests run on two cores at once; those of the others wait for launchers, disks and the threads of JAX.
-TOGETHER := $(FAST) tests/api tests/cli tests/driver tests/engines tests/pickles tests/simulation
+TOGETHER := $(FAST) tests/api tests/cli tests/dashboard tests/driver tests/engines tests/pickles tests/simulation
 ON_TWO_CORES := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help

@@ -17,6 +17,7 @@ from thread_study import ThreadStudy
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, StopRequested
+from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
 from ashtune.study.journal import (
     NAME,
@@ -26,6 +27,7 @@ from ashtune.study.journal import (
     events_at,
     follow,
     read_events,
+    read_many,
     read_records,
     read_settings,
 )
@@ -240,3 +242,32 @@ def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Pat
         book.add(StopRequested(1.0, reason="x" * 1_000_000))
     [(_, position, event)] = read_records(place)
     assert events_at(place, [position]) == [event]
+
+
+def test_many_events_at_a_time_are_the_same_with_the_same_places(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [(event, position) for _, position, event in read_records(journal)]
+    for size in (1 << 20, 2000, 700):
+        monkeypatch.setattr(journals, "MANY_BYTES", size)
+        many = list(read_many(journal))
+        assert [pair for lines in many for pair in zip(lines.events, lines.begins, strict=True)] == records
+        assert many[-1].end == journal.stat().st_size
+
+
+def test_many_at_a_time_end_before_what_cannot_be_read(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "MANY_BYTES", 2000)
+    data = journal.read_bytes()
+    lines = data.splitlines(keepends=True)
+    place = len(b"".join(lines[:20]))
+    altered = lines[20].replace(b'"time":', b'"time":1', 1)
+    for worse in (altered, b"", lines[20] + lines[20], b"{}\n", lines[20][:-3]):
+        journal.write_bytes(b"".join([*lines[:20], worse, *lines[21:]]))
+        ends = [many.end for many in read_many(journal)]
+        end = ends[-1] if ends else len(lines[0])
+        assert end <= place
+        follower = Follower(journal, end)
+        with pytest.raises(JournalError, match=r"line 2[12]"):
+            list(follower.read())
+    journal.write_bytes(data[:-5])
+    assert [many.end for many in read_many(journal)][-1] == len(data) - len(lines[-1])

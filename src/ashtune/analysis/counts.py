@@ -142,6 +142,11 @@ class RungTally:
         return self._front
 
     @property
+    def bar(self) -> float:
+        """A result with a greater loss is not remembered, with one objective."""
+        return self._best[-1].loss if len(self._best) == BEST_KEPT else math.inf
+
+    @property
     def finite(self) -> int:
         """How many finite results there are, of those that are remembered."""
         return len(self._best)

@@ -12,13 +12,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
-from ashtune.core.errors import AshtuneError
-from ashtune.core.events import Event, SessionStarted, TrialStarted
+import msgspec
+
+from ashtune.core.errors import AshtuneError, JournalError
+from ashtune.core.events import Event, JobFinished, SessionStarted, TrialReleased, TrialStarted
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed
 from ashtune.study.controller import next_ladder
+from ashtune.study.course import MOST_LEFT_OUT
 from ashtune.study.journal import Follower
 from ashtune.study.replay import Replay
 
@@ -42,8 +45,8 @@ class Cursor:
         line: The byte at which the line of the event begins that is told now.
         time: When the last event happened, in seconds since the study began.
         away: How many of these the study did not run: between its sessions.
-        pauses: When each session began, and what ``away`` was from then on.
         ended: When the last session before this one ended.
+        pauses: When each session began, and what ``away`` was from then on.
     """
 
     __slots__ = ("away", "ended", "line", "pauses", "time")
@@ -61,6 +64,20 @@ class Cursor:
         return self.time - self.away
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """Events of the kinds that a journal has most of, which stand together in it: of trials that confirm no other.
+
+    ``start_lines`` and ``finish_lines`` are where their lines begin, ``losses`` the first loss of each result.
+    """
+
+    started: list[TrialStarted]
+    start_lines: list[int]
+    finished: list[JobFinished]
+    finish_lines: list[int]
+    losses: list[float]
+    released: list[TrialReleased]
+
+
 class Listener:
     """The base class of what hears of events. It takes none: override what is of interest."""
 
@@ -72,36 +89,120 @@ class Listener:
         return {}
 
 
-class Reading:
-    """Reads a journal from its first event on, and then what is added to it.
+class BatchListener(Listener):
+    """The base class of what may hear of many events at once."""
+
+    def take_batch(self, batch: Batch) -> None:
+        """Take in a batch, as if its events were told one after another: starts, results, then the others."""
+        raise NotImplementedError
+
+
+class Telling:
+    """Tells listeners events, one after another, each with what followed from it.
 
     Args:
-        path: The journal.
-        replay: Says what followed from each event.
-        listeners: What hears of it, in this order.
+        replay: Says what followed.
+        listeners: In this order.
         cursor: Is moved along; the listeners may look at it.
         ladder: The rungs that the listeners were made for.
-
-    Raises:
-        JournalError: If there is no journal.
+        journal: Where the events come from if nobody has checked that they follow from each other: then only that is
+            refused which would take memory without end. None where they are checked.
     """
 
     def __init__(
         self,
-        path: Path,
         replay: Replay,
         listeners: Sequence[Listener],
         cursor: Cursor,
         *,
         ladder: Ladder,
+        journal: Path | None = None,
     ) -> None:
         self.replay = replay
-        self._follower = Follower(path)
-        self._cursor = cursor
-        self._ladder = ladder
-        self._confirming: set[TrialId] = set()
-        self._methods = _methods(listeners)
+        self.cursor = cursor
+        self.ladder = ladder
+        self.confirming: set[TrialId] = set()
+        """The trials that confirm others."""
+        self.methods = _methods(listeners)
+        """What is called with each kind."""
+        self.trials = 0
+        """The number above those of all trials that have started."""
         self._methods_beside_the_search = _methods([each for each in listeners if each.sees_confirmations])
+        self._unchecked = journal
+
+    def tell(self, event: Event) -> None:
+        """Tell an event.
+
+        Raises:
+            JournalError: If it cannot follow from those before.
+            LadderGrew: If it is a session with rungs above those that the listeners were made for.
+        """
+        cursor, confirming = self.cursor, self.confirming
+        if self._unchecked is not None:
+            self._check(event, self._unchecked)
+        if isinstance(event, SessionStarted):
+            self._begin_session(event)
+        elif isinstance(event, TrialStarted) and event.confirms is not None:
+            confirming.add(event.trial)
+        cursor.time = max(cursor.time, event.time)
+        followed = self.replay.feed(event)
+        if confirming:
+            self._tell_beside_the_search(event, followed)
+            return
+        methods = self.methods
+        for method in methods.get(type(event), ()):
+            method(event)
+        for what in followed:
+            if isinstance(what, Train) and what.confirms is not None:
+                confirming.add(what.trial)
+            for method in methods.get(type(what), ()):
+                method(what)
+
+    def _tell_beside_the_search(self, event: Event, followed: Sequence[Followed]) -> None:
+        """Tell those about the search nothing of trials that confirm others."""
+        confirming, all_methods, others = self.confirming, self.methods, self._methods_beside_the_search
+        methods = others if getattr(event, "trial", None) in confirming else all_methods
+        for method in methods.get(type(event), ()):
+            method(event)
+        for what in followed:
+            if isinstance(what, Train) and what.confirms is not None:
+                confirming.add(what.trial)
+            methods = others if what.trial in confirming else all_methods
+            for method in methods.get(type(what), ()):
+                method(what)
+
+    def _begin_session(self, session: SessionStarted) -> None:
+        cursor, ladder = self.cursor, self.ladder
+        if len(session.rungs) > len(ladder.rungs) and (longer := next_ladder(ladder, session)) != ladder:
+            raise LadderGrew(longer)
+        cursor.ended = cursor.time
+        cursor.away += max(0.0, session.time - cursor.time)
+        cursor.pauses.append((max(session.time, cursor.time), cursor.away))
+
+    def _check(self, event: Event, journal: Path) -> None:
+        trial, rung = getattr(event, "trial", None), getattr(event, "rung", 0)
+        most = self.trials + (MOST_LEFT_OUT if isinstance(event, TrialStarted) else -1)
+        if rung >= len(self.ladder.rungs) or (trial is not None and trial > most):
+            raise JournalError(f"{journal}: the event at byte {self.cursor.line:,} cannot follow from those before it")
+        if isinstance(event, TrialStarted):
+            self.trials = max(self.trials, event.trial + 1)
+
+
+class Reading:
+    """Reads a journal from an event on, and then what is added to it.
+
+    Args:
+        path: The journal.
+        telling: Tells the events.
+        position: The byte at which the first line to read begins; 0 for the first event.
+
+    Raises:
+        JournalError: If there is no journal, or no line begins there.
+    """
+
+    def __init__(self, path: Path, telling: Telling, position: int = 0) -> None:
+        self._follower = Follower(path, position)
+        self._telling = telling
         self._events: Iterator[Event] | None = None
 
     @property
@@ -114,10 +215,10 @@ class Reading:
 
         Raises:
             JournalError: If a line cannot be read, or the file is another one than before.
-            LadderGrew: If a session has added rungs above those that this reading was made for.
+            LadderGrew: If a session has added rungs above those that the listeners were made for.
         """
         until = perf_counter() + seconds
-        follower, cursor, tell = self._follower, self._cursor, self._tell
+        follower, cursor, tell = self._follower, self._telling.cursor, self._telling.tell
         events = self._events or follower.read()
         self._events = None
         begin, left = follower.position, BETWEEN_LOOKS_AT_THE_CLOCK
@@ -131,48 +232,6 @@ class Reading:
                     return False
                 left = BETWEEN_LOOKS_AT_THE_CLOCK
         return True
-
-    def _tell(self, event: Event) -> None:
-        cursor, confirming = self._cursor, self._confirming
-        if isinstance(event, SessionStarted):
-            self._begin_session(event)
-        elif isinstance(event, TrialStarted) and event.confirms is not None:
-            confirming.add(event.trial)
-        cursor.time = max(cursor.time, event.time)
-        followed = self.replay.feed(event)
-        if confirming:
-            self._tell_beside_the_search(event, followed)
-            return
-        methods = self._methods
-        for method in methods.get(type(event), ()):
-            method(event)
-        for what in followed:
-            if isinstance(what, Train) and what.confirms is not None:
-                confirming.add(what.trial)
-            for method in methods.get(type(what), ()):
-                method(what)
-
-    def _tell_beside_the_search(self, event: Event, followed: Sequence[Followed]) -> None:
-        """Tell those about the search nothing of trials that confirm others."""
-        confirming, all_methods, others = self._confirming, self._methods, self._methods_beside_the_search
-        methods = others if getattr(event, "trial", None) in confirming else all_methods
-        for method in methods.get(type(event), ()):
-            method(event)
-        for what in followed:
-            if isinstance(what, Train) and what.confirms is not None:
-                confirming.add(what.trial)
-            methods = others if what.trial in confirming else all_methods
-            for method in methods.get(type(what), ()):
-                method(what)
-
-    def _begin_session(self, session: SessionStarted) -> None:
-        ladder = next_ladder(self._ladder, session) if len(session.rungs) > len(self._ladder.rungs) else self._ladder
-        if ladder != self._ladder:
-            raise LadderGrew(ladder)
-        cursor = self._cursor
-        cursor.ended = cursor.time
-        cursor.away += max(0.0, session.time - cursor.time)
-        cursor.pauses.append((max(session.time, cursor.time), cursor.away))
 
 
 def _methods(listeners: Sequence[Listener]) -> dict[type, tuple[Method, ...]]:

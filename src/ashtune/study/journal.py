@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -40,11 +41,14 @@ TRIES = 5
 MOST_LINE_BYTES = 1 << 24
 """A line of this length takes about 300 MB of memory to read."""
 BLOCK = 1 << 18
+MANY_BYTES = 1 << 20
 LINE_BYTES = 1 << 12
 """Most lines are shorter."""
 
 _CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
 _CHECK_BYTES = 18
+_ALTERED = "a line here was altered, lost, doubled or moved"
+_END = re.compile(rb',"crc":"[0-9a-f]{8}"}\n')
 
 
 _events = msgspec.json.Decoder(Event)
@@ -123,6 +127,47 @@ def read_records(
             yield number, position, event
 
 
+class Lines(NamedTuple):
+    """Events of lines one after another, the bytes at which these begin, and the one at which they end."""
+
+    events: list[Event]
+    begins: list[int]
+    end: int
+
+
+def read_many(path: Path, disk: Disk = DISK) -> Iterator[Lines]:
+    """Yield the events of a journal, thousands at a time, several times as fast as one after another.
+
+    It ends where that does not go on: at the end, at a torn last line, and before lines of which one cannot be read:
+    a :class:`Follower` from there on says what is wrong. That no line was altered is known of all of them together, but
+    for their check values themselves; whether events follow from those before is not checked.
+
+    Raises:
+        JournalError: If there is no journal.
+    """
+    with _opened(path, disk) as file:
+        first = next(_lines(path, disk, file), b"")
+        _settings_of(first, path)
+        check, begin = crc32(first[:-_CHECK_BYTES]), len(first) + 1
+        while True:
+            try:
+                block = disk.read_at(file, MANY_BYTES, begin)
+            except OSError:
+                return
+            lines = block[: block.rfind(b"\n") + 1]
+            bodies, count = _END.subn(b"", lines)
+            check = crc32(bodies, check)
+            ends = [place.end() for place in re.finditer(b"\n", lines)]
+            if not lines or count != len(ends) or lines[-_CHECK_BYTES - 1 :] != b',"crc":"%08x"}\n' % check:
+                return
+            try:
+                events: list[Event] = _events.decode_lines(lines)
+            except _UNDECODABLE:
+                return
+            yield Lines(events, [begin, *(begin + end for end in ends[:-1])], begin + len(lines))
+            begin += len(lines)
+
+
 def events_at(path: Path, positions: Sequence[int], disk: Disk = DISK) -> list[Event]:
     """Return the events whose lines begin at some bytes of a journal, in the order given. O(their lines).
 
@@ -156,8 +201,8 @@ class Follower:
 
     Args:
         path: The journal.
-        position: The byte at which to begin, where a line begins; 0 for the first event. To find the line's number
-            takes O(position). Whether events follow from those before is only checked from the first event on.
+        position: The byte at which to begin, where a line begins; 0 for the first event. Whether events follow from
+            those before is only checked from the first event on.
         disk: The disk that it lies on.
 
     Raises:
@@ -175,7 +220,7 @@ class Follower:
             ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
             self._course = Course(ladder, names_of(self.settings.space)) if self.position == first else None
             self._check = self._check_before(file)
-            self._line = 2 if self.position == first else 1 + self._lines_before(file)
+        self._start, self._lines = self.position, 0
 
     def read(self) -> Iterator[Event]:
         """Yield the events whose lines are whole by now; none if there is nothing new. A torn last line waits.
@@ -192,18 +237,20 @@ class Follower:
                 for line in lines:
                     yield self._take(line)
                 if len(rest) > MOST_LINE_BYTES:
-                    raise _unreadable(self._path, self._line, f"longer than {MOST_LINE_BYTES:,} bytes")
+                    raise _unreadable(self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes")
 
     def _take(self, line: bytes) -> Event:
-        check = _followed(line, self._check, self._path, self._line)
+        check = crc32(line[:-_CHECK_BYTES], self._check)
+        if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
+            raise _unreadable(self._path, self._line_number(), _ALTERED)
         try:
             event: Event = _events.decode(line)
             if self._course is not None:
                 self._course.take(event)
         except (*_UNDECODABLE, JournalError, LadderError) as error:
-            raise _unreadable(self._path, self._line, _shown(error)) from None
+            raise _unreadable(self._path, self._line_number(), _shown(error)) from None
         self._check = check
-        self._line += 1
+        self._lines += 1
         self.position += len(line) + 1
         return event
 
@@ -217,13 +264,16 @@ class Follower:
             raise JournalError(f"{self._path}: no line begins at byte {self.position:,}; begin at 0")
         return int(check[1], 16)
 
-    def _lines_before(self, file: int) -> int:
+    def _line_number(self) -> int:
+        """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
         count, position = 0, 0
-        while position < self.position:
-            block = self._read_at(file, min(BLOCK, self.position - position), position)
-            count += block.count(b"\n")
-            position += len(block)
-        return count
+        with _opened(self._path, self._disk) as file:
+            while position < self._start and (
+                block := self._read_at(file, min(BLOCK, self._start - position), position)
+            ):
+                count += block.count(b"\n")
+                position += len(block)
+        return 1 + count + self._lines
 
     def _read_at(self, file: int, count: int, position: int) -> bytes:
         try:
@@ -279,7 +329,7 @@ def _followed(line: bytes, check: int, path: Path, number: int) -> int:
     """Return the check value of a line, if it follows the check value of the line before it."""
     check = crc32(line[:-_CHECK_BYTES], check)
     if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
-        raise _unreadable(path, number, "a line here was altered, lost, doubled or moved")
+        raise _unreadable(path, number, _ALTERED)
     return check
 
 

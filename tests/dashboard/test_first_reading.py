@@ -1,0 +1,196 @@
+"""A large journal is read many events at a time, and comes out as if it were read one after another."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from studies import tuned
+
+import ashtune
+from ashtune.core.errors import JournalError
+from ashtune.core.events import Event, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
+from ashtune.dashboard import picture as pictures
+from ashtune.dashboard.liveness import Standing
+from ashtune.dashboard.picture import Picture
+from ashtune.dashboard.trials import STATUSES, Query
+from ashtune.engines.simulated.model import Mortality, half_normal
+from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune.schedulers.ash import Ash
+from ashtune.simulation.curves import made_up
+from ashtune.simulation.run import simulate
+from ashtune.simulation.simulated_journal import new_journal
+from ashtune.study.journal import NAME, Journal, create, read_settings
+from ashtune.study.ladders import ladder_in_force
+
+pytestmark = pytest.mark.timeout(180)
+STANDING = Standing("running", "")
+QUICK = ("head", "ladder", "best", "failures", "space")
+"""The parts of the first reading."""
+
+
+def picture_of(directory: Path) -> Picture:
+    """Return the picture of a study, with all of its journal read."""
+    journal = directory / NAME
+    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+    while not picture.advance(60):
+        pass
+    return picture
+
+
+def seen(directory: Path) -> dict[str, Any]:
+    """Return all that is shown of a study."""
+    picture = picture_of(directory)
+    picture.make(STANDING, picture.ran, 0, 0.0)
+    shown: dict[str, Any] = {name: msgspec.json.decode(each.json) for name, each in picture.shown.items()}
+    query = Query(search=("a",), sort="value", count=500)
+    shown["trials"] = msgspec.to_builtins(picture.trials.copied(query).selected(query))
+    shown["facts"] = [msgspec.to_builtins(picture.trials.facts(trial)) for trial in range(len(picture.trials))]
+    shown["pauses"] = picture.pauses
+    for name in ("trials", "facts"):
+        shown[name] = msgspec.json.decode(msgspec.json.encode(shown[name]))  # what is not finite is equal then
+    return shown
+
+
+def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check that a journal that is read twice, first many events at a time, shows what one that is read once does."""
+    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
+    twice = seen(directory)
+    monkeypatch.setattr(pictures, "LARGE_BYTES", 1 << 60)
+    once = seen(directory)
+    for name in ("head", "ladder"):  # the counts of one reading know orders, those of the other do not
+        assert twice[name].pop("remaining", None) is not None or name != "head"
+        once[name].pop("remaining", None)
+    running = STATUSES[0]
+    for one, other in zip(twice["facts"], once["facts"], strict=True):
+        if other["status"] == running:  # promoted, as the orders say
+            one["status"] = running
+    twice["trials"].pop("statuses")
+    once["trials"].pop("statuses")
+    assert twice == once
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_simulated_study_with_deaths_and_stragglers(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, ladder = made_up(seed=seed), Ladder(1, 27, 3)
+    engine = SimulatedEngine(
+        curves.training(stretch=half_normal(0.5), drop=0.002, has_curves=True),
+        workers=7,
+        seed=seed,
+        deaths=Mortality(200.0, 5.0),
+    )
+    with new_journal(tmp_path / "s", "s", curves.goal, Ash(), ladder, trials=400, seed=seed) as journal:
+        simulate(Ash().build(ladder, 0, seed), engine, [], trials=400, goal=curves.goal, ledger=journal)
+    check_same(tmp_path / "s", monkeypatch)
+    whole = (tmp_path / "s" / NAME).read_bytes().splitlines(keepends=True)
+    for part in (2, 3, 40, len(whole) // 2, len(whole) - 1):
+        cut = tmp_path / f"cut-{part}"
+        cut.mkdir()
+        (cut / NAME).write_bytes(b"".join(whole[:part]))
+        check_same(cut, monkeypatch)
+
+
+def troubled(trial: Any) -> None:
+    if trial.number % 9 == 4:
+        raise ValueError("no good")
+    if trial.number % 9 == 7:
+        raise ashtune.InvalidConfiguration("no")
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch, size=trial["x"])
+    if trial.number % 5 == 0:
+        trial.stop()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"confirm": 3},
+        {"metric": ["score", "size"], "mode": ["max", "min"]},
+        {"constraints": {"size": "<= 0.7"}},
+        {"scheduler": "hyperband"},
+    ],
+)
+def test_real_studies_of_several_sessions(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(tmp_path, troubled, trials=24, **options)
+    ashtune.Study.load(tmp_path / "study").resume(trials=50, quiet=True)
+    check_same(tmp_path / "study", monkeypatch)
+
+
+def test_a_journal_that_grows_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tuned(tmp_path, trials=16)
+    lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
+    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
+    live = tmp_path / "live"
+    live.mkdir()
+    (live / NAME).write_bytes(b"".join(lines[:9]) + lines[9][:20])
+    picture = picture_of(live)
+    started = picture.tally.started
+    for end in (30, 31, len(lines)):
+        (live / NAME).write_bytes(b"".join(lines[:end]))
+        assert picture.advance(60)
+        assert picture.position == (live / NAME).stat().st_size
+    assert picture.tally.started == 16 > started
+    assert picture.is_complete
+
+
+SETTINGS = {
+    "ashtune": "1", "created": 0.0, "name": "made up", "scheduler": {"kind": "ash"}, "space": {},
+    "search": {"kind": "random"}, "seed": 0,
+}  # fmt: skip
+
+
+def journal_of(directory: Path, *events: Event, goal: Goal | None = None) -> Path:
+    """Write a journal of these events after a worker has come."""
+    rungs, kept = Ladder(1, 4, 2).to_record()
+    goal = goal or Goal("loss", "min")
+    from ashtune.study.settings import Settings
+
+    directory.mkdir()
+    create(directory / NAME, Settings(**SETTINGS, goal=goal, rungs=rungs, kept=kept))  # type: ignore[arg-type]
+    with Journal(directory / NAME) as journal:
+        journal.add(SessionStarted(0.0, 0.0, "1", "host", 1, trials=9))
+        journal.add(WorkerJoined(0.0, WorkerId(0)))
+        for event in events:
+            journal.add(event)
+    return directory
+
+
+def finished(trial: int, rung: int = 0) -> JobFinished:
+    return JobFinished(
+        time=1.0, worker=WorkerId(0), trial=TrialId(trial), rung=rung, resource=1, metrics={"loss": 1.0}, seconds=1.0
+    )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        finished(5),
+        finished((1 << 31) - 1),
+        finished(0, rung=3),
+        TrialStarted(1.0, TrialId((1 << 31) - 1), {"x": 1}),
+        TrialStarted(1.0, TrialId(2), {"x": 1}, confirms=TrialId(9)),
+    ],
+)
+def test_numbers_that_cannot_be_take_no_memory(tmp_path: Path, event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
+    directory = journal_of(tmp_path / "s", TrialStarted(0.0, TrialId(0), {"x": 1}), event)
+    with pytest.raises(JournalError):
+        picture_of(directory)
+
+
+def test_several_metrics_and_constraints_are_judged_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goal = Goal("loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("size", "<=", 2.0),))
+    events: list[Event] = []
+    for number in range(60):
+        trial = TrialId(number)
+        events.append(TrialStarted(float(number), trial, {"x": number}))
+        metrics = {"loss": (number * 7919 % 101) / 101, "size": float(number % 5)}
+        events.append(msgspec.structs.replace(finished(number), metrics=metrics, time=float(number)))
+    check_same(journal_of(tmp_path / "s", *events, goal=goal), monkeypatch)
