@@ -1,0 +1,131 @@
+// The page of `ashtune watch`: one study at a time, its sections, and the page of one trial at #trial/NUMBER.
+
+import { element, set, setText } from "./page/dom.js";
+import { switchThemesBy } from "./page/theme.js";
+import { ask, lineOf } from "./study/ask.js";
+import { Study } from "./study/study.js";
+import { answers } from "./views/answers.js";
+import { audit } from "./views/audit.js";
+import { best } from "./views/best.js";
+import { compare } from "./views/compare.js";
+import { contour } from "./views/contour.js";
+import { curves } from "./views/curves.js";
+import { failures } from "./views/failures.js";
+import { importance } from "./views/importance.js";
+import { ladder } from "./views/ladder.js";
+import { notes } from "./views/notes.js";
+import { parallel } from "./views/parallel.js";
+import { slices } from "./views/slices.js";
+import { summary } from "./views/summary.js";
+import { TrialPage } from "./views/trial.js";
+import { trials } from "./views/trials.js";
+import { whatif } from "./views/whatif.js";
+import { workers } from "./views/workers.js";
+
+/** In the order of a reader's attention. */
+const VIEWS = [summary, answers, ladder, best, workers, curves, trials, importance, slices, parallel, contour, failures, audit, whatif, notes];
+const AGAIN = 2000;
+
+const page = document.getElementById("page");
+const connection = document.getElementById("connection");
+
+/** Ask for the list of studies until the server answers. */
+async function listOfStudies() {
+  for (;;) {
+    try {
+      const list = await ask("api/studies");
+      setConnection("connected");
+      return list;
+    } catch (problem) {
+      setConnection("lost", lineOf(problem));
+      await new Promise((go) => setTimeout(go, AGAIN));
+    }
+  }
+}
+
+function setConnection(state, why = "") {
+  connection.hidden = state === "connected";
+  setText(connection, state === "connected" ? "" : `Connection lost, trying again${why ? ` (${why})` : ""} …`);
+}
+
+/** Offer the studies of this command, if there are several. Return the number of the one shown. */
+function chosenOf(studies) {
+  const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
+  const shown = studies.find((each) => each.id === asked) ?? studies[0];
+  const label = document.getElementById("studies");
+  const select = label.querySelector("select");
+  select.replaceChildren(...studies.map((each) => element("option", { value: each.id, text: each.name || each.directory, selected: each === shown })));
+  select.addEventListener("change", () => {
+    location.search = `?study=${encodeURIComponent(select.value)}`;
+  });
+  label.hidden = studies.length < 2;
+  return shown.id;
+}
+
+function makeNavigation(sections) {
+  const links = new Map(sections.filter((each) => each.short).map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]));
+  document.getElementById("nav").replaceChildren(...links.values());
+  const inView = new Set();
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (entry.isIntersecting) inView.add(entry.target.id);
+      else inView.delete(entry.target.id);
+    }
+    const current = sections.find((each) => inView.has(each.id));
+    for (const [id, link] of links) set(link, { "aria-current": id === current?.id ? "true" : null });
+  }, { rootMargin: "-30% 0px -60% 0px" });
+  for (const each of sections) observer.observe(each.element);
+}
+
+/** Shows what the address names: the page of a trial, or the study at a section. */
+class Router {
+  constructor(overview, trialPage, study) {
+    this._overview = overview;
+    this._trialPage = trialPage;
+    this._study = study;
+    this._before = { hash: "", scroll: 0 };
+    addEventListener("hashchange", (event) => this.go(new URL(event.oldURL).hash));
+  }
+
+  /** @param from The hash before. */
+  go(from = "") {
+    const trial = /^#trial\/(\d+)$/.exec(location.hash);
+    const wasTrial = this._overview.hidden;
+    if (trial && !wasTrial) this._before = { hash: from, scroll: scrollY };
+    this._overview.hidden = Boolean(trial);
+    if (trial) {
+      this._trialPage.show(Number(trial[1]), this._before.hash || "#");
+      scrollTo(0, 0);
+    } else if (wasTrial) {
+      this._trialPage.hide();
+      this._study.refresh();
+      this._return();
+    }
+  }
+
+  /** Go where the reader was before, or to the section that the address names now. */
+  _return() {
+    const section = document.getElementById(location.hash.slice(1));
+    if (location.hash === this._before.hash) scrollTo(0, this._before.scroll);
+    else section?.scrollIntoView();
+    section?.focus({ preventScroll: true });
+  }
+}
+
+switchThemesBy(document.getElementById("theme"));
+const { studies, version } = await listOfStudies();
+setText(document.getElementById("version"), `ashtune ${version}`);
+if (studies.length) {
+  const study = new Study(chosenOf(studies));
+  const sections = VIEWS.map((view) => view(study));
+  if (studies.length > 1) sections.push(compare(study, studies));
+  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
+  const trialPage = new TrialPage(study);
+  page.replaceChildren(overview, trialPage.element);
+  makeNavigation(sections);
+  new Router(overview, trialPage, study).go();
+  study.follow(setConnection);
+  document.getElementById(location.hash.slice(1))?.scrollIntoView();
+} else {
+  page.replaceChildren(element("p", { text: "No study is watched." }));
+}

@@ -1,0 +1,103 @@
+// A section of the page. It is drawn and asked for only while it is on the screen or near it.
+
+import { lineOf } from "../study/ask.js";
+import { element, setText } from "./dom.js";
+
+const NEAR = "300px";
+/** A question is asked again after so many milliseconds at the earliest, while the study changes. */
+const EVERY = 15000;
+/** After so many milliseconds without an answer the section says that it is being worked out. */
+const SOON = 800;
+
+export class Section {
+  /**
+   * @param id Of its element: what links go to.
+   * @param title Its heading.
+   * @param lead A sentence below the heading, or nothing.
+   * @param short Its name in the navigation, or nothing to leave it out.
+   */
+  constructor(id, title, lead = "", short = title) {
+    this.id = id;
+    this.short = short;
+    this.isNear = false;
+    this._seen = [];
+    this.lead = element("p", { class: "lead", text: lead });
+    this.body = element("div", { class: "body" });
+    this._remark = element("p", { class: "remark quiet", hidden: true });
+    this.element = element(
+      "section", { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
+      element("div", { class: "heading" }, element("h2", { id: `${id}-title`, text: title }), element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" })),
+      lead && this.lead, this._remark, this.body,
+    );
+    new IntersectionObserver(([entry]) => {
+      this.isNear = entry.isIntersecting;
+      if (this.isNear) for (const listener of this._seen) listener();
+    }, { rootMargin: NEAR }).observe(this.element);
+  }
+
+  /** Say something below the heading, or nothing any more. */
+  say(text) {
+    setText(this._remark, text);
+    this._remark.hidden = !text;
+  }
+
+  /** Draw from these parts of a study whenever they have changed and the section is near. */
+  drawWhenSeen(study, names, draw) {
+    let isDrawn = true;
+    const go = () => {
+      if (isDrawn || !this.isNear || !study.isThere) return;
+      isDrawn = true;
+      this.element.classList.remove("blank");
+      draw(study.parts);
+    };
+    study.on(names, () => {
+      isDrawn = false;
+      go();
+    });
+    this._seen.push(go);
+  }
+
+  /**
+   * Ask a question when the section is first seen, and again while the study changes.
+   *
+   * @param study Or what has its `position` and its `ask`.
+   * @param question Returns `[path, parameters]`, or null while there is nothing to ask.
+   * @param draw Called with the answer.
+   * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer.
+   * @returns A function that asks at once if the question has become another one.
+   */
+  askWhenSeen(study, question, draw, { every = EVERY, refuse = (line) => this.say(line) } = {}) {
+    let last = { address: "", position: null, at: -Infinity };
+    let isAsking = false;
+    const consider = async () => {
+      if (isAsking || !this.isNear || document.hidden || study.position === null) return;
+      const asked = question();
+      if (asked === null) return;
+      const address = JSON.stringify(asked);
+      const isRecent = last.position === study.position || performance.now() - last.at < every;
+      if (address === last.address && isRecent) return;
+      isAsking = true;
+      this.element.setAttribute("aria-busy", "true");
+      const isNew = address !== last.address;
+      const patience = setTimeout(() => this.element.classList.toggle("asking", isNew), SOON);
+      last = { address, position: study.position, at: performance.now() };
+      try {
+        const answer = await study.ask(...asked);
+        refuse("");
+        draw(answer);
+      } catch (problem) {
+        refuse(lineOf(problem));
+        last.position = null; // asked again after a while, though the study stands still
+      } finally {
+        clearTimeout(patience);
+        isAsking = false;
+        this.element.classList.remove("asking", "blank");
+        this.element.removeAttribute("aria-busy");
+      }
+      if (JSON.stringify(question()) !== address) consider();
+    };
+    this._seen.push(consider);
+    setInterval(consider, 1000);
+    return consider;
+  }
+}

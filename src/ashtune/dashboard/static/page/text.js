@@ -1,0 +1,100 @@
+// Numbers as people read them, the same as in the terminal and in the report.
+
+/** Return a time in at most two units: `0.42 s`, `42 s`, `4 min 02 s`, `3 h 05 min`. */
+export function secondsText(seconds) {
+  if (!isNumber(seconds)) return "unknown";
+  if (seconds < 9.95) return seconds < 0.995 ? `${seconds.toFixed(2)} s` : `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 48 * 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  return `${Math.floor(whole / 86400)} d ${two(Math.floor((whole % 86400) / 3600))} h`;
+}
+
+/** Return a time that is an estimate, in one unit: `40 s`, `4 min`, `3 h`. */
+export function roughSecondsText(seconds) {
+  if (!isNumber(seconds)) return "unknown";
+  if (seconds < 90) return seconds < 10 ? `${Math.max(1, Math.round(seconds))} s` : `${5 * Math.round(seconds / 5)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 36 * 3600) return `${Number((seconds / 3600).toPrecision(2))} h`;
+  return `${Number((seconds / 86400).toPrecision(2))} d`;
+}
+
+function two(number) {
+  return String(number).padStart(2, "0");
+}
+
+/** Return the unit for an axis of time up to `seconds`, as `[seconds in it, its name in the plural, its sign]`. */
+export function unitOfTime(seconds) {
+  if (seconds < 180) return [1, "seconds", "s"];
+  if (seconds < 3 * 3600) return [60, "minutes", "min"];
+  if (seconds < 72 * 3600) return [3600, "hours", "h"];
+  return [86400, "days", "d"];
+}
+
+/** Return a size in powers of 1000: `812 bytes`, `1.2 MB`. */
+export function bytesText(size) {
+  if (!isNumber(size)) return "unknown";
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return unit === 0 || size >= 99.5 ? `${size.toFixed(0)} ${units[unit]}` : `${size.toFixed(1)} ${units[unit]}`;
+}
+
+/** Return a share of 1 in per cent. It is `100 %` only for all, `0 %` only for nothing. */
+export function shareText(share) {
+  if (!isNumber(share)) return "unknown";
+  let percent = Math.round(100 * share);
+  if (percent === 100 && share < 1) percent = 99;
+  return percent === 0 && share > 0 ? "<1 %" : `${percent} %`;
+}
+
+/** Return a metric or a hyperparameter in few characters: `0.9866`, `1.2e-5`, `12,000`. */
+export function numberText(value, digits = 4) {
+  if (!isNumber(value)) return "none";
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return countText(value);
+  const size = Math.abs(value);
+  if (size < 1e-4 || size >= 1e6) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(digits)));
+}
+
+/** Return a whole number with commas. */
+export function countText(value) {
+  return isNumber(value) ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : "unknown";
+}
+
+/** Return `1 trial`, `2 trials`, `1,000 trials`. */
+export function plural(count, noun) {
+  return `${countText(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Return the value of a hyperparameter. */
+export function valueText(value) {
+  if (value === null || value === undefined) return "not active";
+  if (typeof value === "number") return numberText(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** Return a text on one line of at most `width` characters. */
+export function shortened(text, width) {
+  const line = String(text ?? "").split(/\s+/).join(" ").trim();
+  return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
+}
+
+/** Return the words with commas, and "and" before the last. */
+export function listed(words) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+/** Return a text with a capital first letter. */
+export function capital(text) {
+  return text ? text[0].toUpperCase() + text.slice(1) : "";
+}
+
+/** Return whether a value is a finite number. */
+export function isNumber(value) {
+  return typeof value === "number" && Number.isFinite(value);
+}

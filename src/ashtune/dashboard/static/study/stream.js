@@ -1,0 +1,60 @@
+// The stream of a study's changes. A connection that breaks is opened again and goes on where it was.
+
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 4000;
+/** A study that runs is heard of every second or so; after so many milliseconds without a word the connection is dead. */
+const SILENCE = 20000;
+
+/**
+ * Follow a stream of server-sent events without end.
+ *
+ * @param address Of the stream, relative to the page.
+ * @param take Called with what each snapshot or delta holds, and whether it is a snapshot.
+ * @param tell Called with "connected" and "lost".
+ * @param isLive Returns whether a silence means that the connection is dead.
+ */
+export function follow(address, take, tell, isLive) {
+  let source = null;
+  let position = null;
+  let wait = FIRST_WAIT;
+  let timer = 0;
+  let heard = performance.now();
+
+  function open() {
+    clearTimeout(timer);
+    timer = 0;
+    source?.close();
+    heard = performance.now();
+    source = new EventSource(position === null ? address : `${address}?after=${encodeURIComponent(position)}`);
+    source.addEventListener("open", () => {
+      heard = performance.now();
+      wait = FIRST_WAIT;
+      tell("connected");
+    });
+    source.addEventListener("snapshot", receive);
+    source.addEventListener("delta", receive);
+    source.addEventListener("error", retry);
+  }
+
+  function receive(event) {
+    heard = performance.now();
+    const data = JSON.parse(event.data);
+    position = event.lastEventId || position;
+    take(data, event.type === "snapshot");
+  }
+
+  function retry() {
+    source.close();
+    tell("lost");
+    clearTimeout(timer);
+    timer = setTimeout(open, wait);
+    wait = Math.min(LONGEST_WAIT, 2 * wait);
+  }
+
+  setInterval(() => {
+    if (!timer && isLive() && performance.now() - heard > SILENCE) retry();
+  }, 2000);
+  addEventListener("online", () => timer && open());
+  document.addEventListener("visibilitychange", () => !document.hidden && timer && open());
+  open();
+}

@@ -1,0 +1,46 @@
+// One row of cards: five questions of a reader, each answered in a word and a sentence, and linked to its section.
+
+import { areBusy, howLong, isBetter, whatMatters, whyFailed } from "../study/answers.js";
+import { element, setText } from "../page/dom.js";
+import { Section } from "../page/section.js";
+
+export function answers(study) {
+  const section = new Section("answers", "Five answers", "", "");
+  section.element.classList.add("answers");
+  const importance = { answer: null, refusal: "" };
+  const matters = card("Which hyperparameter matters?", "#importance", ["head"], (parts) => whatMatters(parts, importance));
+  const cards = [
+    card("Is it getting better?", "#best", ["head", "best"], isBetter),
+    card("Are my workers busy?", "#workers", ["head", "workers"], areBusy),
+    matters,
+    card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
+    card("How long still?", "#ladder", ["head"], howLong),
+  ];
+  section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
+  for (const { names, show } of cards) study.on(names, show);
+  const question = () => (study.parts.head?.best ? ["importance", []] : null);
+  const learn = (answer) => {
+    importance.answer = answer;
+    study.important = answer.weights.map(({ name }) => name);
+    matters.show(study.parts);
+  };
+  const refuse = (line) => {
+    importance.refusal = line;
+    matters.show(study.parts);
+  };
+  section.askWhenSeen(study, question, learn, { refuse });
+  return section;
+}
+
+function card(question, to, names, answer) {
+  const word = element("b");
+  const text = element("span", { class: "text quiet" });
+  const link = element("a", { class: "card", href: to }, element("span", { class: "question", text: question }), word, text);
+  const show = (parts) => {
+    const { mood, word: short, text: sentence } = answer(parts);
+    link.dataset.mood = mood;
+    setText(word, short);
+    setText(text, sentence);
+  };
+  return { element: element("li", {}, link), names, show };
+}

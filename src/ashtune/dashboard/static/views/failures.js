@@ -1,0 +1,33 @@
+// What failed, was withdrawn or lost, by reason, with a traceback of the first.
+
+import { element, replaceChildren, trialLink } from "../page/dom.js";
+import { Section } from "../page/section.js";
+import { countText, isNumber, plural } from "../page/text.js";
+
+const TITLES = { failed: "failed", withdrawn: "withdrawn", lost: "worker lost" };
+
+export function failures(study) {
+  const section = new Section("failures", "Why did these fail?", "", "Failures");
+  const list = element("ul", { class: "groups" });
+  section.body.append(list);
+  let shown = "";
+  section.drawWhenSeen(study, ["failures", "head"], ({ failures: { groups, total }, head }) => {
+    const now = JSON.stringify(groups);
+    section.say(groups.length ? `${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.` : "Nothing has failed, and no worker was lost.");
+    if (now === shown) return;
+    shown = now;
+    replaceChildren(list, groups.map((group) => element("li", {}, groupOf(group))));
+  });
+  return section;
+}
+
+function groupOf({ kind, reason, count, trial, rung, traceback }) {
+  const key = `${kind} ${reason}`;
+  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), isNumber(rung) ? ` on the way to rung ${rung}` : "") : null;
+  return element(
+    "article", { class: "group", "data-kind": kind },
+    element("p", {}, element("b", { class: "count", text: `${countText(count)} ×` }), element("span", { class: "mark-of-state", "data-state": kind, text: TITLES[kind] ?? kind })),
+    element("p", { class: "reason", text: reason }), first,
+    traceback && element("details", { "data-key": key }, element("summary", { text: "Traceback" }), element("pre", { tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback })),
+  );
+}

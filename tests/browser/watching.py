@@ -1,0 +1,226 @@
+"""What it takes to look at the page of ``ashtune watch``: studies that run, the command, a connection that can break,
+and a page in a browser.
+"""
+
+import contextlib
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser
+
+SCRIPT = Path(__file__).with_name("running_study.py")
+SECONDS = 1000
+"""In milliseconds, which Playwright counts in."""
+PHONE = {"width": 400, "height": 850}
+DESK = {"width": 1280, "height": 900}
+VIEWS = {
+    "ladder": ".ladder .stays[width]:not([width='0'])",
+    "best": "canvas",
+    "workers": "canvas",
+    "curves": "canvas",
+    "trials": "tbody tr",
+    "importance": ".bars li",
+    "slices": "canvas",
+    "parallel": "canvas",
+    "contour": "canvas",
+    "failures": ".group",
+    "audit": "tbody tr",
+    "whatif": "canvas",
+    "notes": ".history li",
+}
+"""Each section of a study, and what is in it once it has data."""
+
+
+class RunningStudy:
+    """A study whose driver is a process of its own.
+
+    Args:
+        directory: Of the study.
+        trials: How many it tries; many by default, so that it runs until it is killed.
+    """
+
+    def __init__(self, directory: Path, *, trials: int = 100_000) -> None:
+        self.directory = directory
+        self._trials = trials
+        self.start()
+
+    def start(self) -> None:
+        """Start the study, or go on with it."""
+        command = [sys.executable, str(SCRIPT), str(self.directory), str(self._trials)]
+        self._driver = subprocess.Popen(command, start_new_session=True, cwd=self.directory.parent)
+
+    def wait(self) -> None:
+        """Wait until it is complete."""
+        assert self._driver.wait(timeout=100) == 0
+
+    def kill(self) -> None:
+        """Kill the driver; its workers end by themselves."""
+        if self._driver.poll() is None:
+            self._driver.send_signal(signal.SIGKILL)
+        self._driver.wait()
+
+
+@contextlib.contextmanager
+def watched(*directories: Path) -> Iterator[str]:
+    """Run ``ashtune watch`` on studies and yield the address of its page."""
+    command = [sys.executable, "-m", "ashtune", "watch", *map(str, directories)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        server.stdout.close()
+
+
+class Line:
+    """A connection to a server that can be cut and mended: bytes go through it until then.
+
+    Args:
+        address: Of the page behind it.
+    """
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        assert parts.port is not None
+        self._server = ("127.0.0.1", parts.port)
+        self._listener = self._listen(0)
+        self._port = self._listener.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}{parts.path}"
+        self._ends: dict[socket.socket, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def cut(self) -> None:
+        """Break all connections, and refuse new ones."""
+        with self._lock:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            for end in list(self._ends):
+                self._drop(end)
+
+    def mend(self) -> None:
+        """Let new connections through."""
+        with self._lock:
+            self._listener = self._listen(self._port)
+            self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """End it."""
+        self._is_over = True
+        self._thread.join()
+        with self._lock:
+            for end in list(self._ends):
+                self._drop(end)
+            self._listener.close()
+            self._selector.close()
+
+    @staticmethod
+    def _listen(port: int) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        return listener
+
+    def _carry(self) -> None:
+        while not self._is_over:
+            ready = self._selector.select(0.05)
+            with self._lock:
+                for key, _ in ready:
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._ends:
+                        self._pass_on(key.fileobj)
+
+    def _accept(self) -> None:
+        one, _ = self._listener.accept()
+        other = socket.create_connection(self._server)
+        for end, far in ((one, other), (other, one)):
+            self._ends[end] = far
+            self._selector.register(end, selectors.EVENT_READ)
+
+    def _pass_on(self, end: socket.socket) -> None:
+        try:
+            data = end.recv(1 << 16)
+            if data:
+                self._ends[end].sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(end)
+
+    def _drop(self, end: socket.socket) -> None:
+        if end not in self._ends:
+            return
+        for each in (end, self._ends[end]):
+            self._ends.pop(each, None)
+            self._selector.unregister(each)
+            each.close()
+
+
+class Page:
+    """A page in a browser that keeps what it logs.
+
+    Args:
+        browser: Where it is opened.
+        options: Of Playwright's contexts, as ``color_scheme``.
+    """
+
+    def __init__(self, browser: Browser, **options: Any) -> None:
+        self._context = browser.new_context(**{"viewport": DESK, **options})
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(30 * SECONDS)
+        self.console: list[str] = []
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+
+    def open(self, address: str) -> None:
+        """Open the page and wait until the study is there."""
+        self.page.goto(address)
+        self.wait("document.querySelector('.tile.state .value')?.textContent")
+        if self.page.locator(".tile.state .value").inner_text() == "Running":
+            self.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0")
+
+    def wait(self, expression: str, of: Any = None, *, seconds: float = 30.0) -> None:
+        """Wait until an expression of JavaScript is true, or a function of ``of``.
+
+        Playwright's own way evaluates it within the page, which the page's content policy forbids.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.page.evaluate(expression, of):
+            assert time.monotonic() < deadline, f"not within {seconds:g} s: {expression}"
+            self.page.wait_for_timeout(50)
+
+    def show(self, section: str) -> None:
+        """Go to a section and wait for its data."""
+        self.page.evaluate("(id) => document.getElementById(id).scrollIntoView()", section)
+        self.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached", timeout=90 * SECONDS)
+        self.wait("(id) => !document.getElementById(id).hasAttribute('aria-busy')", section, seconds=90)
+
+    def show_all(self) -> None:
+        """Scroll to each section and wait for its data."""
+        for section in VIEWS:
+            self.show(section)
+
+    def text(self, selector: str) -> str:
+        """Return the text of the first element of a selector."""
+        return self.page.locator(selector).first.inner_text()
+
+    def close(self) -> None:
+        """Close it."""
+        self._context.close()
