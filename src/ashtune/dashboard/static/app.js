@@ -23,7 +23,23 @@ import { whatif } from "./views/whatif.js";
 import { workers } from "./views/workers.js";
 
 /** In the order of a reader's attention. */
-const VIEWS = [summary, answers, ladder, best, workers, curves, trials, importance, slices, parallel, contour, failures, audit, whatif, notes];
+const VIEWS = [
+  summary,
+  answers,
+  ladder,
+  best,
+  workers,
+  curves,
+  trials,
+  importance,
+  slices,
+  parallel,
+  contour,
+  failures,
+  audit,
+  whatif,
+  notes,
+];
 const AGAIN = 2000;
 
 const page = document.getElementById("page");
@@ -54,7 +70,11 @@ function chosenOf(studies) {
   const shown = studies.find((each) => each.id === asked) ?? studies[0];
   const label = document.getElementById("studies");
   const select = label.querySelector("select");
-  select.replaceChildren(...studies.map((each) => element("option", { value: each.id, text: each.name || each.directory, selected: each === shown })));
+  select.replaceChildren(
+    ...studies.map((each) =>
+      element("option", { value: each.id, text: each.name || each.directory, selected: each === shown }),
+    ),
+  );
   select.addEventListener("change", () => {
     location.search = `?study=${encodeURIComponent(select.value)}`;
   });
@@ -63,17 +83,24 @@ function chosenOf(studies) {
 }
 
 function makeNavigation(sections) {
-  const links = new Map(sections.filter((each) => each.short).map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]));
+  const links = new Map(
+    sections
+      .filter((each) => each.short)
+      .map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]),
+  );
   document.getElementById("nav").replaceChildren(...links.values());
   const inView = new Set();
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (entry.isIntersecting) inView.add(entry.target.id);
-      else inView.delete(entry.target.id);
-    }
-    const current = sections.find((each) => inView.has(each.id));
-    for (const [id, link] of links) set(link, { "aria-current": id === current?.id ? "true" : null });
-  }, { rootMargin: "-30% 0px -60% 0px" });
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (entry.isIntersecting) inView.add(entry.target.id);
+        else inView.delete(entry.target.id);
+      }
+      const current = sections.find((each) => inView.has(each.id));
+      for (const [id, link] of links) set(link, { "aria-current": id === current?.id ? "true" : null });
+    },
+    { rootMargin: "-30% 0px -60% 0px" },
+  );
   for (const each of sections) observer.observe(each.element);
 }
 
@@ -119,7 +146,11 @@ if (studies.length) {
   const study = new Study(chosenOf(studies));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
-  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
+  const overview = element(
+    "div",
+    { class: "overview" },
+    sections.map((each) => each.element),
+  );
   const trialPage = new TrialPage(study);
   page.replaceChildren(overview, trialPage.element);
   makeNavigation(sections);

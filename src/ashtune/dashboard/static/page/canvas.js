@@ -33,7 +33,8 @@ export class Canvas {
     if (!this._height || !width) return;
     const ratio = devicePixelRatio || 1;
     const size = [Math.round(width * ratio), Math.round(this._height * ratio)];
-    if (this.element.width !== size[0] || this.element.height !== size[1]) [this.element.width, this.element.height] = size;
+    if (this.element.width !== size[0] || this.element.height !== size[1])
+      [this.element.width, this.element.height] = size;
     this.element.style.width = `${width}px`;
     this.element.style.height = `${this._height}px`;
     const context = this.element.getContext("2d");
@@ -53,13 +54,15 @@ export function roundTicks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((part) => part * power).find((each) => each >= rough * 0.999);
   const ticks = [];
-  for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-9; at += step) ticks.push(Number(at.toPrecision(12)));
+  for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-9; at += step)
+    ticks.push(Number(at.toPrecision(12)));
   return ticks;
 }
 
 /** Return powers of ten between two positive numbers; the numbers themselves where there are fewer than two. */
 export function logTicks(low, high) {
   const powers = [];
-  for (let power = Math.ceil(Math.log10(low) - 1e-9); 10 ** power <= high * 1.000001; power += 1) powers.push(10 ** power);
+  for (let power = Math.ceil(Math.log10(low) - 1e-9); 10 ** power <= high * 1.000001; power += 1)
+    powers.push(10 ** power);
   return powers.length > 1 ? powers : [low, high];
 }

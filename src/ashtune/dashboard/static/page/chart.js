@@ -42,7 +42,11 @@ export class Chart {
     [this._x, this._y] = [x, y];
     const lined = series.filter((each) => each.kind !== "points");
     const made = JSON.stringify([
-      lined.map(({ kind, color, width, alpha, dash }) => [kind, color, width, alpha, dash]), x.isLog, y.isLog, x.label, y.label,
+      lined.map(({ kind, color, width, alpha, dash }) => [kind, color, width, alpha, dash]),
+      x.isLog,
+      y.isLog,
+      x.label,
+      y.label,
     ]);
     const data = aligned(lined, x);
     if (made !== this._made) this._make(lined, made, data);
@@ -60,7 +64,10 @@ export class Chart {
     this._made = made;
     this._chart?.destroy();
     const options = {
-      width: this._width(), height: this._height, padding: [10, 12, 0, 0], legend: { show: false },
+      width: this._width(),
+      height: this._height,
+      padding: [10, 12, 0, 0],
+      legend: { show: false },
       scales: {
         x: { time: false, distr: this._x.isLog ? 3 : 1, range: () => this._zoom ?? [this._x.low, this._x.high] },
         y: { distr: this._y.isLog ? 3 : 1, range: () => [this._y.low, this._y.high] },
@@ -68,7 +75,10 @@ export class Chart {
       axes: [this._axis(() => this._x, 0), this._axis(() => this._y, 1)],
       series: [{}, ...(lined.length ? lined.map(uplotSeries) : [{ show: false }])],
       cursor: {
-        x: true, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false },
+        x: true,
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false },
         bind: {
           dblclick: (chart, target, handler) => (event) => {
             this._zoom = null;
@@ -89,10 +99,16 @@ export class Chart {
     const long = (chart) => (side ? chart.bbox.height : chart.bbox.width) / devicePixelRatio;
     const ticks = (chart, low, high) => ticksOf(of(), low, high, long(chart), side ? 22 : 0);
     return {
-      stroke: () => token("--quiet"), font: `12px ${FONT}`, labelFont: `12px ${FONT}`,
-      label: of().label || undefined, labelSize: 18, labelGap: 0, gap: 5,
+      stroke: () => token("--quiet"),
+      font: `12px ${FONT}`,
+      labelFont: `12px ${FONT}`,
+      label: of().label || undefined,
+      labelSize: 18,
+      labelGap: 0,
+      gap: 5,
       size: side ? (chart, values) => 16 + 6.6 * Math.max(3, ...(values ?? []).map((value) => value.length)) : 26,
-      grid: { stroke: () => token("--grid"), width: 1 }, ticks: { show: false },
+      grid: { stroke: () => token("--grid"), width: 1 },
+      ticks: { show: false },
       splits: (chart, axis, low, high) => ticks(chart, low, high).map(([at]) => at),
       values: (chart, splits) => {
         const { min, max } = chart.scales[side ? "y" : "x"];
@@ -117,7 +133,13 @@ export class Chart {
       for (let at = 0; at < series.x.length; at += 1) {
         if (!isNumber(series.x[at]) || !isNumber(series.y[at])) continue;
         context.beginPath();
-        context.arc(chart.valToPos(series.x[at], "x", true), chart.valToPos(series.y[at], "y", true), radius, 0, 2 * Math.PI);
+        context.arc(
+          chart.valToPos(series.x[at], "x", true),
+          chart.valToPos(series.y[at], "y", true),
+          radius,
+          0,
+          2 * Math.PI,
+        );
         context.fill();
       }
     }
@@ -171,14 +193,22 @@ export class Chart {
   }
 
   _fit() {
-    if (this._chart && this._chart.width !== this._width()) this._chart.setSize({ width: this._width(), height: this._height });
+    if (this._chart && this._chart.width !== this._width())
+      this._chart.setSize({ width: this._width(), height: this._height });
   }
 }
 
 function uplotSeries({ label, kind, color, width = 2, alpha = 1, dash }) {
   return {
-    label, alpha, dash, width: kind === "area" ? 1 : width, stroke: () => colorOf(color), spanGaps: true, points: { show: false },
-    paths: kind === "step" ? steps : lines, fill: kind === "area" ? () => `${colorOf(color)}44` : undefined,
+    label,
+    alpha,
+    dash,
+    width: kind === "area" ? 1 : width,
+    stroke: () => colorOf(color),
+    spanGaps: true,
+    points: { show: false },
+    paths: kind === "step" ? steps : lines,
+    fill: kind === "area" ? () => `${colorOf(color)}44` : undefined,
   };
 }
 
@@ -205,15 +235,25 @@ function aligned(lined, x) {
  */
 function ticksOf(axis, low, high, long, each) {
   if (!isNumber(low) || !isNumber(high)) return [];
-  if (axis.ticks) return thinned(axis.ticks.filter(([at]) => at >= low && at <= high), long, each);
+  if (axis.ticks)
+    return thinned(
+      axis.ticks.filter(([at]) => at >= low && at <= high),
+      long,
+      each,
+    );
   const count = long / (each ? 2 * each : 64);
   if (axis.kind === "time") {
     const [unit] = unitOfTime(axis.high);
     return roundTicks(low / unit, high / unit, count).map((at) => [at * unit, numberText(at)]);
   }
-  if (axis.kind === "share") return roundTicks(low, high, Math.min(count, 5)).map((at) => [at, `${Math.round(100 * at)} %`]);
+  if (axis.kind === "share")
+    return roundTicks(low, high, Math.min(count, 5)).map((at) => [at, `${Math.round(100 * at)} %`]);
   const ticks = axis.isLog ? logTicks(low, high) : roundTicks(low, high, count);
-  return thinned(ticks.map((at) => [at, numberText(at)]), long, each);
+  return thinned(
+    ticks.map((at) => [at, numberText(at)]),
+    long,
+    each,
+  );
 }
 
 /** Return every tick, every second one, or every third one ..., so that their texts do not touch. */

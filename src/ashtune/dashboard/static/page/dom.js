@@ -56,10 +56,16 @@ export function trialLink(trial, text = `trial ${trial}`) {
 export function replaceChildren(parent, ...children) {
   const keyed = [...parent.querySelectorAll("[data-key]")];
   const states = keyed.map((each) => ({
-    key: each.dataset.key, isOpen: each.open, top: each.scrollTop, left: each.scrollLeft, isFocused: each === document.activeElement,
+    key: each.dataset.key,
+    isOpen: each.open,
+    top: each.scrollTop,
+    left: each.scrollLeft,
+    isFocused: each === document.activeElement,
   }));
   parent.replaceChildren(...present(children));
-  for (const { key, isOpen, top, left, isFocused } of states.filter((each) => each.isOpen || each.top || each.left || each.isFocused)) {
+  for (const { key, isOpen, top, left, isFocused } of states.filter(
+    (each) => each.isOpen || each.top || each.left || each.isFocused,
+  )) {
     const now = parent.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (!now) continue;
     if (isOpen) now.open = true;
@@ -75,15 +81,24 @@ export function replaceChildren(parent, ...children) {
  * @param rows Each a list of cells: texts or elements.
  */
 export function table(label, columns, rows) {
-  const head = columns.map((column) => element("th", { scope: "col", class: column.text && "text", text: column.title }));
+  const head = columns.map((column) =>
+    element("th", { scope: "col", class: column.text && "text", text: column.title }),
+  );
   const cell = (value, place) => element("td", { class: columns[place].text && "text" }, value);
   const body = rows.map((row) => element("tr", {}, row.map(cell)));
-  return scrolling(label, element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
+  return scrolling(
+    label,
+    element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)),
+  );
 }
 
 /** Return a box that scrolls sideways, by keyboard too. */
 export function scrolling(label, ...children) {
-  return element("div", { class: "table", role: "region", "aria-label": label, "data-key": `table ${label}`, tabindex: 0 }, ...children);
+  return element(
+    "div",
+    { class: "table", role: "region", "aria-label": label, "data-key": `table ${label}`, tabindex: 0 },
+    ...children,
+  );
 }
 
 /** Open the page of a trial, if there is one. */

@@ -17,7 +17,12 @@ export class Figure {
     this._details.addEventListener("toggle", () => this._fill());
     this._rows = null;
     this.element = element(
-      "figure", {}, element("figcaption", {}, element("span", { class: "title", text: title }), this._caption), this._legend.element, this.plot, this._details,
+      "figure",
+      {},
+      element("figcaption", {}, element("span", { class: "title", text: title }), this._caption),
+      this._legend.element,
+      this.plot,
+      this._details,
     );
   }
 
@@ -45,7 +50,9 @@ export class Figure {
   _fill() {
     if (!this._details.open || this._rows === null) return;
     const [columns, rows] = this._rows();
-    const more = rows.length > ROWS && element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
+    const more =
+      rows.length > ROWS &&
+      element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
     replaceChildren(this._table, more, table(`Data ${this._title}`, columns, rows.slice(-ROWS)));
   }
 }
@@ -63,11 +70,14 @@ export class Legend {
     if (shown === this._shown) return;
     this._shown = shown;
     this.element.hidden = !entries.length;
-    replaceChildren(this.element, entries.map(([color, name, shape = "dot"]) => {
-      const mark = element("i", { class: shape, "aria-hidden": "true" });
-      mark.style.setProperty("--color", color);
-      return element("li", {}, mark, name);
-    }));
+    replaceChildren(
+      this.element,
+      entries.map(([color, name, shape = "dot"]) => {
+        const mark = element("i", { class: shape, "aria-hidden": "true" });
+        mark.style.setProperty("--color", color);
+        return element("li", {}, mark, name);
+      }),
+    );
   }
 }
 
@@ -81,7 +91,10 @@ export class Tip {
 
   /** Show lines at a point of the place, in pixels. */
   show(x, y, lines) {
-    replaceChildren(this._box, lines.filter(Boolean).map((line, number) => element(number ? "span" : "b", { text: line })));
+    replaceChildren(
+      this._box,
+      lines.filter(Boolean).map((line, number) => element(number ? "span" : "b", { text: line })),
+    );
     this._box.hidden = false;
     const { width, height } = this._box.getBoundingClientRect();
     const left = Math.min(Math.max(0, x + 14), Math.max(0, this._place.clientWidth - width - 2));

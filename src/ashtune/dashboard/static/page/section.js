@@ -3,7 +3,7 @@
 import { lineOf } from "../study/ask.js";
 import { element, setText } from "./dom.js";
 
-const NEAR = "300px";
+const NEAR = "200px";
 /** A question is asked again after so many milliseconds at the earliest, while the study changes. */
 const EVERY = 15000;
 /** After so many milliseconds without an answer the section says that it is being worked out. */
@@ -25,14 +25,25 @@ export class Section {
     this.body = element("div", { class: "body" });
     this._remark = element("p", { class: "remark quiet", hidden: true });
     this.element = element(
-      "section", { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
-      element("div", { class: "heading" }, element("h2", { id: `${id}-title`, text: title }), element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" })),
-      lead && this.lead, this._remark, this.body,
+      "section",
+      { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
+      element(
+        "div",
+        { class: "heading" },
+        element("h2", { id: `${id}-title`, text: title }),
+        element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" }),
+      ),
+      lead && this.lead,
+      this._remark,
+      this.body,
     );
-    new IntersectionObserver(([entry]) => {
-      this.isNear = entry.isIntersecting;
-      if (this.isNear) for (const listener of this._seen) listener();
-    }, { rootMargin: NEAR }).observe(this.element);
+    new IntersectionObserver(
+      ([entry]) => {
+        this.isNear = entry.isIntersecting;
+        if (this.isNear) for (const listener of this._seen) listener();
+      },
+      { rootMargin: NEAR },
+    ).observe(this.element);
   }
 
   /** Say something below the heading, or nothing any more. */

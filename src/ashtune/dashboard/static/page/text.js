@@ -57,7 +57,11 @@ export function numberText(value, digits = 4) {
   if (!isNumber(value)) return "none";
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return countText(value);
   const size = Math.abs(value);
-  if (size < 1e-4 || size >= 1e6) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+  if (size < 1e-4 || size >= 1e6)
+    return value
+      .toExponential(digits - 1)
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e");
   return String(Number(value.toPrecision(digits)));
 }
 
@@ -80,7 +84,10 @@ export function valueText(value) {
 
 /** Return a text on one line of at most `width` characters. */
 export function shortened(text, width) {
-  const line = String(text ?? "").split(/\s+/).join(" ").trim();
+  const line = String(text ?? "")
+    .split(/\s+/)
+    .join(" ")
+    .trim();
   return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
 }
 

@@ -43,7 +43,13 @@ export function rungColor(rung, count) {
 export function mixed(from, to, share) {
   const parts = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
   const [a, b] = [parts(from), parts(to)];
-  return `#${a.map((part, place) => Math.round(part + share * (b[place] - part)).toString(16).padStart(2, "0")).join("")}`;
+  return `#${a
+    .map((part, place) =>
+      Math.round(part + share * (b[place] - part))
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
 }
 
 /** Call a function whenever the colours have changed. Return a function that ends this. */
@@ -57,7 +63,11 @@ export function switchThemesBy(button) {
   let theme = kept();
   const show = () => {
     document.documentElement.dataset.theme = theme;
-    set(button, { text: { system: "◐", light: "☀", dark: "☾" }[theme], title: `Colours: ${theme}`, "aria-label": `Colours: ${theme}. Change` });
+    set(button, {
+      text: { system: "◐", light: "☀", dark: "☾" }[theme],
+      title: `Colours: ${theme}`,
+      "aria-label": `Colours: ${theme}. Change`,
+    });
     changed();
   };
   button.addEventListener("click", () => {

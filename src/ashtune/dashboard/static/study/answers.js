@@ -3,7 +3,18 @@
 // An answer is `{mood, word, text}`: its mood is "good", "fair", "bad" or "none", which colours it.
 
 import { STATES } from "../page/theme.js";
-import { capital, countText, isNumber, listed, numberText, plural, roughSecondsText, secondsText, shareText, shortened } from "../page/text.js";
+import {
+  capital,
+  countText,
+  isNumber,
+  listed,
+  numberText,
+  plural,
+  roughSecondsText,
+  secondsText,
+  shareText,
+  shortened,
+} from "../page/text.js";
 
 /** A best value that did not move for this share of the time is an old one. */
 const LATELY = 0.25;
@@ -20,17 +31,34 @@ export function isBetter({ head, best }) {
   const metric = head.objectives[0]?.metric;
   const { time, values } = best.over_time ?? { time: [], values: {} };
   const steps = time.map((at, place) => [at, values[metric]?.[place]]).filter(([, value]) => isNumber(value));
-  if (!steps.length) return { mood: UNKNOWN, word: "No result yet", text: head.state === "running" ? "The first trials are training." : "" };
-  const since = steps[Math.max(0, steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]))][0];
+  if (!steps.length)
+    return {
+      mood: UNKNOWN,
+      word: "No result yet",
+      text: head.state === "running" ? "The first trials are training." : "",
+    };
+  const since =
+    steps[
+      Math.max(
+        0,
+        steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]),
+      )
+    ][0];
   const now = Math.max(head.now, since);
   const [first, last] = [steps[0][1], steps.at(-1)[1]];
   if (!isAtWork(head)) {
-    return { mood: "good", word: `${capital(metric)} ${numberText(last)}`, text: `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.` };
+    return {
+      mood: "good",
+      word: `${capital(metric)} ${numberText(last)}`,
+      text: `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`,
+    };
   }
   const before = steps.findLast(([at]) => at <= now * (1 - LATELY))?.[1];
   if (now - since > LATELY * now) {
     const text = `${capital(metric)} ${numberText(last)} for the last ${secondsText(now - since)}.`;
-    return now - since > LONG_AGO * now ? { mood: "fair", word: "Not lately", text } : { mood: "fair", word: "Slowly", text };
+    return now - since > LONG_AGO * now
+      ? { mood: "fair", word: "Not lately", text }
+      : { mood: "fair", word: "Slowly", text };
   }
   const text = isNumber(before)
     ? `${capital(metric)} went from ${numberText(before)} to ${numberText(last)} in the last quarter of the time.`
@@ -40,14 +68,18 @@ export function isBetter({ head, best }) {
 
 /** Are my workers busy? */
 export function areBusy({ head, workers }) {
-  if (!isNumber(head.utilisation)) return { mood: UNKNOWN, word: "Not known yet", text: "No worker has trained so far." };
+  if (!isNumber(head.utilisation))
+    return { mood: UNKNOWN, word: "Not known yet", text: "No worker has trained so far." };
   const share = shareText(head.utilisation);
-  const losses = Object.entries(workers.shares ?? {}).filter(([name, part]) => name !== "training" && isNumber(part) && part >= 0.01);
+  const losses = Object.entries(workers.shares ?? {}).filter(
+    ([name, part]) => name !== "training" && isNumber(part) && part >= 0.01,
+  );
   losses.sort(([, a], [, b]) => b - a);
   const rest = losses.slice(0, 2).map(([name, part]) => `${STATES[name]?.[1] ?? name} ${shareText(part)}`);
   const lost = rest.length ? `The rest: ${listed(rest)}.` : "";
   const mood = head.utilisation >= BUSY ? "good" : head.utilisation >= HALF_BUSY ? "fair" : "bad";
-  if (!isAtWork(head)) return { mood, word: `They were, ${share}`, text: `Of their time they trained ${share}. ${lost}` };
+  if (!isAtWork(head))
+    return { mood, word: `They were, ${share}`, text: `Of their time they trained ${share}. ${lost}` };
   const now = isNumber(head.busy) ? `${countText(head.busy)} of ${countText(head.workers)} at work now. ` : "";
   return { mood, word: `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${share}`, text: `${now}${lost}` };
 }
@@ -55,40 +87,82 @@ export function areBusy({ head, workers }) {
 /** Which hyperparameter matters? @param importance The answer to the question of that name, and why there is none. */
 export function whatMatters({ head }, { answer, refusal }) {
   if (answer === null && refusal) return { mood: UNKNOWN, word: "Not known", text: `${capital(refusal)}.` };
-  if (answer === null) return { mood: UNKNOWN, word: head?.best ? "Being computed" : "Not known yet", text: head?.best ? "A forest learns from the trials." : "It takes some twenty results." };
+  if (answer === null)
+    return {
+      mood: UNKNOWN,
+      word: head?.best ? "Being computed" : "Not known yet",
+      text: head?.best ? "A forest learns from the trials." : "It takes some twenty results.",
+    };
   const weights = answer.weights.filter(({ weight }) => isNumber(weight) && weight > 0);
   if (!weights.length) return { mood: UNKNOWN, word: "Not known yet", text: `${capital(answer.text)}.` };
   const explained = shareText(Math.max(0, answer.explained ?? 0));
-  if (!answer.is_meaningful) return { mood: "fair", word: "None that shows", text: `A forest explains ${explained} of the differences between trials.` };
-  const others = weights.slice(1, 3).filter(({ weight }) => weight > NEAR_THE_FIRST * weights[0].weight).map(({ name }) => shortened(name, 28));
+  if (!answer.is_meaningful)
+    return {
+      mood: "fair",
+      word: "None that shows",
+      text: `A forest explains ${explained} of the differences between trials.`,
+    };
+  const others = weights
+    .slice(1, 3)
+    .filter(({ weight }) => weight > NEAR_THE_FIRST * weights[0].weight)
+    .map(({ name }) => shortened(name, 28));
   const then = others.length ? `Then ${listed(others)}.` : "Far before all others.";
-  return { mood: "good", word: shortened(weights[0].name, 28), text: `${then} A forest explains ${explained} of the differences between ${plural(answer.results, "trial")}.` };
+  return {
+    mood: "good",
+    word: shortened(weights[0].name, 28),
+    text: `${then} A forest explains ${explained} of the differences between ${plural(answer.results, "trial")}.`,
+  };
 }
 
 /** Why did these fail? */
 export function whyFailed({ head, failures }) {
-  if (!failures.groups.length) return { mood: "good", word: "None failed", text: head.tried ? `${plural(head.tried, "trial")} tried so far.` : "No trial has ended yet." };
+  if (!failures.groups.length)
+    return {
+      mood: "good",
+      word: "None failed",
+      text: head.tried ? `${plural(head.tried, "trial")} tried so far.` : "No trial has ended yet.",
+    };
   const place = ({ kind }) => (head.failed && kind === "failed" ? 0 : 1);
   const [first, ...rest] = [...failures.groups].sort((a, b) => place(a) - place(b) || b.count - a.count);
   const other = { withdrawn: "withdrawn", lost: "lost with a worker" }[first.kind] ?? "failed";
-  const word = head.failed ? `${countText(head.failed)} of ${countText(head.tried)} failed` : `${countText(first.count)} ${other}`;
+  const word = head.failed
+    ? `${countText(head.failed)} of ${countText(head.tried)} failed`
+    : `${countText(first.count)} ${other}`;
   const more = rest.length ? ` And ${plural(rest.length, "other reason")}.` : "";
-  return { mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair", word, text: `${countText(first.count)} × ${shortened(first.reason, 90)}.${more}` };
+  return {
+    mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair",
+    word,
+    text: `${countText(first.count)} × ${shortened(first.reason, 90)}.${more}`,
+  };
 }
 
 /** How long still? */
 export function howLong({ head }) {
-  const done = head.trials_wanted ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.` : `${plural(head.tried, "trial")} tried.`;
+  const done = head.trials_wanted
+    ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
+    : `${plural(head.tried, "trial")} tried.`;
   const ran = secondsText(head.wall_seconds);
   switch (head.state) {
-    case "complete": return { mood: "good", word: "It is complete", text: `It took ${ran}. ${done}` };
-    case "stopped": return { mood: "fair", word: "It was stopped", text: `After ${ran}. ${done} Go on with: ashtune resume` };
-    case "died": return { mood: "bad", word: "It died", text: `After ${ran}. ${done} Go on with: ashtune resume` };
-    case "quiet": return { mood: "fair", word: "Not known", text: `No news for ${secondsText(head.driver.quiet_seconds ?? 0)}. ${done}` };
-    case "missing": case "unreadable": return { mood: UNKNOWN, word: "Not known", text: capital(head.state_text) };
-    default: break;
+    case "complete":
+      return { mood: "good", word: "It is complete", text: `It took ${ran}. ${done}` };
+    case "stopped":
+      return { mood: "fair", word: "It was stopped", text: `After ${ran}. ${done} Go on with: ashtune resume` };
+    case "died":
+      return { mood: "bad", word: "It died", text: `After ${ran}. ${done} Go on with: ashtune resume` };
+    case "quiet":
+      return {
+        mood: "fair",
+        word: "Not known",
+        text: `No news for ${secondsText(head.driver.quiet_seconds ?? 0)}. ${done}`,
+      };
+    case "missing":
+    case "unreadable":
+      return { mood: UNKNOWN, word: "Not known", text: capital(head.state_text) };
+    default:
+      break;
   }
-  if (isNumber(head.remaining.seconds)) return { mood: "good", word: `About ${roughSecondsText(head.remaining.seconds)}`, text: done };
+  if (isNumber(head.remaining.seconds))
+    return { mood: "good", word: `About ${roughSecondsText(head.remaining.seconds)}`, text: done };
   return { mood: UNKNOWN, word: "It is open", text: `${capital(head.remaining.text || "too early to tell")}. ${done}` };
 }
 

@@ -21,7 +21,12 @@ export class Study {
 
   /** Begin to follow it. `tell` is called with "connected" and "lost". */
   follow(tell) {
-    follow(`api/studies/${this.number}/events`, (data) => this._take(data), tell, () => this.isRunning);
+    follow(
+      `api/studies/${this.number}/events`,
+      (data) => this._take(data),
+      tell,
+      () => this.isRunning,
+    );
   }
 
   /** Call `draw(parts)` at the next frame after one of these parts has changed, if all of them are there. */

@@ -8,7 +8,9 @@ export function answers(study) {
   const section = new Section("answers", "Five answers", "", "");
   section.element.classList.add("answers");
   const importance = { answer: null, refusal: "" };
-  const matters = card("Which hyperparameter matters?", "#importance", ["head"], (parts) => whatMatters(parts, importance));
+  const matters = card("Which hyperparameter matters?", "#importance", ["head"], (parts) =>
+    whatMatters(parts, importance),
+  );
   const cards = [
     card("Is it getting better?", "#best", ["head", "best"], isBetter),
     card("Are my workers busy?", "#workers", ["head", "workers"], areBusy),
@@ -16,7 +18,13 @@ export function answers(study) {
     card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
     card("How long still?", "#ladder", ["head"], howLong),
   ];
-  section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
+  section.body.append(
+    element(
+      "ul",
+      { class: "cards" },
+      cards.map((each) => each.element),
+    ),
+  );
   for (const { names, show } of cards) study.on(names, show);
   const question = () => (study.parts.head?.best ? ["importance", []] : null);
   const learn = (answer) => {
@@ -35,7 +43,13 @@ export function answers(study) {
 function card(question, to, names, answer) {
   const word = element("b");
   const text = element("span", { class: "text quiet" });
-  const link = element("a", { class: "card", href: to }, element("span", { class: "question", text: question }), word, text);
+  const link = element(
+    "a",
+    { class: "card", href: to },
+    element("span", { class: "question", text: question }),
+    word,
+    text,
+  );
   const show = (parts) => {
     const { mood, word: short, text: sentence } = answer(parts);
     link.dataset.mood = mood;

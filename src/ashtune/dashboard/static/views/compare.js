@@ -13,36 +13,93 @@ const MOST = 6;
 
 /** @param others All studies of this command: `{id, name, state, best, ...}`. */
 export function compare(study, others) {
-  const section = new Section("compare", "Studies compared", "The best so far of each study that this command watches.", "Compare");
+  const section = new Section(
+    "compare",
+    "Studies compared",
+    "The best so far of each study that this command watches.",
+    "Compare",
+  );
   const [overTime, overResource] = [new Figure("Over time"), new Figure("Over what was trained")];
   const charts = [new Chart(overTime.plot), new Chart(overResource.plot)];
   const place = element("div");
   section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element), place);
-  const ids = others.slice(0, MOST).map((each) => each.id).join(",");
-  const asker = { get position() { return study.position; }, ask: () => ask("api/compare", [["studies", ids]]) };
-  section.askWhenSeen(asker, () => ["compare", []], ({ series, table: rows }) => {
-    const range = metricRange(series.flatMap((each) => each.over_time.value), study.objective.mode);
-    const y = metricAxis(range, study.objective.metric);
-    const lines = (of, at, text) => series.map((each, number) => ({
-      kind: "step", color: CATEGORIES[number], width: 2.5, x: each[of][at], y: each[of].value,
-      tip: (point) => [each.name, numberText(each[of].value[point]), text(each[of][at][point])],
-    }));
-    const end = (of, at) => Math.max(1e-3, ...series.map((each) => each[of][at].at(-1) ?? 0));
-    charts[0].draw(lines("over_time", "time", secondsText), timeAxis(end("over_time", "time"), "since its study began"), y);
-    const unit = (count) => `${countText(count)} ${study.unit}s`;
-    charts[1].draw(lines("over_resource", "resource", unit), { low: 0, high: end("over_resource", "resource"), label: `${study.unit}s trained, all trials together` }, y);
-    for (const figure of [overTime, overResource]) {
-      figure.legend(series.map((each, number) => [CATEGORIES[number], shortened(each.name, 40), "line"]));
-      figure.describe(`The best so far of ${series.length} studies: ${series.map((each) => `${each.name} ${numberText(each.over_time.value.at(-1))}`).join(", ")}.`);
-      figure.data(() => [[{ title: "study", text: true }, { title: "best" }], series.map((each) => [each.name, numberText(each.over_time.value.at(-1))])]);
-    }
-    replaceChildren(place, table(
-      "Studies", ["study", `best ${study.objective.metric}`, "trials", `${study.unit}s`, "time", "busy"].map((title, at) => ({ title, text: !at })),
-      rows.map((row) => [
-        element("a", { href: `?study=${encodeURIComponent(row.id)}`, "data-key": `study ${row.id}`, text: shortened(row.name, 60) }), numberText(row.best), countText(row.tried),
-        countText(row.epochs), secondsText(row.wall_seconds), shareText(row.utilisation),
-      ]),
-    ));
-  });
+  const ids = others
+    .slice(0, MOST)
+    .map((each) => each.id)
+    .join(",");
+  const asker = {
+    get position() {
+      return study.position;
+    },
+    ask: () => ask("api/compare", [["studies", ids]]),
+  };
+  section.askWhenSeen(
+    asker,
+    () => ["compare", []],
+    ({ series, table: rows }) => {
+      const range = metricRange(
+        series.flatMap((each) => each.over_time.value),
+        study.objective.mode,
+      );
+      const y = metricAxis(range, study.objective.metric);
+      const lines = (of, at, text) =>
+        series.map((each, number) => ({
+          kind: "step",
+          color: CATEGORIES[number],
+          width: 2.5,
+          x: each[of][at],
+          y: each[of].value,
+          tip: (point) => [each.name, numberText(each[of].value[point]), text(each[of][at][point])],
+        }));
+      const end = (of, at) => Math.max(1e-3, ...series.map((each) => each[of][at].at(-1) ?? 0));
+      charts[0].draw(
+        lines("over_time", "time", secondsText),
+        timeAxis(end("over_time", "time"), "since its study began"),
+        y,
+      );
+      const unit = (count) => `${countText(count)} ${study.unit}s`;
+      charts[1].draw(
+        lines("over_resource", "resource", unit),
+        { low: 0, high: end("over_resource", "resource"), label: `${study.unit}s trained, all trials together` },
+        y,
+      );
+      for (const figure of [overTime, overResource]) {
+        figure.legend(series.map((each, number) => [CATEGORIES[number], shortened(each.name, 40), "line"]));
+        figure.describe(
+          `The best so far: ${series.map((each) => `${each.name} ${bestText(each)}`).join(", ")}.`,
+        );
+        figure.data(() => [
+          [{ title: "study", text: true }, { title: "best" }],
+          series.map((each) => [each.name, bestText(each)]),
+        ]);
+      }
+      replaceChildren(
+        place,
+        table(
+          "Studies",
+          ["study", `best ${study.objective.metric}`, "trials", `${study.unit}s`, "time", "busy"].map((title, at) => ({
+            title,
+            text: !at,
+          })),
+          rows.map((row) => [
+            element("a", {
+              href: `?study=${encodeURIComponent(row.id)}`,
+              "data-key": `study ${row.id}`,
+              text: shortened(row.name, 60),
+            }),
+            numberText(row.best),
+            countText(row.tried),
+            countText(row.epochs),
+            secondsText(row.wall_seconds),
+            shareText(row.utilisation),
+          ]),
+        ),
+      );
+    },
+  );
   return section;
+}
+
+function bestText({ over_time: { value } }) {
+  return numberText(value.at(-1));
 }

@@ -17,12 +17,25 @@ const [RIGHT, TOP, BOTTOM] = [12, 10, 44];
 const SCALE = ["#d9a62e", "#6bb04f", "#2aa39a", "#2f8fc4", "#4262c9"];
 
 export function contour(study) {
-  const section = new Section("contour", "Two at once", "The result over two hyperparameters, in bands; a point is a trial.", "Contours");
+  const section = new Section(
+    "contour",
+    "Two at once",
+    "The result over two hyperparameters, in bands; a point is a trial.",
+    "Contours",
+  );
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
   const figure = new Figure();
   const map = new ContourMap(figure.plot);
   section.body.append(
-    element("p", { class: "choice" }, element("label", { for: "contour-x", text: "across " }), x, element("label", { for: "contour-y", text: "up " }), y), figure.element,
+    element(
+      "p",
+      { class: "choice" },
+      element("label", { for: "contour-x", text: "across " }),
+      x,
+      element("label", { for: "contour-y", text: "up " }),
+      y,
+    ),
+    figure.element,
   );
   study.on(["space"], () => {
     const { names } = study;
@@ -32,16 +45,34 @@ export function contour(study) {
       select.selectedIndex = Math.min(number, names.length - 1);
     }
   });
-  const question = () => (study.parts.head?.best && x.value && y.value && x.value !== y.value ? ["contour", [["x", x.value], ["y", y.value]]] : null);
+  const question = () =>
+    study.parts.head?.best && x.value && y.value && x.value !== y.value
+      ? [
+          "contour",
+          [
+            ["x", x.value],
+            ["y", y.value],
+          ],
+        ]
+      : null;
   const consider = section.askWhenSeen(study, question, (answer) => {
     const mode = answer.mode ?? study.objective.mode;
     const range = map.draw(answer, mode);
-    figure.legend(SCALE.map((color, number) => [color, numberText(worstToBest(range, mode, number / (SCALE.length - 1)), 3)]));
+    figure.legend(
+      SCALE.map((color, number) => [color, numberText(worstToBest(range, mode, number / (SCALE.length - 1)), 3)]),
+    );
     figure.caption(answer.text);
-    figure.describe(`${answer.metric ?? study.objective.metric} over ${answer.x.name} and ${answer.y.name}: ${plural(answer.points.trial.length, "trial")}.`);
+    figure.describe(
+      `${answer.metric} over ${answer.x.name} and ${answer.y.name}: ${plural(answer.points.trial.length, "trial")}.`,
+    );
     figure.data(() => [
       [answer.x.name, answer.y.name, "value", "trial"].map((title) => ({ title: shortened(title, 30) })),
-      answer.points.trial.map((trial, at) => [textOf(answer.x, answer.points.x[at]), textOf(answer.y, answer.points.y[at]), numberText(answer.points.value[at]), String(trial)]),
+      answer.points.trial.map((trial, at) => [
+        textOf(answer.x, answer.points.x[at]),
+        textOf(answer.y, answer.points.y[at]),
+        numberText(answer.points.value[at]),
+        String(trial),
+      ]),
     ]);
   });
   for (const select of [x, y]) {
@@ -149,7 +180,11 @@ class ContourMap {
     }
     const { x, y, points } = this._answer;
     const box = this._canvas.element.getBoundingClientRect();
-    const lines = [`trial ${points.trial[at]}: ${numberText(points.value[at])}`, `${shortened(x.name, 24)} ${textOf(x, points.x[at])}`, `${shortened(y.name, 24)} ${textOf(y, points.y[at])}`];
+    const lines = [
+      `trial ${points.trial[at]}: ${numberText(points.value[at])}`,
+      `${shortened(x.name, 24)} ${textOf(x, points.x[at])}`,
+      `${shortened(y.name, 24)} ${textOf(y, points.y[at])}`,
+    ];
     this._tip.show(event.clientX - box.left, event.clientY - box.top, lines);
   }
 }
@@ -178,8 +213,16 @@ function picture(grid, share) {
 function between(grid, row, column) {
   const [low, left] = [Math.floor(row), Math.floor(column)];
   let [sum, weight] = [0, 0];
-  for (const [down, right] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
-    const [at, over] = [Math.max(0, Math.min(grid.length - 1, low + down)), Math.max(0, Math.min(grid[0].length - 1, left + right))];
+  for (const [down, right] of [
+    [0, 0],
+    [0, 1],
+    [1, 0],
+    [1, 1],
+  ]) {
+    const [at, over] = [
+      Math.max(0, Math.min(grid.length - 1, low + down)),
+      Math.max(0, Math.min(grid[0].length - 1, left + right)),
+    ];
     const value = grid[at][over];
     const share = Math.abs(1 - down - (row - low)) * Math.abs(1 - right - (column - left));
     if (!isNumber(value)) continue;

@@ -13,21 +13,43 @@ export function failures(study) {
   let shown = "";
   section.drawWhenSeen(study, ["failures", "head"], ({ failures: { groups, total }, head }) => {
     const now = JSON.stringify(groups);
-    section.say(groups.length ? `${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.` : "Nothing has failed, and no worker was lost.");
+    section.say(
+      groups.length
+        ? `${plural(total, "failure")} in ${plural(groups.length, "group")}, of ${plural(head.tried, "trial")} tried.`
+        : "Nothing has failed, and no worker was lost.",
+    );
     if (now === shown) return;
     shown = now;
-    replaceChildren(list, groups.map((group) => element("li", {}, groupOf(group))));
+    replaceChildren(
+      list,
+      groups.map((group) => element("li", {}, groupOf(group))),
+    );
   });
   return section;
 }
 
 function groupOf({ kind, reason, count, trial, rung, traceback }) {
   const key = `${kind} ${reason}`;
-  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), isNumber(rung) ? ` on the way to rung ${rung}` : "") : null;
+  const first = isNumber(trial)
+    ? element("p", { class: "quiet" }, "first: ", trialLink(trial), isNumber(rung) ? ` on the way to rung ${rung}` : "")
+    : null;
   return element(
-    "article", { class: "group", "data-kind": kind },
-    element("p", {}, element("b", { class: "count", text: `${countText(count)} ×` }), element("span", { class: "mark-of-state", "data-state": kind, text: TITLES[kind] ?? kind })),
-    element("p", { class: "reason", text: reason }), first,
-    traceback && element("details", { "data-key": key }, element("summary", { text: "Traceback" }), element("pre", { tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback })),
+    "article",
+    { class: "group", "data-kind": kind },
+    element(
+      "p",
+      {},
+      element("b", { class: "count", text: `${countText(count)} ×` }),
+      element("span", { class: "mark-of-state", "data-state": kind, text: TITLES[kind] ?? kind }),
+    ),
+    element("p", { class: "reason", text: reason }),
+    first,
+    traceback &&
+      element(
+        "details",
+        { "data-key": key },
+        element("summary", { text: "Traceback" }),
+        element("pre", { tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback }),
+      ),
   );
 }

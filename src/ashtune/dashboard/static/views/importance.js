@@ -9,23 +9,39 @@ const BARS = 20;
 
 export function importance(study) {
   const section = new Section(
-    "importance", "Which hyperparameter matters?", "A forest learns to predict a trial's rank from its configuration; a bar is what its prediction loses without a hyperparameter.", "Importance",
+    "importance",
+    "Which hyperparameter matters?",
+    "A forest predicts a trial's rank from its configuration. A bar is what it loses without a hyperparameter.",
+    "Importance",
   );
   const figure = new Figure();
   const list = element("ol", { class: "bars" });
   const words = element("p", { class: "quiet" });
   figure.plot.append(list);
   section.body.append(words, figure.element);
-  section.askWhenSeen(study, () => (study.parts.head?.best ? ["importance", []] : null), (answer) => {
-    words.textContent = `${capital(answer.text)}.`;
-    drawBars(list, answer);
-    figure.element.hidden = !answer.weights.length;
-    figure.describe(`Importance: ${answer.weights.slice(0, BARS).map(({ name, weight }) => `${name} ${numberText(weight, 2)}`).join(", ")}.`);
-    figure.data(() => [
-      ["hyperparameter", "importance", "standard deviation"].map((title, place) => ({ title, text: !place })),
-      answer.weights.map(({ name, weight, error }) => [shortened(name, 60), numberText(weight, 3), isNumber(error) ? numberText(error, 2) : ""]),
-    ]);
-  });
+  section.askWhenSeen(
+    study,
+    () => (study.parts.head?.best ? ["importance", []] : null),
+    (answer) => {
+      words.textContent = `${capital(answer.text)}.`;
+      drawBars(list, answer);
+      figure.element.hidden = !answer.weights.length;
+      figure.describe(
+        `Importance: ${answer.weights
+          .slice(0, BARS)
+          .map(({ name, weight }) => `${name} ${numberText(weight, 2)}`)
+          .join(", ")}.`,
+      );
+      figure.data(() => [
+        ["hyperparameter", "importance", "standard deviation"].map((title, place) => ({ title, text: !place })),
+        answer.weights.map(({ name, weight, error }) => [
+          shortened(name, 60),
+          numberText(weight, 3),
+          isNumber(error) ? numberText(error, 2) : "",
+        ]),
+      ]);
+    },
+  );
   return section;
 }
 
@@ -34,11 +50,20 @@ function drawBars(list, { weights, is_meaningful: isMeaningful }) {
   const most = Math.max(1e-9, ...shown.map(({ weight, error }) => weight + (error ?? 0)));
   const isFaint = !isMeaningful;
   const percent = (value) => `${Math.max(0, Math.min(100, (100 * value) / most))}%`;
-  replaceChildren(list, shown.map(({ name, weight, error }) => {
-    const [bar, whisker] = [element("i", { class: isFaint ? "faint" : null }), element("em")];
-    bar.style.width = percent(weight);
-    whisker.style.left = percent(weight - (error ?? 0));
-    whisker.style.width = `calc(${percent(weight + (error ?? 0))} - ${percent(weight - (error ?? 0))})`;
-    return element("li", {}, element("span", { class: "name", title: name, text: shortened(name, 28) }), element("span", { class: "track" }, bar, whisker), element("span", { class: "number", text: numberText(weight, 2) }));
-  }));
+  replaceChildren(
+    list,
+    shown.map(({ name, weight, error }) => {
+      const [bar, whisker] = [element("i", { class: isFaint ? "faint" : null }), element("em")];
+      bar.style.width = percent(weight);
+      whisker.style.left = percent(weight - (error ?? 0));
+      whisker.style.width = `calc(${percent(weight + (error ?? 0))} - ${percent(weight - (error ?? 0))})`;
+      return element(
+        "li",
+        {},
+        element("span", { class: "name", title: name, text: shortened(name, 28) }),
+        element("span", { class: "track" }, bar, whisker),
+        element("span", { class: "number", text: numberText(weight, 2) }),
+      );
+    }),
+  );
 }

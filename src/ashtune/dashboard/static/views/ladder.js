@@ -1,7 +1,7 @@
 // The rung ladder as it fills: a bar for each rung, and what went on from each to the next.
 //
-// A bar is, from the left: trials that went on (solid), trials that stay (pale), trials that train now (striped); behind
-// it a dashed frame as long as the number expected in the end. Between two bars flows what went on.
+// A bar is, from the left: trials that went on (solid), trials that stay (pale), trials that train now (striped).
+// Behind it is a dashed frame as long as the number expected in the end. Between two bars flows what went on.
 
 import { Figure } from "../page/figure.js";
 import { set, setText, svg } from "../page/dom.js";
@@ -13,7 +13,7 @@ const NARROW = 680;
 /** Of more rungs the bars are thinner. */
 const MANY = 12;
 const SPARKS = 6;
-/** What is expected is drawn to at most so many times of what is there, or a study that has begun would be a thin line. */
+/** What is expected is drawn to at most so many times of what is there: bars of a young study would be too short. */
 const FAR = 4;
 
 export function ladder(study) {
@@ -28,10 +28,14 @@ export function ladder(study) {
     steps.draw(rungs, figure.plot.clientWidth, head);
     const color = rungColor(0, rungs.length);
     figure.legend([
-      [color, "went on"], [color, "stay so far", "pale"], [color, "train now", "stripes"],
+      [color, "went on"],
+      [color, "stay so far", "pale"],
+      [color, "train now", "stripes"],
       ...(rungs.some((rung) => isNumber(rung.expected)) ? [["var(--quiet)", "expected in the end", "ghost"]] : []),
     ]);
-    figure.describe(`The rung ladder: ${rungs.map((rung) => `${plural(rung.resource, head.unit)}: ${longCounts(rung)}`).join("; ")}`);
+    figure.describe(
+      `The rung ladder: ${rungs.map((rung) => `${plural(rung.resource, head.unit)}: ${longCounts(rung)}`).join("; ")}`,
+    );
     figure.data(() => ladderTable(rungs, head));
   };
   section.drawWhenSeen(study, ["ladder", "head"], draw);
@@ -55,11 +59,13 @@ class Steps {
   }
 
   _make(count) {
-    const stripes = (rung) => svg(
-      "pattern", { id: `stripes-${rung}`, width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-      svg("rect", { width: 8, height: 8, fill: rungColor(rung, count), "fill-opacity": 0.22 }),
-      svg("rect", { width: 4, height: 8, fill: rungColor(rung, count), "fill-opacity": 0.85 }),
-    );
+    const stripes = (rung) =>
+      svg(
+        "pattern",
+        { id: `stripes-${rung}`, width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+        svg("rect", { width: 8, height: 8, fill: rungColor(rung, count), "fill-opacity": 0.22 }),
+        svg("rect", { width: 4, height: 8, fill: rungColor(rung, count), "fill-opacity": 0.85 }),
+      );
     this._rows = Array.from({ length: count }, (_, rung) => {
       const color = rungColor(rung, count);
       return {
@@ -76,7 +82,13 @@ class Steps {
     });
     const parts = (names) => this._rows.flatMap((row) => names.map((name) => row[name]));
     this._drawing.replaceChildren(
-      svg("defs", {}, this._rows.map((row, rung) => stripes(rung))), ...parts(["flow"]), ...parts(["ghost", "stays", "went", "running", "name", "counts", "more"]),
+      svg(
+        "defs",
+        {},
+        this._rows.map((row, rung) => stripes(rung)),
+      ),
+      ...parts(["flow"]),
+      ...parts(["ghost", "stays", "went", "running", "name", "counts", "more"]),
     );
   }
 
@@ -98,9 +110,10 @@ class Steps {
     const [low, high] = [y, layout.y(number + 1) + bar];
     const [wide, narrow] = [long(rung.promoted), long(above.arrived + above.running)];
     const middle = (low + high) / 2;
-    row.flow.setAttribute("d", wide && narrow
-      ? `M${left} ${low}H${left + wide}C${left + wide} ${middle} ${left + narrow} ${middle} ${left + narrow} ${high}H${left}Z` : "");
-    if (row.seen !== null && rung.promoted > row.seen) this._spark(left + wide, left + narrow, low, high, row, rung.promoted - row.seen);
+    const curve = `C${left + wide} ${middle} ${left + narrow} ${middle} ${left + narrow} ${high}`;
+    set(row.flow, { d: wide && narrow ? `M${left} ${low}H${left + wide}${curve}H${left}Z` : "" });
+    if (row.seen !== null && rung.promoted > row.seen)
+      this._spark(left + wide, left + narrow, low, high, row, rung.promoted - row.seen);
     row.seen = rung.promoted;
   }
 
@@ -110,7 +123,10 @@ class Steps {
     for (let number = 0; number < Math.min(count, SPARKS); number += 1) {
       const point = svg("circle", { r: 3, class: "spark-point", fill: row.flow.getAttribute("fill") });
       this._drawing.append(point);
-      const path = [{ transform: `translate(${from - 5}px, ${low}px)`, opacity: 1 }, { transform: `translate(${to - 5}px, ${high}px)`, opacity: 0.3 }];
+      const path = [
+        { transform: `translate(${from - 5}px, ${low}px)`, opacity: 1 },
+        { transform: `translate(${to - 5}px, ${high}px)`, opacity: 0.3 },
+      ];
       const travel = point.animate(path, { duration: 700, delay: 60 * number, easing: "ease-in-out", fill: "both" });
       travel.onfinish = () => point.remove();
     }
@@ -135,11 +151,16 @@ function layoutOf(rungs, width) {
   const most = Math.max(there, Math.min(FAR * there, Math.max(...rungs.map((rung) => rung.expected ?? 0))));
   const middle = bar / 2;
   return {
-    left, bar, most: width - left - right - 2, scale: (width - left - right - 2) / most,
+    left,
+    bar,
+    most: width - left - right - 2,
+    scale: (width - left - right - 2) / most,
     height: top + rungs.length * (bar + gap) - gap + (isNarrow ? 22 : 6),
     y: (number) => top + (rungs.length - 1 - number) * (bar + gap),
-    nameAt: isNarrow ? [0, -6] : [0, middle + 5], countsAt: isNarrow ? [width, -6] : [width - right + 16, middle - 2],
-    moreAt: isNarrow ? [0, bar + 14] : [width - right + 16, middle + 14], anchor: isNarrow ? "end" : "start",
+    nameAt: isNarrow ? [0, -6] : [0, middle + 5],
+    countsAt: isNarrow ? [width, -6] : [width - right + 16, middle - 2],
+    moreAt: isNarrow ? [0, bar + 14] : [width - right + 16, middle + 14],
+    anchor: isNarrow ? "end" : "start",
   };
 }
 
@@ -147,21 +168,53 @@ function layoutOf(rungs, width) {
 function shortCounts(rung) {
   const expected = isNumber(rung.expected) ? ` of ${countText(rung.expected)}` : "";
   const best = isNumber(rung.best) ? ` · best ${numberText(rung.best)}` : "";
-  const more = [[rung.promoted, "went on"], [rung.running, "in training"], [rung.failed, "failed"]];
-  return [`${countText(rung.arrived)}${expected}${best}`, more.filter(([count]) => count).map(([count, what]) => `${countText(count)} ${what}`).join(" · ")];
+  const more = [
+    [rung.promoted, "went on"],
+    [rung.running, "in training"],
+    [rung.failed, "failed"],
+  ];
+  return [
+    `${countText(rung.arrived)}${expected}${best}`,
+    more
+      .filter(([count]) => count)
+      .map(([count, what]) => `${countText(count)} ${what}`)
+      .join(" · "),
+  ];
 }
 
 function longCounts(rung) {
   const [counts, more] = shortCounts(rung);
-  return [isNumber(rung.expected) ? counts.replace(" of ", " arrived of an expected ") : `${counts} arrived`, more].filter(Boolean).join(", ");
+  return [isNumber(rung.expected) ? counts.replace(" of ", " arrived of an expected ") : `${counts} arrived`, more]
+    .filter(Boolean)
+    .join(", ");
 }
 
 function ladderTable(rungs, head) {
-  const columns = [head.unit, "expected", "arrived", "training", "went on", "failed", "best", "median", "middle half", "time"].map((title) => ({ title }));
-  const rows = [...rungs].reverse().map((rung) => [
-    countText(rung.resource), isNumber(rung.expected) ? countText(rung.expected) : "", countText(rung.arrived), countText(rung.running), countText(rung.promoted),
-    countText(rung.failed), isNumber(rung.best) ? numberText(rung.best) : "", rung.quartiles ? numberText(rung.quartiles[1]) : "",
-    rung.quartiles ? `${numberText(rung.quartiles[0])} to ${numberText(rung.quartiles[2])}` : "", isNumber(rung.seconds) ? secondsText(rung.seconds) : "",
-  ]);
+  const columns = [
+    head.unit,
+    "expected",
+    "arrived",
+    "training",
+    "went on",
+    "failed",
+    "best",
+    "median",
+    "middle half",
+    "time",
+  ].map((title) => ({ title }));
+  const rows = [...rungs]
+    .reverse()
+    .map((rung) => [
+      countText(rung.resource),
+      isNumber(rung.expected) ? countText(rung.expected) : "",
+      countText(rung.arrived),
+      countText(rung.running),
+      countText(rung.promoted),
+      countText(rung.failed),
+      isNumber(rung.best) ? numberText(rung.best) : "",
+      rung.quartiles ? numberText(rung.quartiles[1]) : "",
+      rung.quartiles ? `${numberText(rung.quartiles[0])} to ${numberText(rung.quartiles[2])}` : "",
+      isNumber(rung.seconds) ? secondsText(rung.seconds) : "",
+    ]);
   return [columns, rows];
 }

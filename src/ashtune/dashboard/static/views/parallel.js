@@ -3,290 +3,76 @@
 // The axes can be brushed: only lines within all ranges stay in colour. By pointer a range is drawn along an axis; by
 // keyboard its two ends are sliders below.
 
-import { Canvas, logTicks, roundTicks } from "../page/canvas.js";
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
-import { metricRange, placeOn } from "../page/range.js";
 import { Section } from "../page/section.js";
-import { mixed, token } from "../page/theme.js";
-import { countText, isNumber, numberText, plural, shortened, valueText } from "../page/text.js";
+import { countText, numberText, plural } from "../page/text.js";
+import { Coordinates } from "./coordinates.js";
 import { FILTER } from "./trials.js";
 
 const COUNT = 300;
-const HEIGHT = 340;
-const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
 const NAMED = 5;
-/** Where lines pass whose hyperparameter is not active: below the axis. */
-const OFF = -0.07;
-const SCALE = [[0, "#cf4a5c"], [0.08, "#e27a35"], [0.3, "#3fa66b"], [0.6, "#3f7fd1"], [1, "#8a94a3"]];
 
 export function parallel(study) {
-  const section = new Section("parallel", "All hyperparameters at once", "A line is a trial, the best in red. Draw along an axis to keep only the lines that pass there.", "Parallel");
+  const section = new Section(
+    "parallel",
+    "All hyperparameters at once",
+    "A line is a trial, the best in red. Draw along an axis to keep only the lines that pass there.",
+    "Parallel",
+  );
   const figure = new Figure();
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   const coordinates = new Coordinates(figure.plot, () => say());
   const count = element("p", { class: "quiet", role: "status" });
   const best = element("p", {});
   const clear = element("button", { text: "Clear all ranges", onclick: () => coordinates.clear() });
-  const list = element("button", { text: "List them in the table", onclick: () => dispatchEvent(new CustomEvent(FILTER, { detail: coordinates.ranges() })) });
+  const list = element("button", {
+    text: "List them in the table",
+    onclick: () => dispatchEvent(new CustomEvent(FILTER, { detail: coordinates.ranges() })),
+  });
   const sliders = element("div", { class: "sliders" });
-  section.body.append(figure.element, count, best, element("p", { class: "choice" }, clear, list), element("details", { class: "data" }, element("summary", { text: "Ranges by sliders" }), sliders));
+  section.body.append(
+    figure.element,
+    count,
+    best,
+    element("p", { class: "choice" }, clear, list),
+    element("details", { class: "data" }, element("summary", { text: "Ranges by sliders" }), sliders),
+  );
 
   const say = () => {
     const { trials } = coordinates;
     const within = coordinates.within();
-    setText(count, coordinates.isBrushed ? `${countText(within.length)} of ${plural(trials.length, "trial")} within the ranges` : `${plural(trials.length, "trial")}, the best and a sample`);
-    replaceChildren(best, within.length ? "The best of them: " : "", within.slice(0, NAMED).flatMap((at, number) => [number ? ", " : "", trialLink(trials[at]), ` (${numberText(coordinates.values[at])})`]));
+    setText(
+      count,
+      coordinates.isBrushed
+        ? `${countText(within.length)} of ${plural(trials.length, "trial")} within the ranges`
+        : `${plural(trials.length, "trial")}, the best and a sample`,
+    );
+    replaceChildren(
+      best,
+      within.length ? "The best of them: " : "",
+      within
+        .slice(0, NAMED)
+        .flatMap((at, number) => [
+          number ? ", " : "",
+          trialLink(trials[at]),
+          ` (${numberText(coordinates.values[at])})`,
+        ]),
+    );
     clear.disabled = list.disabled = !coordinates.isBrushed;
     coordinates.showIn(sliders);
   };
-  section.askWhenSeen(study, () => (study.parts.head?.best ? ["parallel", [["count", COUNT]]] : null), (answer) => {
-    coordinates.draw(answer, study);
-    say();
-    figure.describe(`Parallel coordinates of ${plural(answer.trials.length, "trial")} over ${coordinates.axes.length} axes.`);
-    figure.data(() => coordinatesTable(coordinates));
-  });
+  section.askWhenSeen(
+    study,
+    () => (study.parts.head?.best ? ["parallel", [["count", COUNT]]] : null),
+    (answer) => {
+      coordinates.draw(answer, study);
+      say();
+      figure.describe(
+        `Parallel coordinates of ${plural(answer.trials.length, "trial")} over ${coordinates.axes.length} axes.`,
+      );
+      figure.data(() => coordinates.table());
+    },
+  );
   return section;
-}
-
-/** The axes, the lines and the ranges that are brushed. */
-class Coordinates {
-  constructor(place, changed) {
-    this.axes = [];
-    this.trials = [];
-    this.values = [];
-    this.places = [];
-    this._order = [];
-    this._brushes = new Map();
-    this._changed = changed;
-    this._drag = null;
-    this._canvas = new Canvas(place, (context, width) => this._paint(context, width));
-    const canvas = this._canvas.element;
-    canvas.addEventListener("pointerdown", (event) => this._begin(event));
-    canvas.addEventListener("pointermove", (event) => this._move(event));
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this._end());
-  }
-
-  get isBrushed() {
-    return this._brushes.size > 0;
-  }
-
-  /** Take in an answer. What is brushed stays, by the names of the axes. */
-  draw({ axes, lines, values, trials, rungs, metric, mode }, study) {
-    const { resources } = study;
-    const range = metricRange(values, mode ?? study.objective.mode);
-    const shownRungs = [...new Set(rungs)].length > 1;
-    this.axes = [
-      ...axes.map(axisOf),
-      ...(shownRungs ? [namedAxis(`${study.unit}s`, resources.map(countText), null)] : []),
-      { name: metric, ...range, ticks: (range.isLog ? logTicks : (low, high) => roundTicks(low, high, 5))(range.low, range.high).map((at) => [at, numberText(at)]), filter: metric, text: numberText },
-    ];
-    this.trials = trials;
-    this.values = values;
-    this.places = lines.map((line, at) => [...line, ...(shownRungs ? [rungs[at]] : []), values[at]].map((value, axis) => placeOf(this.axes[axis], value, trials[at])));
-    const sign = (mode ?? study.objective.mode) === "max" ? -1 : 1;
-    this._order = trials.map((_, at) => at).sort((a, b) => sign * ((values[a] ?? Infinity * sign) - (values[b] ?? Infinity * sign)) || a - b);
-    for (const name of this._brushes.keys()) if (!this.axes.some((axis) => axis.name === name)) this._brushes.delete(name);
-    this._canvas.draw(HEIGHT, 2 * SIDE + LEAST * (this.axes.length - 1));
-  }
-
-  /** Return the lines within all brushes, the best first. */
-  within() {
-    return this._order.filter((at) => this._isWithin(at));
-  }
-
-  /** Return the brushes as filters of the table of trials. */
-  ranges() {
-    return [...this._brushes].map(([name, [low, high]]) => {
-      const axis = this.axes.find((each) => each.name === name);
-      if (!axis.filter) return null;
-      const [from, to] = [low, high].map((place) => valueAt(axis, place));
-      return axis.choices ? { name, low: String(Math.max(0, Math.ceil(from))), high: String(Math.floor(to)) } : { name, low: String(Number(from.toPrecision(6))), high: String(Number(to.toPrecision(6))) };
-    }).filter(Boolean);
-  }
-
-  clear() {
-    this._brushes.clear();
-    this._refresh();
-  }
-
-  /** Show two sliders for each axis. */
-  showIn(place) {
-    const names = JSON.stringify(this.axes.map((axis) => axis.name));
-    if (place.dataset.shown !== names) {
-      place.dataset.shown = names;
-      place.replaceChildren(...this.axes.map((axis) => element("fieldset", {}, element("legend", { text: shortened(axis.name, 40) }), this._slider(axis, 0, "from"), this._slider(axis, 1, "to"))));
-    }
-    for (const input of place.querySelectorAll("input")) {
-      const [low, high] = this._brushes.get(input.dataset.axis) ?? [0, 1];
-      const end = input.dataset.end === "0" ? low : high;
-      if (document.activeElement !== input) input.value = end;
-      const axis = this.axes.find((each) => each.name === input.dataset.axis);
-      input.setAttribute("aria-valuetext", axis.text(valueAt(axis, end)));
-      setText(input.nextElementSibling, axis.text(valueAt(axis, end)));
-    }
-  }
-
-  _slider(axis, end, word) {
-    const input = element("input", { type: "range", min: 0, max: 1, step: 0.01, value: end, "data-axis": axis.name, "data-end": end, "aria-label": `${axis.name}, ${word}` });
-    input.addEventListener("input", () => {
-      const brush = [...(this._brushes.get(axis.name) ?? [0, 1])];
-      brush[end] = Number(input.value);
-      this._brush(axis.name, Math.min(...brush), Math.max(...brush));
-    });
-    return element("label", {}, `${word} `, input, element("output"));
-  }
-
-  _brush(name, low, high) {
-    if (low <= 0 && high >= 1) this._brushes.delete(name);
-    else this._brushes.set(name, [low, high]);
-    this._refresh();
-  }
-
-  _refresh() {
-    this._canvas.draw(HEIGHT, 2 * SIDE + LEAST * (this.axes.length - 1));
-    this._changed();
-  }
-
-  _isWithin(at) {
-    return [...this._brushes].every(([name, [low, high]]) => {
-      const place = this.places[at][this.axes.findIndex((axis) => axis.name === name)];
-      return place !== null && place >= low - 1e-9 && place <= high + 1e-9;
-    });
-  }
-
-  _x(width, axis) {
-    return this.axes.length > 1 ? SIDE + ((width - 2 * SIDE) * axis) / (this.axes.length - 1) : width / 2;
-  }
-
-  _y(place) {
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * Math.max(OFF, Math.min(1.04, place));
-  }
-
-  _paint(context, width) {
-    const last = Math.max(1, this._order.length - 1);
-    const painted = [...this._order.entries()].reverse();
-    for (const isIn of [false, true]) {
-      for (const [rank, at] of painted) {
-        if (this._isWithin(at) !== isIn) continue;
-        const share = Math.log1p(rank) / Math.log1p(last);
-        context.strokeStyle = isIn ? rampColor(share) : token("--line");
-        context.globalAlpha = isIn ? 0.25 + 0.7 * (1 - share) : this.isBrushed ? 0.35 : 1;
-        context.lineWidth = isIn && rank === 0 ? 2.5 : isIn ? 1.3 : 1;
-        this._paintLine(context, width, this.places[at]);
-      }
-    }
-    context.globalAlpha = 1;
-    this.axes.forEach((axis, number) => this._paintAxis(context, width, axis, this._x(width, number), number));
-  }
-
-  _paintLine(context, width, places) {
-    context.beginPath();
-    places.forEach((place, axis) => {
-      const [x, y] = [this._x(width, axis), this._y(place ?? OFF)];
-      if (!axis) context.moveTo(x, y);
-      else {
-        const half = (x - this._x(width, axis - 1)) / 2;
-        context.bezierCurveTo(x - half, this._y(places[axis - 1] ?? OFF), x - half, y, x, y);
-      }
-    });
-    context.stroke();
-  }
-
-  _paintAxis(context, width, axis, x, number) {
-    context.fillStyle = token("--quiet");
-    context.fillRect(x - 0.5, this._y(1), 1, this._y(0) - this._y(1));
-    context.textAlign = "center";
-    context.fillStyle = token("--ink");
-    const room = Math.floor((width - 2 * SIDE) / Math.max(1, this.axes.length - 1) / 6.8);
-    context.fillText(shortened(axis.name, Math.max(8, room)), Math.min(Math.max(x, SIDE), width - SIDE), number % 2 && room < 14 ? 10 : 24);
-    context.textAlign = number === this.axes.length - 1 ? "right" : "left";
-    for (const [at, text] of axis.ticks) {
-      const place = placeOn(axis, at);
-      if (place < -0.001 || place > 1.001) continue;
-      paintLabel(context, text, x + (number === this.axes.length - 1 ? -5 : 5), this._y(place));
-    }
-    const brush = this._brushes.get(axis.name);
-    if (!brush) return;
-    context.fillStyle = token("--accent");
-    context.globalAlpha = 0.28;
-    context.fillRect(x - 7, this._y(brush[1]), 14, Math.max(3, this._y(brush[0]) - this._y(brush[1])));
-    context.globalAlpha = 1;
-  }
-
-  _axisAt(event) {
-    const box = this._canvas.element.getBoundingClientRect();
-    const number = this.axes.findIndex((_, axis) => Math.abs(event.clientX - box.left - this._x(box.width, axis)) < 14);
-    const place = (HEIGHT - BOTTOM - (event.clientY - box.top)) / (HEIGHT - TOP - BOTTOM);
-    return [this.axes[number]?.name ?? null, Math.max(0, Math.min(1, place))];
-  }
-
-  _begin(event) {
-    const [name, place] = this._axisAt(event);
-    if (name === null) return;
-    event.preventDefault();
-    this._drag = { name, from: place, to: place };
-    this._canvas.element.setPointerCapture(event.pointerId);
-  }
-
-  _move(event) {
-    const [name, place] = this._axisAt(event);
-    this._canvas.element.classList.toggle("brushable", name !== null || this._drag !== null);
-    if (this._drag === null) return;
-    this._drag.to = place;
-    this._brush(this._drag.name, Math.min(this._drag.from, place), Math.max(this._drag.from, place));
-  }
-
-  _end() {
-    if (this._drag !== null && Math.abs(this._drag.to - this._drag.from) < 0.01) this._brush(this._drag.name, 0, 1);
-    this._drag = null;
-  }
-}
-
-/** Write a label with a rim of the page's colour, so that it can be read over lines. */
-function paintLabel(context, text, x, y) {
-  context.font = context.font.replace("12px", "11px");
-  context.strokeStyle = token("--paper");
-  context.lineWidth = 3;
-  context.globalAlpha = 0.85;
-  context.strokeText(text, x, y);
-  context.globalAlpha = 1;
-  context.fillStyle = token("--quiet");
-  context.fillText(text, x, y);
-  context.font = context.font.replace("11px", "12px");
-}
-
-function axisOf({ name, type, log: isLog, choices, low, high }) {
-  if (choices?.length && ["choice", "ordinal"].includes(type)) return namedAxis(name, choices.map(valueText), name);
-  const ends = { low, high: high > low ? high : low + 1, isLog: Boolean(isLog) && low > 0 };
-  const ticks = ends.isLog ? logTicks(ends.low, ends.high) : roundTicks(ends.low, ends.high, 5);
-  return { name, ...ends, ticks: ticks.map((at) => [at, numberText(at)]), filter: name, text: numberText };
-}
-
-function namedAxis(name, names, filter) {
-  return { name, low: -0.3, high: names.length - 0.7, isLog: false, choices: names, filter, ticks: names.map((text, place) => [place, shortened(text, 12)]), text: (at) => names[Math.max(0, Math.min(names.length - 1, Math.round(at)))] };
-}
-
-/** Return the place of a value on an axis; lines of one choice pass a little beside each other. */
-function placeOf(axis, value, trial) {
-  if (!isNumber(value)) return null;
-  return placeOn(axis, axis.choices ? value + 0.22 * (((trial * 2654435761) % 2 ** 32) / 2 ** 32 - 0.5) : value);
-}
-
-function valueAt({ low, high, isLog }, place) {
-  return isLog ? low * (high / low) ** place : low + place * (high - low);
-}
-
-function rampColor(share) {
-  const above = SCALE.findIndex(([at]) => at >= share);
-  if (above <= 0) return SCALE[0][1];
-  const [[from, a], [to, b]] = [SCALE[above - 1], SCALE[above]];
-  return mixed(a, b, (share - from) / (to - from));
-}
-
-function coordinatesTable(coordinates) {
-  const rows = coordinates.within().map((at) => [
-    `${coordinates.trials[at]}`, ...coordinates.places[at].map((place, axis) => (place === null ? "not active" : coordinates.axes[axis].text(valueAt(coordinates.axes[axis], place)))),
-  ]);
-  return [["trial", ...coordinates.axes.map((axis) => shortened(axis.name, 24))].map((title) => ({ title })), rows.reverse()];
 }

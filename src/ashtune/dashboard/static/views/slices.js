@@ -13,7 +13,11 @@ const FIRST = 6;
 const JITTER = 0.16;
 
 export function slices(study) {
-  const section = new Section("slices", "Slices", "The result over each hyperparameter. Where good points gather, values are good.");
+  const section = new Section(
+    "slices",
+    "Slices",
+    "The result over each hyperparameter. Where good points gather, values are good.",
+  );
   const place = element("div", { class: "panels" });
   const legend = new Legend();
   const more = element("button", { hidden: true, onclick: () => showAll() });
@@ -23,11 +27,16 @@ export function slices(study) {
 
   const names = () => byImportance(study);
   const consider = section.askWhenSeen(
-    study, () => (study.parts.head?.best && names().length ? ["slices", [["names", names().slice(0, count).join(",")]]] : null),
+    study,
+    () =>
+      study.parts.head?.best && names().length ? ["slices", [["names", names().slice(0, count).join(",")]]] : null,
     (answer) => {
       const rungs = study.parts.ladder.rungs;
       legend.show(rungLegend(rungs, study.unit));
-      const range = metricRange(answer.panels.flatMap((panel) => panel.y), study.objective.mode);
+      const range = metricRange(
+        answer.panels.flatMap((panel) => panel.y),
+        study.objective.mode,
+      );
       for (const panel of answer.panels) {
         if (!panels.has(panel.name)) {
           const figure = new Figure(shortened(panel.name, 40));
@@ -57,7 +66,15 @@ function byImportance({ names, important }) {
 
 function drawPanel({ figure, chart }, panel, metric, range, rungs) {
   const isNamed = Boolean(panel.choices?.length) && ["choice", "ordinal"].includes(panel.type);
-  const points = Array.from({ length: rungs }, (_, rung) => ({ kind: "points", color: rungColor(rung, rungs), size: 5, alpha: 0.6, x: [], y: [], at: [] }));
+  const points = Array.from({ length: rungs }, (_, rung) => ({
+    kind: "points",
+    color: rungColor(rung, rungs),
+    size: 5,
+    alpha: 0.6,
+    x: [],
+    y: [],
+    at: [],
+  }));
   panel.x.forEach((x, at) => {
     const of = points[panel.rung[at]];
     if (!of || !isNumber(x)) return;
@@ -67,7 +84,11 @@ function drawPanel({ figure, chart }, panel, metric, range, rungs) {
   });
   const text = (at) => (isNamed ? valueText(panel.choices[panel.x[at]]) : numberText(panel.x[at]));
   for (const of of points) {
-    of.tip = (point) => [`${metric} ${numberText(of.y[point])}`, `${shortened(panel.name, 24)} ${text(of.at[point])}`, `trial ${panel.trial[of.at[point]]}`];
+    of.tip = (point) => [
+      `${metric} ${numberText(of.y[point])}`,
+      `${shortened(panel.name, 24)} ${text(of.at[point])}`,
+      `trial ${panel.trial[of.at[point]]}`,
+    ];
     of.pick = (point) => openTrial(panel.trial[of.at[point]]);
   }
   chart.draw(points, isNamed ? namedAxis(panel.choices) : valueAxis(panel), { ...metricAxis(range, ""), label: "" });
@@ -75,12 +96,22 @@ function drawPanel({ figure, chart }, panel, metric, range, rungs) {
   figure.describe(`${metric} over ${panel.name}: ${plural(panel.x.length, "result")}.`);
   figure.data(() => [
     [panel.name, metric, "rung", "trial"].map((title) => ({ title: shortened(title, 30) })),
-    panel.x.map((x, at) => [isNumber(x) ? text(at) : "not active", numberText(panel.y[at]), String(panel.rung[at]), String(panel.trial[at])]),
+    panel.x.map((x, at) => [
+      isNumber(x) ? text(at) : "not active",
+      numberText(panel.y[at]),
+      String(panel.rung[at]),
+      String(panel.trial[at]),
+    ]),
   ]);
 }
 
 function namedAxis(choices) {
-  return { low: -0.5, high: choices.length - 0.5, ticks: choices.map((choice, place) => [place, shortened(valueText(choice), 12)]), label: "" };
+  return {
+    low: -0.5,
+    high: choices.length - 0.5,
+    ticks: choices.map((choice, place) => [place, shortened(valueText(choice), 12)]),
+    label: "",
+  };
 }
 
 function valueAxis({ x, log: isLog }) {
@@ -95,7 +126,7 @@ function valueAxis({ x, log: isLog }) {
   return { low: isWide ? low - room : from, high: isWide ? high + room : to, label: "" };
 }
 
-/** Return a number from -1 to 1 that depends on the trial alone, so that points of one choice do not hide each other. */
+/** Return a number from -1 to 1 that depends on the trial alone: points of one choice shall not hide each other. */
 function scattered(trial) {
   return ((trial * 2654435761) % 2 ** 32) / 2 ** 31 - 1;
 }

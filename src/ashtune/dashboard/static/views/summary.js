@@ -1,10 +1,25 @@
 // What is looked at first: the state of the study, its best value, and the time left.
 
 import { element, replaceChildren, set, setText, svg, trialLink } from "../page/dom.js";
-import { capital, countText, isNumber, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
+import {
+  capital,
+  countText,
+  isNumber,
+  numberText,
+  plural,
+  roughSecondsText,
+  secondsText,
+  shareText,
+} from "../page/text.js";
 
 const WORDS = {
-  reading: "Reading the journal", running: "Running", complete: "Complete", stopped: "Stopped", died: "Died", quiet: "Quiet", missing: "No study yet",
+  reading: "Reading the journal",
+  running: "Running",
+  complete: "Complete",
+  stopped: "Stopped",
+  died: "Died",
+  quiet: "Quiet",
+  missing: "No study yet",
   unreadable: "Unreadable",
 };
 /** What the state means for a reader: its colour and its sign, beside the word. */
@@ -16,19 +31,37 @@ export function summary(study) {
   const left = tile("time-left", "Time left");
   const name = element("h1", { text: "…" });
   const about = element("p", { class: "about quiet" });
-  const spark = svg("svg", { class: "spark", viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("path"));
-  const bar = element("div", { class: "progress", role: "progressbar", "aria-label": "Trials tried", "aria-valuemin": 0, "aria-valuemax": 100 }, element("i"));
+  const spark = svg(
+    "svg",
+    { class: "spark", viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("path"),
+  );
+  const bar = element(
+    "div",
+    { class: "progress", role: "progressbar", "aria-label": "Trials tried", "aria-valuemin": 0, "aria-valuemax": 100 },
+    element("i"),
+  );
   set(state.value, { role: "status" });
   best.extra.append(spark);
   left.extra.append(bar);
   const root = element(
-    "section", { id: "summary", tabindex: -1, "aria-label": "Summary" }, name, about,
+    "section",
+    { id: "summary", tabindex: -1, "aria-label": "Summary" },
+    name,
+    about,
     element("div", { class: "tiles" }, state.element, best.element, left.element),
   );
   study.on(["head"], ({ head }) => {
     setText(name, head.name || head.directory);
     setText(about, [head.scheduler, head.search, goalText(head), head.directory].filter(Boolean).join(" · "));
-    if (!location.hash.startsWith("#trial/")) document.title = [head.best ? numberText(bestValue(head)) : null, WORDS[head.state].toLowerCase(), head.name || head.directory].filter(Boolean).join(" · ");
+    if (!location.hash.startsWith("#trial/"))
+      document.title = [
+        head.best ? numberText(bestValue(head)) : null,
+        WORDS[head.state].toLowerCase(),
+        head.name || head.directory,
+      ]
+        .filter(Boolean)
+        .join(" · ");
     showState(state, head);
     showBest(best, head);
     showLeft(left, bar, head);
@@ -51,14 +84,20 @@ function tile(kind, title) {
 
 function showState(state, head) {
   state.element.dataset.mood = MOODS[head.state] ?? "none";
-  setText(state.value, head.state === "reading" && isNumber(head.is_reading) ? `${WORDS.reading}: ${shareText(head.is_reading)}` : WORDS[head.state]);
+  setText(
+    state.value,
+    head.state === "reading" && isNumber(head.is_reading)
+      ? `${WORDS.reading}: ${shareText(head.is_reading)}`
+      : WORDS[head.state],
+  );
   setText(state.detail, capital(head.state_text));
   showTime(state, head, 0);
 }
 
 function showTime(state, head, more) {
   const parts = [`ran for ${secondsText(head.wall_seconds + (head.state === "running" ? more : 0))}`];
-  if (head.state === "running" && isNumber(head.workers) && isNumber(head.busy)) parts.push(`${countText(head.busy)} of ${plural(head.workers, "worker")} busy`);
+  if (head.state === "running" && isNumber(head.workers) && isNumber(head.busy))
+    parts.push(`${countText(head.busy)} of ${plural(head.workers, "worker")} busy`);
   if (head.sessions > 1) parts.push(plural(head.sessions, "session"));
   setText(state.more, parts.join(" · "));
 }
@@ -91,7 +130,16 @@ function showBest(best, head) {
 function showLeft(left, bar, head) {
   const { text, seconds } = head.remaining;
   const isOver = ["complete", "stopped", "died", "missing", "unreadable"].includes(head.state);
-  setText(left.value, isNumber(seconds) && !isOver ? `about ${roughSecondsText(seconds)}` : isOver ? (head.state === "complete" ? "done" : "stands still") : "open");
+  setText(
+    left.value,
+    isNumber(seconds) && !isOver
+      ? `about ${roughSecondsText(seconds)}`
+      : isOver
+        ? head.state === "complete"
+          ? "done"
+          : "stands still"
+        : "open",
+  );
   setText(left.detail, capital(text));
   const wanted = head.trials_wanted;
   const parts = [`${countText(head.epochs)} ${head.unit}s trained`];
@@ -117,6 +165,8 @@ function drawSpark(spark, best, head) {
   const [low, high] = [Math.min(...points.map(([, value]) => value)), Math.max(...points.map(([, value]) => value))];
   const x = (at) => (100 * Math.log(Math.max(at, from) / from)) / Math.log(to / from); // most steps come early
   const y = (value) => 26 - (24 * (value - low)) / (high - low || 1);
-  const path = points.map(([at, value], number) => (number ? `H${x(at).toFixed(2)}V${y(value).toFixed(2)}` : `M${x(at).toFixed(2)} ${y(value).toFixed(2)}`));
+  const path = points.map(([at, value], number) =>
+    number ? `H${x(at).toFixed(2)}V${y(value).toFixed(2)}` : `M${x(at).toFixed(2)} ${y(value).toFixed(2)}`,
+  );
   spark.firstElementChild.setAttribute("d", `${path.join("")}H100`);
 }

@@ -5,7 +5,16 @@ import { Chart, metricAxis, resourceAxis } from "../page/chart.js";
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { metricRange } from "../page/range.js";
-import { bytesText, capital, countText, isNumber, numberText, secondsText, shortened, valueText } from "../page/text.js";
+import {
+  bytesText,
+  capital,
+  countText,
+  isNumber,
+  numberText,
+  secondsText,
+  shortened,
+  valueText,
+} from "../page/text.js";
 import { stateMark } from "./trials.js";
 
 const EVERY = 2000;
@@ -26,9 +35,14 @@ export class TrialPage {
     this._previous = element("a", { text: "← the one before" });
     this._next = element("a", { text: "the next →" });
     this.element = element(
-      "article", { class: "trial", hidden: true, "aria-label": "Trial" },
+      "article",
+      { class: "trial", hidden: true, "aria-label": "Trial" },
       element("p", { class: "links" }, this._back, this._previous, this._next),
-      this._title, this._about, this._remark, this._curves, this._rest,
+      this._title,
+      this._about,
+      this._remark,
+      this._curves,
+      this._rest,
     );
     setInterval(() => this._again(), EVERY);
   }
@@ -85,8 +99,11 @@ export class TrialPage {
     const unit = head?.unit ?? "epoch";
     document.title = `trial ${answer.trial} · ${head?.name ?? ""}`;
     const words = [
-      isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet", `${countText(answer.resource)} ${unit}s trained`, ...Object.entries(answer.metrics ?? {}).map(([name, value]) => `${name} ${numberText(value)}`),
-      isNumber(answer.seconds) ? secondsText(answer.seconds) : "", answer.origin ? `proposed by: ${answer.origin}` : "",
+      isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
+      `${countText(answer.resource)} ${unit}s trained`,
+      ...Object.entries(answer.metrics ?? {}).map(([name, value]) => `${name} ${numberText(value)}`),
+      isNumber(answer.seconds) ? secondsText(answer.seconds) : "",
+      answer.origin ? `proposed by: ${answer.origin}` : "",
     ].filter(Boolean);
     replaceChildren(this._about, stateMark(answer.status), ` · ${words.join(" · ")}`);
     this._next.hidden = !(answer.trial < head?.started - 1);
@@ -96,8 +113,16 @@ export class TrialPage {
       answer.reason && part("Why", element("p", { class: "bad", text: answer.reason })),
       answer.traceback && part("Traceback", pre(answer.traceback, "Traceback")),
       part("Configuration", configurationTable(answer.configuration, head?.best?.trial === answer.trial)),
-      element("div", { class: "pair" }, part("What happened", historyList(answer.history)), part("Checkpoints", checkpointsTable(answer.checkpoints, unit))),
-      part("What it printed", answer.log ? pre(answer.log, "Log", answer.log_is_cut) : element("p", { class: "quiet", text: "nothing" })),
+      element(
+        "div",
+        { class: "pair" },
+        part("What happened", historyList(answer.history)),
+        part("Checkpoints", checkpointsTable(answer.checkpoints, unit)),
+      ),
+      part(
+        "What it printed",
+        answer.log ? pre(answer.log, "Log", answer.log_is_cut) : element("p", { class: "quiet", text: "nothing" }),
+      ),
     );
   }
 
@@ -113,17 +138,33 @@ export class TrialPage {
       const { figure, chart } = this._charts.get(metric);
       const best = bestCurve?.[metric] ?? { resource: [], value: [] };
       const mode = head?.objectives.find((each) => each.metric === metric)?.mode ?? "min";
-      const line = (of, color, width, name) => ({ kind: "line", color, width, x: of.resource, y: of.value, tip: (at) => [name, `${numberText(of.value[at])} at ${countText(of.resource[at])}`] });
+      const line = (of, color, width, name) => ({
+        kind: "line",
+        color,
+        width,
+        x: of.resource,
+        y: of.value,
+        tip: (at) => [name, `${numberText(of.value[at])} at ${countText(of.resource[at])}`],
+      });
       const dots = { ...line(own, "--accent", 2, `trial ${trial}`), kind: "points", size: 6, alpha: 1 };
       chart.draw(
         [line(best, "--quiet", 2, "the best"), line(own, "--accent", 2.5, `trial ${trial}`), dots],
-        resourceAxis(resources.length ? resources : own.resource, head?.unit ?? "epoch"), metricAxis(metricRange([...own.value, ...best.value], mode), metric),
+        resourceAxis(resources.length ? resources : own.resource, head?.unit ?? "epoch"),
+        metricAxis(metricRange([...own.value, ...best.value], mode), metric),
       );
-      figure.legend([["var(--accent)", `trial ${trial}`, "line"], ["var(--quiet)", "the best", "line"]]);
-      figure.describe(`${capital(metric)} of trial ${trial}: ${numberText(own.value.findLast(isNumber))} at last; of the best: ${numberText(best.value.findLast(isNumber))}.`);
+      figure.legend([
+        ["var(--accent)", `trial ${trial}`, "line"],
+        ["var(--quiet)", "the best", "line"],
+      ]);
+      const [last, lastOfBest] = [own, best].map(({ value }) => numberText(value.findLast(isNumber)));
+      figure.describe(`${capital(metric)} of trial ${trial}: ${last} at last; of the best: ${lastOfBest}.`);
       figure.data(() => {
         const others = new Map(best.resource.map((at, place) => [at, best.value[place]]));
-        const rows = own.resource.map((at, place) => [countText(at), numberText(own.value[place]), others.has(at) ? numberText(others.get(at)) : ""]);
+        const rows = own.resource.map((at, place) => [
+          countText(at),
+          numberText(own.value[place]),
+          others.has(at) ? numberText(others.get(at)) : "",
+        ]);
         return [[{ title: head?.unit ?? "epoch" }, { title: `trial ${trial}` }, { title: "the best" }], rows];
       });
     }
@@ -136,12 +177,19 @@ function part(title, ...children) {
 
 function pre(text, label, isCut = false) {
   return element(
-    "div", {}, isCut && element("p", { class: "quiet", text: "the end of it:" }), element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": label, text }),
+    "div",
+    {},
+    isCut && element("p", { class: "quiet", text: "the end of it:" }),
+    element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": label, text }),
   );
 }
 
 function configurationTable(configuration, isBest) {
-  const columns = [{ title: "hyperparameter", text: true }, { title: "value" }, ...(isBest ? [] : [{ title: "of the best" }])];
+  const columns = [
+    { title: "hyperparameter", text: true },
+    { title: "value" },
+    ...(isBest ? [] : [{ title: "of the best" }]),
+  ];
   const rows = configuration.map(({ name, value, best_value: best }) => {
     const isOther = JSON.stringify(value) !== JSON.stringify(best);
     const own = element(isOther && !isBest ? "b" : "span", { text: shortened(valueText(value), 60) });
@@ -151,10 +199,20 @@ function configurationTable(configuration, isBest) {
 }
 
 function historyList(history) {
-  return element("ol", { class: "history", tabindex: 0, "aria-label": "What happened", "data-key": "history" }, history.map(({ time, text }) => element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`)));
+  return element(
+    "ol",
+    { class: "history", tabindex: 0, "aria-label": "What happened", "data-key": "history" },
+    history.map(({ time, text }) =>
+      element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),
+    ),
+  );
 }
 
 function checkpointsTable(checkpoints, unit) {
   if (!checkpoints.length) return element("p", { class: "quiet", text: "none is kept" });
-  return table("Checkpoints", [{ title: unit }, { title: "size" }], checkpoints.map(({ resource, bytes }) => [countText(resource), bytesText(bytes)]));
+  return table(
+    "Checkpoints",
+    [{ title: unit }, { title: "size" }],
+    checkpoints.map(({ resource, bytes }) => [countText(resource), bytesText(bytes)]),
+  );
 }

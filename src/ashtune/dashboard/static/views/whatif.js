@@ -5,7 +5,16 @@ import { element, replaceChildren, setText } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { CATEGORIES } from "../page/theme.js";
-import { countText, isNumber, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
+import {
+  countText,
+  isNumber,
+  listed,
+  numberText,
+  plural,
+  roughSecondsText,
+  secondsText,
+  shareText,
+} from "../page/text.js";
 
 const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 const FACTORS = [2, 3, 4];
@@ -15,7 +24,12 @@ const WAIT = 350;
 const STALE = 60000;
 
 export function whatif(study) {
-  const section = new Section("whatif", "What if?", "What this study would have taken under other choices, trained again in virtual time from its journal.", "What if");
+  const section = new Section(
+    "whatif",
+    "What if?",
+    "What this study would have taken under other choices, trained again in virtual time from its journal.",
+    "What if",
+  );
   const chosen = { workers: null, factor: null, deadline: null };
   const figure = new Figure("Wall time by number of workers");
   const chart = new Chart(figure.plot, 240);
@@ -30,19 +44,37 @@ export function whatif(study) {
     clearTimeout(wait);
     wait = setTimeout(() => consider(), WAIT);
   };
-  const workers = slider("Workers", WORKERS.map((count) => [count, countText(count)]), (value) => change("workers", value));
-  const factor = slider("Reduction factor", FACTORS.map((each) => [each, String(each)]), (value) => change("factor", value));
-  const deadline = slider("Deadline", DEADLINES.map((seconds) => [seconds, seconds === null ? "none" : roughSecondsText(seconds)]), (value) => {
-    workers.input.disabled = value !== null; // a deadline asks how many workers it takes
-    change("deadline", value);
-  });
-  section.body.append(element("div", { class: "sliders" }, workers.element, factor.element, deadline.element), first, figure.element, words);
+  const workers = slider(
+    "Workers",
+    WORKERS.map((count) => [count, countText(count)]),
+    (value) => change("workers", value),
+  );
+  const factor = slider(
+    "Reduction factor",
+    FACTORS.map((each) => [each, String(each)]),
+    (value) => change("factor", value),
+  );
+  const deadline = slider(
+    "Deadline",
+    DEADLINES.map((seconds) => [seconds, seconds === null ? "none" : roughSecondsText(seconds)]),
+    (value) => {
+      workers.input.disabled = value !== null; // a deadline asks how many workers it takes
+      change("deadline", value);
+    },
+  );
+  section.body.append(
+    element("div", { class: "sliders" }, workers.element, factor.element, deadline.element),
+    first,
+    figure.element,
+    words,
+  );
 
   study.on(["workers", "ladder"], () => {
     const there = lanesOf(study);
     if (chosen.workers !== null || !there || !study.isThere) return;
     chosen.workers = WORKERS.find((count) => count >= there) ?? WORKERS.at(-1);
-    chosen.factor = FACTORS.find((each) => each >= Math.round((study.resources[1] ?? 1) / study.resources[0])) ?? FACTORS.at(-1);
+    chosen.factor =
+      FACTORS.find((each) => each >= Math.round((study.resources[1] ?? 1) / study.resources[0])) ?? FACTORS.at(-1);
     workers.set(chosen.workers);
     factor.set(chosen.factor);
   });
@@ -51,7 +83,7 @@ export function whatif(study) {
     if (chosen.deadline === null) setText(first, mine ? predictionText(mine, study) : "");
     drawTimes(chart, figure, predictions.all(chosen.factor), mine, study);
   };
-  /** What is asked next: the choice itself, then the numbers of workers around it, one at a time, as each takes seconds. */
+  /** What is asked next: the choice itself, then the numbers of workers around it, as each takes seconds. */
   const question = () => {
     if (!study.parts.head?.best || chosen.workers === null) return null;
     const factors = ["reduction_factor", String(chosen.factor)];
@@ -62,21 +94,25 @@ export function whatif(study) {
   };
   const consider = section.askWhenSeen(study, question, (answer) => {
     predictions.add(answer.predictions, chosen.factor, study.position);
-    replaceChildren(words, answer.text.map((sentence) => element("p", { text: sentence })));
+    replaceChildren(
+      words,
+      answer.text.map((sentence) => element("p", { text: sentence })),
+    );
     if (chosen.deadline !== null) setText(first, answer.text[0] ?? "");
     show();
   });
   return section;
 }
 
-/** The predictions so far, by reduction factor and number of workers. Those of a study that has grown since are let go. */
+/** The predictions so far, by reduction factor and number of workers. Old ones of a study that grows are forgotten. */
 class Predictions {
   constructor() {
     this._known = new Map();
   }
 
   add(answered, factor, position) {
-    for (const [key, { at, position: then }] of this._known) if (then !== position && performance.now() - at > STALE) this._known.delete(key);
+    for (const [key, { at, position: then }] of this._known)
+      if (then !== position && performance.now() - at > STALE) this._known.delete(key);
     for (const one of answered) this._known.set(`${factor} ${one.workers}`, { one, at: performance.now(), position });
   }
 
@@ -131,19 +167,51 @@ function drawTimes(chart, figure, predictions, mine, study) {
   if (!predictions.length) return;
   const of = [...predictions].sort((a, b) => a.workers - b.workers);
   const [x, y] = [of.map((one) => one.workers), of.map((one) => one.wall_seconds.likely)];
-  const tip = (at) => [`${plural(x[at], "worker")}: ${secondsText(y[at])}`, `${secondsText(of[at].wall_seconds.low)} to ${secondsText(of[at].wall_seconds.high)}`];
-  const chosen = mine ? [{ kind: "points", color: "--bad", size: 12, alpha: 0.9, x: [mine.workers], y: [mine.wall_seconds.likely] }] : [];
+  const tip = (at) => [
+    `${plural(x[at], "worker")}: ${secondsText(y[at])}`,
+    `${secondsText(of[at].wall_seconds.low)} to ${secondsText(of[at].wall_seconds.high)}`,
+  ];
+  const chosen = mine
+    ? [{ kind: "points", color: "--bad", size: 12, alpha: 0.9, x: [mine.workers], y: [mine.wall_seconds.likely] }]
+    : [];
   const most = Math.max(...of.map((one) => one.wall_seconds.high));
   chart.draw(
-    [{ kind: "line", color: CATEGORIES[0], width: 2, x, y }, { kind: "points", color: CATEGORIES[0], size: 7, alpha: 1, x, y, tip }, ...chosen],
-    { isLog: true, low: 0.85 * x[0], high: 1.18 * x.at(-1), ticks: x.map((count) => [count, countText(count)]), label: "workers" }, timeAxis(1.1 * most, "wall time"),
+    [
+      { kind: "line", color: CATEGORIES[0], width: 2, x, y },
+      { kind: "points", color: CATEGORIES[0], size: 7, alpha: 1, x, y, tip },
+      ...chosen,
+    ],
+    {
+      isLog: true,
+      low: 0.85 * x[0],
+      high: 1.18 * x.at(-1),
+      ticks: x.map((count) => [count, countText(count)]),
+      label: "workers",
+    },
+    timeAxis(1.1 * most, "wall time"),
   );
-  figure.describe(`Wall time by number of workers: ${of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`).join(", ")}.`);
+  const times = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
+  figure.describe(`Wall time by number of workers: ${times.join(", ")}.`);
   figure.data(() => [
-    ["scheduler", "reduction factor", "workers", "wall time", "from", "to", "busy", `best ${study.objective.metric}`].map((title, place) => ({ title, text: !place })),
+    [
+      "scheduler",
+      "reduction factor",
+      "workers",
+      "wall time",
+      "from",
+      "to",
+      "busy",
+      `best ${study.objective.metric}`,
+    ].map((title, place) => ({ title, text: !place })),
     of.map((one) => [
-      one.scheduler, String(one.reduction_factor), countText(one.workers), secondsText(one.wall_seconds.likely), secondsText(one.wall_seconds.low),
-      secondsText(one.wall_seconds.high), shareText(one.utilisation), one.best ? numberText(one.best.likely) : "",
+      one.scheduler,
+      String(one.reduction_factor),
+      countText(one.workers),
+      secondsText(one.wall_seconds.likely),
+      secondsText(one.wall_seconds.low),
+      secondsText(one.wall_seconds.high),
+      shareText(one.utilisation),
+      one.best ? numberText(one.best.likely) : "",
     ]),
   ]);
 }

@@ -15,7 +15,12 @@ const AXIS = 24;
 const LABEL = 84;
 
 export function workers(study) {
-  const section = new Section("workers", "Are my workers busy?", "What each worker does, the latest at the right. A colour is a rung.", "Workers");
+  const section = new Section(
+    "workers",
+    "Are my workers busy?",
+    "What each worker does, the latest at the right. A colour is a rung.",
+    "Workers",
+  );
   const lanes = new Figure("Lanes");
   const share = new Figure("Share of the workers that train");
   const chart = new Chart(share.plot, 150);
@@ -23,7 +28,15 @@ export function workers(study) {
   const names = new Legend();
   const timeline = new Timeline(lanes.plot);
   section.body.append(
-    lanes.element, element("figure", { class: "whole" }, element("figcaption", {}, element("span", { class: "title", text: "Where their time went" })), bar, names.element), share.element,
+    lanes.element,
+    element(
+      "figure",
+      { class: "whole" },
+      element("figcaption", {}, element("span", { class: "title", text: "Where their time went" })),
+      bar,
+      names.element,
+    ),
+    share.element,
   );
   section.drawWhenSeen(study, ["workers", "ladder", "head"], ({ workers: part, ladder, head }) => {
     timeline.draw(part, ladder.rungs.length);
@@ -64,7 +77,11 @@ class Timeline {
 
   _paint(context, width, height) {
     if (this._part === null) return;
-    const { spans, lanes, window: [from, to] } = this._part;
+    const {
+      spans,
+      lanes,
+      window: [from, to],
+    } = this._part;
     const thick = this._step - (this._step > 12 ? 6 : 2);
     const bottom = height - AXIS;
     this._paintAxis(context, width, bottom, from, to);
@@ -78,7 +95,10 @@ class Timeline {
       }
     });
     for (let at = 0; at < spans.lane.length; at += 1) {
-      const [begin, end] = [this._x(width, Math.max(from, spans.begin[at])), this._x(width, Math.min(to, spans.end[at]))];
+      const [begin, end] = [
+        this._x(width, Math.max(from, spans.begin[at])),
+        this._x(width, Math.min(to, spans.end[at])),
+      ];
       context.fillStyle = this._color(at);
       const y = spans.lane[at] * this._step;
       const wide = Math.max(1, end - begin - (end - begin > 4 ? 1 : 0));
@@ -136,48 +156,91 @@ class Timeline {
     }
     const { spans } = this._part;
     const box = this._canvas.element.getBoundingClientRect();
-    const title = isNumber(spans.trial[at]) ? `trial ${spans.trial[at]} to rung ${spans.rung[at]}` : KINDS[spans.kind[at]];
-    this._tip.show(event.clientX - box.left, event.clientY - box.top, [title, `${KINDS[spans.kind[at]]}, ${secondsText(spans.end[at] - spans.begin[at])}`, spans.ending[at] ?? ""]);
+    const title = isNumber(spans.trial[at])
+      ? `trial ${spans.trial[at]} to rung ${spans.rung[at]}`
+      : KINDS[spans.kind[at]];
+    this._tip.show(event.clientX - box.left, event.clientY - box.top, [
+      title,
+      `${KINDS[spans.kind[at]]}, ${secondsText(spans.end[at] - spans.begin[at])}`,
+      spans.ending[at] ?? "",
+    ]);
   }
 }
 
 function describeLanes(figure, { lanes, spans, left_out: leftOut }, ladder, head) {
   const there = lanes.filter((lane) => lane.is_there).length;
   const hosts = new Set(lanes.map((lane) => lane.host).filter(Boolean));
-  figure.caption([plural(there, "worker"), hosts.size > 1 ? `on ${plural(hosts.size, "host")}` : shortened([...hosts][0] ?? "", 40), leftOut ? `${plural(leftOut, "lane")} left out` : ""].filter(Boolean).join(" · "));
-  figure.describe(`The lanes of ${plural(lanes.length, "worker")}, with the latest ${plural(spans.lane.length, "job")}.`);
-  const kinds = [[SAVING, "saving"], [COMPILING, "compiling"]].filter(([kind]) => spans.kind.includes(kind));
-  figure.legend([
-    ...rungLegend(ladder.rungs, head.unit, "to "),
-    ...kinds.map(([, name]) => STATES[name]),
-  ]);
+  figure.caption(
+    [
+      plural(there, "worker"),
+      hosts.size > 1 ? `on ${plural(hosts.size, "host")}` : shortened([...hosts][0] ?? "", 40),
+      leftOut ? `${plural(leftOut, "lane")} left out` : "",
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  );
+  figure.describe(
+    `The lanes of ${plural(lanes.length, "worker")}, with the latest ${plural(spans.lane.length, "job")}.`,
+  );
+  const kinds = [
+    [SAVING, "saving"],
+    [COMPILING, "compiling"],
+  ].filter(([kind]) => spans.kind.includes(kind));
+  figure.legend([...rungLegend(ladder.rungs, head.unit, "to "), ...kinds.map(([, name]) => STATES[name])]);
   figure.data(() => [
     ["worker", "work", "trial", "rung", "from", "to", "ending"].map((title) => ({ title })),
     spans.lane.map((lane, at) => [
-      String(lanes[lane]?.worker ?? ""), KINDS[spans.kind[at]], String(spans.trial[at] ?? ""), String(spans.rung[at] ?? ""),
-      secondsText(spans.begin[at]), secondsText(spans.end[at]), spans.ending[at] ?? "",
+      String(lanes[lane]?.worker ?? ""),
+      KINDS[spans.kind[at]],
+      String(spans.trial[at] ?? ""),
+      String(spans.rung[at] ?? ""),
+      secondsText(spans.begin[at]),
+      secondsText(spans.end[at]),
+      spans.ending[at] ?? "",
     ]),
   ]);
 }
 
 function drawShares(bar, names, shares) {
-  const parts = Object.entries(STATES).map(([name, [color, title]]) => [color, title, shares[name]]).filter(([, , share]) => isNumber(share) && share > 0);
+  const parts = Object.entries(STATES)
+    .map(([name, [color, title]]) => [color, title, shares[name]])
+    .filter(([, , share]) => isNumber(share) && share > 0);
   const stale = JSON.stringify(parts);
   if (bar.dataset.shown === stale) return;
   bar.dataset.shown = stale;
-  replaceChildren(bar, parts.map(([color, , share]) => {
-    const part = element("i", { "aria-hidden": "true" });
-    part.style.background = color;
-    part.style.flexGrow = share;
-    return part;
-  }));
+  replaceChildren(
+    bar,
+    parts.map(([color, , share]) => {
+      const part = element("i", { "aria-hidden": "true" });
+      part.style.background = color;
+      part.style.flexGrow = share;
+      return part;
+    }),
+  );
   names.show(parts.map(([color, title, share]) => [color, `${title} ${shareText(share)}`]));
 }
 
 function drawUtilisation(chart, figure, { utilisation: { time, share } }) {
   const last = share.findLast(isNumber);
-  const series = { label: "share", kind: "area", color: STATES.training[0], x: time, y: share, tip: (at) => [shareText(share[at]), `at ${secondsText(time[at])}`] };
-  chart.draw([series], timeAxis(time.at(-1) ?? 1, "since the study began", time[0] ?? 0), { kind: "share", low: 0, high: 1, label: "" });
-  figure.describe(`The share of the workers that train, over time: ${isNumber(last) ? shareText(last) : "unknown"} at last.`);
-  figure.data(() => [[{ title: "time" }, { title: "share" }], time.map((at, place) => [secondsText(at), shareText(share[place])])]);
+  const series = {
+    label: "share",
+    kind: "area",
+    color: STATES.training[0],
+    x: time,
+    y: share,
+    tip: (at) => [shareText(share[at]), `at ${secondsText(time[at])}`],
+  };
+  chart.draw([series], timeAxis(time.at(-1) ?? 1, "since the study began", time[0] ?? 0), {
+    kind: "share",
+    low: 0,
+    high: 1,
+    label: "",
+  });
+  figure.describe(
+    `The share of the workers that train, over time: ${isNumber(last) ? shareText(last) : "unknown"} at last.`,
+  );
+  figure.data(() => [
+    [{ title: "time" }, { title: "share" }],
+    time.map((at, place) => [secondsText(at), shareText(share[place])]),
+  ]);
 }
