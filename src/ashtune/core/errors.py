@@ -108,6 +108,13 @@ class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a ve
     """
 
 
+class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is missing
+    """A library is not installed that a part of this package needs, which has it as an extra."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed; pip install 'ashtune[{extra}]'")
+
+
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
     """Make a public function raise what a user did wrong without the frames of our insides.
 
