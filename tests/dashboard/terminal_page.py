@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from rich.cells import cell_len
-from textual.app import App
-from textual.pilot import Pilot
 
-from ashtune.dashboard.terminal.app import TerminalPage
 from ashtune.dashboard.terminal.source import Part, Source, Trials
+
+pytest.importorskip("textual", reason="Textual is not installed: pip install 'ashtune[terminal]'")
+from textual.app import App  # noqa: E402
+from textual.pilot import Pilot  # noqa: E402
+
+from ashtune.dashboard.terminal.app import TerminalPage  # noqa: E402
 
 SECONDS = 20.0
 """How long a test waits for something to stand on the screen."""

@@ -18,6 +18,7 @@ from ashtune.core.errors import ExtraMissing, SettingsError
 from ashtune.dashboard.terminal.colours import DARK, LIGHT, colours_of_the_terminal
 from ashtune.dashboard.terminal.start import show_in_terminal
 
+pytest.importorskip("textual", reason="Textual is not installed: pip install 'ashtune[terminal]'")
 TMUX = shutil.which("tmux")
 SECONDS = 30.0
 

@@ -32,6 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--host-name", action="append", default=[], metavar="NAME",
         help="a name by which a proxy asks for the page, as hub.example.org; may be given several times",
     )  # fmt: skip
+    parser.add_argument("--terminal", action="store_true", help="show one study in this terminal, in place of a page")
     parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
     parser.add_argument("--until-exit", type=int, metavar="PID", help="end when this process has ended")
 
@@ -42,6 +43,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core.checks import check_directory
     from ashtune.core.errors import SettingsError
     from ashtune.dashboard.liveness import is_process_alive
+    from ashtune.dashboard.terminal.start import show_in_terminal
     from ashtune.dashboard.watching import LivePage, collect_seldom
 
     if not 0 <= given.port <= MOST_PORT:
@@ -51,6 +53,8 @@ def main(given: argparse.Namespace) -> int:
     if given.socket is not None and given.open:
         raise SettingsError("--open wants a port, which browsers can reach; leave --socket out")
     directories = [check_directory(directory) for directory in given.directory]
+    if given.terminal:
+        return show_in_terminal(directories)
     page = LivePage(
         directories,
         port=given.port,

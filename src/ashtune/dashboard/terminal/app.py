@@ -198,7 +198,8 @@ class TerminalPage(App[None]):
     @property
     def _room(self) -> int:
         """How many trials the table has room for."""
-        return max(1, self.query_one("#trials").size.height - CHROME_ROWS)
+        height: int = self.query_one("#trials").size.height
+        return max(1, height - CHROME_ROWS)
 
     # What is arranged.
 
@@ -363,7 +364,8 @@ class TerminalPage(App[None]):
                 return max(0, len(self._parts["notes"]["why"]) - 1)
             case "trial" if self._trial is not None:
                 width, height = self.query_one("#trial").size
-                return max(0, len(trial_lines(self._trial, self._parts["head"], width, self._colours)) - height)
+                lines = trial_lines(self._trial, self._parts["head"], width, self._colours)
+                return max(0, len(lines) - int(height))
             case _:
                 return 0
 
