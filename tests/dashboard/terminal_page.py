@@ -12,10 +12,10 @@ from rich.cells import cell_len
 from ashtune.dashboard.terminal.source import Part, Source, Trials
 
 pytest.importorskip("textual", reason="Textual is not installed: pip install 'ashtune[terminal]'")
-from textual.app import App  # noqa: E402
-from textual.pilot import Pilot  # noqa: E402
+from textual.app import App
+from textual.pilot import Pilot
 
-from ashtune.dashboard.terminal.app import TerminalPage  # noqa: E402
+from ashtune.dashboard.terminal.app import TerminalPage
 
 SECONDS = 20.0
 """How long a test waits for something to stand on the screen."""
