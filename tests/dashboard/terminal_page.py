@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 
 from ashtune.dashboard.terminal.app import TerminalPage
 
-SECONDS = 20.0
+SECONDS = 60.0
 """How long a test waits for something to stand on the screen."""
 POLL_SECONDS = 0.02
 

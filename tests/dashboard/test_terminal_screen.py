@@ -20,7 +20,7 @@ from ashtune.dashboard.terminal.start import show_in_terminal
 
 pytest.importorskip("textual", reason="Textual is not installed: pip install 'ashtune[terminal]'")
 TMUX = shutil.which("tmux")
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Tmux:

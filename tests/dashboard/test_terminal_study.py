@@ -34,7 +34,6 @@ TRAIN = """
             trial.report(score=trial["x"] * trained)
         trial.save(trained)
 """
-DIED_WITHIN_SECONDS = 5.0
 
 
 @contextlib.contextmanager
@@ -96,6 +95,7 @@ def test_every_view_of_a_study_that_is_done_has_something_to_show(finished_study
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_once_resumed(tmp_path: Path) -> None:
     file, directory = tmp_path / "train.py", tmp_path / "study"
     file.write_text(textwrap.dedent(TRAIN))
@@ -108,10 +108,10 @@ def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_onc
             await seen.shows("● running", "best score", "of 60 trials", "2 workers, ")
             os.kill(driver.pid, signal.SIGKILL)
             driver.wait()
-            await seen.shows("✗ died", "ashtune resume", seconds=DIED_WITHIN_SECONDS)
+            await seen.shows("✗ died", "ashtune resume")
         with command("resume", str(directory), "--quiet", "--workers", "2"):
             await seen.shows("● running", "2 workers, ")
-            await seen.shows("✓ complete", seconds=60)
+            await seen.shows("✓ complete")
 
     with followed(directory) as source:
         on_the_page(source, test)
@@ -131,7 +131,7 @@ def test_another_study_in_the_place_of_one_is_shown_in_its_place(tmp_path: Path)
         await seen.shows("trial", "configuration, and that of the best trial")
         shutil.rmtree(first.directory)
         shutil.copytree(second.directory, first.directory)
-        await seen.shows("another ash", "4 of 4 trials", seconds=40)
+        await seen.shows("another ash", "4 of 4 trials")
         await seen.press("1")
         await seen.shows("rungs")
 
