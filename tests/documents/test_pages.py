@@ -1,9 +1,11 @@
 """The commands and the code of README and guide do what the pages say."""
 
+import ast
 import re
 import shutil
 from pathlib import Path
 
+import commands
 import pages
 import pytest
 from notebooks import executed
@@ -139,3 +141,47 @@ def test_the_page_on_notebooks_names_every_figure() -> None:
     text = (pages.ROOT / "docs/guide/notebooks.md").read_text()
     named = re.findall(r"^\| `study\.(\w+)\(", text, re.MULTILINE)
     assert sorted(named) == sorted(name for name in dir(ashtune.Study) if name.startswith("plot_"))
+
+
+def test_the_front_page_of_the_site_does_what_it_says(folder: Path) -> None:
+    (step,) = pages.carried_out("docs/index.md", folder)
+    assert "'loss': " in step.printed
+
+
+def test_the_page_for_programs_that_write_code_does_what_it_says(folder: Path) -> None:
+    steps = pages.carried_out("src/ashtune/SKILL.md", folder)
+    assert "'loss': " in printed(steps, "ashtune.tune(train, space")
+    assert "best  accuracy = " in printed(steps, "study.report()")
+
+
+def test_the_command_prints_the_page_for_programs_that_write_code(tmp_path: Path) -> None:
+    done = commands.ashtune(tmp_path, "skill")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (pages.ROOT / "src/ashtune/SKILL.md").read_text()
+
+
+def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_along(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/coming-from/optuna.md", folder)
+    assert "'width': " in printed(steps, "optuna.create_study(")
+    assert "'width': " in printed(steps, "def train(trial)")
+    assert printed(steps, "warm_start=before") != "random\n"
+
+
+def test_who_comes_from_ray_finds_the_same_search_here_and_takes_its_results_along(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/coming-from/ray-tune.md", folder)
+    assert "'width': " in printed(steps, "def train(trial)")
+    assert "'width': " in printed(steps, "warm_start=before")
+
+
+def test_the_code_of_ray_is_python() -> None:
+    """It is not run here: Ray has an environment of its own (``make bench-peers``). By hand it ran with Ray 2.60."""
+    text = (pages.GUIDE / "coming-from/ray-tune.md").read_text()
+    (block,) = re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert "ASHAScheduler" in {name.id for name in ast.walk(ast.parse(block)) if isinstance(name, ast.Name)}
+
+
+def test_who_comes_from_scikit_learn_finds_the_same_search_here(folder: Path) -> None:
+    steps = pages.carried_out("docs/guide/coming-from/scikit-learn.md", folder)
+    assert "'max_depth': " in printed(steps, "HalvingRandomSearchCV(")
+    assert "'max_depth': " in printed(steps, "AshSearchCV(")
+    assert printed(steps, "ashtune.tune(").strip().endswith(f" {pages.TOP}")

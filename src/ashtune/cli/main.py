@@ -28,6 +28,7 @@ COMMANDS = {
     "baseline": "time sequential halving by number of models and rung",
     "roofline": "measure this machine and place a training step under its roofs",
     "demo": "tune a small network on handwritten digits",
+    "skill": "print how to write code with ashtune, for programs that write it",
 }
 TRAINING = ("run", "resume", "baseline", "demo")
 

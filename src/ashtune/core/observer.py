@@ -73,9 +73,9 @@ class Observer:
                 a journal. In a new study only the first line, which says what the study is, comes before.
 
         Returns:
-            The position from which this observer wants to be told: None or ``position`` for what happens from now on,
-            0 for all that ever happened, or whatever position it noted earlier. What was written before ``position``
-            is read from the journal.
+            The position from which this observer wants to be told. None or ``position`` is for what happens from now
+            on, 0 for all that ever happened; or whatever position it noted earlier. What was written before
+            ``position`` is read from the journal.
         """
 
     def event(self, event: Event) -> None:

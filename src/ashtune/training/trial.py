@@ -147,7 +147,7 @@ class Trial:
             objects: By name, whatever has ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
 
         Returns:
-            The resource that they are trained to: :attr:`start`, 0 for a new trial.
+            The resource that they are trained to, which is :attr:`start`; 0 for a new trial.
 
         Raises:
             ObjectiveError: If an object has no state that can be kept so, or others were saved.

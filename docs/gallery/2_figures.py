@@ -1,0 +1,55 @@
+"""
+Figures of a study
+==================
+
+Every figure is a method of the study and returns a figure of plotly: show it, change it, or write it to a file. All of
+them come from the journal, so a study that has ended, was killed or still runs has them too.
+"""
+
+import math
+
+import ashtune
+
+
+def train(trial):
+    best, rate = 0.02 + 0.1 * trial["dropout"] ** 2, trial["rate"]
+    speed = math.exp(-(math.log10(rate / 0.01) ** 2)) * trial["depth"] / 4
+    for epoch in trial.epochs():
+        trial.report(loss=best + math.exp(-speed * epoch / 3) + 0.2 * max(0.0, math.log10(rate / 0.05)))
+
+
+space = {"rate": (1e-4, 1.0, "log"), "depth": (1, 8), "dropout": (0.0, 0.8)}
+study = ashtune.tune(train, space, metric="loss", mode="min", trials=120, max_resource=27, quiet=True)
+study.best
+
+# %%
+# Is it getting better? The best result so far, over time; with ``over="resource"`` over the epochs of all trials.
+
+study.plot_best()
+
+# %%
+# Are the workers busy? Each row is a worker, each bar a job.
+
+study.plot_timeline()
+
+# %%
+# The learning curves of the best trials and of a sample of the others, coloured by the rung they reached.
+
+study.plot_curves()
+
+# %%
+# Which hyperparameter matters? A forest measures it, at one rung.
+
+study.plot_importance()
+
+# %%
+# The result over the most important one, and all trials as parallel coordinates.
+
+study.plot_slice()
+
+# %%
+
+study.plot_parallel()
+
+# %%
+# ``study.report_html("page.html")`` writes all of them, with what they say, as one page.

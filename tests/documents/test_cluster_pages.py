@@ -1,0 +1,95 @@
+"""The job scripts of the pages on clusters: all of them are Bash, and those of PBS and LSF hand in their next job.
+
+Neither batch system can be had here. What is theirs is one command, ``qsub``, and an exit status; all else is real.
+"""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pages
+import pytest
+from launching import FAMILY, FAMILY_VARIABLES, Ended, launched
+
+import ashtune
+
+CLUSTERS = pages.GUIDE / "clusters"
+SCRIPT = re.compile(r"^```bash\n(#!/bin/bash\n.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:bash|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TRAIN = """
+    import time
+
+    space = {"rate": (0.0, 1.0)}
+
+    def train(trial):
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            trained += 1
+            time.sleep(0.1)  # a training that takes its time
+            trial.report(accuracy=1 - trial["rate"] / trained)
+        trial.save(trained)
+"""
+QSUB = '#!/bin/sh\necho "$@" >> handed_in\n'
+SMALLER = {"-n 64": "-n 3", "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet"}
+
+needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+
+
+@pytest.mark.parametrize("page", sorted(page.name for page in CLUSTERS.glob("*.md")))
+def test_what_a_page_gives_to_a_shell_is_bash(page: str) -> None:
+    for block in BLOCK.findall((CLUSTERS / page).read_text()):
+        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "qsub").write_text(QSUB)
+    (tmp_path / "bin" / "qsub").chmod(0o755)
+    return tmp_path
+
+
+def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
+    """Run the job script of a page, in a smaller size, as its batch system would."""
+    (script,) = SCRIPT.findall((CLUSTERS / page).read_text())
+    for size, smaller in {**SMALLER, "--time-limit 55m": f"--time-limit {limit}"}.items():
+        assert script.count(size) == 1, size
+        script = script.replace(size, smaller)
+    (home / "job.sh").write_text(script)
+    path = ":".join([str(home / "bin"), str(Path(sys.prefix) / "bin"), "/usr/bin", "/bin"])
+    variables = {**FAMILY_VARIABLES[str(FAMILY)], "PATH": path, "PBS_O_WORKDIR": str(home)}
+    with launched("bash", "job.sh", cwd=home, variables=variables) as launch:
+        return launch.wait()
+
+
+@needs_an_mpi
+def test_the_job_of_pbs_hands_in_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
+    first = run_script_of("pbs.md", home, limit="1s")
+    assert first.status == 0, str(first)
+    assert (home / "handed_in").read_text() == "tune.pbs\n"
+    assert ashtune.Study.load(home / "runs" / "study").stopped == "time limit reached"
+    second = run_script_of("pbs.md", home, limit="100s")
+    assert second.status == 0, str(second)
+    assert (home / "handed_in").read_text() == "tune.pbs\n"
+    assert ashtune.Study.load(home / "runs" / "study").is_complete
+
+
+@needs_an_mpi
+def test_the_job_of_pbs_hands_nothing_in_when_the_command_is_refused(home: Path) -> None:
+    (home / "train.py").unlink()
+    ended = run_script_of("pbs.md", home, limit="1s")
+    assert ended.status != 0, str(ended)
+    assert not (home / "handed_in").exists()
+
+
+@needs_an_mpi
+def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(home: Path) -> None:
+    first = run_script_of("lsf.md", home, limit="1s")
+    assert first.status == 75, str(first)
+    second = run_script_of("lsf.md", home, limit="100s")
+    assert second.status == 0, str(second)
+    assert ashtune.Study.load(home / "runs" / "study").is_complete
