@@ -157,9 +157,9 @@ def lead_links(app: Any, docname: str, source: list[str]) -> None:
         source[0] = within(source[0], page, page)
 
 
-def set_apart(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+def set_apart(*docstring: Any) -> None:
     """Keep napoleon from reading a sentence about an attribute, up to its colon, as the attribute's type."""
-    del app, name, thing, options
+    _, what, _, _, _, lines = docstring
     if what in ("attribute", "data", "property"):
         lines[:0] = ["..", ""]  # a comment without words: what follows is text, not a type
 

@@ -50,7 +50,7 @@ def main() -> int:
             run(sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist))
             say("the metadata of both are in order")
             with ThreadPoolExecutor(2) as pool:
-                for _ in pool.map(lambda at: try_on(*at, (wheel, sdist), Path(folder)), pythons().items()):
+                for _ in pool.map(lambda at: try_on(at[0], at[1], (wheel, sdist), Path(folder)), pythons().items()):
                     pass
     except CheckError as error:
         sys.stderr.write(f"dist-check: {error}\n")
@@ -144,7 +144,7 @@ def try_on(version: str, program: str, files: tuple[Path, ...], folder: Path) ->
     for file in files:
         began, place = time.monotonic(), folder / f"{version}{file.suffix}"
         python = environment(program, place / "environment")
-        run(python, *PIP, "install", "--no-index", "--find-links", str(wheels), f"{file}[{EXTRA}]")
+        run(python, *PIP, "install", "--no-compile", "--no-index", "--find-links", str(wheels), f"{file}[{EXTRA}]")
         network = try_installed(python, place)
         seconds = time.monotonic() - began
         say(f"Python {version}, {file.name}: installed without an index, and tried {network}, in {seconds:.0f} s")

@@ -27,12 +27,12 @@ TRAIN = """
         trained = trial.restore() or 0
         for epoch in trial.epochs():
             trained += 1
-            time.sleep(0.1)  # a training that takes its time
+            time.sleep(0.3)  # a training that takes its time
             trial.report(accuracy=1 - trial["rate"] / trained)
         trial.save(trained)
 """
 QSUB = '#!/bin/sh\necho "$@" >> handed_in\n'
-SMALLER = {"-n 64": "-n 3", "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet"}
+SMALLER = {"mpiexec -n 64": "mpiexec -n 3", "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet"}
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 
@@ -68,7 +68,7 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 @needs_an_mpi
 def test_the_job_of_pbs_hands_in_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
-    first = run_script_of("pbs.md", home, limit="1s")
+    first = run_script_of("pbs.md", home, limit="4s")
     assert first.status == 0, str(first)
     assert (home / "handed_in").read_text() == "tune.pbs\n"
     assert ashtune.Study.load(home / "runs" / "study").stopped == "time limit reached"
@@ -81,14 +81,14 @@ def test_the_job_of_pbs_hands_in_the_next_one_at_its_time_limit_and_not_when_the
 @needs_an_mpi
 def test_the_job_of_pbs_hands_nothing_in_when_the_command_is_refused(home: Path) -> None:
     (home / "train.py").unlink()
-    ended = run_script_of("pbs.md", home, limit="1s")
+    ended = run_script_of("pbs.md", home, limit="4s")
     assert ended.status != 0, str(ended)
     assert not (home / "handed_in").exists()
 
 
 @needs_an_mpi
 def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(home: Path) -> None:
-    first = run_script_of("lsf.md", home, limit="1s")
+    first = run_script_of("lsf.md", home, limit="4s")
     assert first.status == 75, str(first)
     second = run_script_of("lsf.md", home, limit="100s")
     assert second.status == 0, str(second)

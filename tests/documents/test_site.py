@@ -38,7 +38,8 @@ def test_every_public_name_is_in_the_reference(module: object) -> None:
 def test_every_error_is_in_the_reference() -> None:
     errors = importlib.import_module("ashtune.core.errors")
     names = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
-    assert [name for name in names if not documented(name) and not documented(f"ashtune.{name}")] == []
+    missing = [name for name in names if not documented(f"ashtune.{name}")]
+    assert [name for name in missing if not documented(f"ashtune.core.errors.{name}")] == []
 
 
 @pytest.mark.parametrize("package", ["testing", "integrations"])
