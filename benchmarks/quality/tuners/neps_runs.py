@@ -1,12 +1,14 @@
 """NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time only.
 
-Processes share a folder, as its documentation has it. A trial that is promoted takes up its state from the folder of
-the trial before.
+Processes share a folder, as its documentation has it. Its start has no lock and compares pickled spaces byte by byte, so
+two that start at once may refuse each other's: the first gives the space, the other waits for it and reads it. A trial
+that is promoted takes up its state from the folder of the trial before.
 """
 
 import json
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,13 @@ from quality.tasks.protocol import Task
 from quality.tuners import Outcome, Setting
 from quality.tuners.notes import begin, in_processes, note
 
-RESOURCE, STATE = "resource", "state.pickle"
+RESOURCE, STATE, SPACE = "resource", "state.pickle", "pipeline_space.pkl"
 
 
 def in_wall_time(optimizer: str, setting: Setting) -> Outcome:
     """Run processes that share a folder."""
     given = json.dumps([optimizer, setting])
-    return in_processes("quality.tuners.neps_runs", [[given]] * setting.workers, setting)
+    return in_processes("quality.tuners.neps_runs", [[given, str(n)] for n in range(setting.workers)], setting)
 
 
 def in_virtual_time(_optimizer: str, _setting: Setting) -> Outcome:
@@ -49,7 +51,8 @@ def space_of(task: Task, rungs: tuple[int, ...], *, has_fidelity: bool) -> Any:
     return type("TaskSpace", (neps.PipelineSpace,), parts)()
 
 
-def _work(optimizer: str, setting: Setting) -> None:
+def _work(optimizer: str, setting: Setting, worker: int) -> None:
+    folder = Path(setting.folder, "neps")
     task = load(setting.task, setting.data)
 
     def evaluate(pipeline_directory: Any, previous_pipeline_directory: Any = None, **configuration: Any) -> float:
@@ -64,10 +67,12 @@ def _work(optimizer: str, setting: Setting) -> None:
         note(setting.folder, Path(pipeline_directory).name.partition("_rung")[0], target, losses)
         return min(losses[0], 1e9)
 
+    while worker > 0 and not (folder / SPACE).exists():
+        time.sleep(0.01)
     neps.run(
         evaluate,
-        space_of(task, setting.rungs, has_fidelity=optimizer == "asha"),
-        root_directory=f"{setting.folder}/neps",
+        None if worker else space_of(task, setting.rungs, has_fidelity=optimizer == "asha"),
+        root_directory=folder,
         optimizer=optimizer,
         total_evaluations_to_spend=1_000_000,
     )
@@ -75,4 +80,4 @@ def _work(optimizer: str, setting: Setting) -> None:
 
 if __name__ == "__main__":
     _optimizer, _setting = json.loads(sys.argv[1])
-    _work(_optimizer, Setting(*_setting))
+    _work(_optimizer, Setting(*_setting), int(sys.argv[2]))
