@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from live_page import Client, served
 from studies import tuned
@@ -14,8 +15,9 @@ from studies import tuned
 import ashtune
 from ashtune.analysis.audit import Audit
 from ashtune.dashboard.messages import NAMES, Question
-from ashtune.dashboard.questions import Answering, Questions
+from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
+from ashtune.study.journal import NAME, Journal, create, read_events, read_settings
 
 pytestmark = pytest.mark.timeout(240)
 SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}
@@ -56,7 +58,7 @@ def test_importance_names_what_matters(asked: Client) -> None:
 
 
 def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ashtune.Study, asked: Client) -> None:
-    answer = asked.ask("api/studies/0/slices?names=kind,x")
+    answer = asked.ask("api/studies/0/slices?name=kind&name=x")
     panels = {panel["name"]: panel for panel in answer["panels"]}
     assert set(panels) == {"x", "kind"}
     assert panels["kind"]["choices"] == ["a", "b", "c"]
@@ -70,6 +72,24 @@ def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ash
         assert SPACE["kind"][int(place)] == study.trials[trial].configuration["kind"]  # type: ignore[index]
     assert 7 not in panels["x"]["trial"]
     assert {panel["name"] for panel in asked.ask("api/studies/0/slices")["panels"]} == set(SPACE)
+
+
+def test_slices_of_hyperparameters_whose_names_have_commas(study: ashtune.Study, tmp_path: Path) -> None:
+    # No search space of ours allows such a name; a journal that another program has written may hold one.
+    def renamed(value: Any) -> Any:
+        return msgspec.json.decode(msgspec.json.encode(value).replace(b'"rate"', b'"a,b"'), type=type(value))
+
+    journal = study.directory / NAME
+    create(tmp_path / NAME, renamed(read_settings(journal)))
+    with Journal(tmp_path / NAME) as copy:
+        for _, event in read_events(journal):
+            copy.add(renamed(event))
+    with served(tmp_path) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        answer = client.ask("api/studies/0/slices?name=a%2Cb&name=x")
+        assert {panel["name"] for panel in answer["panels"]} == {"a,b", "x"}
+        assert client.get("api/studies/0/slices?name=a%2Cb,x").status == 400
 
 
 def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, asked: Client) -> None:
@@ -119,8 +139,9 @@ def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:
     one, eight = answer["predictions"]
     assert (one["workers"], eight["workers"]) == (1, 8)
     assert eight["wall_seconds"]["likely"] < one["wall_seconds"]["likely"]
-    assert one["is_as_recorded"] is False
-    assert answer["recorded"]["workers"] == 2
+    recorded = answer["recorded"]["workers"]
+    assert recorded in (1, 2), "the second worker may have come too late"
+    assert [each["is_as_recorded"] for each in (one, eight)] == [recorded == 1, False]
     assert answer["text"]
     deadline = asked.ask("api/studies/0/whatif?deadline=1h")
     assert deadline["predictions"][0]["workers"] == 1
@@ -161,7 +182,7 @@ def test_a_trial_that_is_not_there_is_told_so(asked: Client, number: int) -> Non
 
 
 BAD = [
-    "slices?names=nothing",
+    "slices?name=nothing",
     "slices?x=1",
     "contour",
     "contour?x=x",
@@ -223,8 +244,8 @@ def test_studies_are_compared_by_their_best_so_far(study: ashtune.Study, finishe
 
 def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     questions, worked_out = Questions(), []
-    ask = Answering.ask
-    monkeypatch.setattr(Answering, "ask", lambda self, question: worked_out.append(question) or ask(self, question))
+    ask = AnswerProcess.ask
+    monkeypatch.setattr(AnswerProcess, "ask", lambda self, question: worked_out.append(question) or ask(self, question))
     question = Question(str(study.directory), (study.directory / "journal.jsonl").stat().st_size, "audit", {})
     answers: list[bytes] = []
     threads = [threading.Thread(target=lambda: answers.append(questions.ask(question).json)) for _ in range(4)]
@@ -238,8 +259,31 @@ def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch:
     assert answers[0]
 
 
+def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:
+    questions = Questions()
+    position = (study.directory / "journal.jsonl").stat().st_size
+
+    def ask(name: str, **given: list[str]) -> bytes:
+        return questions.ask(Question(str(study.directory), position, name, given)).json
+
+    assert ask("whatif", workers=["2"])
+    process = questions._what_if._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    answers: list[bytes] = []
+    thread = threading.Thread(target=lambda: answers.append(ask("whatif", workers=["3"])))
+    thread.start()
+    assert ask("audit")
+    assert ask("parallel")
+    assert not answers
+    process.send_signal(signal.SIGCONT)
+    thread.join()
+    questions.close()
+    assert answers[0]
+
+
 def test_a_process_that_dies_costs_one_answer(study: ashtune.Study) -> None:
-    answering = Answering()
+    answering = AnswerProcess()
     question = Question(str(study.directory), 1, "audit", {})
     assert answering.ask(question).json
     assert answering._process is not None
@@ -252,14 +296,14 @@ def test_a_process_that_dies_costs_one_answer(study: ashtune.Study) -> None:
 
 
 def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:
-    answering = Answering(seconds=0.0)
+    answering = AnswerProcess(seconds=0.0)
     refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
     assert "longer than 0 s" in refusal
     answering.close()
 
 
 def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
-    answering = Answering()
+    answering = AnswerProcess()
     answer = answering.ask(Question(str(tmp_path), 1, "audit", {}))
     assert (answer.json, answer.is_bad) == (b"", False)
     assert "No such file or directory" in answer.refusal

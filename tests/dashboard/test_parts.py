@@ -138,7 +138,7 @@ def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[st
     assert workers["shares"]["training"] == pytest.approx(shares.trained / presence, abs=0.02)
     assert workers["shares"]["saving"] == pytest.approx(shares.saving / presence, abs=0.02)
     assert sum(share or 0 for share in workers["shares"].values()) == pytest.approx(1, abs=0.01)
-    assert [lane["place"] for lane in workers["lanes"]] == [0, 1]
+    assert [lane["place"] for lane in workers["lanes"]] == list(range(shares.places))
     spans = workers["spans"]
     assert {len(column) for column in spans.values()} == {len(spans["lane"])}
     ends: dict[int, float] = {}
@@ -226,6 +226,24 @@ def test_a_journal_that_is_read_twice_gives_the_same_parts(
 ) -> None:
     monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
     assert parts_of(study.directory) == parts
+
+
+def test_a_part_that_is_slow_to_make_is_made_anew_once_all_is_read_and_with_the_state(
+    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
+    journal = study.directory / NAME
+    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+
+    def head(standing: Standing, now: float) -> Any:
+        picture.make(standing, picture.ran, 0, now)
+        return msgspec.json.decode(picture.shown["head"].json)
+
+    assert head(Standing("reading"), 0.0)["started"] == 0
+    while not picture.advance(60):
+        pass
+    assert head(Standing("reading"), 1.0)["started"] >= 40
+    assert head(Standing("died"), 2.0)["state"] == "died"
 
 
 def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """Whatever becomes of the directory is a line on the page, and the server goes on."""
 
+import errno
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 from live_page import served
 from studies import tuned
+
+from ashtune.study.disk import Disk
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -107,7 +112,33 @@ def test_a_study_that_gets_more_rungs_is_read_anew_with_them(tmp_path: Path) -> 
     with served(study.directory) as client, client.watch() as viewer:
         parts = viewer.until_state("complete")
         assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4]
+        so_far = len(viewer.events)
         study.resume(max_resource=16, quiet=True)
         parts = viewer.until(lambda parts: len(parts["ladder"]["rungs"]) > 3)
         assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4, 8, 16]
         viewer.until_state("complete")
+    states = {event.parts["head"]["state"] for event in viewer.events[so_far:] if "head" in event.parts}
+    assert "reading" not in states, "what was read is shown while it is read once more"
+
+
+def test_a_disk_that_fails_once_begins_nothing_anew(study_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_at, is_to_fail, later = Disk.read_at, threading.Event(), threading.Semaphore(0)
+
+    def read_at_or_fail(disk: Disk, file: int, size: int, offset: int) -> bytes:
+        if is_to_fail.is_set():
+            is_to_fail.clear()
+            raise OSError(errno.EIO, "a moment of trouble")
+        later.release()
+        return read_at(disk, file, size, offset)
+
+    with served(study_copy) as client, client.watch() as viewer:
+        viewer.until_state("complete")
+        monkeypatch.setattr(Disk, "read_at", read_at_or_fail)
+        is_to_fail.set()
+        while is_to_fail.is_set():
+            os.sched_yield()
+        for _ in range(4 * 3):  # reads of the next looks at the journal
+            assert later.acquire(timeout=60)
+        with client.watch(after=viewer.id) as again:
+            assert again.next().kind == "delta"
+        assert client.ask("api/studies")["studies"][0]["state"] == "complete"

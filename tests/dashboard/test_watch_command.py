@@ -43,14 +43,14 @@ class Watching:
         self.address = self._process.stdout.readline().strip()
 
     def end(self, number: int) -> tuple[int, str]:
-        """End it by a signal; return its exit status and what it said on stderr."""
+        """End it by a signal; return its exit status and its stderr."""
         self._process.send_signal(number)
         return self.wait()
 
     def wait(self) -> tuple[int, str]:
         """Wait for its end."""
-        _, said = self._process.communicate(timeout=60)
-        return self._process.returncode, said
+        _, errors = self._process.communicate(timeout=60)
+        return self._process.returncode, errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -58,10 +58,10 @@ def test_it_prints_its_address_serves_and_ends_by_a_signal(finished_study: Path,
     watching = Watching(tmp_path, str(finished_study))
     with Client(watching.address).watch() as viewer:
         assert viewer.until_state("complete")["head"]["directory"] == str(finished_study)
-    status, said = watching.end(number)
+    status, errors = watching.end(number)
     assert status == 0
-    assert "ssh -L" in said
-    assert "Traceback" not in said
+    assert "ssh -L" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_port_and_a_name_that_are_given_are_those_that_serve(finished_study: Path, tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
     watching = Watching(tmp_path, str(finished_study), "--socket", "page.sock")
     assert watching.address.startswith("/")
     assert stat.S_IMODE((tmp_path / "page.sock").stat().st_mode) == 0o600
-    status, said = watching.end(signal.SIGTERM)
+    status, errors = watching.end(signal.SIGTERM)
     assert status == 0
-    assert str(tmp_path / "page.sock") in said
+    assert str(tmp_path / "page.sock") in errors
     assert not (tmp_path / "page.sock").exists()
 
 
@@ -153,9 +153,9 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    said = process.stderr.readline()
-    assert said.startswith("live page: http://127.0.0.1:")
-    address = said.split()[2]
+    errors = process.stderr.readline()
+    assert errors.startswith("live page: http://127.0.0.1:")
+    address = errors.split()[2]
     assert process.stdout.readline() == "tuned\n"
     client = Client(address)
     with client.watch() as viewer:
@@ -169,6 +169,17 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
         with pytest.raises((EOFError, ConnectionError)):
             while True:
                 viewer.next()
+
+
+def test_numpy_is_there_before_a_study_is_followed(finished_study: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from ashtune.dashboard.following import FollowedStudy; "
+        "study = FollowedStudy(Path(sys.argv[1])); assert 'numpy' not in sys.modules; study.start(); "
+        "print('numpy' in sys.modules); study.close()"
+    )
+    command = [sys.executable, "-c", script, str(finished_study)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "True\n"
 
 
 def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path) -> None:

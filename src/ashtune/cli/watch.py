@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_PORT = 65_535
 LAST_SECONDS = 2.0
-"""After the end of the process that it belongs to, so that viewers hear how the study ended."""
+"""After the end of the process that it belongs to, so that viewers see how the study ended."""
 NICE = 5
 """A page must not take the processor from a study on the same cores."""
 
@@ -65,7 +65,7 @@ def main(given: argparse.Namespace) -> int:
         os.nice(NICE)
         collect_seldom()
     owner = given.until_exit
-    with ExitStack() as stack:
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)
         stack.enter_context(page)
@@ -75,10 +75,9 @@ def main(given: argparse.Namespace) -> int:
             sys.stderr.write(_advice(page, given.socket))
         if given.open:
             stack.enter_context(OpenedInBrowser(page.address))
-        with suppress(KeyboardInterrupt):
-            page.wait(lambda: owner is not None and not is_process_alive(owner))
-            if owner is not None:
-                time.sleep(LAST_SECONDS)
+        page.wait(lambda: owner is not None and not is_process_alive(owner))
+        if owner is not None:
+            time.sleep(LAST_SECONDS)
     return 0
 
 
@@ -116,7 +115,7 @@ class OpenedInBrowser:
                 f'<!doctype html><meta http-equiv="refresh" content="0;url={self._address}"><title>ashtune</title>'
             )
         if not webbrowser.open(self._file.as_uri()):
-            sys.stderr.write("no browser was found here; open the address yourself\n")
+            sys.stderr.write("there is no browser here; open the address yourself\n")
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -2,11 +2,11 @@
 
 It is a process of its own and reads only: a study needs nothing for it, and does not notice it.
 
-    following   one study: its journal read as it grows, its driver looked after, its parts made
-    reading     from the lines of a journal to whatever hears of its events
+    following   one study: its journal read as it grows, its driver looked at (liveness), its parts made (picture)
+    reading     a journal read, and its events told to listeners; first_reading: a large one, quickly
     parts/      what the page shows, a file each: facts in, plain numbers out
     trials      every trial in columns: filtered, sorted and searched
-    answers     what takes seconds to work out, in a process of its own (questions)
+    answers     what takes seconds to work out, in processes of their own (questions, answering)
     server      one page and its answers over HTTP, for those who know the address
 
 ``static/`` is the page itself, which runs in the browser. How the two talk is decision 38.

@@ -1,6 +1,6 @@
 """Who may see the page: the one who knows its address, and asks for it by a name that is known, from the page itself.
 
-What is kept out:
+Who is refused:
 
 - another user of the machine, who may connect to a port of it, but does not know the secret part of the address;
 - another site in the same browser, whose name was made to lead here (DNS rebinding): its name is not known;

@@ -1,4 +1,4 @@
-"""The process that works answers out, asked and heard through pipes. It ends when nobody can ask any more.
+"""The process that works answers out: questions come and answers go through pipes. It ends with the process that asks.
 
 Rule: whatever a question does to this process (as a study made to exhaust it), the page goes on: it starts another.
 """
@@ -12,27 +12,27 @@ import msgspec
 from ashtune.core.errors import AshtuneError
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import error_line
-from ashtune.dashboard.answers import ANSWERS, StudyAsRead
+from ashtune.dashboard.answers import ANSWERS, StudyCache
 from ashtune.dashboard.messages import Answer, Question, TrialQuestion, read_frame, write_frame
 from ashtune.dashboard.refusals import BadQuestion
 from ashtune.dashboard.trial_page import trial_page
 
 NICE = 10
 LARGE = 200_000
-"""A study of more trials is not kept in memory between two questions."""
+"""A study of more trials leaves the memory after each answer."""
 
 _questions = msgspec.msgpack.Decoder(Question | TrialQuestion)
 
 
-def answer(question: Question | TrialQuestion, study: StudyAsRead) -> Answer:
+def answer(question: Question | TrialQuestion, cache: StudyCache) -> Answer:
     """Return the answer to a question; whatever goes wrong is a refusal."""
     try:
         match question:
             case Question(name=name, given=given):
-                reader = study.reader(question.directory, question.position)
+                reader = cache.reader(question.directory, question.position)
                 data = {**ANSWERS[name](reader, given), "position": question.position}
                 if len(reader.trials) > LARGE:
-                    study.forget()
+                    cache.clear()
             case TrialQuestion(trial=trial):
                 best = None if question.best is None else TrialId(question.best)
                 data = trial_page(
@@ -44,7 +44,7 @@ def answer(question: Question | TrialQuestion, study: StudyAsRead) -> Answer:
         return Answer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
     except MemoryError:
         return Answer(refusal="the answer needs more memory than there is")
-    except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it; the next question is answered
+    except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it
         return Answer(refusal=f"this cannot be worked out: {error_line(error)}")
 
 
@@ -53,9 +53,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     os.nice(NICE)
-    study = StudyAsRead()
+    cache = StudyCache()
     while (frame := read_frame(sys.stdin.buffer)) is not None:
-        write_frame(answers, answer(_questions.decode(frame), study))
+        write_frame(answers, answer(_questions.decode(frame), cache))
 
 
 if __name__ == "__main__":

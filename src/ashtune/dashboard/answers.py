@@ -1,7 +1,7 @@
 """Answers that take seconds to work out: what mattered, slices, contours, coordinates, the audit, what-if.
 
-They are computed in a process of its own (:mod:`ashtune.dashboard.questions`), from the study read anew with the code
-of the report. Nothing of the study is executed.
+They are computed in processes of their own (:mod:`ashtune.dashboard.questions`), from the study read anew with the
+code of the report. Nothing of the study is executed.
 
 Rule: no answer has more than some 4,000 numbers, however many trials there are.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-Given = Mapping[str, Sequence[str]]
+Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
 POINTS = 160
@@ -54,14 +54,14 @@ CONTOUR_POINTS = 300
 NARROWEST, WIDEST = 0.05, 0.15
 """The width of the bell by which a contour is smoothed, in parts of an axis."""
 NEAR = 2.5
-"""A cell is known if a trial is within so many widths."""
-REPLAYED = 200_000
-"""Trials that a what-if replays in all, which takes some ten seconds."""
+"""A cell is known if a trial is within this many widths."""
+REPLAYED = 100_000
+"""Trials that a what-if replays in all, which takes some five seconds."""
 MOST_DRAWS = 10
 MOST_CHOICES = 40
 
 
-def importance_answer(study: StudyReader, given: Given) -> dict[str, Any]:
+def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return which hyperparameters mattered.
 
     Raises:
@@ -83,16 +83,16 @@ def importance_answer(study: StudyReader, given: Given) -> dict[str, Any]:
     }
 
 
-def slices_answer(study: StudyReader, given: Given) -> dict[str, Any]:
-    """Return the metric over each of some hyperparameters: those of ``names``, or the most important ones.
+def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return the metric over each of some hyperparameters: those named, or the most important ones.
 
     Raises:
         StudyError: If no trial has a result.
     """
-    _refuse_unknown(given, "names")
+    _refuse_unknown(given, "name")
     _refuse_without_results(study)
     known = {each.name: each for each in hyperparameters(study.settings.space)}
-    names = _names(given.get("names", ()), known)
+    names = _names(given.get("name", ()), known)
     important = () if names else _important(study)
     slices = Slices(
         study.results, study.trials.configuration, study.settings.space,
@@ -116,7 +116,7 @@ def slices_answer(study: StudyReader, given: Given) -> dict[str, Any]:
     }
 
 
-def parallel_answer(study: StudyReader, given: Given) -> dict[str, Any]:
+def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return trials as lines through their hyperparameters: the best, and a sample of the others.
 
     Raises:
@@ -148,7 +148,7 @@ def parallel_answer(study: StudyReader, given: Given) -> dict[str, Any]:
     }
 
 
-def contour_answer(study: StudyReader, given: Given) -> dict[str, Any]:
+def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the metric over two hyperparameters, smoothed, from the results of one rung.
 
     Raises:
@@ -194,7 +194,7 @@ def contour_answer(study: StudyReader, given: Given) -> dict[str, Any]:
     }
 
 
-def audit_answer(study: StudyReader, given: Given) -> dict[str, Any]:
+def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return whether every promotion followed the rule, and what proved wrong."""
     _refuse_unknown(given)
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
@@ -215,7 +215,7 @@ def audit_answer(study: StudyReader, given: Given) -> dict[str, Any]:
     }
 
 
-def whatif_answer(study: StudyReader, given: Given) -> dict[str, Any]:
+def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return what the study would have taken on other workers, with other reduction factors, or by a deadline.
 
     Raises:
@@ -259,7 +259,7 @@ def whatif_answer(study: StudyReader, given: Given) -> dict[str, Any]:
 _READ: Mapping[str, Callable[[str], Any]] = {
     "workers": parse.whole_numbers, "reduction_factor": parse.factors, "deadline": parse.seconds,
 }  # fmt: skip
-ANSWERS: Mapping[str, Callable[[StudyReader, Given], dict[str, Any]]] = dict(
+ANSWERS: Mapping[str, Callable[[StudyReader, Parameters], dict[str, Any]]] = dict(
     zip(
         NAMES,
         (importance_answer, slices_answer, parallel_answer, contour_answer, audit_answer, whatif_answer),
@@ -269,8 +269,8 @@ ANSWERS: Mapping[str, Callable[[StudyReader, Given], dict[str, Any]]] = dict(
 """What can be asked of a study, by the last part of its address."""
 
 
-class StudyAsRead:
-    """The study that was read last, so that several questions about it read it once."""
+class StudyCache:
+    """Holds the study that was read last, so that several questions about it read it once."""
 
     def __init__(self) -> None:
         self._known: tuple[str, int] | None = None
@@ -288,12 +288,12 @@ class StudyAsRead:
             self._known = (directory, position)
         return self._reader
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Free the memory."""
         self._known = self._reader = None
 
 
-def _refuse_unknown(given: Given, *known: str) -> None:
+def _refuse_unknown(given: Parameters, *known: str) -> None:
     for name in given:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "there are none"
@@ -305,12 +305,15 @@ def _refuse_without_results(study: StudyReader) -> None:
         raise StudyError("no trial has a result yet")
 
 
-def _names(given: Sequence[str], known: Mapping[str, Hyperparameter]) -> list[str]:
-    """Return the hyperparameters that are named, several at a time with commas between them."""
-    names = [name for text in given for name in ([text] if text in known else text.split(",")) if name]
+def _names(names: Sequence[str], known: Mapping[str, Hyperparameter]) -> Sequence[str]:
+    """Return the hyperparameters that are named.
+
+    Raises:
+        BadQuestion: If there is no such one.
+    """
     for name in names:
         if name not in known:
-            raise BadQuestion(f"names={shown(name)} is no hyperparameter; there are {', '.join(known)}")
+            raise BadQuestion(f"name={shown(name)} is no hyperparameter; there are {', '.join(known)}")
     return names
 
 

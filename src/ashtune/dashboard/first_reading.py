@@ -13,7 +13,7 @@ from time import perf_counter
 from ashtune.core.events import JobFinished, TrialReleased, TrialStarted
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
-from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Reading, Telling
+from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Dispatcher, Reading
 from ashtune.study.journal import Lines, read_many
 from ashtune.study.replay import Replay
 
@@ -24,7 +24,7 @@ class FirstReading:
     Args:
         path: The journal.
         goal: The study's.
-        listeners: What hears of it, in this order.
+        listeners: Those that are told the events, in this order.
         cursor: Is moved along; the listeners may look at it.
         ladder: The rungs that the listeners were made for.
     """
@@ -35,71 +35,85 @@ class FirstReading:
         self._path = path
         self._goal = goal
         self._listeners = listeners
-        self._telling = Telling(Replay(), listeners, cursor, ladder=ladder, journal=path)
-        self._many = read_many(path)
+        self._dispatcher = Dispatcher(Replay(), listeners, cursor, ladder=ladder, unchecked=path)
+        self._blocks = read_many(path)
         self._position = 0
-        self._goes_on: Reading | None = None
+        self._rest: Reading | None = None
+        self._failure: Exception | None = None
 
     @property
     def position(self) -> int:
         """The byte up to which it has read."""
-        return self._position if self._goes_on is None else self._goes_on.position
+        return self._position if self._rest is None else self._rest.position
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it may succeed after it has failed: no batch was told to some of the listeners only."""
+        return self._failure is None and (self._rest is None or self._rest.can_go_on)
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about so many seconds; return whether all is read that was there.
+        """Read on for about this many seconds; return whether the end of the journal is reached.
 
         Raises:
             JournalError: If a line cannot be read, or the file is another one than before.
             LadderGrew: If a session has added rungs above those that the listeners were made for.
         """
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         until = perf_counter() + seconds
-        while self._goes_on is None:
+        while self._rest is None:
             if perf_counter() > until:
                 return False
-            if (lines := next(self._many, None)) is not None:
-                self._take(lines)
+            if (lines := next(self._blocks, None)) is not None:
+                try:
+                    self._take(lines)
+                except Exception as error:
+                    self._failure = error
+                    raise
                 self._position = lines.end
             else:
-                self._goes_on = Reading(self._path, self._telling, self._position)
-        return self._goes_on.advance(seconds)
+                self._rest = Reading(self._path, self._dispatcher, self._position)
+        return self._rest.advance(seconds)
 
     def _take(self, lines: Lines) -> None:
         """Take in lines: batches of what can be in one, and between them what cannot."""
-        telling, rungs = self._telling, len(self._telling.ladder.rungs)
-        batch = Batch([], [], [], [], [], [])
+        dispatcher = self._dispatcher
+        confirming, rungs = dispatcher.confirming, len(dispatcher.ladder.rungs)
+        batch = Batch.empty()
         for event, line in zip(lines.events, lines.begins, strict=True):
-            if not telling.confirming:
-                if isinstance(event, JobFinished):
-                    if event.trial < telling.trials and event.rung < rungs:
+            if not confirming:
+                if type(event) is JobFinished:
+                    if event.trial < dispatcher.trials and event.rung < rungs:
                         batch.finished.append(event)
                         batch.finish_lines.append(line)
                         continue
-                elif isinstance(event, TrialStarted):
-                    if event.trial == telling.trials and event.confirms is None:
-                        telling.trials += 1
+                elif type(event) is TrialStarted:
+                    if event.trial == dispatcher.trials and event.confirms is None:
+                        dispatcher.trials += 1
                         batch.started.append(event)
                         batch.start_lines.append(line)
                         continue
-                elif isinstance(event, TrialReleased) and event.trial < telling.trials:
+                elif type(event) is TrialReleased and event.trial < dispatcher.trials:
                     batch.released.append(event)
                     continue
             self._give(batch)
-            batch = Batch([], [], [], [], [], [])
-            telling.cursor.line = line
-            telling.tell(event)
+            batch = Batch.empty()
+            dispatcher.cursor.line = line
+            dispatcher.tell(event)
         self._give(batch)
 
     def _give(self, batch: Batch) -> None:
         """Give a batch to the listeners, and tell them what followed from its results."""
         if not (batch.started or batch.finished or batch.released):
             return
-        telling, loss, feed = self._telling, self._goal.loss, self._telling.replay.feed
+        dispatcher, loss, feed = self._dispatcher, self._goal.loss, self._dispatcher.replay.feed
         batch.losses.extend([loss(event.metrics) for event in batch.finished])
         followed = [what for event in batch.finished for what in feed(event)]
         for listener in self._listeners:
             listener.take_batch(batch)
         for what in followed:
-            for method in telling.methods.get(type(what), ()):
+            for method in dispatcher.methods.get(type(what), ()):
                 method(what)
+        cursor = dispatcher.cursor
         for events in (batch.started, batch.finished, batch.released):
-            telling.cursor.time = max(telling.cursor.time, max((event.time for event in events), default=0.0))
+            cursor.time = max(cursor.time, max((event.time for event in events), default=0.0))

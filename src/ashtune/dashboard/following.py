@@ -1,9 +1,10 @@
 """One study, followed: its journal is read as it grows, its driver is looked after, its parts are made and handed out.
 
-Rule 1: one thread reads; whoever asks holds the lock meanwhile, and never for long.
+Rule 1: one thread reads. Each thread that asks holds the lock meanwhile, and never for long.
 Rule 2: whatever happens to the directory (not there yet, deleted, another journal in its place, a line that cannot be
 read) is a line on the page. The thread goes on, and looks again.
-Rule 3: parts are made when somebody wants to see them, at most twice a second.
+Rule 3: parts are made when a viewer asks for them, at most twice a second.
+Rule 4: where the journal has to be read from its beginning once more, what was read before is shown until that is done.
 """
 
 import threading
@@ -17,6 +18,7 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError
 from ashtune.core.events import SessionStarted
+from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.dashboard.liveness import Driver, Known, Standing, State, state_of
 from ashtune.dashboard.messages import TrialQuestion, TrialStatus
@@ -27,6 +29,7 @@ from ashtune.dashboard.trials import Query, rows_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.ladders import first_ladder
+from ashtune.study.settings import Settings
 
 POLL_SECONDS = 0.5
 """From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
@@ -67,12 +70,14 @@ class FollowedStudy:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ashtune-watch-study", daemon=True)
         self._picture: Picture | None = None
+        self._next_picture: Picture | None = None  # is read, and shown when it is read to the end
         self._number = 0  # how often another file, or more rungs, made the picture anew
         self._sequence = 0
         self._make_at = 0.0
         self._problem = ""
         self._is_there = False
         self._must_open = True
+        self._has_failed = False
         self._trouble: tuple[int, int] | None = None
         self._must_retry = False
         self._retry_at = 0.0
@@ -86,10 +91,12 @@ class FollowedStudy:
 
     def start(self) -> None:
         """Begin to follow."""
+        import numpy  # noqa: F401 - else the first parts would wait for it, and count as slow to make
+
         self._thread.start()
 
     def close(self) -> None:
-        """Follow no more; whoever waits for a change is woken."""
+        """Stop following, and wake all that wait for a change."""
         self._closing.set()
         with self._lock:
             self._changed.notify_all()
@@ -253,20 +260,22 @@ class FollowedStudy:
         try:
             if self._must_open:
                 self._open()
-            picture = self._picture
+            picture = self._next_picture or self._picture
             assert picture is not None, "it was opened"
             before, was_level = picture.position, picture.is_level
             is_level = picture.advance(SLICE_SECONDS)
             if was_level and picture.position != before:
                 self._has_grown()
-            self._problem, self._is_there = "", True
+            if picture is self._next_picture and picture.has_read_all:
+                self._show(picture)
+            self._problem, self._is_there, self._has_failed = "", True, False
         except LadderGrew as grew:
             is_level = False
-            self._renew(grew)
+            self._renew(grew.ladder)
         except AshtuneError as error:
-            is_level = self._refuse(str(error))
+            is_level = self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever reads it
-            is_level = self._refuse(f"{self._journal}: {error_line(error)}")
+            is_level = self._fail(f"{self._journal}: {error_line(error)}")
         self._look_at_driver()
         return is_level
 
@@ -279,28 +288,46 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self) -> None:
-        """Read the journal's first line, and make the parts."""
+        """Read the journal's first line, and begin to read the others."""
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
-        self._picture = Picture(self._journal, settings, first_ladder(settings), status.size, self.shown)
+        self._begin(settings, first_ladder(settings), status.size)
         self._must_open = False
-        self._has_changed()
         self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
         self._longest_pause = 0.0
 
-    def _renew(self, grew: LadderGrew) -> None:
-        """Make the parts anew for a ladder of more rungs."""
-        picture = self._picture
+    def _renew(self, ladder: Ladder) -> None:
+        """Begin to read the journal once more, for a ladder of more rungs."""
+        picture = self._next_picture or self._picture
         assert picture is not None, "one was read"
         with suppress(AshtuneError, OSError):
-            size = DISK.status(str(self._journal)).size
-            self._picture = Picture(self._journal, picture.settings, grew.ladder, size, self.shown)
-            self._has_changed()
+            self._begin(picture.settings, ladder, DISK.status(str(self._journal)).size)
+
+    def _begin(self, settings: Settings, ladder: Ladder, size: int) -> None:
+        """Begin to read a journal of ``size`` bytes. Another study is shown at once, the same one when all is read."""
+        picture = Picture(self._journal, settings, ladder, size, self.shown)
+        before = self._picture
+        if before is not None and before.has_read_all and before.settings == settings:
+            self._next_picture = picture
+        else:
+            self._show(picture)
+
+    def _show(self, picture: Picture) -> None:
+        self._picture, self._next_picture = picture, None
+        self._has_changed()
 
     def _has_changed(self) -> None:
         """Have every viewer be sent a snapshot."""
         self._number += 1
         self._make_at = 0.0
+
+    def _fail(self, problem: str) -> bool:
+        """Note what is wrong, but for what is over at once; return False if the journal is to be looked at at once."""
+        picture = self._next_picture or self._picture
+        if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
+            self._has_failed = True
+            return False
+        return self._refuse(problem)
 
     def _refuse(self, problem: str) -> bool:
         """Note what is wrong; return False if the journal is to be read anew at once."""

@@ -30,6 +30,8 @@ QUIET_TIMES = 3.0
 _LINUX = sys.platform == "linux"
 YOUNGER_SECONDS = 600.0
 """Clocks are set, so a process counts as younger than a session only if it is so by more than that."""
+LOOKS_WITHOUT = 2
+"""So often in a row no lock is seen before there is none: Linux lists locks page by page, while others come and go."""
 _GONE = ("Z", "X")
 
 
@@ -49,7 +51,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Driver:
-    """The driver of a session, as it is seen from this machine.
+    """The driver of a session, as this machine sees it.
 
     Args:
         session: What the journal says of it.
@@ -58,18 +60,24 @@ class Driver:
     def __init__(self, session: SessionStarted) -> None:
         self._session = session
         self._has_held_a_lock = False
+        self._looks_without = 0
 
     def is_alive(self) -> bool | None:
-        """Return whether it still drives; None where that cannot be known, as on another machine."""
+        """Return whether it still drives; None where that cannot be known, as on another machine.
+
+        It is asked again and again: that a lock is gone counts from the second look on.
+        """
         session = self._session
         if session.host != socket.gethostname() or session.pid <= 0:
             return None
         if not is_process_alive(session.pid):
             return False
-        holds = session.pid in lock_holders()
-        self._has_held_a_lock = self._has_held_a_lock or holds
+        if session.pid in lock_holders():
+            self._has_held_a_lock, self._looks_without = True, 0
+            return True
         if self._has_held_a_lock:
-            return holds
+            self._looks_without += 1
+            return self._looks_without < LOOKS_WITHOUT
         age = _age_of(session.pid)
         return age is None or age + YOUNGER_SECONDS > time.time() - session.unix_time
 
@@ -93,7 +101,7 @@ def is_process_alive(pid: int) -> bool:
 
 
 def lock_holders() -> Set[int]:
-    """Return the processes of this machine that hold locks of files, as far as that is told."""
+    """Return the processes of this machine that hold locks of files, where the system tells."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
@@ -120,8 +128,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a study that has been read to the end of its journal.
 
     ``is_complete`` and ``stopping`` are what its scheduler says of the journal; ``is_known`` False where it was not
-    asked. ``is_busy``: jobs were under way at the end of the journal, None where nobody knows. ``quiet_seconds``: since
-    the journal grew; ``longest_pause``: between two of its events.
+    asked. ``is_busy``: jobs were under way at the end of the journal. ``quiet_seconds``: since the journal grew;
+    ``longest_pause``: between two of its events.
     """
 
     directory: str
@@ -130,7 +138,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     is_known: bool
     is_complete: bool
     stopping: str
-    is_busy: bool | None
+    is_busy: bool
     is_alive: bool | None
     quiet_seconds: float
     longest_pause: float
@@ -147,7 +155,7 @@ def state_of(known: Known) -> tuple[State, str]:  # noqa: PLR0911 - one for each
         return "stopped", "a simulation that ended before it was complete"
     if known.stopping and not known.is_busy:
         return "stopped", one_line(f"stopped: {known.stopping}; go on with ashtune resume {known.directory}")
-    if known.is_alive is False and not known.is_known and known.is_busy is False:
+    if known.is_alive is False and not known.is_known and not known.is_busy:
         return "stopped", "its driver has ended, and whether the study is complete is not known here"
     if known.is_alive is False:
         return "died", _gone(known, session)

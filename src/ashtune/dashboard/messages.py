@@ -1,4 +1,4 @@
-"""What the page's server and the process that works answers out say to each other: frames through pipes.
+"""What the page's server and the processes that work answers out send each other: frames through pipes.
 
 A frame is its length in four bytes and a message in msgpack.
 """
@@ -11,7 +11,8 @@ import msgspec
 
 PROCESS = f"{__package__}.answering"
 """The module that works answers out."""
-NAMES = ("importance", "slices", "parallel", "contour", "audit", "whatif")
+WHAT_IF = "whatif"
+NAMES = ("importance", "slices", "parallel", "contour", "audit", WHAT_IF)
 """The questions about a whole study."""
 MOST_BYTES = 1 << 28
 

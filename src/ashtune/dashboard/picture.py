@@ -32,6 +32,7 @@ from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Release, Train
 from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.dashboard.first_reading import FirstReading
 from ashtune.dashboard.liveness import Standing
 from ashtune.dashboard.parts.best import BestPart
 from ashtune.dashboard.parts.curves import CurvesPart
@@ -42,7 +43,7 @@ from ashtune.dashboard.parts.notes import NotesPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Cursor, Listener, Method, Reading
+from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Dispatcher, Listener, Method, Reading
 from ashtune.dashboard.trials import TrialColumns
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.factory import build_controller, scheduler_view
@@ -67,14 +68,22 @@ _EVENTS = (
 _FOLLOWED = (TrialFailed, TrialPromoted, Train, Release)
 
 
-class _Counts(Listener):
-    """Lets the tally hear of all that it counts."""
+class _Counts(BatchListener):
+    """Tells the tally all that it counts."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
 
     def takes(self) -> Mapping[type, Method]:
         return {**dict.fromkeys(_EVENTS, self._tally.event), **dict.fromkeys(_FOLLOWED, self._tally.followed)}
+
+    def take_batch(self, batch: Batch) -> None:
+        if batch.started:
+            self._tally.start_many(batch.started)
+        if batch.finished:
+            self._tally.finish_many(batch.finished, batch.losses)
+        if batch.released:
+            self._tally.release_many(batch.released)
 
 
 class Shown:
@@ -134,14 +143,14 @@ class Picture:
         self._replay = _replay(settings, self._machine)
         self._has_controller = self._replay is not None
         replay = self._replay or Replay()
-        quick, late = [_Counts(self.tally), self.trials, rungs, self.best], [self.workers, curves, self._notes]
-        if self._late_cursor is self._cursor:
-            self._readings = [Reading(journal, replay, [*quick, *late], self._cursor, ladder=ladder)]
+        quick: list[BatchListener] = [_Counts(self.tally), self.trials, rungs, self.best]
+        late: list[Listener] = [self.workers, curves, self._notes]
+        self._readings: list[FirstReading | Reading] = []
+        if self._late_cursor is not self._cursor:
+            self._readings.append(FirstReading(journal, settings.goal, quick, self._cursor, ladder=ladder))
         else:
-            self._readings = [
-                Reading(journal, Replay(), quick, self._cursor, ladder=ladder),
-                Reading(journal, replay, late, self._late_cursor, ladder=ladder),
-            ]
+            late = [*quick, *late]
+        self._readings.append(Reading(journal, Dispatcher(replay, late, self._late_cursor, ladder=ladder)))
         self.has_read_all = False
         """Whether the first reading has been at the end of the journal."""
         self.is_level = False
@@ -151,6 +160,11 @@ class Picture:
     def position(self) -> int:
         """The byte up to which the journal is read."""
         return self._readings[0].position
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether :meth:`advance` may succeed after it has failed."""
+        return all(reading.can_go_on for reading in self._readings)
 
     @property
     def ran(self) -> float:
@@ -180,8 +194,8 @@ class Picture:
         return self.tally.stopping
 
     @property
-    def is_busy(self) -> bool | None:
-        """Whether jobs are under way, as far as the journal tells."""
+    def is_busy(self) -> bool:
+        """Whether jobs are under way at the end of the journal. Without orders, whether trials without a result are."""
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
@@ -191,17 +205,21 @@ class Picture:
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about so many seconds; return whether all is read that was there.
+        """Read on for about this many seconds; return whether the end of the journal is reached.
 
         Raises:
             JournalError: If a line cannot be read, or the file is another one.
             LadderGrew: If there are more rungs than this picture has.
         """
+        was = self.has_read_all, self.is_level
         is_level = self._readings[0].advance(seconds)
         self.has_read_all = self.has_read_all or is_level
         if is_level and len(self._readings) > 1:
             is_level = self._readings[1].advance(seconds)
         self.is_level = self.is_level or is_level
+        if was != (self.has_read_all, self.is_level):  # parts of a half-read journal are not shown any longer
+            for shown in self.shown.values():
+                shown.make_at = 0.0
         if self._replay is not None and self._replay.difference and self._has_controller:
             self._has_controller = False  # written under other rules: from here on events alone tell
             self.workers.lose_orders()
@@ -216,6 +234,8 @@ class Picture:
             sequence: The number of the last change before.
             now: In seconds of a steady clock.
         """
+        if standing.state != self._head.standing.state:
+            self.shown[HeadPart.name].make_at = 0.0
         self._head.standing = standing
         self._notes.scheduler_notes = self._scheduler_notes()
         late = ran if self.is_level else self._late_cursor.ran
@@ -223,9 +243,9 @@ class Picture:
             shown = self.shown[name]
             if now < shown.make_at:
                 continue
-            began = time.perf_counter()
+            began = time.thread_time()  # not the seconds in which others had the processor
             json = _json(part, late if part in (self.workers, self._notes) else ran)
-            shown.make_at = now + (time.perf_counter() - began) / COST_SHARE
+            shown.make_at = now + (time.thread_time() - began) / COST_SHARE
             if json != shown.json:
                 sequence += 1
                 shown.json, shown.sequence, shown.position = json, sequence, self.position

@@ -1,7 +1,8 @@
-"""Questions to the process that works answers out, and what is known of their answers.
+"""Questions to the processes that work answers out, and the latest answers.
 
 Rule 1: an answer holds for the byte of the journal at which it was asked; while the study grows, for ten seconds more.
-Rule 2: one question is worked out at a time. A trial's page has a process of its own, as nobody waits for it gladly.
+Rule 2: a process works out one question at a time. A what-if and the page of a trial have processes of their own: the
+first takes long, and nobody waits gladly for the second.
 Rule 3: a question that takes too long ends its process, and the next one starts another.
 """
 
@@ -16,19 +17,19 @@ from contextlib import suppress
 
 import msgspec
 
-from ashtune.dashboard.messages import PROCESS, Answer, Question, TrialQuestion, read_frame, write_frame
+from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion, read_frame, write_frame
 from ashtune.engines.local.process import import_root
 
 STALE_SECONDS = 10.0
 MOST_SECONDS = 120.0
-MOST_KEPT = 100
+MOST_REMEMBERED = 100
 """Answers."""
 
 _answers = msgspec.msgpack.Decoder(Answer)
 
 
-class Answering:
-    """One process that answers, started when it is first asked.
+class AnswerProcess:
+    """A process that works answers out, started when it is first asked.
 
     Args:
         seconds: How long one answer may take.
@@ -45,7 +46,7 @@ class Answering:
         with self._lock:
             if self._is_closed:
                 return Answer(refusal="ashtune watch is ending")
-            process = self._there()
+            process = self._running()
             assert process.stdin is not None and process.stdout is not None, "both are pipes"
             watch = threading.Timer(self._seconds, process.kill)
             watch.start()
@@ -73,7 +74,7 @@ class Answering:
         with self._lock:
             self._end()
 
-    def _there(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> "subprocess.Popen[bytes]":
         """Return the process, a new one if there is none."""
         if self._process is not None and self._process.poll() is not None:
             self._end()
@@ -102,39 +103,40 @@ class Answering:
             process.wait()
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Remembered(msgspec.Struct, frozen=True):
     position: int
     time: float
     answer: Answer
 
 
 class Questions:
-    """Answers questions of any study, and keeps the answers for a while.
+    """Answers questions of any study, and remembers the answers for a while.
 
     Args:
         seconds: How long one answer may take.
     """
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
-        self._slow, self._quick = Answering(seconds), Answering(seconds)
+        self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
         self._lock = threading.Lock()
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._asking: dict[bytes, threading.Lock] = {}
 
     def ask(self, question: Question) -> Answer:
         """Return the answer to a question, which may be one of the last ten seconds. It may take long."""
+        process = self._what_if if question.name == WHAT_IF else self._of_studies
         timeless = msgspec.structs.replace(question, position=0)
-        return self._answer(msgspec.msgpack.encode(timeless), question.position, lambda: self._slow.ask(question))
+        return self._answer(msgspec.msgpack.encode(timeless), question.position, lambda: process.ask(question))
 
     def ask_of_trial(self, question: TrialQuestion, position: int) -> Answer:
         """Return what a trial's page shows when the journal has grown to a position."""
         key = msgspec.msgpack.encode((question.directory, question.trial, question.best))
-        return self._answer(key, position, lambda: self._quick.ask(question))
+        return self._answer(key, position, lambda: self._of_trials.ask(question))
 
     def close(self) -> None:
-        """End both processes."""
-        self._slow.close()
-        self._quick.close()
+        """End all processes."""
+        for process in (self._of_studies, self._what_if, self._of_trials):
+            process.close()
 
     def _answer(self, key: bytes, position: int, work_out: Callable[[], Answer]) -> Answer:
         if (known := self._known(key, position)) is not None:
@@ -148,14 +150,14 @@ class Questions:
             with self._lock:
                 self._asking.pop(key, None)
                 if answer.json:
-                    self._kept[key] = _Kept(position, time.monotonic(), answer)
-                    while len(self._kept) > MOST_KEPT:
-                        self._kept.popitem(last=False)
+                    self._remembered[key] = _Remembered(position, time.monotonic(), answer)
+                    while len(self._remembered) > MOST_REMEMBERED:
+                        self._remembered.popitem(last=False)
             return answer
 
     def _known(self, key: bytes, position: int) -> Answer | None:
         with self._lock:
-            if (kept := self._kept.get(key)) is None:
+            if (remembered := self._remembered.get(key)) is None:
                 return None
-            is_fresh = kept.position == position or time.monotonic() - kept.time < STALE_SECONDS
-            return kept.answer if is_fresh else None
+            is_fresh = remembered.position == position or time.monotonic() - remembered.time < STALE_SECONDS
+            return remembered.answer if is_fresh else None

@@ -1,4 +1,4 @@
-"""From the lines of a journal to what hears of its events.
+"""Reading a journal: each of its events is told to the listeners that take its kind.
 
 An event goes only to the listeners that take its kind: a journal may have millions, and most parts need few kinds.
 
@@ -10,7 +10,7 @@ Rule 3: nothing of the study is executed. Of its scheduler only a part that is i
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -77,9 +77,14 @@ class Batch(msgspec.Struct, frozen=True):
     losses: list[float]
     released: list[TrialReleased]
 
+    @classmethod
+    def empty(cls) -> Self:
+        """Return a batch of no events, to be filled."""
+        return cls([], [], [], [], [], [])
+
 
 class Listener:
-    """The base class of what hears of events. It takes none: override what is of interest."""
+    """The base class of what is told events. It takes none: override what is of interest."""
 
     sees_confirmations: ClassVar[bool] = True
     """Whether it is told of trials that confirm others."""
@@ -90,14 +95,14 @@ class Listener:
 
 
 class BatchListener(Listener):
-    """The base class of what may hear of many events at once."""
+    """The base class of a listener that can take in many events at once."""
 
     def take_batch(self, batch: Batch) -> None:
-        """Take in a batch, as if its events were told one after another: starts, results, then the others."""
+        """Take in a batch, as if its events were told one after another: starts, results, then releases."""
         raise NotImplementedError
 
 
-class Telling:
+class Dispatcher:
     """Tells listeners events, one after another, each with what followed from it.
 
     Args:
@@ -105,8 +110,8 @@ class Telling:
         listeners: In this order.
         cursor: Is moved along; the listeners may look at it.
         ladder: The rungs that the listeners were made for.
-        journal: Where the events come from if nobody has checked that they follow from each other: then only that is
-            refused which would take memory without end. None where they are checked.
+        unchecked: The journal, if nobody has checked that its events follow from each other: then only that is refused
+            which would take memory without end.
     """
 
     def __init__(
@@ -116,7 +121,7 @@ class Telling:
         cursor: Cursor,
         *,
         ladder: Ladder,
-        journal: Path | None = None,
+        unchecked: Path | None = None,
     ) -> None:
         self.replay = replay
         self.cursor = cursor
@@ -126,9 +131,10 @@ class Telling:
         self.methods = _methods(listeners)
         """What is called with each kind."""
         self.trials = 0
-        """The number above those of all trials that have started."""
+        """The number above those of all trials that have started; counted where events are not checked before."""
+        self._left_out = 0
         self._methods_beside_the_search = _methods([each for each in listeners if each.sees_confirmations])
-        self._unchecked = journal
+        self._unchecked = unchecked
 
     def tell(self, event: Event) -> None:
         """Tell an event.
@@ -181,11 +187,13 @@ class Telling:
 
     def _check(self, event: Event, journal: Path) -> None:
         trial, rung = getattr(event, "trial", None), getattr(event, "rung", 0)
-        most = self.trials + (MOST_LEFT_OUT if isinstance(event, TrialStarted) else -1)
+        is_start = isinstance(event, TrialStarted)
+        most = self.trials + MOST_LEFT_OUT - self._left_out if is_start else self.trials - 1
         if rung >= len(self.ladder.rungs) or (trial is not None and trial > most):
             raise JournalError(f"{journal}: the event at byte {self.cursor.line:,} cannot follow from those before it")
-        if isinstance(event, TrialStarted):
-            self.trials = max(self.trials, event.trial + 1)
+        if is_start and trial is not None and trial >= self.trials:
+            self._left_out += trial - self.trials
+            self.trials = trial + 1
 
 
 class Reading:
@@ -193,38 +201,50 @@ class Reading:
 
     Args:
         path: The journal.
-        telling: Tells the events.
+        dispatcher: Tells the events to listeners.
         position: The byte at which the first line to read begins; 0 for the first event.
 
     Raises:
         JournalError: If there is no journal, or no line begins there.
     """
 
-    def __init__(self, path: Path, telling: Telling, position: int = 0) -> None:
+    def __init__(self, path: Path, dispatcher: Dispatcher, position: int = 0) -> None:
         self._follower = Follower(path, position)
-        self._telling = telling
+        self._dispatcher = dispatcher
         self._events: Iterator[Event] | None = None
+        self._failure: Exception | None = None
 
     @property
     def position(self) -> int:
         """The byte up to which it has read."""
         return self._follower.position
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it may succeed after it has failed: no event was told to some of the listeners only."""
+        return self._failure is None
+
     def advance(self, seconds: float) -> bool:
-        """Read on for about so many seconds; return whether all is read that was there.
+        """Read on for about this many seconds; return whether the end of the journal is reached.
 
         Raises:
             JournalError: If a line cannot be read, or the file is another one than before.
             LadderGrew: If a session has added rungs above those that the listeners were made for.
         """
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         until = perf_counter() + seconds
-        follower, cursor, tell = self._follower, self._telling.cursor, self._telling.tell
+        follower, cursor, tell = self._follower, self._dispatcher.cursor, self._dispatcher.tell
         events = self._events or follower.read()
         self._events = None
         begin, left = follower.position, BETWEEN_LOOKS_AT_THE_CLOCK
         for event in events:
             cursor.line, begin = begin, follower.position
-            tell(event)
+            try:
+                tell(event)
+            except Exception as error:
+                self._failure = error
+                raise
             left -= 1
             if not left:
                 if perf_counter() > until:

@@ -18,7 +18,7 @@ from ashtune.dashboard.trials import read_query
 MOST_PARAMETERS = 100
 MOST_COMPARED = 12
 _OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
-_Given = Mapping[str, Sequence[str]]
+_Parameters = Mapping[str, Sequence[str]]
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Routes:
         self._studies = studies
         self._questions = questions
 
-    def answer(self, path: str, given: _Given) -> bytes | Stream:
+    def answer(self, path: str, given: _Parameters) -> bytes | Stream:
         """Return the JSON that a path below the page asks for, or that it asks for changes.
 
         Raises:
@@ -63,7 +63,7 @@ class Routes:
         if trial is not None or what not in NAMES:
             raise NothingThere(f"there is nothing of this name here; a study has trials, {', '.join(NAMES)}, events")
         plain = {name: list(values) for name, values in given.items()}
-        return self._given(self._questions.ask(Question(str(study.directory), study.position, what, plain)))
+        return self._json(self._questions.ask(Question(str(study.directory), study.position, what, plain)))
 
     def refusal(self, line: str) -> bytes:
         """Return a refusal as JSON."""
@@ -73,14 +73,14 @@ class Routes:
         studies = [{"id": number, **study.summary()} for number, study in enumerate(self._studies)]
         return msgspec.json.encode({"studies": studies, "version": __version__})
 
-    def _trials(self, study: FollowedStudy, given: _Given) -> bytes:
+    def _trials(self, study: FollowedStudy, given: _Parameters) -> bytes:
         return msgspec.json.encode(study.rows(read_query(given)))
 
     def _trial(self, study: FollowedStudy, trial: int) -> bytes:
         question, position = study.question_of_trial(trial)
-        return self._given(self._questions.ask_of_trial(question, position))
+        return self._json(self._questions.ask_of_trial(question, position))
 
-    def _compare(self, given: _Given) -> bytes:
+    def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
         if len(numbers) > MOST_COMPARED:
             raise BadQuestion(f"{len(numbers)} studies are too many to compare; give at most {MOST_COMPARED}")
@@ -91,13 +91,13 @@ class Routes:
             pairs.append(({"id": number, **series}, {"id": number, **figures}))
         return msgspec.json.encode({"series": [series for series, _ in pairs], "table": [row for _, row in pairs]})
 
-    def _given(self, answer: Answer) -> bytes:
+    def _json(self, answer: Answer) -> bytes:
         if answer.is_bad:
             raise BadQuestion(answer.refusal)
         return answer.json or self.refusal(answer.refusal)
 
 
-def parameters_of(query: str) -> _Given:
+def parameters_of(query: str) -> _Parameters:
     """Return the parameters of an address.
 
     Raises:

@@ -5,7 +5,7 @@ proxy with a prefix needs nothing. What is asked is answered by :mod:`ashtune.da
 they come (server-sent events), and the id of each lets a broken connection go on where it was.
 
 Rule 1: only GET and HEAD. Nothing that is asked changes anything.
-Rule 2: every answer says that nothing of it may be kept, framed by others, or run from elsewhere.
+Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
 """
 
 import os
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         except AshtuneError as error:  # what may be otherwise later, as there being no result yet
             self._send(HTTPStatus.OK, _JSON, self.server.site.routes.refusal(str(error)))
         except OSError:
-            self.close_connection = True  # whoever asked is gone
+            self.close_connection = True  # the viewer is gone
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are served
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error_line(error))
 
@@ -159,16 +159,16 @@ class _Handler(BaseHTTPRequestHandler):
             site.streams.release()
 
     def _send_changes(self, study: FollowedStudy, message: Message) -> None:
-        heard = message
+        last = message
         self._send_event(message)
         while not study.is_closing:
             time.sleep(DELTA_SECONDS)
-            following = study.next_message(heard, SILENCE_SECONDS)
+            following = study.next_message(last, SILENCE_SECONDS)
             if following is None:
                 self.wfile.write(b": there is nothing new\n\n")
                 self.wfile.flush()
             else:
-                heard = following
+                last = following
                 self._send_event(following)
 
     def _send_event(self, message: Message) -> None:
@@ -293,7 +293,7 @@ def _remove_stale(path: Path) -> None:
     """Remove a socket that a server which was killed has left; whatever else is there stays.
 
     Raises:
-        SettingsError: If something is there that somebody may need.
+        SettingsError: If something else is there, which is not removed.
     """
     try:
         kind = path.lstat().st_mode

@@ -5,7 +5,7 @@ the journal: the columns hold where its lines begin.
 
 Rule 1: statuses are those of :class:`ashtune.analysis.trials.Trials`.
 Rule 2: a value of another type than its hyperparameter has is none.
-Rule 3: whoever asks holds the study's lock while the columns are copied, and not while they are searched.
+Rule 3: a thread that asks holds the study's lock while the columns are copied, and not while they are searched.
 """
 
 import math
@@ -26,7 +26,7 @@ from ashtune.core.plaintext import one_line, shown
 from ashtune.core.verdicts import TrialFailed
 from ashtune.dashboard.parts.part import short_value
 from ashtune.dashboard.parts.space import Hyperparameter
-from ashtune.dashboard.reading import Cursor, Listener, Method
+from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Method
 from ashtune.dashboard.refusals import BadQuestion, whole
 from ashtune.search.origins import ENQUEUED, Sort, sort_of
 from ashtune.study.journal import events_at
@@ -83,7 +83,7 @@ class Texts:
         return place
 
 
-class TrialColumns(Listener):
+class TrialColumns(BatchListener):
     """The trials of a study.
 
     Args:
@@ -114,13 +114,20 @@ class TrialColumns(Listener):
     def takes(self) -> Mapping[type, Method]:
         """Return what it takes."""
         return {
-            TrialStarted: self._start, JobFinished: self._finished, JobPaused: self._paused, JobFailed: self._broke,
+            TrialStarted: self._started, JobFinished: self._finished, JobPaused: self._paused, JobFailed: self._broke,
             TrialWithdrawn: self._withdrawn, TrialFailed: self._failed, Train: self._train,
         }  # fmt: skip
 
+    def take_batch(self, batch: Batch) -> None:
+        """Take in starts and results."""
+        for start, line in zip(batch.started, batch.start_lines, strict=True):
+            self._start(start, line)
+        for result, line in zip(batch.finished, batch.finish_lines, strict=True):
+            self._finish(result, line)
+
     @property
     def running(self) -> int:
-        """How many trials are on their way, as far as is known."""
+        """How many trials are on their way. Without orders a promoted trial counts as paused until it reports."""
         return self._status.count(RUNNING, 0, self._count)
 
     @property
@@ -154,12 +161,16 @@ class TrialColumns(Listener):
         for texts in self._texts.values():
             texts.codes.extend([_NOWHERE] * missing)
 
-    def _start(self, event: TrialStarted) -> None:
+    def _started(self, event: TrialStarted) -> None:
+        self._start(event, self._cursor.line)
+
+    def _start(self, event: TrialStarted, line: int) -> None:
+        """Note the start of a trial, whose line begins at a byte of the journal."""
         trial = event.trial
         self._grow(trial)
         origin = event.origin
         self._source[trial] = GIVEN if origin == ENQUEUED else _SOURCE_OF[sort_of(origin)]
-        self._start_lines[trial] = self._cursor.line
+        self._start_lines[trial] = line
         numbers, texts = self._numbers, self._texts
         for name, value in event.configuration.items():
             if (column := numbers.get(name)) is not None:
@@ -170,7 +181,7 @@ class TrialColumns(Listener):
             else:
                 self._add_column(name, value)
                 if name in numbers or name in texts:
-                    self._start(event)
+                    self._start(event, line)
                     return
 
     def _add_column(self, name: str, value: Any) -> None:
@@ -186,12 +197,16 @@ class TrialColumns(Listener):
             self._names.append(name)
 
     def _finished(self, event: JobFinished) -> None:
+        self._finish(event, self._cursor.line)
+
+    def _finish(self, event: JobFinished, line: int) -> None:
+        """Note a result, whose line begins at a byte of the journal."""
         trial, rung = event.trial, event.rung
         self._grow(trial)
         self._resources[trial] = event.resource
         self._seconds[trial] += event.seconds
         self._rungs[trial] = rung
-        self._result_lines[trial] = self._cursor.line
+        self._result_lines[trial] = line
         for name, column in self._metrics.items():
             value = event.metrics.get(name)
             column[trial] = math.nan if value is None else value
@@ -220,8 +235,8 @@ class TrialColumns(Listener):
         self._reasons.codes[trial] = self._reasons.place(reason[:REASON_CHARACTERS])
 
     def _train(self, order: Train) -> None:
-        self._grow(order.trial)
-        self._status[order.trial] = RUNNING
+        if order.trial < self._count:  # else its start is still to come
+            self._status[order.trial] = RUNNING
 
     def copied(self, query: "Query") -> "Table":
         """Return a copy of the columns that a query compares. O(trials)."""

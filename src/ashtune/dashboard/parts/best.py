@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from ashtune.analysis.sampling import thinned
 from ashtune.core.events import JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.dashboard.parts.part import Part, Subject, short, short_times
-from ashtune.dashboard.reading import Method
+from ashtune.dashboard.reading import Batch, BatchListener, Method
 from ashtune.reports.figures.progress import BestSoFar, Improvement
 
 MOST_STEPS = 90
@@ -14,7 +14,7 @@ MOST_RESULTS = 600
 _NOTHING: Mapping[str, Any] = {"values": {}, "trial": [], "rung": []}
 
 
-class BestPart(Part):
+class BestPart(Part, BatchListener):
     """How the best result came about.
 
     Args:
@@ -43,6 +43,16 @@ class BestPart(Part):
             SessionStarted: self._start_session, JobFinished: self._finished, JobPaused: self.best.event,
             TrialWithdrawn: self.best.event,
         }  # fmt: skip
+
+    def take_batch(self, batch: Batch) -> None:
+        """Take in results."""
+        if not batch.finished:
+            return
+        self.best.finish_many(batch.finished, batch.losses)
+        time, away = self._cursor.time, self._cursor.away
+        for event in batch.finished:
+            time = max(time, event.time)
+            self._consider(event, time - away)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the steps, and the sample."""
@@ -83,6 +93,10 @@ class BestPart(Part):
 
     def _finished(self, event: JobFinished) -> None:
         self.best.event(event)
+        self._consider(event, self._cursor.ran)
+
+    def _consider(self, event: JobFinished, ran: float) -> None:
+        """Take a result into the sample, if it is its turn."""
         self._seen += 1
         if self._seen % self._every:
             return
@@ -92,7 +106,7 @@ class BestPart(Part):
             if self._seen % self._every:
                 return
         value = event.metrics.get(self._goal.metric)
-        self._sample.append((self._cursor.ran, value, event.rung, event.trial))
+        self._sample.append((ran, value, event.rung, event.trial))
 
 
 def _thinned(steps: Sequence[Improvement]) -> list[Improvement]:

@@ -17,7 +17,7 @@ class FailuresPart(Part):
     """Groups of failures, the largest first.
 
     Args:
-        tally: The study's counts, which hears of the events.
+        tally: The study's counts.
     """
 
     name = "failures"

@@ -23,7 +23,7 @@ class HeadPart(Part):
         subject: The study.
         directory: Its, as it is shown.
         tally: Its counts.
-        workers: Who trains what, as far as that is known.
+        workers: Who trains what.
         origin: Answers with where the configuration of a trial comes from.
     """
 
@@ -48,7 +48,7 @@ class HeadPart(Part):
         self._origin = origin
         self._origin_of_best: tuple[TrialId | None, str] = (None, "")
         self.standing = Standing()
-        """How it stands, as whoever follows the study says."""
+        """How the study stands; set before each :meth:`value`."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the figures."""

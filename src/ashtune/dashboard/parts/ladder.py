@@ -10,20 +10,20 @@ from ashtune.core.events import JobFinished
 from ashtune.core.verdicts import TrialFailed
 from ashtune.dashboard.parts.part import Part, Subject, short
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Method
+from ashtune.dashboard.reading import Batch, BatchListener, Method
 from ashtune.schedulers.protocol import Rule
 
 MOST_SHOWN = 60
 """Rungs. A ladder may have a thousand, of which a page can show none."""
 
 
-class LadderPart(Part):
+class LadderPart(Part, BatchListener):
     """Rungs, the lowest first.
 
     Args:
         subject: The study.
         tally: Its counts.
-        workers: Who trains what, as far as that is known.
+        workers: Who trains what.
     """
 
     name = "ladder"
@@ -44,6 +44,11 @@ class LadderPart(Part):
     def takes(self) -> Mapping[type, Method]:
         """Return what it takes."""
         return {JobFinished: self._finished, TrialFailed: self._failed}
+
+    def take_batch(self, batch: Batch) -> None:
+        """Take in results."""
+        for event, loss in zip(batch.finished, batch.losses, strict=True):
+            self.losses[event.rung].append(loss)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return a record of each rung."""
@@ -69,7 +74,7 @@ class LadderPart(Part):
         }
 
     def rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the place of a loss among the first so many results of a rung, from 1. O(results)."""
+        """Return the place of a loss among the first ``results`` results of a rung, from 1. O(results)."""
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))

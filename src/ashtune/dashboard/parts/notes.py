@@ -33,7 +33,7 @@ class NotesPart(Part):
     Args:
         subject: The study.
         tally: Its counts.
-        ladder: Its rungs, which hear of each event before this part does.
+        ladder: Its rungs, which are told each event before this part.
     """
 
     name = "notes"
@@ -150,7 +150,7 @@ def _learns(subject: Subject) -> bool:
 
 
 class _Promotion:
-    """A trial that went on: its loss at a rung of so many results then. Its text is worked out once, when asked for."""
+    """A trial that went on: its loss at a rung, and the results that the rung had then. Its text is made once."""
 
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 

@@ -56,13 +56,13 @@ class Lane:
     """A worker, in its place among those that are there at a time.
 
     ``free`` is when its last work ended, ``jobs`` are those that it has in hand (trial -> rung), the first of which was
-    ordered at the time ``ordered``. ``holds`` is the trial that it has in memory after a result. ``waited`` is the wait
-    since which it worked without another one.
+    ordered at the time ``ordered``. ``holds`` is the trial that it has in memory after a result. From
+    ``wait_began`` to ``wait_ended`` is the wait since which it worked without another one.
     """
 
     __slots__ = (
-        "free", "holds", "host", "is_there", "jobs", "joined", "ordered", "place", "releasing", "rung", "waited",
-        "waited_for_driver", "worker",
+        "free", "holds", "host", "is_there", "jobs", "joined", "ordered", "place", "releasing", "rung", "wait_began",
+        "wait_ended", "waited_for_driver", "worker",
     )  # fmt: skip
 
     def __init__(self, worker: WorkerId, host: str, place: int, joined: float) -> None:
@@ -73,7 +73,7 @@ class Lane:
         self.holds: TrialId | None = None
         self.releasing: TrialId | None = None
         self.rung = 0
-        self.waited = 0.0
+        self.wait_began = self.wait_ended = joined
         self.waited_for_driver = True
 
     def under_way(self, now: float) -> Span | None:
@@ -115,7 +115,7 @@ class Busyness:
         self.present = [0.0] * STRETCHES
 
     def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
-        """Add the time from ``begin`` to ``end``, so many times, to ``trained`` or ``present``."""
+        """Add the time from ``begin`` to ``end``, ``times`` over, to ``trained`` or ``present``."""
         if not end > begin:
             return
         self.reach(end)
@@ -280,10 +280,26 @@ class WorkersPart(Part):
     def _lose(self, event: WorkerLost) -> None:
         if (lane := self._present.get(event.worker)) is None:
             return
-        if not lane.jobs and event.trial is not None:  # its order is not known
-            lane.jobs[event.trial] = event.rung
-            self._running[event.rung] += 1
+        if event.trial is None:  # it had begun none of its jobs
+            self._drop_jobs(lane)
+        else:
+            self._begin_lost(lane, event.trial, event.rung)
         self._depart(lane, "lost")
+
+    def _begin_lost(self, lane: Lane, trial: TrialId, rung: int) -> None:
+        """Have a worker that is lost train the trial that was lost with it, whether or not its order is known."""
+        if not lane.jobs:
+            lane.ordered = lane.free
+        elif (given := lane.jobs.pop(trial, None)) is not None:
+            self._running[given] -= 1
+        lane.jobs[trial] = rung
+        self._running[rung] += 1
+
+    def _drop_jobs(self, lane: Lane) -> None:
+        """A worker has no job in hand any more."""
+        for rung in lane.jobs.values():
+            self._running[rung] -= 1
+        lane.jobs.clear()
 
     def _start_session(self, _: SessionStarted) -> None:
         for lane in list(self._present.values()):
@@ -300,9 +316,7 @@ class WorkersPart(Part):
             self._shares.tail += now - lane.free
         else:
             self._shares.waiting += now - lane.free
-        for rung in lane.jobs.values():
-            self._running[rung] -= 1
-        lane.jobs.clear()
+        self._drop_jobs(lane)
         lane.releasing = None
         lane.is_there = False
         self._past_presence += now - lane.joined
@@ -362,16 +376,19 @@ class WorkersPart(Part):
         if missing > 0 and (ordered is None or ordered < free):
             self._find_earlier(lane, missing, what[0])
         elif begin > free:
-            lane.waited, lane.waited_for_driver = begin - earliest, ordered is not None
+            lane.wait_began, lane.wait_ended, lane.waited_for_driver = earliest, begin, ordered is not None
         kind, rung, trial, ending = what
         self._keep(Span(lane.place, begin, now, kind, rung, trial, ending))
-        lane.free = lane.ordered = now
+        lane.free = now
 
     def _find_earlier(self, lane: Lane, missing: float, kind: int) -> None:
         """A result lay waiting at its worker: the job was under way in what counts as the wait before the last ones."""
-        earlier = min(missing, lane.waited)
-        lane.waited -= earlier
+        end = lane.wait_ended
+        earlier = min(missing, end - lane.wait_began)
+        lane.wait_ended = end - earlier
         self._shares.by_kind[kind] += earlier
+        if kind == TRAINING:
+            self._busyness.add(self._busyness.trained, end - earlier, end)
         if lane.waited_for_driver:
             self._shares.driver -= earlier
         else:
@@ -386,7 +403,7 @@ class WorkersPart(Part):
             self._spans.append(span)
 
     def _count_presence(self) -> float:
-        """Note how long so many workers were there, before their number changes; return the time."""
+        """Count the workers' presence until now, before their number changes; return the time."""
         now, past = self._cursor.ran, self._busyness
         past.add(past.present, self._counted_until, now, len(self._present))
         self._counted_until = now

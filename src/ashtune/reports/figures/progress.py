@@ -112,8 +112,7 @@ class BestSoFar(Observer):
         now, epochs, best = self._now, self.epochs, self._best
         for event, loss in zip(events, losses, strict=True):
             epochs += event.resource - event.start
-            if event.time > now:
-                now = event.time
+            now = max(now, event.time)
             at_rung = best[event.rung]
             if len(at_rung) == BEST_KEPT and loss >= at_rung[-1]:
                 self._results += 1

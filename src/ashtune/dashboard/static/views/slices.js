@@ -29,7 +29,7 @@ export function slices(study) {
   const consider = section.askWhenSeen(
     study,
     () =>
-      study.parts.head?.best && names().length ? ["slices", [["names", names().slice(0, count).join(",")]]] : null,
+      study.parts.head?.best && names().length ? ["slices", names().slice(0, count).map((name) => ["name", name])] : null,
     (answer) => {
       const rungs = study.parts.ladder.rungs;
       legend.show(rungLegend(rungs, study.unit));
