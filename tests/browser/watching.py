@@ -12,16 +12,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser
 
 SCRIPT = Path(__file__).with_name("running_study.py")
-SECONDS = 1000
-"""In milliseconds, which Playwright counts in."""
+MILLISECONDS = 1000
+"""In a second: Playwright counts in them."""
+PATIENCE = 90.0
+"""Seconds to wait for what the page does at once on an idle machine."""
+LOOK = 0.1
+"""Seconds from one look at the page to the next, while a test waits."""
 PHONE = {"width": 400, "height": 850}
 DESK = {"width": 1280, "height": 900}
+TALL = {"width": 1280, "height": 9000}
+"""All sections are on the screen at once."""
 VIEWS = {
     "ladder": ".ladder .stays[width]:not([width='0'])",
     "best": "canvas",
@@ -39,6 +45,17 @@ VIEWS = {
 }
 """Each section of a study, and what is in it once it has data."""
 
+_SEEN = """
+    window.remembered = {};
+    window.seenIn = (id) => {
+        const section = document.getElementById(id);
+        const pictures = [...section.querySelectorAll("canvas")].map((canvas) => canvas.toDataURL());
+        const drawings = [...section.querySelectorAll("svg")].map((each) => each.outerHTML);
+        return JSON.stringify([section.innerText, drawings, pictures]);
+    };
+"""
+"""What there is to see in a section: its text, its drawings and its pictures."""
+
 
 class RunningStudy:
     """A study whose driver is a process of its own.
@@ -46,21 +63,22 @@ class RunningStudy:
     Args:
         directory: Of the study.
         trials: How many it tries; many by default, so that it runs until it is killed.
+        epoch_seconds: What an epoch takes.
     """
 
-    def __init__(self, directory: Path, *, trials: int = 100_000) -> None:
+    def __init__(self, directory: Path, *, trials: int = 100_000, epoch_seconds: float = 0.15) -> None:
         self.directory = directory
-        self._trials = trials
+        self._options = (str(trials), str(epoch_seconds))
         self.start()
 
     def start(self) -> None:
         """Start the study, or go on with it."""
-        command = [sys.executable, str(SCRIPT), str(self.directory), str(self._trials)]
+        command = [sys.executable, str(SCRIPT), str(self.directory), *self._options]
         self._driver = subprocess.Popen(command, start_new_session=True, cwd=self.directory.parent)
 
     def wait(self) -> None:
         """Wait until it is complete."""
-        assert self._driver.wait(timeout=100) == 0
+        assert self._driver.wait(timeout=PATIENCE) == 0
 
     def kill(self) -> None:
         """Kill the driver; its workers end by themselves."""
@@ -70,16 +88,16 @@ class RunningStudy:
 
 
 @contextlib.contextmanager
-def watched(*directories: Path) -> Iterator[str]:
+def watched(*directories: Path, options: tuple[str, ...] = ()) -> Iterator[str]:
     """Run ``ashtune watch`` on studies and yield the address of its page."""
-    command = [sys.executable, "-m", "ashtune", "watch", *map(str, directories)]
+    command = [sys.executable, "-m", "ashtune", "watch", *map(str, directories), *options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         yield server.stdout.readline().strip()
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=PATIENCE)
         server.stdout.close()
 
 
@@ -174,7 +192,7 @@ class Line:
 
 
 class Page:
-    """A page in a browser that keeps what it logs.
+    """A page in a browser that keeps what it logs and what it asks for.
 
     Args:
         browser: Where it is opened.
@@ -184,38 +202,62 @@ class Page:
     def __init__(self, browser: Browser, **options: Any) -> None:
         self._context = browser.new_context(**{"viewport": DESK, **options})
         self.page = self._context.new_page()
-        self.page.set_default_timeout(30 * SECONDS)
+        self.page.set_default_timeout(PATIENCE * MILLISECONDS)
+        self.page.add_init_script(_SEEN)
         self.console: list[str] = []
+        """Messages, and errors that nobody caught."""
+        self.asked: list[str] = []
+        """The addresses of all requests."""
         self.page.on("console", lambda message: self.console.append(message.text))
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
 
     def open(self, address: str) -> None:
-        """Open the page and wait until the study is there."""
+        """Open the page and wait until the study is there, and has a result if it runs."""
         self.page.goto(address)
         self.wait("document.querySelector('.tile.state .value')?.textContent")
-        if self.page.locator(".tile.state .value").inner_text() == "Running":
+        if self.text(".tile.state .value") == "Running":
             self.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0")
 
-    def wait(self, expression: str, of: Any = None, *, seconds: float = 30.0) -> None:
+    def wait(self, expression: str, of: Any = None) -> None:
         """Wait until an expression of JavaScript is true, or a function of ``of``.
 
         Playwright's own way evaluates it within the page, which the page's content policy forbids.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not self.page.evaluate(expression, of):
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {expression}"
-            self.page.wait_for_timeout(50)
+            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {expression}"
+            self.page.wait_for_timeout(LOOK * MILLISECONDS)
+
+    def wait_for_another_text(self, selector: str) -> None:
+        """Wait until the text of the first element of a selector has become another one."""
+        before = [selector, self.text(selector)]
+        self.wait("([selector, text]) => document.querySelector(selector).innerText !== text", before)
+
+    def remember(self, section: str) -> None:
+        """Remember what there is to see in a section now."""
+        self.page.evaluate("(id) => { remembered[id] = seenIn(id); }", section)
+
+    def wait_for_another_sight(self, section: str) -> None:
+        """Wait until there is something else to see in a section than what was remembered last."""
+        self.wait("(id) => remembered[id] !== seenIn(id)", section)
 
     def show(self, section: str) -> None:
         """Go to a section and wait for its data."""
         self.page.evaluate("(id) => document.getElementById(id).scrollIntoView()", section)
-        self.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached", timeout=90 * SECONDS)
-        self.wait("(id) => !document.getElementById(id).hasAttribute('aria-busy')", section, seconds=90)
+        self.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached")
+        self.wait("(id) => !document.getElementById(id).hasAttribute('aria-busy')", section)
 
     def show_all(self) -> None:
-        """Scroll to each section and wait for its data."""
+        """Go to each section and wait for its data."""
         for section in VIEWS:
             self.show(section)
+
+    def show_trial(self, trial: int) -> None:
+        """Go to the page of a trial and wait for what it shows."""
+        self.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", trial)
+        self.wait("(trial) => document.querySelector('.trial h1').textContent === `Trial ${trial}`", trial)
+        self.page.wait_for_selector(".trial .part")
 
     def text(self, selector: str) -> str:
         """Return the text of the first element of a selector."""
@@ -224,3 +266,9 @@ class Page:
     def close(self) -> None:
         """Close it."""
         self._context.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

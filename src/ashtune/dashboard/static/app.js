@@ -3,6 +3,7 @@
 import { element, set, setText } from "./page/dom.js";
 import { switchThemesBy } from "./page/theme.js";
 import { ask, lineOf } from "./study/ask.js";
+import { namesOf } from "./study/names.js";
 import { Study } from "./study/study.js";
 import { answers } from "./views/answers.js";
 import { audit } from "./views/audit.js";
@@ -68,11 +69,12 @@ function setConnection(state, why = "") {
 function chosenOf(studies) {
   const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
   const shown = studies.find((each) => each.id === asked) ?? studies[0];
+  const names = namesOf(studies);
   const label = document.getElementById("studies");
   const select = label.querySelector("select");
   select.replaceChildren(
     ...studies.map((each) =>
-      element("option", { value: each.id, text: each.name || each.directory, selected: each === shown }),
+      element("option", { value: each.id, text: names.get(each.id), selected: each === shown }),
     ),
   );
   select.addEventListener("change", () => {

@@ -4,7 +4,7 @@ import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { FONT, logTicks, roundTicks } from "./canvas.js";
 import { Tip } from "./figure.js";
 import { onTheme, token } from "./theme.js";
-import { isNumber, numberText, unitOfTime } from "./text.js";
+import { isNumber, numberText, shortened, unitOfTime } from "./text.js";
 
 const REACH = 26;
 const steps = uPlot.paths.stepped({ align: 1 });
@@ -102,7 +102,7 @@ export class Chart {
       stroke: () => token("--quiet"),
       font: `12px ${FONT}`,
       labelFont: `12px ${FONT}`,
-      label: of().label || undefined,
+      label: shortened(of().label, 70) || undefined,
       labelSize: 18,
       labelGap: 0,
       gap: 5,

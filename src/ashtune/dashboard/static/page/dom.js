@@ -1,4 +1,6 @@
-// Elements made by script. Whatever comes from the server becomes text here, never markup.
+// Elements made by script. Whatever comes from the server becomes text here, never markup, without hidden characters.
+
+import { visible } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,7 +26,10 @@ function filled(made, attributes, children) {
 }
 
 function present(children) {
-  return children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== "");
+  return children
+    .flat()
+    .filter((child) => child !== null && child !== undefined && child !== false && child !== "")
+    .map((child) => (typeof child === "string" ? visible(child) : child));
 }
 
 /** Set attributes of an element that is there; those that are null, undefined or false are removed. */
@@ -39,7 +44,7 @@ export function set(made, attributes) {
 
 /** Set the text of an element, if it is another one: a screen reader is not told the same again. */
 export function setText(made, text) {
-  const words = text === null || text === undefined ? "" : String(text);
+  const words = text === null || text === undefined ? "" : visible(String(text));
   if (made.textContent !== words) made.textContent = words;
 }
 

@@ -38,8 +38,8 @@ export class Section {
       this.body,
     );
     new IntersectionObserver(
-      ([entry]) => {
-        this.isNear = entry.isIntersecting;
+      (entries) => {
+        this.isNear = entries.at(-1).isIntersecting; // several may have come at once, the latest last
         if (this.isNear) for (const listener of this._seen) listener();
       },
       { rootMargin: NEAR },

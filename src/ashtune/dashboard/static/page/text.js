@@ -82,9 +82,20 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
+/** Control characters, and marks that turn the direction of writing. Ends of lines and tabs are none of them here. */
+const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/** Return a text with such characters as escapes, as in the terminal: the reader sees that they are there. */
+export function visible(text) {
+  return text.replace(UNSEEN, (each) => {
+    const code = each.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+  });
+}
+
 /** Return a text on one line of at most `width` characters. */
 export function shortened(text, width) {
-  const line = String(text ?? "")
+  const line = visible(String(text ?? ""))
     .split(/\s+/)
     .join(" ")
     .trim();

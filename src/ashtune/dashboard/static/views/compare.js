@@ -7,6 +7,7 @@ import { metricRange } from "../page/range.js";
 import { Section } from "../page/section.js";
 import { CATEGORIES } from "../page/theme.js";
 import { ask } from "../study/ask.js";
+import { namesOf } from "../study/names.js";
 import { countText, numberText, secondsText, shareText, shortened } from "../page/text.js";
 
 const MOST = 6;
@@ -37,6 +38,7 @@ export function compare(study, others) {
     asker,
     () => ["compare", []],
     ({ series, table: rows }) => {
+      const names = namesOf(rows);
       const range = metricRange(
         series.flatMap((each) => each.over_time.value),
         study.objective.mode,
@@ -49,7 +51,7 @@ export function compare(study, others) {
           width: 2.5,
           x: each[of][at],
           y: each[of].value,
-          tip: (point) => [each.name, numberText(each[of].value[point]), text(each[of][at][point])],
+          tip: (point) => [names.get(each.id), numberText(each[of].value[point]), text(each[of][at][point])],
         }));
       const end = (of, at) => Math.max(1e-3, ...series.map((each) => each[of][at].at(-1) ?? 0));
       charts[0].draw(
@@ -64,13 +66,13 @@ export function compare(study, others) {
         y,
       );
       for (const figure of [overTime, overResource]) {
-        figure.legend(series.map((each, number) => [CATEGORIES[number], shortened(each.name, 40), "line"]));
+        figure.legend(series.map((each, number) => [CATEGORIES[number], shortened(names.get(each.id), 40), "line"]));
         figure.describe(
-          `The best so far: ${series.map((each) => `${each.name} ${bestText(each)}`).join(", ")}.`,
+          `The best so far: ${series.map((each) => `${names.get(each.id)} ${bestText(each)}`).join(", ")}.`,
         );
         figure.data(() => [
           [{ title: "study", text: true }, { title: "best" }],
-          series.map((each) => [each.name, bestText(each)]),
+          series.map((each) => [names.get(each.id), bestText(each)]),
         ]);
       }
       replaceChildren(
@@ -85,7 +87,7 @@ export function compare(study, others) {
             element("a", {
               href: `?study=${encodeURIComponent(row.id)}`,
               "data-key": `study ${row.id}`,
-              text: shortened(row.name, 60),
+              text: shortened(names.get(row.id), 60),
             }),
             numberText(row.best),
             countText(row.tried),

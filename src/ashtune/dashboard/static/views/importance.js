@@ -1,7 +1,7 @@
 // Which hyperparameters mattered: a bar for each, with how far it may be off.
 
 import { Figure } from "../page/figure.js";
-import { element, replaceChildren } from "../page/dom.js";
+import { element, replaceChildren, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { capital, isNumber, numberText, shortened } from "../page/text.js";
 
@@ -23,7 +23,7 @@ export function importance(study) {
     study,
     () => (study.parts.head?.best ? ["importance", []] : null),
     (answer) => {
-      words.textContent = `${capital(answer.text)}.`;
+      setText(words, `${capital(answer.text)}.`);
       drawBars(list, answer);
       figure.element.hidden = !answer.weights.length;
       figure.describe(
@@ -48,12 +48,11 @@ export function importance(study) {
 function drawBars(list, { weights, is_meaningful: isMeaningful }) {
   const shown = weights.slice(0, BARS);
   const most = Math.max(1e-9, ...shown.map(({ weight, error }) => weight + (error ?? 0)));
-  const isFaint = !isMeaningful;
   const percent = (value) => `${Math.max(0, Math.min(100, (100 * value) / most))}%`;
   replaceChildren(
     list,
     shown.map(({ name, weight, error }) => {
-      const [bar, whisker] = [element("i", { class: isFaint ? "faint" : null }), element("em")];
+      const [bar, whisker] = [element("i", { class: isMeaningful ? null : "faint" }), element("em")];
       bar.style.width = percent(weight);
       whisker.style.left = percent(weight - (error ?? 0));
       whisker.style.width = `calc(${percent(weight + (error ?? 0))} - ${percent(weight - (error ?? 0))})`;

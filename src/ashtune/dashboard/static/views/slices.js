@@ -1,7 +1,7 @@
 // The result over each hyperparameter: a small figure each, its points in the colours of their rungs.
 
 import { Chart, metricAxis } from "../page/chart.js";
-import { element, openTrial } from "../page/dom.js";
+import { element, openTrial, setText } from "../page/dom.js";
 import { Figure, Legend } from "../page/figure.js";
 import { metricRange, padded } from "../page/range.js";
 import { Section } from "../page/section.js";
@@ -10,6 +10,8 @@ import { isNumber, numberText, plural, shortened, valueText } from "../page/text
 import { rungLegend } from "./rungs.js";
 
 const FIRST = 6;
+/** A question has at most a hundred parameters, and nobody looks at more figures. */
+const MOST = 60;
 const JITTER = 0.16;
 
 export function slices(study) {
@@ -25,33 +27,32 @@ export function slices(study) {
   const panels = new Map();
   let count = FIRST;
 
-  const names = () => byImportance(study);
-  const consider = section.askWhenSeen(
-    study,
-    () =>
-      study.parts.head?.best && names().length ? ["slices", names().slice(0, count).map((name) => ["name", name])] : null,
-    (answer) => {
-      const rungs = study.parts.ladder.rungs;
-      legend.show(rungLegend(rungs, study.unit));
-      const range = metricRange(
-        answer.panels.flatMap((panel) => panel.y),
-        study.objective.mode,
-      );
-      for (const panel of answer.panels) {
-        if (!panels.has(panel.name)) {
-          const figure = new Figure(shortened(panel.name, 40));
-          panels.set(panel.name, { figure, chart: new Chart(figure.plot, 190) });
-        }
-        drawPanel(panels.get(panel.name), panel, answer.metric, range, rungs.length);
+  const names = () => byImportance(study).slice(0, MOST);
+  const question = () =>
+    study.parts.head?.best && names().length
+      ? ["slices", names().slice(0, count).map((name) => ["name", name])]
+      : null;
+  const consider = section.askWhenSeen(study, question, (answer) => {
+    const rungs = study.parts.ladder.rungs;
+    legend.show(rungLegend(rungs, study.unit));
+    const range = metricRange(
+      answer.panels.flatMap((panel) => panel.y),
+      study.objective.mode,
+    );
+    for (const panel of answer.panels) {
+      if (!panels.has(panel.name)) {
+        const figure = new Figure(shortened(panel.name, 40));
+        panels.set(panel.name, { figure, chart: new Chart(figure.plot, 190) });
       }
-      const shown = answer.panels.map((panel) => panels.get(panel.name).figure.element);
-      if (shown.some((each, number) => place.children[number] !== each)) place.replaceChildren(...shown);
-      more.hidden = names().length <= count;
-      more.textContent = `Show all ${plural(names().length, "hyperparameter")}`;
-    },
-  );
+      drawPanel(panels.get(panel.name), panel, answer.metric, range, rungs.length);
+    }
+    const shown = answer.panels.map((panel) => panels.get(panel.name).figure.element);
+    if (shown.some((each, number) => place.children[number] !== each)) place.replaceChildren(...shown);
+    more.hidden = names().length <= count;
+    setText(more, `Show ${plural(names().length, "hyperparameter")}`);
+  });
   const showAll = () => {
-    count = Infinity;
+    count = MOST;
     more.hidden = true;
     consider();
   };

@@ -68,7 +68,7 @@ export class Filters {
     if (
       fillOptions(
         this._name,
-        names.map((name) => [name, name]),
+        names.map((name) => [name, shortened(name, 40)]),
       )
     )
       this._offerValues();
@@ -90,7 +90,7 @@ export class Filters {
     const choices = choicesOf(this._study, this._name.value);
     fillOptions(
       this._choice,
-      (choices ?? []).map((choice, place) => [String(place), valueText(choice)]),
+      (choices ?? []).map((choice, place) => [String(place), shortened(valueText(choice), 40)]),
     );
     this._choice.hidden = choices === null;
     this._low.hidden = this._high.hidden = choices !== null;
@@ -148,7 +148,7 @@ export function showChips(chips, asked, study, change) {
         `${shortened(name, 30)} ${words} `,
         element("button", {
           class: "plain",
-          "aria-label": `Remove the range of ${name}`,
+          "aria-label": `Remove the range of ${shortened(name, 40)}`,
           "data-key": `where ${name}`,
           text: "×",
           onclick: remove,

@@ -51,8 +51,12 @@ export function trials(study) {
   return section;
 }
 
+function firstOrder(name, study) {
+  return name === "value" && study.objective.mode === "max" ? "desc" : "asc"; // the best, and the first, come first
+}
+
 function parametersOf(asked, study) {
-  const order = asked.order || (asked.sort === "value" && study.objective.mode === "max" ? "desc" : "asc");
+  const order = asked.order || firstOrder(asked.sort, study);
   const parameters = [
     ["sort", asked.sort],
     ["order", order],
@@ -81,17 +85,10 @@ function trialsTable({ columns, rows }, asked, study, sort) {
     ["resource", `${study.unit}s`],
     ["seconds", "time"],
   ];
-  const order = asked.order || (asked.sort === "value" && study.objective.mode === "max" ? "desc" : "asc");
+  const order = asked.order || firstOrder(asked.sort, study);
   const heads = [...fixed, ...columns.map((name) => [name, name])].map(([name, title]) => {
     const isSorted = asked.sort === name;
-    const next =
-      isSorted && order === "asc"
-        ? "desc"
-        : isSorted
-          ? "asc"
-          : name === "value" && study.objective.mode === "max"
-            ? "desc"
-            : "asc";
+    const next = !isSorted ? firstOrder(name, study) : order === "asc" ? "desc" : "asc";
     const arrow = isSorted ? (order === "asc" ? " ↑" : " ↓") : "";
     return element(
       "th",
@@ -118,15 +115,18 @@ function trialsTable({ columns, rows }, asked, study, sort) {
       element("td", { text: row.value === null ? "" : numberText(row.value) }),
       element("td", { text: countText(row.resource) }),
       element("td", { text: isNumber(row.seconds) ? secondsText(row.seconds) : "" }),
-      columns.map((name) =>
-        element("td", { text: name in row.configuration ? shortened(valueText(row.configuration[name]), 24) : "" }),
-      ),
+      columns.map((name) => element("td", { text: valueOf(row, name) })),
     ),
   );
   return scrolling(
     "Trials",
     element("table", { class: "trials" }, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, body)),
   );
+}
+
+/** Return the value of a hyperparameter in a row, nothing where it is not active. */
+function valueOf({ configuration }, name) {
+  return Object.hasOwn(configuration, name) ? shortened(valueText(configuration[name]), 24) : "";
 }
 
 /** Return a state as a coloured word. */

@@ -39,7 +39,7 @@ export function workers(study) {
     share.element,
   );
   section.drawWhenSeen(study, ["workers", "ladder", "head"], ({ workers: part, ladder, head }) => {
-    timeline.draw(part, ladder.rungs.length);
+    timeline.draw(part, ladder.rungs, head.unit);
     describeLanes(lanes, part, ladder, head);
     drawShares(bar, names, part.shares ?? {});
     drawUtilisation(chart, share, part);
@@ -61,9 +61,10 @@ class Timeline {
     });
   }
 
-  draw(part, rungs) {
+  draw(part, rungs, unit) {
     this._part = part;
     this._rungs = rungs;
+    this._unit = unit;
     const lanes = Math.max(1, part.lanes.length);
     this._step = lanes <= 12 ? 26 : lanes <= 32 ? 16 : 10;
     this._canvas.draw(this._step * lanes + AXIS);
@@ -127,7 +128,7 @@ class Timeline {
   _color(at) {
     const { kind, rung } = this._part.spans;
     if (kind[at] === SAVING) return STATES.saving[0];
-    return kind[at] === COMPILING ? STATES.compiling[0] : rungColor(rung[at], this._rungs);
+    return kind[at] === COMPILING ? STATES.compiling[0] : rungColor(rung[at], this._rungs.length);
   }
 
   /** Return the stretch below the pointer, or null. */
@@ -156,9 +157,8 @@ class Timeline {
     }
     const { spans } = this._part;
     const box = this._canvas.element.getBoundingClientRect();
-    const title = isNumber(spans.trial[at])
-      ? `trial ${spans.trial[at]} to rung ${spans.rung[at]}`
-      : KINDS[spans.kind[at]];
+    const resource = this._rungs[spans.rung[at]]?.resource;
+    const title = isNumber(spans.trial[at]) && `trial ${spans.trial[at]} to ${plural(resource, this._unit)}`;
     this._tip.show(event.clientX - box.left, event.clientY - box.top, [
       title,
       `${KINDS[spans.kind[at]]}, ${secondsText(spans.end[at] - spans.begin[at])}`,

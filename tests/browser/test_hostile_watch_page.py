@@ -1,0 +1,127 @@
+"""The page of ``ashtune watch`` of a study whose names, values and words are made to break it, in a real browser."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chromium import CHROMIUM
+
+import ashtune
+from ashtune.testing.sections import HOSTILE
+from watching import DESK, PHONE, Page, watched
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+    pytest.mark.timeout(300),
+]
+
+MARKUP = "</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>"
+METRIC = "<b onclick=document.pwned=3>score</b>"
+QUOTES = "a\"b'c`d,e:f;g&amp;h\\i%j{k}$l"
+LONG = "long" * 49
+RIGHT_TO_LEFT = "שיעור הלמידה"
+ENDLESS = "word" * 500
+SIZES = {"desk": DESK, "phone": PHONE}
+
+
+def train(trial: Any) -> None:
+    """Fail, refuse and print with hostile words."""
+    rate, choice = trial[QUOTES], trial[MARKUP]
+    print(HOSTILE, choice)
+    if trial.number % 7 == 3:
+        raise ValueError(HOSTILE)
+    if trial.number % 7 == 5:
+        raise ashtune.InvalidConfiguration(ENDLESS)
+    for epoch in trial.epochs():
+        trial.report(**{METRIC: rate * epoch, RIGHT_TO_LEFT: 1.0})
+    trial.save(epoch)
+
+
+def hostile_space() -> Any:
+    """Return a space of ConfigSpace, which takes any text for a name."""
+    from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
+
+    space = ConfigurationSpace()
+    space.add(
+        [
+            Float(QUOTES, (1e-3, 1.0), log=True),
+            Categorical(MARKUP, [HOSTILE, ENDLESS, RIGHT_TO_LEFT]),
+            Float(LONG, (0.0, 1.0)),
+            Integer(RIGHT_TO_LEFT, (1, 9)),
+        ]
+    )
+    return space
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("hostile") / f"{MARKUP.replace('/', '')} {RIGHT_TO_LEFT} {'x' * 60}"
+    ashtune.tune(
+        train, hostile_space(), metric=METRIC, mode="max", trials=40, max_resource=4, min_resource=1,
+        reduction_factor=2, search="random", workers=2, directory=directory, quiet=True,
+    )  # fmt: skip
+    with watched(directory, directory) as address:
+        yield address
+
+
+@pytest.fixture(scope="module", params=SIZES.values(), ids=SIZES)
+def page(request: pytest.FixtureRequest, browser: "Browser", address: str) -> Iterator[Page]:
+    """The page, with all sections shown and all that can be opened open."""
+    with Page(browser, viewport=request.param) as page:
+        page.open(address)
+        page.show_all()
+        page.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        yield page
+
+
+def seen(page: Page) -> tuple[object, int, int, bool]:
+    """Return what a script of the study would have left, how many scripts and images there are, and whether it fits."""
+    found: list[Any] = page.page.evaluate(
+        """() => [
+            document.pwned ?? null,
+            document.querySelectorAll("script").length,
+            document.querySelectorAll("img, iframe, object").length,
+            document.documentElement.scrollWidth <= innerWidth,
+        ]"""
+    )
+    return tuple(found)  # type: ignore[return-value]  # four of them
+
+
+def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(page: Page) -> None:
+    assert seen(page) == (None, 1, 0, True)
+    body = page.text("body")
+    assert "document.pwned=1" in body, "it is there, as text"
+    assert RIGHT_TO_LEFT in body
+    assert [hidden for hidden in "\u202e\x1b\x07\u2028" if hidden in body] == []
+
+
+def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(page: Page) -> None:
+    for trial in (0, 3, 5):
+        page.show_trial(trial)
+        assert seen(page) == (None, 1, 0, True)
+        assert "document.pwned=1" in page.text(".trial")
+    page.page.go_back()
+
+
+def test_a_filter_by_hostile_names_and_choices_is_answered(browser: "Browser", address: str) -> None:
+    with Page(browser) as page:
+        page.open(address)
+        page.show("trials")
+        for name, choose in ((MARKUP, "[aria-label=Choice]"), (QUOTES, "")):
+            page.page.select_option("#trials [aria-label='Hyperparameter or metric of the range']", name)
+            if choose:
+                page.page.select_option(f"#trials {choose}", "2")
+            else:
+                page.page.fill("#trials [aria-label=From]", "0.01")
+            page.page.click("#trials >> text=Add range")
+        page.wait("document.querySelectorAll('#trials .chips li').length === 2")
+        page.wait("document.querySelector('#trials [role=status]').textContent.includes('that fit')")
+        assert seen(page) == (None, 1, 0, True)
+        assert page.console == []
+
+
+def test_the_console_of_a_hostile_study_stays_without_a_message(page: Page) -> None:
+    assert page.console == []
