@@ -21,7 +21,10 @@ from ashtune.core.events import (
     PlacesChanged,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -89,6 +92,9 @@ class AnyStudy(RuleBasedStateMachine):
         self.best = math.inf
         self.at_the_top: list[float] = []
         self.stopping = False
+        self.paused = False
+        self.to_pause: set[TrialId] = set()
+        self.is_asked_to_pause = False  # the trial that is held
         self.sessions = 0
         self.workers = 0
 
@@ -122,6 +128,7 @@ class AnyStudy(RuleBasedStateMachine):
     @rule(pick=_PICK, loss=_LOSSES, stopped=st.sampled_from([False, False, False, True]))
     def a_worker_reports_and_waits_for_an_answer(self, pick: int, loss: float | None, stopped: bool) -> None:
         running = self._picked(self._at_work(), pick)
+        self.is_asked_to_pause = running.job.trial in self.to_pause
         event = self._result(running, loss, held=True, stopped=stopped)
         self.held = running
         self._take(event)
@@ -172,10 +179,10 @@ class AnyStudy(RuleBasedStateMachine):
             self.discarded.clear()  # its results are gone, which may bring any other within the quota
         self._take(TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1))
 
-    @precondition(lambda self: self.stopping and self._at_work())
+    @precondition(lambda self: self._to_break_off())
     @rule(pick=_PICK, part=st.floats(0, 0.9), size=_SIZES)
     def a_job_is_broken_off(self, pick: int, part: float, size: int | None) -> None:
-        running = self._ended(self._picked(self._at_work(), pick))
+        running = self._ended(self._picked(self._to_break_off(), pick))
         job = running.job
         resource = running.start + int(part * (self.ladder.rungs[job.rung] - running.start))
         self.resource_used += resource - running.start
@@ -206,6 +213,7 @@ class AnyStudy(RuleBasedStateMachine):
         blamed = jobs[0] if jobs and is_begun else None
         for job in jobs:
             del self.running[job.trial]
+            self.to_pause.discard(job.trial)
             if job == blamed:
                 self.deaths[job.trial] = self.deaths.get(job.trial, 0) + 1
                 if is_fatal or self.deaths[job.trial] == 2:
@@ -222,6 +230,26 @@ class AnyStudy(RuleBasedStateMachine):
     def somebody_asks_it_to_stop(self) -> None:
         self.stopping = True
         self._take(StopRequested(0.0, "Ctrl-C"))
+
+    @rule()
+    def the_user_pauses_it(self) -> None:
+        self.paused = True
+        self._take(StudyPaused(0.0))
+        self.to_pause.update(self.running)
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def the_user_lets_it_go_on(self) -> None:
+        self.paused = False
+        self._take(StudyContinued(0.0))
+
+    @precondition(lambda self: self.trials is not None and not self.stopping and type(self).may_extend)
+    @rule(more=st.integers(1, 6))
+    def the_user_adds_trials(self, more: int) -> None:
+        self.trials += more
+        self.history.append(Extended(self.trials))
+        self.discarded.clear()
+        self._take(TrialsExtended(0.0, self.trials))
 
     @precondition(lambda self: self.sessions < MOST_SESSIONS)
     @rule(
@@ -265,7 +293,8 @@ class AnyStudy(RuleBasedStateMachine):
         self.most_resource = math.inf if total is None else total
         self.target = -math.inf if target is None else target
         self.most_failures = math.inf if failures is None else failures
-        self.failures, self.has_result, self.stopping = 0, False, False
+        self.failures, self.has_result, self.stopping, self.paused = 0, False, False, False
+        self.to_pause.clear()
         self.discarded.clear()  # more trials or rungs may bring any of them within the quota
         self.history += [Lengthened(self.ladder), Extended(trials)]
         self._stop_at_limits()
@@ -320,6 +349,7 @@ class AnyStudy(RuleBasedStateMachine):
             self.stopping = self.stopping or since >= self.patience
 
     def _ended(self, running: Running) -> Running:
+        self.to_pause.discard(running.job.trial)
         return self.running.pop(running.job.trial)
 
     def _released(self, trial: TrialId) -> tuple[WorkerId, int, bool]:
@@ -337,6 +367,10 @@ class AnyStudy(RuleBasedStateMachine):
         """Jobs of workers that are not just letting go of another trial."""
         saving = {worker for worker, _, _ in self.releasing.values()}
         return [running for running in self.running.values() if running.worker not in saving]
+
+    def _to_break_off(self) -> list[Running]:
+        """Jobs at work that were asked to break off."""
+        return [running for running in self._at_work() if self.stopping or running.job.trial in self.to_pause]
 
     def _jobs_of(self, worker: WorkerId) -> int:
         """Return how many jobs a worker has in hand, one whose answer it waits for included."""
@@ -377,7 +411,10 @@ class AnyStudy(RuleBasedStateMachine):
         self.events.append((event, followed))
         assert bool(self.controller.stopping) == self.stopping
         pauses = [order for order in followed if isinstance(order, Pause)]
-        if isinstance(event, SessionStarted) or not self.stopping or was_stopping:
+        if isinstance(event, StudyPaused):
+            asked = [Pause(running.worker, trial) for trial, running in before.items() if trial not in self.to_pause]
+            assert pauses == asked, "each is asked once"
+        elif isinstance(event, SessionStarted) or not self.stopping or was_stopping:
             assert pauses == [], "only what runs when a study begins to stop is paused"
         else:
             assert pauses == [Pause(running.worker, trial) for trial, running in before.items()]
@@ -391,12 +428,12 @@ class AnyStudy(RuleBasedStateMachine):
                     self._check_discard(order)
         assert self.replaced == []
         assert self.held is None, "who waits for an answer gets one"
-        if not self.stopping and self._with_room():
+        if not (self.stopping or self.paused) and self._with_room():
             job = self._due()
             assert job is None, f"a worker is idle though {job} could be trained"
 
     def _check_training(self, order: Train) -> None:
-        assert not self.stopping
+        assert not (self.stopping or self.paused)
         job = Job(order.trial, order.rung)
         assert job == self._due()
         assert order.trial not in self.running
@@ -404,6 +441,7 @@ class AnyStudy(RuleBasedStateMachine):
         assert order.target == self.ladder.rungs[order.rung]
         if order.in_place:
             assert self.held is not None
+            assert not self.is_asked_to_pause, "it may hear of that when it has gone on"
             assert (self.held.worker, self.held.job.trial) == (order.worker, order.trial)
             assert order.start == self.ladder.rungs[self.held.job.rung]
             self.held = None
@@ -448,7 +486,9 @@ class AnyStudy(RuleBasedStateMachine):
         if self.controller.is_complete:
             assert not is_busy
             assert not self.returned
-        if not is_busy and not self.stopping and self.places:
+        if self.paused and not self.stopping:
+            assert self.controller.is_open
+        elif not is_busy and not self.stopping and self.places:
             assert self.controller.is_complete
             assert not self.controller.is_open
 

@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+import msgspec
+
 from ashtune.analysis.confirmed import Confirmations, Confirmed
 from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
@@ -24,11 +27,15 @@ from ashtune.core.events import (
     Progress,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Goal, TrialId, WorkerId
@@ -82,13 +89,17 @@ class Tally(Observer):
         self.lost_workers = Reasons()
         self.saving_problems = Reasons()
         self.stopping = ""
+        self.is_paused = False
+        """Whether the user paused it."""
+        self.workers_wanted: int | None = None
+        """How many workers there are to be, where the user has changed that in this session."""
         self.confirmations = Confirmations(goal)
         """Trials that confirm others: no other count includes them but those of workers, failures and seconds."""
         self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
         self._past_sessions = 0.0
         self._version: dict[str, str] = {}
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
         """Take in one event. O(1)."""
         before = self.now
         if event.time > before:
@@ -111,7 +122,16 @@ class Tally(Observer):
             case ProgramCompiled(seconds=seconds, lanes=lanes):
                 self.compile_seconds += seconds
                 self.programs[lanes] += 1
-            case PlacesChanged():
+            case StudyPaused():
+                self.is_paused = True
+            case StudyContinued():
+                self.is_paused = False
+            case TrialsExtended(trials=trials):
+                if self.session is not None:
+                    self.session = msgspec.structs.replace(self.session, trials=trials)
+            case WorkersChanged(workers=workers):
+                self.workers_wanted = workers
+            case PlacesChanged() | ConfigurationEnqueued():
                 pass
             case SessionStarted():
                 self._start_session(event, before)
@@ -200,7 +220,7 @@ class Tally(Observer):
 
     @property
     def most_trials(self) -> int | None:
-        """How many trials may be started, as the last session says; None for no end, and before the first session."""
+        """How many trials may be started, as the user said last; None for no end, and before the first session."""
         return self.session.trials if self.session else None
 
     @property
@@ -414,7 +434,8 @@ class Tally(Observer):
 
     def _lose(self, event: WorkerLost) -> None:
         self._workers.depart(event.worker, self.now)
-        self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
+        if not event.is_dismissed:
+            self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
         self._workers.dismiss_all(end_of_the_last)
@@ -426,3 +447,5 @@ class Tally(Observer):
         self.session = event
         self.session_began = event.time
         self.stopping = ""
+        self.is_paused = False
+        self.workers_wanted = None

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
@@ -34,11 +35,15 @@ from ashtune.core.events import (
     ProgramCompiled,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
@@ -276,13 +281,20 @@ class Places:
         return self._count - 1
 
     def leave(self, place: int) -> None:
-        """A worker is gone, as its session ended."""
+        """A worker is gone, as its session ended or fewer were wanted."""
         heappush(self._free, place)
 
     def lose(self, place: int, time: float) -> None:
         """A worker is lost; another may take its place."""
         self.leave(place)
         self._vacant_since.append(time)
+
+    def change(self, workers: int, time: float) -> None:
+        """There are to be so many places from now on; those that come on top stand empty until a worker joins."""
+        taken, vacant = self._count - len(self._free), self._vacant_since
+        vacant.extend([time] * (workers - taken - len(vacant)))
+        while vacant and taken + len(vacant) > workers:
+            vacant.pop()
 
     def start_session(self, end_of_the_last: float, time: float) -> None:
         """Another session begins; all workers of the last have left."""
@@ -373,9 +385,18 @@ class Timeline(Observer):
                 self._lose(event)
             case SessionStarted():
                 self._start_session(before)
+            case WorkersChanged(workers=workers):
+                self._places.change(workers, self.now)
             case ProgramCompiled():
                 self._compiled(event)
-            case PlacesChanged() | StopRequested():
+            case (
+                PlacesChanged()
+                | StopRequested()
+                | StudyPaused()
+                | StudyContinued()
+                | TrialsExtended()
+                | ConfigurationEnqueued()
+            ):
                 pass
             case _:
                 assert_never(event)
@@ -470,7 +491,10 @@ class Timeline(Observer):
         else:
             worker.order(trial, event.rung, self._drawn.pop(trial, worker.free))
         self._depart(worker, self.now, LOST)
-        self._places.lose(worker.place, self.now)
+        if event.is_dismissed:
+            self._places.leave(worker.place)
+        else:
+            self._places.lose(worker.place, self.now)
 
     def _depart(self, worker: PresentWorker, time: float, ending: int) -> None:
         row = worker.cut(time, ending)

@@ -44,7 +44,8 @@ class SessionStarted(_Fact, frozen=True):
     the search has ended.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
     ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
-    ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`.
+    ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`. ``control``: the driver
+    listens to commands: see :mod:`ashtune.study.commands`.
     """
 
     unix_time: UnixSeconds
@@ -62,6 +63,7 @@ class SessionStarted(_Fact, frozen=True):
     rungs: tuple[int, ...] = ()
     kept: tuple[tuple[int, int], ...] = ()
     objective: dict[str, str] = msgspec.field(default_factory=dict)
+    control: bool = False
 
 
 class WorkerJoined(_Fact, frozen=True):
@@ -124,7 +126,7 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
 
 
 class JobPaused(_Fact, frozen=True, kw_only=True):
-    """A job was broken off between two epochs, at ``resource``, because the study is stopping."""
+    """A job was broken off between two epochs, at ``resource``, because the study is stopping or paused."""
 
     worker: _Worker
     trial: _Trial
@@ -162,7 +164,7 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker is gone without a word; its job (``trial``, ``rung``), if any, goes back.
 
     ``is_fatal``: the trial is known to be the cause, as when it ran over its time, and fails.
-    ``last_words`` is the end of what the worker printed.
+    ``last_words`` is the end of what the worker printed. ``is_dismissed``: it had done, and there were to be fewer.
     """
 
     worker: _Worker
@@ -171,6 +173,7 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     rung: _Rung = 0
     is_fatal: bool = False
     last_words: str = ""
+    is_dismissed: bool = False
 
 
 class PlacesChanged(_Fact, frozen=True):
@@ -202,6 +205,32 @@ class StopRequested(_Fact, frozen=True):
     ends_search: bool = False
 
 
+class StudyPaused(_Fact, frozen=True):
+    """The user wants no job to begin until :class:`StudyContinued`, or until the next session; what runs is paused."""
+
+
+class StudyContinued(_Fact, frozen=True):
+    """The user wants a study that is paused to go on."""
+
+
+class TrialsExtended(_Fact, frozen=True):
+    """The user wants more trials: so many may be started in all, in later sessions too."""
+
+    trials: _Whole
+
+
+class ConfigurationEnqueued(_Fact, frozen=True):
+    """The user wants a configuration tried: the next new trial has it, after those that were enqueued before."""
+
+    configuration: dict[str, Any]
+
+
+class WorkersChanged(_Fact, frozen=True):
+    """The user wants so many workers until the end of the session."""
+
+    workers: _Whole
+
+
 Event = (
     SessionStarted
     | WorkerJoined
@@ -215,6 +244,11 @@ Event = (
     | PlacesChanged
     | ProgramCompiled
     | StopRequested
+    | StudyPaused
+    | StudyContinued
+    | TrialsExtended
+    | ConfigurationEnqueued
+    | WorkersChanged
 )
 
 

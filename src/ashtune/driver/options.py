@@ -277,7 +277,21 @@ class Watching(TypedDict, total=False):
     ]
 
 
-class SessionOptions(Ending, Running, Watching, total=False):
+class Controlling(TypedDict, total=False):
+    """control."""
+
+    control: Annotated[
+        bool,
+        Option(
+            help="Let whoever has the address of the live page pause and stop the study, add trials, change the number "
+            "of workers and enqueue configurations; it implies ``watch``.",
+            default=False,
+            check=check_flag,
+        ),
+    ]
+
+
+class SessionOptions(Ending, Running, Watching, Controlling, total=False):
     """What every session on a study takes."""
 
 

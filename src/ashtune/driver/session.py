@@ -19,12 +19,20 @@ import msgspec
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import NoResultError, StudyError
-from ashtune.core.events import Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.core.events import (
+    ConfigurationEnqueued,
+    Event,
+    SessionStarted,
+    TrialsExtended,
+    TrialStarted,
+    WorkerJoined,
+)
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, shortened
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
+from ashtune.driver.control import Control
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.enough import Enough, check_enough
 from ashtune.driver.environment import environment, names_of_parts
@@ -38,7 +46,7 @@ from ashtune.driver.observing import (
 )
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.driver.proposer_process import ProposerProcess
-from ashtune.driver.watching import page_of
+from ashtune.driver.watching import Page, page_of
 from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
@@ -51,6 +59,7 @@ from ashtune.search.protocol import Proposer, Search
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.commands import Inbox
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, scheduler_view
@@ -142,8 +151,8 @@ class Session:
             SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
                 study, which is kept and can be resumed.
         """
-        if self._options["watch"]:
-            page_of(self._directory)  # it starts meanwhile
+        if self._is_watched:
+            self._page()  # it starts meanwhile
         self._replay()
         session = self._first_event()
         if self._controller.is_complete and self._is_no_more_than_before(session):
@@ -278,6 +287,7 @@ class Session:
             rungs=rungs,
             kept=kept,
             objective=self._version or self._past.version,
+            control=options["control"],
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
@@ -291,7 +301,8 @@ class Session:
     def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
         """Run the session; return what may have stopped it."""
         stop = self._stop_switch(session.time)
-        with stop, self._at_work(session, stop, quiet=self._options["quiet"]) as drive:
+        quiet = self._options["quiet"]
+        with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
             drive.run(session, followed)
         self._after_work()  # Ctrl-C is the user's again
         return stop
@@ -323,14 +334,17 @@ class Session:
         self._after_work()
 
     @contextmanager
-    def _at_work(self, session: SessionStarted, stop: StopSwitch, *, quiet: bool) -> Iterator[Drive]:
+    def _at_work(
+        self, session: SessionStarted, stop: StopSwitch, inbox: Inbox | None = None, *, quiet: bool
+    ) -> Iterator[Drive]:
         """Open all that a session works with, and close it in the order that loses nothing."""
         options, settings, surroundings = self._options, self._settings, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
+        trials = None if options["control"] else session.trials  # there may be more
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
-        with self._opened_journal() as journal, display, self._proposing(count, session.trials):
+        with self._opened_journal() as journal, display, self._proposing(count, trials):
             workers = surroundings.open_engine(
                 self._engine,
                 self._directory,
@@ -338,7 +352,7 @@ class Session:
                 self._configurations,
                 options,
                 workers=count,
-                trials=session.trials,
+                trials=trials,
                 first_worker=self._past.workers,
                 began=session.time,
                 max_resource=self._ladder.rungs[-1],
@@ -352,6 +366,7 @@ class Session:
                 self._configurations,
                 stop=stop,
                 observers=[self._tally, self._enough, *self._proposals, display, *threads],
+                requests=None if inbox is None else self._control(inbox, workers, count),
             )
             try:
                 yield drive
@@ -392,8 +407,40 @@ class Session:
 
     def _say_where(self) -> None:
         """Say where the live page is, if one is wanted."""
-        if self._options["watch"]:
-            page_of(self._directory).say_where()
+        if self._is_watched:
+            self._page().say_where()
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._options["watch"] or self._options["control"]
+
+    def _page(self) -> Page:
+        return page_of(self._directory, control=self._options["control"])
+
+    @contextmanager
+    def _listening(self) -> Iterator[Inbox | None]:
+        """Take commands, if the user asked for it."""
+        if not self._options["control"]:
+            yield None
+            return
+        inbox = Inbox(self._directory)
+        try:
+            yield inbox
+        finally:
+            if self._is_own_process:
+                inbox.close()
+
+    def _control(self, inbox: Inbox, workers: Workers, count: int) -> Control:
+        return Control(
+            inbox,
+            settings=self._settings,
+            tally=self._tally,
+            configurations=self._configurations,
+            controller=self._controller,
+            workers=workers,
+            count=count,
+            complain=lambda line: write(f"{line}\n", sys.stderr),
+        )
 
     def _finish_deletions(self) -> None:
         """Delete what a driver that was killed at its very end had left to delete, if it had."""
@@ -495,7 +542,11 @@ class _Past(Observer):
     def event(self, event: Event) -> None:
         match event:
             case TrialStarted():
-                self._configurations.put(event.trial, event.configuration, event.confirms)
+                self._configurations.put(event.trial, event.configuration, event.confirms, event.origin)
+            case ConfigurationEnqueued(configuration=configuration):
+                self._configurations.enqueue(configuration)
+            case TrialsExtended(trials=trials) if self.session is not None:
+                self.session = msgspec.structs.replace(self.session, trials=trials)
             case WorkerJoined(worker=worker):
                 self.workers = max(self.workers, worker + 1)
             case SessionStarted():

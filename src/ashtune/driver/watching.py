@@ -20,7 +20,7 @@ from ashtune.reports.terminal.text import write
 START_SECONDS = 10.0
 _ENDING_SECONDS = 2.0
 
-_pages: dict[Path, "Page"] = {}
+_pages: dict[tuple[Path, bool], "Page"] = {}
 
 
 class Page:
@@ -28,14 +28,16 @@ class Page:
 
     Args:
         directory: The study's.
+        control: Whether commands may be sent from it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, control: bool = False) -> None:
         self._owner = os.getpid()
         self._address = ""
         self._problem = ""
         paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-        command = ["-P", "-m", "ashtune", "watch", "--until-exit", str(self._owner), "--", str(directory)]
+        more = ["--control"] if control else []
+        command = ["-P", "-m", "ashtune", "watch", "--until-exit", str(self._owner), *more, "--", str(directory)]
         self._process: subprocess.Popen[str] | None = None
         try:
             self._process = subprocess.Popen(
@@ -89,8 +91,8 @@ class Page:
             self.end()
 
 
-def page_of(directory: Path) -> Page:
+def page_of(directory: Path, *, control: bool = False) -> Page:
     """Return the page of a study, that is there or is started now: one for each study that this process drives."""
-    if (page := _pages.get(directory)) is None or not page.is_there:
-        page = _pages[directory] = Page(directory)
+    if (page := _pages.get((directory, control))) is None or not page.is_there:
+        page = _pages[directory, control] = Page(directory, control=control)
     return page

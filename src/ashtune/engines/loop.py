@@ -1,9 +1,9 @@
 """The one loop: events in, to the journal, through the controller, verdicts to observers, orders out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ashtune.core.errors import EngineError, JournalError
+from ashtune.core.errors import EngineError, JournalError, SettingsError
 from ashtune.core.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.observer import Observer, Observers
 from ashtune.core.orders import Train
@@ -26,6 +26,27 @@ class Ledger(Protocol):
         """Have what was taken in where a kill does not reach it."""
 
 
+class Request(Protocol):
+    """Something that the user asks of a study that runs, and that fits it as it is now."""
+
+    @property
+    def event(self) -> Event:
+        """What it is in the journal."""
+
+    def accept(self) -> None:
+        """The event is in the journal, and what follows from it is ordered."""
+
+    def refuse(self, why: str) -> None:
+        """The scheduler does not take it; nothing has changed."""
+
+
+class Requests(Protocol):
+    """What the user asks of a study that runs: a :class:`~ashtune.driver.control.Control`."""
+
+    def take(self, now: float) -> Iterator[Request]:
+        """Yield what was asked since the last call. Each is accepted or refused before the next is looked at."""
+
+
 class Drive:
     """A study under way.
 
@@ -36,6 +57,7 @@ class Drive:
         configurations: Trial -> configuration.
         stop: Says when the study has to stop.
         observers: They are told what happens, each event after it was written.
+        requests: What the user asks meanwhile; None where nobody may ask.
         tick_seconds: From one such moment to the next, in the time of the workers; in each it is asked whether to stop.
     """
 
@@ -48,6 +70,7 @@ class Drive:
         *,
         stop: StopSwitch,
         observers: Sequence[Observer] = (),
+        requests: Requests | None = None,
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.controller = controller
@@ -57,6 +80,7 @@ class Drive:
         self._configurations = configurations
         self._stop = stop
         self._observers = Observers(observers)
+        self._requests = requests
         self._tick_seconds = tick_seconds
         self._next_tick = 0.0
 
@@ -111,10 +135,21 @@ class Drive:
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
             self._take([StopRequested(now, reason, ends_search=True)])
+        if self._requests is not None:
+            self._hear(self._requests, now)
         for progress in self._workers.progress():
             self._observers.progress(progress)
         self._journal.flush()
         self._observers.tick(now)
+
+    def _hear(self, requests: Requests, now: float) -> None:
+        for request in requests.take(now):
+            try:
+                self._take([request.event])
+            except SettingsError as error:  # nothing of it is written
+                request.refuse(str(error))
+            else:
+                request.accept()
 
     def _take(self, events: Sequence[Event]) -> None:
         journal, handle = self._journal, self.controller.handle

@@ -65,6 +65,25 @@ class Workers(Protocol):
 
 
 @runtime_checkable
+class Resizable(Protocol):
+    """Workers of which there may be more or fewer while a study runs."""
+
+    def check_size(self, workers: int) -> None:
+        """Refuse a number of workers that cannot be had.
+
+        Raises:
+            SettingsError: In one line.
+        """
+
+    def resize(self, workers: int) -> None:
+        """Have so many workers from now on. One too many ends its job first; it is lost as one that was dismissed.
+
+        Raises:
+            StudyError: If no more can be started.
+        """
+
+
+@runtime_checkable
 class Engine(Protocol):
     """Where workers come from. One that a package names in the entry point group ``ashtune.engines`` is made anew
     for each session, without arguments; one with options is given to ``tune`` itself.

@@ -127,6 +127,11 @@ class Workload(Generic[J]):
         self._releasing.pop(trial, None)
 
     @property
+    def is_free(self) -> bool:
+        """Whether the worker has nothing in hand: no job, no trial that it holds or lets go of."""
+        return not (self._jobs or self._held or self._releasing)
+
+    @property
     def suspects(self) -> tuple[TrialId, ...]:
         """The trials that have to be trained alone from now on if the worker dies now: one of them may be to blame."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()

@@ -1,17 +1,26 @@
 """The configurations of a study: drawn or proposed once, kept encoded, sent as they are.
 
 A configuration is about 100 bytes of msgpack here where a dict of Python objects is a kilobyte.
+
+Rule: the user may have a configuration tried while the study runs. The next new trial has it, in place of the one that
+it would have had. Where there is an end of configurations, each is tried once all the same: the one that stands back
+takes the place that the enqueued one has in the design.
 """
 
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbering import Numbering
+from ashtune.core.plaintext import shown
 from ashtune.search.origins import ENQUEUED
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Proposal
+from ashtune.space.plain import identity
 
 
 class Configurations:
@@ -29,29 +38,74 @@ class Configurations:
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()
+        self._waiting: deque[dict[str, Any]] = deque()  # enqueued while the study runs
+        self._moved: dict[int, int] = {}  # place -> the place in the design whose configuration it has
         self._encoder = msgspec.msgpack.Encoder()
 
     def __contains__(self, trial: TrialId) -> bool:
         return trial in self._encoded
 
-    def put(self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None) -> None:
+    @property
+    def waiting(self) -> int:
+        """How many configurations that were enqueued while the study runs no trial has yet."""
+        return len(self._waiting)
+
+    def put(
+        self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None, origin: str = ""
+    ) -> None:
         """Take in a configuration that the journal tells of; ``confirms`` is whose it is, if it is another trial's."""
         self._encoded[trial] = self._encoder.encode(configuration)
         if confirms is not None:
             self._numbering.confirms(trial)
-        elif self.proposals is not None:
+            return
+        if origin == ENQUEUED and self._waiting and (place := self._numbering.place(trial)) >= self._enqueued:
+            self._waiting.popleft()
+            self._move(place, configuration)
+        if self.proposals is not None:
             self.proposals.tried(configuration)
+
+    def check_enqueued(self, configuration: Mapping[str, Any]) -> None:
+        """Refuse a configuration that no further trial can have. O(trials) where there is an end of configurations.
+
+        Args:
+            configuration: As :meth:`Space.check` returns it.
+
+        Raises:
+            SettingsError: If each is tried once, and this one was, or is none of the design's.
+        """
+        if self._design.size is None:
+            return
+        wanted = identity(configuration)
+        if any(identity(each) == wanted for each in (*self._waiting, *map(self.__getitem__, self._encoded))):
+            raise SettingsError(
+                f"{shown(dict(configuration))} was tried or enqueued before, and each configuration of this search is "
+                "tried once; give another one"
+            )
+        number = self._design.find(configuration)
+        if number is not None and number < self._enqueued:
+            raise SettingsError(f"{shown(dict(configuration))} was enqueued at the start; give another one")
+        if self.proposals is None and number is None:
+            raise SettingsError(
+                f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations of this search; "
+                "give one of them"
+            )
+
+    def enqueue(self, configuration: dict[str, Any]) -> None:
+        """Let a new trial have a configuration, after those that were enqueued before."""
+        self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
         """Choose the configuration of a new trial, keep it and return it, with who proposed it."""
         place = self._numbering.place(trial)
         if place < self._enqueued:
             proposal = Proposal(self._design.configuration(place), ENQUEUED)
+        elif self._waiting:
+            proposal = Proposal(self._waiting[0], ENQUEUED)
         elif self.proposals is None:
-            proposal = Proposal(self._design.configuration(place))
+            proposal = Proposal(self._design.configuration(self._moved.get(place, place)))
         else:
             proposal = self.proposals.take(place)
-        self.put(trial, proposal.configuration)
+        self.put(trial, proposal.configuration, origin=proposal.origin)
         return proposal
 
     def repeat(self, confirmed: TrialId, trial: TrialId) -> Proposal:
@@ -67,3 +121,14 @@ class Configurations:
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:
         configuration: dict[str, Any] = msgspec.msgpack.decode(self._encoded[trial])
         return configuration
+
+    def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
+        """Let the configuration that a place would have had come where the enqueued one would have come."""
+        if self.proposals is not None or self._design.size is None:
+            return
+        wanted = self._design.find(configuration)
+        if wanted is None:
+            return
+        instead = self._moved.pop(place, place)
+        if instead != wanted:
+            self._moved[next((at for at, number in self._moved.items() if number == wanted), wanted)] = instead

@@ -8,6 +8,9 @@ Rule 2: a trial that its training function ended on purpose counts in its rung l
 quota, and is not trained again.
 Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
 a study stops that too. See :mod:`ashtune.study.confirmations`.
+Rule 4: in a study that is paused no job begins, and it stays open. What was running is given out again when it goes on,
+and a trial that was asked to break off and came to its rung first is let go of: the request may still be on its way.
+The start of a session ends a pause.
 """
 
 import math
@@ -16,6 +19,7 @@ from typing import assert_never
 
 from ashtune.core.errors import JournalError, LadderError
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     Curve,
     Event,
     JobFailed,
@@ -25,11 +29,15 @@ from ashtune.core.events import (
     ProgramCompiled,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
@@ -42,7 +50,7 @@ from ashtune.study.assignments import Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.confirmations import Confirmations
 
-REMARKS = (TrialStarted, ProgramCompiled)
+REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which nobody has to be given anything."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study whose every configuration is invalid has to end some time."""
@@ -96,6 +104,8 @@ class Controller:
         self._confirmations = Confirmations()
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
+        self._is_paused = False
+        self._to_pause: set[TrialId] = set()  # running, and asked to break off as the study was paused
         self.checkpoints = CheckpointIndex(checkpoint_limit)
         self.total_resource = 0
         self.stopping = ""
@@ -127,6 +137,16 @@ class Controller:
             or self._confirmation_returned() is not None
         )
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether no job begins until the user wants it to go on."""
+        return self._is_paused
+
+    @property
+    def trials_left(self) -> float:
+        """How many trials may still be started: a whole number, or infinity."""
+        return max(0.0, self._allowed + self._replaced - self._started)
+
     def notes(self) -> str:
         """Return what the scheduler says of itself, one line or nothing."""
         return self._scheduler.notes()
@@ -155,14 +175,14 @@ class Controller:
             followed += [Pause(assigned.worker, trial) for trial, assigned in running if trial not in stays]
         return followed
 
-    def _followed_from(self, event: Event) -> list[Followed]:
+    def _followed_from(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
         orders: list[Followed] = []
         match event:
             case JobFinished():  # it says itself who gets a job next
                 return self._finished(event)
             case TrialReleased():
                 orders = self._released(event)
-            case TrialStarted() | ProgramCompiled():
+            case TrialStarted() | ProgramCompiled() | ConfigurationEnqueued() | WorkersChanged():
                 return []
             case WorkerJoined(worker=worker):
                 self._assignments.join(worker)
@@ -179,6 +199,13 @@ class Controller:
                 orders = self._lose(event)
             case StopRequested(reason=reason, ends_search=ends_search):
                 self._stop_at(reason, ends_search=ends_search)
+            case StudyPaused():
+                return self._pause()
+            case StudyContinued():
+                self._is_paused = False
+            case TrialsExtended(trials=trials):
+                self._allow(trials)
+                self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
             case SessionStarted():
                 self._start_session(event)
             case _:
@@ -186,6 +213,7 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _finished(self, event: JobFinished) -> list[Followed]:
+        is_to_pause = event.trial in self._to_pause
         self._take_off(event.worker, event.trial, event.rung)
         violation = None
         if self._is_plain:
@@ -205,6 +233,9 @@ class Controller:
             self._count_failure()
         self._stop_at_limits()
         holding = Holding(event.worker, event.trial, event.rung, loss)
+        if event.held and is_to_pause:
+            orders += self._release(holding)
+            return orders + self._employ_the_idle(None)
         if event.held:
             return orders + self._employ_the_idle(holding)
         self._assignments.ended(event.worker)
@@ -284,6 +315,7 @@ class Controller:
 
     def _lose(self, event: WorkerLost) -> list[Followed]:
         failed = self._assignments.lose(event)
+        self._to_pause.intersection_update(self._assignments.running)
         return [] if failed is None else self._fail(failed, f"worker lost: {event.reason}", event.last_words)
 
     def _paused(self, event: JobPaused) -> list[Followed]:
@@ -342,10 +374,7 @@ class Controller:
             self._since_better, self._best_at_top = 0, math.inf
         self._rungs = ladder.rungs
         self._patience = math.inf if event.patience is None else event.patience
-        most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
-        # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
-        self._allowed = most if event.trials is None else min(event.trials + self._not_replaced, most)
-        self._scheduler.extend(None if math.isinf(self._allowed) else int(self._allowed))
+        self._allow(event.trials)
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         targets = self._goal.targets(event.target)
         self._target_loss, self._targets = (targets[0], ()) if len(targets) == 1 else (-math.inf, targets)
@@ -354,10 +383,33 @@ class Controller:
         self._has_result = False
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self._confirmations.wanted = event.confirm
+        self._is_paused = False
+        self._to_pause.clear()
         self.stopping = ""
         self._ends_search_only = self._is_searched = False
         self.gave_up = False
         self._stop_at_limits()
+
+    def _allow(self, trials: int | None) -> None:
+        """Let the scheduler start so many trials in all, as far as there are configurations.
+
+        Raises:
+            SettingsError: If it comes too late for the scheduler; then nothing has changed.
+        """
+        most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
+        # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
+        allowed = most if trials is None else min(trials + self._not_replaced, most)
+        self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
+        self._allowed = allowed
+        self._is_searched = False
+
+    def _pause(self) -> list[Followed]:
+        """Give nothing out any more, and have what runs broken off."""
+        self._is_paused = True
+        running = self._assignments.running
+        pauses = [Pause(running[trial].worker, trial) for trial in running if trial not in self._to_pause]
+        self._to_pause.update(running)
+        return [*pauses]
 
     def _stop_at_limits(self) -> None:
         if self._best_loss <= self._target_loss or (
@@ -391,6 +443,7 @@ class Controller:
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> None:
         assigned = self._assignments.running.pop(trial, None)
+        self._to_pause.discard(trial)
         if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
                 f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
@@ -404,7 +457,7 @@ class Controller:
         """
         orders: list[Followed] = []
         assignments = self._assignments
-        while not self.is_over and assignments.has_room(holding):
+        while not (self._is_paused or self.is_over) and assignments.has_room(holding):
             job = self._next_job(orders)
             if job is None:
                 break

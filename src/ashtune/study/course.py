@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
@@ -69,6 +70,8 @@ class Course:
                 self._end(event)
             case TrialStarted():
                 self._start(event)
+            case ConfigurationEnqueued(configuration=configuration):
+                self._check_configuration("what was enqueued", configuration)
             case TrialReleased(worker=worker, trial=trial):
                 self._check_trial(trial)
                 self._check_worker(worker)
@@ -95,19 +98,22 @@ class Course:
             _refuse(f"trial {event.trial} starts where {len(self._trials)} is the next")
         if event.confirms is not None:
             self._check_trial(event.confirms)
-        if not event.configuration:
-            _refuse(f"trial {event.trial} has no configuration")
-        if self._names and not event.configuration.keys() <= self._names:
-            unknown = next(name for name in event.configuration if name not in self._names)
-            _refuse(f"trial {event.trial} has a hyperparameter {unknown[:60]!r} that the space has not")
-        if not all(_is_plain(value) for value in event.configuration.values()):
-            _refuse(f"trial {event.trial} has a value that no space can have")
+        self._check_configuration(f"trial {event.trial}", event.configuration)
         if ahead >= 0:
             self._left_out += ahead
             self._trials.extend([_NOT_STARTED] * ahead + [_NO_RESULT])
         else:
             self._left_out -= 1
             self._trials[event.trial] = _NO_RESULT
+
+    def _check_configuration(self, whose: str, configuration: Mapping[str, Any]) -> None:
+        if not configuration:
+            _refuse(f"{whose} has no configuration")
+        if self._names and not configuration.keys() <= self._names:
+            unknown = next(name for name in configuration if name not in self._names)
+            _refuse(f"{whose} has a hyperparameter {unknown[:60]!r} that the space has not")
+        if not all(_is_plain(value) for value in configuration.values()):
+            _refuse(f"{whose} has a value that no space can have")
 
     def _end(self, event: Job) -> None:
         """A worker's job is over."""

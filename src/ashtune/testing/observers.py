@@ -18,6 +18,7 @@ import pytest
 
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
@@ -27,11 +28,15 @@ from ashtune.core.events import (
     Progress,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
@@ -114,6 +119,8 @@ class History:
                 yield from self._happens(program)
             elif chance < 0.52:
                 yield from self._lose(self._any())
+            elif chance < 0.53:
+                yield from self._user_asks()
             else:
                 yield from self._end_a_job(self._any())
 
@@ -130,6 +137,20 @@ class History:
         )
         for _ in range(3):
             yield from self._join()
+
+    def _user_asks(self) -> Iterator[Step]:
+        """Pause the study and let it go on, or change something while it runs."""
+        match self._random.randrange(4):
+            case 0:
+                yield from self._happens(StudyPaused(self._now))
+                yield from self._happens(StudyContinued(self._now))
+            case 1:
+                self._trials += 1
+                yield from self._happens(TrialsExtended(self._now, self._trials))
+            case 2:
+                yield from self._happens(ConfigurationEnqueued(self._now, {"x": 0.5}))
+            case _:
+                yield from self._happens(WorkersChanged(self._now, 3))
 
     def _join(self) -> Iterator[Step]:
         worker = WorkerId(self._workers)

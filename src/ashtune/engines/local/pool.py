@@ -41,15 +41,18 @@ class Worker:
     Times are seconds in which this process ran; ``None``: it is not at that.
     """
 
-    def __init__(self, process: WorkerProcess, environment: Mapping[str, str], now: float) -> None:
+    def __init__(self, process: WorkerProcess, environment: Mapping[str, str], place: int, now: float) -> None:
         self.number = process.worker
         self.process = process
         self.environment = environment
+        self.place = place
         self.reader = FrameReader()
         self.has_joined = False
         self.starting_since: float | None = now
         self.training_since: float | None = None
         self.saving_since: float | None = None
+        self.is_leaving = False
+        """Whether there are to be fewer workers, and it is dismissed when its job is over."""
         self.message_since: float | None = None
 
     def was_stopped(self, seconds: float) -> None:
@@ -100,10 +103,12 @@ class ProcessPool:
         self.fatal_error: ObjectiveError | None = None
         """Why no more workers are started, once several have died before their first job."""
         self._awake = AwakeClock(self._host.now())
+        self._has_leavers = False
+        self._dismissed: list[tuple[WorkerProcess, float]] = []  # each leaves by itself, up to a moment
         self._last_liveness_check = 0.0
         try:
-            for environment in environments:
-                self._start_worker(environment)
+            for place, environment in enumerate(environments):
+                self._start_worker(environment, place)
         except OSError:
             self.close()
             raise
@@ -147,11 +152,37 @@ class ProcessPool:
         for process in ready:
             if (worker := self._workers.get(process.worker)) is not None:
                 messages += self._listen(worker)
+        if self._has_leavers:
+            messages += self._dismiss_the_idle()
         since = self._awake.seconds - self._last_liveness_check
         if since >= LIVENESS_CHECK_SECONDS:
             self._last_liveness_check = self._awake.seconds
             messages += self._check_liveness(since)
         return messages
+
+    @property
+    def train_together(self) -> bool:
+        """Whether any of them trains several jobs together."""
+        return any(self._workloads[number].trains_together for number in self._workers)
+
+    def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
+        """Have as many places as environments from now on.
+
+        Those too many are dismissed: the idle at once, the others when they have done with their jobs, the youngest
+        first. What they were just given goes back.
+
+        Raises:
+            OSError: If no more processes can be started; those that were are there.
+        """
+        self._places = len(environments)
+        workers = sorted(self._workers.values(), key=lambda each: (self._workloads[each.number].is_free, each.number))
+        for place, worker in enumerate(workers):
+            worker.is_leaving = place >= self._places
+        self._has_leavers = len(workers) > self._places
+        taken = {worker.place for worker in workers}
+        free = [place for place in range(self._places) if place not in taken]
+        for place in free[: max(0, self._places - len(workers))]:
+            self._start_worker(environments[place], place)
 
     def close(self) -> None:
         """Shut the idle down, kill the busy, leave no process behind."""
@@ -160,14 +191,15 @@ class ProcessPool:
             if worker.training_since is not None or not worker.has_joined:
                 worker.process.kill()
         deadline = self._host.now() + SHUTDOWN_SECONDS
-        for worker in self._workers.values():
-            worker.process.end(max(0.0, deadline - self._host.now()))
+        for process in (*(worker.process for worker in self._workers.values()), *dict(self._dismissed)):
+            process.end(max(0.0, deadline - self._host.now()))
         self._workers.clear()
+        self._dismissed.clear()
 
-    def _start_worker(self, environment: Mapping[str, str]) -> None:
+    def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
         number = WorkerId(next(self._numbers))
         process = self._host.start(number, self._logs, environment)
-        self._workers[number] = Worker(process, environment, self._awake.seconds)
+        self._workers[number] = Worker(process, environment, place, self._awake.seconds)
         self._workloads.join(number)
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
@@ -181,6 +213,8 @@ class ProcessPool:
                     raise EngineError(complaint)
                 messages.append(message)
                 self._note(worker, message)
+                if worker.is_leaving and _ends_a_job(message):
+                    return [*messages, self._dismiss(worker)]
         except EOFError:
             return messages + self._lose(worker)
         except (EngineError, msgspec.MsgspecError) as error:
@@ -226,6 +260,7 @@ class ProcessPool:
     def _check_liveness(self, seconds: float) -> list[WorkerMessage]:
         """Look after all workers: who has died, who is suspended, who takes too long."""
         messages: list[WorkerMessage] = []
+        self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
             if worker.process.is_dead:
                 messages += self._read_to_the_end(worker)
@@ -267,6 +302,37 @@ class ProcessPool:
         reason = f"over its trial_timeout of {self._timeout:g} s" + ("" if is_fatal else " while saving")
         return self._lose(worker, reason, is_fatal=is_fatal)
 
+    def _fill_place(self, worker: Worker) -> None:
+        """Let another worker take the place of one that is gone, if there are too few now."""
+        if sum(not each.is_leaving for each in self._workers.values()) < self._places:
+            self._start_worker(worker.environment, worker.place)
+
+    def _dismiss_the_idle(self) -> list[WorkerMessage]:
+        """Dismiss those that are too many and have nothing in hand."""
+        leavers = [worker for worker in self._workers.values() if worker.is_leaving]
+        self._has_leavers = bool(leavers)
+        return [self._dismiss(worker) for worker in leavers if self._workloads[worker.number].is_free]
+
+    def _dismiss(self, worker: Worker) -> WorkerMessage:
+        """Let a worker leave. What it was given a moment ago is given to others."""
+        self._host.forget(worker.process)
+        del self._workers[worker.number]
+        self._workloads.lose(worker.number)
+        worker.process.close_connection()
+        self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
+        self._fill_place(worker)
+        return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
+
+    def _see_off_the_dismissed(self) -> None:
+        """Look after those that are to leave by themselves, and end those that do not."""
+        staying = []
+        for process, until in self._dismissed:
+            if process.is_dead or self._awake.seconds > until:
+                process.end(0.0)
+            else:
+                staying.append((process, until))
+        self._dismissed = staying
+
     def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
         """A worker is gone; another takes its place. Jobs that it trained together are trained alone from now on."""
         self._host.forget(worker.process)
@@ -292,5 +358,12 @@ class ProcessPool:
         elif self._in_vain > FAILED_STARTS_ALLOWED + 2 * self._places:
             self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
         else:
-            self._start_worker(worker.environment)
+            self._fill_place(worker)
         return messages
+
+
+def _ends_a_job(message: FromWorker) -> bool:
+    """Whether a worker has nothing in hand any more that is worth waiting for."""
+    if isinstance(message, JobFinished):
+        return not message.held
+    return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)

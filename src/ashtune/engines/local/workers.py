@@ -1,7 +1,7 @@
 """Local workers: one process a core, each at the end of a socket."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class LocalWorkers:
         configurations: Trial -> configuration.
         environments: For each worker, what its environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+        environments_of: Returns those of another number of workers, or refuses it; None where it stays as it is.
         began: The time at the start of this session, in seconds since the study began.
         host: The machine.
         disk: Where the checkpoints are.
@@ -47,6 +48,7 @@ class LocalWorkers:
         configurations: Configurations,
         *,
         environments: Sequence[Mapping[str, str]],
+        environments_of: Callable[[int], Sequence[Mapping[str, str]]] | None = None,
         trial_timeout: float | None = None,
         began: float = 0.0,
         host: Host | None = None,
@@ -55,6 +57,7 @@ class LocalWorkers:
         study = Path(setup.study)
         self._logs = study / "logs"
         self._configurations = configurations
+        self._environments_of = environments_of
         checkpoints = Checkpoints(study, disk)
         self._deletions = DeferredDeletions(lambda order: checkpoints.discard(order.trial, order.resource), self.now)
         self._host = host or Host()
@@ -107,6 +110,17 @@ class LocalWorkers:
         else:
             self._pool.send(order.worker, order)
 
+    def check_size(self, workers: int) -> None:
+        """Refuse a number of workers that this machine does not bear, or that cannot change."""
+        self._environments_for(workers)
+
+    def resize(self, workers: int) -> None:
+        """Have so many workers from now on; see :class:`~ashtune.engines.protocol.Resizable`."""
+        try:
+            self._pool.resize(self._environments_for(workers))
+        except OSError as error:
+            raise self._refused(error) from None
+
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""
         return self._collector.progress()
@@ -115,6 +129,13 @@ class LocalWorkers:
         """Shut the idle down, kill the busy, leave no process behind."""
         self._pool.close()
         self._deletions.carry_out_all()
+
+    def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
+        if self._environments_of is None or self._pool.train_together:
+            raise SettingsError(
+                f"workers={workers}: workers that train several trials together stay as many as they are"
+            )
+        return self._environments_of(workers)
 
     def _refused(self, error: OSError) -> StudyError:
         return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
@@ -144,11 +165,18 @@ class LocalEngine:
 
     def open(self, brief: Brief) -> LocalWorkers:
         """Start the processes."""
+        options = brief.options
+
+        def environments_of(workers: int) -> Sequence[Mapping[str, str]]:
+            self.check(options, workers)
+            return _environments(options, workers)
+
         return LocalWorkers(
             brief.setup,
             brief.configurations,
-            environments=_environments(brief.options, brief.workers),
-            trial_timeout=brief.options["trial_timeout"],
+            environments=_environments(options, brief.workers),
+            environments_of=environments_of,
+            trial_timeout=options["trial_timeout"],
             began=brief.began,
         )
 

@@ -69,7 +69,8 @@ class Frame:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
         tally, info = self._tally, self._info
         judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
-        left = "" if self._is_over else "stopping" if tally.stopping else judged.left
+        standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
+        left = "" if self._is_over else standing
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
         if judged.share is None:
             yield words
@@ -129,12 +130,12 @@ class Frame:
     def _summary(self, _: int) -> Iterator[Text]:
         """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
         tally, info = self._tally, self._info
-        present = len(tally.workers)
+        present, wanted = len(tally.workers), tally.workers_wanted or info.workers
         states = Counter(worker.state for worker in tally.workers.values())
-        states["starting"] = info.workers - present
+        states["starting"] = wanted - present
         names = () if self._is_over else ("training", "saving", "idle", "starting")
         doing = ", ".join(f"{states[name]:,} {name}" for name in names if states[name] > 0)
-        line = Text.assemble((plural(max(present, info.workers), "worker"), STRONG), f"{doing and '  '}{doing}")
+        line = Text.assemble((plural(max(present, wanted), "worker"), STRONG), f"{doing and '  '}{doing}")
         if (busy := tally.utilisation) is not None:
             is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
             line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)

@@ -204,7 +204,8 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
         parts.append(f"best {value} (trial {best.trial}, {info.unit} {best.resource})")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
-    parts.append(f"stopping: {tally.stopping}" if tally.stopping else judged.left)
+    left = "paused" if tally.is_paused else judged.left
+    parts.append(f"stopping: {tally.stopping}" if tally.stopping else left)
     return f"{clock_text(tally)} {'; '.join(filter(None, parts))}"
 
 

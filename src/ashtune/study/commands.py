@@ -1,0 +1,264 @@
+"""Commands to the driver of a study, from a process of the same user on the same machine: files in a folder.
+
+The folder ``control`` of the study's directory holds one file a command, and beside it the driver's answer. It is no
+part of the study: what comes of a command is an event of the journal, which the driver alone writes.
+
+Rule 1: a driver reads the folder only if its user asked for it at the start, and begins by emptying it: what lies in
+the directory of a study from elsewhere is never a command.
+Rule 2: the folder is this user's and no one else's, and no link. It is opened once, and everything else goes through
+that: whatever is put in its place later is not looked at.
+Rule 3: a file has its name when it is whole (it is renamed), and is a command only if its name is one. It is deleted
+before it is carried out: whoever deletes it first, the driver or a sender who does not wait longer, decides.
+"""
+
+import errno
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from ashtune.core.errors import StudyError
+from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
+
+NAME = "control"
+MOST_BYTES = 1 << 16
+"""Of one command."""
+MOST_AT_ONCE = 64
+"""Commands that are looked at in one go; the others wait for the next."""
+ANSWER_SECONDS = 5.0
+"""After so long without an answer a command is taken back."""
+_LOOK_SECONDS = 0.02
+_COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
+_NAME = re.compile(r"\d{20}-[0-9a-f]{16}", re.ASCII)
+
+
+class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_fields=True):
+    pass
+
+
+class PauseStudy(_Command, frozen=True, tag="pause"):
+    """Begin no job, and break off what runs."""
+
+
+class ContinueStudy(_Command, frozen=True, tag="continue"):
+    """Go on after a pause."""
+
+
+class StopStudy(_Command, frozen=True, tag="stop"):
+    """Stop in an orderly way, to be resumed later."""
+
+
+class AddTrials(_Command, frozen=True, tag="extend"):
+    """Try so many configurations more."""
+
+    trials: int
+
+
+class ChangeWorkers(_Command, frozen=True, tag="workers"):
+    """Have so many workers."""
+
+    workers: int
+
+
+class EnqueueConfiguration(_Command, frozen=True, tag="enqueue"):
+    """Let the next new trial have a configuration."""
+
+    configuration: dict[str, Any]
+
+
+Command = PauseStudy | ContinueStudy | StopStudy | AddTrials | ChangeWorkers | EnqueueConfiguration
+NAMES = ("pause", "continue", "stop", "extend", "workers", "enqueue")
+_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    error: str = ""
+
+
+def read_command(data: bytes) -> Command:
+    """Return the command that JSON says.
+
+    Raises:
+        StudyError: If it says none.
+    """
+    if len(data) > MOST_BYTES:
+        raise StudyError(f"a command of more than {MOST_BYTES:,} bytes; send a shorter one")
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise StudyError(f"no command ({error}); send one of {', '.join(NAMES)} as JSON") from None
+
+
+class Inbox:
+    """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
+
+    Args:
+        directory: The study's.
+
+    Raises:
+        StudyError: If something else is in the folder's place, or the folder cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / NAME
+        try:
+            with suppress(FileExistsError):
+                DISK.make_folder(str(path))
+        except OSError as error:
+            raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
+        self._path = path
+        self._folder = _opened(path)
+        self._remove(DISK.names(self._folder))
+
+    def take(self) -> Iterator[tuple[str, Command | StudyError]]:
+        """Yield the names of new commands, oldest first, each with the command, or why it is none."""
+        try:
+            names = DISK.names(self._folder)
+        except OSError:
+            return  # the file system is away for a moment
+        commands = [name for name in names if name.endswith(_COMMAND) and _NAME.fullmatch(name.removesuffix(_COMMAND))]
+        for file in commands[:MOST_AT_ONCE]:
+            taken = self._taken(file)
+            if taken is not None:
+                yield file.removesuffix(_COMMAND), taken
+
+    def answer(self, name: str, error: str = "") -> None:
+        """Say what came of a command: nothing more is to be said, or why it was refused."""
+        with suppress(OSError):  # the sender hears nothing; the study goes on
+            _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
+
+    def close(self) -> None:
+        """Take no more commands. Answers stay, as somebody may wait for them."""
+        with suppress(OSError):
+            self._remove([name for name in DISK.names(self._folder) if not name.endswith(_ANSWER)])
+        DISK.close(self._folder)
+        with suppress(OSError):  # unless an answer is in it
+            DISK.remove_folder(str(self._path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _taken(self, file: str) -> Command | StudyError | None:
+        """Read and delete a command; None if somebody else has deleted it."""
+        try:
+            data: bytes | StudyError = _read(self._folder, file)
+        except OSError as error:
+            data = StudyError(f"a command that cannot be read ({error.strerror})")
+        try:
+            DISK.unlink(file, at=self._folder)
+        except OSError:
+            return None  # taken back, or a folder of this name, which is none
+        if isinstance(data, StudyError):
+            return data
+        try:
+            return read_command(data)
+        except StudyError as error:
+            return error
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            with suppress(OSError):  # a folder in it is no command and does no harm
+                DISK.unlink(name, at=self._folder)
+
+
+def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) -> None:
+    """Send a command to the driver of a study, and wait for its answer.
+
+    Args:
+        directory: The study's.
+        command: What is wanted.
+        seconds: How long to wait until the command is taken back; if it cannot be any more, so long again.
+
+    Raises:
+        StudyError: If the driver refuses it, or nobody has taken it up.
+    """
+    folder = _opened(directory / NAME)
+    name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
+    try:
+        try:
+            _write(folder, name + _UNFINISHED, msgspec.json.encode(command))
+            os.rename(name + _UNFINISHED, name + _COMMAND, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError as error:
+            raise StudyError(f"{directory / NAME}: {error.strerror}; the command could not be sent") from None
+        answer = _waited_for(folder, name, seconds)
+        if answer is None:
+            with suppress(FileNotFoundError):
+                DISK.unlink(name + _COMMAND, at=folder)
+                raise StudyError(
+                    f"the driver has not taken it up within {seconds:g} s, and it was taken back; try again"
+                )
+            answer = _waited_for(folder, name, seconds)
+        if answer is None:
+            raise StudyError("the driver has taken it up, and not said what came of it; the page shows whether it did")
+        if answer.error:
+            raise StudyError(answer.error)
+    finally:
+        with suppress(OSError):
+            DISK.unlink(name + _ANSWER, at=folder)
+        DISK.close(folder)
+
+
+def _waited_for(folder: int, name: str, seconds: float) -> _Answer | None:
+    """Return the answer to a command as soon as it is there; None if it is not for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        with suppress(OSError, msgspec.MsgspecError):  # not there yet, or not whole
+            return msgspec.json.decode(_read(folder, name + _ANSWER), type=_Answer)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _opened(path: Path) -> int:
+    """Open the folder.
+
+    Raises:
+        StudyError: If it is not there, or anything but a folder of this user alone.
+    """
+    try:
+        folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
+        words = "no folder, or a symbolic link, which is not followed; remove it"
+        is_another = error.errno in (errno.ENOTDIR, errno.ELOOP)
+        raise StudyError(f"{path}: {words if is_another else error.strerror}") from None
+    status = os.fstat(folder)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & ~FOLDER_FOR_THE_OWNER:
+        DISK.close(folder)
+        raise StudyError(f"{path}: others than you may write to it or read it; remove it")
+    return folder
+
+
+def _read(folder: int, name: str) -> bytes:
+    """Return what is in a file, or the beginning of one that is too large."""
+    file = DISK.open(name, os.O_RDONLY, at=folder)
+    try:
+        parts: list[bytes] = []
+        left = MOST_BYTES + 1
+        while left > 0 and (part := DISK.read(file, left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    finally:
+        DISK.close(file)
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    file = DISK.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, at=folder)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[DISK.write(file, left) :]
+    finally:
+        DISK.close(file)

@@ -1,0 +1,494 @@
+"""Commands to a study that runs: each is an event, resume knows of it, and nobody commands a study that did not ask."""
+
+import json
+import os
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from commands import ashtune_process
+from live_page import SlowStudy
+
+from ashtune.analysis.tally import Tally
+from ashtune.core.errors import StudyError
+from ashtune.core.events import (
+    ConfigurationEnqueued,
+    Event,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
+    TrialsExtended,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+    WorkersChanged,
+)
+from ashtune.study.commands import (
+    MOST_BYTES,
+    NAME,
+    AddTrials,
+    ChangeWorkers,
+    Command,
+    ContinueStudy,
+    EnqueueConfiguration,
+    Inbox,
+    PauseStudy,
+    StopStudy,
+    send,
+)
+from ashtune.study.factory import build_controller
+from ashtune.study.journal import NAME as JOURNAL
+from ashtune.study.journal import read_events, read_settings
+from ashtune.study.ladders import first_ladder
+from ashtune.study.replay import Replay
+
+pytestmark = pytest.mark.timeout(120)
+
+SECONDS = 60.0
+LOOK_SECONDS = 0.05
+X = 0.123456789
+
+
+TRAIN = """
+    import time
+
+    space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
+
+    def train(trial):
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            trained.append(epoch)
+            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+            time.sleep(0.02)
+            trial.report(score=trial["x"] * epoch)
+        trial.save(trained)
+"""
+
+
+class Controlled(SlowStudy):
+    """A slow study to which commands can be sent; no trial of it fails, unless it goes on from the wrong epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (folder / "train.py").write_text(textwrap.dedent(TRAIN))
+
+    def run(self, *more: str) -> None:
+        """Begin, and wait until it trains."""
+        super().run("--control", *more)
+        self.until(lambda events: any(isinstance(event, JobFinished) for event in events))
+
+    def send(self, command: Command) -> None:
+        """Send a command as the page does."""
+        send(self.directory, command)
+
+    def events(self) -> list[Event]:
+        """Return what the journal holds."""
+        path = self.directory / JOURNAL
+        return [event for _, event in read_events(path)] if path.exists() else []
+
+    def until(self, is_so: Callable[[list[Event]], bool]) -> list[Event]:
+        """Wait until something is so of the events, and return them."""
+        end = time.monotonic() + SECONDS
+        while not is_so(events := self.events()):
+            assert time.monotonic() < end, f"it never was; the last events are {events[-5:]}"
+            time.sleep(LOOK_SECONDS)
+        return events
+
+    def tally(self) -> Tally:
+        """Count what the journal holds, read by the study's own controller; it must accept all of it."""
+        path = self.directory / JOURNAL
+        settings = read_settings(path)
+        tally = Tally(first_ladder(settings), settings.goal)
+        replay = Replay(build_controller(settings))
+        replay.tell(self.events(), [tally])
+        assert replay.difference == ""
+        return tally
+
+    def pause(self) -> list[Event]:
+        """Pause it, wait until nothing runs, and return the events."""
+        self.send(PauseStudy())
+        self.until(lambda _: self.tally().running == 0)
+        return self.events()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Controlled]:
+    study = Controlled(tmp_path)
+    yield study
+    study.kill()
+
+
+def of(kind: type, events: Sequence[Event]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def after(kind: type, events: Sequence[Event]) -> list[Event]:
+    """Return what came after the last event of a kind."""
+    places = [place for place, event in enumerate(events) if isinstance(event, kind)]
+    assert places, f"there is no {kind.__name__}"
+    return list(events[places[-1] + 1 :])
+
+
+def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: Controlled) -> None:
+    study.run()
+    events = study.pause()
+    paused = after(StudyPaused, events)
+    broken_off = {event.trial for event in of(JobPaused, paused)}
+    assert study.tally().is_paused
+    study.send(PauseStudy())  # it is paused already
+    assert of(TrialStarted, paused) == []
+    study.send(ContinueStudy())
+    events = study.until(lambda events: len(of(JobFinished, after(StudyContinued, events))) >= 4)
+    assert len(of(StudyPaused, events)) == 1
+    assert broken_off <= {event.trial for event in of(JobFinished, after(StudyContinued, events))}
+    assert not study.tally().is_paused
+
+
+def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(study: Controlled) -> None:
+    study.run()
+    study.pause()
+    study.kill()
+    study.resume()
+    study.until(lambda events: len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events)))
+    assert not study.tally().is_paused
+
+
+def test_a_study_that_is_told_to_go_on_before_all_has_come_in_loses_no_worker(study: Controlled) -> None:
+    study.run()
+    for _ in range(5):
+        study.send(PauseStudy())
+        study.send(ContinueStudy())
+    before = len(study.events())
+    events = study.until(lambda events: len(of(JobFinished, events[before:])) >= 10)
+    assert of(WorkerLost, events) == []
+    assert study.tally().failures.total == 0
+
+
+def test_a_stop_lets_running_trials_be_saved_and_ends_the_driver(study: Controlled) -> None:
+    study.run()
+    study.send(StopStudy())
+    assert study.wait() == 0
+    events = study.events()
+    assert [event.reason for event in of(StopRequested, events)] == ["asked for on the live page"]
+    assert all(event.checkpoint is not None or event.resource == 0 for event in of(JobPaused, events))
+    assert study.tally().running == 0
+    study.resume()
+    study.until(lambda events: len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events)))
+
+
+def test_a_study_can_be_stopped_while_it_is_paused(study: Controlled) -> None:
+    study.run()
+    study.pause()
+    study.send(StopStudy())
+    assert study.wait() == 0
+
+
+def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
+    study.run()
+    study.send(EnqueueConfiguration({"kind": "b", "x": X}))
+    events = study.until(lambda events: of(TrialStarted, after(ConfigurationEnqueued, events)))
+    first = of(TrialStarted, after(ConfigurationEnqueued, events))[0]
+    assert (first.configuration, first.origin) == ({"x": X, "kind": "b"}, "enqueued")
+    study.until(lambda events: any(event.trial == first.trial for event in of(JobFinished, events)))
+    assert sum(event.configuration["x"] == X for event in of(TrialStarted, study.events())) == 1
+
+
+def test_what_was_enqueued_before_a_kill_is_the_first_new_trial_after_it(study: Controlled) -> None:
+    study.run()
+    before = study.pause()
+    study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
+    study.send(EnqueueConfiguration({"x": X / 2, "kind": "a"}))
+    study.kill()
+    started = {event.trial for event in of(TrialStarted, before)}
+    study.resume()
+    events = study.until(lambda events: len(of(TrialStarted, events)) >= len(started) + 3)
+    new = [event for event in of(TrialStarted, events) if event.trial not in started]
+    assert [(event.configuration["x"], event.origin) for event in new[:2]] == [(X, "enqueued"), (X / 2, "enqueued")]
+    assert new[2].origin != "enqueued"
+    study.tally()
+
+
+@pytest.mark.parametrize(
+    ("configuration", "why"),
+    [
+        ({"x": 2.0, "kind": "a"}, "x"),
+        ({"x": 0.5}, "kind"),
+        ({"x": 0.5, "kind": "a", "y": 1}, "y"),
+        ({"x": None, "kind": "a"}, "x"),
+        ({"x": 0.5, "kind": ["a"]}, "kind"),
+        ({}, "missing"),
+    ],
+)
+def test_a_configuration_outside_of_the_space_is_refused_in_one_line(
+    shared: Controlled, configuration: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(StudyError, match=why) as refused:
+        shared.send(EnqueueConfiguration(configuration))
+    assert "\n" not in str(refused.value)
+    assert of(ConfigurationEnqueued, shared.events()) == []
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
+    """A study for commands that change nothing."""
+    study = Controlled(tmp_path_factory.mktemp("shared"))
+    study.run("--trials", "100000")
+    yield study
+    study.kill()
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (AddTrials(0), "trials=0"),
+        (AddTrials(-5), "trials=-5"),
+        (AddTrials(1 << 60), "too large"),
+        (ChangeWorkers(0), "workers=0"),
+        (ChangeWorkers(90_000), "too many processes"),
+    ],
+)
+def test_a_number_that_cannot_be_had_is_refused_and_the_study_goes_on(
+    shared: Controlled, command: Command, why: str
+) -> None:
+    with pytest.raises(StudyError, match=why):
+        shared.send(command)
+    assert not of(TrialsExtended, shared.events()) and not of(WorkersChanged, shared.events())
+    count = len(shared.events())
+    shared.until(lambda events: len(events) > count)
+
+
+def test_more_trials_are_tried_and_a_later_session_knows_of_them(study: Controlled) -> None:
+    study.run("--trials", "6", "--max-resource", "128")
+    study.pause()
+    study.send(AddTrials(3))
+    study.send(AddTrials(1))
+    assert [event.trials for event in of(TrialsExtended, study.events())] == [9, 10]
+    assert study.tally().most_trials == 10
+    study.kill()
+    study.resume()
+    assert study.wait() == 0
+    tally = study.tally()
+    assert (tally.started, tally.most_trials, tally.sessions) == (10, 10, 2)
+
+
+def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) -> None:
+    study.run("--trials", "6", "--max-resource", "128")
+    study.pause()
+    study.send(AddTrials(2))
+    study.send(ContinueStudy())
+    assert study.wait() == 0
+    assert (study.tally().started, study.tally().sessions) == (8, 1)
+
+
+def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(study: Controlled) -> None:
+    study.run("--trials", "3", "--max-resource", "128")
+    study.until(lambda events: len(of(TrialStarted, events)) == 3)
+    study.send(PauseStudy())
+    wanted = EnqueueConfiguration({"x": X, "kind": "a"})
+    with pytest.raises(StudyError, match="no trial is left for it: all 3 have begun"):
+        study.send(wanted)
+    study.send(AddTrials(1))
+    study.send(wanted)
+    with pytest.raises(StudyError, match="add trials first"):
+        study.send(wanted)
+    study.send(ContinueStudy())
+    assert study.wait() == 0
+    assert [event.trial for event in of(TrialStarted, study.events()) if event.origin == "enqueued"] == [3]
+
+
+def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Controlled) -> None:
+    study.run("--trials", "100000")
+    study.send(ChangeWorkers(4))
+    study.until(lambda events: len(of(WorkerJoined, events)) == 4)
+    study.send(ChangeWorkers(1))
+    events = study.until(lambda events: len(of(WorkerLost, events)) == 3)
+    assert all(event.is_dismissed and event.trial is None for event in of(WorkerLost, events))
+    events = study.until(lambda now: len(of(JobFinished, now[len(events) :])) >= 5)
+    lost = max(place for place, event in enumerate(events) if isinstance(event, WorkerLost))
+    assert len({event.worker for event in of(JobFinished, events[lost:])}) == 1
+    assert of(WorkerJoined, events[lost:]) == []
+    study.send(ChangeWorkers(2))
+    study.until(lambda events: len(of(WorkerJoined, events)) == 5)
+    tally = study.tally()
+    assert (tally.lost_workers.total, tally.failures.total) == (0, 0)
+    assert [event.workers for event in of(WorkersChanged, study.events())] == [4, 1, 2]
+
+
+def test_no_result_is_lost_when_workers_are_dismissed(study: Controlled) -> None:
+    study.run("--trials", "40", "--workers", "4")
+    study.send(ChangeWorkers(1))
+    study.send(ChangeWorkers(3))
+    assert study.wait() == 0
+    tally = study.tally()
+    assert (tally.tried, tally.failures.total) == (40, 0)
+
+
+def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
+    study.run("--engine", "threads")
+    with pytest.raises(StudyError, match="workers=3: this engine keeps the workers that it began with"):
+        study.send(ChangeWorkers(3))
+    assert of(WorkersChanged, study.events()) == []
+    study.pause()
+
+
+# Who may command
+
+
+def test_a_study_that_did_not_ask_for_it_hears_nothing(study: Controlled) -> None:
+    SlowStudy.run(study)
+    study.until(lambda events: of(JobFinished, events))
+    with pytest.raises(StudyError, match="no driver takes commands"):
+        study.send(StopStudy())
+    (study.directory / NAME).mkdir(0o700)
+    with pytest.raises(StudyError, match="not taken it up within 1 s, and it was taken back"):
+        send(study.directory, StopStudy(), seconds=1)
+    assert list((study.directory / NAME).iterdir()) == []
+    assert of(StopRequested, study.events()) == []
+    assert not of(SessionStarted, study.events())[0].control
+
+
+def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None:
+    SlowStudy.run(study)
+    study.until(lambda events: of(JobFinished, events))
+    study.kill()
+    folder = study.directory / NAME
+    folder.mkdir(0o700)
+    (folder / f"{1:020d}-{'a' * 16}.command").write_text('{"command": "stop"}')
+    study.resume("--control")
+    events = study.until(lambda events: len(of(JobFinished, after(SessionStarted, events))) >= 20)
+    assert of(StopRequested, events) == []
+    assert [event.control for event in of(SessionStarted, events)] == [False, True]
+
+
+def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(study: Controlled) -> None:
+    SlowStudy.run(study)
+    study.until(lambda events: of(JobFinished, events))
+    study.kill()
+    count = len(study.events())
+    elsewhere = study.folder / "elsewhere"
+    elsewhere.mkdir(0o700)
+    (elsewhere / "precious").write_text("mine")
+    folder = study.directory / NAME
+    folder.symlink_to(elsewhere)
+    done = ashtune_process(study.folder, "resume", str(study.directory), "--control", "--quiet")
+    assert done.returncode == 2
+    assert "a symbolic link, which is not followed; remove it" in done.stderr
+    with pytest.raises(StudyError, match="not followed"):
+        study.send(StopStudy())
+    folder.unlink()
+    folder.write_text("a file")
+    with pytest.raises(StudyError, match="no folder"):
+        Inbox(study.directory)
+    folder.unlink()
+    folder.mkdir()
+    folder.chmod(0o770)
+    with pytest.raises(StudyError, match="others than you may write to it"):
+        Inbox(study.directory)
+    assert (elsewhere / "precious").read_text() == "mine"
+    assert len(study.events()) == count
+
+
+def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
+    """Put a file into the folder as a sender does, and return the answer."""
+    folder = study.directory / NAME
+    (folder / "x.unfinished").write_bytes(data)
+    (folder / "x.unfinished").rename(folder / f"{name}.command")
+    answer = folder / f"{name}.answer"
+    study.until(lambda _: answer.exists() and answer.stat().st_size > 0)
+    told: dict[str, Any] = json.loads(answer.read_bytes())
+    answer.unlink()
+    return told
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"stop",
+        b"[]",
+        b"{}",
+        b'{"command": "reboot"}',
+        b'{"command": "extend"}',
+        b'{"command": "extend", "trials": "many"}',
+        b'{"command": "stop", "now": true}',
+        b'{"command": "enqueue", "configuration": {"x": NaN}}',
+        b'{"command": "enqueue", "configuration": ' + b'{"x": [' * 5000,
+        b'{"command": "stop"}' + b" " * MOST_BYTES,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_command_is_refused_in_one_line_and_deleted(shared: Controlled, data: bytes) -> None:
+    name = f"{time.time_ns():020d}-{'b' * 16}"
+    error = put(shared, name, data)["error"]
+    assert error and "\n" not in error and len(error) < 500
+    assert not (shared.directory / NAME / f"{name}.command").exists()
+    assert of(StopRequested, shared.events()) == []
+
+
+def test_a_link_in_the_place_of_a_command_is_not_followed(shared: Controlled) -> None:
+    target = shared.folder / "target"
+    target.write_text('{"command": "stop"}')
+    folder, name = shared.directory / NAME, f"{time.time_ns():020d}-{'c' * 16}"
+    (folder / f"{name}.command").symlink_to(target)
+    shared.until(lambda _: (folder / f"{name}.answer").exists())
+    assert target.exists()
+    assert not os.path.lexists(folder / f"{name}.command")
+    assert of(StopRequested, shared.events()) == []
+
+
+@pytest.mark.parametrize("name", ["stop.command", "..command", f"{1:020d}-{'g' * 16}.command", f"{2:020d}-{'a' * 16}"])
+def test_a_file_of_another_name_is_no_command(shared: Controlled, name: str) -> None:
+    (shared.directory / NAME / name).write_text('{"command": "stop"}')
+    with pytest.raises(StudyError):  # so that the folder was looked at after
+        shared.send(AddTrials(0))
+    assert of(StopRequested, shared.events()) == []
+
+
+def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Controlled) -> None:
+    refusals: list[str] = []
+
+    def ask() -> None:
+        try:
+            shared.send(AddTrials(0))
+        except StudyError as error:
+            refusals.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refusals == ["trials=0 is not a whole number of at least 1"] * 12
+
+
+def test_wherever_the_journal_of_a_commanded_study_is_cut_it_can_be_gone_on_with(study: Controlled) -> None:
+    study.run("--trials", "30")
+    study.send(ChangeWorkers(3))
+    study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
+    study.pause()
+    study.send(AddTrials(5))
+    study.send(EnqueueConfiguration({"x": X / 2, "kind": "b"}))
+    study.send(ContinueStudy())
+    study.send(ChangeWorkers(1))
+    study.send(PauseStudy())
+    study.send(StopStudy())
+    assert study.wait() == 0
+    path, events = study.directory / JOURNAL, study.events()
+    again = msgspec.structs.replace(of(SessionStarted, events)[0], time=events[-1].time, trials=None)
+    for cut in range(len(events) + 1):
+        controller = build_controller(read_settings(path))
+        replay = Replay(controller)
+        for event in events[:cut]:
+            replay.feed(event)
+        replay.feed(again)
+        assert replay.difference == ""
+        assert not controller.is_paused
+        assert controller.is_open
