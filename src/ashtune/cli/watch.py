@@ -32,6 +32,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--host-name", action="append", default=[], metavar="NAME",
         help="a name by which a proxy asks for the page, as hub.example.org; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--control", action="store_true",
+        help="let the page pause, stop and change studies whose drivers were started with --control on this machine",
+    )  # fmt: skip
     parser.add_argument("--terminal", action="store_true", help="show one study in this terminal, in place of a page")
     parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
     parser.add_argument("--until-exit", type=int, metavar="PID", help="end when this process has ended")
@@ -53,6 +57,8 @@ def main(given: argparse.Namespace) -> int:
     if given.socket is not None and given.open:
         raise SettingsError("--open wants a port, which browsers can reach; leave --socket out")
     directories = [check_directory(directory) for directory in given.directory]
+    if given.terminal and given.control:
+        raise SettingsError("--terminal only shows, and --control is for the page; leave one of them out")
     if given.terminal:
         return show_in_terminal(directories)
     page = LivePage(
@@ -60,6 +66,7 @@ def main(given: argparse.Namespace) -> int:
         port=given.port,
         socket_path=None if given.socket is None else check_directory(given.socket),
         host_names=given.host_name,
+        control=given.control,
     )
     if process.is_our_command:
         os.nice(NICE)
@@ -72,7 +79,7 @@ def main(given: argparse.Namespace) -> int:
         sys.stdout.write(f"{page.address}\n")
         sys.stdout.flush()
         if owner is None:
-            sys.stderr.write(_advice(page, given.socket))
+            sys.stderr.write(_advice(page, given.socket, control=given.control))
         if given.open:
             stack.enter_context(OpenedInBrowser(page.address))
         page.wait(lambda: owner is not None and not is_process_alive(owner))
@@ -81,7 +88,7 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def _advice(page: "LivePage", socket_path: str | None) -> str:
+def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
     """Say how the page is reached from elsewhere, and how it ends."""
     import socket
 
@@ -90,7 +97,8 @@ def _advice(page: "LivePage", socket_path: str | None) -> str:
         tunnel = f"ssh -L {page.port}:127.0.0.1:{page.port} {host}, then the same address"
     else:
         tunnel = f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then http://localhost:8000{page.address}"
-    return f"from another machine: {tunnel}\nwhoever has the address sees the page; Ctrl-C ends it, not the study\n"
+    does = "sees the page, and can stop and change the study" if control else "sees the page"
+    return f"from another machine: {tunnel}\nwhoever has the address {does}; Ctrl-C ends it, not the study\n"
 
 
 class OpenedInBrowser:

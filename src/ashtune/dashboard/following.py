@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.core.errors import AshtuneError
+from ashtune.core.errors import AshtuneError, StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import error_line, one_line, visible
@@ -59,10 +59,12 @@ class FollowedStudy:
 
     Args:
         directory: The study's.
+        control: Whether commands may be sent to its driver.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, control: bool = False) -> None:
         self.directory = directory.absolute()
+        self._may_control = control
         self.shown = visible(str(directory))
         self._journal = self.directory / NAME
         self._lock = threading.Lock()
@@ -205,6 +207,19 @@ class FollowedStudy:
             "statuses": selected.statuses,
             "origins": selected.sources,
         }
+
+    def check_listens(self) -> None:
+        """Refuse to send a command where no driver takes it.
+
+        Raises:
+            StudyError: In one line that says what would do.
+        """
+        with self._lock:
+            self._there()
+            if not self._listens:
+                raise StudyError(
+                    f"no driver on this machine takes commands for {self.shown}; run or resume it with --control"
+                )
 
     def question_of_trial(self, trial: int) -> tuple[TrialQuestion, int]:
         """Return what to ask for the page of a trial, and the position of which it speaks.
@@ -391,8 +406,15 @@ class FollowedStudy:
             is_alive=self._is_alive,
             quiet_seconds=quiet,
             longest_pause=self._longest_pause,
+            is_paused=picture.tally.is_paused,
         )
-        return Standing(*state_of(known), self._is_alive, quiet, *shares)
+        return Standing(*state_of(known), self._is_alive, quiet, *shares, self._listens)
+
+    @property
+    def _listens(self) -> bool:
+        """Whether the study's driver takes commands from here: it was asked to, and works on this machine."""
+        session = None if self._picture is None else self._picture.tally.session
+        return self._may_control and session is not None and session.control and self._is_alive is True
 
     def _ran(self, standing: Standing) -> float:
         """Return how many seconds the study has run by now."""

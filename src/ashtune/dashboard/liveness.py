@@ -39,7 +39,8 @@ class Standing(msgspec.Struct, frozen=True):
     """How a study stands: its state, in words too, and what is known of its driver.
 
     ``is_alive`` is None where nobody knows. ``quiet_seconds`` have passed since the journal grew. ``share_read`` is how
-    much of the journal is read, ``share_caught_up`` how much of it a second time, for who has which job.
+    much of the journal is read, ``share_caught_up`` how much of it a second time, for who has which job. ``control``:
+    the driver takes commands from here.
     """
 
     state: State = "missing"
@@ -48,6 +49,7 @@ class Standing(msgspec.Struct, frozen=True):
     quiet_seconds: float = 0.0
     share_read: float = 0.0
     share_caught_up: float = 0.0
+    control: bool = False
 
 
 class Driver:
@@ -128,8 +130,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a study that has been read to the end of its journal.
 
     ``is_complete`` and ``stopping`` are what its scheduler says of the journal; ``is_known`` False where it was not
-    asked. ``is_busy``: jobs were under way at the end of the journal. ``quiet_seconds``: since the journal grew;
-    ``longest_pause``: between two of its events.
+    asked. ``is_paused``: the user paused it. ``is_busy``: jobs were under way at the end of the journal.
+    ``quiet_seconds``: since the journal grew; ``longest_pause``: between two of its events.
     """
 
     directory: str
@@ -142,6 +144,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     is_alive: bool | None
     quiet_seconds: float
     longest_pause: float
+    is_paused: bool = False
 
 
 def state_of(known: Known) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
@@ -162,6 +165,8 @@ def state_of(known: Known) -> tuple[State, str]:  # noqa: PLR0911 - one for each
     if known.stopping:
         return "running", one_line(f"stopping: {known.stopping}")
     limit = max(QUIET_SECONDS, QUIET_TIMES * known.longest_pause)
+    if known.is_paused:
+        return "running", "paused: no job begins until it is continued"
     if known.is_alive is None and known.quiet_seconds > limit:
         return "quiet", one_line(
             f"no news for {seconds_text(known.quiet_seconds)}, and the driver is on {session.host}: whether it still "

@@ -15,6 +15,7 @@ import msgspec
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import AshtuneError, JournalError
 from ashtune.core.events import (
+    ConfigurationEnqueued,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -22,11 +23,15 @@ from ashtune.core.events import (
     ProgramCompiled,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
+    TrialsExtended,
     TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
@@ -63,7 +68,8 @@ PARTS: Mapping[str, type[Part]] = {
 """All parts, by name."""
 _EVENTS = (
     SessionStarted, WorkerJoined, TrialStarted, JobFinished, TrialReleased, JobPaused, JobFailed, TrialWithdrawn,
-    WorkerLost, PlacesChanged, ProgramCompiled, StopRequested,
+    WorkerLost, PlacesChanged, ProgramCompiled, StopRequested, StudyPaused, StudyContinued, TrialsExtended,
+    ConfigurationEnqueued, WorkersChanged,
 )  # fmt: skip
 _FOLLOWED = (TrialFailed, TrialPromoted, Train, Release)
 

@@ -4,7 +4,8 @@ Everything stands below a secret part of the path, and all addresses in the page
 proxy with a prefix needs nothing. What is asked is answered by :mod:`ashtune.dashboard.routes`; changes are sent as
 they come (server-sent events), and the id of each lets a broken connection go on where it was.
 
-Rule 1: only GET and HEAD. Nothing that is asked changes anything.
+Rule 1: only GET and HEAD, and nothing that is asked changes anything. Where the user wanted commands to be taken, POST
+sends one: see :mod:`ashtune.dashboard.control`.
 Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
 """
 
@@ -14,6 +15,7 @@ import socketserver
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -23,6 +25,7 @@ from typing import Any
 from ashtune.core.errors import AshtuneError, SettingsError
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.dashboard.admission import Admission
+from ashtune.dashboard.control import Commands, checked_length
 from ashtune.dashboard.following import FollowedStudy, Message
 from ashtune.dashboard.page_files import PAGE, TYPES, PageFile
 from ashtune.dashboard.refusals import BadQuestion, Forbidden, NothingThere
@@ -59,12 +62,16 @@ class Site:
         routes: Answers what is asked.
         files: Of the page, by path.
         admission: Says who may ask.
+        commands: Takes commands; None where the page only shows.
     """
 
-    def __init__(self, routes: Routes, files: dict[str, PageFile], admission: Admission) -> None:
+    def __init__(
+        self, routes: Routes, files: dict[str, PageFile], admission: Admission, commands: Commands | None = None
+    ) -> None:
         self.routes = routes
         self.files = files
         self.admission = admission
+        self.commands = commands
         self.streams = threading.BoundedSemaphore(MOST_STREAMS)
 
 
@@ -106,8 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        self._guard(self._answer)
+
+    def _guard(self, answer: Callable[[], None]) -> None:
+        """Answer what is asked, or say why there is no answer."""
         try:
-            self._answer()
+            answer()
         except tuple(_STATUS) as error:
             self._refuse(_STATUS[type(error)], str(error))
         except AshtuneError as error:  # what may be otherwise later, as there being no result yet
@@ -118,6 +129,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error_line(error))
 
     do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:
+        """Send a command to the driver of a study."""
+        if self.server.site.commands is None:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED)
+        else:
+            self._guard(self._command)
+
+    def _command(self) -> None:
+        site = self.server.site
+        assert site.commands is not None, "it was asked"
+        self.close_connection = True  # what is too long is not read
+        body = self.rfile.read(checked_length(self.headers))
+        site.admission.check_host(self.headers.get("Host", ""))
+        site.commands.carry_out(site.admission.path_below(self.path) or "", self.headers, body)
+        self._send(HTTPStatus.OK, _JSON, b'{"ok":true}')
 
     def _answer(self) -> None:
         site, admission = self.server.site, self.server.site.admission
@@ -194,6 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self._send_headers(kind)
         self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

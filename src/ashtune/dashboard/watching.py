@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ashtune.dashboard.admission import Admission
+from ashtune.dashboard.control import Commands
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.page_files import page_files
 from ashtune.dashboard.questions import Questions
@@ -28,6 +29,7 @@ class LivePage:
         socket_path: A socket of the file system in place of a port.
         host_names: More names by which the page may be asked for.
         token: The secret part of the address; by default a new one.
+        control: Whether commands may be sent to the drivers.
 
     Raises:
         SettingsError: If the port or socket cannot be had, or a name is none.
@@ -41,11 +43,13 @@ class LivePage:
         socket_path: Path | None = None,
         host_names: Sequence[str] = (),
         token: str = "",
+        control: bool = False,
     ) -> None:
         admission = Admission(host_names, token)
-        self.studies = [FollowedStudy(directory) for directory in directories]
+        self.studies = [FollowedStudy(directory, control=control) for directory in directories]
         self._questions = Questions()
-        site = Site(Routes(self.studies, self._questions), page_files(), admission)
+        commands = Commands(self.studies, admission) if control else None
+        site = Site(Routes(self.studies, self._questions), page_files(), admission, commands)
         self._server = PageServer(site, port=port, socket_path=socket_path)
 
     @property

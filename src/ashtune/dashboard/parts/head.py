@@ -35,7 +35,7 @@ class HeadPart(Part):
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
         "remaining": {"text": "", "seconds": None},
         "driver": {"host": "", "pid": 0, "is_alive": None, "quiet_seconds": 0.0},
-        "control": False, "is_reading": 0.0, "catching_up": 0.0,
+        "control": False, "paused": False, "is_reading": 0.0, "catching_up": 0.0,
     }  # fmt: skip
 
     def __init__(
@@ -98,7 +98,8 @@ class HeadPart(Part):
                 "is_alive": standing.is_alive,
                 "quiet_seconds": round(standing.quiet_seconds, 1),
             },
-            "control": False,
+            "control": standing.control,
+            "paused": standing.state == "running" and tally.is_paused,
             "is_reading": round(standing.share_read, 3),
             "catching_up": round(standing.share_caught_up, 3),
         }  # fmt: skip

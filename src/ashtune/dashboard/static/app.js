@@ -10,6 +10,7 @@ import { audit } from "./views/audit.js";
 import { best } from "./views/best.js";
 import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
+import { control } from "./views/control.js";
 import { curves } from "./views/curves.js";
 import { failures } from "./views/failures.js";
 import { importance } from "./views/importance.js";
@@ -27,6 +28,7 @@ import { workers } from "./views/workers.js";
 const VIEWS = [
   summary,
   answers,
+  control,
   ladder,
   best,
   workers,

@@ -88,7 +88,9 @@ function showState(state, head) {
     state.value,
     head.state === "reading" && isNumber(head.is_reading)
       ? `${WORDS.reading}: ${shareText(head.is_reading)}`
-      : WORDS[head.state],
+      : head.paused
+        ? "Paused"
+        : WORDS[head.state],
   );
   setText(state.detail, capital(head.state_text));
   showTime(state, head, 0);

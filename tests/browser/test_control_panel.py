@@ -1,0 +1,105 @@
+"""The section Control of the page in a real browser, by keyboard, beside a real study whose driver takes commands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from chromium import CHROMIUM
+from live_page import SlowStudy
+from playwright.sync_api import Browser
+
+from ashtune.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
+from ashtune.dashboard.watching import LivePage
+from ashtune.study.journal import NAME, read_events
+from watching import PHONE, Page
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
+
+STATE_IS = "(state) => document.querySelector('.tile.state .value').textContent === state"
+SAYS = "([role, text]) => document.querySelector(`#control [role=${role}]`).textContent.includes(text)"
+FOCUS = "document.activeElement.textContent"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[SlowStudy]:
+    study = SlowStudy(tmp_path)
+    study.run("--control", "--trials", "100000")
+    yield study
+    study.kill()
+
+
+def kinds(study: SlowStudy) -> list[type]:
+    wanted = (ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended)
+    return [type(event) for _, event in read_events(study.directory / NAME) if isinstance(event, wanted)]
+
+
+def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, study: SlowStudy) -> None:
+    with LivePage([study.directory], control=True) as live:
+        opened = Page(browser)
+        page = opened.page
+        opened.open(live.address)
+        opened.wait("!document.getElementById('control').hidden")
+        assert "only what you send under Control" in opened.text("footer")
+
+        pause = page.locator("#control button").first
+        pause.press("Enter")
+        opened.wait(STATE_IS, "Paused")
+        opened.wait(SAYS, ["status", "Paused: no job begins"])
+        opened.wait("document.querySelector('#control button').textContent === 'Continue'")
+        pause.press("Space")
+        opened.wait(STATE_IS, "Running")
+
+        page.locator("#control-trials").fill("5")
+        page.locator("#control-trials").press("Enter")
+        opened.wait(SAYS, ["status", "5 trials more may be started"])
+        page.locator("#control-workers").fill("90000")
+        page.locator("#control-workers").press("Enter")
+        opened.wait(SAYS, ["alert", "Refused: workers=90,000"])
+
+        page.locator("#control summary").press("Enter")
+        opened.wait("Number(document.getElementById('control-value-0').value) > 0")
+        page.locator("#control-value-0").fill("0.123456789")
+        page.get_by_role("button", name="Enqueue").press("Enter")
+        opened.wait(SAYS, ["status", "The next new trial has this configuration"])
+
+        axe = Axe().run(page, context="#control")
+        assert [each["id"] for each in axe.response["violations"] if each["impact"] in ("serious", "critical")] == []
+        stop = page.get_by_role("button", name="Stop …")
+        stop.press("Enter")
+        assert page.evaluate(FOCUS) == "Do not stop"
+        page.keyboard.press("Escape")
+        assert page.evaluate(FOCUS) == "Stop …"
+        assert StopRequested not in kinds(study)
+        page.keyboard.press("Enter")
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(FOCUS) == "Stop the study"
+        page.keyboard.press("Enter")
+        opened.wait(STATE_IS, "Stopped")
+        opened.wait("document.getElementById('control').hidden")
+        assert opened.console == []
+        opened.close()
+    assert kinds(study) == [StudyPaused, StudyContinued, TrialsExtended, ConfigurationEnqueued, StopRequested]
+
+
+def test_a_page_that_only_shows_has_no_such_section(browser: Browser, study: SlowStudy) -> None:
+    with LivePage([study.directory]) as live:
+        opened = Page(browser)
+        opened.open(live.address)
+        assert not opened.page.locator("#control").is_visible()
+        assert "nothing on it changes the study" in opened.text("footer")
+        opened.close()
+
+
+def test_it_is_no_wider_than_a_phone(browser: Browser, study: SlowStudy) -> None:
+    with LivePage([study.directory], control=True) as live:
+        opened = Page(browser, viewport=PHONE)
+        opened.open(live.address)
+        opened.wait("!document.getElementById('control').hidden")
+        opened.page.locator("#control summary").press("Enter")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        opened.close()

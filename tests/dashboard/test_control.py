@@ -1,0 +1,196 @@
+"""Commands over HTTP: from the page itself, to a driver that takes them, and from nobody else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_page import TOKEN, Client, SlowStudy, served
+
+from ashtune.study.commands import MOST_BYTES, NAME
+from ashtune.study.journal import NAME as JOURNAL
+
+pytestmark = pytest.mark.timeout(180)
+
+PATH = "api/studies/0/control"
+PAUSE, CONTINUE = b'{"command": "pause"}', b'{"command": "continue"}'
+
+
+def journal(study: SlowStudy) -> str:
+    return (study.directory / JOURNAL).read_text()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowStudy]:
+    """A study that takes commands."""
+    study = SlowStudy(tmp_path_factory.mktemp("running"))
+    study.run("--control")
+    yield study
+    study.kill()
+
+
+@pytest.fixture(scope="module")
+def page(running: SlowStudy) -> Iterator[Client]:
+    """A page of it that may send them."""
+    with served(running.directory, control=True) as client:
+        with client.watch() as viewer:
+            viewer.until(lambda parts: parts["head"]["control"] and parts["head"]["tried"])
+        yield client
+
+
+def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(running: SlowStudy, page: Client) -> None:
+    with page.watch() as viewer:
+        answer = page.post(PATH, PAUSE)
+        assert (answer.status, answer.json) == (200, {"ok": True})
+        head = viewer.until(lambda parts: parts["head"]["paused"])["head"]
+        assert (head["state"], head["state_text"]) == ("running", "paused: no job begins until it is continued")
+        viewer.until(lambda parts: parts["head"]["busy"] == 0)
+        assert page.post(PATH, CONTINUE).json == {"ok": True}
+        viewer.until(lambda parts: not parts["head"]["paused"] and parts["head"]["busy"])
+    assert '"study_paused"' in journal(running)
+
+
+def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
+    answer = page.post(PATH, b'{"command": "enqueue", "configuration": {"x": 7, "kind": "a"}}')
+    assert answer.status == 200
+    assert "x=7" in answer.json["error"]
+    assert "\n" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[1]", b'{"command": "reboot"}', b'{"command": "stop", "x": 1}', b"\xff", b'"' * 100]
+)
+def test_what_is_no_command_is_refused(page: Client, body: bytes) -> None:
+    answer = page.post(PATH, body, Accept="application/json")
+    assert answer.status == 400
+    assert "send one of pause, continue, stop, extend, workers, enqueue" in answer.json["error"]
+
+
+REFUSED = [
+    ({"X_Ashtune": ""}, "X-Ashtune"),
+    ({"X_Ashtune": "0"}, "X-Ashtune"),
+    ({"Sec_Fetch_Site": "cross-site"}, "another page"),
+    ({"Sec_Fetch_Site": "same-site"}, "another page"),
+    ({"Sec_Fetch_Site": "none"}, "another page"),
+    ({"Content_Type": "text/plain"}, "application/json"),
+    ({"Content_Type": "application/x-www-form-urlencoded"}, "application/json"),
+    ({"Content_Type": ""}, "application/json"),
+    ({"Origin": "https://evil.example"}, "evil.example"),
+    ({"Origin": "null"}, "no page"),
+    ({"Origin": ""}, None),
+    ({"Origin": "http://localhost:8000"}, None),
+    ({"Host": "evil.example"}, "evil.example"),
+]
+
+
+@pytest.mark.parametrize(("headers", "why"), REFUSED)
+def test_only_the_page_itself_may_send(
+    running: SlowStudy, page: Client, headers: dict[str, str], why: str | None
+) -> None:
+    before = journal(running).count('"stop_requested"')
+    answer = page.post(PATH, b'{"command": "extend", "trials": 0}', **headers)
+    if why is None:
+        assert "trials=0" in answer.json["error"], "it has come to the driver"
+    else:
+        assert answer.status == 403
+        assert why in answer.text
+    assert journal(running).count('"stop_requested"') == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "api/studies/1/control", "api/studies/-1/control", "api/studies/00000000/control", "api/studies/0/control/",
+        "api/studies/0/control?x=1", "api/studies/0/../0/control", "api/studies/0/trials", "api/studies", "",
+        "index.html",
+        "api/studies/0%2fcontrol", "api/studies/0/control%00", "control", "../control",
+    ],
+)  # fmt: skip
+def test_no_other_path_takes_a_command(page: Client, path: str) -> None:
+    answer = page.post(path, PAUSE)
+    assert answer.status == 404, answer.text
+
+
+@pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], ""])
+def test_without_the_secret_part_of_the_address_no_command_is_taken(
+    running: SlowStudy, page: Client, token: str
+) -> None:
+    raw = (
+        f"POST /{token}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(PAUSE)}\r\n\r\n"
+    )
+    assert b" 404 " in page.raw(raw.encode() + PAUSE)
+
+
+@pytest.mark.parametrize(
+    "length", ["", "Content-Length: -1", "Content-Length: x", f"Content-Length: {MOST_BYTES + 1}",
+               "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked", "Content-Length: \u0661"],
+)  # fmt: skip
+def test_a_body_of_no_known_length_or_a_long_one_is_refused_unread(page: Client, length: str) -> None:
+    raw = f"POST /{TOKEN}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\n{length}\r\n\r\n"
+    assert b" 400 " in page.raw(raw.encode())
+
+
+def test_a_page_that_only_shows_takes_no_command(running: SlowStudy) -> None:
+    with served(running.directory) as client:
+        with client.watch() as viewer:
+            assert not viewer.until_state("running")["head"]["control"]
+        answer = client.post(PATH, PAUSE)
+    assert (answer.status, answer.text) == (405, "only GET and HEAD are answered\n")
+
+
+def test_a_driver_that_was_not_asked_takes_no_command(slow_study: SlowStudy) -> None:
+    slow_study.run()
+    with served(slow_study.directory, control=True) as client:
+        with client.watch() as viewer:
+            assert not viewer.until_state("running")["head"]["control"]
+        assert "run or resume it with --control" in client.post(PATH, PAUSE).json["error"]
+    assert not (slow_study.directory / NAME).exists()
+
+
+def test_a_driver_that_is_gone_takes_no_command(slow_study: SlowStudy) -> None:
+    slow_study.run("--control")
+    with served(slow_study.directory, control=True) as client, client.watch() as viewer:
+        viewer.until(lambda parts: parts["head"]["control"])
+        slow_study.kill()
+        head = viewer.until_state("died")["head"]
+        assert (head["control"], head["paused"]) == (False, False)
+        assert "no driver on this machine takes commands" in client.post(PATH, PAUSE).json["error"]
+
+
+def test_a_study_that_ended_takes_no_command(finished_study: Path) -> None:
+    with served(finished_study, control=True) as client, client.watch() as viewer:
+        assert not viewer.until_state("complete")["head"]["control"]
+        assert "no driver" in client.post(PATH, PAUSE).json["error"]
+
+
+def test_a_study_that_is_not_there_takes_no_command(tmp_path: Path) -> None:
+    with served(tmp_path / "none", control=True) as client:
+        assert client.post(PATH, PAUSE).status == 404
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(slow_study: SlowStudy) -> None:
+    slow_study.run("--control")
+    with served(slow_study.directory, control=True) as client, client.watch() as viewer:
+        viewer.until(lambda parts: parts["head"]["control"])
+        elsewhere = slow_study.folder / "elsewhere"
+        elsewhere.mkdir(0o700)
+        folder = slow_study.directory / NAME
+        folder.rename(slow_study.folder / "away")
+        folder.symlink_to(elsewhere)
+        assert "not followed" in client.post(PATH, PAUSE).json["error"]
+        assert list(elsewhere.iterdir()) == []
+
+
+def test_the_terminal_does_not_command(tmp_path: Path) -> None:
+    from commands import ashtune
+
+    done = ashtune(tmp_path, "watch", "--terminal", "--control", "study")
+    assert done.returncode == 2
+    assert "--terminal only shows" in done.stderr
+
+
+def test_a_refusal_is_json_where_that_is_wanted(page: Client) -> None:
+    answer = page.post(PATH, PAUSE, X_Ashtune="", Accept="application/json")
+    assert answer.status == 403
+    assert list(json.loads(answer.body)) == ["error"]
