@@ -10,7 +10,6 @@ VENV_INTEGRATIONS := .venv-integrations
 VENV_JUPYTER := .venv-jupyter
 # What makes the site of the documents, and what builds and checks releases.
 VENV_DOCS := .venv-docs
-VENV_DIST := .venv-dist
 SITE := build/docs
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
@@ -18,9 +17,12 @@ PIP := $(BIN)/python $(INSTALL)
 PEERS := optuna ray syne_tune
 
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
-# Folders whose tests run on two cores at once; those of the others wait for launchers, disks and the threads of JAX.
-TOGETHER := $(FAST) tests/api tests/cli tests/dashboard tests/driver tests/engines tests/pickles tests/simulation
-ON_TWO_CORES := -n 2 --dist loadfile
+# The longest files of tests first: whole files are given out, and nothing should wait for a long one at the end.
+LONG := tests/faults tests/mpi tests/browser tests/documents tests/training tests/dashboard tests/engines tests/api
+HERE := $(filter-out tests/integrations,$(patsubst %/,%,$(wildcard tests/*/)))
+IN_ORDER := $(LONG) $(filter-out $(LONG),$(HERE))
+# Many tests wait for processes to start or to end: three at a time keep two cores busy.
+AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
@@ -35,14 +37,13 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test ## all tests that need nothing but this machine
-	$(BIN)/python -m pytest $(ON_TWO_CORES) $(TOGETHER); first=$$?; \
-	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%) --ignore=tests/integrations && exit $$first
+	$(BIN)/python -m pytest $(AT_ONCE) $(IN_ORDER)
 
 test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
-	$(VENV_INTEGRATIONS)/bin/python -m pytest $(ON_TWO_CORES) tests/integrations
+	$(VENV_INTEGRATIONS)/bin/python -m pytest $(AT_ONCE) tests/integrations
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
-	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
+	$(BIN)/python -m pytest $(AT_ONCE) -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through jupyter-server-proxy
 	$(BIN)/python -m pytest -rs tests/browser/test_watch_behind_proxies.py
@@ -74,8 +75,8 @@ docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide
 	$(VENV_DOCS)/bin/python -m sphinx -W --keep-going -q -b html -d $(SITE)/doctrees docs $(SITE)/html
 	$(VENV_DOCS)/bin/python docs/check_site.py $(SITE)/html $(SITE)/gallery.xml
 
-dist-check: $(VENV_DIST)/.dist ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
-	$(VENV_DIST)/bin/python packaging/dist_check.py
+dist-check: $(VENV_DOCS)/.docs ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
+	$(VENV_DOCS)/bin/python packaging/dist_check.py
 
 format: $(VENV)/.check ## let ruff format and mend what it can
 	$(BIN)/ruff format .
@@ -118,7 +119,7 @@ $(VENV_JUPYTER)/.installed: tests/browser/requirements-jupyter.txt constraints.t
 
 .PRECIOUS: .venv-peers-%/.installed
 
-$(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python $(VENV_DOCS)/bin/python $(VENV_DIST)/bin/python:
+$(VENV)/bin/python $(VENV_OPENMPI)/bin/python $(VENV_INTEGRATIONS)/bin/python $(VENV_DOCS)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ashtune needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(@D:/bin=)
 
@@ -140,15 +141,11 @@ $(VENV_INTEGRATIONS)/.test: $(VENV_INTEGRATIONS)/bin/python pyproject.toml const
 
 $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
-	touch $@
+	touch $(VENV)/.test $@
 
 $(VENV_DOCS)/.docs: $(VENV_DOCS)/bin/python pyproject.toml constraints.txt
-	$(VENV_DOCS)/bin/python $(INSTALL) --editable '.[docs]'
-	touch $@
-
-$(VENV_DIST)/.dist: $(VENV_DIST)/bin/python pyproject.toml constraints.txt
-	$(VENV_DIST)/bin/python $(INSTALL) --editable '.[release]'
+	$(VENV_DOCS)/bin/python $(INSTALL) --editable '.[docs,release]'
 	touch $@
 
 clean: ## remove environments, caches and what was built
-	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) $(VENV_DIST) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,7 @@ What is checked, with a line for each:
 3. for each Python that a classifier names and that is here: wheel and sdist are installed in fresh environments, in
    another folder and from a folder of wheels alone, as on a machine without a network. There ``ashtune --version``,
    ``ashtune skill`` and the README's example, in a small size, run; where this may be tried, in a network namespace
-   that reaches nothing.
+   that reaches nothing. ``ashtune watch`` then serves its page of that study, every file as it was installed.
 
 The files are left in ``dist``.
 """
@@ -26,6 +26,8 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from page_check import PageError, check_page
+
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -33,7 +35,13 @@ CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.\d+)")
 EXTRA = "scikit-learn"
 """What the README's example needs."""
 SMALLER = {"trials=64": "trials=8", "max_resource=32": "max_resource=4, workers=2"}
-NEEDED = ("py.typed", "SKILL.md", "reports/page/page.css", "reports/page/page.js")
+NEEDED = (
+    *("py.typed", "SKILL.md", "reports/page/page.css", "reports/page/page.js"),
+    *("dashboard/static/index.html", "dashboard/static/vendor/uplot/uPlot.esm.js"),
+    "dashboard/static/vendor/uplot/LICENSE",
+)
+"""Files of the package that no import would miss."""
+LICENSES = ("LICENSE", "src/ashtune/dashboard/static/vendor/uplot/LICENSE")
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
@@ -98,6 +106,7 @@ def check_content(wheel: Path) -> None:
         CheckError: If one is missing, or there is another.
     """
     with zipfile.ZipFile(wheel) as archive:
+        licenses = {name.partition("/licenses/")[2] for name in archive.namelist() if ".dist-info/licenses/" in name}
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     there = {
         str(file.relative_to(ROOT / "src"))
@@ -107,6 +116,8 @@ def check_content(wheel: Path) -> None:
     missing = {f"ashtune/{name}" for name in NEEDED} - packed
     if packed != there or missing:
         raise CheckError(f"{wheel.name} and src differ in {', '.join(sorted((packed ^ there) | missing))}")
+    if licenses != set(LICENSES):
+        raise CheckError(f"{wheel.name} declares the licences {sorted(licenses)}; it should declare {sorted(LICENSES)}")
     others = sorted(name for name in packed if not name.endswith(".py"))
     say(f"{wheel.name} has all {len(there)} files of src; those that are no code: {', '.join(others)}")
 
@@ -145,9 +156,9 @@ def try_on(version: str, program: str, files: tuple[Path, ...], folder: Path) ->
         began, place = time.monotonic(), folder / f"{version}{file.suffix}"
         python = environment(program, place / "environment")
         run(python, *PIP, "install", "--no-compile", "--no-index", "--find-links", str(wheels), f"{file}[{EXTRA}]")
-        network = try_installed(python, place)
+        tried = try_installed(python, place)
         seconds = time.monotonic() - began
-        say(f"Python {version}, {file.name}: installed without an index, and tried {network}, in {seconds:.0f} s")
+        say(f"Python {version}, {file.name}: installed without an index, and tried {tried}, in {seconds:.0f} s")
 
 
 def environment(program: str, place: Path) -> str:
@@ -157,7 +168,7 @@ def environment(program: str, place: Path) -> str:
 
 
 def try_installed(python: str, place: Path) -> str:
-    """Try what is installed in an environment, in a folder; return whether there was a network.
+    """Try what is installed in an environment, in a folder; return in words what was tried.
 
     Raises:
         CheckError: If something does not do what it should.
@@ -176,7 +187,13 @@ def try_installed(python: str, place: Path) -> str:
     printed = run(*alone, python, "study.py", cwd=place)
     if "'accuracy': 0." not in printed:
         raise CheckError(f"the README's example printed {printed!r}")
-    return "without a network" if alone else "with a network, as no namespace may be made here"
+    [study] = (place / "runs").iterdir()
+    try:
+        files = check_page(command, study, package / "dashboard" / "static", own_variables())
+    except PageError as error:
+        raise CheckError(str(error)) from error
+    where = "without a network" if alone else "with a network, as no namespace may be made here"
+    return f"{where}; `ashtune watch` served {files} files of its page"
 
 
 def example() -> str:
@@ -208,11 +225,15 @@ def run(*command: str, cwd: Path | None = None) -> str:
     Raises:
         CheckError: If it fails.
     """
-    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=own_variables(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CheckError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def own_variables() -> dict[str, str]:
+    """Return the environment without what would lead a Python to this working tree or another environment."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
 def say(line: str) -> None:

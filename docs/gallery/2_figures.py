@@ -28,6 +28,11 @@ study.best
 study.plot_best()
 
 # %%
+# How many trials came to each rung, how many were promoted, and how many were expected?
+
+study.plot_ladder()
+
+# %%
 # Are the workers busy? Each row is a worker, each bar a job.
 
 study.plot_timeline()
@@ -43,13 +48,25 @@ study.plot_curves()
 study.plot_importance()
 
 # %%
-# The result over the most important one, and all trials as parallel coordinates.
+# The result over one hyperparameter. Without a name it is the most important one.
 
-study.plot_slice()
+study.plot_slice("rate")
 
 # %%
+# The result over two, smoothed, at one rung. It is blank where no trial is near.
+
+study.plot_contour("rate", "depth")
+
+# %%
+# All hyperparameters of all trials at once. Drag along an axis to choose trials.
 
 study.plot_parallel()
 
 # %%
-# ``study.report_html("page.html")`` writes all of them, with what they say, as one page.
+# How long would the same study have taken on more workers? It is replayed in virtual time; nothing is trained.
+
+study.plot_whatif(workers=[1, 2, 4, 8])
+
+# %%
+# ``study.report_html("page.html")`` writes the report with its figures as one page. ``study.plot_roofline()`` draws what
+# ``ashtune roofline --keep DIR`` has measured, ``study.plot_profile()`` a study that ran with ``profile=True``.

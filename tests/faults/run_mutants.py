@@ -32,7 +32,8 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "src"
-        shutil.copytree(Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("__pycache__"))
+        # With the compiled files of all that is not broken; those that are being written just now are left out.
+        shutil.copytree(Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("*.pyc.*"))
         patch = MUTANTS / f"{name}.patch"
         subprocess.run(
             ["patch", "--quiet", "--strip=1", f"--directory={folder}", f"--input={patch}"], check=True, timeout=60

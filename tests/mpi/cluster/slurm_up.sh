@@ -59,7 +59,7 @@ END
 # Daemons hold no file of whoever called this, or a pipe to a test would never close.
 setsid munged --foreground --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
   --pid-file="$folder/munged.pid" --seed-file="$folder/munge.seed" > "$folder/munged.log" 2>&1 < /dev/null &
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
   [ -S "$folder/munge.socket" ] && break
   sleep 0.02
 done
@@ -67,11 +67,11 @@ setsid slurmctld -D -c -f "$SLURM_CONF" > "$folder/slurmctld.out" 2>&1 < /dev/nu
 setsid slurmd -D -c -N alone -f "$SLURM_CONF" > "$folder/slurmd.out" 2>&1 < /dev/null &
 disown -a
 
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
   [ "$(sinfo --noheader --format %T 2> /dev/null)" = idle ] && exit 0
   sleep 0.05
 done
-echo "slurm_up.sh: the node is not idle after ten seconds; the logs end with" >&2
+echo "slurm_up.sh: the node is not idle after a minute; the logs end with" >&2
 tail -n 5 -- "$folder"/*.out "$folder"/*.log >&2
 "$(dirname "$0")/slurm_down.sh" "$folder"
 exit 1
