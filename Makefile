@@ -23,11 +23,12 @@ HERE := $(filter-out tests/integrations,$(patsubst %/,%,$(wildcard tests/*/)))
 IN_ORDER := $(LONG) $(filter-out $(LONG),$(HERE))
 # Many tests wait for processes to start or to end: three at a time keep two cores busy.
 AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+ON_TWO_CORES := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-integrations test-jupyter test-cluster check docs dist-check format hooks benchmarks-page \
+.PHONY: help demo test test-fast test-faults test-integrations test-jupyter test-cluster environments check docs dist-check format hooks benchmarks-page \
 	bench-peers bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -40,10 +41,10 @@ test: $(VENV)/.test ## all tests that need nothing but this machine
 	$(BIN)/python -m pytest $(AT_ONCE) $(IN_ORDER)
 
 test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
-	$(VENV_INTEGRATIONS)/bin/python -m pytest $(AT_ONCE) tests/integrations
+	$(VENV_INTEGRATIONS)/bin/python -m pytest $(ON_TWO_CORES) tests/integrations
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
-	$(BIN)/python -m pytest $(AT_ONCE) -m 'not slow' --hypothesis-profile=fast $(FAST)
+	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through jupyter-server-proxy
 	$(BIN)/python -m pytest -rs tests/browser/test_watch_behind_proxies.py
@@ -67,6 +68,9 @@ check: $(VENV)/.check ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
 	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py
 	$(BIN)/lint-imports
+
+# Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
+environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## all environments
 
 # Anew each time: its gallery is run, and shows what this source does.
 docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide, reference, a gallery that is run

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -71,11 +72,14 @@ def _compared(address: str, static: Path) -> int:
 
 
 def _await_end(address: str) -> None:
-    """Follow the study's changes until it is complete."""
+    """Follow the study's changes until it is complete. A line comes every fifteen seconds at least."""
+    give_up, head = time.monotonic() + LIMIT, dict[str, str]()
     with _OPENER.open(f"{address}api/studies/0/events", timeout=LIMIT) as stream:
         for line in stream:
             if line.startswith(b"data: "):
-                head = json.loads(line.removeprefix(b"data: "))["parts"].get("head") or {}
-                if head.get("state") == "complete":
-                    return
-    raise PageError("the stream of the study's changes ended before the study was shown as complete")
+                head = json.loads(line.removeprefix(b"data: "))["parts"].get("head") or head
+            if head.get("state") == "complete":
+                return
+            if time.monotonic() > give_up:
+                break
+    raise PageError(f"the page shows the study as {head.get('state')}, not as complete: {head.get('state_text')}")
