@@ -1,8 +1,8 @@
 """NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time only.
 
-Processes share a folder, as its documentation has it. Its start has no lock and compares pickled spaces byte by byte, so
-two that start at once may refuse each other's: the first gives the space, the other waits for it and reads it. A trial
-that is promoted takes up its state from the folder of the trial before.
+Processes share a folder, as its documentation has it. Its start has no lock and compares pickled spaces byte by byte,
+so two that start at once may refuse each other's: the first gives the space, the other waits for it and reads it. A
+trial that is promoted takes up its state from the folder of the trial before.
 """
 
 import json
