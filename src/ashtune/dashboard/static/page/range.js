@@ -15,12 +15,13 @@ const PADDING = 0.06;
  *
  * @param values Of the metric; what is no finite number is left out.
  * @param mode "max" or "min": which way is better.
+ * @param worst The share of all that may be left out, where the best are to be told apart.
  */
-export function metricRange(values, mode) {
+export function metricRange(values, mode, worst = WORST) {
   const sorted = values.filter(isNumber).sort((a, b) => a - b);
   if (!sorted.length) return { low: 0, high: 1, isLog: false, beyond: 0 };
   let [low, high] = [sorted[0], sorted.at(-1)];
-  const edge = sorted[Math.floor((mode === "min" ? 1 - WORST : WORST) * (sorted.length - 1))];
+  const edge = sorted[Math.floor((mode === "min" ? 1 - worst : worst) * (sorted.length - 1))];
   const kept = mode === "min" ? edge - low : high - edge;
   if (sorted.length > FEW && kept > 0 && high - low > STRETCH * kept) {
     if (mode === "min") high = edge + 0.3 * kept;

@@ -29,8 +29,7 @@ const UNKNOWN = "none";
 /** Is it getting better? */
 export function isBetter({ head, best }) {
   const metric = head.objectives[0]?.metric;
-  const { time, values } = best.over_time ?? { time: [], values: {} };
-  const steps = time.map((at, place) => [at, values[metric]?.[place]]).filter(([, value]) => isNumber(value));
+  const steps = stepsOf(best, metric);
   if (!steps.length)
     return {
       mood: UNKNOWN,
@@ -45,7 +44,8 @@ export function isBetter({ head, best }) {
       )
     ][0];
   const now = Math.max(head.now, since);
-  const [first, last] = [steps[0][1], steps.at(-1)[1]];
+  const last = steps.at(-1)[1];
+  const first = best.over_time.values[metric].find(isNumber);
   if (!isAtWork(head)) {
     return {
       mood: "good",
@@ -64,6 +64,12 @@ export function isBetter({ head, best }) {
     ? `${capital(metric)} went from ${numberText(before)} to ${numberText(last)} in the last quarter of the time.`
     : `${capital(metric)} ${numberText(last)}, the best for ${secondsText(now - since)}.`;
   return { mood: "good", word: "Yes", text };
+}
+
+/** Return the best so far at the highest rung with results, where the study's best is: pairs of time and value. */
+function stepsOf({ over_time: any, over_time_at_highest: highest }, metric) {
+  const { time, values } = highest.time.length ? highest : any;
+  return time.map((at, place) => [at, values[metric]?.[place]]).filter(([, value]) => isNumber(value));
 }
 
 /** Are my workers busy? */
@@ -106,7 +112,7 @@ export function whatMatters({ head }, { answer, refusal }) {
     .slice(1, 3)
     .filter(({ weight }) => weight > NEAR_THE_FIRST * weights[0].weight)
     .map(({ name }) => shortened(name, 28));
-  const then = others.length ? `Then ${listed(others)}.` : "Far before all others.";
+  const then = others.length ? `Then ${listed(others)}.` : "Far ahead of all others.";
   return {
     mood: "good",
     word: shortened(weights[0].name, 28),
@@ -128,11 +134,11 @@ export function whyFailed({ head, failures }) {
   const word = head.failed
     ? `${countText(head.failed)} of ${countText(head.tried)} failed`
     : `${countText(first.count)} ${other}`;
-  const more = rest.length ? ` And ${plural(rest.length, "other reason")}.` : "";
+  const more = rest.length ? `; and ${plural(rest.length, "other reason")}` : "";
   return {
     mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair",
     word,
-    text: `${countText(first.count)} × ${shortened(first.reason, 90)}.${more}`,
+    text: `${countText(first.count)} × ${shortened(first.reason, 90)}${more}`,
   };
 }
 

@@ -9,6 +9,8 @@ import { rungColor } from "../page/theme.js";
 import { countText, isNumber, numberText, secondsText } from "../page/text.js";
 import { rungLegend } from "./rungs.js";
 
+/** The best results crowd at one end of the axis: this share of all may be left out to tell them apart. */
+const WORST = 0.5;
 const ANY = ["--accent", "best at any rung", "line"];
 const HIGHEST = ["#d4505f", "best at the highest rung", "line"];
 
@@ -31,7 +33,7 @@ export function best(study) {
 function drawBest({ best: part, head, ladder }, { metric, mode }, figures, [overTime, overResource]) {
   const rungs = ladder.rungs.length;
   const values = part.over_time.values[metric] ?? [];
-  const range = metricRange([...values, ...part.results.value], mode);
+  const range = metricRange([...values, ...part.results.value], mode, WORST);
   const y = metricAxis(range, metric);
   const [now, trained] = [Math.max(head.now ?? 0, 0.01), Math.max(head.epochs ?? 0, 1)];
   const resource = (at) => `${countText(at)} ${head.unit}s trained`;

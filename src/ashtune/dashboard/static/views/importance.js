@@ -61,7 +61,7 @@ function drawBars(list, { weights, is_meaningful: isMeaningful }) {
         {},
         element("span", { class: "name", title: name, text: shortened(name, 28) }),
         element("span", { class: "track" }, bar, whisker),
-        element("span", { class: "number", text: numberText(weight, 2) }),
+        element("span", { class: "number", text: isNumber(weight) ? Math.max(0, weight).toFixed(2) : "" }),
       );
     }),
   );

@@ -166,7 +166,7 @@ function layoutOf(rungs, width) {
 
 /** Return two lines of text beside a bar. */
 function shortCounts(rung) {
-  const expected = isNumber(rung.expected) ? ` of ${countText(rung.expected)}` : "";
+  const expected = isNumber(rung.expected) ? ` (expected ${countText(rung.expected)})` : "";
   const best = isNumber(rung.best) ? ` · best ${numberText(rung.best)}` : "";
   const more = [
     [rung.promoted, "went on"],
@@ -184,9 +184,7 @@ function shortCounts(rung) {
 
 function longCounts(rung) {
   const [counts, more] = shortCounts(rung);
-  return [isNumber(rung.expected) ? counts.replace(" of ", " arrived of an expected ") : `${counts} arrived`, more]
-    .filter(Boolean)
-    .join(", ");
+  return [`arrived ${counts}`, more].filter(Boolean).join(", ");
 }
 
 function ladderTable(rungs, head) {

@@ -13,6 +13,8 @@ const FIRST = 6;
 /** A question has at most a hundred parameters, and nobody looks at more figures. */
 const MOST = 60;
 const JITTER = 0.16;
+/** The best results crowd at one end of the axis: so large a share may lie on its other edge, to tell them apart. */
+const WORST = 0.4;
 
 export function slices(study) {
   const section = new Section(
@@ -38,6 +40,7 @@ export function slices(study) {
     const range = metricRange(
       answer.panels.flatMap((panel) => panel.y),
       study.objective.mode,
+      WORST,
     );
     for (const panel of answer.panels) {
       if (!panels.has(panel.name)) {
@@ -80,20 +83,20 @@ function drawPanel({ figure, chart }, panel, metric, range, rungs) {
     const of = points[panel.rung[at]];
     if (!of || !isNumber(x)) return;
     of.x.push(isNamed ? x + JITTER * scattered(panel.trial[at]) : x);
-    of.y.push(panel.y[at]);
+    of.y.push(isNumber(panel.y[at]) ? Math.max(range.low, Math.min(range.high, panel.y[at])) : null);
     of.at.push(at);
   });
   const text = (at) => (isNamed ? valueText(panel.choices[panel.x[at]]) : numberText(panel.x[at]));
   for (const of of points) {
     of.tip = (point) => [
-      `${metric} ${numberText(of.y[point])}`,
+      `${metric} ${numberText(panel.y[of.at[point]])}`,
       `${shortened(panel.name, 24)} ${text(of.at[point])}`,
       `trial ${panel.trial[of.at[point]]}`,
     ];
     of.pick = (point) => openTrial(panel.trial[of.at[point]]);
   }
   chart.draw(points, isNamed ? namedAxis(panel.choices) : valueAxis(panel), { ...metricAxis(range, ""), label: "" });
-  figure.caption(range.beyond ? "worse results are outside of the view" : "");
+  figure.caption(range.beyond ? "worse results lie on the edge" : "");
   figure.describe(`${metric} over ${panel.name}: ${plural(panel.x.length, "result")}.`);
   figure.data(() => [
     [panel.name, metric, "rung", "trial"].map((title) => ({ title: shortened(title, 30) })),

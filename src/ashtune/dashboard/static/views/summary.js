@@ -92,7 +92,8 @@ function showState(state, head) {
         ? "Paused"
         : WORDS[head.state],
   );
-  setText(state.detail, capital(head.state_text));
+  const words = capital(head.state_text);
+  setText(state.detail, words === WORDS[head.state] ? "" : words);
   showTime(state, head, 0);
 }
 
@@ -164,9 +165,10 @@ function drawSpark(spark, best, head) {
   }
   const from = Math.max(0.1, points[0][0]);
   const to = Math.max(head.now, points.at(-1)[0], 1.1 * from);
-  const [low, high] = [Math.min(...points.map(([, value]) => value)), Math.max(...points.map(([, value]) => value))];
+  const late = points.slice(Math.floor(points.length / 3)).map(([, value]) => value); // the first are far from the best
+  const [low, high] = [Math.min(...late), Math.max(...late)];
   const x = (at) => (100 * Math.log(Math.max(at, from) / from)) / Math.log(to / from); // most steps come early
-  const y = (value) => 26 - (24 * (value - low)) / (high - low || 1);
+  const y = (value) => 26 - (24 * (Math.max(low, Math.min(high, value)) - low)) / (high - low || 1);
   const path = points.map(([at, value], number) =>
     number ? `H${x(at).toFixed(2)}V${y(value).toFixed(2)}` : `M${x(at).toFixed(2)} ${y(value).toFixed(2)}`,
   );
