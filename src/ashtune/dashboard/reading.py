@@ -67,7 +67,8 @@ class Cursor:
 class Batch(msgspec.Struct, frozen=True):
     """Events of the kinds that a journal has most of, which stand together in it: of trials that confirm no other.
 
-    ``start_lines`` and ``finish_lines`` are where their lines begin, ``losses`` the first loss of each result.
+    The trials that ``started`` are numbered one after another. ``start_lines`` and ``finish_lines`` are where their
+    lines begin, ``losses`` the first loss of each result.
     """
 
     started: list[TrialStarted]

@@ -119,11 +119,11 @@ class TrialColumns(BatchListener):
         }  # fmt: skip
 
     def take_batch(self, batch: Batch) -> None:
-        """Take in starts and results."""
-        for start, line in zip(batch.started, batch.start_lines, strict=True):
-            self._start(start, line)
-        for result, line in zip(batch.finished, batch.finish_lines, strict=True):
-            self._finish(result, line)
+        """Take in starts and results, column by column: several times as fast as trial by trial."""
+        if batch.started:
+            self._start_many(batch.started, batch.start_lines)
+        if batch.finished:
+            self._finish_many(batch.finished, batch.finish_lines)
 
     @property
     def running(self) -> int:
@@ -168,8 +168,7 @@ class TrialColumns(BatchListener):
         """Note the start of a trial, whose line begins at a byte of the journal."""
         trial = event.trial
         self._grow(trial)
-        origin = event.origin
-        self._source[trial] = GIVEN if origin == ENQUEUED else _SOURCE_OF[sort_of(origin)]
+        self._source[trial] = _source_of(event.origin)
         self._start_lines[trial] = line
         numbers, texts = self._numbers, self._texts
         for name, value in event.configuration.items():
@@ -183,6 +182,28 @@ class TrialColumns(BatchListener):
                 if name in numbers or name in texts:
                     self._start(event, line)
                     return
+
+    def _start_many(self, events: Sequence[TrialStarted], lines: Sequence[int]) -> None:
+        """Note the starts of trials that are numbered one after another."""
+        configurations = [event.configuration for event in events]
+        known = {*self._numbers, *self._texts}
+        if not all(configuration.keys() <= known for configuration in configurations):
+            for event, line in zip(events, lines, strict=True):
+                self._start(event, line)
+            return
+        self._grow(events[-1].trial)
+        trials = slice(events[0].trial, events[-1].trial + 1)
+        self._source[trials] = bytes([_source_of(event.origin) for event in events])
+        self._start_lines[trials] = array("q", lines)
+        for name, numbers in self._numbers.items():
+            values = [configuration.get(name) for configuration in configurations]
+            numbers[trials] = array(
+                "d", [value if type(value) is float or type(value) is int else math.nan for value in values]
+            )
+        for name, texts in self._texts.items():
+            texts.codes[trials] = array(
+                "i", [texts.place(each[name]) if name in each else _NOWHERE for each in configurations]
+            )
 
     def _add_column(self, name: str, value: Any) -> None:
         """Add a column for a hyperparameter of which the space says nothing."""
@@ -211,6 +232,24 @@ class TrialColumns(BatchListener):
             value = event.metrics.get(name)
             column[trial] = math.nan if value is None else value
         self._status[trial] = ENDED_EARLY if event.stopped else AT_THE_TOP if rung == self._top else PAUSED
+
+    def _finish_many(self, events: Sequence[JobFinished], lines: Sequence[int]) -> None:
+        """Note results, of which a trial may have several: the last one counts."""
+        import numpy as np
+
+        trials = np.array([event.trial for event in events])
+        rungs = np.array([event.rung for event in events])
+        is_stopped = np.array([event.stopped for event in events])
+        self._grow(int(trials.max()))
+        np.add.at(np.frombuffer(self._seconds), trials, [event.seconds for event in events])
+        np.frombuffer(self._resources, np.int64)[trials] = [event.resource for event in events]
+        np.frombuffer(self._rungs, np.int16)[trials] = rungs
+        np.frombuffer(self._result_lines, np.int64)[trials] = lines
+        for name, column in self._metrics.items():
+            values = [event.metrics.get(name) for event in events]
+            np.frombuffer(column)[trials] = [math.nan if value is None else value for value in values]
+        ended = np.where(rungs == self._top, AT_THE_TOP, PAUSED)
+        np.frombuffer(self._status, np.uint8)[trials] = np.where(is_stopped, ENDED_EARLY, ended)
 
     def _paused(self, event: JobPaused) -> None:
         self._grow(event.trial)
@@ -527,6 +566,11 @@ def _row(facts: Facts, start: object, result: object, search: str) -> dict[str, 
         "reason": facts.reason,
         "configuration": {name: short_value(value) for name, value in islice(configuration.items(), MOST_COLUMNS)},
     }
+
+
+def _source_of(origin: str) -> int:
+    """Return the number of the source that the origin of a trial stands for."""
+    return GIVEN if origin == ENQUEUED else _SOURCE_OF[sort_of(origin)]
 
 
 def _floats(codes: "Numbers | Floats") -> "Floats":
