@@ -1,7 +1,9 @@
 """The stream: a snapshot, then what has changed, and after a break from where it was."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live_page import Client, SlowStudy, served
@@ -26,15 +28,22 @@ def test_the_first_message_has_all_parts_and_says_how_far_the_journal_is_read(
 
 def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(slow_study: SlowStudy) -> None:
     slow_study.run()
+
+    def is_under_way(parts: Mapping[str, Any]) -> bool:
+        """Whether both workers are there, one of them has a job, and parts that were made at two times agree."""
+        head, rungs, endings = parts["head"], parts["ladder"]["rungs"], parts["workers"]["spans"]["ending"]
+        return bool(
+            head["tried"] >= 4
+            and head["workers"] == 2
+            and 0 < head["busy"] <= 2
+            and sum(rung["running"] for rung in rungs) == head["running"]
+            and "running" in endings
+        )
+
     with served(slow_study.directory) as client, client.watch() as viewer:
-        parts = viewer.until(lambda parts: parts["head"]["tried"] >= 4 and len(viewer.events) > 3)
-        head = parts["head"]
+        head = viewer.until(lambda parts: len(viewer.events) > 3 and is_under_way(parts))["head"]
         assert head["state"] == "running"
         assert head["driver"] == {**head["driver"], "pid": slow_study.pid, "is_alive": True}
-        assert head["workers"] == 2
-        assert 0 < head["busy"] <= 2
-        assert sum(rung["running"] for rung in parts["ladder"]["rungs"]) == head["running"]
-        assert "running" in parts["workers"]["spans"]["ending"]
         before = head["tried"], head["now"]
         viewer.until(lambda parts: parts["head"]["tried"] > before[0] and parts["head"]["now"] > before[1])
         positions = [event.position for event in viewer.events]

@@ -139,10 +139,12 @@ class Tally(Observer):
                 assert_never(event)
 
     def start_many(self, events: Sequence[TrialStarted]) -> None:
-        """Take in starts of trials of the search, all at once: several times as fast as one after another."""
+        """Take in starts of trials of the search, all at once: several times as fast as one after another.
+
+        As :meth:`finish_many` and :meth:`release_many` it leaves the time to :meth:`tick`.
+        """
         self.started += len(events)
         self.sorts.update(sort_of(event.origin) for event in events)
-        self.now = max(self.now, *(event.time for event in events))
 
     def finish_many(self, events: Sequence[JobFinished], losses: Sequence[float]) -> None:
         """Take in results of the search, all at once, where orders are not known.
@@ -172,7 +174,6 @@ class Tally(Observer):
             if loss <= bars[number] or not is_plain:
                 rung.add(event)
                 bars[number] = rung.bar
-        self.now = max(self.now, *(event.time for event in events))
 
     def release_many(self, events: Sequence[TrialReleased]) -> None:
         """Take in that workers let go of trials, all at once, where orders are not known."""
@@ -180,7 +181,6 @@ class Tally(Observer):
             self.saving_seconds += event.seconds
             if event.checkpoint is not None or event.problem:
                 self._saved(event)
-        self.now = max(self.now, *(event.time for event in events))
 
     def followed(self, what: Followed) -> None:
         """Take in a verdict or an order. O(1)."""

@@ -13,6 +13,7 @@ from time import perf_counter
 from ashtune.core.events import JobFinished, TrialReleased, TrialStarted
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
+from ashtune.core.verdicts import TrialPromoted
 from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Dispatcher, Reading
 from ashtune.study.journal import Lines, read_many
 from ashtune.study.replay import Replay
@@ -35,7 +36,8 @@ class FirstReading:
         self._path = path
         self._goal = goal
         self._listeners = listeners
-        self._dispatcher = Dispatcher(Replay(), listeners, cursor, ladder=ladder, unchecked=path)
+        self._replay = Replay()
+        self._dispatcher = Dispatcher(self._replay, listeners, cursor, ladder=ladder, unchecked=path)
         self._blocks = read_many(path)
         self._position = 0
         self._rest: Reading | None = None
@@ -104,16 +106,14 @@ class FirstReading:
 
     def _give(self, batch: Batch) -> None:
         """Give a batch to the listeners, and tell them what followed from its results."""
-        if not (batch.started or batch.finished or batch.released):
+        if batch.is_empty:
             return
-        dispatcher, loss, feed = self._dispatcher, self._goal.loss, self._dispatcher.replay.feed
+        dispatcher, loss = self._dispatcher, self._goal.loss
         batch.losses.extend([loss(event.metrics) for event in batch.finished])
-        followed = [what for event in batch.finished for what in feed(event)]
+        promoted = self._replay.feed_results(batch.finished)
         for listener in self._listeners:
             listener.take_batch(batch)
-        for what in followed:
-            for method in dispatcher.methods.get(type(what), ()):
-                method(what)
-        cursor = dispatcher.cursor
-        for events in (batch.started, batch.finished, batch.released):
-            cursor.time = max(cursor.time, max((event.time for event in events), default=0.0))
+        for method in dispatcher.methods.get(TrialPromoted, ()):
+            for verdict in promoted:
+                method(verdict)
+        dispatcher.cursor.time = max(dispatcher.cursor.time, batch.time)

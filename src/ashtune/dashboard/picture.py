@@ -90,6 +90,7 @@ class _Counts(BatchListener):
             self._tally.finish_many(batch.finished, batch.losses)
         if batch.released:
             self._tally.release_many(batch.released)
+        self._tally.tick(batch.time)
 
 
 class Shown:

@@ -78,6 +78,16 @@ class Batch(msgspec.Struct, frozen=True):
     losses: list[float]
     released: list[TrialReleased]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no event."""
+        return not (self.started or self.finished or self.released)
+
+    @property
+    def time(self) -> float:
+        """When the last of the events happened, of at least one."""
+        return max([event.time for events in (self.started, self.finished, self.released) for event in events])
+
     @classmethod
     def empty(cls) -> Self:
         """Return a batch of no events, to be filled."""
@@ -124,7 +134,7 @@ class Dispatcher:
         ladder: Ladder,
         unchecked: Path | None = None,
     ) -> None:
-        self.replay = replay
+        self._replay = replay
         self.cursor = cursor
         self.ladder = ladder
         self.confirming: set[TrialId] = set()
@@ -152,7 +162,7 @@ class Dispatcher:
         elif isinstance(event, TrialStarted) and event.confirms is not None:
             confirming.add(event.trial)
         cursor.time = max(cursor.time, event.time)
-        followed = self.replay.feed(event)
+        followed = self._replay.feed(event)
         if confirming:
             self._tell_beside_the_search(event, followed)
             return

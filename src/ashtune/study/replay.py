@@ -46,6 +46,16 @@ class Replay:
         self._derived.learn(event, followed)
         return followed
 
+    def feed_results(self, events: Sequence[JobFinished]) -> Sequence[TrialPromoted]:
+        """Take in results, where there is no controller; return the promotions that follow from them, faster.
+
+        Raises:
+            ValueError: If there is a controller.
+        """
+        if self._controller is not None:
+            raise ValueError("a controller takes one event after another: call feed")
+        return self._derived.feed_results(events)
+
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
         """Feed events, and tell observers each of them and what followed."""
         all_observers = Observers(observers)
@@ -100,6 +110,22 @@ class _Derived:
             case _:
                 return []
 
+    def feed_results(self, events: Sequence[JobFinished]) -> list[TrialPromoted]:
+        """Take in results and return the promotions that follow from them, as far as events tell."""
+        promotions: list[TrialPromoted] = []
+        if not events:
+            return promotions
+        self._make_room(max([event.trial for event in events]))
+        arrived, promoted = self._arrived, self._promoted
+        for event in events:
+            trial, rung = event.trial, event.rung
+            before = arrived[trial]
+            if 0 <= before < rung and promoted[trial] < rung:
+                promoted[trial] = rung
+                promotions.append(TrialPromoted(trial, before, rung))
+            arrived[trial] = rung
+        return promotions
+
     def _promotion(self, trial: TrialId, rung: int) -> list[Verdict]:
         """Return the promotion without which a trial could not be on its way to a rung, if it is not known yet."""
         if trial >= len(self._arrived) or not 0 <= self._arrived[trial] < rung or self._promoted[trial] >= rung:
@@ -108,11 +134,14 @@ class _Derived:
         return [TrialPromoted(trial, self._arrived[trial], rung)]
 
     def _arrive(self, trial: TrialId, rung: int) -> None:
+        self._make_room(trial)
+        self._arrived[trial] = rung
+
+    def _make_room(self, trial: int) -> None:
         if trial >= len(self._arrived):
             missing = array("h", [-1]) * (trial + 1 - len(self._arrived))
             self._arrived += missing
             self._promoted += missing
-        self._arrived[trial] = rung
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:

@@ -49,10 +49,11 @@ class BestPart(Part, BatchListener):
         if not batch.finished:
             return
         self.best.finish_many(batch.finished, batch.losses)
-        time, away = self._cursor.time, self._cursor.away
-        for event in batch.finished:
-            time = max(time, event.time)
-            self._consider(event, time - away)
+        time, away, before, place = self._cursor.time, self._cursor.away, self._seen, 0
+        while (place := place + self._until_next(before + place)) <= len(batch.finished):
+            self._seen, event = before + place - 1, batch.finished[place - 1]
+            self._consider(event, max(time, event.time) - away)
+        self._seen = before + len(batch.finished)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the steps, and the sample."""
@@ -94,6 +95,10 @@ class BestPart(Part, BatchListener):
     def _finished(self, event: JobFinished) -> None:
         self.best.event(event)
         self._consider(event, self._cursor.ran)
+
+    def _until_next(self, seen: int) -> int:
+        """Return after how many more results, once ``seen`` were seen, one has its turn for the sample."""
+        return self._every - seen % self._every
 
     def _consider(self, event: JobFinished, ran: float) -> None:
         """Take a result into the sample, if it is its turn."""
