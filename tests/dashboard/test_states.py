@@ -10,6 +10,7 @@ import pytest
 from live_page import served
 from studies import tuned
 
+from ashtune.dashboard import following, reading
 from ashtune.study.disk import Disk
 
 pytestmark = pytest.mark.timeout(180)
@@ -107,12 +108,17 @@ def test_what_is_no_file_in_the_journals_place_is_not_read(tmp_path: Path, finis
         assert kind == "folder" or "symbolic link" in head["state_text"]
 
 
-def test_a_study_that_gets_more_rungs_is_read_anew_with_them(tmp_path: Path) -> None:
+def test_a_study_that_gets_more_rungs_is_read_anew_beside_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = tuned(tmp_path, trials=8, max_resource=4)
     with served(study.directory) as client, client.watch() as viewer:
         parts = viewer.until_state("complete")
         assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4]
         so_far = len(viewer.events)
+        monkeypatch.setattr(following, "SLICE_SECONDS", 0.0)  # an event at a time
+        monkeypatch.setattr(following, "PAUSE_SECONDS", 0.02)
+        monkeypatch.setattr(reading, "BETWEEN_LOOKS_AT_THE_CLOCK", 1)
         study.resume(max_resource=16, quiet=True)
         parts = viewer.until(lambda parts: len(parts["ladder"]["rungs"]) > 3)
         assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4, 8, 16]
