@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 MARKUP = "</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>"
@@ -71,7 +71,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def page(request: pytest.FixtureRequest, browser: "Browser", address: str) -> Iterator[Page]:
     """The page, with all sections shown and all that can be opened open."""
     with Page(browser, viewport=request.param) as page:
-        page.open(address)
+        page.open(address, "Complete")
         page.show_all()
         page.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         yield page
@@ -108,7 +108,7 @@ def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(page: Page) 
 
 def test_a_filter_by_hostile_names_and_choices_is_answered(browser: "Browser", address: str) -> None:
     with Page(browser) as page:
-        page.open(address)
+        page.open(address, "Complete")
         page.show("trials")
         for name, choose in ((MARKUP, "[aria-label=Choice]"), (QUOTES, "")):
             page.page.select_option("#trials [aria-label='Hyperparameter or metric of the range']", name)

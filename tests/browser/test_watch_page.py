@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-    pytest.mark.timeout(300),  # a page asks questions that take seconds each, and the machine may be busy
+    pytest.mark.timeout(600),  # a page asks questions that take seconds each, and the machine may be busy
 ]
 
 
@@ -53,12 +53,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudy]:
 
 
 @pytest.fixture(scope="module")
-def address(study: RunningStudy) -> Iterator[str]:
-    with watched(study.directory) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a study that is complete."""
     study = RunningStudy(tmp_path_factory.mktemp("complete") / "letters", trials=81, epoch_seconds=0.005)
@@ -67,21 +61,16 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def complete_address(complete: Path) -> Iterator[str]:
-    with watched(complete) as address:
+def address(study: RunningStudy, complete: Path) -> Iterator[str]:
+    """The address of a page of both studies, which shows the one that runs."""
+    with watched(study.directory, complete) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def first_sight(browser: "Browser", address: str) -> Iterator[Page]:
-    """A page of the study that runs, with all sections on the screen, that remembers what each showed at first."""
-    with Page(browser, viewport=TALL) as page:
-        page.open(address)
-        for section, data in VIEWS.items():
-            page.page.wait_for_selector(f"#{section} {data}", state="attached")
-        for section in VIEWS:
-            page.remember(section)
-        yield page
+def complete_address(address: str) -> str:
+    """The address of the same page, which shows the study that is complete."""
+    return f"{address}?study=1"
 
 
 @pytest.fixture
@@ -96,7 +85,7 @@ def page(browser: "Browser", address: str) -> Iterator[Page]:
 def still(browser: "Browser", complete_address: str) -> Iterator[Page]:
     """A page of the study that is complete."""
     with Page(browser) as page:
-        page.open(complete_address)
+        page.open(complete_address, "Complete")
         yield page
 
 
@@ -105,25 +94,31 @@ def look(request: pytest.FixtureRequest, browser: "Browser", complete_address: s
     """A page of the study that is complete, in a theme and a size, with a table, sliders and tracebacks open."""
     theme, size = request.param
     with Page(browser, viewport=size, color_scheme=theme, reduced_motion="reduce") as page:
-        page.open(complete_address)
+        page.open(complete_address, "Complete")
         page.show_all()
         page.page.evaluate(OPEN)
         yield page
 
 
-@pytest.mark.parametrize("section", VIEWS)
-def test_a_view_has_data_and_changes_while_the_study_runs(first_sight: Page, section: str) -> None:
-    assert first_sight.page.evaluate(IS_PAINTED, section)
-    first_sight.wait_for_another_sight(section)
+def test_every_view_has_data_and_changes_while_the_study_runs(browser: "Browser", address: str) -> None:
+    with Page(browser, viewport=TALL) as page:
+        page.open(address)
+        for section, data in VIEWS.items():
+            page.page.wait_for_selector(f"#{section} {data}", state="attached")
+        assert [section for section in VIEWS if not page.page.evaluate(IS_PAINTED, section)] == []
+        for section in VIEWS:
+            page.remember(section)
+        for section in VIEWS:
+            page.wait_for_another_sight(section)
 
 
-def test_the_first_tiles_and_the_five_answers_say_how_the_study_stands(first_sight: Page) -> None:
-    assert first_sight.text(".tile.state .value") == "Running"
-    assert float(first_sight.text(".tile.best-value .value")) > 0.5
-    assert "of 100,000 trials" in first_sight.text(".tile.time-left")
+def test_the_first_tiles_and_the_five_answers_say_how_the_study_stands(page: Page) -> None:
+    assert page.text(".tile.state .value") == "Running"
+    assert float(page.text(".tile.best-value .value")) > 0.5
+    assert "of 100,000 trials" in page.text(".tile.time-left")
     for question, is_answered in ANSWERED.items():
-        first_sight.wait(f"({is_answered})(document.querySelector('.card[href=\"#{question}\"]'))")
-    cards = first_sight.page.locator(".answers .card").all()
+        page.wait(f"({is_answered})(document.querySelector('.card[href=\"#{question}\"]'))")
+    cards = page.page.locator(".answers .card").all()
     answers = {card.locator(".question").inner_text(): card.locator("b").inner_text() for card in cards}
     assert list(answers) == [
         "Is it getting better?", "Are my workers busy?", "Which hyperparameter matters?", "Why did these fail?",
@@ -342,27 +337,22 @@ def test_a_reader_who_wants_less_motion_gets_none(browser: "Browser", address: s
         assert page.page.evaluate("window.moved + document.getAnimations().length") == 0
 
 
-def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(
-    browser: "Browser", study: RunningStudy, complete: Path
-) -> None:
-    with watched(study.directory, complete) as address, Page(browser) as page:
-        page.open(address)
-        page.page.locator("#compare").scroll_into_view_if_needed()
-        page.page.wait_for_selector("#compare canvas")
-        names = "[...document.querySelectorAll('#compare tbody a')].map((link) => link.textContent).join()"
-        page.wait(f"{names} === 'train · digits,train · letters'")
-        with page.page.expect_navigation():
-            page.page.select_option("#studies select", "1")
-        page.wait(f"{STATE} === 'Complete'")
-        page.show("ladder")
-        assert "letters" in page.text(".about")
-        assert page.console == []
+def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
+    page.page.locator("#compare").scroll_into_view_if_needed()
+    page.page.wait_for_selector("#compare canvas")
+    names = "[...document.querySelectorAll('#compare tbody a')].map((link) => link.textContent).join()"
+    page.wait(f"{names} === 'train · digits,train · letters'")
+    with page.page.expect_navigation():
+        page.page.select_option("#studies select", "1")
+    page.wait(f"{STATE} === 'Complete'")
+    page.show("ladder")
+    assert "letters" in page.text(".about")
+    assert page.console == []
 
 
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
-        page.open(address)
-        assert page.text(".tile.state .value") == "No study yet"
+        page.open(address, "No study yet")
         RunningStudy(tmp_path / "later", trials=9, epoch_seconds=0.005).wait()
         page.wait(f"{STATE} === 'Complete'")
         page.show("ladder")

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser
 SCRIPT = Path(__file__).with_name("running_study.py")
 MILLISECONDS = 1000
 """In a second: Playwright counts in them."""
-PATIENCE = 90.0
+PATIENCE = 200.0
 """Seconds to wait for what the page does at once on an idle machine."""
 LOOK = 0.1
 """Seconds from one look at the page to the next, while a test waits."""
@@ -212,11 +212,11 @@ class Page:
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
 
-    def open(self, address: str) -> None:
-        """Open the page and wait until the study is there, and has a result if it runs."""
+    def open(self, address: str, state: str = "Running") -> None:
+        """Open the page and wait until the study is in a state; one that runs has a result then."""
         self.page.goto(address)
-        self.wait("document.querySelector('.tile.state .value')?.textContent")
-        if self.text(".tile.state .value") == "Running":
+        self.wait("(state) => document.querySelector('.tile.state .value')?.textContent === state", state)
+        if state == "Running":
             self.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0")
 
     def wait(self, expression: str, of: Any = None) -> None:
@@ -226,7 +226,7 @@ class Page:
         """
         deadline = time.monotonic() + PATIENCE
         while not self.page.evaluate(expression, of):
-            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {expression}"
+            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s, of {of}: {expression}"
             self.page.wait_for_timeout(LOOK * MILLISECONDS)
 
     def wait_for_another_text(self, selector: str) -> None:
