@@ -74,6 +74,24 @@ def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ash
     assert {panel["name"] for panel in asked.ask("api/studies/0/slices")["panels"]} == set(SPACE)
 
 
+def test_slices_of_many_named_hyperparameters_are_all_there_and_no_more_than_4_000_numbers(tmp_path: Path) -> None:
+    names = [f"x{number}" for number in range(14)]
+
+    def train_in_x(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(score=trial["x0"])
+
+    study = tuned(tmp_path, train_in_x, dict.fromkeys(names, (0.0, 1.0)), trials=80)
+    with served(study.directory) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        panels = client.ask("api/studies/0/slices?" + "&".join(f"name={name}" for name in names))["panels"]
+        assert {panel["name"] for panel in panels} == set(names)
+        numbers = [len(panel[column]) for panel in panels for column in ("x", "y", "rung", "trial")]
+        assert 2_000 < sum(numbers) <= 4_000
+        assert len(client.ask("api/studies/0/slices")["panels"]) == 6
+
+
 def test_slices_of_hyperparameters_whose_names_have_commas(study: ashtune.Study, tmp_path: Path) -> None:
     # No search space of ours allows such a name; a journal that another program has written may hold one.
     def renamed(value: Any) -> Any:

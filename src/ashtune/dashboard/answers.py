@@ -94,9 +94,10 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     known = {each.name: each for each in hyperparameters(study.settings.space)}
     names = _names(given.get("name", ()), known)
     important = () if names else _important(study)
+    points = min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS
     slices = Slices(
         study.results, study.trials.configuration, study.settings.space,
-        important=important, names=names, points=POINTS, unit=study.settings.resource,
+        important=important, names=names, points=points, unit=study.settings.resource,
     )  # fmt: skip
     panels = slices.panels()
     return {

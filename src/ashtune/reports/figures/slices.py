@@ -95,6 +95,7 @@ class Slices:
         order = {name: place for place, name in enumerate(important)}
         table = [column for column in numbers(space, configuration, [*self._shown, *self._lost]) if column.varies]
         chosen = [column for column in table if not names or column.name in names]
+        self._are_named = bool(names)
         self._columns = sorted(chosen, key=lambda column: order.get(column.name, len(order)))
 
     def colors(self) -> dict[str, str]:
@@ -133,10 +134,10 @@ class Slices:
         return figure
 
     def panels(self) -> list[Panel]:
-        """Return what the panels show as numbers; of a choice its place among the labels."""
+        """Return what the panels show as numbers, of a choice its place: of all named ones, else the first few."""
         shown = len(self._shown)
         panels = []
-        for column in self._columns[:PANELS]:
+        for column in self._columns if self._are_named else self._columns[:PANELS]:
             chosen = [place for place in range(shown) if not math.isnan(column.values[place])]
             panels.append(
                 Panel(
