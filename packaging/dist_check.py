@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -51,6 +52,8 @@ class CheckError(Exception):
 
 def main() -> int:
     """Check all; return the exit status."""
+    # A command that a shell starts in the background ignores Ctrl-C, and so would what it starts in turn.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="ashtune-dist-") as folder:
             wheel, sdist = built(Path(folder))
