@@ -151,11 +151,11 @@ def run_missing(given: argparse.Namespace, tasks: Sequence[Task], runs: Store, t
     print(f"{len(left)} of {len(wanted)} runs to go: {sum(each[2] for each in left) / 60:.0f} minutes", flush=True)
     for number, (task, key, seconds) in enumerate(left, 1):
         found = run(key["tuner"], task, given, key["seed"], seconds)
-        runs.add({**key, "seconds": seconds, **found})
+        runs.add({**found, **key, "seconds": seconds})
         print(
             f"{number}/{len(left)} {task.name} {key['configurations']} seed {key['seed']} {key['tuner']}: "
             f"{found['validation']:.5g}, test {found['test']:.5g}, {found['tried']} configurations, "
-            f"{found['rounds']} rounds, {seconds:.0f} s",
+            f"{found['best_round']} rounds, {seconds:.0f} s",
             flush=True,
         )
 

@@ -101,7 +101,7 @@ class Reached(NamedTuple):
 
     validation: float
     test: float
-    rounds: int
+    best_round: int
     tried: int
 
 
