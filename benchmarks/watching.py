@@ -118,10 +118,11 @@ class Page:
 
     def megabytes_of_answers(self) -> float:
         """Return the most memory that a process had that works answers out."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
-        children += [pid for thread in threads for pid in (thread / "children").read_text().split()]
-        return max((_peak(int(pid)) for pid in set(children)), default=0.0)
+        peaks = []
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # of a connection that has just ended
+                peaks += [_peak(int(pid)) for pid in (thread / "children").read_text().split()]
+        return max(peaks, default=0.0)
 
     def close(self) -> None:
         """End it."""
