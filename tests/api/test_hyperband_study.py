@@ -10,7 +10,7 @@ from studies import train
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.cli.main import main
-from ashtune.core.events import JobFinished, TrialReleased
+from ashtune.core.events import JobFinished, JobPaused, TrialReleased
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.journal import NAME, read_events
 
@@ -41,12 +41,17 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
     """Every trial entered where its scheduler says, from nothing, and went on one rung after another."""
     view = StudyReader(study.directory).scheduler
     rungs: dict[int, list[int]] = {}
-    for event in finished(study):
-        before = rungs.setdefault(event.trial, [])
-        assert event.rung == (before[-1] + 1 if before else view.entry(event.trial))
-        at = study.rungs[before[-1]] if before else 0
-        assert event.start == at or (has_grown and not event.start)  # its checkpoint was given up before there was more
-        before.append(event.rung)
+    reached: dict[int, int] = {}
+    for _, event in read_events(study.directory / NAME):
+        if isinstance(event, JobFinished):
+            before = rungs.setdefault(event.trial, [])
+            assert event.rung == (before[-1] + 1 if before else view.entry(event.trial))
+            before.append(event.rung)
+        elif not isinstance(event, JobPaused):  # a stop interrupts what runs, on its way to a rung
+            continue
+        is_anew = has_grown and not event.start  # its checkpoint was given up before there was more
+        assert event.start == reached.get(event.trial, 0) or is_anew
+        reached[event.trial] = event.resource
     data = study.report_data()
     assert data["is_complete"]
     assert has_grown or data["trials"]["trained_again_from_the_start"] == 0
