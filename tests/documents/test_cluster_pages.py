@@ -1,4 +1,4 @@
-"""The job scripts of the pages on clusters: all of them are Bash, and those of PBS and LSF hand in their next job.
+"""The job scripts of the pages on clusters: all are Bash, and after those of PBS and LSF another job follows.
 
 Neither batch system can be had here. What is theirs is one command, ``qsub``, and an exit status; all else is real.
 """
@@ -31,7 +31,7 @@ TRAIN = """
             trial.report(accuracy=1 - trial["rate"] / trained)
         trial.save(trained)
 """
-QSUB = '#!/bin/sh\necho "$@" >> handed_in\n'
+QSUB = '#!/bin/sh\necho "$@" >> submitted\n'
 SMALLER = {"mpiexec -n 64": "mpiexec -n 3", "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet"}
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
@@ -67,23 +67,23 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 
 @needs_an_mpi
-def test_the_job_of_pbs_hands_in_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
+def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
     first = run_script_of("pbs.md", home, limit="4s")
     assert first.status == 0, str(first)
-    assert (home / "handed_in").read_text() == "tune.pbs\n"
+    assert (home / "submitted").read_text() == "tune.pbs\n"
     assert ashtune.Study.load(home / "runs" / "study").stopped == "time limit reached"
     second = run_script_of("pbs.md", home, limit="100s")
     assert second.status == 0, str(second)
-    assert (home / "handed_in").read_text() == "tune.pbs\n"
+    assert (home / "submitted").read_text() == "tune.pbs\n"
     assert ashtune.Study.load(home / "runs" / "study").is_complete
 
 
 @needs_an_mpi
-def test_the_job_of_pbs_hands_nothing_in_when_the_command_is_refused(home: Path) -> None:
+def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) -> None:
     (home / "train.py").unlink()
     ended = run_script_of("pbs.md", home, limit="4s")
     assert ended.status != 0, str(ended)
-    assert not (home / "handed_in").exists()
+    assert not (home / "submitted").exists()
 
 
 @needs_an_mpi
