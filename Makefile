@@ -21,9 +21,9 @@ FAST := tests/core tests/schedulers tests/search tests/study tests/reports
 LONG := tests/faults tests/mpi tests/browser tests/documents tests/training tests/dashboard tests/engines tests/api
 HERE := $(filter-out tests/integrations,$(patsubst %/,%,$(wildcard tests/*/)))
 IN_ORDER := $(LONG) $(filter-out $(LONG),$(HERE))
-# Many tests wait for processes to start or to end: three at a time keep two cores busy.
-AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
-ON_TWO_CORES := -n 2 --dist loadfile
+# For two cores. Many of all tests wait for processes to start or to end, so three at a time keep both cores busy.
+THREE_AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+TWO_AT_ONCE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
@@ -38,13 +38,13 @@ demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on al
 	$(BIN)/ashtune demo
 
 test: $(VENV)/.test ## all tests that need nothing but this machine
-	$(BIN)/python -m pytest $(AT_ONCE) $(IN_ORDER)
+	$(BIN)/python -m pytest $(THREE_AT_ONCE) $(IN_ORDER)
 
 test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
-	$(VENV_INTEGRATIONS)/bin/python -m pytest $(ON_TWO_CORES) tests/integrations
+	$(VENV_INTEGRATIONS)/bin/python -m pytest $(TWO_AT_ONCE) tests/integrations
 
 test-fast: $(VENV)/.test ## the tests of what decides and what reads, without studies: half a minute
-	$(BIN)/python -m pytest $(ON_TWO_CORES) -m 'not slow' --hypothesis-profile=fast $(FAST)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow' --hypothesis-profile=fast $(FAST)
 
 test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through jupyter-server-proxy
 	$(BIN)/python -m pytest -rs tests/browser/test_watch_behind_proxies.py
@@ -70,7 +70,7 @@ check: $(VENV)/.check ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 # Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
-environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## all environments
+environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## make every environment that CI needs
 
 # Anew each time: its gallery is run, and shows what this source does.
 docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide, reference, a gallery that is run

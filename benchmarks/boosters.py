@@ -155,7 +155,7 @@ def run_missing(given: argparse.Namespace, tasks: Sequence[Task], runs: Store, t
         print(
             f"{number}/{len(left)} {task.name} {key['configurations']} seed {key['seed']} {key['tuner']}: "
             f"{found['validation']:.5g}, test {found['test']:.5g}, {found['tried']} configurations, "
-            f"{found['best_round']} rounds, {seconds:.0f} s",
+            f"best after {found['best_round']} rounds, {seconds:.0f} s",
             flush=True,
         )
 

@@ -2,7 +2,7 @@
 
 Rule 1: a page is Markdown that a code host shows as it is. The reference is reStructuredText, as the docstrings are.
 Rule 2: what stands outside of this folder (changelog, contributing, security) is copied to ``generated/``, which git
-ignores, and links between the two are led to where their target is on the site.
+ignores, and links between the two are rewritten to where their target is on the site.
 Rule 3: nothing is fetched. Names of other libraries are therefore no links.
 """
 
@@ -111,8 +111,8 @@ renderers["site"] = OnThisSite()
 renderers.default = "site"
 
 
-def within(text: str, page: Path, place: Path) -> str:
-    """Return a page with its links led to where their targets are on the site.
+def with_links_of_the_site(text: str, page: Path, place: Path) -> str:
+    """Return a page with its links rewritten to where their targets are on the site.
 
     Args:
         text: The page.
@@ -120,14 +120,14 @@ def within(text: str, page: Path, place: Path) -> str:
         place: Where it stands on the site, as a file in this folder.
     """
 
-    def led(match: re.Match[str]) -> str:
+    def rewritten(match: re.Match[str]) -> str:
         target = (page.parent / match[1]).resolve()
         if not target.exists():
             return match[1]
         target = PLACES[EXAMPLES] if EXAMPLES in (target, *target.parents) else PLACES.get(target, target)
         return os.path.relpath(target, place.parent)
 
-    return _TARGET.sub(led, text)
+    return _TARGET.sub(rewritten, text)
 
 
 def copy_pages() -> None:
@@ -135,7 +135,7 @@ def copy_pages() -> None:
     GENERATED.mkdir(exist_ok=True)
     for page, place in PLACES.items():
         if place.parent == GENERATED:
-            place.write_text(within(page.read_text(), page, place))
+            place.write_text(with_links_of_the_site(page.read_text(), page, place))
 
 
 def write_commands() -> None:
@@ -150,12 +150,12 @@ def write_commands() -> None:
     (GENERATED / "commands.md").write_text("\n".join(parts))
 
 
-def lead_links(app: Any, docname: str, source: list[str]) -> None:
-    """Lead the links of a page that Sphinx has read."""
+def rewrite_links(app: Any, docname: str, source: list[str]) -> None:
+    """Rewrite the links of a page that Sphinx has read."""
     del app
     page = DOCS / f"{docname}.md"
     if page.is_file() and GENERATED not in page.parents:
-        source[0] = within(source[0], page, page)
+        source[0] = with_links_of_the_site(source[0], page, page)
 
 
 def set_apart(*docstring: Any) -> None:
@@ -175,6 +175,6 @@ def setup(app: Any) -> None:
     copy_pages()
     write_commands()
     remove_studies()
-    app.connect("source-read", lead_links)
+    app.connect("source-read", rewrite_links)
     app.connect("autodoc-process-docstring", set_apart, priority=400)  # before napoleon
     app.connect("build-finished", remove_studies)

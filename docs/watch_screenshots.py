@@ -104,10 +104,14 @@ def main(folder: Path) -> None:
         assert watch.stdout is not None
         address = watch.stdout.readline().strip()
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        looks = {"light": (DESK, 1, "#summary"), "dark": (DESK, 1, "#importance"), "phone": (PHONE, 1.5, "#summary")}
+        looks: dict[str, tuple[Any, float, str]] = {
+            "light": (DESK, 1, "#summary"),
+            "dark": (DESK, 1, "#importance"),
+            "phone": (PHONE, 1.5, "#summary"),
+        }
         for name, (size, scale, section) in looks.items():
             scheme: Any = "dark" if name == "dark" else "light"
-            context = browser.new_context(viewport=size, device_scale_factor=scale, color_scheme=scheme)  # type: ignore[arg-type]
+            context = browser.new_context(viewport=size, device_scale_factor=scale, color_scheme=scheme)
             page = context.new_page()
             page.goto(address)
             wait(page, f"{TRIED} >= {LOOKED_AT}")

@@ -1,8 +1,9 @@
 """NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time only.
 
-Processes share a folder, as its documentation has it. Its start has no lock and compares pickled spaces byte by byte,
-so two that start at once may refuse each other's: the first gives the space, the other waits for it and reads it. A
-trial that is promoted takes up its state from the folder of the trial before.
+Processes share a folder, as its documentation has it. They do not start at once: NePS sets the folder up without a
+lock and compares pickled spaces byte by byte, so two that start together may refuse each other's space. The first
+process gives the space; the others wait for it and read it. A trial that is promoted takes up its state from the folder
+of the trial before.
 """
 
 import json
@@ -67,15 +68,24 @@ def _work(optimizer: str, setting: Setting, worker: int) -> None:
         note(setting.folder, Path(pipeline_directory).name.partition("_rung")[0], target, losses)
         return min(losses[0], 1e9)
 
-    while worker > 0 and not (folder / SPACE).exists():
-        time.sleep(0.01)
+    space = None  # NePS reads it from the folder
+    if worker == 0:
+        space = space_of(task, setting.rungs, has_fidelity=optimizer == "asha")
+    else:
+        _await(folder / SPACE)
     neps.run(
         evaluate,
-        None if worker else space_of(task, setting.rungs, has_fidelity=optimizer == "asha"),
+        space,
         root_directory=folder,
         optimizer=optimizer,
         total_evaluations_to_spend=1_000_000,
     )
+
+
+def _await(file: Path) -> None:
+    """Wait until NePS has written a file. It makes the file first, and then writes it in one go."""
+    while not file.exists() or not file.stat().st_size:
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":
