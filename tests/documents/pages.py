@@ -27,7 +27,7 @@ from ashtune.driver import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
-ELSEWHERE = ("coming-from", "clusters")
+FOLDERS_RUN_HERE = ("coming-from", "clusters")
 """Folders of the guide whose pages need no library but those of the test environment."""
 PAGES = [
     "README.md",
@@ -35,7 +35,7 @@ PAGES = [
     "src/ashtune/SKILL.md",
     *sorted(
         str(page.relative_to(ROOT))
-        for pattern in ("*.md", *(f"{folder}/*.md" for folder in ELSEWHERE))
+        for pattern in ("*.md", *(f"{folder}/*.md" for folder in FOLDERS_RUN_HERE))
         for page in GUIDE.glob(pattern)
     ),
 ]
