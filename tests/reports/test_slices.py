@@ -51,6 +51,15 @@ def test_the_most_important_come_first_and_only_so_many_are_shown_which_is_said(
     assert f"{PANELS} of 20 hyperparameters are shown." in slices.words()
 
 
+def test_hyperparameters_that_are_named_are_all_shown() -> None:
+    names = [f"h{number:02}" for number in range(20)]
+    configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
+    named = names[: PANELS + 2]
+    slices = slices_of(results_of([0.1, 0.2, 0.3]), configurations, dict.fromkeys(names, (0.0, 1.0)), names=named)
+    assert names_of(slices) == [panel.column.name for panel in slices.panels()] == named
+    assert not any("are shown" in line for line in slices.words())
+
+
 def test_an_inactive_hyperparameter_has_no_point() -> None:
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"]})
     space.add(Float("momentum", (0.0, 1.0)))

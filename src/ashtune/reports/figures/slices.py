@@ -95,8 +95,8 @@ class Slices:
         order = {name: place for place, name in enumerate(important)}
         table = [column for column in numbers(space, configuration, [*self._shown, *self._lost]) if column.varies]
         chosen = [column for column in table if not names or column.name in names]
-        self._are_named = bool(names)
         self._columns = sorted(chosen, key=lambda column: order.get(column.name, len(order)))
+        self._drawn = self._columns if names else self._columns[:PANELS]
 
     def colors(self) -> dict[str, str]:
         """Return what each colour means, the lowest rung first."""
@@ -110,7 +110,7 @@ class Slices:
         Raises:
             SettingsError: If plotly is not installed.
         """
-        shown = self._columns[:PANELS] if self._shown else ()
+        shown = self._drawn if self._shown else ()
         return {f"slice{place}": self._panel(column) for place, column in enumerate(shown)}
 
     def figure(self, name: str | None = None) -> "Figure":
@@ -137,7 +137,7 @@ class Slices:
         """Return what the panels show as numbers, of a choice its place: of all named ones, else the first few."""
         shown = len(self._shown)
         panels = []
-        for column in self._columns if self._are_named else self._columns[:PANELS]:
+        for column in self._drawn:
             chosen = [place for place in range(shown) if not math.isnan(column.values[place])]
             panels.append(
                 Panel(
@@ -154,9 +154,9 @@ class Slices:
         """Say what is shown and what is left out."""
         if not self._columns or not self._shown:
             return []
-        if len(self._columns) <= PANELS:
+        if len(self._columns) == len(self._drawn):
             return self._remarks()
-        return [*self._remarks(), f"{PANELS} of {len(self._columns)} hyperparameters are shown."]
+        return [*self._remarks(), f"{len(self._drawn)} of {len(self._columns)} hyperparameters are shown."]
 
     def _remarks(self) -> list[str]:
         """Say what every panel shows and leaves out."""
