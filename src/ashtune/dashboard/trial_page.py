@@ -5,7 +5,7 @@ follows no link; of a checkpoint no more is looked at than its size.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 from itertools import islice
 from pathlib import Path
 from typing import Any, assert_never
@@ -67,8 +67,8 @@ def trial_page(
         JournalError: If the journal cannot be read.
         StudyError: If a log cannot be read.
     """
-    history = _History(directory / NAME, trial, pauses)
-    compared = history if best == trial or best is None else _History(directory / NAME, best, pauses)
+    histories = _histories(directory / NAME, {trial, trial if best is None else best}, pauses)
+    history, compared = histories[trial], histories[trial if best is None else best]
     log, is_cut = _log(directory, trial, history)
     best_configuration = compared.configuration if best is not None else {}
     names = list(dict.fromkeys([*history.configuration, *best_configuration]))
@@ -101,8 +101,7 @@ def trial_page(
 class _History:
     """What the journal says of a trial."""
 
-    def __init__(self, journal: Path, trial: TrialId, pauses: Pauses) -> None:
-        self.trial = trial
+    def __init__(self) -> None:
         self.configuration: Mapping[str, Any] = {}
         self.origin = self.traceback = ""
         self.confirms: TrialId | None = None
@@ -112,9 +111,11 @@ class _History:
         self.workers: set[int] = set()
         self.saved: dict[int, int] = {}
         self.last_words: list[str] = []
-        for event in _events_of(journal, trial):
-            if text := self._take(event):
-                self.steps.append({"time": round(_ran(event.time, pauses), 3), "text": one_line(text, TEXT_CHARACTERS)})
+
+    def add(self, event: _OfTrial, ran: float) -> None:
+        """Take in an event, by which the study had run for so many seconds."""
+        if text := self._take(event):
+            self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
     def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
         """Take in an event; return it in words."""
@@ -175,11 +176,13 @@ class _History:
         return curves
 
 
-def _events_of(journal: Path, trial: TrialId) -> Iterator[_OfTrial]:
-    """Yield the events that concern a trial."""
-    for _, event in read_events(journal, only=b'"trial":%d,' % trial):
-        if isinstance(event, _OfTrial) and event.trial == trial:
-            yield event
+def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[TrialId, _History]:
+    """Return what the journal says of some trials. It is read once for all of them."""
+    histories = {trial: _History() for trial in trials}
+    for _, event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
+        if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
+            histories[event.trial].add(event, _ran(event.time, pauses))
+    return histories
 
 
 def _ran(time: float, pauses: Pauses) -> float:

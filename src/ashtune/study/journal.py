@@ -42,6 +42,7 @@ MOST_LINE_BYTES = 1 << 24
 """A line of this length takes about 300 MB of memory to read."""
 BLOCK = 1 << 18
 MANY_BYTES = 1 << 20
+"""Read at a time where thousands of events are."""
 LINE_BYTES = 1 << 12
 """Most lines are shorter."""
 
@@ -76,14 +77,14 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
         return _settings_of(next(_lines(path, disk, file), b""), path)
 
 
-def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator[tuple[int, Event]]:
+def read_events(path: Path, disk: Disk = DISK, *, only: bytes | Sequence[bytes] = b"") -> Iterator[tuple[int, Event]]:
     """Yield (line number, event) for every event of a journal, the first at line 2.
 
     Args:
         path: The journal.
         disk: The disk that it lies on.
-        only: Give no lines but those that hold these bytes, which is many times faster than decoding all. Of these
-            only sessions are asked then whether they follow.
+        only: Give no lines but those that hold these bytes, or some of several, which is many times faster than
+            decoding all. Of these only sessions are asked then whether they follow.
 
     Raises:
         JournalError: If a line other than a torn last one cannot be read, or does not follow the line before it.
@@ -92,7 +93,7 @@ def read_events(path: Path, disk: Disk = DISK, *, only: bytes = b"") -> Iterator
 
 
 def read_records(
-    path: Path, disk: Disk = DISK, *, only: bytes = b"", until: int | None = None
+    path: Path, disk: Disk = DISK, *, only: bytes | Sequence[bytes] = b"", until: int | None = None
 ) -> Iterator[tuple[int, int, Event]]:
     """Yield (line number, position, event) for every event of a journal: its line begins at that byte of the file.
 
@@ -105,6 +106,7 @@ def read_records(
     Raises:
         JournalError: As :func:`read_events`.
     """
+    sought, *others = (only,) if isinstance(only, bytes) else only
     with _opened(path, disk) as file:
         lines = _lines(path, disk, file)
         line = next(lines, b"")
@@ -116,7 +118,7 @@ def read_records(
             if until is not None and position >= until:
                 return
             check = _followed(line, check, path, number)
-            if only not in line:
+            if sought not in line and not (others and any(each in line for each in others)):
                 continue
             try:
                 event = _events.decode(line)
