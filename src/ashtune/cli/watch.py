@@ -46,6 +46,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core import process
     from ashtune.core.checks import check_directory
     from ashtune.core.errors import SettingsError
+    from ashtune.dashboard.browser import OpenedInBrowser
     from ashtune.dashboard.liveness import is_process_alive
     from ashtune.dashboard.terminal.start import show_in_terminal
     from ashtune.dashboard.watching import LivePage, collect_seldom
@@ -99,32 +100,3 @@ def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
         tunnel = f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then http://localhost:8000{page.address}"
     does = "sees the page, and can stop and change the study" if control else "sees the page"
     return f"from another machine: {tunnel}\nwhoever has the address {does}; Ctrl-C ends it, not the study\n"
-
-
-class OpenedInBrowser:
-    """Opens an address in a browser, without telling it to other users of the machine.
-
-    They see the arguments of every process, so the browser is given a file that only its owner can read, and that leads
-    to the address.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._file: Path | None = None
-
-    def __enter__(self) -> None:
-        import tempfile
-        import webbrowser
-
-        descriptor, name = tempfile.mkstemp(prefix="ashtune-watch-", suffix=".html")  # for its owner alone
-        self._file = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(
-                f'<!doctype html><meta http-equiv="refresh" content="0;url={self._address}"><title>ashtune</title>'
-            )
-        if not webbrowser.open(self._file.as_uri()):
-            sys.stderr.write("there is no browser here; open the address yourself\n")
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
