@@ -138,6 +138,18 @@ def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
     assert "smoothed" in answer["text"]
 
 
+def test_a_contour_has_cells_of_its_own_for_each_choice_and_its_ends_around_all_points(asked: Client) -> None:
+    answer = asked.ask("api/studies/0/contour?x=rate&y=kind")
+    grid, points = answer["grid"], answer["points"]
+    assert [len(row) for row in grid] == [20] * 18
+    for choice in range(3):
+        rows = grid[6 * choice : 6 * (choice + 1)]
+        assert all(row == rows[0] for row in rows)
+    assert grid[0] != grid[6] != grid[12]
+    assert answer["y"]["choices"] == ["a", "b", "c"]
+    assert 0 < answer["x"]["low"] < min(points["x"]) <= max(points["x"]) < answer["x"]["high"]
+
+
 def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
     answer = asked.ask("api/studies/0/audit")
     reader = study._reader

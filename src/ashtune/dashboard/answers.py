@@ -9,13 +9,13 @@ Rule: no answer has more than some 4,000 numbers, however many trials there are.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ashtune.analysis.audit import Audit
 from ashtune.analysis.loading import StudyReader
-from ashtune.analysis.sampling import best_and_sampled, sampled
+from ashtune.analysis.sampling import best_and_sampled
 from ashtune.core import parse
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.jobs import TrialId
@@ -28,17 +28,12 @@ from ashtune.dashboard.parts.space import Hyperparameter, hyperparameters
 from ashtune.dashboard.refusals import BadQuestion, whole
 from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.audit_view import audit_findings
-from ashtune.reports.figures.axes import metric_view
 from ashtune.reports.figures.columns import Numbers, numbers
-from ashtune.reports.figures.importance import FEWEST, importance
+from ashtune.reports.figures.contour import POINTS as CONTOUR_POINTS
+from ashtune.reports.figures.contour import contour
+from ashtune.reports.figures.importance import importance
 from ashtune.reports.figures.slices import Slices
 from ashtune.reports.study_info import study_info
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
 
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
@@ -48,13 +43,7 @@ POINTS = 160
 MOST_LINES = 300
 MOST_AXES = 12
 CELLS = 20
-"""Of a contour, in each direction."""
-CONTOUR_TRIALS = 2_000
-CONTOUR_POINTS = 300
-NARROWEST, WIDEST = 0.05, 0.15
-"""The width of the bell by which a contour is smoothed, in parts of an axis."""
-NEAR = 2.5
-"""A cell is known if a trial is within this many widths."""
+"""Of a contour along an axis of numbers; along one of choices about as many, and at least one for each."""
 REPLAYED = 100_000
 """Trials that a what-if replays in all, which takes some five seconds."""
 MOST_DRAWS = 10
@@ -134,15 +123,14 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     important = _important(study) if len(table) > MOST_AXES else ()
     order = {name: place for place, name in enumerate(important)}
     columns = sorted(table, key=lambda column: order.get(column.name, len(order)))[:MOST_AXES]
-    if (most := MOST_NUMBERS // (len(columns) + 3)) < len(trials):
-        trials = best_and_sampled(trials, most)
-        columns = [column for column in _numbers(study, trials) if column.name in {each.name for each in columns}]
+    places = {trial: place for place, trial in enumerate(trials)}
+    kept = best_and_sampled(trials, MOST_NUMBERS // (len(columns) + 3))
     return {
         "axes": [_axis(column, known) for column in columns],
-        "lines": [[short(column.values[place]) for column in columns] for place in range(len(trials))],
-        "values": [short(goal.value(standings[trial][1])) for trial in trials],
-        "trials": trials,
-        "rungs": [standings[trial][0] for trial in trials],
+        "lines": [[short(column.values[places[trial]]) for column in columns] for trial in kept],
+        "values": [short(goal.value(standings[trial][1])) for trial in kept],
+        "trials": kept,
+        "rungs": [standings[trial][0] for trial in kept],
         "metric": goal.metric,
         "mode": goal.mode,
         "total": len(ranked),
@@ -150,11 +138,11 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over two hyperparameters, smoothed, from the results of one rung.
+    """Return the metric over two hyperparameters: the map of the report, on a coarser grid.
 
     Raises:
-        BadQuestion: If x and y are no two hyperparameters that vary.
-        StudyError: If no trial has a result.
+        BadQuestion: If x and y are no two hyperparameters.
+        StudyError: If no trial has a result, or there is no map of these two.
     """
     _refuse_unknown(given, "x", "y")
     _refuse_without_results(study)
@@ -165,33 +153,32 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
             raise BadQuestion(f"{end}={shown(name)} is no hyperparameter; there are {', '.join(known)}")
     if names[0] == names[1]:
         raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
-    rung, losses = _compared(study)
-    trials = sampled(list(losses), CONTOUR_TRIALS)
-    columns = {column.name: column for column in _numbers(study, trials)}
-    both = [columns[name] for name in names]
-    there = [place for place in range(len(trials)) if not any(math.isnan(column.values[place]) for column in both)]
-    goal = study.settings.goal
-    values = [goal.value(losses[trials[place]]) for place in there]
-    x, y = ([column.values[place] for place in there] for column in both)
-    axes = [_axis(column, known) for column in both]
-    order = sorted(range(len(there)), key=lambda place: losses[trials[there[place]]])
-    points = sorted(best_and_sampled([TrialId(place) for place in order], CONTOUR_POINTS))
-    resource = study.ladder.rungs[rung]
+    drawn = contour(study.results, study.trials.configuration, study.settings.space, *names, steps=CELLS)
+    if isinstance(drawn, str):
+        raise StudyError(drawn)
+    columns, rows = (_repeats(column) for column in (drawn.x, drawn.y))
+    cells, most = len(drawn.x_places) * columns * len(drawn.y_places) * rows, MOST_NUMBERS - 4 * CONTOUR_POINTS
+    if cells > most:
+        raise StudyError(
+            f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; choose others"
+        )
+    goal, numbered = study.settings.goal, {trial: place for place, trial in enumerate(drawn.trials)}
+    points = [numbered[trial] for trial in best_and_sampled(drawn.trials, CONTOUR_POINTS)]
     return {
-        "x": axes[0],
-        "y": axes[1],
-        "grid": _smoothed(_unit(x, axes[0]), _unit(y, axes[1]), values, study),
+        "x": {**_axis(drawn.x, known), **_ends(drawn.x, drawn.x_places)},
+        "y": {**_axis(drawn.y, known), **_ends(drawn.y, drawn.y_places)},
+        "grid": [[value for value in row for _ in range(columns)] for row in drawn.grid for _ in range(rows)],
         "points": {
-            "x": [short(x[place]) for place in points],
-            "y": [short(y[place]) for place in points],
-            "value": [short(values[place]) for place in points],
-            "trial": [trials[there[place]] for place in points],
+            "x": [short(drawn.x.values[place]) for place in points],
+            "y": [short(drawn.y.values[place]) for place in points],
+            "value": [short(drawn.values[place]) for place in points],
+            "trial": [drawn.trials[place] for place in points],
         },
         "metric": goal.metric,
         "mode": goal.mode,
-        "rung": rung,
-        "resource": resource,
-        "text": f"{plural(len(there), 'trial')} at {study.settings.resource} {resource:,}, smoothed",
+        "rung": drawn.rung,
+        "resource": drawn.resource,
+        "text": f"{plural(len(drawn.trials), 'trial')} at {study.settings.resource} {drawn.resource:,}, smoothed",
     }
 
 
@@ -346,46 +333,18 @@ def _axis(column: Numbers, known: Mapping[str, Hyperparameter]) -> dict[str, Any
     }
 
 
-def _compared(study: StudyReader) -> tuple[int, dict[TrialId, float]]:
-    """Return the highest rung with enough finite results, else the one with most, and its losses."""
-    rungs = [
-        {trial: loss for trial, loss in rung.by_trial().items() if loss < math.inf} for rung in study.results.rungs
-    ]
-    enough = [number for number in reversed(range(len(rungs))) if len(rungs[number]) >= FEWEST]
-    rung = enough[0] if enough else max(range(len(rungs)), key=lambda number: len(rungs[number]))
-    return rung, rungs[rung]
+def _repeats(column: Numbers) -> int:
+    """Return how many cells of a map each place along a hyperparameter has: between choices nothing is smoothed."""
+    return max(1, CELLS // len(column.labels)) if column.labels else 1
 
 
-def _unit(values: Sequence[float], axis: Mapping[str, Any]) -> "Floats":
-    """Return where values lie on an axis, from 0 to 1; each choice has its part of it."""
-    import numpy as np
-
-    if axis["choices"]:
-        return (np.array(values) + 0.5) / len(axis["choices"])
-    low, high, places = axis["low"], axis["high"], np.array(values)
-    if axis["log"] and low > 0:
-        low, high, places = math.log(low), math.log(high), np.log(places)
-    return np.clip((places - low) / (high - low), 0.0, 1.0) if high > low else np.full(len(places), 0.5)
-
-
-def _smoothed(x: "Floats", y: "Floats", values: Sequence[float], study: StudyReader) -> list[list[float | None]]:
-    """Return the mean of the values near the middle of each cell, weighted by a bell; None where none is near.
-
-    A value far worse than most counts as one at the end of the axis that figures have.
-    """
-    import numpy as np
-
-    if not values:
-        return [[None] * CELLS for _ in range(CELLS)]
-    seen = metric_view(values, study.settings.goal.mode)
-    level = np.array(values) if seen is None else np.clip(values, seen.low, seen.high)
-    width = min(WIDEST, max(NARROWEST, len(values) ** -0.5))
-    middles = (np.arange(CELLS) + 0.5) / CELLS
-    rows: list[list[float | None]] = []
-    for middle in middles:
-        squares = (x[np.newaxis, :] - middles[:, np.newaxis]) ** 2 + (y[np.newaxis, :] - middle) ** 2
-        weights = np.exp(-squares / (2 * width**2))
-        is_known = squares.min(axis=1) <= (NEAR * width) ** 2
-        means = (weights @ level) / np.maximum(weights.sum(axis=1), 1e-300)
-        rows.append([short(float(mean)) if known else None for mean, known in zip(means, is_known, strict=True)])
-    return rows
+def _ends(column: Numbers, places: Sequence[float]) -> dict[str, float]:
+    """Return where the cells around evenly spread places begin and end on an axis of numbers."""
+    if column.labels:
+        return {}
+    first, last, steps = places[0], places[-1], 2 * (len(places) - 1)
+    if column.is_log and first > 0:
+        half = (last / first) ** (1 / steps)
+        return {"low": first / half, "high": last * half}
+    half = (last - first) / steps
+    return {"low": first - half, "high": last + half}

@@ -73,13 +73,14 @@ _SCALE = ((0.0, "rgba(63,127,209,0.06)"), (0.5, "rgba(63,127,209,0.45)"), (1.0, 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``x`` and ``y`` hold the values of the ``trials``, the best first, and ``values`` their results at ``resource``.
-    There are ``total`` finite results there, of which those of trials without one of the two hyperparameters are left
-    out, and of very many all but a sample. ``grid`` is the smoothed metric, a row for each of ``y_places`` and a column
-    for each of ``x_places``; None where nothing is known. ``view`` is the part of the metric's axis that the results
-    were held to, None where it is all of it.
+    ``x`` and ``y`` hold the values of the ``trials``, the best first, and ``values`` their results at ``resource``, the
+    rung with the number ``rung``. There are ``total`` finite results there, of which those of trials without one of the
+    two hyperparameters are left out, and of very many all but a sample. ``grid`` is the smoothed metric, a row for each
+    of ``y_places`` and a column for each of ``x_places``; None where nothing is known. ``view`` is the part of the
+    metric's axis that the results were held to, None where it is all of it.
     """
 
+    rung: int
     resource: int
     total: int
     trials: Sequence[TrialId]
@@ -93,7 +94,13 @@ class Contour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def contour(
-    results: Results, configuration: Configuration, space: Mapping[str, object], x: str, y: str
+    results: Results,
+    configuration: Configuration,
+    space: Mapping[str, object],
+    x: str,
+    y: str,
+    *,
+    steps: int | None = None,
 ) -> Contour | str:
     """Smooth the results over two hyperparameters. It takes some milliseconds, whatever the number of trials.
 
@@ -103,6 +110,7 @@ def contour(
         space: The record of the search space: ``settings.space``.
         x: The name of a hyperparameter of the space.
         y: The name of another one.
+        steps: Places of the grid along an axis of numbers, at least 2; by default as many as a figure shows well.
 
     Returns:
         What to draw; a text that says why there is nothing.
@@ -126,8 +134,9 @@ def contour(
     trials = [trials[n] for n in both]
     values = [results.goal.value(losses[trial]) for trial in trials]
     seen = metric_view(values, results.goal.mode)
-    x_places, y_places, grid = _smoothed(along_x, along_y, values, seen)
+    x_places, y_places, grid = _smoothed(along_x, along_y, values, seen, steps)
     return Contour(
+        rung=number,
         resource=rung.resource,
         total=len(losses),
         trials=trials,
@@ -195,7 +204,7 @@ def _part(column: Numbers, places: Sequence[int]) -> Numbers:
 
 
 def _smoothed(
-    x: Numbers, y: Numbers, values: Sequence[float], seen: View | None
+    x: Numbers, y: Numbers, values: Sequence[float], seen: View | None, steps: int | None
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
     """Return the places of the grid along both axes, and the smoothed metric on it."""
     import numpy as np
@@ -203,7 +212,7 @@ def _smoothed(
     heights = np.array(values if seen is None else [seen.on_axis(value) for value in values])
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
     narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
-    steps = FINE if x.labels or y.labels else STEPS
+    steps = steps or (FINE if x.labels or y.labels else STEPS)
     (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
     weights = near_y @ near_x.T
     known = weights >= math.exp(-(NEAR**2) / 2)
