@@ -171,7 +171,7 @@ class FollowedStudy:
                 }
                 return {**summary, **steps}, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
             best, metric = picture.best, picture.settings.goal.metric
-            time_steps, resource_steps = best.over_time(best.best.steps), best.over_resource(best.best.steps)
+            time_steps, resource_steps = best.over_time(best.so_far.steps), best.over_resource(best.so_far.steps)
             ran = self._ran(self._standing())
             series = {
                 **summary,

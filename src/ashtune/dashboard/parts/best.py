@@ -32,7 +32,7 @@ class BestPart(Part, BatchListener):
     def __init__(self, subject: Subject) -> None:
         self._goal = subject.goal
         self._cursor = subject.cursor
-        self.best = BestSoFar(subject.goal)
+        self.so_far = BestSoFar(subject.goal)
         self._every = 1
         self._seen = 0
         self._sample: list[tuple[float, float | None, int, int]] = []
@@ -40,15 +40,15 @@ class BestPart(Part, BatchListener):
     def takes(self) -> Mapping[type, Method]:
         """Return what it takes."""
         return {
-            SessionStarted: self._start_session, JobFinished: self._finished, JobPaused: self.best.event,
-            TrialWithdrawn: self.best.event,
+            SessionStarted: self._start_session, JobFinished: self._finished, JobPaused: self.so_far.event,
+            TrialWithdrawn: self.so_far.event,
         }  # fmt: skip
 
     def take_batch(self, batch: Batch) -> None:
         """Take in results."""
         if not batch.finished:
             return
-        self.best.finish_many(batch.finished, batch.losses)
+        self.so_far.finish_many(batch.finished, batch.losses)
         time, away, before, place = self._cursor.time, self._cursor.away, self._seen, 0
         while (place := place + self._until_next(before + place)) <= len(batch.finished):
             self._seen, event = before + place - 1, batch.finished[place - 1]
@@ -57,7 +57,7 @@ class BestPart(Part, BatchListener):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the steps, and the sample."""
-        anywhere, highest = self.best.steps, self.best.steps_at_the_highest
+        anywhere, highest = self.so_far.steps, self.so_far.steps_at_the_highest
         time, value, rung, trial = zip(*self._sample, strict=True) if self._sample else ((), (), (), ())
         return {
             "over_time": self.over_time(anywhere),
@@ -89,11 +89,11 @@ class BestPart(Part, BatchListener):
         }
 
     def _start_session(self, event: SessionStarted) -> None:
-        self.best.tick(self._cursor.ended)
-        self.best.event(event)
+        self.so_far.tick(self._cursor.ended)
+        self.so_far.event(event)
 
     def _finished(self, event: JobFinished) -> None:
-        self.best.event(event)
+        self.so_far.event(event)
         self._consider(event, self._cursor.ran)
 
     def _until_next(self, seen: int) -> int:
