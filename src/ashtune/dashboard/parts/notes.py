@@ -14,17 +14,15 @@ from ashtune.core.verdicts import TrialFailed, TrialPromoted
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.reading import Method
+from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.guard import Guard
-from ashtune.search.origins import ENQUEUED, Sort, sort_of
 from ashtune.search.promotions import Promotions
 from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import caution_of
 
 MOST_REASONS = 30
 ORIGIN_CHARACTERS = 80
-SOURCES = {"model": (Sort.MODEL,), "mutation": (Sort.MUTATION, Sort.STANDING_IN), "random": (Sort.RANDOM,)}
-"""Where trials come from, and which sorts that is; "enqueued" and "other" are those beside."""
 
 
 class NotesPart(Part):
@@ -38,8 +36,8 @@ class NotesPart(Part):
 
     name = "notes"
     empty: ClassVar[Mapping[str, Any]] = {
-        "scheduler": "", "search": "", "sources": dict.fromkeys((*SOURCES, "enqueued", "other"), 0),
-        "promoted_share": dict.fromkeys(SOURCES), "why": [],
+        "scheduler": "", "search": "", "sources": dict.fromkeys(SOURCES, 0),
+        "promoted_share": dict.fromkeys(SORTS), "why": [],
     }  # fmt: skip
     sees_confirmations = False
 
@@ -50,8 +48,7 @@ class NotesPart(Part):
         self._guard = Guard(subject.settings.seed) if _learns(subject) else None
         self._compared: Guard | Promotions = self._guard or Promotions()
         self._caution = caution_of(subject.settings)
-        self._by_sort: Counter[Sort] = Counter()
-        self._enqueued = 0
+        self._sources: Counter[str] = Counter()
         self._results = [0] * len(subject.ladder.rungs)
         self._losses = array("d")  # trial -> its loss at its highest rung so far; NaN: none
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
@@ -74,21 +71,18 @@ class NotesPart(Part):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, oldest first."""
-        sources = {name: sum(self._by_sort[sort] for sort in sorts) for name, sorts in SOURCES.items()}
         shares = (self._compared.promotions if isinstance(self._compared, Guard) else self._compared).shares()
         promoted: dict[str, float | None] = {}
-        for name, sorts in SOURCES.items():
+        for name, sorts in SORTS.items():
             judged = sum(shares[sort][0] for sort in sorts)
             promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
             "search": one_line(self._search_text()),
-            "sources": {
-                **sources, "enqueued": self._enqueued, "other": self._by_sort[Sort.OTHER] - self._enqueued,
-            },
+            "sources": {name: self._sources[name] for name in SOURCES},
             "promoted_share": promoted,
             "why": self._why(),
-        }  # fmt: skip
+        }
 
     def _search_text(self) -> str:
         words = [
@@ -117,8 +111,7 @@ class NotesPart(Part):
 
     def _start(self, event: TrialStarted) -> None:
         self._compared.event(event)
-        self._by_sort[sort_of(event.origin)] += 1
-        self._enqueued += event.origin == ENQUEUED
+        self._sources[source_of(event.origin)] += 1
         if event.origin:
             self._starts.append((self._subject.cursor.ran, event.trial, event.origin))
 
