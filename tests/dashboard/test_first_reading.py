@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from studies import tuned
+from study_picture import picture_of
 
 import ashtune
 from ashtune.core.errors import JournalError
@@ -14,7 +15,6 @@ from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.picture import Picture
 from ashtune.dashboard.trials import STATUSES, Query
 from ashtune.engines.simulated.model import Mortality, half_normal
 from ashtune.engines.simulated.workers import SimulatedEngine
@@ -22,22 +22,11 @@ from ashtune.schedulers.ash import Ash
 from ashtune.simulation.curves import made_up
 from ashtune.simulation.run import simulate
 from ashtune.simulation.simulated_journal import new_journal
-from ashtune.study.journal import NAME, Journal, create, read_settings
-from ashtune.study.ladders import ladder_in_force
+from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.settings import Settings
 
 pytestmark = pytest.mark.timeout(180)
 STANDING = Standing("running", "")
-QUICK = ("head", "ladder", "best", "failures", "space")
-"""The parts of the first reading."""
-
-
-def picture_of(directory: Path) -> Picture:
-    """Return the picture of a study, with all of its journal read."""
-    journal = directory / NAME
-    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
-    while not picture.advance(60):
-        pass
-    return picture
 
 
 def seen(directory: Path) -> dict[str, Any]:
@@ -153,8 +142,6 @@ def journal_of(directory: Path, *events: Event, goal: Goal | None = None) -> Pat
     """Write a journal of these events after a worker has come."""
     rungs, kept = Ladder(1, 4, 2).to_record()
     goal = goal or Goal("loss", "min")
-    from ashtune.study.settings import Settings
-
     directory.mkdir()
     create(directory / NAME, Settings(**SETTINGS, goal=goal, rungs=rungs, kept=kept))  # type: ignore[arg-type]
     with Journal(directory / NAME) as journal:

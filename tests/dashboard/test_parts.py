@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from studies import tuned
+from study_picture import picture_of, unread_picture
 
 import ashtune
 from ashtune.analysis.tally import Tally
@@ -14,11 +15,13 @@ from ashtune.analysis.timeline_times import time_shares
 from ashtune.core.observer import Observer
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
+from ashtune.dashboard.parts.curves import CurvesPart
+from ashtune.dashboard.parts.head import HeadPart
+from ashtune.dashboard.parts.part import Part
 from ashtune.dashboard.parts.space import hyperparameters
 from ashtune.dashboard.parts.workers import STRETCHES, Busyness
-from ashtune.dashboard.picture import Picture
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, read_settings
+from ashtune.study.journal import NAME, Journal, create, read_events, read_settings
 from ashtune.study.ladders import ladder_in_force
 
 pytestmark = pytest.mark.timeout(180)
@@ -30,15 +33,6 @@ SPACE = {
     "kind": ["a", "b", 3, None, [1, 2]],
     "always": 7,
 }
-
-
-def picture_of(directory: Path) -> Picture:
-    """Return the picture of a study, with all of its journal read."""
-    journal = directory / NAME
-    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
-    while not picture.advance(60):
-        pass
-    return picture
 
 
 def parts_of(directory: Path) -> dict[str, Any]:
@@ -232,8 +226,7 @@ def test_a_part_that_is_slow_to_make_is_made_anew_once_all_is_read_and_with_the_
     study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
-    journal = study.directory / NAME
-    picture = Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+    picture = unread_picture(study.directory)
 
     def head(standing: Standing, now: float) -> Any:
         picture.make(standing, picture.ran, 0, now)
@@ -246,9 +239,31 @@ def test_a_part_that_is_slow_to_make_is_made_anew_once_all_is_read_and_with_the_
     assert head(Standing("died"), 2.0)["state"] == "died"
 
 
-def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:
-    from ashtune.study.journal import Journal, create, read_events
+def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are_there(
+    study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(part: Part, ran: float) -> Any:
+        raise KeyError("x")
 
+    def made(now: float) -> dict[str, Any]:
+        picture.make(STANDING, picture.ran, 0, now)
+        return {name: msgspec.json.decode(shown.json) for name, shown in picture.shown.items()}
+
+    picture = picture_of(study.directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(CurvesPart, "value", fail)
+        broken = made(0.0)
+        assert broken["head"]["state_text"] == "complete; curves cannot be shown (KeyError: 'x')"
+        assert [name for name, part in broken.items() if part is None] == ["curves"]
+        patch.setattr(HeadPart, "value", fail)
+        head = made(1e6)["head"]
+    assert head["state_text"].startswith("complete; the figures cannot be shown (KeyError: 'x'); curves")
+    assert head.keys() == parts["head"].keys()
+    assert head["objectives"] == parts["head"]["objectives"]
+    assert made(2e6) == parts
+
+
+def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:
     settings = read_settings(study.directory / NAME)
     create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "not.installed:Scheduler"}))
     with Journal(tmp_path / NAME) as journal:
@@ -265,8 +280,6 @@ def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: as
 
 
 def test_a_journal_of_other_rules_is_read_by_events_from_where_it_differs(study: ashtune.Study, tmp_path: Path) -> None:
-    from ashtune.study.journal import Journal, create, read_events
-
     settings = read_settings(study.directory / NAME)
     create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "sh"}))
     with Journal(tmp_path / NAME) as journal:

@@ -8,35 +8,17 @@ through the controller, for workers, curves and reasons. From then on both readi
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import AshtuneError, JournalError
-from ashtune.core.events import (
-    ConfigurationEnqueued,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    PlacesChanged,
-    ProgramCompiled,
-    SessionStarted,
-    StopRequested,
-    StudyContinued,
-    StudyPaused,
-    TrialReleased,
-    TrialsExtended,
-    TrialStarted,
-    TrialWithdrawn,
-    WorkerJoined,
-    WorkerLost,
-    WorkersChanged,
-)
+from ashtune.core.events import Event, TrialStarted
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.core.plaintext import error_line
+from ashtune.core.verdicts import Followed
 from ashtune.dashboard.first_reading import FirstReading
 from ashtune.dashboard.liveness import Standing
 from ashtune.dashboard.parts.best import BestPart
@@ -66,12 +48,6 @@ PARTS: Mapping[str, type[Part]] = {
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
 }
 """All parts, by name."""
-_EVENTS = (
-    SessionStarted, WorkerJoined, TrialStarted, JobFinished, TrialReleased, JobPaused, JobFailed, TrialWithdrawn,
-    WorkerLost, PlacesChanged, ProgramCompiled, StopRequested, StudyPaused, StudyContinued, TrialsExtended,
-    ConfigurationEnqueued, WorkersChanged,
-)  # fmt: skip
-_FOLLOWED = (TrialFailed, TrialPromoted, Train, Release)
 
 
 class _Counts(BatchListener):
@@ -81,7 +57,8 @@ class _Counts(BatchListener):
         self._tally = tally
 
     def takes(self) -> Mapping[type, Method]:
-        return {**dict.fromkeys(_EVENTS, self._tally.event), **dict.fromkeys(_FOLLOWED, self._tally.followed)}
+        tally = self._tally
+        return {**dict.fromkeys(get_args(Event), tally.event), **dict.fromkeys(get_args(Followed), tally.followed)}
 
     def take_batch(self, batch: Batch) -> None:
         if batch.started:
@@ -96,13 +73,15 @@ class _Counts(BatchListener):
 class Shown:
     """A part as it was sent last: its JSON, and since when it is so.
 
-    ``sequence`` numbers the changes of all parts, ``position`` is how far the journal was read at this one.
+    ``sequence`` numbers the changes of all parts, ``position`` is how far the journal was read at this one. ``problem``
+    is why it cannot be made; then the JSON is null.
     """
 
-    __slots__ = ("json", "make_at", "position", "sequence")
+    __slots__ = ("json", "make_at", "position", "problem", "sequence")
 
     def __init__(self) -> None:
         self.json = b"null"
+        self.problem = ""
         self.sequence = 0
         self.position = 0
         self.make_at = 0.0
@@ -241,21 +220,32 @@ class Picture:
             sequence: The number of the last change before.
             now: In seconds of a steady clock.
         """
-        if standing.state != self._head.standing.state:
-            self.shown[HeadPart.name].make_at = 0.0
-        self._head.standing = standing
         self._notes.scheduler_notes = self._scheduler_notes()
         late = ran if self.is_level else self._late_cursor.ran
-        for name, part in self._parts.items():
-            shown = self.shown[name]
-            if now < shown.make_at:
-                continue
-            began = time.thread_time()  # not the seconds in which others had the processor
-            json = _json(part, late if part in (self.workers, self._notes) else ran)
-            shown.make_at = now + (time.thread_time() - began) / COST_SHARE
-            if json != shown.json:
-                sequence += 1
-                shown.json, shown.sequence, shown.position = json, sequence, self.position
+        for part in self._parts.values():
+            if part is not self._head:
+                sequence = self._remake(part, late if part in (self.workers, self._notes) else ran, sequence, now)
+        problems = {name: shown.problem for name, shown in self.shown.items() if shown.problem and name != "head"}
+        if (standing.state, problems) != (self._head.standing.state, self._head.problems):
+            self.shown[HeadPart.name].make_at = 0.0
+        self._head.standing, self._head.problems = standing, problems
+        return self._remake(self._head, ran, sequence, now)
+
+    def _remake(self, part: Part, ran: float, sequence: int, now: float) -> int:
+        """Make a part anew, if it is time for that; return the number of the last change."""
+        shown = self.shown[part.name]
+        if now < shown.make_at:
+            return sequence
+        began = time.thread_time()  # not the seconds in which others had the processor
+        try:
+            json, shown.problem = msgspec.json.encode(part.value(ran)), ""
+        except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
+            shown.problem = error_line(error)
+            json = msgspec.json.encode(self._head.without_figures(shown.problem)) if part is self._head else b"null"
+        shown.make_at = now + (time.thread_time() - began) / COST_SHARE
+        if json != shown.json:
+            sequence += 1
+            shown.json, shown.sequence, shown.position = json, sequence, self.position
         return sequence
 
     def _scheduler_notes(self) -> str:
@@ -274,13 +264,6 @@ class Picture:
             return ""
         origin = event.origin if isinstance(event, TrialStarted) and event.trial == trial else ""
         return origin or self.settings.search_name
-
-
-def _json(part: Part, ran: float) -> bytes:
-    try:
-        return msgspec.json.encode(part.value(ran))
-    except Exception:  # noqa: BLE001 - a study may be made to break whatever shows it; the other parts are there
-        return b"null"
 
 
 def _replay(settings: Settings, view: SchedulerView) -> Replay | None:

@@ -49,6 +49,8 @@ class HeadPart(Part):
         self._origin_of_best: tuple[TrialId | None, str] = (None, "")
         self.standing = Standing()
         """How the study stands; set before each :meth:`value`."""
+        self.problems: Mapping[str, str] = {}
+        """Why some of the other parts cannot be made, by name; set before each :meth:`value`."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the figures."""
@@ -58,16 +60,7 @@ class HeadPart(Part):
         is_over = standing.state not in ("running", "quiet", "reading")
         session = tally.session
         return {
-            "name": one_line(subject.settings.name),
-            "directory": self._directory,
-            "unit": subject.unit,
-            "scheduler": subject.scheduler.name,
-            "search": one_line(subject.settings.search_name),
-            "objectives": [
-                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
-            ],
-            "state": standing.state,
-            "state_text": standing.text,
+            **self._of_the_study(self.problems),
             "now": round(ran, 3),
             "wall_seconds": round(ran, 3),
             "started": tally.started,
@@ -103,6 +96,27 @@ class HeadPart(Part):
             "is_reading": round(standing.share_read, 3),
             "catching_up": round(standing.share_caught_up, 3),
         }  # fmt: skip
+
+    def without_figures(self, problem: str) -> Mapping[str, Any]:
+        """Return what is shown where :meth:`value` fails for a reason: the study and its state."""
+        return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
+
+    def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the study is, and its state, with what cannot be shown."""
+        subject, standing = self._subject, self.standing
+        missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
+        return {
+            "name": one_line(subject.settings.name),
+            "directory": self._directory,
+            "unit": subject.unit,
+            "scheduler": subject.scheduler.name,
+            "search": one_line(subject.settings.search_name),
+            "objectives": [
+                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
+            ],
+            "state": standing.state,
+            "state_text": one_line("; ".join((standing.text, *missing))) if missing else standing.text,
+        }
 
     def _origin_text(self, trial: TrialId) -> str:
         if self._origin_of_best[0] != trial:

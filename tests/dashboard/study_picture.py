@@ -1,0 +1,21 @@
+"""Pictures of studies, for the tests of this folder."""
+
+from pathlib import Path
+
+from ashtune.dashboard.picture import Picture
+from ashtune.study.journal import NAME, read_settings
+from ashtune.study.ladders import ladder_in_force
+
+
+def unread_picture(directory: Path) -> Picture:
+    """Return the picture of a study, with nothing of its journal read."""
+    journal = directory / NAME
+    return Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+
+
+def picture_of(directory: Path) -> Picture:
+    """Return the picture of a study, with all of its journal read."""
+    picture = unread_picture(directory)
+    while not picture.advance(60):
+        pass
+    return picture
