@@ -15,7 +15,7 @@ from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.trials import STATUSES, Query
+from ashtune.dashboard.trial_query import STATUSES, Query
 from ashtune.engines.simulated.model import Mortality, half_normal
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import Ash

@@ -12,12 +12,14 @@ from studies import tuned
 
 import ashtune
 from ashtune.analysis.trials import TrialRecord
-from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import Goal, TrialId
+from ashtune.core.events import JobFinished, TrialStarted
+from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard.parts.space import Hyperparameter
 from ashtune.dashboard.reading import Cursor
-from ashtune.dashboard.trials import STATUSES, Query, TrialColumns, read_query
+from ashtune.dashboard.refusals import BadQuestion
+from ashtune.dashboard.trial_query import STATUSES, Query, read_query
+from ashtune.dashboard.trials import TrialColumns
 from ashtune.search.origins import sort_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -177,6 +179,50 @@ def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: 
     assert "\n" not in answer.json["error"]
 
 
+def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() -> None:
+    names = ["value", "status", "loss", "x", "config.x", "config.value"]
+    hyperparameters = [Hyperparameter(name, "float", 0, 1) for name in names]
+    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), hyperparameters, Cursor())
+    takes = columns.takes()
+    for number in range(3):
+        configuration = dict.fromkeys(names, float(-number))
+        takes[TrialStarted](TrialStarted(0.0, TrialId(number), configuration))
+        takes[JobFinished](
+            JobFinished(
+                1.0, worker=WorkerId(0), trial=TrialId(number), rung=0, resource=1, metrics={"loss": number}, seconds=1
+            )
+        )
+    assert columns.columns == {
+        "value": "config.value",
+        "status": "config.status",
+        "loss": "config.loss",
+        "x": "x",
+        "config.x": "config.x",
+        "config.value": "config.config.value",
+    }
+
+    def found(**given: list[str]) -> list[int]:
+        query = read_query(given)
+        return columns.copied(query).selected(query).trials
+
+    for name in ("value", "loss"):
+        assert found(sort=[name]) == [0, 1, 2]
+    for name in columns.columns.values():
+        assert found(sort=[name]) == [2, 1, 0]
+        assert found(search=[f"{name}=-1"]) == [1]
+    for name in names:
+        assert found(where=[f"{name}:-1:-1"]) == [1], "a range is one of the hyperparameter"
+    with pytest.raises(BadQuestion, match=r"there are number, value, .*, status, config.value, config.status"):
+        found(sort=["nothing"])
+
+
+def test_a_trial_without_a_result_has_no_rung_to_compare() -> None:
+    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [], Cursor())
+    columns.takes()[TrialStarted](TrialStarted(0.0, TrialId(0), {"x": 1}))
+    query = read_query({"search": ["rung<2"]})
+    assert columns.copied(query).selected(query).trials == []
+
+
 def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
     columns = TrialColumns(
         Ladder(1, 9, 3),
@@ -195,7 +241,7 @@ def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
     assert table.texts["kind"][1] == ["a", "new", "[1,2]"]
     assert table.texts["kind"][0].tolist() == [1, 2, -1, -1, 0]
     assert table.numbers["extra"].tolist()[0] == 5
-    assert columns.names == ["rate", "kind", "extra", "other"]
+    assert list(columns.columns) == ["rate", "kind", "extra", "other"]
 
 
 def test_sources_are_those_of_the_origins() -> None:

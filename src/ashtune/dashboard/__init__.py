@@ -5,7 +5,7 @@ It is a process of its own and reads only: a study needs nothing for it, and doe
     following   one study: its journal read as it grows, its driver looked at (liveness), its parts made (picture)
     reading     a journal read, and its events told to listeners; first_reading: a large one, quickly
     parts/      what the page shows, a file each: facts in, plain numbers out
-    trials      every trial in columns: filtered, sorted and searched
+    trials      every trial in columns, which trial_query filters, sorts and searches
     answers     what takes seconds to work out, in processes of their own (questions, answering)
     server      one page and its answers over HTTP, for those who know the address
 

@@ -25,7 +25,8 @@ from ashtune.dashboard.messages import TrialQuestion, TrialStatus
 from ashtune.dashboard.picture import Picture, empty_parts
 from ashtune.dashboard.reading import LadderGrew
 from ashtune.dashboard.refusals import NothingThere
-from ashtune.dashboard.trials import Query, rows_of
+from ashtune.dashboard.trial_query import Query
+from ashtune.dashboard.trials import rows_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.ladders import first_ladder
@@ -202,8 +203,8 @@ class FollowedStudy:
         return {
             "total": selected.total,
             "matching": selected.matching,
-            "columns": table.names,
-            "rows": rows_of(facts, picture.journal, picture.settings.search_name),
+            "columns": list(table.columns.values()),
+            "rows": rows_of(facts, picture.journal, picture.settings.search_name, table.columns),
             "statuses": selected.statuses,
             "origins": selected.sources,
         }

@@ -13,7 +13,7 @@ from ashtune.dashboard.following import FollowedStudy, numbered
 from ashtune.dashboard.messages import NAMES, Answer, Question
 from ashtune.dashboard.questions import Questions
 from ashtune.dashboard.refusals import BadQuestion, NothingThere, whole
-from ashtune.dashboard.trials import read_query
+from ashtune.dashboard.trial_query import read_query
 
 MOST_PARAMETERS = 100
 MOST_COMPARED = 12

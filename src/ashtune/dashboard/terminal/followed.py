@@ -11,7 +11,7 @@ from ashtune.dashboard.following import FollowedStudy, Message
 from ashtune.dashboard.picture import PARTS
 from ashtune.dashboard.terminal.source import Part, Trials
 from ashtune.dashboard.trial_page import trial_page
-from ashtune.dashboard.trials import MOST_WORDS, Query
+from ashtune.dashboard.trial_query import MOST_WORDS, Query
 
 
 class FollowedSource:
