@@ -21,16 +21,15 @@ from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
 from ashtune.study.journal import (
     NAME,
-    Follower,
     Journal,
     create,
     events_at,
-    follow,
     read_events,
     read_many,
     read_records,
     read_settings,
 )
+from ashtune.study.journal_follower import Follower, follow
 
 pytestmark = pytest.mark.slow
 

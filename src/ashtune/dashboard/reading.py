@@ -22,7 +22,7 @@ from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed
 from ashtune.study.controller import next_ladder
 from ashtune.study.course import MOST_LEFT_OUT
-from ashtune.study.journal import Follower
+from ashtune.study.journal_follower import Follower
 from ashtune.study.replay import Replay
 
 BETWEEN_LOOKS_AT_THE_CLOCK = 256

@@ -17,9 +17,8 @@ import os
 import re
 import stat
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -31,40 +30,32 @@ from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.study.course import Course, names_of
 from ashtune.study.disk import DISK, Disk
-from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings
+from ashtune.study.journal_lines import (
+    BLOCK,
+    CHECK,
+    CHECK_BYTES,
+    EVENTS,
+    MOST_LINE_BYTES,
+    UNDECODABLE,
+    as_shown,
+    followed,
+    lines_of,
+    opened,
+    reason_of,
+    settings_of,
+    unreadable,
+)
+from ashtune.study.settings import Settings
 
 NAME = "journal.jsonl"
 SYNC_SECONDS = 1.0
-POLL_SECONDS = 0.2
-"""From one look at a journal that grows to the next."""
 TRIES = 5
-MOST_LINE_BYTES = 1 << 24
-"""A line of this length takes about 300 MB of memory to read."""
-BLOCK = 1 << 18
 MANY_BYTES = 1 << 20
 """Read at a time where thousands of events are."""
 LINE_BYTES = 1 << 12
 """Most lines are shorter."""
 
-_CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
-_CHECK_BYTES = 18
-_ALTERED = "a line here was altered, lost, doubled or moved"
 _END = re.compile(rb',"crc":"[0-9a-f]{8}"}\n')
-
-
-_events = msgspec.json.Decoder(Event)
-_settings = msgspec.json.Decoder(Settings)
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError)
-
-
-class _Written(msgspec.Struct):
-    """What every format's first line says."""
-
-    format: int
-    ashtune: str = "another version"
-
-
-_format = msgspec.json.Decoder(_Written)
 
 
 def read_settings(path: Path, disk: Disk = DISK) -> Settings:
@@ -73,8 +64,8 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
     Raises:
         JournalError: If there is no journal, or its first line is not one.
     """
-    with _opened(path, disk) as file:
-        return _settings_of(next(_lines(path, disk, file), b""), path)
+    with opened(path, disk) as file:
+        return settings_of(next(lines_of(path, disk, file), b""), path)
 
 
 def read_events(path: Path, disk: Disk = DISK, *, only: bytes | Sequence[bytes] = b"") -> Iterator[tuple[int, Event]]:
@@ -107,25 +98,25 @@ def read_records(
         JournalError: As :func:`read_events`.
     """
     sought, *others = (only,) if isinstance(only, bytes) else only
-    with _opened(path, disk) as file:
-        lines = _lines(path, disk, file)
+    with opened(path, disk) as file:
+        lines = lines_of(path, disk, file)
         line = next(lines, b"")
-        settings = _settings_of(line, path)
+        settings = settings_of(line, path)
         course = Course(Ladder.from_record((settings.rungs, settings.kept)), names_of(settings.space))
-        check, after = crc32(line[:-_CHECK_BYTES]), len(line) + 1
+        check, after = crc32(line[:-CHECK_BYTES]), len(line) + 1
         for number, line in enumerate(lines, start=2):
             position, after = after, after + len(line) + 1
             if until is not None and position >= until:
                 return
-            check = _followed(line, check, path, number)
+            check = followed(line, check, path, number)
             if sought not in line and not (others and any(each in line for each in others)):
                 continue
             try:
-                event = _events.decode(line)
+                event = EVENTS.decode(line)
                 if not only or type(event) is SessionStarted:
                     course.take(event)
-            except (*_UNDECODABLE, JournalError, LadderError) as error:
-                raise _unreadable(path, number, _shown(error)) from None
+            except (*UNDECODABLE, JournalError, LadderError) as error:
+                raise unreadable(path, number, as_shown(error)) from None
             yield number, position, event
 
 
@@ -141,16 +132,16 @@ def read_many(path: Path, disk: Disk = DISK) -> Iterator[Lines]:
     """Yield the events of a journal, thousands at a time, several times as fast as one after another.
 
     It ends where that does not go on: at the end, at a torn last line, and before lines of which one cannot be read:
-    a :class:`Follower` from there on says what is wrong. That no line was altered is known of all of them together, but
+    a ``Follower`` from there on says what is wrong. That no line was altered is known of all of them together, but
     for their check values themselves; whether events follow from those before is not checked.
 
     Raises:
         JournalError: If there is no journal.
     """
-    with _opened(path, disk) as file:
-        first = next(_lines(path, disk, file), b"")
-        _settings_of(first, path)
-        check, begin = crc32(first[:-_CHECK_BYTES]), len(first) + 1
+    with opened(path, disk) as file:
+        first = next(lines_of(path, disk, file), b"")
+        settings_of(first, path)
+        check, begin = crc32(first[:-CHECK_BYTES]), len(first) + 1
         while True:
             try:
                 block = disk.read_at(file, MANY_BYTES, begin)
@@ -160,11 +151,11 @@ def read_many(path: Path, disk: Disk = DISK) -> Iterator[Lines]:
             bodies, count = _END.subn(b"", lines)
             check = crc32(bodies, check)
             ends = [place.end() for place in re.finditer(b"\n", lines)]
-            if not lines or count != len(ends) or lines[-_CHECK_BYTES - 1 :] != b',"crc":"%08x"}\n' % check:
+            if not lines or count != len(ends) or lines[-CHECK_BYTES - 1 :] != b',"crc":"%08x"}\n' % check:
                 return
             try:
-                events: list[Event] = _events.decode_lines(lines)
-            except _UNDECODABLE:
+                events: list[Event] = EVENTS.decode_lines(lines)
+            except UNDECODABLE:
                 return
             yield Lines(events, [begin, *(begin + end for end in ends[:-1])], begin + len(lines))
             begin += len(lines)
@@ -178,7 +169,7 @@ def events_at(path: Path, positions: Sequence[int], disk: Disk = DISK) -> list[E
     Raises:
         JournalError: If there is no journal, or no event begins at one of these bytes.
     """
-    with _opened(path, disk) as file:
+    with opened(path, disk) as file:
         return [_event_at(path, disk, file, position) for position in positions]
 
 
@@ -189,225 +180,10 @@ def _event_at(path: Path, disk: Disk, file: int, position: int) -> Event:
             if not (part := disk.read_at(file, size, position + len(line))):
                 break
             line, size = line + part, BLOCK
-        event: Event = _events.decode(line.partition(b"\n")[0])
-    except (OSError, *_UNDECODABLE) as error:
-        raise JournalError(f"{path}: no event begins at byte {position:,} ({_shown(error)}); read it anew") from None
+        event: Event = EVENTS.decode(line.partition(b"\n")[0])
+    except (OSError, *UNDECODABLE) as error:
+        raise JournalError(f"{path}: no event begins at byte {position:,} ({as_shown(error)}); read it anew") from None
     return event
-
-
-class Follower:
-    """Reads the events of a journal while a driver writes it, from this process, another one, or another host.
-
-    The file is opened anew for each :meth:`read`: a file system between hosts shows what was written since at that
-    moment, and a journal that was written anew under its name is the same journal. No lock is taken.
-
-    Args:
-        path: The journal.
-        position: The byte at which to begin, where a line begins; 0 for the first event. Whether events follow from
-            those before is only checked from the first event on.
-        disk: The disk that it lies on.
-
-    Raises:
-        JournalError: If there is no journal, or no line of it begins at that byte.
-    """
-
-    def __init__(self, path: Path, position: int = 0, disk: Disk = DISK) -> None:
-        self._path = path
-        self._disk = disk
-        self.settings = read_settings(path, disk)
-        with _opened(path, disk) as file:
-            first = len(next(_lines(path, disk, file), b"")) + 1
-            self.position = max(position, first)
-            """The byte at which the next event's line begins: another follower may go on from there."""
-            ladder = Ladder.from_record((self.settings.rungs, self.settings.kept))
-            self._course = Course(ladder, names_of(self.settings.space)) if self.position == first else None
-            self._check = self._check_before(file)
-        self._start, self._lines = self.position, 0
-
-    def read(self) -> Iterator[Event]:
-        """Yield the events whose lines are whole by now; none if there is nothing new. A torn last line waits.
-
-        Raises:
-            JournalError: If a line cannot be read, or the file is not the one that was read before.
-        """
-        with _opened(self._path, self._disk) as file:
-            if self._check_before(file) != self._check:
-                raise self._is_another(f"another line ends at byte {self.position:,} now")
-            rest = b""
-            while block := self._read_at(file, BLOCK, self.position + len(rest)):
-                *lines, rest = (rest + block).split(b"\n")
-                for line in lines:
-                    yield self._take(line)
-                if len(rest) > MOST_LINE_BYTES:
-                    raise _unreadable(self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes")
-
-    def _take(self, line: bytes) -> Event:
-        check = crc32(line[:-_CHECK_BYTES], self._check)
-        if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
-            raise _unreadable(self._path, self._line_number(), _ALTERED)
-        try:
-            event: Event = _events.decode(line)
-            if self._course is not None:
-                self._course.take(event)
-        except (*_UNDECODABLE, JournalError, LadderError) as error:
-            raise _unreadable(self._path, self._line_number(), _shown(error)) from None
-        self._check = check
-        self._lines += 1
-        self.position += len(line) + 1
-        return event
-
-    def _check_before(self, file: int) -> int:
-        """Return the check value of the line that ends where the next one begins."""
-        if (size := self._size(file)) < self.position:
-            raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
-        before = self._read_at(file, _CHECK_BYTES + 1, self.position - _CHECK_BYTES - 1)
-        check = _CHECK.fullmatch(before[:-1])
-        if check is None or before[-1:] != b"\n":
-            raise JournalError(f"{self._path}: no line begins at byte {self.position:,}; begin at 0")
-        return int(check[1], 16)
-
-    def _line_number(self) -> int:
-        """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
-        count, position = 0, 0
-        with _opened(self._path, self._disk) as file:
-            while position < self._start and (
-                block := self._read_at(file, min(BLOCK, self._start - position), position)
-            ):
-                count += block.count(b"\n")
-                position += len(block)
-        return 1 + count + self._lines
-
-    def _read_at(self, file: int, count: int, position: int) -> bytes:
-        try:
-            return self._disk.read_at(file, count, position)
-        except OSError as error:  # as of a file that another host has renamed
-            raise JournalError(f"{self._path}: {error.strerror}; read it anew") from None
-
-    def _size(self, file: int) -> int:
-        try:
-            return self._disk.size(file)
-        except OSError as error:
-            raise JournalError(f"{self._path}: {error.strerror}; read it anew") from None
-
-    def _is_another(self, why: str) -> JournalError:
-        return JournalError(
-            f"{self._path}: {why}; it is another journal, or its last lines were lost in a power loss: read it anew"
-        )
-
-
-def follow(
-    path: Path,
-    position: int = 0,
-    *,
-    is_over: Callable[[], bool] = lambda: False,
-    seconds: float = POLL_SECONDS,
-    disk: Disk = DISK,
-) -> Iterator[Event]:
-    """Yield the events of a journal, those that are there and then each as it is written.
-
-    Args:
-        path: The journal.
-        position: As for :class:`Follower`.
-        is_over: Asked before each look at the file; once it says so, what is there by then is yielded and nothing more.
-            By default there is no end.
-        seconds: From one look at the file to the next, when there was nothing new.
-        disk: The disk that it lies on.
-
-    Raises:
-        JournalError: As :class:`Follower` and its ``read``.
-    """
-    follower = Follower(path, position, disk)
-    while True:
-        is_last = is_over()
-        before = follower.position
-        yield from follower.read()
-        if is_last:
-            return
-        if follower.position == before:
-            time.sleep(seconds)
-
-
-def _followed(line: bytes, check: int, path: Path, number: int) -> int:
-    """Return the check value of a line, if it follows the check value of the line before it."""
-    check = crc32(line[:-_CHECK_BYTES], check)
-    if line[-_CHECK_BYTES:] != b',"crc":"%08x"}' % check:
-        raise _unreadable(path, number, _ALTERED)
-    return check
-
-
-def _settings_of(line: bytes, path: Path) -> Settings:
-    try:
-        written = _format.decode(line)
-        if written.format == FORMAT:
-            settings = _settings.decode(line)
-            Ladder.from_record((settings.rungs, settings.kept))
-            _followed(line, 0, path, 1)
-            return settings
-    except (*_UNDECODABLE, LadderError) as error:
-        raise JournalError(
-            f"{path} line 1: not the first line of a study's journal ({_shown(error)}); give the directory of a study"
-        ) from None
-    raise JournalError(
-        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {_shown(written.ashtune)}"
-    )
-
-
-def _unreadable(path: Path, number: int, what: str) -> JournalError:
-    if number == 1:
-        return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
-    return JournalError(
-        f"{path} line {number}: {what}; the lines before it are whole: keep them "
-        f"(head -n {number - 1}) to go on from there"
-    )
-
-
-def _shown(what: object) -> str:
-    """Return a text that came from a file on one line, without what a terminal would obey, and not too long."""
-    text = str(what) or type(what).__name__
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
-    return shown + "..." * (len(text) > 2 * MOST_SHOWN)
-
-
-@contextmanager
-def _opened(path: Path, disk: Disk) -> Iterator[int]:
-    """Open a journal for reading. Nothing but a file is read."""
-    try:
-        file = disk.open(str(path), os.O_RDONLY)
-    except (OSError, ValueError) as error:  # a ValueError for a NUL in the path
-        raise JournalError(f"{path}: {_why(error)}; give the directory of a study") from None
-    try:
-        yield file
-    finally:
-        disk.close(file)
-
-
-def _why(error: OSError | ValueError) -> str:
-    if not isinstance(error, OSError):
-        return str(error)
-    return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)
-
-
-def _lines(path: Path, disk: Disk, file: int) -> Iterator[bytes]:
-    """Yield the whole lines of a file, without their ends."""
-    rest, number = b"", 1
-    while block := _read(path, disk, file):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if len(line) > MOST_LINE_BYTES:
-                break
-            yield line
-            number += 1
-        else:
-            if len(rest) <= MOST_LINE_BYTES:
-                continue
-        raise _unreadable(path, number, f"longer than {MOST_LINE_BYTES:,} bytes")
-
-
-def _read(path: Path, disk: Disk, file: int) -> bytes:
-    try:
-        return disk.read(file, BLOCK)
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}; take the file from a copy") from None
 
 
 class Journal:
@@ -462,14 +238,14 @@ class Journal:
         left out, again and again until the line fits.
         """
         body = self._encode(event)
-        while len(body) > MOST_LINE_BYTES - _CHECK_BYTES:
+        while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
             event = self._with_half_the_curve(event, len(body))
             body = self._encode(event)
         body = body[:-1]
         self._check = check = crc32(body, self._check)
         self._buffer += body
         self._buffer += b',"crc":"%08x"}\n' % check
-        self.position += len(body) + _CHECK_BYTES + 1
+        self.position += len(body) + CHECK_BYTES + 1
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death.
@@ -599,7 +375,7 @@ class Journal:
             begin = max(0, end - BLOCK)
             tail, end = self._read_at(begin, end - begin) + tail, begin
         whole = end + line_end + 1
-        check = _CHECK.fullmatch(self._read_at(max(0, whole - 1 - _CHECK_BYTES), _CHECK_BYTES))
+        check = CHECK.fullmatch(self._read_at(max(0, whole - 1 - CHECK_BYTES), CHECK_BYTES))
         if line_end < 0 or check is None:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
@@ -618,7 +394,7 @@ class Journal:
 
     def _refused(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path}: {_why(error)}; what is written so far is kept: make room, then "
+            f"{self._path}: {reason_of(error)}; what is written so far is kept: make room, then "
             f"`ashtune resume {self._path.parent}`"
         )
 
