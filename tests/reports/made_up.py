@@ -66,6 +66,7 @@ class MadeUpStudy:
         trouble: The probability that a job fails, is withdrawn, or kills its worker.
         stop_after: Stop after so many jobs, and start another session; 0: never.
         saves: Whether workers save their trials.
+        learns: By how much the last trial is more accurate than the first, as where a search learns.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class MadeUpStudy:
         trouble: float = 0.05,
         stop_after: int = 0,
         saves: bool = True,
+        learns: float = 0.0,
     ) -> None:
         self.ladder = ladder
         self.trials = trials
@@ -91,6 +93,7 @@ class MadeUpStudy:
         self._trouble = trouble
         self._stop_after = stop_after
         self._saves = saves
+        self._learns = learns
         self._numbers = count()
         self._order = count()
         self._due: list[tuple[float, int, Event]] = []
@@ -171,6 +174,7 @@ class MadeUpStudy:
         else:
             self._resource[order.trial] = order.target
             accuracy = 1 - 0.5 / (1 + order.target) - 0.1 * ((order.trial * 0.618) % 1)
+            accuracy += self._learns * (order.trial / self.trials - 1)
             held = self._random.random() < 0.8
             event = JobFinished(
                 0,

@@ -303,6 +303,18 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_tenth() -> None:
             assert left == pytest.approx(whole - tally.now, rel=0.1, abs=1.0)
 
 
+def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_on() -> None:
+    whole, info = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
+    expected = info.scheduler.expected(512)
+    assert expected is not None
+    assert whole.rungs[1].arrived > 1.2 * expected[1]
+    for steps in (1500, 2000, 2500):  # those that went on beyond the quota did so at the lower rungs until now
+        tally, info = part_of_a_study(4, 512, steps, trouble=0.0, learns=0.05)
+        left = estimate(tally, info.scheduler, unit="epoch").seconds_left
+        assert left is not None
+        assert 0.4 < left / (whole.now - tally.now) < 1.1
+
+
 def test_the_share_of_work_done_only_grows_and_is_all_only_at_the_end() -> None:
     study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
     tally = Tally(LADDER, ACCURACY)

@@ -1,17 +1,21 @@
 """How far a study is, and how long it will still take.
 
-The work is what the scheduler expects: so many trials to each rung. A job still to come takes as
-long as those of its rung took on average; at a rung nobody has reached yet, as its epochs say.
+The work is what the scheduler expects: so many trials to each rung. If more went on so far than the quota, as where a
+search learns and late trials are better than early ones, as many times the quota is expected of those still to come. A
+job still to come takes as long as those of its rung took on average; at a rung nobody has reached yet, as its epochs
+say.
 The workers share the work, and at the end wait for the last trial to climb the rungs that are left:
 the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from ashtune.analysis.counts import RungTally
 from ashtune.analysis.tally import Tally
+from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, seconds_text
 from ashtune.schedulers.view import SchedulerView
 
@@ -85,7 +89,32 @@ def _towards(tally: Tally, scheduler: SchedulerView, trials: int) -> tuple[float
     whole = sum(epochs)
     done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
     share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
-    return share, _seconds_left(tally, expected, epochs)
+    wanted = _as_it_goes(scheduler, tally.ladder, expected, entering, rungs)
+    return share, _seconds_left(tally, wanted, increments(wanted, entering, tally.ladder.rungs))
+
+
+def _as_it_goes(
+    scheduler: SchedulerView,
+    ladder: Ladder,
+    expected: Sequence[int],
+    entering: Sequence[int],
+    rungs: Sequence[RungTally],
+) -> list[int]:
+    """Return how many trials will have been trained to each rung, if as many times the quota go on as have so far.
+
+    Some come on top of the quota of random results too: only what is more than one standard deviation of a binomial
+    count says something of those still to come.
+    """
+    wanted = [expected[0]]
+    for number, below in enumerate(rungs[:-1]):
+        quota = scheduler.quota_rule(ladder, number).of
+        trained, before = below.trained, quota(below.trained)
+        still = quota(max(trained, wanted[-1])) - before
+        is_more = below.promoted - before > math.sqrt(before * (1 - before / max(1, trained)))
+        times = below.promoted / max(1, before) if is_more else 1.0
+        going_on = below.promoted + round(still * times)
+        wanted.append(max(expected[number + 1], min(going_on, wanted[-1]) + entering[number + 1]))
+    return wanted
 
 
 def _seconds_left(tally: Tally, expected: Sequence[int], epochs: Sequence[int]) -> float | None:
