@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chromium import CHROMIUM
+from watched_page import DESK, PHONE, Page, watched
 
 import ashtune
 from ashtune.testing.sections import HOSTILE
-from watching import DESK, PHONE, Page, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from chromium import CHROMIUM
 from proxies import HOST, JUPYTER, NGINX, SECRET, jupyter, nginx, port_of
-
-from watching import Page, RunningStudy, watched
+from watched_page import Page, RunningStudy, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

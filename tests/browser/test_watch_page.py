@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import CHROMIUM
-
-from watching import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
+from watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
