@@ -20,7 +20,7 @@ def head(**changes: Any) -> dict[str, Any]:
         "utilisation": 0.97, "workers": 8, "busy": 8,
         "remaining": {"text": "143 of 256 trials, 4 min 12 s left", "seconds": 252.0},
         "driver": {"host": "laptop", "pid": 4711, "is_alive": True, "quiet_seconds": 0.2}, "control": False,
-        "is_reading": 1.0, "catching_up": 1.0,
+        "paused": False, "is_reading": 1.0, "catching_up": 1.0,
     } | changes  # fmt: skip
 
 

@@ -120,6 +120,12 @@ def test_the_head_of_a_study_that_died_says_why_in_place_of_the_bar() -> None:
     assert "▇" not in lines[1].plain
 
 
+def test_the_head_of_a_paused_study_says_so_and_what_it_waits_for() -> None:
+    lines = head_lines(head(paused=True, state_text="paused: no job begins until it is continued"), 100, DARK)
+    assert lines[0].plain.startswith("‖ paused")
+    assert lines[1].plain.strip() == "no job begins until it is continued"
+
+
 def test_a_study_that_is_not_complete_is_never_done_to_100_percent() -> None:
     assert share_done(head(remaining={"text": "", "seconds": 0.0})) == 0.99
     assert share_done(head(state="complete")) == 1.0

@@ -11,24 +11,24 @@ from ashtune.dashboard.terminal.colours import Colours
 
 LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
 _MARKS = {
-    "reading": "◌", "running": "●", "complete": "✓", "stopped": "■", "died": "✗", "quiet": "?", "missing": "✗",
-    "unreadable": "✗",
+    "reading": "◌", "running": "●", "paused": "‖", "complete": "✓", "stopped": "■", "died": "✗", "quiet": "?",
+    "missing": "✗", "unreadable": "✗",
 }  # fmt: skip
-_EXPLAINED = ("stopped", "died", "quiet", "missing", "unreadable")
+_EXPLAINED = ("paused", "stopped", "died", "quiet", "missing", "unreadable")
 """States of which a person has to know more than a word."""
 _NAME, _PARTS, _LEAST_BAR, _GAP = 40, 48, 10, "   "
 
 
 def head_lines(head: Mapping[str, Any], width: int, colours: Colours) -> Lines:
     """Return state and name; in some states why; progress and time; the best and the workers: three to five lines."""
-    state, colour = str(head["state"]), state_colour(head, colours)
+    state, colour = _word(head), state_colour(head, colours)
     first = line(
         (f"{_MARKS.get(state, '·')} {fitted(state, 12)}", f"bold {colour}"),
         "  ",
         (fitted(str(head["name"]), _NAME), f"bold {colours.ink}"),
     )
     parts = fitted(" · ".join(filter(None, (str(head["scheduler"]), str(head["search"])))), _PARTS)
-    why = wrapped(str(head["state_text"]), width, 2) if state in _EXPLAINED else []
+    why = wrapped(str(head["state_text"]).removeprefix(f"{state}: "), width, 2) if state in _EXPLAINED else []
     best = cut(_best(head, colours), width)
     return [
         spread(first, line((parts, colours.quiet)), width),
@@ -41,10 +41,15 @@ def head_lines(head: Mapping[str, Any], width: int, colours: Colours) -> Lines:
 def state_colour(head: Mapping[str, Any], colours: Colours) -> str:
     """Return the colour of a study's state."""
     by_state = {
-        "running": colours.good, "complete": colours.good, "stopped": colours.warning, "quiet": colours.warning,
-        "died": colours.bad, "missing": colours.bad, "unreadable": colours.bad,
+        "running": colours.good, "complete": colours.good, "paused": colours.warning, "stopped": colours.warning,
+        "quiet": colours.warning, "died": colours.bad, "missing": colours.bad, "unreadable": colours.bad,
     }  # fmt: skip
-    return by_state.get(str(head["state"]), colours.quiet)
+    return by_state.get(_word(head), colours.quiet)
+
+
+def _word(head: Mapping[str, Any]) -> str:
+    """Return the word for a study's state; one that is paused still runs."""
+    return "paused" if head["paused"] else str(head["state"])
 
 
 def metrics_text(metrics: Mapping[str, Any], objectives: Sequence[Mapping[str, Any]]) -> str:
