@@ -206,6 +206,14 @@ def test_a_lane_shows_the_failure_and_the_time_that_its_worker_waited() -> None:
     assert "the last 2 min 00 s" in lines[-1]
 
 
+@pytest.mark.parametrize("lanes", [1, 2, 20])
+def test_where_all_lanes_have_room_the_shares_and_the_legend_are_shown_too(lanes: int) -> None:
+    lines = [line.plain for line in workers_lines(workers(lanes), ladder(), 100, lanes + 3, DARK, unit="epoch")]
+    assert len(lines) == lanes + 3
+    assert "training" in lines[1]
+    assert "the last" in lines[-1]
+
+
 def test_of_more_lanes_than_rows_the_others_are_counted() -> None:
     lines = [line.plain for line in workers_lines(workers(64, left_out=936), ladder(), 80, 12, DARK, unit="epoch")]
     assert any("and 992 other workers" in line for line in lines)

@@ -37,10 +37,12 @@ def workers_lines(
     palette = colours.rungs(len(resources))
     if not lanes:
         return [line(("no worker yet", colours.quiet))]
-    above = [busy_line(workers, width, colours)]
-    if height >= 8:
+    above, enough = [busy_line(workers, width, colours)], CHROME_ROWS + len(lanes)
+    if height >= min(8, enough):
         above.append(_shares(workers["shares"], width, colours))
-    below = [_legend(workers, dict(zip(resources, palette, strict=True)), unit, width, colours)] if height >= 5 else []
+    below = []
+    if height >= min(5, enough):
+        below.append(_legend(workers, dict(zip(resources, palette, strict=False)), unit, width, colours))
     room = max(1, height - len(above) - len(below))
     hosts = {lane["host"] for lane in lanes}
     name_width = len(f"{max(lane['worker'] for lane in lanes)}") + (1 + _HOST if len(hosts) > 1 else 0)
