@@ -2,9 +2,9 @@
 
 import pytest
 from terminal_page import FixedSource, Seen, on_the_page
-from terminal_parts import HOSTILE, all_parts, failures, head, poisoned, table, trial
+from terminal_parts import HOSTILE, all_parts, failures, head, ladder, poisoned, rung, table, trial
 
-from ashtune.dashboard.terminal.app import VIEWS
+from ashtune.dashboard.terminal.arrangement import TALL, VIEWS, WIDE, Arrangement
 
 
 def source(**changes: object) -> FixedSource:
@@ -41,6 +41,12 @@ def test_200_by_60_shows_all_parts_at_once() -> None:
         )  # fmt: skip
 
     on_the_page(source(), test, size=(200, 60))
+
+
+def test_a_high_ladder_and_many_failures_leave_the_workers_their_rows() -> None:
+    groups = 9 * failures()["groups"][:1]
+    parts = all_parts(ladder=ladder(rungs=[rung(2**n, 100) for n in range(14)]), failures=failures(groups=groups))
+    assert Arrangement("all", WIDE, TALL).heights(parts, head=5)["workers"] == 5, "a frame and three rows"
 
 
 def test_a_number_or_tab_shows_another_view_and_its_keys_stand_in_the_footer() -> None:

@@ -15,33 +15,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Footer, Input
 
+from ashtune.dashboard.terminal.arrangement import LEFT, RIGHT, VIEWS, Arrangement
 from ashtune.dashboard.terminal.best import best_lines
 from ashtune.dashboard.terminal.cells import Lines, cut, fitted, line
 from ashtune.dashboard.terminal.colours import DARK, LIGHT, Colours
 from ashtune.dashboard.terminal.curves import curves_lines
 from ashtune.dashboard.terminal.failures import failures_lines
 from ashtune.dashboard.terminal.head import head_lines
-from ashtune.dashboard.terminal.ladder import ladder_lines, ladder_rows
+from ashtune.dashboard.terminal.ladder import ladder_lines
 from ashtune.dashboard.terminal.notes import notes_lines
 from ashtune.dashboard.terminal.pane import Pane, theme_of
 from ashtune.dashboard.terminal.source import News, Part, Source, Trials, Wanted, news
 from ashtune.dashboard.terminal.trials import CHROME_ROWS, Query, table_lines, trial_lines
-from ashtune.dashboard.terminal.workers import CHROME_ROWS as WORKERS_ROWS
 from ashtune.dashboard.terminal.workers import busy_line, workers_lines
 
 POLL_SECONDS = 0.5
-WIDE, TALL = 130, 40
-"""From this size on the first view shows all parts at once."""
-VIEWS = ("all", "ladder", "best", "curves", "workers", "trials", "failures", "notes")
-_LEFT = {"ladder": "rungs", "workers": "workers", "failures": "what failed", "notes": "notes"}
-_RIGHT = {
-    "best": "best so far", "curves": "learning curves", "trials": "trials", "glance": "workers and failures",
-    "trial": "one trial", "help": "keys",
-}  # fmt: skip
-"""The parts in the two columns, with their titles."""
-_ALL = frozenset({*_LEFT, "best", "curves", "trials"})
-_AT_A_GLANCE = frozenset({"ladder", "best", "glance"})
-_MOST_RUNGS, _MOST_ROWS, _GLANCE_ROWS, _CHROME_ROWS = 12, 9, 2, 2
 _PAGE, _TO_THE_END, _A_TURN = 10, 1 << 40, 3
 """Rows that a key moves by, or a turn of the mouse wheel."""
 _SEARCH = "a number, a status, a reason, a value; or rate<0.1, kind=a"
@@ -132,7 +120,7 @@ class TerminalPage(App[None]):
         yield Pane("views", self._draw_views, clicked=self._click_view)
         yield Pane("message", self._draw_message)
         with Container(id="body"):
-            for name, parts in (("left", _LEFT), ("right", _RIGHT)):
+            for name, parts in (("left", LEFT), ("right", RIGHT)):
                 with Container(id=name, classes="column"):
                     for part, title in parts.items():
                         yield Pane(part, partial(self._draw, part), title=title, clicked=partial(self._click, part))
@@ -179,18 +167,18 @@ class TerminalPage(App[None]):
 
     def _take(self, said: News) -> None:
         """Show what a source said."""
-        before = self._arrangement()
+        before = self._heights()
         self._parts, self._trouble = said.parts, said.trouble
         self._table = said.trials or self._table
         self._trial = said.trial or self._trial
         self._refusal = said.refusal
-        if self._arrangement() != before:
+        if self._heights() != before:
             self._arrange()
         self._redraw()
 
     def _wanted(self) -> Wanted:
         trials = None
-        if "trials" in self._shown() and self._parts:
+        if "trials" in self._arrangement.shown and self._parts:
             query, mode = self._query, self._parts["head"]["objectives"][0]["mode"]
             trials = Trials(query.search, query.sort, query.is_sorted_upwards(mode), query.offset, self._room)
         return Wanted(trials, self._number if self._view == "trial" else None)
@@ -204,45 +192,27 @@ class TerminalPage(App[None]):
     # What is arranged.
 
     @property
-    def _shows_all(self) -> bool:
-        """Whether all parts are on the screen at once."""
-        return self._view == "all" and self.size.width >= WIDE and self.size.height >= TALL
+    def _arrangement(self) -> Arrangement:
+        return Arrangement(self._view, *self.size)
 
-    def _shown(self) -> frozenset[str]:
-        """Return the parts that are on the screen."""
-        if self._view != "all":
-            return frozenset({self._view})
-        return _ALL if self._shows_all else _AT_A_GLANCE
-
-    def _arrangement(self) -> dict[str, int | str]:
-        """Return the heights of the parts on the screen, frames included, in rows or as shares of what is left."""
+    def _heights(self) -> dict[str, int | str]:
+        """Return the heights of the parts on the screen; of none while there is no study."""
         if not self._parts:
             return {}
-        frame = 2 if self._shows_all else 1
-        heights: dict[str, int | str] = dict.fromkeys(self._shown(), "1fr")
-        heights["head"] = len(self._draw_head(self.size.width - 2, 0))
-        if self._view == "all":
-            heights |= {
-                "ladder": frame + min(_MOST_RUNGS, ladder_rows(self._parts["ladder"])),
-                "failures": frame + min(_MOST_ROWS, max(1, len(self._parts["failures"]["groups"]))),
-                "glance": frame + _GLANCE_ROWS,
-            }
-            lanes = frame + WORKERS_ROWS + len(self._parts["workers"]["lanes"])
-            others = sum(int(heights[part]) for part in ("head", "ladder", "failures"))
-            heights["workers"] = min(lanes, self.size.height - _CHROME_ROWS - others - frame - _MOST_ROWS)
-        return {part: height for part, height in heights.items() if part in self._shown() or part == "head"}
+        head = len(self._draw_head(self.size.width - 2, 0))
+        return self._arrangement.heights(self._parts, head)
 
     def _arrange(self) -> None:
         """Put the parts that are to be shown on the screen."""
-        heights = self._arrangement()
+        heights, shows_all = self._heights(), self._arrangement.shows_all
         self.query_one("#head").styles.height = heights.pop("head", 1)
         self.screen.set_class(self._shows_all, "wide")
         self.query_one("#message").display = not heights
         self.query_one("#body").display = bool(heights)
-        for name, parts in (("left", _LEFT), ("right", _RIGHT)):
+        for name, parts in (("left", LEFT), ("right", RIGHT)):
             column = self.query_one(f"#{name}")
             column.display = not heights.keys().isdisjoint(parts)
-            is_beside = self._shows_all or "ladder" not in heights or len(heights) == 1
+            is_beside = shows_all or "ladder" not in heights or len(heights) == 1
             column.styles.height = "1fr" if is_beside or name == "right" else heights["ladder"]
             for part in parts:
                 pane = self.query_one(f"#{part}")
@@ -316,7 +286,7 @@ class TerminalPage(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether a key does anything in this view: only then the footer names it."""
-        shown = self._shown()
+        shown = self._arrangement.shown
         match action:
             case "search" | "sort" | "reverse":
                 return "trials" in shown
@@ -346,7 +316,7 @@ class TerminalPage(App[None]):
         """Choose another row, or scroll."""
         if not self._parts:
             return
-        if "trials" in self._shown() and self._table is not None:
+        if "trials" in self._arrangement.shown and self._table is not None:
             self._query.move(step, matching=self._table["matching"], room=self._room)
             self._poll()
         elif self._view == "failures":
