@@ -1,17 +1,13 @@
 """Real studies on the terminal page: done, running, killed, resumed, replaced, not there yet, with hostile texts."""
 
 import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_page import SlowStudy
 from studies import tuned
 from terminal_page import Seen, on_the_page
 from terminal_parts import HOSTILE
@@ -20,20 +16,6 @@ import ashtune
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.terminal.followed import FollowedSource
-
-TRAIN = """
-    import time
-
-    space = {"x": (0.0, 1.0)}
-
-    def train(trial):
-        trained = trial.restore() or 0
-        for epoch in trial.epochs():
-            time.sleep(0.05)
-            trained += 1
-            trial.report(score=trial["x"] * trained)
-        trial.save(trained)
-"""
 
 
 @contextlib.contextmanager
@@ -44,17 +26,6 @@ def followed(directory: Path) -> Iterator[FollowedSource]:
         yield FollowedSource(study)
     finally:
         study.close()
-
-
-@contextlib.contextmanager
-def command(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a command of ashtune in a process of its own, which is gone after the block."""
-    process = subprocess.Popen([sys.executable, "-m", "ashtune", *arguments], stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_study_that_is_done_is_shown_as_its_report_tells_it(finished_study: Path) -> None:
@@ -96,24 +67,20 @@ def test_every_view_of_a_study_that_is_done_has_something_to_show(finished_study
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_once_resumed(tmp_path: Path) -> None:
-    file, directory = tmp_path / "train.py", tmp_path / "study"
-    file.write_text(textwrap.dedent(TRAIN))
-    run = ["run", f"{file}:train", "--metric", "score", "--mode", "max", "--trials", "60", "--max-resource", "9"]
-    run += ["--search", "random", "--workers", "2", "--directory", str(directory), "--quiet"]
-
+def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_once_resumed(
+    slow_study: SlowStudy,
+) -> None:
     async def test(seen: Seen) -> None:
         await seen.shows("there is no study in")
-        with command(*run) as driver:
-            await seen.shows("● running", "best score", "of 60 trials", "2 workers, ")
-            os.kill(driver.pid, signal.SIGKILL)
-            driver.wait()
-            await seen.shows("✗ died", "ashtune resume")
-        with command("resume", str(directory), "--quiet", "--workers", "2"):
-            await seen.shows("● running", "2 workers, ")
-            await seen.shows("✓ complete")
+        slow_study.run("--trials", "150", "--max-resource", "9")
+        await seen.shows("● running", "best score", "of 150 trials", "2 workers, ")
+        slow_study.kill()
+        await seen.shows("✗ died", "ashtune resume")
+        slow_study.resume("--workers", "2")
+        await seen.shows("● running", "2 workers, ")
+        await seen.shows("✓ complete")
 
-    with followed(directory) as source:
+    with followed(slow_study.directory) as source:
         on_the_page(source, test)
 
 
