@@ -13,9 +13,11 @@ from terminal_page import Seen, on_the_page
 from terminal_parts import HOSTILE
 
 import ashtune
+from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.terminal.followed import FollowedSource
+from ashtune.dashboard.trial_page import trial_page
 
 
 @contextlib.contextmanager
@@ -63,6 +65,27 @@ def test_every_view_of_a_study_that_is_done_has_something_to_show(finished_study
 
     with followed(finished_study) as source:
         on_the_page(source, test, size=size)
+
+
+def test_a_trial_is_read_once_while_the_journal_does_not_grow(
+    finished_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(directory: Path, trial: TrialId, *rest: Any, **named: Any) -> Any:
+        read.append(trial)
+        return trial_page(directory, trial, *rest, **named)
+
+    monkeypatch.setattr("ashtune.dashboard.terminal.followed.trial_page", counted)
+
+    async def test(seen: Seen) -> None:
+        await seen.shows("complete")
+        for trial in (3, 3, 4, 4):
+            assert source.trial(trial)["trial"] == trial
+        assert read == [3, 4]
+
+    with followed(finished_study) as source:
+        on_the_page(source, test)
 
 
 @pytest.mark.slow
