@@ -16,6 +16,7 @@ import ashtune
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.following import FollowedStudy
+from ashtune.dashboard.picture import PARTS
 from ashtune.dashboard.terminal.followed import FollowedSource
 from ashtune.dashboard.trial_page import trial_page
 
@@ -104,6 +105,40 @@ def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_onc
         await seen.shows("✓ complete")
 
     with followed(slow_study.directory) as source:
+        on_the_page(source, test)
+
+
+KEYS = {"2": "ladder", "3": "best", "4": "curves", "5": "workers", "7": "failures", "8": "notes"}
+
+
+def fails(*_: object) -> None:
+    raise ValueError("a fault of this part")
+
+
+@pytest.mark.parametrize(("key", "part"), KEYS.items())
+def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
+    finished_study: Path, monkeypatch: pytest.MonkeyPatch, key: str, part: str
+) -> None:
+    monkeypatch.setattr(PARTS[part], "value", fails)
+
+    async def test(seen: Seen) -> None:
+        await seen.shows("complete")
+        for other in KEYS:
+            await seen.press(other)
+            await seen.pilot.pause()
+            assert ("this part of the study could not be made" in seen.text) == (other == key)
+
+    with followed(finished_study) as source:
+        on_the_page(source, test)
+
+
+def test_a_study_whose_state_cannot_be_made_out_is_said(finished_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PARTS["head"], "value", fails)
+
+    async def test(seen: Seen) -> None:
+        await seen.shows("how the study stands could not be made out")
+
+    with followed(finished_study) as source:
         on_the_page(source, test)
 
 

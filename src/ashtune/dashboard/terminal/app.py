@@ -25,7 +25,7 @@ from ashtune.dashboard.terminal.head import head_lines
 from ashtune.dashboard.terminal.ladder import ladder_lines
 from ashtune.dashboard.terminal.notes import notes_lines
 from ashtune.dashboard.terminal.pane import Pane, theme_of
-from ashtune.dashboard.terminal.source import News, Part, Source, Trials, Wanted, news
+from ashtune.dashboard.terminal.source import UNMADE, News, Part, Source, Trials, Wanted, news
 from ashtune.dashboard.terminal.trials import CHROME_ROWS, Query, table_lines, trial_lines
 from ashtune.dashboard.terminal.workers import busy_line, workers_lines
 
@@ -206,7 +206,7 @@ class TerminalPage(App[None]):
         """Put the parts that are to be shown on the screen."""
         heights, shows_all = self._heights(), self._arrangement.shows_all
         self.query_one("#head").styles.height = heights.pop("head", 1)
-        self.screen.set_class(self._shows_all, "wide")
+        self.screen.set_class(shows_all, "wide")
         self.query_one("#message").display = not heights
         self.query_one("#body").display = bool(heights)
         for name, parts in (("left", LEFT), ("right", RIGHT)):
@@ -249,6 +249,12 @@ class TerminalPage(App[None]):
     def _draw(self, part: str, width: int, height: int) -> Lines:
         if not self._parts:
             return []
+        asked = ("workers", "failures") if part == "glance" else (part,)
+        if any(UNMADE in self._parts.get(each, {}) for each in asked):
+            return [line((fitted("this part of the study could not be made", width), self._colours.warning))]
+        return self._draw_made(part, width, height)
+
+    def _draw_made(self, part: str, width: int, height: int) -> Lines:
         parts, colours = self._parts, self._colours
         head, ladder = parts["head"], parts["ladder"]
         lines: Lines = []

@@ -10,7 +10,7 @@ import msgspec
 from ashtune.core.jobs import TrialId
 from ashtune.dashboard.following import FollowedStudy, Message
 from ashtune.dashboard.picture import COST_SHARE, PARTS
-from ashtune.dashboard.terminal.source import Part, Trials
+from ashtune.dashboard.terminal.source import UNMADE, Part, Trials
 from ashtune.dashboard.trial_page import trial_page
 from ashtune.dashboard.trial_query import MOST_WORDS, Query
 
@@ -34,14 +34,15 @@ class FollowedSource:
         message = self._study.message() if before is None else self._study.next_message(before, 0.0)
         if message is not None:
             decoded: dict[str, Any] = msgspec.json.decode(message.data)["parts"]
-            changed = {name: part or PARTS[name].empty for name, part in decoded.items()}
+            changed = {name: part or {**PARTS[name].empty, UNMADE: True} for name, part in decoded.items()}
             self._parts = changed if message.event == "snapshot" else {**self._parts, **changed}
             self._message = message
         return self._parts if self._parts["head"]["objectives"] else {}
 
     def trouble(self) -> str:
         """Return why there is nothing to show."""
-        return str(self._parts["head"]["state_text"]) if self._parts else ""
+        head = self._parts.get("head", {})
+        return "how the study stands could not be made out" if UNMADE in head else str(head.get("state_text", ""))
 
     def trials(self, question: Trials) -> Part:
         """Return the trials that were asked for."""

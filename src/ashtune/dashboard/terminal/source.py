@@ -9,6 +9,8 @@ from ashtune.core.errors import AshtuneError
 
 Part = Mapping[str, Any]
 """A part of a study as the page in the browser is sent it: plain values."""
+UNMADE = "is_unmade"
+"""A part that could not be made has this key; all others are as where there is no study."""
 
 
 class Trials(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ def workers_lines(
         first: The lane to begin with, where there are more than rows.
     """
     lanes, resources = workers["lanes"], [rung["resource"] for rung in ladder["rungs"]]
-    palette = colours.rungs(len(resources))
+    palette = colours.rungs(max(1, len(resources)))  # no rung is known where the ladder could not be made
     if not lanes:
         return [line(("no worker yet", colours.quiet))]
     above, enough = [busy_line(workers, width, colours)], CHROME_ROWS + len(lanes)
