@@ -12,6 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from chromium import CHROMIUM
 from watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 
+from ashtune.dashboard.parts.failures import FailuresPart
+from ashtune.dashboard.watching import LivePage
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -347,6 +350,23 @@ def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Pag
     page.show("ladder")
     assert "letters" in page.text(".about")
     assert page.console == []
+
+
+def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
+    browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("a fault of this part")
+
+    monkeypatch.setattr(FailuresPart, "value", fails)
+    with LivePage([complete]) as live, Page(browser) as page:
+        page.open(live.address, "Complete")
+        for section in ("ladder", "best", "workers", "curves"):
+            page.show(section)
+        said = "each.checkVisibility() && each.innerText.includes('could not make')"
+        named = f"[...document.querySelectorAll('section')].filter((each) => {said}).map(({{ id }}) => id)"
+        page.wait(f"{named}.join() === 'answers,failures'")
+        assert page.console == []
 
 
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ const NEAR = "200px";
 const EVERY = 15000;
 /** After so many milliseconds without an answer the section says that it is being worked out. */
 const SOON = 800;
+const LACKING = "The server could not make this part. What is below, if anything, is not up to date.";
 
 export class Section {
   /**
@@ -24,6 +25,7 @@ export class Section {
     this.lead = element("p", { class: "lead", text: lead });
     this.body = element("div", { class: "body" });
     this._remark = element("p", { class: "remark quiet", hidden: true });
+    this._lacking = element("p", { class: "remark bad", hidden: true, text: LACKING });
     this.element = element(
       "section",
       { id, class: "blank", "aria-labelledby": `${id}-title`, tabindex: -1 },
@@ -34,6 +36,7 @@ export class Section {
         element("span", { class: "working quiet", "aria-hidden": "true", text: "being worked out …" }),
       ),
       lead && this.lead,
+      this._lacking,
       this._remark,
       this.body,
     );
@@ -52,20 +55,36 @@ export class Section {
     this._remark.hidden = !text;
   }
 
-  /** Draw from these parts of a study whenever they have changed and the section is near. */
+  /**
+   * Draw from these parts of a study whenever they have changed and the section is near.
+   *
+   * @returns A function that draws anew, once the section is near and all parts are there.
+   */
   drawWhenSeen(study, names, draw) {
     let isDrawn = true;
     const go = () => {
-      if (isDrawn || !this.isNear || !study.isThere) return;
+      if (isDrawn || !this.isNear || !study.has(names)) return;
       isDrawn = true;
       this.element.classList.remove("blank");
       draw(study.parts);
     };
-    study.on(names, () => {
+    const again = () => {
       isDrawn = false;
       go();
-    });
+    };
+    study.on(
+      names,
+      () => {
+        this._lacking.hidden = true;
+        again();
+      },
+      () => {
+        this._lacking.hidden = false;
+        this.element.classList.remove("blank");
+      },
+    );
     this._seen.push(go);
+    return again;
   }
 
   /**

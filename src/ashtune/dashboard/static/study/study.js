@@ -29,9 +29,18 @@ export class Study {
     );
   }
 
-  /** Call `draw(parts)` at the next frame after one of these parts has changed, if all of them are there. */
-  on(names, draw) {
-    this._listeners.push({ names, draw });
+  /**
+   * Call `draw(parts)` at the next frame after one of these parts has changed, if all of them are there.
+   *
+   * @param lack Called in its place if the server could not make one of them.
+   */
+  on(names, draw, lack = () => {}) {
+    this._listeners.push({ names, draw, lack });
+  }
+
+  /** Whether there is a study to draw, with these parts. */
+  has(names) {
+    return this.isThere && names.every((name) => this.parts[name]);
   }
 
   /** Tell all views again, as when the page of a trial is left. */
@@ -51,7 +60,7 @@ export class Study {
 
   /** Whether there is a study to draw, and not only a directory. */
   get isThere() {
-    return this.resources.length > 0 && this.parts.head?.objectives.length > 0;
+    return this.parts.head?.objectives.length > 0;
   }
 
   /** What the resource counts, in the singular. */
@@ -95,8 +104,10 @@ export class Study {
     const changed = this._changed;
     this._changed = new Set();
     this._frame = 0;
-    for (const { names, draw } of this._listeners) {
-      if (names.some((name) => changed.has(name)) && names.every((name) => this.parts[name])) draw(this.parts);
+    for (const { names, draw, lack } of this._listeners) {
+      if (!names.some((name) => changed.has(name))) continue;
+      if (names.every((name) => this.parts[name])) draw(this.parts);
+      else if (names.some((name) => this.parts[name] === null)) lack();
     }
   }
 }

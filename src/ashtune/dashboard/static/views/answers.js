@@ -25,7 +25,7 @@ export function answers(study) {
       cards.map((each) => each.element),
     ),
   );
-  for (const { names, show } of cards) study.on(names, show);
+  for (const { names, show, lack } of cards) study.on(names, show, lack);
   const question = () => (study.parts.head?.best ? ["importance", []] : null);
   const learn = (answer) => {
     importance.answer = answer;
@@ -50,11 +50,11 @@ function card(question, to, names, answer) {
     word,
     text,
   );
-  const show = (parts) => {
-    const { mood, word: short, text: sentence } = answer(parts);
+  const say = ({ mood, word: short, text: sentence }) => {
     link.dataset.mood = mood;
     setText(word, short);
     setText(text, sentence);
   };
-  return { element: element("li", {}, link), names, show };
+  const lack = () => say({ mood: "none", word: "Not known", text: "The server could not make this answer." });
+  return { element: element("li", {}, link), names, show: (parts) => say(answer(parts)), lack };
 }

@@ -24,9 +24,9 @@ export function best(study) {
   const [overTime, overResource] = [new Figure("Over time"), new Figure("Over what was trained")];
   const charts = [new Chart(overTime.plot), new Chart(overResource.plot)];
   section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
-  section.drawWhenSeen(study, ["best", "head", "ladder"], (parts) => {
-    if (parts.head.objectives.length) drawBest(parts, parts.head.objectives[0], [overTime, overResource], charts);
-  });
+  section.drawWhenSeen(study, ["best", "head", "ladder"], (parts) =>
+    drawBest(parts, parts.head.objectives[0], [overTime, overResource], charts),
+  );
   return section;
 }
 

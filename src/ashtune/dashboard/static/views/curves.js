@@ -38,7 +38,7 @@ export function curves(study) {
   );
   section.body.append(figure.element, form, list);
 
-  const draw = ({ curves: part, head, ladder }) => {
+  const again = section.drawWhenSeen(study, ["curves", "head", "ladder"], ({ curves: part, head, ladder }) => {
     const resources = ladder.rungs.map((rung) => rung.resource);
     const extra = [...chosen.values()];
     const range = metricRange(
@@ -65,7 +65,7 @@ export function curves(study) {
     const end = first ? `; the best, trial ${first.trial}, ends at ${numberText(first.value.findLast(isNumber))}` : "";
     figure.describe(`Learning curves of ${plural(part.curves.length, "trial")}${end}.`);
     figure.data(() => curvesTable([...extra, ...part.curves], part.metric, head.unit));
-  };
+  });
 
   const choose = (trial, curve) => {
     if (curve === null) chosen.delete(trial);
@@ -87,14 +87,14 @@ export function curves(study) {
         ),
       ),
     );
-    draw(study.parts);
+    again();
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const trial = Number(input.value);
     try {
       const answer = await study.ask(`trials/${trial}`);
-      const curve = answer.curve[study.parts.curves.metric] ?? { resource: [], value: [] };
+      const curve = answer.curve[study.objective.metric] ?? { resource: [], value: [] };
       if (!curve.resource.length) section.say(`trial ${trial} has reported nothing yet`);
       else {
         section.say("");
@@ -106,7 +106,6 @@ export function curves(study) {
       section.say(lineOf(problem));
     }
   });
-  section.drawWhenSeen(study, ["curves", "head", "ladder"], draw);
   return section;
 }
 

@@ -23,7 +23,7 @@ export function ladder(study) {
   figure.plot.append(drawing);
   section.body.append(figure.element);
   const steps = new Steps(drawing);
-  const draw = ({ ladder: { rungs, quota_text: text }, head }) => {
+  const again = section.drawWhenSeen(study, ["ladder", "head"], ({ ladder: { rungs, quota_text: text }, head }) => {
     setText(section.lead, `Each trial starts at the lowest rung. ${text}`);
     steps.draw(rungs, figure.plot.clientWidth, head);
     const color = rungColor(0, rungs.length);
@@ -37,9 +37,8 @@ export function ladder(study) {
       `The rung ladder: ${rungs.map((rung) => `${plural(rung.resource, head.unit)}: ${longCounts(rung)}`).join("; ")}`,
     );
     figure.data(() => ladderTable(rungs, head));
-  };
-  section.drawWhenSeen(study, ["ladder", "head"], draw);
-  new ResizeObserver(() => study.isThere && draw(study.parts)).observe(figure.plot);
+  });
+  new ResizeObserver(again).observe(figure.plot);
   return section;
 }
 

@@ -51,7 +51,7 @@ export function summary(study) {
     about,
     element("div", { class: "tiles" }, state.element, best.element, left.element),
   );
-  study.on(["head"], ({ head }) => {
+  const show = ({ head }) => {
     setText(name, head.name || head.directory);
     setText(about, [head.scheduler, head.search, goalText(head), head.directory].filter(Boolean).join(" · "));
     if (!location.hash.startsWith("#trial/"))
@@ -65,7 +65,14 @@ export function summary(study) {
     showState(state, head);
     showBest(best, head);
     showLeft(left, bar, head);
-  });
+  };
+  const lack = () => {
+    state.element.dataset.mood = "none";
+    setText(state.value, "Not known");
+    setText(state.detail, "The server could not make out how this study stands.");
+    setText(state.more, "");
+  };
+  study.on(["head"], show, lack);
   study.on(["best", "head"], ({ best: steps, head }) => drawSpark(spark, steps, head));
   setInterval(() => {
     if (study.parts.head?.state === "running") showTime(state, study.parts.head, study.sinceHeard);
