@@ -16,7 +16,7 @@ from ashtune.dashboard.parts.failures import FailuresPart
 from ashtune.dashboard.watching import LivePage
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
@@ -30,6 +30,25 @@ IS_PAINTED = """
         return pixels.some((value, at) => at % 4 === 3 && value > 0);
     })
 """
+
+COMMON_COLORS = """
+    (id) => {
+        const canvas = document.querySelector(`#${id} canvas`);
+        const within = (from, to) => {
+            const left = Math.round(from * canvas.width);
+            const wide = Math.round((to - from) * canvas.width);
+            const { data } = canvas.getContext("2d").getImageData(left, 0, wide, canvas.height);
+            const count = new Map();
+            for (let at = 0; at < data.length; at += 4) {
+                const color = data.slice(at, at + 3).join();
+                count.set(color, (count.get(color) ?? 0) + 1);
+            }
+            return [...count].sort(([, a], [, b]) => b - a)[0][0];
+        };
+        return [within(0.15, 0.4), within(0.7, 0.95)];
+    }
+"""
+"""The colours that most of the left and of the right of a picture has."""
 
 STATE = "document.querySelector('.tile.state .value')?.textContent"
 ANSWERED = {
@@ -367,6 +386,22 @@ def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
         named = f"[...document.querySelectorAll('section')].filter((each) => {said}).map(({{ id }}) => id)"
         page.wait(f"{named}.join() === 'answers,failures'")
         assert page.console == []
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 1), (3, 40), (60, 2)])
+def test_a_map_has_a_grid_of_any_size(browser: "Browser", complete_address: str, rows: int, columns: int) -> None:
+    def answer(route: "Route") -> None:
+        response = route.fetch()
+        row = [0.3 + 0.6 * (2 * column >= columns) for column in range(columns)]
+        route.fulfill(response=response, json={**response.json(), "grid": [row] * rows})
+
+    with Page(browser) as page:
+        page.page.route("**/contour?*", answer)
+        page.open(complete_address, "Complete")
+        page.show("contour")
+        assert page.console == []
+        left, right = page.page.evaluate(COMMON_COLORS, "contour")
+        assert (left == right) == (columns < 2)
 
 
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:

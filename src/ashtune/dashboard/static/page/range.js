@@ -46,3 +46,8 @@ export function placeOn({ low, high, isLog }, value) {
   if (isLog) return Math.log(Math.max(value, 1e-300) / low) / Math.log(high / low);
   return high > low ? (value - low) / (high - low) : 0.5;
 }
+
+/** Return the value at a place on an axis: the inverse of `placeOn`. */
+export function valueAt({ low, high, isLog }, place) {
+  return isLog ? low * (high / low) ** place : low + place * (high - low);
+}

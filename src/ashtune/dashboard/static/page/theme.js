@@ -34,15 +34,24 @@ export function token(name) {
 /** Return the colour of rung `rung` of `count`, from blue for the lowest to red for the top. */
 export function rungColor(rung, count) {
   if (rung === null || rung === undefined) return CATEGORIES[5];
-  const place = count > 1 ? (Math.min(rung, count - 1) / (count - 1)) * (RAMP.length - 1) : 1;
-  const low = Math.min(Math.floor(place), RAMP.length - 2);
-  return mixed(RAMP[low], RAMP[low + 1], place - low);
+  return colorOn(RAMP, count > 1 ? rung / (count - 1) : 1 / (RAMP.length - 1));
+}
+
+/** Return the colour at a share of the way through a ramp, whose colours are evenly spaced. */
+export function colorOn(ramp, share) {
+  const place = Math.max(0, Math.min(1, share)) * (ramp.length - 1);
+  const low = Math.min(ramp.length - 2, Math.floor(place));
+  return mixed(ramp[low], ramp[low + 1], place - low);
+}
+
+/** Return the red, green and blue of a colour, which is given as `#rrggbb`. */
+export function channels(color) {
+  return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 }
 
 /** Return the colour between two, both as `#rrggbb`. */
 export function mixed(from, to, share) {
-  const parts = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
-  const [a, b] = [parts(from), parts(to)];
+  const [a, b] = [channels(from), channels(to)];
   return `#${a
     .map((part, place) =>
       Math.round(part + share * (b[place] - part))

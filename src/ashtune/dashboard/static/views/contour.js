@@ -3,9 +3,9 @@
 import { Canvas, logTicks, roundTicks } from "../page/canvas.js";
 import { element, openTrial } from "../page/dom.js";
 import { Figure, Tip } from "../page/figure.js";
-import { metricRange, placeOn } from "../page/range.js";
+import { metricRange, placeOn, valueAt } from "../page/range.js";
 import { Section } from "../page/section.js";
-import { mixed, token } from "../page/theme.js";
+import { channels, colorOn, token } from "../page/theme.js";
 import { isNumber, numberText, plural, shortened, valueText } from "../page/text.js";
 
 const HEIGHT = 380;
@@ -59,7 +59,10 @@ export function contour(study) {
     const mode = answer.mode ?? study.objective.mode;
     const range = map.draw(answer, mode);
     figure.legend(
-      SCALE.map((color, number) => [color, numberText(worstToBest(range, mode, number / (SCALE.length - 1)), 3)]),
+      SCALE.map((color, number) => {
+        const place = fromTheWorst(mode, number / (SCALE.length - 1));
+        return [color, numberText(valueAt(range, place), 3)];
+      }),
     );
     figure.caption(answer.text);
     figure.describe(
@@ -123,7 +126,7 @@ class ContourMap {
       const [x, y] = this._place(width, at);
       context.beginPath();
       context.arc(x, y, 3.4, 0, 2 * Math.PI);
-      context.fillStyle = bandColor(this._share(points.value[at]));
+      context.fillStyle = colorOn(SCALE, this._share(points.value[at]));
       context.fill();
       context.strokeStyle = token("--paper");
       context.lineWidth = 1.2;
@@ -149,8 +152,7 @@ class ContourMap {
   }
 
   _share(value) {
-    const place = Math.max(0, Math.min(1, placeOn(this._range, value)));
-    return this._mode === "min" ? 1 - place : place;
+    return fromTheWorst(this._mode, Math.max(0, Math.min(1, placeOn(this._range, value))));
   }
 
   _place(width, at) {
@@ -189,20 +191,19 @@ class ContourMap {
   }
 }
 
-/** Return a picture of the grid: between its cells values are interpolated, and cut into bands. */
+/** Return a picture of a grid of any size: between its cells values are interpolated, and cut into bands. */
 function picture(grid, share) {
-  const [rows, columns] = [grid.length, grid[0]?.length ?? 0];
-  const made = element("canvas", { width: Math.max(1, columns * FINE), height: Math.max(1, rows * FINE) });
+  const [high, wide] = [grid.length * FINE, (grid[0]?.length ?? 0) * FINE];
+  const made = element("canvas", { width: Math.max(1, wide), height: Math.max(1, high) });
   const context = made.getContext("2d");
   const image = context.createImageData(made.width, made.height);
-  for (let down = 0; down < made.height; down += 1) {
-    for (let right = 0; right < made.width; right += 1) {
-      const value = between(grid, (made.height - 1 - down + 0.5) / FINE - 0.5, (right + 0.5) / FINE - 0.5);
+  const bands = Array.from({ length: BANDS }, (_, band) => channels(colorOn(SCALE, (band + 0.5) / BANDS)));
+  for (let down = 0; down < high; down += 1) {
+    for (let right = 0; right < wide; right += 1) {
+      const value = between(grid, (high - 1 - down + 0.5) / FINE - 0.5, (right + 0.5) / FINE - 0.5);
       if (value === null) continue;
-      const color = bandColor((Math.min(BANDS - 1, Math.floor(share(value) * BANDS)) + 0.5) / BANDS);
-      const at = 4 * (down * made.width + right);
-      for (const part of [0, 1, 2]) image.data[at + part] = parseInt(color.slice(1 + 2 * part, 3 + 2 * part), 16);
-      image.data[at + 3] = 255;
+      const color = bands[Math.min(BANDS - 1, Math.floor(share(value) * BANDS))];
+      image.data.set([...color, 255], 4 * (down * made.width + right));
     }
   }
   context.putImageData(image, 0, 0);
@@ -232,19 +233,14 @@ function between(grid, row, column) {
   return weight > 0.25 ? sum / weight : null;
 }
 
-function bandColor(share) {
-  const place = Math.max(0, Math.min(1, share)) * (SCALE.length - 1);
-  const low = Math.min(SCALE.length - 2, Math.floor(place));
-  return mixed(SCALE[low], SCALE[low + 1], place - low);
+/** Turn a place on an axis, counted from its low end, into one counted from its worst end; or back. */
+function fromTheWorst(mode, place) {
+  return mode === "min" ? 1 - place : place;
 }
 
-function worstToBest({ low, high, isLog }, mode, share) {
-  const place = mode === "min" ? 1 - share : share;
-  return isLog ? low * (high / low) ** place : low + place * (high - low);
-}
-
-function isNamed({ type, choices }) {
-  return Boolean(choices?.length) && ["choice", "ordinal"].includes(type);
+/** Whether the values of an axis are places in its choices. */
+function isNamed({ choices }) {
+  return choices.length > 0;
 }
 
 /** Return the place of a value on an axis of the map, from 0 to 1. */
