@@ -20,8 +20,6 @@ from ashtune.dashboard.terminal.app import TerminalPage
 SECONDS = 60.0
 """How long a test waits for something to stand on the screen."""
 POLL_SECONDS = 0.02
-
-
 CELL = 12.2
 """The width of a cell in a screenshot."""
 

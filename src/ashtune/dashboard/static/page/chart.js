@@ -12,8 +12,8 @@ const lines = uPlot.paths.linear();
 
 /**
  * @typedef Series
- * What is drawn: `label`, `x`, `y` (lists of numbers, null where there is none), `color` (a colour, or a token as
- * "--accent"), `kind` ("step", "line", "area" or "points"), `width`, `size`, `alpha`, `dash`; `tip(i)` returns the
+ * What is drawn: `x`, `y` (lists of numbers, null where there is none), `color` (a colour, or a token as
+ * "--accent"), `kind` ("step", "line", "area" or "points"), `width`, `size`, `alpha`; `tip(i)` returns the
  * lines of the text at point i, `pick(i)` is called when it is clicked. Only of points may several have the same x.
  */
 
@@ -42,7 +42,7 @@ export class Chart {
     [this._x, this._y] = [x, y];
     const lined = series.filter((each) => each.kind !== "points");
     const made = JSON.stringify([
-      lined.map(({ kind, color, width, alpha, dash }) => [kind, color, width, alpha, dash]),
+      lined.map(({ kind, color, width, alpha }) => [kind, color, width, alpha]),
       x.isLog,
       y.isLog,
       x.label,
@@ -198,11 +198,9 @@ export class Chart {
   }
 }
 
-function uplotSeries({ label, kind, color, width = 2, alpha = 1, dash }) {
+function uplotSeries({ kind, color, width = 2, alpha = 1 }) {
   return {
-    label,
     alpha,
-    dash,
     width: kind === "area" ? 1 : width,
     stroke: () => colorOf(color),
     spanGaps: true,

@@ -1,4 +1,6 @@
-// Which values of a metric an axis shows. A few results that are far worse than the others would press all else flat.
+// Which values of a metric an axis shows, and where on an axis a value stands.
+//
+// A few results that are far worse than the others would press all else flat.
 
 import { isNumber } from "./text.js";
 
@@ -32,7 +34,7 @@ export function metricRange(values, mode, worst = WORST) {
 }
 
 /** Return two ends with a little room beyond them, and whether the axis is logarithmic. */
-export function padded(low, high) {
+function padded(low, high) {
   if (low > 0 && high / low > WIDE) {
     const room = (high / low) ** PADDING;
     return { low: low / room, high: high * room, isLog: true };
@@ -50,4 +52,9 @@ export function placeOn({ low, high, isLog }, value) {
 /** Return the value at a place on an axis: the inverse of `placeOn`. */
 export function valueAt({ low, high, isLog }, place) {
   return isLog ? low * (high / low) ** place : low + place * (high - low);
+}
+
+/** Return a number from -1 to 1 that depends on the trial alone: marks of one choice shall not hide each other. */
+export function scattered(trial) {
+  return ((trial * 2654435761) % 2 ** 32) / 2 ** 31 - 1;
 }

@@ -24,12 +24,12 @@ function two(number) {
   return String(number).padStart(2, "0");
 }
 
-/** Return the unit for an axis of time up to `seconds`, as `[seconds in it, its name in the plural, its sign]`. */
+/** Return the unit for an axis of time up to `seconds`, as `[seconds in it, its name in the plural]`. */
 export function unitOfTime(seconds) {
-  if (seconds < 180) return [1, "seconds", "s"];
-  if (seconds < 3 * 3600) return [60, "minutes", "min"];
-  if (seconds < 72 * 3600) return [3600, "hours", "h"];
-  return [86400, "days", "d"];
+  if (seconds < 180) return [1, "seconds"];
+  if (seconds < 3 * 3600) return [60, "minutes"];
+  if (seconds < 72 * 3600) return [3600, "hours"];
+  return [86400, "days"];
 }
 
 /** Return a size in powers of 1000: `812 bytes`, `1.2 MB`. */

@@ -77,7 +77,7 @@ export function areBusy({ head, workers }) {
   if (!isNumber(head.utilisation))
     return { mood: UNKNOWN, word: "Not known yet", text: "No worker has trained so far." };
   const share = shareText(head.utilisation);
-  const losses = Object.entries(workers.shares ?? {}).filter(
+  const losses = Object.entries(workers.shares).filter(
     ([name, part]) => name !== "training" && isNumber(part) && part >= 0.01,
   );
   losses.sort(([, a], [, b]) => b - a);

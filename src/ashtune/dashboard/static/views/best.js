@@ -40,7 +40,6 @@ function drawBest({ best: part, head, ladder }, { metric, mode }, figures, [over
   const steps = (name, at, text, end, [color, label]) =>
     upTo(
       {
-        label,
         kind: "step",
         color,
         width: 2.5,

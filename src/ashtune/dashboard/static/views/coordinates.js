@@ -2,7 +2,7 @@
 
 import { Canvas, logTicks, roundTicks } from "../page/canvas.js";
 import { element, setText } from "../page/dom.js";
-import { metricRange, placeOn } from "../page/range.js";
+import { metricRange, placeOn, scattered, valueAt } from "../page/range.js";
 import { mixed, token } from "../page/theme.js";
 import { countText, isNumber, numberText, shortened, valueText } from "../page/text.js";
 
@@ -10,6 +10,7 @@ const HEIGHT = 340;
 const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
 /** Where lines pass whose hyperparameter is not active: below the axis. */
 const OFF = -0.07;
+const JITTER = 0.11;
 /** From the first place to the last. */
 const SCALE = [
   [0, "#cf4a5c"],
@@ -49,16 +50,7 @@ export class Coordinates {
     this.axes = [
       ...axes.map(axisOf),
       ...(shownRungs ? [namedAxis(`${study.unit}s`, resources.map(countText), null)] : []),
-      {
-        name: metric,
-        ...range,
-        ticks: (range.isLog ? logTicks : (low, high) => roundTicks(low, high, 5))(range.low, range.high).map((at) => [
-          at,
-          numberText(at),
-        ]),
-        filter: metric,
-        text: numberText,
-      },
+      numberAxis(metric, range),
     ];
     this.trials = trials;
     this.values = values;
@@ -282,11 +274,14 @@ function paintLabel(context, text, x, y) {
   context.font = context.font.replace("11px", "12px");
 }
 
-function axisOf({ name, type, log: isLog, choices, low, high }) {
-  if (choices?.length && ["choice", "ordinal"].includes(type)) return namedAxis(name, choices.map(valueText), name);
-  const ends = { low, high: high > low ? high : low + 1, isLog: Boolean(isLog) && low > 0 };
-  const ticks = ends.isLog ? logTicks(ends.low, ends.high) : roundTicks(ends.low, ends.high, 5);
-  return { name, ...ends, ticks: ticks.map((at) => [at, numberText(at)]), filter: name, text: numberText };
+function axisOf({ name, log: isLog, choices, low, high }) {
+  if (choices.length) return namedAxis(name, choices.map(valueText), name);
+  return numberAxis(name, { low, high: high > low ? high : low + 1, isLog: isLog && low > 0 });
+}
+
+function numberAxis(name, { low, high, isLog }) {
+  const ticks = isLog ? logTicks(low, high) : roundTicks(low, high, 5);
+  return { name, low, high, isLog, ticks: ticks.map((at) => [at, numberText(at)]), filter: name, text: numberText };
 }
 
 function namedAxis(name, names, filter) {
@@ -305,11 +300,7 @@ function namedAxis(name, names, filter) {
 /** Return the place of a value on an axis; lines of one choice pass a little beside each other. */
 function placeOf(axis, value, trial) {
   if (!isNumber(value)) return null;
-  return placeOn(axis, axis.choices ? value + 0.22 * (((trial * 2654435761) % 2 ** 32) / 2 ** 32 - 0.5) : value);
-}
-
-function valueAt({ low, high, isLog }, place) {
-  return isLog ? low * (high / low) ** place : low + place * (high - low);
+  return placeOn(axis, axis.choices ? value + JITTER * scattered(trial) : value);
 }
 
 function rampColor(share) {

@@ -111,7 +111,6 @@ export function curves(study) {
 
 function series(curve, color, width, alpha) {
   return {
-    label: `trial ${curve.trial}`,
     kind: "line",
     color,
     width,

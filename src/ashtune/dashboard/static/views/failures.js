@@ -3,8 +3,7 @@
 import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, plural } from "../page/text.js";
-
-const TITLES = { failed: "failed", withdrawn: "withdrawn", lost: "worker lost" };
+import { stateMark } from "./trials.js";
 
 export function failures(study) {
   const section = new Section("failures", "Why did these fail?", "", "Failures");
@@ -40,7 +39,7 @@ function groupOf({ kind, reason, count, trial, rung, traceback }) {
       "p",
       {},
       element("b", { class: "count", text: `${countText(count)} ×` }),
-      element("span", { class: "mark-of-state", "data-state": kind, text: TITLES[kind] ?? kind }),
+      stateMark(kind, kind === "lost" ? "worker lost" : kind),
     ),
     element("p", { class: "reason", text: reason }),
     first,

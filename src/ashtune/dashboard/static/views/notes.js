@@ -25,9 +25,9 @@ export function notes(study) {
   section.drawWhenSeen(study, ["notes"], ({ notes: part }) => {
     setText(scheduler, part.scheduler ? `Scheduler: ${part.scheduler}` : "The scheduler says nothing.");
     setText(search, part.search ? `Search: ${part.search}` : "The search says nothing.");
-    const rows = Object.entries(part.sources ?? {}).filter(([, count]) => count > 0);
+    const rows = Object.entries(part.sources).filter(([, count]) => count > 0);
     const columns = [{ title: "proposed by", text: true }, { title: "trials" }, { title: "went on" }];
-    const went = (name) => (isNumber(part.promoted_share?.[name]) ? shareText(part.promoted_share[name]) : "");
+    const went = (name) => (isNumber(part.promoted_share[name]) ? shareText(part.promoted_share[name]) : "");
     replaceChildren(
       sources,
       rows.length
@@ -40,7 +40,7 @@ export function notes(study) {
     );
     replaceChildren(
       feed,
-      [...(part.why ?? [])]
+      [...part.why]
         .reverse()
         .map(({ time, text }) =>
           element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),

@@ -3,7 +3,7 @@
 import { Chart, metricAxis } from "../page/chart.js";
 import { element, openTrial, setText } from "../page/dom.js";
 import { Figure, Legend } from "../page/figure.js";
-import { metricRange, padded } from "../page/range.js";
+import { metricRange, scattered } from "../page/range.js";
 import { Section } from "../page/section.js";
 import { rungColor } from "../page/theme.js";
 import { isNumber, numberText, plural, shortened, valueText } from "../page/text.js";
@@ -69,7 +69,7 @@ function byImportance({ names, important }) {
 }
 
 function drawPanel({ figure, chart }, panel, metric, range, rungs) {
-  const isNamed = Boolean(panel.choices?.length) && ["choice", "ordinal"].includes(panel.type);
+  const isNamed = panel.choices.length > 0;
   const points = Array.from({ length: rungs }, (_, rung) => ({
     kind: "points",
     color: rungColor(rung, rungs),
@@ -95,7 +95,7 @@ function drawPanel({ figure, chart }, panel, metric, range, rungs) {
     ];
     of.pick = (point) => openTrial(panel.trial[of.at[point]]);
   }
-  chart.draw(points, isNamed ? namedAxis(panel.choices) : valueAxis(panel), { ...metricAxis(range, ""), label: "" });
+  chart.draw(points, isNamed ? namedAxis(panel.choices) : valueAxis(panel), metricAxis(range, ""));
   figure.caption(range.beyond ? "worse results lie on the edge" : "");
   figure.describe(`${metric} over ${panel.name}: ${plural(panel.x.length, "result")}.`);
   figure.data(() => [
@@ -125,12 +125,6 @@ function valueAxis({ x, log: isLog }) {
     const room = (high / low) ** 0.04 || 1.1;
     return { isLog: true, low: low / room, high: high * Math.max(room, 1.001), label: "" };
   }
-  const { low: from, high: to, isLog: isWide } = padded(low, high);
-  const room = 0.04 * (high - low || 1);
-  return { low: isWide ? low - room : from, high: isWide ? high + room : to, label: "" };
-}
-
-/** Return a number from -1 to 1 that depends on the trial alone: points of one choice shall not hide each other. */
-function scattered(trial) {
-  return ((trial * 2654435761) % 2 ** 32) / 2 ** 31 - 1;
+  const room = 0.06 * (high - low || Math.abs(high) || 1);
+  return { low: low - room, high: high + room, label: "" };
 }

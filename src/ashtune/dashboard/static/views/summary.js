@@ -163,7 +163,7 @@ function showLeft(left, bar, head) {
 }
 
 function drawSpark(spark, best, head) {
-  const { time, values } = best.over_time ?? { time: [], values: {} };
+  const { time, values } = best.over_time;
   const steps = values[head.objectives[0]?.metric] ?? [];
   const points = time.map((at, number) => [at, steps[number]]).filter(([, value]) => isNumber(value));
   if (points.length < 2) {

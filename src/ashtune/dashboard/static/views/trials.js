@@ -129,9 +129,9 @@ function valueOf({ configuration }, name) {
   return Object.hasOwn(configuration, name) ? shortened(valueText(configuration[name]), 24) : "";
 }
 
-/** Return a state as a coloured word. */
-export function stateMark(status) {
-  return element("span", { class: "mark-of-state", "data-state": status, text: status });
+/** Return a state as a word with a mark in its colour. */
+export function stateMark(status, text = status) {
+  return element("span", { class: "mark-of-state", "data-state": status, text });
 }
 
 function turnPages(pages, { matching }, asked, turn) {

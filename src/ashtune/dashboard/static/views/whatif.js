@@ -5,16 +5,7 @@ import { element, replaceChildren, setText } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { CATEGORIES } from "../page/theme.js";
-import {
-  countText,
-  isNumber,
-  listed,
-  numberText,
-  plural,
-  roughSecondsText,
-  secondsText,
-  shareText,
-} from "../page/text.js";
+import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
 
 const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 const FACTORS = [2, 3, 4];
@@ -157,8 +148,7 @@ function slider(title, values, changed) {
 
 function predictionText({ workers, wall_seconds: wall, utilisation, best, reduction_factor: factor }, study) {
   const may = wall.low < wall.high ? `, perhaps ${secondsText(wall.low)} to ${secondsText(wall.high)}` : "";
-  const parts = [`${secondsText(wall.likely)} in all${may}`];
-  if (isNumber(utilisation)) parts.push(`workers busy ${shareText(utilisation)}`);
+  const parts = [`${secondsText(wall.likely)} in all${may}`, `workers busy ${shareText(utilisation)}`];
   if (best) parts.push(`best ${study.objective.metric} ${numberText(best.likely)}`);
   return `On ${plural(workers, "worker")} with reduction factor ${factor}: ${listed(parts)}.`;
 }

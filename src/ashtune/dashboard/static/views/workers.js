@@ -41,7 +41,7 @@ export function workers(study) {
   section.drawWhenSeen(study, ["workers", "ladder", "head"], ({ workers: part, ladder, head }) => {
     timeline.draw(part, ladder.rungs, head.unit);
     describeLanes(lanes, part, ladder, head);
-    drawShares(bar, names, part.shares ?? {});
+    drawShares(bar, names, part.shares);
     drawUtilisation(chart, share, part);
   });
   return section;
@@ -223,7 +223,6 @@ function drawShares(bar, names, shares) {
 function drawUtilisation(chart, figure, { utilisation: { time, share } }) {
   const last = share.findLast(isNumber);
   const series = {
-    label: "share",
     kind: "area",
     color: STATES.training[0],
     x: time,
