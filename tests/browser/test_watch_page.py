@@ -50,6 +50,20 @@ COMMON_COLORS = """
 """
 """The colours that most of the left and of the right of a picture has."""
 
+LARGE_COLORS = """
+    (id) => {
+        const canvas = document.querySelector(`#${id} canvas`);
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const count = new Map();
+        for (let at = 0; at < data.length; at += 4) {
+            const color = data.slice(at, at + 4).join();
+            count.set(color, (count.get(color) ?? 0) + 1);
+        }
+        return [...count.values()].filter((pixels) => pixels > 0.02 * canvas.width * canvas.height).length;
+    }
+"""
+"""How many colours a fiftieth of a picture or more has; what is not painted counts as one."""
+
 STATE = "document.querySelector('.tile.state .value')?.textContent"
 ANSWERED = {
     "importance": "(card) => card.dataset.mood === 'good'",
@@ -402,6 +416,20 @@ def test_a_map_has_a_grid_of_any_size(browser: "Browser", complete_address: str,
         assert page.console == []
         left, right = page.page.evaluate(COMMON_COLORS, "contour")
         assert (left == right) == (columns < 2)
+
+
+def test_a_map_is_not_smoothed_between_choices(browser: "Browser", complete_address: str) -> None:
+    def answer(route: "Route") -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "grid": [[0.3, 0.6, 0.9]] * 20})
+
+    with Page(browser) as page:
+        page.page.route("**/contour?*x=optimizer*", answer)
+        page.open(complete_address, "Complete")
+        page.show("contour")
+        with page.page.expect_response("**/contour?*x=optimizer*"):
+            page.page.select_option("#contour-x", "optimizer")
+        page.wait(f"(id) => ({LARGE_COLORS})(id) === 4", "contour")
 
 
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class ContourMap {
   _paint(context, width) {
     if (this._answer === null) return;
     const [wide, high] = [width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
-    this._picture ??= picture(this._answer.grid, (value) => this._share(value));
+    this._picture ??= picture(this._answer, (value) => this._share(value));
     context.fillStyle = token("--raised");
     context.fillRect(LEFT, TOP, wide, high);
     context.imageSmoothingEnabled = true;
@@ -191,8 +191,11 @@ class ContourMap {
   }
 }
 
-/** Return a picture of a grid of any size: between its cells values are interpolated, and cut into bands. */
-function picture(grid, share) {
+/**
+ * Return a picture of the grid, of any size: its values, cut into bands. Between cells they are interpolated, but not
+ * along choices, between which there is nothing.
+ */
+function picture({ grid, x, y }, share) {
   const [high, wide] = [grid.length * FINE, (grid[0]?.length ?? 0) * FINE];
   const made = element("canvas", { width: Math.max(1, wide), height: Math.max(1, high) });
   const context = made.getContext("2d");
@@ -200,7 +203,7 @@ function picture(grid, share) {
   const bands = Array.from({ length: BANDS }, (_, band) => channels(colorOn(SCALE, (band + 0.5) / BANDS)));
   for (let down = 0; down < high; down += 1) {
     for (let right = 0; right < wide; right += 1) {
-      const value = between(grid, (high - 1 - down + 0.5) / FINE - 0.5, (right + 0.5) / FINE - 0.5);
+      const value = between(grid, cellAt(y, high - 1 - down), cellAt(x, right));
       if (value === null) continue;
       const color = bands[Math.min(BANDS - 1, Math.floor(share(value) * BANDS))];
       image.data.set([...color, 255], 4 * (down * made.width + right));
@@ -208,6 +211,11 @@ function picture(grid, share) {
   }
   context.putImageData(image, 0, 0);
   return made;
+}
+
+/** Return the cell, or the place between cells, of a pixel along an axis. */
+function cellAt(axis, pixel) {
+  return isNamed(axis) ? Math.floor(pixel / FINE) : (pixel + 0.5) / FINE - 0.5;
 }
 
 /** Return the value at a place between cells, from those of its four neighbours that are known; null if none is. */
