@@ -356,6 +356,14 @@ def test_a_page_whose_connection_drops_goes_on_without_a_reload(browser: "Browse
     line.close()
 
 
+def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser: "Browser", complete: Path) -> None:
+    with Page(browser) as page:
+        with watched(complete) as address:
+            page.open(address, "Complete")
+        page.page.wait_for_selector(f"#connection >> text=its server has ended. See the study again: ashtune watch {complete}")
+        assert serious_problems(page, "#connection") == []
+
+
 def test_a_reader_who_wants_less_motion_gets_none(browser: "Browser", address: str) -> None:
     with Page(browser, reduced_motion="reduce") as page:
         page.open(address)

@@ -106,10 +106,9 @@ class FollowedStudy:
         if self._thread.ident is not None:
             self._thread.join()
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether it is followed no more."""
-        return self._closing.is_set()
+    def is_closing_within(self, seconds: float) -> bool:
+        """Return whether it is followed no more; wait for that for so long."""
+        return self._closing.wait(seconds)
 
     def message(self, after: str = "") -> Message:
         """Return the first message of a viewer.

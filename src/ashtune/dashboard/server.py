@@ -40,6 +40,8 @@ SILENCE_SECONDS = 15.0
 REQUEST_SECONDS = 30.0
 """A connection over which nothing comes for so long is closed, and one that takes nothing."""
 MOST_STREAMS = 64
+FAREWELL_SECONDS = 1.0
+"""So long pages that are open have to take the word that the server ends."""
 LOOK_SECONDS = 0.1
 """From one look at whether the server is to end to the next."""
 _JSON = "application/json"
@@ -188,8 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_changes(self, study: FollowedStudy, message: Message) -> None:
         last = message
         self._send_event(message)
-        while not study.is_closing:
-            time.sleep(DELTA_SECONDS)
+        while not study.is_closing_within(DELTA_SECONDS):
             following = study.next_message(last, SILENCE_SECONDS)
             if following is None:
                 self.wfile.write(b": there is nothing new\n\n")
@@ -197,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 last = following
                 self._send_event(following)
+        self.wfile.write(b"event: end\ndata: {}\n\n")
+        self.wfile.flush()
 
     def _send_event(self, message: Message) -> None:
         event, number = message.event.encode(), message.id.encode()
@@ -285,7 +288,10 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Serve no more. Pages that are open are told; their studies are to be closed before."""
+        until = time.monotonic() + FAREWELL_SECONDS
+        for _ in range(MOST_STREAMS):
+            self._site.streams.acquire(timeout=max(0.0, until - time.monotonic()))
         if self._thread.ident is not None:
             self._server.shutdown()
             self._thread.join()

@@ -56,15 +56,21 @@ async function listOfStudies() {
       setConnection("connected");
       return list;
     } catch (problem) {
-      setConnection("lost", lineOf(problem));
+      setConnection("lost", { why: lineOf(problem) });
       await new Promise((go) => setTimeout(go, AGAIN));
     }
   }
 }
 
-function setConnection(state, why = "") {
+function setConnection(state, { why = "", directory = "DIR" } = {}) {
   connection.hidden = state === "connected";
-  setText(connection, state === "connected" ? "" : `Connection lost, trying again${why ? ` (${why})` : ""} …`);
+  connection.dataset.state = state;
+  const texts = {
+    connected: "",
+    lost: `Connection lost, trying again${why ? ` (${why})` : ""} …`,
+    ended: `This page is not live any more: its server has ended. See the study again: ashtune watch ${directory}`,
+  };
+  setText(connection, texts[state]);
 }
 
 /** Offer the studies of this command, if there are several. Return the number of the one shown. */
@@ -159,7 +165,7 @@ if (studies.length) {
   page.replaceChildren(overview, trialPage.element);
   makeNavigation(sections);
   new Router(overview, trialPage, study).go();
-  study.follow(setConnection);
+  study.follow((state) => setConnection(state, { directory: study.parts.head?.directory }));
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
 } else {
   page.replaceChildren(element("p", { text: "No study is watched." }));

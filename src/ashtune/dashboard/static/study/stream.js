@@ -10,7 +10,7 @@ const SILENCE = 20000;
  *
  * @param address Of the stream, relative to the page.
  * @param take Called with what each snapshot or delta holds, and whether it is a snapshot.
- * @param tell Called with "connected" and "lost".
+ * @param tell Called with "connected", "lost", and "ended" where the server has said that it ends.
  * @param isLive Returns whether a silence means that the connection is dead.
  */
 export function follow(address, take, tell, isLive) {
@@ -19,6 +19,7 @@ export function follow(address, take, tell, isLive) {
   let wait = FIRST_WAIT;
   let timer = 0;
   let heard = performance.now();
+  let hasEnded = false;
 
   function open() {
     clearTimeout(timer);
@@ -29,10 +30,14 @@ export function follow(address, take, tell, isLive) {
     source.addEventListener("open", () => {
       heard = performance.now();
       wait = FIRST_WAIT;
+      hasEnded = false;
       tell("connected");
     });
     source.addEventListener("snapshot", receive);
     source.addEventListener("delta", receive);
+    source.addEventListener("end", () => {
+      hasEnded = true;
+    });
     source.addEventListener("error", retry);
   }
 
@@ -45,7 +50,7 @@ export function follow(address, take, tell, isLive) {
 
   function retry() {
     source.close();
-    tell("lost");
+    tell(hasEnded ? "ended" : "lost");
     clearTimeout(timer);
     timer = setTimeout(open, wait);
     wait = Math.min(LONGEST_WAIT, 2 * wait);
