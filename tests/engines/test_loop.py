@@ -1,17 +1,18 @@
 """The one loop: an event is in the journal before anything follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ashtune.analysis.tally import Tally
-from ashtune.core.events import Event, JobFinished, SessionStarted, WorkerJoined
+from ashtune.core.events import Event, JobFinished, SessionStarted, TrialsExtended, WorkerJoined
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Train
-from ashtune.engines.loop import Drive
+from ashtune.engines.loop import Drive, Request, Requests
 from ashtune.engines.stop import StopSwitch
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.sh import HalvingMachine
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
@@ -58,8 +59,31 @@ class Inspector:
         pass
 
 
-def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Path) -> None:
-    path = tmp_path / journals.NAME
+class MoreTrials:
+    """A request for more trials that must not be looked at; left to it, successive halving refuses it for ever."""
+
+    event = TrialsExtended(0.0, TRIALS + 1)
+
+    def accept(self) -> None:
+        raise AssertionError("it comes too late")
+
+    def refuse(self, why: str) -> None:
+        raise AssertionError(f"it comes too late, and is answered {why}")
+
+
+class AsksAtTheEnd:
+    """Asks for more trials as soon as the study is complete."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    def take(self, now: float) -> Iterator[Request]:
+        if self._controller.is_complete:
+            yield MoreTrials()
+
+
+def run(path: Path, controller: Controller, inspector: Inspector, requests: Requests | None = None) -> None:
+    """Drive a study from its beginning to its end."""
     rungs, kept = LADDER.to_record()
     journals.create(
         path,
@@ -68,7 +92,6 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
             search={}, seed=0,
         ),
     )  # fmt: skip
-    controller, inspector = Controller(AshMachine(LADDER, 0), GOAL), Inspector(path)
     session = SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
     controller.handle(session)
     with Journal(path) as journal:
@@ -79,7 +102,22 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
             Configurations(Numbered()),
             stop=StopSwitch(),
             observers=[Tally(LADDER, GOAL)],
+            requests=requests,
+            tick_seconds=0.0,
         )
         drive.run(session)
+
+
+def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    controller, inspector = Controller(AshMachine(LADDER, 0), GOAL), Inspector(path)
+    run(path, controller, inspector)
     assert controller.is_complete
     assert inspector.inspections > TRIALS
+
+
+def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    controller = Controller(HalvingMachine(LADDER, TRIALS), GOAL)
+    run(path, controller, Inspector(path), AsksAtTheEnd(controller))
+    assert controller.is_complete

@@ -135,7 +135,7 @@ class Drive:
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
             self._take([StopRequested(now, reason, ends_search=True)])
-        if self._requests is not None:
+        if self._requests is not None and controller.is_open:  # a study that has just ended is not opened again
             self._hear(self._requests, now)
         for progress in self._workers.progress():
             self._observers.progress(progress)
