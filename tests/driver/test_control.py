@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import textwrap
 import threading
 import time
@@ -394,6 +395,33 @@ def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(stu
         Inbox(study.directory)
     assert (elsewhere / "precious").read_text() == "mine"
     assert len(study.events()) == count
+
+
+def test_a_folder_that_has_its_group_from_the_one_above_is_the_users_own(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2700)
+    with Inbox(tmp_path):
+        assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) & 0o777 == 0o700
+
+
+def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Path) -> None:
+    refusals: list[str] = []
+
+    def ask() -> None:
+        try:
+            send(tmp_path, StopStudy(), seconds=20.0)
+        except StudyError as error:
+            refusals.append(str(error))
+
+    with Inbox(tmp_path):
+        sender = threading.Thread(target=ask)
+        sender.start()
+        end = time.monotonic() + SECONDS
+        while not list((tmp_path / NAME).glob("*.command")):
+            assert time.monotonic() < end, "nothing was sent"
+            time.sleep(LOOK_SECONDS)
+    sender.join()
+    (why,) = refusals
+    assert why.startswith("the session ended before this was looked at; resume the study with --control")
 
 
 def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:

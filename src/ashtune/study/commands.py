@@ -25,7 +25,7 @@ from typing import Any, Self
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
+from ashtune.study.disk import DISK
 
 NAME = "control"
 MOST_BYTES = 1 << 16
@@ -36,6 +36,8 @@ ANSWER_SECONDS = 5.0
 """After so long without an answer a command is taken back."""
 _LOOK_SECONDS = 0.02
 _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
+_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_ENDED = "the session ended before this was looked at; resume the study with --control, and send it again"
 _NAME = re.compile(r"\d{20}-[0-9a-f]{16}", re.ASCII)
 
 
@@ -135,7 +137,9 @@ class Inbox:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Take no more commands. Answers stay, as somebody may wait for them."""
+        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them."""
+        for name, _ in self.take():
+            self.answer(name, _ENDED)
         with suppress(OSError):
             self._remove([name for name in DISK.names(self._folder) if not name.endswith(_ANSWER)])
         DISK.close(self._folder)
@@ -234,9 +238,10 @@ def _opened(path: Path) -> int:
         is_another = error.errno in (errno.ENOTDIR, errno.ELOOP)
         raise StudyError(f"{path}: {words if is_another else error.strerror}") from None
     status = os.fstat(folder)
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & ~FOLDER_FOR_THE_OWNER:
+    if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)
-        raise StudyError(f"{path}: others than you may write to it or read it; remove it")
+        whose = f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}"
+        raise StudyError(f"{path}: others than you may write to it or read it ({whose}); remove it")
     return folder
 
 
