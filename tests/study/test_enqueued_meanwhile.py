@@ -88,6 +88,17 @@ def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_wo
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 
+def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
+    configurations = Configurations(design_for("random", FIRST), enqueued=len(FIRST))
+    assert configurations.waiting == 2
+    configurations.draw(TrialId(0))
+    assert wished(configurations, ALL[0])
+    assert configurations.waiting == 2
+    configurations.draw(TrialId(1))
+    configurations.draw(TrialId(2))
+    assert configurations.waiting == 0
+
+
 def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them() -> None:
     endless = Configurations(SEARCHES.given("random").build(ENDLESS, 3))
     drawn = endless.draw(TrialId(0)).configuration

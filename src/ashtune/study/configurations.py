@@ -47,8 +47,9 @@ class Configurations:
 
     @property
     def waiting(self) -> int:
-        """How many configurations that were enqueued while the study runs no trial has yet."""
-        return len(self._waiting)
+        """How many configurations that were enqueued, at the start or since, no trial has yet."""
+        begun = len(self._encoded) - len(self._numbering)
+        return len(self._waiting) + max(0, self._enqueued - begun)
 
     def put(
         self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None, origin: str = ""
