@@ -23,6 +23,7 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.study import journal as journals
@@ -85,6 +86,7 @@ def written(path: Path, events: Sequence[Event], **changes: Any) -> Path:
         ([ending(TrialReleased, trial=1, resource=1)], "trial 1 was never started"),
         ([PlacesChanged(1.0, WorkerId(0), MOST_PLACES + 1)], "places=262,145 of worker 0 are too many"),
         ([PlacesChanged(1.0, WorkerId(3), 16)], "worker 3 is not there"),
+        ([WorkersChanged(1.0, 2**53)], "workers=9,007,199,254,740,992 are too many"),
     ],
 )
 def test_an_event_that_cannot_follow_is_refused_by_line(events: list[Event], why: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
+    WorkersChanged,
 )
 from ashtune.core.jobs import WorkerId
 from ashtune.core.ladder import Ladder
@@ -83,6 +84,8 @@ class Course:
                 self._lose(event)
             case PlacesChanged(worker=worker, places=places):
                 self._offer(worker, places)
+            case WorkersChanged(workers=workers) if workers > MOST_PLACES:
+                _refuse(f"workers={workers:,} are too many; at most {MOST_PLACES:,} may be wanted")
             case SessionStarted():
                 self._ladder = next_ladder(self._ladder, event)
                 self._workers.clear()
