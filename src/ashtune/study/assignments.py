@@ -42,11 +42,12 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
     loss: float
 
 
-class Assigned(msgspec.Struct, frozen=True, gc=False):
-    """Which worker has the job of a trial, and up to which rung."""
+class Assigned(msgspec.Struct, gc=False):
+    """Which worker has the job of a trial, up to which rung, and whether it was asked to break it off for a pause."""
 
     worker: WorkerId
     rung: int
+    is_to_pause: bool = False
 
 
 class Offer(msgspec.Struct, gc=False):

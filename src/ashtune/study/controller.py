@@ -46,7 +46,7 @@ from ashtune.core.numbers import plural
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
-from ashtune.study.assignments import Assignments, Holding
+from ashtune.study.assignments import Assigned, Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.confirmations import Confirmations
 
@@ -105,7 +105,6 @@ class Controller:
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
         self._is_paused = False
-        self._to_pause: set[TrialId] = set()  # running, and asked to break off as the study was paused
         self.checkpoints = CheckpointIndex(checkpoint_limit)
         self.total_resource = 0
         self.stopping = ""
@@ -213,8 +212,7 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _finished(self, event: JobFinished) -> list[Followed]:
-        is_to_pause = event.trial in self._to_pause
-        self._take_off(event.worker, event.trial, event.rung)
+        assigned = self._take_off(event.worker, event.trial, event.rung)
         violation = None
         if self._is_plain:
             loss = self._goal.loss(event.metrics)
@@ -233,9 +231,8 @@ class Controller:
             self._count_failure()
         self._stop_at_limits()
         holding = Holding(event.worker, event.trial, event.rung, loss)
-        if event.held and is_to_pause:
-            orders += self._release(holding)
-            return orders + self._employ_the_idle(None)
+        if event.held and assigned.is_to_pause:
+            return orders + self._release(holding) + self._employ_the_idle(None)
         if event.held:
             return orders + self._employ_the_idle(holding)
         self._assignments.ended(event.worker)
@@ -315,7 +312,6 @@ class Controller:
 
     def _lose(self, event: WorkerLost) -> list[Followed]:
         failed = self._assignments.lose(event)
-        self._to_pause.intersection_update(self._assignments.running)
         return [] if failed is None else self._fail(failed, f"worker lost: {event.reason}", event.last_words)
 
     def _paused(self, event: JobPaused) -> list[Followed]:
@@ -384,7 +380,6 @@ class Controller:
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self._confirmations.wanted = event.confirm
         self._is_paused = False
-        self._to_pause.clear()
         self.stopping = ""
         self._ends_search_only = self._is_searched = False
         self.gave_up = False
@@ -406,10 +401,12 @@ class Controller:
     def _pause(self) -> list[Followed]:
         """Give nothing out any more, and have what runs broken off."""
         self._is_paused = True
-        running = self._assignments.running
-        pauses = [Pause(running[trial].worker, trial) for trial in running if trial not in self._to_pause]
-        self._to_pause.update(running)
-        return [*pauses]
+        orders: list[Followed] = []
+        for trial, assigned in self._assignments.running.items():
+            if not assigned.is_to_pause:
+                assigned.is_to_pause = True
+                orders.append(Pause(assigned.worker, trial))
+        return orders
 
     def _stop_at_limits(self) -> None:
         if self._best_loss <= self._target_loss or (
@@ -441,13 +438,13 @@ class Controller:
         self._assignments.ended(worker)
         return Job(trial, rung)
 
-    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> None:
+    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         assigned = self._assignments.running.pop(trial, None)
-        self._to_pause.discard(trial)
         if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
                 f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
+        return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
         """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
