@@ -18,7 +18,7 @@ from contextlib import suppress
 import msgspec
 
 from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion, read_frame, write_frame
-from ashtune.engines.local.process import import_root
+from ashtune.engines.local.process import python_path
 
 STALE_SECONDS = 10.0
 MOST_SECONDS = 120.0
@@ -79,7 +79,6 @@ class AnswerProcess:
         if self._process is not None and self._process.poll() is not None:
             self._end()
         if self._process is None:
-            paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
             threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", PROCESS],
@@ -87,7 +86,7 @@ class AnswerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the page's own process
-                env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join([*paths, import_root()])},
+                env={**os.environ, **threads, "PYTHONPATH": python_path()},
             )
         return self._process
 

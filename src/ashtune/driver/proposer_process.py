@@ -21,7 +21,7 @@ import msgspec
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.plaintext import error_line
-from ashtune.engines.local.process import import_root, without_launcher
+from ashtune.engines.local.process import python_path, without_launcher
 from ashtune.engines.resources.cores import THREAD_VARIABLES
 from ashtune.engines.worker.frames import FrameReader, FrameWriter, read_some
 from ashtune.engines.worker.serve import die_with_parent
@@ -175,8 +175,6 @@ class ProposerProcess(Proposer):
             self._process = None
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([inherited, import_root()] if inherited else [import_root()])
         self._sent = 0
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", MODULE],
@@ -184,7 +182,7 @@ class ProposerProcess(Proposer):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**without_launcher(), **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": path},
+            env={**without_launcher(), **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": python_path()},
         )
         if self._gives_way:
             _give_way(self._process.pid)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ashtune.core.plaintext import one_line
-from ashtune.engines.local.process import import_root, without_launcher
+from ashtune.engines.local.process import python_path, without_launcher
 from ashtune.reports.terminal.text import write
 
 START_SECONDS = 10.0
@@ -35,7 +35,6 @@ class Page:
         self._owner = os.getpid()
         self._address = ""
         self._problem = ""
-        paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
         more = ["--control"] if control else []
         command = ["-P", "-m", "ashtune", "watch", "--until-exit", str(self._owner), *more, "--", str(directory)]
         self._process: subprocess.Popen[str] | None = None
@@ -47,7 +46,7 @@ class Page:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,  # Ctrl-C is for the study
-                env={**without_launcher(), "PYTHONPATH": os.pathsep.join([*paths, import_root()])},
+                env={**without_launcher(), "PYTHONPATH": python_path()},
             )
         except OSError as error:
             self._problem = str(error.strerror)

@@ -44,8 +44,7 @@ class WorkerProcess:
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([inherited, import_root()] if inherited else [import_root()])
+        path = python_path()
         with append_to(log) as output, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", guardian.MODULE, str(theirs.fileno()), str(os.getpid())],
@@ -215,10 +214,12 @@ def _state(pid: int) -> str:
         return ""
 
 
-def import_root() -> str:
-    """Return the folder from which this package is imported."""
+def python_path() -> str:
+    """Return ``PYTHONPATH`` for a process that has to find this package: the folders of this process, then its own."""
     package = sys.modules[__name__.partition(".")[0]]
-    return str(Path(package.__path__[0]).parent)
+    own = str(Path(package.__path__[0]).parent)
+    inherited = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([inherited, own] if inherited else [own])
 
 
 def without_launcher() -> dict[str, str]:
