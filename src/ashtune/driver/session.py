@@ -23,7 +23,6 @@ from ashtune.core.events import (
     ConfigurationEnqueued,
     Event,
     SessionStarted,
-    TrialsExtended,
     TrialStarted,
     WorkerJoined,
 )
@@ -251,7 +250,7 @@ class Session:
         )
 
     def _first_event(self) -> SessionStarted:
-        options, before = self._options, self._past.session
+        options, before = self._options, self._tally.session
         trials, total = options["trials"], options["total_resource"]
         target, failures = options["target"], options["max_failures"]
         confirm, patience, stop_when = options["confirm"], options["patience"], options["stop_when"]
@@ -291,7 +290,7 @@ class Session:
         )
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
-        before = self._past.session
+        before = self._tally.session
         if before is None or before.trials is None or session.trials is None or session.rungs:
             return False
         if session.confirm != before.confirm:
@@ -439,7 +438,7 @@ class Session:
             controller=self._controller,
             workers=workers,
             count=count,
-            complain=lambda line: write(f"{line}\n", sys.stderr),
+            complain=_complain,
         )
 
     def _finish_deletions(self) -> None:
@@ -457,7 +456,7 @@ class Session:
                 workers=workers,
                 trials=trials,
                 max_resource=self._ladder.rungs[-1],
-                complain=lambda line: write(f"{line}\n", sys.stderr),
+                complain=_complain,
                 open_apart=self._surroundings.open_proposer,
             )
         try:
@@ -523,11 +522,15 @@ class Session:
         return "; ".join(filter(None, [*proposals, self._controller.notes(), self._caution]))
 
 
-class _Past(Observer):
-    """What a session takes over from those before it.
+def _complain(line: str) -> None:
+    write(f"{line}\n", sys.stderr)
 
-    ``session`` is the first event of the last one, None if there was none; ``version`` that of the training function,
-    empty if none is known; ``workers`` the number above those of all workers so far.
+
+class _Past(Observer):
+    """What a session takes over from those before it, besides what the tally counts.
+
+    ``version`` is that of the training function, empty if none is known; ``workers`` the number above those of all
+    workers so far.
 
     Args:
         configurations: Takes those of the trials that were started.
@@ -535,7 +538,6 @@ class _Past(Observer):
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations
-        self.session: SessionStarted | None = None
         self.version: dict[str, str] = {}
         self.workers = 0
 
@@ -545,12 +547,9 @@ class _Past(Observer):
                 self._configurations.put(event.trial, event.configuration, event.confirms, event.origin)
             case ConfigurationEnqueued(configuration=configuration):
                 self._configurations.enqueue(configuration)
-            case TrialsExtended(trials=trials) if self.session is not None:
-                self.session = msgspec.structs.replace(self.session, trials=trials)
             case WorkerJoined(worker=worker):
                 self.workers = max(self.workers, worker + 1)
-            case SessionStarted():
-                self.session = event
-                self.version = event.objective or self.version
+            case SessionStarted(objective=objective):
+                self.version = objective or self.version
             case _:
                 pass
