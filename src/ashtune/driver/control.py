@@ -56,7 +56,7 @@ class Control:
         configurations: Its trials' configurations.
         controller: Is only asked how the study stands.
         workers: Of the session.
-        count: How many workers there are at first.
+        count: How many workers there are to be at first.
         complain: Called with one line for each command that is refused.
     """
 
@@ -78,11 +78,11 @@ class Control:
         self._configurations = configurations
         self._controller = controller
         self._workers = workers
-        self._count = count
+        self._count: int | None = count  # None where the machine had no room for as many as were wanted
         self._complain = complain
         self._space: Space | None = None
 
-    def take(self, now: float) -> Iterator["Wish"]:
+    def take(self, now: float) -> Iterator["PendingCommand"]:
         """Yield what was asked since the last call and fits the study. Each is settled before the next is looked at."""
         for name, command in self._inbox.take():
             try:
@@ -93,7 +93,7 @@ class Control:
             if event is None:
                 self._inbox.answer(name)
             else:
-                yield Wish(self, name, event)
+                yield PendingCommand(self, name, event)
 
     def accept(self, name: str, event: Event) -> None:
         """Do what does not follow from an event by itself, and answer the command."""
@@ -102,11 +102,12 @@ class Control:
                 case ConfigurationEnqueued(configuration=configuration):
                     self._configurations.enqueue(configuration)
                 case WorkersChanged(workers=workers) if isinstance(self._workers, Resizable):
-                    self._count = workers
+                    self._count = None
                     self._workers.resize(workers)
+                    self._count = workers
                 case _:
                     pass
-        except StudyError as error:  # the machine has no room for more processes; the study goes on with those it has
+        except AshtuneError as error:  # no room for more processes: the study goes on with those it has
             self.refuse(name, str(error))
         else:
             self._inbox.answer(name)
@@ -126,7 +127,7 @@ class Control:
             raise command
         controller = self._controller
         if controller.stopping and not isinstance(command, StopStudy):
-            raise SettingsError(f"the study is ending: {controller.stopping}; resume it first")
+            raise SettingsError(f"the study is ending: {controller.stopping}; resume it when it has ended")
         match command:
             case StopStudy():
                 return None if controller.is_over else StopRequested(now, STOPPED)
@@ -148,10 +149,14 @@ class Control:
         check_whole("trials", more)
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
-            raise SettingsError("the study has no number of trials: it goes on until another limit, or a stop")
+            raise SettingsError(
+                f"trials={more:,}: there is no number of trials to add to; the study goes on until another limit, or "
+                "until it is stopped"
+            )
         if most is not None and before + more > most:
             raise SettingsError(
-                f"trials={before:,} and {more:,} more are too many: the search has {plural(most, 'configuration')}"
+                f"trials={before:,} and {more:,} more are too many: the search has {plural(most, 'configuration')}; "
+                f"{most - before:,} more can be added"
             )
         return check_whole("trials", before + more)
 
@@ -159,7 +164,8 @@ class Control:
         check_whole("workers", workers, at_most=MOST_WORKERS)
         if not isinstance(self._workers, Resizable):
             raise SettingsError(
-                f"workers={workers}: this engine keeps the workers that it began with; stop, and resume"
+                f"workers={workers}: this engine keeps the workers that it began with; stop the study, and resume it "
+                f"with workers={workers}"
             )
         self._workers.check_size(workers)
         return None if workers == self._count else WorkersChanged(now, workers)
@@ -178,7 +184,7 @@ class Control:
         return checked
 
 
-class Wish(msgspec.Struct, frozen=True):
+class PendingCommand(msgspec.Struct, frozen=True):
     """A command that fits the study as it is now: see :class:`~ashtune.engines.loop.Request`."""
 
     control: Control

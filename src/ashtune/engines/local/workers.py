@@ -133,7 +133,8 @@ class LocalWorkers:
     def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
         if self._environments_of is None or self._pool.train_together:
             raise SettingsError(
-                f"workers={workers}: workers that train several trials together stay as many as they are"
+                f"workers={workers}: workers that train several trials together stay as many as they are; stop the "
+                f"study, and resume it with workers={workers}"
             )
         return self._environments_of(workers)
 
