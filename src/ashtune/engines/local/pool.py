@@ -64,7 +64,7 @@ class Worker:
 
 
 class ProcessPool:
-    """A fixed number of places, each with a worker process.
+    """Places, each with a worker process; there are as many as environments, until :meth:`resize` changes that.
 
     Args:
         setup: What every worker is told first; its number is filled in.

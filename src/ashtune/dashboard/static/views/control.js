@@ -111,7 +111,7 @@ function stopButtons(sender) {
 }
 
 function moreTrials(sender) {
-  const input = numberInput("control-trials", MORE_TRIALS, 1);
+  const input = numberInput("control-trials", MORE_TRIALS);
   return form("More trials", input, "Add", () => {
     const trials = Number(input.value);
     return sender.send({ command: "extend", trials }, `${plural(trials, "trial")} more may be started.`);
@@ -119,7 +119,7 @@ function moreTrials(sender) {
 }
 
 function otherWorkers(study, sender) {
-  const input = numberInput("control-workers", "", 1);
+  const input = numberInput("control-workers", "");
   study.on(["head"], ({ head }) => {
     if (!input.value && isNumber(head.workers) && head.workers) input.value = head.workers;
   });
@@ -219,8 +219,9 @@ class Field {
   }
 }
 
-function numberInput(id, value, min) {
-  return element("input", { id, type: "number", value, min, step: 1, required: true });
+/** A field for a whole number of at least 1. */
+function numberInput(id, value) {
+  return element("input", { id, type: "number", value, min: 1, step: 1, required: true });
 }
 
 /** A form of one number and a button. */
