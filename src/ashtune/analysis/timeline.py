@@ -14,6 +14,7 @@ go on in place. For others (``guessed`` of them) the study is taken to have give
 event before the job began: what counts as a barrier is the most that it can have been. What a worker had
 in hand when its session ended is then unknown too, and counts as idle tail.
 Rule 4: what a function saves before it returns its result counts as training.
+Rule 5: what a worker waits while the user has paused the study counts as waiting for other trials.
 """
 
 from array import array
