@@ -1,0 +1,76 @@
+"""A number of workers for which the machine turns out to have no room is refused, and may be asked for again."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ashtune.core.errors import AshtuneError, SettingsError, StudyError
+from ashtune.core.events import WorkersChanged
+from ashtune.driver.control import Control
+from ashtune.study.commands import ChangeWorkers
+
+WANTED = 4
+
+
+class FullMachine:
+    """Workers of a machine that has no room for more, until it has."""
+
+    def __init__(self, refusal: AshtuneError) -> None:
+        self.refusal: AshtuneError | None = refusal
+        self.sizes: list[int] = []
+
+    def check_size(self, workers: int) -> None:
+        pass
+
+    def resize(self, workers: int) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.sizes.append(workers)
+
+
+class Asked:
+    """An inbox in which the same command lies whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+
+    def take(self) -> list[tuple[str, ChangeWorkers]]:
+        return [("a", ChangeWorkers(WANTED))]
+
+    def answer(self, name: str, error: str = "") -> None:
+        self.answers.append(error)
+
+
+@pytest.mark.parametrize("refusal", [StudyError("no process can be started"), SettingsError("no core is left")])
+def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(refusal: AshtuneError) -> None:
+    inbox: Any = Asked()
+    workers: Any = FullMachine(refusal)
+    controller: Any = SimpleNamespace(stopping="")
+    nothing: Any = None
+    lines: list[str] = []
+    control = Control(
+        inbox,
+        settings=nothing,
+        tally=nothing,
+        configurations=nothing,
+        controller=controller,
+        workers=workers,
+        count=2,
+        complain=lines.append,
+    )
+
+    def hear() -> list[object]:
+        pending = list(control.take(1.0))
+        for each in pending:
+            each.accept()
+        return [each.event for each in pending]
+
+    assert hear() == [WorkersChanged(1.0, WANTED)]
+    assert inbox.answers == [str(refusal)]
+    assert lines == [f"a command was refused: {refusal}"]
+    workers.refusal = None
+    assert hear() == [WorkersChanged(1.0, WANTED)]
+    assert workers.sizes == [WANTED]
+    assert hear() == []  # it has been fulfilled
+    assert inbox.answers == [str(refusal), "", ""]
