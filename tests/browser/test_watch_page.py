@@ -360,7 +360,9 @@ def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser
     with Page(browser) as page:
         with watched(complete) as address:
             page.open(address, "Complete")
-        page.page.wait_for_selector(f"#connection >> text=its server has ended. See the study again: ashtune watch {complete}")
+        page.page.wait_for_selector(
+            f"#connection >> text=its server has ended. See the study again: ashtune watch {complete}"
+        )
         assert serious_problems(page, "#connection") == []
 
 

@@ -107,7 +107,10 @@ def test_the_ladder_has_the_counts_of_each_rung_and_quartiles_of_its_results(
         assert rung["best"] == pytest.approx(counted.best.metrics["score"], rel=1e-5)
         at_most = sum(value <= median * (1 + 1e-5) for value in values[number])
         assert at_most >= len(values[number]) / 2
-    assert parts["ladder"]["quota_text"] == "Of the trials at a rung the best 1/2 may go on."
+    assert parts["ladder"]["quota_text"] == (
+        "Of the trials at a rung the best 1/2 may go on. "
+        "Each goes on as soon as it is among them, so in the end more have gone on."
+    )
 
 
 def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
