@@ -140,6 +140,9 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"), "min_resource=9", "max_resource=4")
     (home / "broken.py").write_text("import nothing_of_this_name")
     refused(ashtune(home, "run", "broken.py:train", *RUN), "ModuleNotFoundError")
+    tunes = "import ashtune\nashtune.tune(train, space, metric='score', mode='max', trials=4, max_resource=4)\n"
+    (home / "tunes.py").write_text((home / "train.py").read_text() + tunes)
+    refused(ashtune(home, "run", "tunes.py:train", *RUN), "tunes.py", "it tunes when it is loaded", "__main__")
     assert not (home / "runs").exists()
 
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ashtune.api.warm_start import known_results
+from ashtune.core import process
 from ashtune.core.checks import MOST_NAME
-from ashtune.core.errors import FunctionChanged, SettingsError, StudyError
+from ashtune.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
 from ashtune.core.jobs import Goal, Mode
 from ashtune.core.known import KnownResult
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
@@ -79,6 +80,10 @@ def wanted_study(
     Raises:
         AshtuneError: In one line, for whatever does not fit together.
     """
+    if process.loads_a_function:
+        raise ObjectiveError(
+            "it tunes when it is loaded; start it by python, or put that under `if __name__ == '__main__':`"
+        )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     options["target"] = target_of(goal, options["target"])
     scheduler, ladder = chosen_halving(options)

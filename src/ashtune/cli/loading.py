@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError, SpaceError
+from ashtune.core import process
+from ashtune.core.errors import AshtuneError, ObjectiveError, SpaceError
 from ashtune.core.plaintext import error_line, shown
 from ashtune.pickles.arrival import FILE_PREFIX
 
@@ -107,15 +108,20 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
+    process.loads_a_function = True
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         if isinstance(error, SystemExit):
             words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
+        elif isinstance(error, AshtuneError):
+            words = str(error)
         else:
             words = error_line(error)
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
+    finally:
+        process.loads_a_function = False
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)
