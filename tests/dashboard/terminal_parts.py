@@ -93,8 +93,9 @@ def failures(**changes: Any) -> dict[str, Any]:
     traceback = 'Traceback (most recent call last):\n  File "train.py", line 7, in train\nValueError: no such layer'
     groups = [
         {"kind": "failed", "reason": "ValueError: no such layer", "count": 3, "trial": 12, "rung": 0,
-         "traceback": traceback},
-        {"kind": "withdrawn", "reason": "too large", "count": 1, "trial": 30, "rung": 0, "traceback": ""},
+         "traceback": traceback, "in_common": ["solver = lbfgs"]},
+        {"kind": "withdrawn", "reason": "too large", "count": 1, "trial": 30, "rung": 0, "traceback": "",
+         "in_common": []},
     ]  # fmt: skip
     return {"groups": groups, "total": 4} | changes
 

@@ -29,6 +29,11 @@ class Group(msgspec.Struct):
     traceback: str
 
 
+def without_decimals(reason: str) -> str:
+    """Return a reason with a placeholder for each decimal number: those that are equal then are one reason."""
+    return _A_DECIMAL.sub("_", reason)
+
+
 class Reasons:
     """Counts reasons. Two that differ in a decimal number only are the same reason.
 
@@ -43,7 +48,7 @@ class Reasons:
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
         """Take in one more."""
         self.total += 1
-        key = _A_DECIMAL.sub("_", reason)
+        key = without_decimals(reason)
         if (group := self._groups.get(key)) is not None:
             group.count += 1
         elif len(self._groups) < GROUPS_KEPT:

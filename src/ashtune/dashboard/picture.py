@@ -41,8 +41,8 @@ from ashtune.study.settings import Settings
 
 LARGE_BYTES = 8 << 20
 """A journal of more bytes is read twice."""
-COST_SHARE = 0.05
-"""A part is made anew so seldom that it takes no more than this share of the time."""
+COST_SHARE, READING_COST_SHARE = 0.05, 0.005
+"""A part is made anew so seldom that it takes no more than this share of the time, less in the first reading."""
 PARTS: Mapping[str, type[Part]] = {
     kind.name: kind
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
@@ -118,10 +118,11 @@ class Picture:
         rungs = LadderPart(subject, self.tally, self.workers)
         self._notes = NotesPart(late_subject, self.tally, rungs)
         curves = CurvesPart(late_subject)
+        failures = FailuresPart(self.tally, self.trials.in_common)
         self._parts: dict[str, Part] = {
             part.name: part
             for part in (
-                self._head, rungs, self.best, self.workers, curves, FailuresPart(self.tally), self._notes, self.space,
+                self._head, rungs, self.best, self.workers, curves, failures, self._notes, self.space,
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
@@ -242,7 +243,8 @@ class Picture:
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
             shown.problem = error_line(error)
             json = msgspec.json.encode(self._head.without_figures(shown.problem)) if part is self._head else b"null"
-        shown.make_at = now + (time.thread_time() - began) / COST_SHARE
+        share = COST_SHARE if self.has_read_all else READING_COST_SHARE
+        shown.make_at = now + (time.thread_time() - began) / share
         if json != shown.json:
             sequence += 1
             shown.json, shown.sequence, shown.position = json, sequence, self.position

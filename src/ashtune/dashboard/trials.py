@@ -18,12 +18,14 @@ from typing import Any
 
 import msgspec
 
+from ashtune.analysis.counts import without_decimals
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.core.plaintext import one_line
 from ashtune.core.verdicts import TrialFailed
+from ashtune.dashboard.in_common import in_common
 from ashtune.dashboard.parts.part import short_value
 from ashtune.dashboard.parts.space import Hyperparameter
 from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Method
@@ -85,6 +87,7 @@ class TrialColumns(BatchListener):
         self._rungs, self._resources, self._seconds = array("h"), array("q"), array("d")
         self._start_lines, self._result_lines = array("q"), array("q")
         self._reasons = Texts()
+        self._reason_keys: list[str] = []  # without their decimal numbers, as far as anybody asked
         self._numbers: dict[str, array[float]] = {each.name: array("d") for each in hyperparameters if each.is_number}
         self._texts = {
             each.name: Texts(each.choices) for each in hyperparameters if not (each.is_number or each.type == "unknown")
@@ -296,6 +299,25 @@ class TrialColumns(BatchListener):
             },
             reason=(copy(self._reasons.codes), list(self._reasons.texts)) if query.search else None,
             columns=names,
+        )
+
+    def in_common(self, reason: str) -> list[str]:
+        """Return what the trials that failed or were withdrawn for a reason have in common: see ``in_common.py``."""
+        import numpy as np
+
+        def of(column: "array[int] | array[float]", kind: Any) -> Any:
+            return np.frombuffer(column, kind)[: self._count]
+
+        sought = without_decimals(one_line(reason[:REASON_CHARACTERS]))
+        known = self._reason_keys
+        known += map(without_decimals, self._reasons.texts[len(known) :])
+        fits = np.array([*(key == sought for key in known), False])
+        reasons = of(self._reasons.codes, np.int32)
+        return in_common(
+            fits[reasons],
+            (of(self._result_lines, np.int64) >= 0) & (reasons < 0),
+            {name: of(column, np.float64) for name, column in self._numbers.items()},
+            {name: (of(column.codes, np.int32), column.texts) for name, column in self._texts.items()},
         )
 
     def facts(self, trial: int) -> "Facts":

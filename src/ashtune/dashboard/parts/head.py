@@ -33,7 +33,7 @@ class HeadPart(Part):
         "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
         "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
-        "remaining": {"text": "", "seconds": None},
+        "remaining": {"done": "", "text": "", "seconds": None},
         "driver": {"host": "", "pid": 0, "is_alive": None, "quiet_seconds": 0.0},
         "control": False, "paused": False, "is_reading": 0.0, "catching_up": 0.0,
     }  # fmt: skip
@@ -82,6 +82,7 @@ class HeadPart(Part):
             "workers": workers.there,
             "busy": workers.busy,
             "remaining": {
+                "done": judged.done,
                 "text": judged.done if is_over else ", ".join(filter(None, (judged.done, judged.left))),
                 "seconds": None if is_over else short(judged.seconds_left),
             },

@@ -138,7 +138,9 @@ export function whyFailed({ head, failures }) {
   return {
     mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair",
     word,
-    text: `${countText(first.count)} × ${shortened(first.reason, 90)}${more}`,
+    text: first.in_common.length
+      ? `All with ${listed(first.in_common)}: ${shortened(first.reason, 70)}${more}`
+      : `${countText(first.count)} × ${shortened(first.reason, 90)}${more}`,
   };
 }
 
@@ -148,13 +150,14 @@ export function howLong({ head }) {
     ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
     : `${plural(head.tried, "trial")} tried.`;
   const ran = secondsText(head.wall_seconds);
+  const goOn = `Go on with: ashtune resume ${head.directory}`;
   switch (head.state) {
     case "complete":
       return { mood: "good", word: "It is complete", text: `It took ${ran}. ${done}` };
     case "stopped":
-      return { mood: "fair", word: "It was stopped", text: `After ${ran}. ${done} Go on with: ashtune resume` };
+      return { mood: "fair", word: "It was stopped", text: `After ${ran}. ${done} ${goOn}` };
     case "died":
-      return { mood: "bad", word: "It died", text: `After ${ran}. ${done} Go on with: ashtune resume` };
+      return { mood: "bad", word: "It died", text: `After ${ran}. ${done} ${goOn}` };
     case "quiet":
       return {
         mood: "fair",
@@ -169,7 +172,7 @@ export function howLong({ head }) {
   }
   if (isNumber(head.remaining.seconds))
     return { mood: "good", word: `About ${roughSecondsText(head.remaining.seconds)}`, text: done };
-  return { mood: UNKNOWN, word: "It is open", text: `${capital(head.remaining.text || "too early to tell")}. ${done}` };
+  return { mood: UNKNOWN, word: head.trials_wanted ? "Too early to tell" : "It is open", text: done };
 }
 
 function isAtWork({ state }) {

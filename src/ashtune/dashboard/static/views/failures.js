@@ -2,7 +2,7 @@
 
 import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
-import { countText, isNumber, plural } from "../page/text.js";
+import { countText, isNumber, listed, plural } from "../page/text.js";
 import { stateMark } from "./trials.js";
 
 export function failures(study) {
@@ -21,17 +21,17 @@ export function failures(study) {
     shown = now;
     replaceChildren(
       list,
-      groups.map((group) => element("li", {}, groupOf(group))),
+      groups.map((group) => element("li", {}, groupOf(group, study))),
     );
   });
   return section;
 }
 
-function groupOf({ kind, reason, count, trial, rung, traceback }) {
+function groupOf({ kind, reason, count, trial, rung, traceback, in_common: shared }, study) {
   const key = `${kind} ${reason}`;
-  const first = isNumber(trial)
-    ? element("p", { class: "quiet" }, "first: ", trialLink(trial), isNumber(rung) ? ` on the way to rung ${rung}` : "")
-    : null;
+  const resource = study.resources[rung];
+  const where = isNumber(resource) ? ` on the way to ${plural(resource, study.unit)}` : "";
+  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where) : null;
   return element(
     "article",
     { class: "group", "data-kind": kind },
@@ -42,6 +42,8 @@ function groupOf({ kind, reason, count, trial, rung, traceback }) {
       stateMark(kind, kind === "lost" ? "worker lost" : kind),
     ),
     element("p", { class: "reason", text: reason }),
+    shared.length > 0 &&
+      element("p", { class: "in-common", text: `All of these have ${listed(shared)}, as no trial with a result has.` }),
     first,
     traceback &&
       element(

@@ -138,7 +138,7 @@ function showBest(best, head) {
 }
 
 function showLeft(left, bar, head) {
-  const { text, seconds } = head.remaining;
+  const { done, seconds } = head.remaining;
   const isOver = ["complete", "stopped", "died", "missing", "unreadable"].includes(head.state);
   setText(
     left.value,
@@ -150,7 +150,7 @@ function showLeft(left, bar, head) {
           : "stands still"
         : "open",
   );
-  setText(left.detail, capital(text));
+  setText(left.detail, capital(done));
   const wanted = head.trials_wanted;
   const parts = [`${countText(head.epochs)} ${head.unit}s trained`];
   if (head.failed) parts.push(`${countText(head.failed)} failed`);
