@@ -8,6 +8,8 @@ Rule 3: nothing of the study is executed. Of its scheduler only a part that is i
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Self
@@ -26,6 +28,7 @@ from ashtune.study.journal_follower import Follower
 from ashtune.study.replay import Replay
 
 BETWEEN_LOOKS_AT_THE_CLOCK = 256
+_TIME = attrgetter("time")
 
 Method = Callable[[Any], None]
 
@@ -86,7 +89,8 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def time(self) -> float:
         """When the last of the events happened, of at least one."""
-        return max([event.time for events in (self.started, self.finished, self.released) for event in events])
+        last: float = max(map(_TIME, chain(self.started, self.finished, self.released)))
+        return last
 
     @classmethod
     def empty(cls) -> Self:
