@@ -119,7 +119,7 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
     assert ashtune(study, *stopped).returncode == 0
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "The line in bold" not in done.stdout
-    assert "was not recorded whole, in one go and one trial at a time (stopped" in done.stdout
+    assert "was not recorded whole, in one go and one trial at a time (it still runs, was stopped" in done.stdout
 
 
 def test_as_recorded_the_driver_is_that_of_the_recorded_study(study: Path) -> None:

@@ -248,8 +248,9 @@ class _Asking:
         notes, recorded = [], self._predictor.traces.recorded
         if recorded is not None and not recorded.is_smooth:
             notes.append(
-                "The study was not recorded whole, in one go and one trial at a time (stopped, several sessions, lost "
-                "workers, jobs broken off, configurations withdrawn, fused training), so no line is the study itself."
+                "The study was not recorded whole, in one go and one trial at a time (it still runs, was stopped, has "
+                "several sessions, lost workers, jobs broken off, configurations withdrawn or fused training), so no "
+                "line is the study itself."
             )
         if self._decision:
             source = "as measured here" if self._asked["decision"] is None else "as given"

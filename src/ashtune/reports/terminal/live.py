@@ -21,7 +21,7 @@ from ashtune.reports.terminal.text import Visible, as_html, as_text, is_a_termin
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
 NOTEBOOK_SECONDS = 0.5
-NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 100, 40
+NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab has room for 100 in a window of 1280 pixels
 
 
 class Display(Observer):

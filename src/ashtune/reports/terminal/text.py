@@ -76,7 +76,8 @@ def as_html(renderable: "RenderableType", width: int, height: int) -> str:
     )
     segments = Segment.simplify(Segment.filter_control(console.render(Visible(renderable))))
     inner = "".join(map(_as_span, segments))
-    return f'<pre style="white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}">{inner}</pre>'
+    rules = f"margin: 0; white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}"
+    return f'<pre style="{rules}">{inner}</pre>'
 
 
 def _as_span(segment: "Segment") -> str:

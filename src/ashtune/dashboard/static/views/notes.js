@@ -23,8 +23,8 @@ export function notes(study) {
     ),
   );
   section.drawWhenSeen(study, ["notes"], ({ notes: part }) => {
-    setText(scheduler, part.scheduler ? `Scheduler: ${part.scheduler}` : "The scheduler says nothing.");
-    setText(search, part.search ? `Search: ${part.search}` : "The search says nothing.");
+    setText(scheduler, part.scheduler ? `Scheduler: ${part.scheduler}` : "");
+    setText(search, part.search ? `Search: ${part.search}` : "");
     const rows = Object.entries(part.sources).filter(([, count]) => count > 0);
     const columns = [{ title: "proposed by", text: true }, { title: "trials" }, { title: "went on" }];
     const went = (name) => (isNumber(part.promoted_share[name]) ? shareText(part.promoted_share[name]) : "");

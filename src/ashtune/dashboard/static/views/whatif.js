@@ -188,7 +188,7 @@ function drawTimes(chart, figure, predictions, mine, study) {
       "reduction factor",
       "workers",
       "wall time",
-      "from",
+      "or from",
       "to",
       "busy",
       `best ${study.objective.metric}`,
