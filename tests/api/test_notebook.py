@@ -165,6 +165,17 @@ def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:
     assert "".join(output["text"] for output in outputs) == "before\nafter\n"
 
 
+def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
+    watched = TUNE.replace('directory="study"', 'directory="study", watch=True, trials=4').replace("trials=16, ", "")
+    outputs = Notebook(tmp_path, {"train": TRAIN, "tune": watched}).outputs("tune")
+    links = [each for each in outputs if "live page: " in each.get("data", {}).get("text/plain", "")]
+    assert len(links) == 1
+    address = links[0]["data"]["text/plain"].removeprefix("live page: ")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]+/", address)
+    assert f'<a href="{address}"' in links[0]["data"]["text/html"]
+    assert not [each for each in outputs if each.get("name") == "stderr"]
+
+
 def test_a_loop_of_ones_own_is_one_output_drawn_anew_and_ends_with_its_kernel_without_a_word(tmp_path: Path) -> None:
     cells = {
         "open": """

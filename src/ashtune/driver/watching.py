@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ashtune.core.plaintext import one_line
 from ashtune.engines.local.process import python_path, without_launcher
-from ashtune.reports.terminal.text import write
+from ashtune.reports.terminal.live import in_a_notebook
+from ashtune.reports.terminal.text import show_link, write
 
 START_SECONDS = 10.0
 _ENDING_SECONDS = 2.0
@@ -57,10 +58,15 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and self._process.poll() is None
 
     def say_where(self) -> None:
-        """Print its address on stderr, which takes up to a second after its start; or why there is none."""
+        """Print its address on stderr, which takes up to a second after its start; or why there is none.
+
+        In a notebook the address is a link in the cell.
+        """
         if not self._address and not self._problem:
             self._read_address()
-        if self._address:
+        if self._address and in_a_notebook():
+            show_link("live page", self._address)
+        elif self._address:
             host, port = one_line(socket.gethostname(), 100), self._address.split("/")[2].rpartition(":")[2]
             write(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})\n", sys.stderr)
         else:

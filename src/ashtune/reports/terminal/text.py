@@ -80,6 +80,14 @@ def as_html(renderable: "RenderableType", width: int, height: int) -> str:
     return f'<pre style="{rules}">{inner}</pre>'
 
 
+def show_link(name: str, address: str) -> None:
+    """Show an address in a notebook as a link that opens beside it."""
+    from IPython.display import display
+
+    link = f'<a href="{escape(address)}" target="_blank" rel="noreferrer">{escape(address)}</a>'
+    display({"text/html": f"{escape(name)}: {link}", "text/plain": f"{name}: {address}"}, raw=True)
+
+
 def _as_span(segment: "Segment") -> str:
     """Return a piece of text as HTML, with its colour and its weight."""
     text, style = escape(segment.text), segment.style
