@@ -13,7 +13,8 @@ HOSTILE = "[b]pwned[/b][@click=app.quit]x[/]</script>\x1b[31m\x1b]0;title\x07\r\
 def head(**changes: Any) -> dict[str, Any]:
     return {
         "name": "digits", "directory": "runs/digits", "unit": "epoch", "scheduler": "ash", "search": "gp",
-        "objectives": [{"metric": "accuracy", "mode": "max"}], "state": "running", "state_text": "running",
+        "objectives": [{"metric": "accuracy", "mode": "max"}],
+        "state": "running", "state_text": "running", "problem": "",
         "now": 723.0, "wall_seconds": 723.0, "started": 160, "tried": 143, "failed": 3, "withdrawn": 1, "running": 8,
         "trials_wanted": 256, "epochs": 1204, "sessions": 1,
         "best": {"trial": 97, "rung": 3, "resource": 27, "metrics": {"accuracy": 0.9866, "size": 5}, "origin": "gp"},

@@ -136,7 +136,7 @@ def test_a_study_whose_state_cannot_be_made_out_is_said(finished_study: Path, mo
     monkeypatch.setattr(PARTS["head"], "value", fails)
 
     async def test(seen: Seen) -> None:
-        await seen.shows("how the study stands could not be made out")
+        await seen.shows("train", "the figures cannot be shown (")
 
     with followed(finished_study) as source:
         on_the_page(source, test)

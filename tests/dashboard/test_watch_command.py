@@ -12,6 +12,8 @@ import pytest
 from commands import ashtune, refused
 from live_page import Client
 
+from ashtune.dashboard.browser import OpenedInBrowser
+
 pytestmark = pytest.mark.timeout(180)
 TUNE = """
     import sys
@@ -39,8 +41,9 @@ class Watching:
             [sys.executable, "-m", "ashtune", "watch", *arguments],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self._process.stdout is not None
+        assert self._process.stdout is not None and self._process.stderr is not None
         self.address = self._process.stdout.readline().strip()
+        self._advice = "" if "--until-exit" in arguments else self._process.stderr.readline()
 
     def end(self, number: int) -> tuple[int, str]:
         """End it by a signal; return its exit status and its stderr."""
@@ -50,7 +53,7 @@ class Watching:
     def wait(self) -> tuple[int, str]:
         """Wait for its end."""
         _, errors = self._process.communicate(timeout=60)
-        return self._process.returncode, errors
+        return self._process.returncode, self._advice + errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -122,6 +125,19 @@ def test_the_browser_is_not_given_the_address_as_an_argument(finished_study: Pat
     assert not Path(arguments.removeprefix("file://")).exists(), "it is deleted with the page"
 
 
+def test_a_browser_that_is_interrupted_while_it_starts_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def interrupted(address: str) -> bool:
+        given.append(address)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", interrupted)
+    with pytest.raises(KeyboardInterrupt), OpenedInBrowser("http://127.0.0.1:1/secret/"):
+        pass
+    assert not Path(given[0].removeprefix("file://")).exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "texts"),
     [
@@ -169,6 +185,7 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
         with pytest.raises((EOFError, ConnectionError)):
             while True:
                 viewer.next()
+        assert viewer.was_told_the_end
 
 
 def test_numpy_is_there_before_a_study_is_followed(finished_study: Path) -> None:

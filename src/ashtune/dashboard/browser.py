@@ -23,6 +23,16 @@ class OpenedInBrowser:
         self._file: Path | None = None
 
     def __enter__(self) -> None:
+        try:
+            self._open()
+        except BaseException:  # Ctrl-C, too, while the browser starts
+            self._delete()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._delete()
+
+    def _open(self) -> None:
         descriptor, name = tempfile.mkstemp(prefix="ashtune-watch-", suffix=".html")  # for its owner alone
         self._file = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -32,6 +42,6 @@ class OpenedInBrowser:
         if not webbrowser.open(self._file.as_uri()):
             sys.stderr.write("there is no browser here; open the address yourself\n")
 
-    def __exit__(self, *_: object) -> None:
+    def _delete(self) -> None:
         if self._file is not None:
             self._file.unlink(missing_ok=True)

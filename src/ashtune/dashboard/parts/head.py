@@ -30,7 +30,7 @@ class HeadPart(Part):
     name = "head"
     empty: ClassVar[Mapping[str, Any]] = {
         "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
-        "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
+        "state": "missing", "state_text": "", "problem": "", "now": 0.0, "wall_seconds": 0.0,
         "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
         "remaining": {"done": "", "text": "", "seconds": None},
@@ -117,6 +117,7 @@ class HeadPart(Part):
             ],
             "state": standing.state,
             "state_text": one_line("; ".join((standing.text, *missing))) if missing else standing.text,
+            "problem": one_line("; ".join(missing)),
         }
 
     def _origin_text(self, trial: TrialId) -> str:

@@ -41,8 +41,7 @@ class FollowedSource:
 
     def trouble(self) -> str:
         """Return why there is nothing to show."""
-        head = self._parts.get("head", {})
-        return "how the study stands could not be made out" if UNMADE in head else str(head.get("state_text", ""))
+        return str(self._parts.get("head", {}).get("state_text", ""))
 
     def trials(self, question: Trials) -> Part:
         """Return the trials that were asked for."""

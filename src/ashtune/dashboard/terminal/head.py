@@ -20,7 +20,10 @@ _NAME, _PARTS, _LEAST_BAR, _GAP = 40, 48, 10, "   "
 
 
 def head_lines(head: Mapping[str, Any], width: int, colours: Colours) -> Lines:
-    """Return state and name; in some states why; progress and time; the best and the workers: three to five lines."""
+    """Return state and name; in some states why; progress and time; the best and the workers: three to five lines.
+
+    What cannot be shown is said with the state, or below it.
+    """
     state, colour = _word(head), state_colour(head, colours)
     first = line(
         (f"{_MARKS.get(state, '·')} {fitted(state, 12)}", f"bold {colour}"),
@@ -29,10 +32,12 @@ def head_lines(head: Mapping[str, Any], width: int, colours: Colours) -> Lines:
     )
     parts = fitted(" · ".join(filter(None, (str(head["scheduler"]), str(head["search"])))), _PARTS)
     why = wrapped(str(head["state_text"]).removeprefix(f"{state}: "), width, 2) if state in _EXPLAINED else []
+    problem = wrapped(str(head["problem"]), width, 2) if head["problem"] and not why else []
     best = cut(_best(head, colours), width)
     return [
         spread(first, line((parts, colours.quiet)), width),
         *(line((row, colour)) for row in why),
+        *(line((row, colours.bad)) for row in problem),
         _progress(head, width, colours),
         spread(best, _workers(head, width - best.cell_len - len(_GAP), colours), width),
     ]
