@@ -55,7 +55,7 @@ MANY_BYTES = 1 << 20
 LINE_BYTES = 1 << 12
 """Most lines are shorter."""
 
-_ENDS = re.compile(rb'(?:,"crc":"[0-9a-f]{8}"}\n)++')
+_END = re.compile(rb',"crc":"[0-9a-f]{8}"}\n')
 
 
 def read_settings(path: Path, disk: Disk = DISK) -> Settings:
@@ -148,11 +148,10 @@ def read_many(path: Path, disk: Disk = DISK) -> Iterator[Lines]:
             except OSError:
                 return
             lines = block[: block.rfind(b"\n") + 1]
-            if (apart := _bodies_and_ends(lines)) is None:
-                return
-            bodies, ends = apart
+            bodies, count = _END.subn(b"", lines)
             check = crc32(bodies, check)
-            if lines[-CHECK_BYTES - 1 :] != b',"crc":"%08x"}\n' % check:
+            ends = [place.end() for place in re.finditer(b"\n", lines)]
+            if not lines or count != len(ends) or lines[-CHECK_BYTES - 1 :] != b',"crc":"%08x"}\n' % check:
                 return
             try:
                 events: list[Event] = EVENTS.decode_lines(lines)
@@ -160,23 +159,6 @@ def read_many(path: Path, disk: Disk = DISK) -> Iterator[Lines]:
                 return
             yield Lines(events, [begin, *(begin + end for end in ends[:-1])], begin + len(lines))
             begin += len(lines)
-
-
-def _bodies_and_ends(lines: bytes) -> tuple[bytes, list[int]] | None:
-    """Return lines without their check values and ends, and the byte after each; None if one has no check value."""
-    import numpy as np
-
-    data = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    if not len(ends) or ends[0] < CHECK_BYTES:
-        return None
-    places = ends[:, None] + np.arange(-CHECK_BYTES, 1)
-    tails = data[places].tobytes()
-    if _ENDS.fullmatch(tails) is None:
-        return None
-    is_body = np.ones(len(data), bool)
-    is_body[places] = False
-    return data[is_body].tobytes(), (ends + 1).tolist()
 
 
 def events_at(path: Path, positions: Sequence[int], disk: Disk = DISK) -> list[Event]:
