@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from studies import tuned
 from study_picture import picture_of
 
 from ashtune.dashboard.in_common import FEWEST, FEWEST_OTHERS, in_common
+from ashtune.dashboard.liveness import Standing
 
 TRIALS = 40
 NUMBER = np.arange(TRIALS)
@@ -54,7 +56,8 @@ def fails_with_b(trial: Any) -> None:
 @pytest.mark.timeout(180)
 def test_the_page_of_a_study_names_it_with_the_reason(tmp_path: Path) -> None:
     tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
-    part = picture_of(tmp_path / "study")._parts["failures"].value(0.0)
-    [group] = part["groups"]
+    picture = picture_of(tmp_path / "study")
+    picture.make(Standing("complete", "complete"), picture.ran, 0, 0.0)
+    [group] = msgspec.json.decode(picture.shown["failures"].json)["groups"]
     assert group["count"] > FEWEST
     assert group["in_common"] == ["kind = b"]

@@ -113,6 +113,14 @@ def test_the_ladder_has_the_counts_of_each_rung_and_quartiles_of_its_results(
     )
 
 
+def test_a_quota_that_is_no_fixed_part_is_said_of_few_and_of_many_trials(tmp_path: Path) -> None:
+    tuned(tmp_path, troubled, SPACE, trials=4, min_resource=None, reduction_factor=3, max_resource=9)
+    assert parts_of(tmp_path / "study")["ladder"]["quota_text"] == (
+        "Of 30 trials at a rung the best 8 may go on, of 300 the best 49. "
+        "Each goes on as soon as it is among them, so in the end more have gone on."
+    )
+
+
 def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
     for name in ("over_time", "over_resource"):
         axis = name.removeprefix("over_")

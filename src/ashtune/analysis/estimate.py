@@ -89,11 +89,11 @@ def _towards(tally: Tally, scheduler: SchedulerView, trials: int) -> tuple[float
     whole = sum(epochs)
     done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
     share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
-    wanted = _as_it_goes(scheduler, tally.ladder, expected, entering, rungs)
+    wanted = _trained_in_the_end(scheduler, tally.ladder, expected, entering, rungs)
     return share, _seconds_left(tally, wanted, increments(wanted, entering, tally.ladder.rungs))
 
 
-def _as_it_goes(
+def _trained_in_the_end(
     scheduler: SchedulerView,
     ladder: Ladder,
     expected: Sequence[int],
@@ -108,7 +108,7 @@ def _as_it_goes(
     wanted = [expected[0]]
     for number, below in enumerate(rungs[:-1]):
         quota = scheduler.quota_rule(ladder, number).of
-        trained, before = below.trained, quota(below.trained)
+        trained, before = below.trained, min(below.trained, quota(below.trained))
         still = quota(max(trained, wanted[-1])) - before
         is_more = below.promoted - before > math.sqrt(before * (1 - before / max(1, trained)))
         times = below.promoted / max(1, before) if is_more else 1.0

@@ -15,10 +15,8 @@ from ashtune.schedulers.protocol import Rule
 
 MOST_SHOWN = 60
 """Rungs. A ladder may have a thousand, of which a page can show none."""
-
-
-FEW_AND_MANY = (30, 300)
-"""Numbers of trials for which a quota is said that is no fixed part of them."""
+FEW, MANY = 30, 300
+"""Trials of which a quota is said that is no fixed part of them."""
 
 
 class LadderPart(Part, BatchListener):
@@ -123,12 +121,13 @@ def quota_text(subject: Subject) -> str:
     if scheduler.rule is Rule.UNKNOWN:
         return f"The rule of {scheduler.name} is not known here."
     kept = list(dict.fromkeys(ladder.kept))
-    shares = str(kept[0]) if len(kept) == 1 else f"{float(min(kept)):.2g} to {float(max(kept)):.2g} of all"
-    text = f"Of the trials at a rung the best {shares} may go on"
-    quotas = [scheduler.quota_rule(ladder, 0).of(count) for count in FEW_AND_MANY]
-    if quotas[-1] < FEW_AND_MANY[-1] * ladder.kept[0] - 1:  # it grows more slowly than the number of trials
-        few, many = (f"of {count:,} the best {quota:,}" for count, quota in zip(FEW_AND_MANY, quotas, strict=True))
-        text += f", {few}, {many}"
+    few, many = (scheduler.quota_rule(ladder, 0).of(trials) for trials in (FEW, MANY))
+    if many < MANY * ladder.kept[0] - 1:  # it grows more slowly than the number of trials
+        text = f"Of {FEW} trials at a rung the best {few} may go on, of {MANY} the best {many}"
+    elif len(kept) == 1:
+        text = f"Of the trials at a rung the best {kept[0]} may go on"
+    else:
+        text = f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} of all may go on"
     if scheduler.rule is Rule.SINCE_ITS_RESULT:
         text += ". Each goes on as soon as it is among them, so in the end more have gone on"
     return f"{text}."
