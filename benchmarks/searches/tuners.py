@@ -8,7 +8,7 @@ iterations, trees or rows is that part of it; what is resumed counts once. Refit
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,10 +162,9 @@ def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
     from sklearn.base import is_classifier
 
     (x, y), validation = problem.known, 1 / setting.folds
+    space = {name: _without_tuples(values) for name, values in problem.space.items()}
     searches = [
-        HyperbandSearchCV(
-            problem.estimator, problem.space, max_iter=calls, test_size=validation, random_state=setting.seed
-        )
+        HyperbandSearchCV(problem.estimator, space, max_iter=calls, test_size=validation, random_state=setting.seed)
         for calls in CALLS
     ]
     spent = [search.metadata["partial_fit_calls"] / search.max_iter * (1 - validation) for search in searches]
@@ -185,6 +184,30 @@ def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
         seconds, time.perf_counter() - began, float(sum(made) / calls * (1 - validation)), score, estimator, len(made),
         dict(best),
     )  # fmt: skip
+
+
+class OneValue:
+    """A tuple that NumPy does not take apart.
+
+    Dask-ML 2025.1 makes an array of a hyperparameter's values, which NumPy 2 refuses for tuples of several lengths.
+    """
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def _without_tuples(values: Any) -> Any:
+    is_listed = isinstance(values, list)
+    return [OneValue(value) if isinstance(value, tuple) else value for value in values] if is_listed else values
 
 
 TUNERS: dict[str, Callable[[Problem, Setting], Found]] = {
