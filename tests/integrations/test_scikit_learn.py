@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,9 @@ pytest.importorskip("joblib", reason="joblib is not installed")
 import sklearn
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.datasets import load_iris, make_classification
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
+from sklearn.decomposition import LatentDirichletAllocation
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
@@ -369,6 +372,17 @@ def test_a_directory_is_not_continued_by_another_search(iris: tuple[Any, Any], t
         AshSearchCV(forest, space, **options).set_params(**change).fit(*iris)
 
 
+def test_numpy_s_own_generator_makes_no_other_search(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"n_candidates": 3, "directory": tmp_path, "random_state": 0, "cv": 2}
+    spaces = [{"max_depth": stats.randint(1, 9)}, {"max_features": stats.truncnorm(0.0, 1.0, loc=0.4, scale=0.5)}]
+    scores = []
+    for seed in (1, 2):
+        np.random.seed(seed)
+        search = AshSearchCV(RandomForestClassifier(n_estimators=9, random_state=0), spaces, **options).fit(*iris)
+        scores.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*scores)
+
+
 def test_a_study_that_was_moved_goes_on(iris: tuple[Any, Any], tmp_path: Path) -> None:
     options: dict[str, Any] = {"n_candidates": 4, "random_state": 0, "cv": 2, "search": "random"}
     forest, space = RandomForestClassifier(n_estimators=9, random_state=0), {"max_depth": [1, 2, 3, 4]}
@@ -389,11 +403,84 @@ def test_a_study_that_was_moved_goes_on(iris: tuple[Any, Any], tmp_path: Path) -
         (MLPClassifier(), {"solver": ["adam", "lbfgs"]}, "iteration"),
         (Pipeline([("model", SGDClassifier())]), {"model": [SGDClassifier(), LogisticRegression()]}, "sample"),
         (OneVsRestClassifier(LogisticRegression()), {"estimator__C": [0.1, 1.0]}, "sample"),
+        (LatentDirichletAllocation(), {"n_components": [2, 3]}, "sample"),
+        (MiniBatchKMeans(), {"n_clusters": [2, 3]}, "sample"),
     ],
 )  # fmt: skip
 def test_what_is_chosen_where_passes_would_not_do_what_fit_does(estimator: Any, space: Any, unit: str) -> None:
     names = set(space)
     assert resource_of(estimator, "auto", names, np.array([0, 1]), has_fit_params=False).unit == unit
+
+
+def test_each_pass_has_an_order_of_its_own_though_the_seed_is_a_number(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        MLPClassifier(random_state=0), {"alpha": [1e-4]}, max_resources=9, n_candidates=1, cv=2, random_state=0
+    ).fit(*iris)
+    expected = MLPClassifier(random_state=np.random.RandomState(0), alpha=1e-4)
+    for _ in range(9):
+        expected.partial_fit(*iris, classes=[0, 1, 2])
+    for layer, other in zip(search.best_estimator_.coefs_, expected.coefs_, strict=True):
+        np.testing.assert_array_equal(layer, other)
+    assert search.best_estimator_.random_state == 0
+
+
+def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        MLPClassifier(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1, n_candidates=9,
+        cv=KFold(3), random_state=0, refit=False,
+    ).fit(*iris)  # fmt: skip
+    best = search.best_index_
+    assert search.cv_results_["n_resources"][best] == 9
+    for split, (train, test) in enumerate(KFold(3).split(*iris)):
+        model = MLPClassifier(random_state=np.random.RandomState(0), **search.best_params_)
+        for _ in range(9):
+            model.partial_fit(iris[0][train], iris[1][train], classes=[0, 1, 2])
+        score = model.score(iris[0][test], iris[1][test])
+        assert search.cv_results_[f"split{split}_test_score"][best] == score
+
+
+def test_a_solver_that_cannot_go_on_is_fitted_anew(iris: tuple[Any, Any]) -> None:
+    model = LogisticRegression(solver="liblinear")
+    resource = resource_of(model, "auto", {"C"}, iris[1][:100], has_fit_params=False)
+    assert resource.fitted(model, iris[0][:100], iris[1][:100], start=3, target=9).max_iter == 9
+
+
+class Locked(LogisticRegression):
+    """Cannot be pickled once it is fitted."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.lock_ = threading.Lock()
+        return super().fit(X, y)
+
+
+def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(
+        Locked(), {"C": (0.01, 10.0, "log")}, max_resources=9, min_resources=1, n_candidates=9, cv=KFold(3),
+        random_state=0, error_score="raise",
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match=r"a fitted estimator cannot be saved.*lock"):
+        search.fit(*iris)
+    assert search.n_resources_ == [1, 3, 9]
+    train, test = next(iter(KFold(3).split(*iris)))
+    expected = Locked(**search.best_params_).fit(iris[0][train], iris[1][train]).score(iris[0][test], iris[1][test])
+    assert search.cv_results_["split0_test_score"][search.best_index_] == expected
+
+
+def test_several_labels_a_row_are_classes() -> None:
+    X, y = make_multilabel_classification(60, n_classes=3, random_state=0)
+    search = AshSearchCV(
+        MLPClassifier(random_state=0), {"alpha": [1e-4, 1e-2]}, max_resources=9, cv=KFold(2), error_score="raise"
+    ).fit(X, y)
+    assert search.predict(X).shape == y.shape
+
+
+def test_a_worker_does_not_import_the_driver() -> None:
+    script = (
+        "import sys, ashtune.integrations.scikit_learn.validated; "
+        "print([name for name in ('ashtune.api.study', 'ashtune.driver.session') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_parameter_of_a_part_is_fitted_anew(iris: tuple[Any, Any]) -> None:
@@ -626,6 +713,7 @@ def test_processes_fit_side_by_side_and_the_study_explains_itself(iris: tuple[An
 
 SCRIPT = """
     import os, sys, time
+    from scipy import stats
     from sklearn.datasets import load_iris
     from sklearn.linear_model import SGDClassifier
     from ashtune.integrations.scikit_learn import AshSearchCV
@@ -638,8 +726,8 @@ SCRIPT = """
             return super().partial_fit(*given, **more)
 
     search = AshSearchCV(
-        Slow(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, n_candidates=12, cv=2, directory="s",
-        n_jobs=2, search="random", error_score="raise",
+        Slow(random_state=0), {"alpha": stats.loguniform(1e-5, 1e-1)}, max_resources=9, n_candidates=12, cv=2,
+        directory="s", n_jobs=2, search="random", error_score="raise",
     )
     X, y = load_iris(return_X_y=True)
     print(search.fit(X, y).best_params_)

@@ -1,5 +1,6 @@
 """What scikit-learn calls ``param_distributions``, as a search space of ashtune."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,6 +44,11 @@ class Parameters:
         """Return the parameters of a candidate."""
         grid = configuration.get("grid", 0) if len(self._grids) > 1 else 0
         return {name: read(configuration[self._place(grid, name)]) for name, read in self._readers[grid].items()}
+
+    @property
+    def given(self) -> list[dict[str, Any]]:
+        """What was given, the same in each process: a distribution of scipy carries the state of numpy's generator."""
+        return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
 
     @property
     def names(self) -> set[str]:
@@ -98,6 +104,15 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
         number = int if hasattr(values, "pmf") else float
         return (0.0, 1.0), lambda place: number(values.ppf(min(max(place, 1e-12), 1 - 1e-12)))
     return (0, 2**31 - 1), lambda seed: values.rvs(random_state=seed)
+
+
+def _of_one_seed(values: Any) -> Any:
+    """Return a distribution whose own draws have a seed, which no candidate is drawn by; other values as they are."""
+    if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
+        return values
+    seeded = copy.deepcopy(values)
+    seeded.random_state = 0
+    return seeded
 
 
 def _as_it_is(value: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _num_samples
 
 GROWING = ("n_estimators", "max_iter")
@@ -81,7 +82,8 @@ class Growth(Resource):
 
     def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
         """Fit further."""
-        amount = target if self._is_total else target - start
+        ignores_warm_start = getattr(_last_step(estimator)[0], "solver", None) == "liblinear"
+        amount = target if self._is_total or ignores_warm_start else target - start
         prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
         estimator.set_params(**{self.parameter: amount, f"{prefix}warm_start": True})
         return fit_as_it_is(estimator, X, y, fit)
@@ -89,6 +91,9 @@ class Growth(Resource):
 
 class PartialFit(Resource):
     """Passes over the data by ``partial_fit``, in a pipeline of its last step.
+
+    Each pass has an order of the rows of its own, as in ``fit``. From a ``random_state`` that is a number,
+    ``partial_fit`` would draw the same order again: it is given a generator, which goes on with the estimator.
 
     Args:
         classes: Of a classifier, None of others.
@@ -108,10 +113,19 @@ class PartialFit(Resource):
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
                 estimator.steps[:-1] = before.steps  # with memory= the slice has fitted others
+        if not start and isinstance(seed := getattr(last, "random_state", None), numbers.Integral):
+            last.set_params(random_state=np.random.RandomState(int(seed)))
         for epoch in range(start, target):
             first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
         return estimator
+
+    def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
+        """Train an estimator that is not resumed any more: it has its own ``random_state`` afterwards."""
+        last = _last_step(estimator)[0]
+        own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
+        self.fitted(estimator, X, y, start=0, target=target, **fit)
+        last.set_params(**own)
 
 
 def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> Any:
@@ -149,7 +163,7 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
     if wanted == PARTIAL_FIT and hasattr(last, PARTIAL_FIT):
         if prefix and has_fit_params:
             raise ValueError("resource='partial_fit' of a pipeline cannot share out fit parameters; leave them out")
-        return PartialFit(np.unique(y) if is_classifier(estimator) else None)
+        return PartialFit(_classes(y) if is_classifier(estimator) else None)
     if wanted not in known:
         raise ValueError(f"Cannot use resource={wanted} which is not supported by estimator {type(estimator).__name__}")
     if wanted not in growing:
@@ -159,11 +173,22 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
-    """Whether passes of ``partial_fit`` do what ``fit`` would do in as many iterations."""
+    """Whether passes of ``partial_fit`` do what ``fit`` would do in as many iterations.
+
+    They do not in what neither predicts nor tells outliers: ``LatentDirichletAllocation`` and ``MiniBatchKMeans``.
+    """
+    if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
+        return False
     if not hasattr(last, PARTIAL_FIT) or any(prefix + name in searched for name in OF_FIT):
         return False
     own = last.get_params()
     return "max_iter" in own and not own.get("early_stopping") and own.get("class_weight") != "balanced"
+
+
+def _classes(y: Any) -> NDArray[Any]:
+    """Return the classes, of several labels a row their numbers."""
+    classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
+    return classes
 
 
 def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:

@@ -191,7 +191,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         objective = Validated(
             clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
             metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
-            meaning=_digest(self.estimator.get_params(), self.scoring, self.param_distributions),
+            meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
             error_score=self.error_score, returns_train_score=self.return_train_score,
         )  # fmt: skip
         with tasks.search(self._candidates) as observers:
@@ -393,7 +393,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             began = time.time()
             if isinstance(resource, PartialFit):
                 epochs = int(self.cv_results_["n_resources"][self.best_index_])
-                resource.fitted(self.best_estimator_, X, y, start=0, target=epochs, **fit)
+                resource.in_one_go(self.best_estimator_, X, y, epochs, **fit)
             else:
                 fit_as_it_is(self.best_estimator_, X, y, fit)
             self.refit_time_ = time.time() - began

@@ -105,7 +105,11 @@ class Validated:
         write_rows(self._folder, trial.number, target, rows)
         trial.report({self.metric: float(np.mean([self._counted(row["test_scores"]) for row in rows.values()]))})
         if self._resource.is_resumed or is_by_folds:
-            trial.save((estimators, rows if is_by_folds else {}))
+            try:
+                trial.save((estimators, rows if is_by_folds else {}))
+            except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
+                line = f"a fitted estimator cannot be saved ({error_line(error)}): one that is promoted is fitted anew"
+                warnings.warn(line, stacklevel=2)
 
     def _candidate(self, configuration: Mapping[str, Any]) -> Any:
         """Return a candidate, unfitted. That a parameter does not exist is no failure of a fit: it stops the study."""
