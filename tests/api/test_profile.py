@@ -34,7 +34,7 @@ TRAIN = """
             trial.report(score=trial["x"] * trained)
         trial.save(trained)
 """
-RUN = ["train.py:train", "--metric", "score", "--mode", "max", "--trials", "12", "--max-resource", "8", "--quiet"]
+RUN = ["train.py:train", "--metric", "score", "--mode", "max", "--trials", "48", "--max-resource", "8", "--quiet"]
 RUN += ["--search", "random"]
 
 
@@ -119,7 +119,7 @@ def test_a_study_that_was_not_profiled_says_how_to_profile_it(tmp_path: Path) ->
 
 def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
     before = Study.load(home / "s").profile()
-    assert ashtune(home, "resume", "s", "--trials", "16", "--workers", "2", "--quiet", "--profile").returncode == 0
+    assert ashtune(home, "resume", "s", "--trials", "96", "--workers", "2", "--quiet", "--profile").returncode == 0
     after = Study.load(home / "s").profile()
     assert after.workers == 4
     assert after.records[0].calls is not None

@@ -324,7 +324,7 @@ def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Co
 
 
 def test_no_result_is_lost_when_workers_are_dismissed(study: Controlled) -> None:
-    study.run("--trials", "40", "--workers", "4")
+    study.run("--trials", "40", "--workers", "4", "--max-resource", "32")
     study.send(ChangeWorkers(1))
     study.send(ChangeWorkers(3))
     assert study.wait() == 0
@@ -498,7 +498,7 @@ def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Control
 
 
 def test_wherever_the_journal_of_a_commanded_study_is_cut_it_can_be_gone_on_with(study: Controlled) -> None:
-    study.run("--trials", "30")
+    study.run("--trials", "30", "--max-resource", "128")
     study.send(ChangeWorkers(3))
     study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
     study.pause()

@@ -41,8 +41,12 @@ def test_each_rank_sees_all_ranks_of_its_own_mpi(ranks: int) -> None:
 
 
 def test_a_launch_at_its_limit_is_killed_with_ranks_that_ignore_sigterm() -> None:
-    with pytest.raises(TookTooLongError) as raised:
-        mpiexec(2, PYTHON, "-c", HANG, limit=3)
+    with mpiexec_launched(2, PYTHON, "-c", HANG) as launch:
+        while launch.stdout.count("up") < 2:
+            assert launch.process.poll() is None, launch.stderr
+            time.sleep(0.01)
+        with pytest.raises(TookTooLongError) as raised:
+            launch.wait(limit=0.5)
     assert raised.value.ended.stdout.splitlines() == ["up", "up"], raised.value
 
 

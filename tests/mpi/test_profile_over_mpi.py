@@ -25,7 +25,7 @@ SCRIPT = """
             trial.report(score=trial["x"] * epoch)
 
     ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, directory=sys.argv[1],
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=60, max_resource=4, directory=sys.argv[1],
         quiet=True, search="random", profile=True, **eval(sys.argv[2])
     )
 """

@@ -102,7 +102,7 @@ def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 0}", "0")
     assert ended.status == 1, str(ended)
     assert ended.stderr.count("workers=0 is not a whole number of at least 1") == 1
-    assert ended.seconds < 20
+    assert ended.seconds < 50
 
 
 def test_no_more_ranks_are_used_than_were_asked_for(script: str, tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_a_program_that_waits_dies_with_its_worker_when_its_time_is_over(tmp_pat
             time.sleep(600)
         print("loss=1")
     """
-    study = tuned(tmp_path, code, trial_timeout=3.0)
+    study = tuned(tmp_path, code, trial_timeout=8.0)
     assert set(failures(study)) == {0}
     assert is_gone((tmp_path / "pid-0").read_text())
 

@@ -71,7 +71,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
 
 
 def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
-    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "1.5") as (launch, pids, _):
+    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "6") as (launch, pids, _):
         wait_until_gone(pids)
         ended = launch.wait()
     assert ended.status == 0, str(ended)
