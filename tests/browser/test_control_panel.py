@@ -52,6 +52,7 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
         opened.wait(SAYS, ["status", "Paused: no job begins"])
         opened.wait("document.querySelector('#control button').textContent === 'Continue'")
         pause.press("Space")
+        opened.wait(SAYS, ["status", "The study goes on"])
         opened.wait(STATE_IS, "Running")
 
         page.locator("#control-trials").fill("5")
@@ -62,7 +63,7 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
         opened.wait(SAYS, ["alert", "Refused: workers=90,000"])
 
         page.locator("#control summary").press("Enter")
-        opened.wait("Number(document.getElementById('control-value-0').value) > 0")
+        opened.wait("Number(document.getElementById('control-value-0')?.value) > 0")
         page.locator("#control-value-0").fill("0.123456789")
         page.get_by_role("button", name="Enqueue").press("Enter")
         opened.wait(SAYS, ["status", "The next new trial has this configuration"])
@@ -86,6 +87,67 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
     assert kinds(study) == [StudyPaused, StudyContinued, TrialsExtended, ConfigurationEnqueued, StopRequested]
 
 
+def test_what_a_user_has_typed_stays_when_the_best_configuration_arrives_late(
+    browser: Browser, study: SlowStudy
+) -> None:
+    with LivePage([study.directory], control=True) as live:
+        opened = Page(browser)
+        page = opened.page
+        opened.open(live.address)
+        asked = opened.hold("**/trials/*")
+        opened.wait("!document.getElementById('control').hidden")
+        page.locator("#control summary").press("Enter")
+        number, choice = page.locator("#control-value-0"), page.locator("#control-value-1")
+        number.fill("0.123456789")
+        asked().continue_()
+        opened.wait("document.getElementById('control-value-1').value !== ''")
+        assert number.input_value() == "0.123456789"
+
+        choice.select_option("")
+        fill = page.get_by_role("button", name="As the best so far")
+        fill.press("Enter")
+        request = asked()
+        number.fill("0.25")
+        request.continue_()
+        opened.wait("document.getElementById('control-value-1').value !== ''")
+        assert number.input_value() == "0.25"
+
+        fill.press("Enter")
+        asked().continue_()
+        opened.wait("document.getElementById('control-value-0').value !== '0.25'")
+        opened.close()
+
+
+def test_the_number_of_workers_stays_empty_while_another_one_is_typed(browser: Browser, study: SlowStudy) -> None:
+    with LivePage([study.directory], control=True) as live:
+        opened = Page(browser)
+        opened.open(live.address)
+        opened.wait("document.getElementById('control-workers').value === '2'")
+        opened.page.locator("#control-workers").fill("")
+        for _ in range(2):
+            opened.wait_for_another_text(".tile.time-left")
+        assert opened.page.locator("#control-workers").input_value() == ""
+        opened.close()
+
+
+def test_a_command_that_is_not_sent_says_so(browser: Browser, study: SlowStudy) -> None:
+    with LivePage([study.directory], control=True) as live:
+        opened = Page(browser)
+        page = opened.page
+        opened.open(live.address)
+        opened.wait("!document.getElementById('control').hidden")
+        sent = opened.hold("**/control")
+        page.locator("#control button").first.press("Enter")
+        request = sent()
+        page.get_by_role("button", name="Stop …").press("Enter")
+        page.get_by_role("button", name="Stop the study").press("Enter")
+        opened.wait(SAYS, ["alert", "Not sent"])
+        request.continue_()
+        opened.wait(SAYS, ["status", "Paused"])
+        assert StopRequested not in kinds(study)
+        opened.close()
+
+
 def test_a_page_that_only_shows_has_no_such_section(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory]) as live:
         opened = Page(browser)
@@ -101,5 +163,6 @@ def test_it_is_no_wider_than_a_phone(browser: Browser, study: SlowStudy) -> None
         opened.open(live.address)
         opened.wait("!document.getElementById('control').hidden")
         opened.page.locator("#control summary").press("Enter")
+        opened.page.wait_for_selector("#control-value-0")
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         opened.close()

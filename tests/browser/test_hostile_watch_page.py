@@ -29,6 +29,7 @@ SIZES = {"desk": DESK, "phone": PHONE}
 
 def train(trial: Any) -> None:
     """Fail, refuse and print with hostile words."""
+    trial.restore()
     rate, choice = trial[QUOTES], trial[MARKUP]
     print(HOSTILE, choice)
     if trial.number % 7 == 3:

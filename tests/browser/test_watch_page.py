@@ -316,6 +316,67 @@ def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
     still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'", state="detached")
 
 
+def test_the_number_that_is_typed_while_a_curve_is_added_stays(still: Page) -> None:
+    still.show("trials")
+    number = still.text("#trials tbody a")
+    still.show("curves")
+    asked = still.hold("**/trials/*")
+    still.page.fill("#curve-trial", number)
+    still.page.click("#curves >> text=Add its curve")
+    still.page.fill("#curve-trial", f"{number}0")
+    asked().continue_()
+    still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'")
+    assert still.page.input_value("#curve-trial") == f"{number}0"
+
+
+def test_an_older_answer_about_a_trial_is_asked_for_again(still: Page) -> None:
+    answers: list[str] = []
+
+    def answer(route: "Route") -> None:
+        response = route.fetch()
+        told = response.json()
+        if not answers:
+            told |= {"status": "running", "position": told["position"] - 1}
+        answers.append(told["status"])
+        route.fulfill(response=response, json=told)
+
+    still.page.route("**/trials/0", answer)
+    still.show_trial(0)
+    still.wait("document.querySelector('.trial .mark-of-state').textContent !== 'running'")
+    assert answers[0] == "running"
+
+
+def test_a_trial_whose_answer_is_lost_is_asked_for_again(still: Page) -> None:
+    lost: list[Route] = []
+
+    def answer(route: "Route") -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route)
+            route.abort()
+
+    still.page.route("**/trials/0", answer)
+    still.show_trial(0)
+    assert len(lost) == 1
+
+
+def test_an_answer_of_what_if_counts_for_the_choice_that_was_asked(still: Page) -> None:
+    asked = still.hold("**/whatif?*", times=1)
+    still.page.evaluate("document.getElementById('whatif').scrollIntoView()")
+    first = asked()
+    still.page.focus("#slider-reduction-factor")
+    still.page.keyboard.press("End")
+    response = first.fetch()
+    other = response.json()["predictions"][0]["reduction_factor"]
+    first.fulfill(response=response)
+    still.wait("document.querySelector('.prediction').textContent.includes('reduction factor 4')")
+    still.page.click("#whatif summary >> text=As a table")
+    still.page.wait_for_selector("#whatif tbody td")
+    factors = still.page.locator("#whatif tbody tr td:nth-of-type(2)").all_inner_texts()
+    assert str(other) not in factors
+
+
 def test_brushed_lines_are_counted_and_listed_in_the_table(still: Page) -> None:
     still.show("parallel")
     axis = still.page.locator("#parallel canvas").bounding_box()
@@ -393,6 +454,15 @@ def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Pag
     page.show("ladder")
     assert "letters" in page.text(".about")
     assert page.console == []
+
+
+def test_studies_are_compared_anew_while_the_one_that_is_shown_stands_still(
+    browser: "Browser", complete_address: str
+) -> None:
+    with Page(browser, viewport=TALL) as page:
+        page.open(complete_address, "Complete")
+        page.page.wait_for_selector("#compare tbody a")
+        page.wait_for_another_text("#compare tbody")
 
 
 def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 SCRIPT = Path(__file__).with_name("running_study.py")
 MILLISECONDS = 1000
@@ -31,13 +31,13 @@ TALL = {"width": 1280, "height": 9000}
 VIEWS = {
     "ladder": ".ladder .stays[width]:not([width='0'])",
     "best": "canvas",
-    "workers": "canvas",
+    "workers": ".plot[aria-label] canvas",
     "curves": "canvas",
     "trials": "tbody tr",
     "importance": ".bars li",
     "slices": "canvas",
-    "parallel": "canvas",
-    "contour": "canvas",
+    "parallel": ".plot[aria-label] canvas",
+    "contour": ".plot[aria-label] canvas",
     "failures": ".group",
     "audit": "tbody tr",
     "whatif": "canvas",
@@ -256,8 +256,23 @@ class Page:
     def show_trial(self, trial: int) -> None:
         """Go to the page of a trial and wait for what it shows."""
         self.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", trial)
-        self.wait("(trial) => document.querySelector('.trial h1').textContent === `Trial ${trial}`", trial)
+        self.wait("(trial) => document.querySelector('.trial h1')?.textContent === `Trial ${trial}`", trial)
         self.page.wait_for_selector(".trial .part")
+
+    def hold(self, addresses: str, times: int | None = None) -> Callable[[], Route]:
+        """Hold requests back from now on, all or so many; return what waits for the next one."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        def wait_for_one() -> Route:
+            while not held:
+                self.page.wait_for_timeout(LOOK * MILLISECONDS)
+            return held.pop(0)
+
+        self.page.route(addresses, hold, times=times)
+        return wait_for_one
 
     def text(self, selector: str) -> str:
         """Return the text of the first element of a selector."""

@@ -30,7 +30,7 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> Answer:
         match question:
             case Question(name=name, given=given):
                 reader = cache.reader(question.directory, question.position)
-                data = {**ANSWERS[name](reader, given), "position": question.position}
+                data = ANSWERS[name](reader, given)
                 if len(reader.trials) > LARGE:
                     cache.clear()
             case TrialQuestion(trial=trial):
@@ -39,7 +39,7 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> Answer:
                     Path(question.directory), TrialId(trial), question.status,
                     search=question.search, best=best, pauses=question.pauses,
                 )  # fmt: skip
-        return Answer(msgspec.json.encode(data))
+        return Answer(msgspec.json.encode({**data, "position": question.position}))
     except AshtuneError as error:
         return Answer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
     except MemoryError:

@@ -221,8 +221,8 @@ class FollowedStudy:
                     f"no driver on this machine takes commands for {self.shown}; run or resume it with --control"
                 )
 
-    def question_of_trial(self, trial: int) -> tuple[TrialQuestion, int]:
-        """Return what to ask for the page of a trial, and the position of which it speaks.
+    def question_of_trial(self, trial: int) -> TrialQuestion:
+        """Return what to ask for the page of a trial.
 
         Raises:
             NothingThere: If there is no such trial.
@@ -232,15 +232,15 @@ class FollowedStudy:
             if not 0 <= trial < len(picture.trials):
                 raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
             best, facts = picture.tally.best, picture.trials.facts(trial)
-            question = TrialQuestion(
+            return TrialQuestion(
                 directory=str(self.directory),
+                position=picture.position,
                 trial=trial,
                 status=TrialStatus(facts.status, facts.rung, facts.resource, facts.seconds, facts.reason),
                 search=picture.settings.search_name,
                 best=None if best is None else int(best.trial),
                 pauses=picture.pauses,
             )
-            return question, picture.position
 
     @property
     def position(self) -> int:

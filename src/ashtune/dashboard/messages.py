@@ -41,9 +41,13 @@ class TrialStatus(msgspec.Struct, frozen=True):
 
 
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
-    """What the page of a trial shows is asked; ``best`` is the trial beside which it is shown."""
+    """What the page of a trial shows is asked, when the journal has grown to ``position``.
+
+    ``best`` is the trial beside which it is shown.
+    """
 
     directory: str
+    position: int
     trial: int
     status: TrialStatus
     search: str

@@ -47,6 +47,9 @@ class AnswerProcess:
             if self._is_closed:
                 return Answer(refusal="ashtune watch is ending")
             process = self._running()
+            if self._is_closed:  # while the process was started
+                self._end()
+                return Answer(refusal="ashtune watch is ending")
             assert process.stdin is not None and process.stdout is not None, "both are pipes"
             watch = threading.Timer(self._seconds, process.kill)
             watch.start()
@@ -127,10 +130,10 @@ class Questions:
         timeless = msgspec.structs.replace(question, position=0)
         return self._answer(msgspec.msgpack.encode(timeless), question.position, lambda: process.ask(question))
 
-    def ask_of_trial(self, question: TrialQuestion, position: int) -> Answer:
-        """Return what a trial's page shows when the journal has grown to a position."""
+    def ask_of_trial(self, question: TrialQuestion) -> Answer:
+        """Return what a trial's page shows, perhaps that of the last ten seconds."""
         key = msgspec.msgpack.encode((question.directory, question.trial, question.best))
-        return self._answer(key, position, lambda: self._of_trials.ask(question))
+        return self._answer(key, question.position, lambda: self._of_trials.ask(question))
 
     def close(self) -> None:
         """End all processes."""

@@ -77,8 +77,7 @@ class Routes:
         return msgspec.json.encode(study.rows(read_query(given)))
 
     def _trial(self, study: FollowedStudy, trial: int) -> bytes:
-        question, position = study.question_of_trial(trial)
-        return self._json(self._questions.ask_of_trial(question, position))
+        return self._json(self._questions.ask_of_trial(study.question_of_trial(trial)))
 
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]

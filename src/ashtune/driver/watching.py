@@ -18,7 +18,7 @@ from ashtune.engines.local.process import python_path, without_launcher
 from ashtune.reports.terminal.live import in_a_notebook
 from ashtune.reports.terminal.text import show_link, write
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
 
 _pages: dict[tuple[Path, bool], "Page"] = {}

@@ -56,9 +56,9 @@ class FollowedSource:
 
     def trial(self, number: int) -> Part:
         """Return all that is known of a trial. O(bytes of the journal)."""
-        asked, position = self._study.question_of_trial(number)
+        asked = self._study.question_of_trial(number)
         return self._trial.part(
-            number, position,
+            number, asked.position,
             lambda: trial_page(
                 Path(asked.directory), TrialId(number), asked.status, search=asked.search,
                 best=None if asked.best is None else TrialId(asked.best), pauses=asked.pauses,

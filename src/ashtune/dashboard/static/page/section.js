@@ -92,7 +92,7 @@ export class Section {
    *
    * @param study Or what has its `position` and its `ask`.
    * @param question Returns `[path, parameters]`, or null while there is nothing to ask.
-   * @param draw Called with the answer.
+   * @param draw Called with the answer, and with the question, as the next one may be another by then.
    * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer.
    * @returns A function that asks at once if the question has become another one.
    */
@@ -113,8 +113,9 @@ export class Section {
       last = { address, position: study.position, at: performance.now() };
       try {
         const answer = await study.ask(...asked);
+        last.position = Math.min(last.position, answer.position ?? last.position); // an older answer: asked again
         refuse("");
-        draw(answer);
+        draw(answer, asked);
       } catch (problem) {
         refuse(lineOf(problem));
         last.position = null; // asked again after a while, though the study stands still

@@ -43,7 +43,10 @@ class Sender {
 
   /** Send a command; `done` is what to say if it was taken. Return whether it was. */
   async send(command, done) {
-    if (this._isBusy) return false;
+    if (this._isBusy) {
+      setText(this._refused, "Not sent: the driver has not answered the last command yet. Try again.");
+      return false;
+    }
     this._isBusy = true;
     setText(this._done, "Asking the driver …");
     setText(this._refused, "");
@@ -120,8 +123,12 @@ function moreTrials(sender) {
 
 function otherWorkers(study, sender) {
   const input = numberInput("control-workers", "");
+  let isTyped = false; // once it is, it is the user's, also while it is empty
+  input.addEventListener("input", () => {
+    isTyped = true;
+  });
   study.on(["head"], ({ head }) => {
-    if (!input.value && isNumber(head.workers) && head.workers) input.value = head.workers;
+    if (!isTyped && isNumber(head.workers) && head.workers) input.value = head.workers;
   });
   return form("Workers", input, "Change", () => {
     const workers = Number(input.value);
@@ -163,13 +170,15 @@ class Enqueuing {
     await this._fill();
   }
 
+  /** Fill the fields from the best trial so far. What is typed until its configuration is here stays. */
   async _fill() {
+    const before = new Map(this._fields.map((field) => [field, field.value]));
     const best = this._study.parts.head?.best;
     if (!best) return;
     try {
       const { configuration } = await this._study.ask(`trials/${best.trial}`);
       const values = new Map(configuration.map(({ name, value }) => [name, value]));
-      for (const field of this._fields) field.value = values.get(field.name);
+      for (const field of this._fields) if (field.value === before.get(field)) field.value = values.get(field.name);
     } catch (problem) {
       lineOf(problem); // a refusal leaves the fields as they are
     }

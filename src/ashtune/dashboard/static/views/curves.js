@@ -100,7 +100,7 @@ export function curves(study) {
         section.say("");
         if (chosen.size >= MOST) chosen.delete(chosen.keys().next().value);
         choose(trial, { trial, ...curve });
-        input.value = "";
+        if (Number(input.value) === trial) input.value = ""; // unless another one is typed by now
       }
     } catch (problem) {
       section.say(lineOf(problem));

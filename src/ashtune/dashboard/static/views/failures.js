@@ -49,8 +49,8 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
       element(
         "details",
         { "data-key": key },
-        element("summary", { text: "Traceback" }),
-        element("pre", { tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback }),
+        element("summary", { "data-key": `summary ${key}`, text: "Traceback" }),
+        element("pre", { "data-key": `traceback ${key}`, tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback }),
       ),
   );
 }

@@ -81,13 +81,16 @@ export class TrialPage {
     const trial = this._trial;
     this._position = this._study.position;
     try {
-      const answer = await this._study.ask(`trials/${trial}`);
+      const { position, ...answer } = await this._study.ask(`trials/${trial}`);
       if (trial !== this._trial) return;
+      this._position = Math.min(this._position, position); // the server's answer may be an older one: asked again
       setText(this._remark, "");
       this._draw(answer);
     } catch (problem) {
       const line = lineOf(problem);
-      if (trial === this._trial) setText(this._remark, line);
+      if (trial !== this._trial) return;
+      this._position = null; // asked again, though the study stands still
+      setText(this._remark, line);
     }
   }
 

@@ -83,13 +83,14 @@ export function whatif(study) {
     const next = [chosen.workers, ...around].find((count) => !predictions.of(chosen.factor, count)) ?? chosen.workers;
     return ["whatif", [["workers", String(next)], factors]];
   };
-  const consider = section.askWhenSeen(study, question, (answer) => {
-    predictions.add(answer.predictions, chosen.factor, study.position);
+  const consider = section.askWhenSeen(study, question, (answer, [, given]) => {
+    const asked = Object.fromEntries(given); // the sliders may stand elsewhere by now
+    predictions.add(answer.predictions, asked.reduction_factor, study.position);
     replaceChildren(
       words,
       answer.text.map((sentence) => element("p", { text: sentence })),
     );
-    if (chosen.deadline !== null) setText(first, answer.text[0] ?? "");
+    if (chosen.deadline !== null && asked.deadline === String(chosen.deadline)) setText(first, answer.text[0] ?? "");
     show();
   });
   return section;
