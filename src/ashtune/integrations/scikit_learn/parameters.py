@@ -107,7 +107,7 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def _of_one_seed(values: Any) -> Any:
-    """Return a distribution whose own draws have a seed, which no candidate is drawn by; other values as they are."""
+    """Return a distribution with a generator of one seed, which draws no candidate; other values as they are."""
     if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
         return values
     seeded = copy.deepcopy(values)

@@ -50,7 +50,13 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
         "details",
         { "data-key": key },
         element("summary", { "data-key": `summary ${key}`, text: "Traceback" }),
-        element("pre", { "data-key": `traceback ${key}`, tabindex: 0, role: "region", "aria-label": "Traceback", text: traceback }),
+        element("pre", {
+          "data-key": `traceback ${key}`,
+          tabindex: 0,
+          role: "region",
+          "aria-label": "Traceback",
+          text: traceback,
+        }),
       ),
   );
 }
