@@ -147,8 +147,11 @@ class Driver:
 class Training:
     """One trial in a folder, trained from stretch to stretch."""
 
-    def __init__(self, objective: Any, folder: Path, metric: str, mode: Any = "min") -> None:
+    def __init__(
+        self, objective: Any, folder: Path, metric: str, mode: Any = "min", config: dict[str, Any] | None = None
+    ) -> None:
         self._objective, self._folder, self._goal = objective, folder, Goal(metric, mode)
+        self._config = msgspec.Raw(msgspec.msgpack.encode(config or {}))
         folder.mkdir(exist_ok=True)
         self.reached = 0
         self.results: list[JobFinished] = []
@@ -174,7 +177,7 @@ class Training:
         return self
 
     def _assignment(self, rung: int, start: int, target: int, *, in_place: bool = False) -> Assignment:
-        return Assignment(WORKER, TRIAL, rung, start, target, in_place, msgspec.Raw(msgspec.msgpack.encode({})))
+        return Assignment(WORKER, TRIAL, rung, start, target, in_place, self._config)
 
     @property
     def model(self) -> Any:
@@ -517,6 +520,27 @@ def test_a_model_that_is_not_cut_at_its_best_round_is_refused() -> None:
     for given in ({"params": {"use_best_model": False}}, {"params": {}, "use_best_model": False}):
         with pytest.raises(ObjectiveError, match="use_best_model=False"):
             module.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
+
+
+def test_a_hyperparameter_lies_over_what_is_fixed_under_another_name(library: Library, tmp_path: Path) -> None:
+    fixed = {name: value for name, value in library.fixed.items() if name not in ("eta", "learning_rate")}
+
+    def trained(place: str, rate: dict[str, Any], config: dict[str, Any]) -> list[float]:
+        objective = library.module.booster_objective({**fixed, **rate}, train_rows, valid_rows)
+        return Training(objective, tmp_path / place, library.metric, config=config).to(9).values
+
+    expected = trained("alone", {"learning_rate": 0.3}, {})
+    assert expected
+    for name, other in (("learning_rate", "eta"), ("eta", "learning_rate")):
+        values = trained(name, {name: 1e-4}, {other: 0.3})
+        assert values == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("words", [{"verbose": 0}, {"silent": True}])
+def test_how_much_catboost_says_is_given_under_any_of_its_names(tmp_path: Path, words: dict[str, Any]) -> None:
+    pytest.importorskip("catboost")
+    training = Training(objective_of(ALL["catboost"], **words), tmp_path, "RMSE").to(3)
+    assert training.results, training.failures[0].reason
 
 
 @pytest.mark.parametrize(

@@ -217,10 +217,18 @@ class BoosterObjective:
             defaults: What is so unless the user says otherwise.
             thread_names: What the library calls the number of threads, its first name first.
         """
-        parameters = {**defaults, **self.params, **trial.config}
+        parameters: dict[str, Any] = {}
+        for given in (defaults, self.params, trial.config):
+            covered = self.same_names(given)  # under another name too: the library would take either, or neither
+            parameters = {name: value for name, value in parameters.items() if name not in covered} | dict(given)
         if not parameters.keys() & set(thread_names):
             parameters[next(iter(thread_names))] = threads()
         return parameters
+
+    @staticmethod
+    def same_names(names: Collection[str]) -> Collection[str]:
+        """Return names of parameters, and all other names that the library has for these."""
+        raise NotImplementedError
 
     def data(self) -> tuple[Any, Any]:
         """Return what is trained on and what is evaluated, as :meth:`prepared` returns it; once in each thread."""
@@ -243,6 +251,12 @@ class BoosterObjective:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _own=threading.local())
+
+
+def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]]) -> set[str]:
+    """Return names, and those of each group of synonyms that has one of them."""
+    found = set(names)
+    return found.union(*(group for group in synonyms if not found.isdisjoint(group)))
 
 
 def _source(name: str, data: Any) -> Data:

@@ -8,7 +8,7 @@ evaluated), by the metric that CatBoost chooses it by: ``eval_metric``, or the l
 Rule 3: CatBoost's own learning rate follows from the number of rounds, which is not known, so it has to be given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -27,6 +27,7 @@ from ashtune.integrations.boosting import (
     as_arguments,
     chosen,
     threads,
+    with_synonyms,
 )
 from ashtune.training.trial import Trial
 
@@ -35,6 +36,13 @@ __all__ = ["booster_objective", "callback", "snapshot", "threads"]
 SNAPSHOT = "snapshot"
 THREAD_NAMES = ("thread_count",)
 RATE_NAMES = ("learning_rate", "eta")
+SYNONYMS = (
+    RATE_NAMES, ("border_count", "max_bin"), ("depth", "max_depth"), ("rsm", "colsample_bylevel"),
+    ("random_seed", "random_state"), ("l2_leaf_reg", "reg_lambda"), ("custom_metric", "custom_loss"),
+    ("max_leaves", "num_leaves"), ("min_data_in_leaf", "min_child_samples"), ("loss_function", "objective"),
+    ("logging_level", "verbose", "verbose_eval", "silent"),
+)  # fmt: skip
+"""Names of which CatBoost takes one."""
 LEARNING_RATE = 0.03
 """CatBoost's, where it does not choose one by the number of rounds."""
 LEARN = "learn"
@@ -171,6 +179,11 @@ class _CatBoost(BoosterObjective):
     def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return both as ``Pool``."""
         return _pool(train), _pool(valid)
+
+    @staticmethod
+    def same_names(names: Collection[str]) -> Collection[str]:
+        """Return names of parameters, and all other names that CatBoost has for these."""
+        return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
         """Train a model to its rung."""

@@ -12,13 +12,14 @@ drawn follows the rounds, and ``best_iteration`` the trees.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
 
 try:
     import lightgbm
+    from lightgbm.basic import _ConfigAliases  # the library's own list; it has no public one
     from lightgbm.callback import EarlyStopException
 except ImportError:
     raise ExtraMissing("lightgbm", "lightgbm") from None
@@ -265,6 +266,12 @@ class _LightGBM(BoosterObjective):
                 if name in arguments:
                     raise ObjectiveError(f"{name!r} is in {where}: {reason}; leave it out")
         return both["dtrain"], both["dvalid"]
+
+    @staticmethod
+    def same_names(names: Collection[str]) -> Collection[str]:
+        """Return names of parameters, and all other names that LightGBM has for these."""
+        found: set[str] = _ConfigAliases.get_by_alias(*names)
+        return found
 
     def __call__(self, trial: Trial) -> None:
         """Train a booster to its rung."""

@@ -8,7 +8,7 @@ that never stopped. XGBoost itself draws the same rows again.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -29,6 +29,7 @@ from ashtune.integrations.boosting import (
     chosen,
     seed_of,
     threads,
+    with_synonyms,
 )
 from ashtune.training.trial import Trial
 
@@ -37,6 +38,11 @@ __all__ = ["booster_objective", "callback", "restored", "threads"]
 DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 """Parameters of which less than 1 is a draw."""
 THREAD_NAMES = ("nthread", "n_jobs")
+SYNONYMS = (
+    ("eta", "learning_rate"), ("gamma", "min_split_loss"), ("lambda", "reg_lambda"), ("alpha", "reg_alpha"),
+    ("seed", "random_state"), THREAD_NAMES,
+)  # fmt: skip
+"""Names of one parameter. Of two the later one in the alphabet would count, wherever it stands."""
 EVALS = "evals=[(dvalid, 'valid')]"
 
 
@@ -176,6 +182,11 @@ class _XGBoost(BoosterObjective):
     def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return both as ``DMatrix``."""
         return _matrix(train), _matrix(valid)
+
+    @staticmethod
+    def same_names(names: Collection[str]) -> Collection[str]:
+        """Return names of parameters, and all other names that XGBoost has for these."""
+        return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
         """Train a booster to its rung."""
