@@ -469,6 +469,7 @@ def forgets_catboost(trial: Any) -> None:
         ("lightgbm", {"params": {"early_stopping_rounds": 1}}, "and no early stopping of the library's own"),
         ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"}, "the loop over trial.epochs() ended at"),
         ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}}, "the loop over trial.epochs() en"),
+        ("catboost", {"params": {"metric_period": 5}}, "RMSE has 1 values after 2 rounds"),
         ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
         ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
         ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),

@@ -91,6 +91,7 @@ class _Callback:
         self._trial, self._metric, self._data = trial, metric, data
         self._rounds: Rounds | None = None
         self._which = "", ""
+        self._trained = 0
         self.error: BaseException | None = None
         """What was raised here. CatBoost raises an error of its own for it, with a traceback for a text."""
 
@@ -116,8 +117,15 @@ class _Callback:
             self._rounds = self._begun(metrics)
             if not self._rounds.next():
                 return False
+        else:
+            self._trained += 1
         data, metric = self._which
         values = metrics[data][metric]
+        if len(values) != self._trained:
+            raise ObjectiveError(
+                f"{metric} has {len(values)} values after {self._trained} rounds, and the study needs one of each: "
+                "leave metric_period out"
+            )
         while self._rounds.number <= len(values):  # one ahead where the study stopped before the first round of a rung
             self._rounds.report(values[self._rounds.number - 1])
             if not self._rounds.next():
@@ -129,6 +137,7 @@ class _Callback:
         evaluated = {name: values for name, values in metrics.items() if name != LEARN}
         self._which = data, metric = chosen(evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET)
         values, start = metrics[data][metric], self._trial.start
+        self._trained = len(values)
         if len(values) <= start:
             raise ObjectiveError(
                 f"the model has {len(values) - 1} rounds where trial {self._trial.number} goes on from {start}; "
