@@ -446,6 +446,30 @@ def test_data_with_what_would_be_lost_at_a_rung_are_refused(tmp_path: Path, name
     assert f"{name!r} is in dtrain" in training.failures[0].reason
 
 
+def test_an_init_score_that_would_be_lost_at_a_rung_is_refused_in_the_users_own_training(tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    x, y = train_rows()
+    kept = lightgbm.Dataset(x, y, free_raw_data=False)
+    data = {"own": lightgbm.Dataset(x, y, init_score=np.full(len(y), 5.0)), "kept": kept}
+
+    def train(trial: Any, name: str) -> None:
+        module = ALL["lightgbm"].module
+        params = {**ALL["lightgbm"].fixed, "verbosity": -1}
+        valid = lightgbm.Dataset(*valid_rows(), reference=data[name], free_raw_data=False)
+        lightgbm.train(
+            params, data[name], 1000, valid_sets=[valid], init_model=module.restored(trial),
+            callbacks=[module.callback(trial)],
+        )  # fmt: skip
+
+    own = Training(functools.partial(train, name="own"), tmp_path / "own", "l2").to(9)
+    assert not own.results
+    assert "the training data have an init_score" in own.failures[0].reason
+    assert len(Training(functools.partial(train, name="kept"), tmp_path / "kept", "l2").to(9).to(20).results) == 2
+    after = Training(functools.partial(train, name="kept"), tmp_path / "after", "l2").to(9)
+    assert not after.results, "it would begin with what the other trial has left"
+    assert "the training data have an init_score" in after.failures[0].reason
+
+
 def forgets(trial: Any) -> None:
     OWN["xgboost"](trial, xgb_model=None)
 

@@ -147,6 +147,11 @@ class _Callback:
                 f"the booster begins with {env.begin_iteration} trees where trial {self._trial.number} goes on from "
                 f"{start} with {trees}; give init_model=restored(trial)"
             )
+        if not start and env.model.train_set.get_init_score() is not None:
+            raise ObjectiveError(
+                "the training data have an init_score, yours or what a booster that went on has left in this Dataset: "
+                "a booster that goes on begins with its own predictions; leave it out, and make a Dataset for each call"
+            )
         self._which = data, metric = chosen(
             evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
         )
