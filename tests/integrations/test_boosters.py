@@ -547,6 +547,22 @@ def test_a_model_that_is_not_cut_at_its_best_round_is_refused() -> None:
             module.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
 
 
+def test_a_model_is_cut_at_its_best_round_by_a_custom_metric_too(tmp_path: Path) -> None:
+    pytest.importorskip("catboost")
+    library = ALL["catboost"]
+    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
+    logistic = {"loss_function": "Logloss", "custom_metric": ["Accuracy", "AUC"]}
+    objective = library.module.booster_objective(
+        {**library.fixed, **library.overfit, **logistic}, (x, (y > 0).astype(int)), (x_valid, (y_valid > 0).astype(int))
+    )
+    training = Training(objective, tmp_path, "AUC", "max").to(20).to(60)
+    assert training.model.get_params()["eval_metric"] == "AUC"
+    scores = training.model.predict(x_valid)  # raw
+    above, below = scores[y_valid > 0][:, None], scores[y_valid <= 0]
+    area = np.mean((above > below) + 0.5 * (above == below))
+    assert training.values[-1] == pytest.approx(area, abs=1e-4)
+
+
 def test_a_hyperparameter_lies_over_what_is_fixed_under_another_name(library: Library, tmp_path: Path) -> None:
     fixed = {name: value for name, value in library.fixed.items() if name not in ("eta", "learning_rate")}
 

@@ -36,9 +36,10 @@ __all__ = ["booster_objective", "callback", "snapshot", "threads"]
 SNAPSHOT = "snapshot"
 THREAD_NAMES = ("thread_count",)
 RATE_NAMES = ("learning_rate", "eta")
+CUSTOM_NAMES = ("custom_metric", "custom_loss")
 SYNONYMS = (
     RATE_NAMES, ("border_count", "max_bin"), ("depth", "max_depth"), ("rsm", "colsample_bylevel"),
-    ("random_seed", "random_state"), ("l2_leaf_reg", "reg_lambda"), ("custom_metric", "custom_loss"),
+    ("random_seed", "random_state"), ("l2_leaf_reg", "reg_lambda"), CUSTOM_NAMES,
     ("max_leaves", "num_leaves"), ("min_data_in_leaf", "min_child_samples"), ("loss_function", "objective"),
     ("logging_level", "verbose", "verbose_eval", "silent"),
 )  # fmt: skip
@@ -200,6 +201,8 @@ class _CatBoost(BoosterObjective):
         parameters = self.parameters(trial, {"logging_level": "Silent"}, THREAD_NAMES)
         if not parameters.keys() & set(RATE_NAMES):
             parameters["learning_rate"] = LEARNING_RATE
+        if (reported := self.metric or trial.metric) in _custom(parameters):
+            parameters.setdefault("eval_metric", reported)  # else the model would be cut where the loss is best
         model = catboost.CatBoost({**snapshot(trial), **parameters, "iterations": ENDLESS})
         watched = callback(trial, metric=self.metric)
         try:
@@ -210,6 +213,12 @@ class _CatBoost(BoosterObjective):
             raise
         watched.check_over()
         trial.save(model)
+
+
+def _custom(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is evaluated besides the loss and ``eval_metric``."""
+    given = next((parameters[name] for name in CUSTOM_NAMES if name in parameters), None) or []
+    return [str(each) for each in (given if isinstance(given, list | tuple) else [given])]
 
 
 def _pool(data: Any) -> Any:
