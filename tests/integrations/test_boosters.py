@@ -494,6 +494,10 @@ def forgets_catboost(trial: Any) -> None:
         ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"}, "the loop over trial.epochs() ended at"),
         ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}}, "the loop over trial.epochs() en"),
         ("catboost", {"params": {"metric_period": 5}}, "RMSE has 1 values after 2 rounds"),
+        (
+            "catboost", {"eval_set": [valid_rows(), train_rows()], "which": {"data": "validation_0"}},
+            "CatBoost cuts the model by the last data, 'validation_1'",
+        ),
         ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
         ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
         ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),

@@ -19,6 +19,7 @@ except ImportError:
     raise ExtraMissing("catboost", "catboost") from None
 
 from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import shown
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
@@ -73,7 +74,8 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
     Args:
         trial: The trial.
         metric: Which metric is reported, as "RMSE"; by default the only one, or the one with the name of the study's.
-        data: Of which data, as CatBoost calls them: "validation", of several "validation_0"; by default of the last.
+        data: Of which data, as CatBoost calls them: "validation", of several the last, as "validation_1". Others are
+            refused, as the model is cut by the last.
 
     Example:
         >>> def train(trial):
@@ -137,6 +139,11 @@ class _Callback:
         """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
         evaluated = {name: values for name, values in metrics.items() if name != LEARN}
         self._which = data, metric = chosen(evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET)
+        if data != (last := list(evaluated)[-1]):
+            raise ObjectiveError(
+                f"data={shown(data)}: CatBoost cuts the model by the last data, {shown(last)}; "
+                "let those that count be the last"
+            )
         values, start = metrics[data][metric], self._trial.start
         self._trained = len(values)
         if len(values) <= start:
