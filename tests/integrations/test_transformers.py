@@ -126,6 +126,11 @@ SCRIPT = (
             return control
 
 
+    class Worse(TrainerCallback):
+        def on_evaluate(self, args, state, control, metrics, **more):
+            metrics["eval_order"] = -state.epoch  # the first evaluation is the best
+
+
     def mistakes():
         def with_arguments(**arguments):
             def train(trial):
@@ -133,11 +138,11 @@ SCRIPT = (
                 trained(trial.config, 0, trial.checkpoint_dir, [callback], callback.checkpoint, **arguments)
             return train
 
-        def with_callbacks(*callbacks):
+        def with_callbacks(*callbacks, **arguments):
             def train(trial):
                 own = TrialCallback(trial)
                 all_of_them = [own if callback is None else callback for callback in callbacks]
-                trained(trial.config, 0, trial.checkpoint_dir, all_of_them, own.checkpoint)
+                trained(trial.config, 0, trial.checkpoint_dir, all_of_them, own.checkpoint, **arguments)
             return train
 
         def saves_elsewhere(trial):
@@ -152,6 +157,7 @@ SCRIPT = (
                 return iter(texts[:48])
 
         best = {"load_best_model_at_end": True, "save_strategy": "epoch"}
+        one = {"save_strategy": "epoch", "save_total_limit": 1, "metric_for_best_model": "order"}
         return {
             "saves elsewhere": tried(saves_elsewhere, 1),
             "forgets the checkpoint": tried(forgets_the_checkpoint, 1, 2),
@@ -163,6 +169,7 @@ SCRIPT = (
             "another metric": tried(with_arguments(logging_strategy="no"), 2),
             "stops before": tried(with_callbacks(Early(), None), 4),
             "stops behind": tried(with_callbacks(None, Early()), 4),
+            "keeps one checkpoint": tried(with_callbacks(Worse(), EarlyStoppingCallback(1), None, **one), 4),
             "has no length": tried(with_arguments(data=Endless(), max_steps=12), 1),
             "evaluates at the start": tried(with_arguments(eval_on_start=True), 1, 2),
             "ends at the rung": tried(with_arguments(num_train_epochs=2), 2),
@@ -284,6 +291,7 @@ EXPECTED = {
     "another metric": "and not 'loss'",
     "stops before": 2,
     "stops behind": 2,
+    "keeps one checkpoint": 2,
     "has no length": "give eval_strategy='steps'",
     "evaluates at the start": 2,
     "ends at the rung": 2,

@@ -167,7 +167,12 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Delete the checkpoints before the one that the trial goes on from."""
         del control, kwargs
-        if self._is_over and state.is_world_process_zero:
+        if not self._is_over:
+            return
+        # With save_total_limit=1 the Trainer ends by keeping the best checkpoint alone: it would look for one that is
+        # deleted here, and delete the one that the trial goes on from.
+        state.best_model_checkpoint = None
+        if state.is_world_process_zero:
             for folder in Path(args.output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
                 if folder.name != f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}":
                     shutil.rmtree(folder)
