@@ -514,8 +514,12 @@ def test_a_loop_that_only_counts_the_epochs_does_not_save(tmp_path: Path, has_se
             optimizer, [torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=2),
             torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)], [2],
         ),
+        lambda optimizer, length: torch.optim.lr_scheduler.ChainedScheduler(
+            [torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=2),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)],
+        ),
     ],
-    ids=["cosine", "one cycle", "steps", "sequence"],
+    ids=["cosine", "one cycle", "steps", "sequence", "chain"],
 )  # fmt: skip
 def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, schedule: Callable[..., Any]) -> None:
     def train(length: int) -> Callable[[Any], None]:

@@ -20,7 +20,9 @@ def change_of_length(saved: Any, made: Any) -> str:
         saved: The state that was saved.
         made: That of the schedule that is to take it up, or of any other object: it has no length then.
     """
-    if not isinstance(saved, Mapping) or not isinstance(made, Mapping) or "last_epoch" not in made:
+    if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
+        return ""
+    if "last_epoch" not in made and INNER not in made:  # a ChainedScheduler has no position of its own
         return ""
     for name in LENGTHS:
         if name in saved and name in made and saved[name] != made[name]:
