@@ -185,6 +185,17 @@ def test_schedules_by_results_and_averaged_weights_go_on_too(tmp_path: Path, lea
     )
 
 
+def test_trials_whose_schedule_a_callback_swaps_are_taken_up(tmp_path: Path, learn: ModuleType) -> None:
+    def train(trial: Any) -> None:
+        averaging = learn.pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)
+        fit(trial, learn.pl.Trainer(callbacks=[averaging], **learn.SETTINGS), *learn.made(trial.config, trial.seed))
+
+    study = tuned(tmp_path, learn, train)
+    assert curves.taken_up(study.directory)
+    assert not curves.problems(study.directory)
+    assert {len(points) for points in curves.of(study.directory).values()} == {1, 3, 9}
+
+
 def test_another_callback_that_ends_training_ends_the_trial(tmp_path: Path, learn: ModuleType) -> None:
     def train(trial: Any) -> None:
         stopping = learn.pl.callbacks.EarlyStopping("epoch_number", stopping_threshold=1.5, mode="max")

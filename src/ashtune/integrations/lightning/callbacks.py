@@ -97,7 +97,8 @@ class First:
                 f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
                 "make a new Trainer in each call of the training function"
             )
-        for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=True):
+        # None are left where a callback swaps them, as StochasticWeightAveraging, and takes up its own.
+        for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
             if change := change_of_length(taken_up, made):
                 raise ObjectiveError(f"the trial {change}")
         if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
