@@ -185,6 +185,25 @@ def test_schedules_by_results_and_averaged_weights_go_on_too(tmp_path: Path, lea
     )
 
 
+def test_a_generator_of_the_loaders_own_goes_on_too(
+    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = learn.made
+
+    def seeded(config: Any, seed: int, model: Any = learn.Model) -> Any:
+        module, batches, others = made(config, seed, model)
+        own = torch.Generator().manual_seed(seed)
+        return module, torch.utils.data.DataLoader(batches.dataset, 5, shuffle=True, generator=own), others
+
+    def train(trial: Any) -> None:
+        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *seeded(trial.config, trial.seed))
+
+    study = tuned(tmp_path, learn, train)
+    assert curves.taken_up(study.directory)
+    monkeypatch.setattr(learn, "made", seeded)
+    check_unbroken(study.directory, learn.whole)
+
+
 def test_trials_whose_schedule_a_callback_swaps_are_taken_up(tmp_path: Path, learn: ModuleType) -> None:
     def train(trial: Any) -> None:
         averaging = learn.pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)

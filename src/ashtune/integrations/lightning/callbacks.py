@@ -23,6 +23,8 @@ from ashtune.training.schedules import change_of_length
 
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's."""
+LOADERS = "loaders"
+"""Beside the states of the random generators of the process: those of the loaders' own."""
 
 
 class Fit:
@@ -111,7 +113,10 @@ class First:
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
         with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # no link is followed
-            set_random_states(read_weights(io.BytesIO(opened.readall())))
+            states = read_weights(io.BytesIO(opened.readall()))
+        set_random_states(states)
+        for generator, state in zip(_generators(trainer), states.get(LOADERS, ()), strict=False):
+            generator.set_state(state)
         # Lightning has made an iterator over the batches already, with other random numbers. As after any epoch but the
         # one it resumes at, it makes another now.
         trainer.fit_loop._resuming_from_checkpoint = False
@@ -132,7 +137,8 @@ class First:
         if trainer.is_global_zero:
             _remove_link(fit.folder / CHECKPOINT)
         trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # all of it
-        torch.save(random_states(), fit.random_file(trainer))
+        loaders = [generator.get_state() for generator in _generators(trainer)]
+        torch.save({**random_states(), LOADERS: loaders}, fit.random_file(trainer))
         if trainer.is_global_zero and fit.weights_only:
             _check_weights_only(fit.folder / CHECKPOINT)
 
@@ -186,6 +192,19 @@ class Last:
 
 def _states_of_schedules(trainer: Any) -> list[Any]:
     return [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
+
+
+def _generators(trainer: Any) -> list[Any]:
+    """Return the random generators that the loaders of the training data have of their own, each once."""
+    import torch
+
+    found: dict[int, Any] = {}
+    for loader in trainer.fit_loop._combined_loader.flattened:
+        sampler, batches = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
+        for holder in (loader, sampler, getattr(batches, "sampler", None)):
+            if isinstance(generator := getattr(holder, "generator", None), torch.Generator):
+                found[id(generator)] = generator
+    return list(found.values())
 
 
 def _remove_link(path: Path) -> None:
