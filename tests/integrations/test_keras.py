@@ -100,6 +100,45 @@ SCRIPT = """
         return [metrics, {name: values[-1] for name, values in loaded(build({"rate": 0.01}, 0)).items()}]
 
 
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = keras.layers.Dense(8, "relu"), keras.layers.Dense(1)
+            self.own = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, TOP * STEPS))
+
+        def call(self, inputs):
+            return self.head(self.body(inputs))
+
+        def train_step(self, data):
+            import torch
+
+            inputs, wanted, _ = keras.utils.unpack_x_y_sample_weight(data)
+            self.zero_grad()
+            loss = ((self(inputs) - wanted) ** 2).mean()
+            loss.backward()
+            for optimizer, layer in (self.optimizer, self.body), (self.own, self.head):
+                weights = layer.trainable_weights
+                with torch.no_grad():
+                    optimizer.apply([weight.value.grad for weight in weights], weights)
+            return {"loss": loss}
+
+
+    def by_two_optimizers():
+        def fitted(*callbacks, start=0):
+            keras.utils.set_random_seed(0)
+            model = Two()
+            model.compile(keras.optimizers.Adam(0.01), "mse")
+            return fit(model, *callbacks, start=start)
+
+        def train(trial):
+            fitted(TrialCallback(trial), start=trial.start)
+
+        with tempfile.TemporaryDirectory() as folder:
+            study.train({"rate": 0.01}, 2, objective=train, directory=folder)
+            metrics = study.train({"rate": 0.01}, 4, objective=train, directory=folder).metrics
+        return [metrics, {name: values[-1] for name, values in fitted().items()}]
+
+
     class Early(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 1
@@ -170,6 +209,7 @@ SCRIPT = """
         "plain": plain, "loaded": best.evaluate(*held_out, verbose=0), "best": study.best.metrics["val_loss"],
         "mistakes": mistakes() if keras.backend.backend() == "torch" else {},
         "loader": from_a_loader() if keras.backend.backend() == "torch" else [],
+        "two optimizers": by_two_optimizers() if keras.backend.backend() == "torch" else [],
     }))
 """
 
@@ -219,6 +259,13 @@ def test_the_state_of_the_best_is_loaded_into_another_model(outcome: Outcome) ->
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
 def test_a_data_loader_goes_on_in_the_order_of_one_fit(outcome: Outcome) -> None:
     in_pieces, in_one = outcome.said["loader"]
+    assert in_pieces == pytest.approx(in_one, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outcome", ["torch"], indirect=True)
+def test_a_second_optimizer_of_the_model_goes_on_too(outcome: Outcome) -> None:
+    in_pieces, in_one = outcome.said["two optimizers"]
     assert in_pieces == pytest.approx(in_one, rel=1e-6)
 
 

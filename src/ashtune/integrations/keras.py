@@ -26,8 +26,8 @@ except ModuleNotFoundError as error:
         raise
     raise ExtraMissing("keras", "keras") from None
 
-VARIABLES, OPTIMIZER, RANDOM = "variables", "optimizer", "random"
-"""What a trial saves: a dict with these keys."""
+VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random", "others", "places"
+"""What a trial saves: a dict with the first three keys, and with OTHERS if its model has more optimizers."""
 
 
 class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -65,13 +65,14 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         del logs
         state = self._trial.restore()
         if self._trial.start:
-            if not isinstance(state, Mapping) or state.keys() != {VARIABLES, OPTIMIZER, RANDOM}:
+            if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {VARIABLES, OPTIMIZER, RANDOM}:
                 raise ObjectiveError(
                     f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no state of "
                     "TrialCallback; leave saving to it"
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
+            _load_others(self.model, state.get(OTHERS, {}))
             set_random_states(state[RANDOM])
         self._epochs = self._trial.epochs()
         self._is_over = False
@@ -170,11 +171,51 @@ def load_state(model: Any, state: Mapping[str, Any]) -> None:
 
 
 def _state_of(model: Any) -> dict[str, Any]:
+    state: dict[str, Any] = {VARIABLES: _values(model), OPTIMIZER: _values(model.optimizer), RANDOM: random_states()}
+    if others := _other_optimizers(model):
+        state[OTHERS] = {
+            name: {VARIABLES: _values(optimizer), PLACES: _places(model, optimizer)}
+            for name, optimizer in others.items()
+        }
+    return state
+
+
+def _values(holder: Any) -> list[Any]:
+    return [variable.numpy() for variable in holder.variables]
+
+
+def _other_optimizers(model: Any) -> dict[str, Any]:
+    """Return the optimizers that a model has as attributes besides that of ``compile``, as for two networks."""
     return {
-        VARIABLES: [variable.numpy() for variable in model.variables],
-        OPTIMIZER: [variable.numpy() for variable in model.optimizer.variables],
-        RANDOM: random_states(),
+        name: value
+        for name, value in vars(model).items()
+        if isinstance(value, keras.optimizers.Optimizer) and value is not model.optimizer
     }
+
+
+def _places(model: Any, optimizer: Any) -> list[int]:
+    """Return which of the model's variables an optimizer was built for; none if it was not, or for others too."""
+    places = {id(variable): place for place, variable in enumerate(model.variables)}
+    found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
+    return [place for place in found if place is not None] if None not in found else []
+
+
+def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
+    """Give the further optimizers of a model their states: Keras builds them at their first step only.
+
+    Raises:
+        ObjectiveError: If they are others than those that were saved.
+    """
+    others = _other_optimizers(model)
+    if others.keys() != saved.keys():
+        raise ObjectiveError(
+            f"the model has the optimizers {shown(sorted(others))} besides that of compile, and {shown(sorted(saved))} "
+            "were saved; build it from trial.config alone"
+        )
+    for name, optimizer in others.items():
+        if saved[name][PLACES] and not optimizer.built:
+            optimizer.build([model.variables[place] for place in saved[name][PLACES]])
+        _assign(optimizer.variables, saved[name][VARIABLES], f"optimizer {name}")
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
