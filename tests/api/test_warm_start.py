@@ -184,6 +184,25 @@ def test_a_choice_is_found_by_its_value_its_text_or_its_number(cells: Any, meant
     assert repr(list(known.configuration.values())) == repr(list(meant))
 
 
+def test_the_table_that_a_study_wrote_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    space: dict[str, Any] = {
+        "x": (0.0, 1.0), "nesterov": [True, False], "layers": [["conv", "pool"], ["dense"]], "decay": [None, 0.1],
+        "frozen": False,
+    }  # fmt: skip
+
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(loss=trial["x"])
+
+    study = ashtune.tune(
+        train, space, metric="loss", mode="min", trials=12, max_resource=1, search="random", workers=1,
+        engine="threads", quiet=True, observers=["csv"], directory=tmp_path,
+    )  # fmt: skip
+    kept, line = known_in(tmp_path / "results.csv", space, top=1)
+    assert line == "warm start: 12 results of 12 configurations"
+    assert [repr(each.configuration) for each in kept] == [repr(trial.configuration) for trial in study.trials]
+
+
 def test_what_is_inactive_is_left_out_be_it_empty_or_given() -> None:
     space = ConfigurationSpace({"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": (0.0, 1.0)})
     space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))

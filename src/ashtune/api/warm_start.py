@@ -5,6 +5,7 @@ column that is missing is an error.
 Rule 2: of the same configuration at the same resource the last row counts.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -199,7 +200,7 @@ def _value(column: Column, value: Any) -> Any:
     """Return a value of a table as one of a hyperparameter, or as it is if it is none; ``_MISSING`` for an empty cell.
 
     A table may hold text for a number (a csv file), a float for a whole number (pandas, where cells are empty), NaN for
-    None, and text for a list (an export).
+    None, and text for a list or a bool (an export), as Python or as JSON writes it: ``CsvLog`` writes ``true``.
     """
     if hasattr(value, "tolist"):  # of numpy, a scalar or an array
         value = value.tolist()
@@ -227,7 +228,7 @@ def _choice(choices: Sequence[object], value: Any, *, is_empty: bool) -> Any:
     if is_empty:
         return None if None in choices else _MISSING
     text, number = str(value), _number(value)
-    alike = [choice for choice in choices if str(choice) == text]
+    alike = [choice for choice in choices if text in (str(choice), json.dumps(choice))]
     alike = alike or [choice for choice in choices if not isinstance(choice, str) and _number(choice) == number]
     return alike[0] if len(alike) == 1 else value
 
