@@ -437,6 +437,26 @@ def test_mlflow_keeps_a_study_whose_names_it_would_refuse(empty_mlflow: Path, tm
     assert (shown[0].points, best) == ([(1, {"loss_": 0.5})], 0)
 
 
+def test_mlflow_says_of_the_best_trial_nothing_that_an_earlier_best_one_had(empty_mlflow: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    found = []
+    configurations: list[dict[str, Any]] = [{"kind": "sgd", "momentum": 0.9}, {"kind": None}]
+    for number, configuration in enumerate(configurations):
+        tracker = in_mlflow(tmp_path / "mlflow.db")
+        best = msgspec.structs.replace(tracked("completed", 1, **configuration), number=number)
+        tracker.write([best])
+        tracker.close(StudySummary(trials=2, failed=0, ended=2.0, best=best, resource=1, metrics={"loss": 0.5}))
+        client = MlflowClient(tracker.place)
+        [experiment] = client.search_experiments(filter_string="tags.`ashtune.study` = 'suite'")
+        [run] = client.search_runs([experiment.experiment_id], "tags.`ashtune.trial` = 'study'")
+        tags = run.data.tags
+        found.append({name[20:]: value for name, value in tags.items() if name.startswith("ashtune.best.config.")})
+        assert (tags["ashtune.best.trial"], tags["ashtune.best.metric.loss"]) == (str(number), "0.5")
+    assert found == [{"kind": "sgd", "momentum": "0.9"}, {"kind": "None"}]
+
+
 def test_wandb_and_trackio_keep_a_hyperparameter_that_is_called_ashtune(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,8 @@ MOST_NEW = 1_000
 LOCK_SECONDS = 60.0
 """So long another writer of the SQLite file may take."""
 PARENT = "mlflow.parentRunId"
+BEST = "ashtune.best."
+"""With this begin the tags of the study's run that say what was found."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 
 
@@ -127,13 +129,18 @@ class MLflowTracker(Tracker):
             return
         tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
         if summary.best is not None:
-            tags |= {"ashtune.best.trial": summary.best.number, "ashtune.best.resource": summary.resource}
+            tags |= {f"{BEST}trial": summary.best.number, f"{BEST}resource": summary.resource}
             for name, value in summary.metrics.items():
-                tags[f"ashtune.best.metric.{self._name_of('metric', name)}"] = value
+                tags[f"{BEST}metric.{self._name_of('metric', name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                tags[f"ashtune.best.config.{self._name_of('param', name)}"] = chosen
-        for batch in _batches(self._tags(tags), MOST_NAMED):
+                tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)  # None is a value, too
+        own = self._tags(tags)
+        for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
+        # The best trial before may have had hyperparameters that are not active in this one.
+        for name in self._client.get_run(run.id).data.tags.keys() - {tag.key for tag in own}:
+            if name.startswith(BEST):
+                self._client.delete_tag(run.id, name)
         self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
 
     def _read_runs(self) -> None:
