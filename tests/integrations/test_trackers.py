@@ -474,6 +474,21 @@ def test_wandb_and_trackio_keep_a_hyperparameter_that_is_called_ashtune(
     assert of_trackio(Path(trackers[1].place).stem)[0][0].configuration == kept
 
 
+def test_trackio_keeps_metrics_that_are_called_as_its_own_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackio import sqlite_storage, utils
+
+    for module in (sqlite_storage, utils):
+        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
+    tracker = TrackioTracker(tmp_path)
+    tracker.begin(ObservedStudy(name="suite", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER), 0)
+    point = Point(2, 1.5, {"loss": 0.5, "step": 300.0, "timestamp": 7.0})
+    tracker.write([msgspec.structs.replace(tracked("completed", x=1), points=[point])])
+    shown, _ = of_trackio(Path(tracker.place).stem)
+    assert shown[0].points == [(2, {"loss": 0.5, "__step": 300.0, "__timestamp": 7.0})]
+
+
 def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard(study_copy: Path) -> None:
     tracker = TensorBoardTracker(study_copy / "tb")
     study = ObservedStudy(name="s", directory=str(study_copy), created=1.0, goal=GOAL, ladder=LADDER)

@@ -85,7 +85,7 @@ class TrackioTracker(Tracker):
             project=self._project,
             run=name,
             run_id=identity,
-            metrics_list=[point.metrics for point in points],
+            metrics_list=[_kept(point.metrics) for point in points],
             steps=[point.resource for point in points],
             timestamps=[_time(point.time) for point in points],
             log_ids=[f"{identity}-{point.resource}" for point in points],
@@ -129,6 +129,16 @@ def _storage(out: str | None) -> "type[SQLiteStorage]":
         raise SettingsError(f"out={out}: Trackio uses {TRACKIO_DIR} in this process already; set {FOLDER}={out} before")
     storage: type[SQLiteStorage] = SQLiteStorage
     return storage
+
+
+def _kept(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics under names that Trackio's own writer gives them: it shows its step and its time over others'."""
+    from trackio.utils import RESERVED_KEYS
+
+    return {
+        f"__{name}" if name in RESERVED_KEYS or name.startswith("__") else name: value
+        for name, value in metrics.items()
+    }
 
 
 def _time(seconds: float) -> str:
