@@ -23,8 +23,10 @@ from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float,
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
+from ashtune.api.warm_start import known_results
 from ashtune.core.errors import StudyError
 from ashtune.integrations import optuna as ours
+from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_settings
 
 optuna = pytest.importorskip("optuna")
@@ -428,3 +430,20 @@ def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung
     assert [(each.configuration, each.resource, each.metrics) for each in known] == [
         (trial.configuration, trial.resource, trial.metrics) for trial in first.trials
     ]
+
+
+def test_a_constraint_that_is_called_as_an_attribute_of_the_export_comes_back_as_it_was_reported(
+    tmp_path: Path,
+) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(loss=trial["x"], seconds=1000 * trial["x"])
+
+    space = {"x": (0.0, 1.0)}
+    first = ashtune.tune(
+        train, space, metric="loss", mode="min", trials=4, max_resource=1, constraints={"seconds": "<= 2000"},
+        search="random", workers=1, engine="threads", quiet=True, directory=tmp_path / "s",
+    )  # fmt: skip
+    goal = read_settings(first.directory / NAME).goal
+    known = known_results(exported(first, tmp_path), Space.parse(space), goal, top=1, unit="epoch").results
+    assert [each.metrics for each in known] == [trial.metrics for trial in first.trials]

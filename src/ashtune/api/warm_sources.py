@@ -215,7 +215,12 @@ def _of_optuna(study: Any, goal: Goal, top: int) -> Source:
             left_out["not complete, nobody knows at which resource"] += 1
         else:
             named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
-            others = {name: trial.user_attrs.get(name) for name in goal.metrics if name not in named}
+            # An export has a metric that is called as one of its own attributes, as "seconds", under a longer name.
+            others = {
+                name: trial.user_attrs.get(f"metric.{name}", trial.user_attrs.get(name))
+                for name in goal.metrics
+                if name not in named
+            }
             rows.append(Row(trial.params, others | named, resource))
     names, reported = _names(rows)
     return Source("the study of Optuna", rows, names, reported, [*names, *reported], left_out)
