@@ -229,6 +229,17 @@ def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) ->
         assert is_gone((tmp_path / f"child-{trial}").read_text())
 
 
+def test_what_goes_on_printing_in_the_background_does_not_hold_the_trial(tmp_path: Path) -> None:
+    code = """
+        import subprocess, sys
+        talk = "import time\\nwhile True: print('here', flush=True); time.sleep(0.05)"
+        subprocess.Popen([sys.executable, "-c", talk])
+        print("loss=1")
+    """
+    study = tuned(tmp_path, code, trials=1, trial_timeout=20.0)
+    assert study.best.metrics == {"loss": 1.0}
+
+
 def test_the_users_variables_reach_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "neighbour.py").write_text("LOSS = 0.25")

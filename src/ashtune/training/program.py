@@ -10,6 +10,7 @@ Rule 5: the signals by which a batch system announces an end are not for it: the
 import atexit
 import hashlib
 import json
+import math
 import os
 import re
 import select
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -291,12 +293,18 @@ def _deaf() -> Iterator[None]:
 
 
 def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
-    """Yield the lines of a program's output, until it has ended and there are no more, or nothing comes any more."""
+    """Yield the lines of a program's output, until it has ended and there are no more.
+
+    What it has started may hold its output open, and go on printing: then they end a moment after it.
+    """
     assert process.stdout is not None
     file, rest = process.stdout.fileno(), b""
     poll = select.poll()
     poll.register(file, select.POLLIN | select.POLLHUP)
-    while True:
+    until = math.inf
+    while time.monotonic() < until:
+        if until == math.inf and process.poll() is not None:  # what it has said by now is taken by one read below
+            until = time.monotonic() + LEFT_OPEN_SECONDS
         if not poll.poll(LEFT_OPEN_SECONDS * 1000):
             if process.poll() is not None:
                 break
