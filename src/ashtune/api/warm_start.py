@@ -160,8 +160,8 @@ def _result(row: Row, space: Space, goal: Goal, constants: Mapping[str, object],
         if value is not _MISSING:
             values[name] = value
     try:
-        checked_values = {name: value for name, value in values.items() if name not in space.rules.inactive(values)}
-        configuration = space.check(checked_values)
+        inactive = space.rules.inactive(values)
+        configuration = space.check({name: value for name, value in values.items() if name not in inactive})
     except (SpaceError, TypeError, ValueError) as error:  # a condition may compare a text with a number
         raise _LeftOut("outside of the space", _short(error)) from None
     return KnownResult(configuration, top if row.resource is None else _resource(row.resource), metrics)

@@ -257,6 +257,12 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
                 "load_best_model_at_end=True",
                 "a trial goes on from its last state; leave it out",
             ),
+            (
+                args.restore_callback_states_from_checkpoint,
+                "restore_callback_states_from_checkpoint=True",
+                "the Trainer puts the callbacks that it restores behind TrialCallback, which has to be the last; "
+                "leave it out",
+            ),
             (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
             (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", is_alone),
         ):
