@@ -273,6 +273,12 @@ def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
     assert list((study.directory.parent / "ashtune" / "jax").iterdir())
 
 
+def test_a_study_s_workers_compute_in_float64_where_its_script_has_said_so(study_of: Any) -> None:
+    """As every test of this file: in the script, by a call, of which a worker knows nothing by itself."""
+    state = study_of(None).best.load()
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype(np.float64)}
+
+
 class BrokenOff:
     """A trial that is paused after some epochs of those it should be trained for."""
 
@@ -313,12 +319,11 @@ def test_what_a_study_trains_is_to_the_last_bit_what_each_trial_is_alone(
     """By itself only as long as no other program has paid: that is far off here."""
     reported = reports(study := study_of(lanes))
     function, table = objective(lanes=lanes), study.dataframe()
-    with jax.enable_x64(False):  # as in the workers
-        for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
-            alone = BrokenOff(max(resource for trial, resource in reported if trial == number))
-            alone.config = {"rate": rate, "momentum": momentum, "width": width}
-            function(alone)
-            assert alone.losses == [reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
+    for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
+        alone = BrokenOff(max(resource for trial, resource in reported if trial == number))
+        alone.config = {"rate": rate, "momentum": momentum, "width": width}
+        function(alone)
+        assert alone.losses == [reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
 
 
 def test_with_a_fixed_number_of_lanes_reports_depend_on_nothing_else_to_the_last_bit(

@@ -28,13 +28,17 @@ class JaxBackend:
         recipe: What is trained.
         seed: Of initial states and of the batches' order.
         study: Where workers share compiled programs; None if there is no study.
+        is_x64: Whether the script has JAX compute in 64 bits, which a worker of its study does then too.
     """
 
     compile_seconds = 1.0
     most_turns = 16  # then what a call costs beside training is lost among them
 
-    def __init__(self, recipe: Recipe, seed: int, study: Path | None) -> None:
+    def __init__(self, recipe: Recipe, seed: int, study: Path | None, *, is_x64: bool = False) -> None:
         prepare_jax()
+        # A worker has not run the script in which that was set; in 32 bits its results would be others, unnoticed.
+        if study is not None and is_x64:
+            jax.config.update("jax_enable_x64", True)
         self._recipe = recipe
         self._seed = seed
         self._cache = None if study is None else ProgramCache(study)

@@ -80,4 +80,5 @@ def fused(
     )
     recipe.count_examples()  # which refuses data that have none
     recipe.check_batch_size()
-    return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed), lanes)
+    is_x64 = bool(jax.config.jax_enable_x64)
+    return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed, is_x64=is_x64), lanes)
