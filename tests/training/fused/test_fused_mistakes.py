@@ -107,6 +107,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"evaluate gives loss as an array of shape \(1, 2\); give a scalar",
     ),
     "no metrics": (evaluates(lambda w: w.sum()), "give a dict of scalars by the names of metrics"),
+    "a metric of both": (
+        steps(lambda w, config: ({"w": w}, {"loss": w.sum()})),
+        "step and evaluate both give 'loss', and only one would be reported",
+    ),
     "not static": ({"static": []}, r"init needs the value of what is traced .* named in static=\[...\]"),
 }
 
@@ -119,6 +123,20 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     changed, message = MISTAKES[mistake]
     with pytest.raises(ObjectiveError, match=message):
         objective(**changed)(Once())
+
+
+def test_a_metric_may_be_called_as_what_a_program_keeps_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    reported: list[dict[str, float]] = []
+
+    class Noting(Once):
+        def report(self, **metrics: float) -> None:
+            reported.append(metrics)
+
+    objective(**evaluates(lambda w: {"loss": w.sum(), "finite": 0.5}))(Noting())
+    assert [metrics["finite"] for metrics in reported] == [0.5, 0.5]
 
 
 def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from ashtune.core.errors import ObjectiveError
 from ashtune.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, names_checked, takes_config
 
-FINITE = "finite"
+FINITE = "finite\n"
+"""What no metric that is reported can be called, as it cannot be printed."""
 Row = dict[str, Any]
 Stretch = tuple[Any, Any, Any, Any]
 """Epochs that lanes are trained already and will be then, the orders of the examples by epoch, and the number of lanes
@@ -160,6 +161,10 @@ class TracedEpochs:
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)
         after = self._recipe.checked_evaluate(state, validation, config)
+        if both := during.keys() & after.keys():
+            raise ObjectiveError(
+                f"step and evaluate both give {min(both)!r}, and only one would be reported; rename one of them"
+            )
         return state, {**during, **after, FINITE: _is_finite(state)}
 
     def _steps(self, state: State, config: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
