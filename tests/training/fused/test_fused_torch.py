@@ -10,6 +10,7 @@ import pytest
 
 from ashtune.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune.training.fused.protocol import LaneMetrics, Variant
+from ashtune.training.fused.torch.backend import TorchBackend
 from ashtune.training.fused.torch.module import FunctionalModule
 from ashtune.training.fused.torch.objective import cross_entropy
 from ashtune.training.fused.torch.optimizers import numbers_of, rule
@@ -458,6 +459,26 @@ def test_buffers_that_a_module_replaces_are_each_lane_s_own() -> None:
     module, rows = plain_loop(given, LANES["sgd"][1], 4)
     np.testing.assert_allclose(result.metrics["loss"][:, 1], rows["loss"], rtol=1e-9)
     np.testing.assert_allclose(state["buffers"]["seen"][1], module.seen, rtol=1e-9)
+
+
+def test_a_module_that_is_given_back_has_the_buffers_that_no_state_dict_holds() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(FEATURES, CLASSES)
+            self.register_buffer("batches", torch.zeros(()), persistent=False)
+
+        def forward(self, x: Any) -> Any:
+            if self.training:
+                self.batches.add_(1)
+            return self.inner(x)
+
+    given, lanes = recipe(lambda config: Counting()), LANES["sgd"][:1]
+    state, _ = trained(given, lanes, [0, 2])
+    saved = TorchProgram(given, STATIC, Variant(1)).apart(state, 0)
+    module = TorchBackend(given, 0).restored(STATIC, lanes[0], saved)
+    assert module.batches.item() == 8, "four batches in each of two epochs"
+    assert module.inner.weight.equal(state["parameters"]["inner.weight"][0])
 
 
 def test_what_is_no_recipe_is_refused() -> None:

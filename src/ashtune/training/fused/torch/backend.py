@@ -87,6 +87,10 @@ class TorchBackend:
         module = built(self._recipe, dict(static), first, self._seed)
         arrays = {**saved["parameters"], **saved["buffers"]}
         module.load_state_dict({name: torch.as_tensor(array[0]) for name, array in arrays.items()}, strict=False)
+        lasting = module.state_dict().keys()
+        for name, buffer in module.named_buffers():
+            if name not in lasting and name in arrays:  # one of persistent=False, which load_state_dict passes over
+                buffer.copy_(torch.as_tensor(arrays[name][0]))
         return module
 
     def bytes_of(self, state: State) -> int:
