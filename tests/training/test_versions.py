@@ -195,6 +195,21 @@ def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int]
     assert changed(version_of(make(1)), version_of(make(2)))
 
 
+def with_a_schema(address: int, default: float) -> Callable[..., Any]:
+    rate = {"default": default, "schema": {"type": "definition-ref", "schema_ref": f"Rate:{address}"}}
+    options = type("Options", (), {"__pydantic_core_schema__": {"ref": f"Options:{address}", "fields": [rate]}})
+
+    def train(trial: Any) -> Any:
+        return options
+
+    return train
+
+
+def test_a_class_of_pydantic_counts_by_its_fields_and_not_by_its_address() -> None:
+    assert version_of(with_a_schema(7, 0.1)) == version_of(with_a_schema(8, 0.1))
+    assert changed(version_of(with_a_schema(7, 0.1)), version_of(with_a_schema(7, 0.2)))
+
+
 BY_RUN = """
 import json
 import os

@@ -37,6 +37,9 @@ _OF_NO_MATTER = {
     "__annotations__", "__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl",
     "__slotnames__", "__name__", "__file__", "__builtins__",
 }  # fmt: skip
+_SCHEMA = "__pydantic_core_schema__"
+"""What pydantic makes of the fields of a class, their defaults among them."""
+_REFERENCES = ("ref", "schema_ref")
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -183,7 +186,7 @@ class _Parts:
         for name, item in sorted(vars(value).items()):
             if name not in _OF_NO_MATTER:
                 yield name.encode()
-                yield self._digest(item)
+                yield self._digest(_without_references(item) if name == _SCHEMA else item)
 
     def _of_function(self, value: FunctionType) -> Iterator[bytes]:
         if not self._is_own(value.__module__):
@@ -275,3 +278,13 @@ def _marshalled(value: Any) -> bytes:
         return marshal.dumps(value, 2)  # later versions write which objects are the same one
     except ValueError:
         return str(len(value)).encode()
+
+
+def _without_references(schema: Any) -> Any:
+    """Return a schema without the names in it that tell a class by its address, another one in each process."""
+    match schema:
+        case dict():
+            return {name: _without_references(part) for name, part in schema.items() if name not in _REFERENCES}
+        case list() | tuple():
+            return [_without_references(part) for part in schema]
+    return schema
