@@ -195,6 +195,12 @@ def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int]
     assert changed(version_of(make(1)), version_of(make(2)))
 
 
+def test_a_global_with_the_name_of_an_attribute_that_is_read_is_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = version_of(Trainer(1).train)
+    monkeypatch.setitem(globals(), "width", 7)
+    assert version_of(Trainer(1).train) == before
+
+
 def with_a_schema(address: int, default: float) -> Callable[..., Any]:
     rate = {"default": default, "schema": {"type": "definition-ref", "schema_ref": f"Rate:{address}"}}
     options = type("Options", (), {"__pydantic_core_schema__": {"ref": f"Options:{address}", "fields": [rate]}})

@@ -200,11 +200,11 @@ class _Parts:
                 yield self._digest(cell.cell_contents)
             except ValueError:  # not filled yet
                 yield b"empty"
-        self._name_globals(set(_names(value.__code__)), value.__globals__)
+        self._name_globals(set(_globals_of(value.__code__)), set(_names(value.__code__)), value.__globals__)
 
-    def _name_globals(self, names: Set[str], module: Mapping[str, Any]) -> None:
-        """Let what is named of a module, and what is named of the user's modules in it, be parts of their own."""
-        for name in sorted(names & module.keys() - _OF_NO_MATTER):
+    def _name_globals(self, named: Set[str], names: Set[str], module: Mapping[str, Any]) -> None:
+        """Let what is named of a module be parts of their own, and what of ``names`` the user's modules in it have."""
+        for name in sorted(named & module.keys() - _OF_NO_MATTER):
             value = module[name]
             if not isinstance(value, ModuleType):
                 self._add(module, name, value)
@@ -223,7 +223,8 @@ class _Parts:
             return
         if is_plain(value) and (computation := self._computation(namespace, name)) is not None:
             self._waiting[full] = computation.text
-            self._name_globals(computation.names - {name}, namespace)
+            names = computation.names - {name}
+            self._name_globals(names, names, namespace)
         else:
             self._waiting[full] = value
 
@@ -270,6 +271,16 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+def _globals_of(code: CodeType) -> Iterator[str]:
+    """Yield what code reads of its module: ``trial.config`` is not the module's ``config``, which may come and go."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals_of(constant)
 
 
 def _marshalled(value: Any) -> bytes:
