@@ -57,6 +57,17 @@ def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make:
     assert [repr(first.configuration(i)) for i in trials] == [repr(second.configuration(i)) for i in trials]
 
 
+def test_values_that_a_clause_forbids_are_written_in_one_order_whatever_that_of_their_set_is() -> None:
+    def record(names: list[object], numbers: list[object]) -> object:
+        space = ConfigurationSpace({"n": (0, 20), "c": ["z", "y", "x"]})
+        clauses = ForbiddenInClause(space["c"], names), ForbiddenInClause(space["n"], numbers)
+        space.add(ForbiddenOrConjunction(*clauses))
+        return Space.parse(space).to_record()
+
+    assert record(["x", "z"], [10, 9]) == record(["z", "x"], [9, 10])
+    assert record(["x", "z"], [10, 9]) != record(["y", "x"], [9, 10])
+
+
 def test_reading_a_record_leaves_it_whole() -> None:
     record = json.loads(json.dumps(of_every_kind().to_record()))
     before = json.dumps(record)

@@ -46,6 +46,8 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
                 entry[key] = plain_choices(entry["name"], entry[key])
         if "value" in entry:
             [entry["value"]] = plain_choices(entry["name"], [entry["value"]])
+    for clause in serialized["forbiddens"]:
+        _put_in_order(clause, {entry["name"]: entry for entry in serialized["hyperparameters"]})
     return {"names": list(names), "space": _tree(serialized)}
 
 
@@ -71,6 +73,17 @@ def read_record(record: Mapping[str, object]) -> tuple["ConfigurationSpace", tup
             f"the record names {shown(list(names))} where its space has {shown(list(space))}; it was altered"
         )
     return space, names
+
+
+def _put_in_order(clause: dict[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the values of a clause in order: ConfigSpace takes a set of them, which has another in each process."""
+    for part in clause.get("clauses", ()):
+        _put_in_order(part, entries)
+    if "values" in clause:
+        entry = entries[clause["name"]]
+        choices = entry.get("choices", entry.get("sequence"))
+        values: list[Any] = [plain(value) for value in clause["values"]]
+        clause["values"] = sorted(values) if choices is None else sorted(values, key=choices.index)
 
 
 def _tree(value: object) -> object:
