@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,18 @@ def closure(width: int) -> Callable[..., Any]:
     return train
 
 
+def through_a_cached_property(width: int) -> Callable[..., Any]:
+    class Model:
+        @cached_property
+        def depth(self) -> int:
+            return width
+
+    def train(trial: Any) -> int:
+        return Model().depth
+
+    return train
+
+
 class Trainer:
     def __init__(self, width: int) -> None:
         self.width = width
@@ -188,7 +200,14 @@ def trained(trial: Any, width: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "make", [closure, Trainer, lambda width: partial(trained, width=width), lambda width: Trainer(width).train]
+    "make",
+    [
+        closure,
+        through_a_cached_property,
+        Trainer,
+        lambda width: partial(trained, width=width),
+        lambda width: Trainer(width).train,
+    ],
 )
 def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int], Any]) -> None:
     assert version_of(make(1)) == version_of(make(1))

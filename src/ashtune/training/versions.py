@@ -41,6 +41,7 @@ _SCHEMA = "__pydantic_core_schema__"
 """What pydantic makes of the fields of a class, their defaults among them."""
 _REFERENCES = ("ref", "schema_ref")
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
+_MADE_OF_CODE = (FunctionType, type, CodeType, MethodType, functools.partial, property, functools.cached_property)
 _INSTALLED = {"site-packages", "dist-packages"}
 
 Version = Mapping[str, str]
@@ -124,7 +125,7 @@ class _Parts:
             yield repr(value).encode("utf-8", "surrogatepass")
         elif isinstance(value, list | tuple | set | frozenset | dict):
             yield from self._of_container(value)
-        elif isinstance(value, FunctionType | type | CodeType | MethodType | functools.partial | property):
+        elif isinstance(value, _MADE_OF_CODE):
             yield from self._of_code_of_some_kind(value)
         elif isinstance(value, staticmethod | classmethod):
             yield self._digest(value.__func__)
@@ -163,6 +164,8 @@ class _Parts:
                 yield from map(self._digest, (value.func, value.args, value.keywords))
             case property():
                 yield from map(self._digest, (value.fget, value.fset, value.fdel))
+            case functools.cached_property():
+                yield self._digest(value.func)
 
     def _of_object(self, value: Any) -> Iterator[bytes]:
         if isinstance(value, HasVersionParts) and not isinstance(value, type):
