@@ -222,7 +222,7 @@ def test_a_global_with_the_name_of_an_attribute_that_is_read_is_no_part(monkeypa
 
 def with_a_schema(address: int, default: float) -> Callable[..., Any]:
     rate = {"default": default, "schema": {"type": "definition-ref", "schema_ref": f"Rate:{address}"}}
-    options = type("Options", (), {"__pydantic_core_schema__": {"ref": f"Options:{address}", "fields": [rate]}})
+    options = type("Options", (), {"__pydantic_core_schema__": {"ref": f"Options:{address}", "fields": {"ref": rate}}})
 
     def train(trial: Any) -> Any:
         return options

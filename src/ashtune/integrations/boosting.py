@@ -255,8 +255,8 @@ class BoosterObjective:
 
 def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]]) -> set[str]:
     """Return names, and those of each group of synonyms that has one of them."""
-    found = set(names)
-    return found.union(*(group for group in synonyms if not found.isdisjoint(group)))
+    given = set(names)
+    return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
 
 
 def _source(name: str, data: Any) -> Data:

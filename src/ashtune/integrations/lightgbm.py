@@ -19,7 +19,6 @@ from ashtune.integrations import ExtraMissing
 
 try:
     import lightgbm
-    from lightgbm.basic import _ConfigAliases  # the library's own list; it has no public one
     from lightgbm.callback import EarlyStopException
 except ImportError:
     raise ExtraMissing("lightgbm", "lightgbm") from None
@@ -275,8 +274,10 @@ class _LightGBM(BoosterObjective):
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
         """Return names of parameters, and all other names that LightGBM has for these."""
-        found: set[str] = _ConfigAliases.get_by_alias(*names)
-        return found
+        from lightgbm.basic import _ConfigAliases  # the library has no public list
+
+        aliases: set[str] = _ConfigAliases.get_by_alias(*names)
+        return aliases
 
     def __call__(self, trial: Trial) -> None:
         """Train a booster to its rung."""

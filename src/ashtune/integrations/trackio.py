@@ -85,7 +85,7 @@ class TrackioTracker(Tracker):
             project=self._project,
             run=name,
             run_id=identity,
-            metrics_list=[_kept(point.metrics) for point in points],
+            metrics_list=[_renamed(point.metrics) for point in points],
             steps=[point.resource for point in points],
             timestamps=[_time(point.time) for point in points],
             log_ids=[f"{identity}-{point.resource}" for point in points],
@@ -131,8 +131,8 @@ def _storage(out: str | None) -> "type[SQLiteStorage]":
     return storage
 
 
-def _kept(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics under names that Trackio's own writer gives them: it shows its step and its time over others'."""
+def _renamed(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics, renamed as Trackio does where a name is that of one of its columns, as ``step``."""
     from trackio.utils import RESERVED_KEYS
 
     return {

@@ -46,8 +46,9 @@ def record_of(space: "ConfigurationSpace", names: Sequence[str]) -> dict[str, ob
                 entry[key] = plain_choices(entry["name"], entry[key])
         if "value" in entry:
             [entry["value"]] = plain_choices(entry["name"], [entry["value"]])
+    entries = {entry["name"]: entry for entry in serialized["hyperparameters"]}
     for clause in serialized["forbiddens"]:
-        _put_in_order(clause, {entry["name"]: entry for entry in serialized["hyperparameters"]})
+        _put_in_order(clause, entries)
     return {"names": list(names), "space": _tree(serialized)}
 
 
@@ -76,7 +77,7 @@ def read_record(record: Mapping[str, object]) -> tuple["ConfigurationSpace", tup
 
 
 def _put_in_order(clause: dict[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the values of a clause in order: ConfigSpace takes a set of them, which has another in each process."""
+    """Sort the values of a clause: they may be a set, whose order differs from process to process."""
     for part in clause.get("clauses", ()):
         _put_in_order(part, entries)
     if "values" in clause:

@@ -205,9 +205,9 @@ class _Parts:
                 yield b"empty"
         self._name_globals(set(_globals_of(value.__code__)), set(_names(value.__code__)), value.__globals__)
 
-    def _name_globals(self, named: Set[str], names: Set[str], module: Mapping[str, Any]) -> None:
-        """Let what is named of a module be parts of their own, and what of ``names`` the user's modules in it have."""
-        for name in sorted(named & module.keys() - _OF_NO_MATTER):
+    def _name_globals(self, globals_read: Set[str], names: Set[str], module: Mapping[str, Any]) -> None:
+        """Let globals of a module be parts of their own; of the user's modules among them, what is in ``names``."""
+        for name in sorted(globals_read & module.keys() - _OF_NO_MATTER):
             value = module[name]
             if not isinstance(value, ModuleType):
                 self._add(module, name, value)
@@ -298,7 +298,11 @@ def _without_references(schema: Any) -> Any:
     """Return a schema without the names in it that tell a class by its address, another one in each process."""
     match schema:
         case dict():
-            return {name: _without_references(part) for name, part in schema.items() if name not in _REFERENCES}
+            return {
+                name: _without_references(part)
+                for name, part in schema.items()
+                if not (name in _REFERENCES and isinstance(part, str))  # a field may have this name too
+            }
         case list() | tuple():
             return [_without_references(part) for part in schema]
     return schema

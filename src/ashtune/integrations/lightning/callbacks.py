@@ -99,7 +99,7 @@ class First:
                 f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
                 "make a new Trainer in each call of the training function"
             )
-        # None are left where a callback swaps them, as StochasticWeightAveraging, and takes up its own.
+        # StochasticWeightAveraging replaces the schedules by its own, whose state it restores: there are fewer then.
         for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
             if change := change_of_length(taken_up, made):
                 raise ObjectiveError(f"the trial {change}")

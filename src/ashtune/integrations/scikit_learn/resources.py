@@ -175,7 +175,8 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
     """Whether passes of ``partial_fit`` do what ``fit`` would do in as many iterations.
 
-    They do not in what neither predicts nor tells outliers: ``LatentDirichletAllocation`` and ``MiniBatchKMeans``.
+    Only classifiers, regressors and outlier detectors do: ``partial_fit`` of ``LatentDirichletAllocation`` and of
+    ``MiniBatchKMeans`` is another algorithm than ``fit``.
     """
     if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
         return False
@@ -186,7 +187,7 @@ def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes, of several labels a row their numbers."""
+    """Return the classes; where a row has several labels, the numbers of the labels."""
     classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
     return classes
 

@@ -32,7 +32,7 @@ def fused(
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
         step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. Its metrics
-            are reported as their mean over the epoch, by names that those of ``evaluate`` have not.
+            are reported as their mean over the epoch. Their names differ from those of ``evaluate``.
         evaluate: (state, data) -> metrics on the validation data, after each epoch. If it asks for a third argument,
             without a default value, it gets the configuration, as ``init`` and ``step`` do.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
