@@ -4,7 +4,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from itertools import count, pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,6 +172,19 @@ def test_proposals_take_a_twentieth_of_the_workers_time(workers: int, ahead: int
         assert min(gaps) < 0.1, "a trial that waits for its proposal, and twenty workers or more, rest for nothing"
     else:
         assert min(gaps) >= 0.02 * 10, "two workers: a tenth of one's time"
+
+
+def test_a_rest_that_ends_while_it_is_looked_at_is_no_wait_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = count()
+    monkeypatch.setattr(proposals, "time", SimpleNamespace(monotonic=lambda: float(next(readings))))
+    study = Studied()
+    # Each look at the clock takes a second, and so does a proposal. Eight workers: the rest after it is of 1.5 s, and
+    # ends between the second look and the third.
+    study.start(lambda: Scripted(numbered), workers=8, ahead=3)
+    try:
+        study.waits(3)
+    finally:
+        study.proposals.close()
 
 
 @pytest.mark.parametrize("ahead", [0, 2])

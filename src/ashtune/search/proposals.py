@@ -368,18 +368,21 @@ class Proposals(Observer):
     def _wait(self, ahead: int) -> int | None:
         """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
         with self._changed:
-            while not self._is_closed and not self._news and not self._is_due(ahead):
-                rest = self._rests_until - time.monotonic()
-                self._changed.wait(rest if rest > 0 else None)
+            while True:
+                seconds = self._seconds_until_due(ahead)
+                is_due = seconds is not None and seconds <= 0
+                if self._is_closed or self._news or is_due:
+                    break
+                self._changed.wait(seconds)
             if self._is_closed:
                 return None
-            return self._number_asked() if self._is_due(ahead) else -1
+            return self._number_asked() if is_due else -1
 
-    def _is_due(self, ahead: int) -> bool:
-        """Say whether a proposal is to be made now."""
+    def _seconds_until_due(self, ahead: int) -> float | None:
+        """Say when the next proposal is to be made, 0 or less for now; None: not before something changes."""
         if self._next + ahead < self._first_proposed or len(self._ready) >= ahead + self._is_awaited:
-            return False
-        return self._is_awaited or time.monotonic() >= self._rests_until
+            return None
+        return 0.0 if self._is_awaited else self._rests_until - time.monotonic()
 
     def _number_asked(self) -> int:
         """Return the trial that the next proposal is for."""
