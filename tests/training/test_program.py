@@ -217,6 +217,20 @@ def test_several_metrics_on_lines_of_their_own_are_one_report() -> None:
     assert printed.reports() == [{"loss": 1.0, "latency": 9.0}, {"loss": 0.5, "latency": 5.0}]
 
 
+@pytest.mark.parametrize("name", ["val:loss", "val loss", "Hits@10 (%)", "größe", "5-fold", "n" * 200])
+def test_the_studys_metric_is_found_whatever_its_name(name: str) -> None:
+    printed = Printed([name], 1)
+    printed.add(f"epoch 3: loss=9, {name}=0.25, train:loss=0.5")
+    assert printed.reports() == [{"loss": 9.0, name: 0.25, "train:loss": 0.5}]
+
+
+def test_the_studys_metric_is_not_found_within_another_name() -> None:
+    printed = Printed(["loss"], 1)
+    printed.add("val:loss=1 my-loss=2 LOSS=3")
+    with pytest.raises(ObjectiveError, match=r"printed no loss=NUMBER \(but 'val:loss', 'my-loss', 'LOSS'\)"):
+        printed.reports()
+
+
 def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
     code = """
         import subprocess, sys

@@ -50,10 +50,8 @@ LEFT_OPEN_SECONDS = 1.0
 ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
-_METRIC = re.compile(
-    r"(?<![^\s,;])([A-Za-z_][\w./@-]{0,99})=([-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?))(?=$|[\s;]|,(?!\d))",
-    re.IGNORECASE | re.ASCII,
-)
+_NAME = r"[A-Za-z_][\w./@:-]{0,99}"
+_NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _running: set["subprocess.Popen[bytes]"] = set()
 
@@ -227,6 +225,8 @@ class Printed:
     A report begins where a metric is said again and the one before has all that the study needs. What is said after
     the study's metrics and before the next report belongs to the last one.
 
+    The names of the study's metrics are found as they are, others if they are of letters, digits and ``_./@:-``.
+
     Args:
         needed: The study's metrics.
         most: How many reports are of use, the last ones.
@@ -234,6 +234,8 @@ class Printed:
 
     def __init__(self, needed: Sequence[str], most: int) -> None:
         self._needed = needed
+        names = "|".join((*map(re.escape, needed), _NAME))
+        self._metric = re.compile(rf"(?<![^\s,;])({names})=({_NUMBER})(?=$|[\s;]|,(?!\d))", re.ASCII)
         self._most = most
         self._count = 0
         self._last: deque[dict[str, float]] = deque(maxlen=max(1, most))
@@ -241,7 +243,7 @@ class Printed:
 
     def add(self, line: str) -> None:
         """Take in a line."""
-        said = {name: float(number) for name, number in _METRIC.findall(_COLOUR.sub("", line))}
+        said = {name: float(number) for name, number in self._metric.findall(_COLOUR.sub("", line))}
         if said.keys() & self._current.keys() and self._is_whole:
             self._close()
         for name, value in said.items():
