@@ -140,6 +140,19 @@ def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
     ] * 2
 
 
+def test_a_program_may_say_that_it_has_not_ended_its_trial(tmp_path: Path) -> None:
+    code = """
+        import json, os, sys
+        with open(os.environ["ASHTUNE_RESULT"], "w") as file:
+            json.dump([{"loss": float(sys.argv[1]), "stopped": False}] * int(os.environ["ASHTUNE_TARGET"]), file)
+    """
+    study = tuned(tmp_path, code, "{x}", trials=2, scheduler="full")
+    assert not failures(study)
+    for result in results(tmp_path):
+        assert (result.resource, result.stopped) == (4, False)
+        assert [set(metrics) for _, metrics in [*result.curve, (4, result.metrics)]] == [{"loss"}] * 4
+
+
 def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
     assert {(result.start, result.metrics["loss"]) for result in results(tmp_path)} == {(0, 0.0)}

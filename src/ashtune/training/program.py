@@ -43,7 +43,7 @@ LARGEST_SCRIPT = 1_000_000
 LARGEST_RESULT = 10_000_000
 """Bytes of a file with results."""
 STOPPED = "stopped"
-"""What is true in the last object of a file with results if the program has ended its trial on purpose."""
+"""What is true in the last object of a file with results if the program has ended its trial on purpose. No metric."""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
 """How long the output is read after the program's end, if something that it started holds it open."""
@@ -157,10 +157,12 @@ class Program:
             printed = Printed(trial.metrics, count)
             self._run(self.arguments(trial.config, values), environment, printed)
             result = Path(values["result"])
-            reports = _read(result) if result.exists() else printed.reports()
+            reports: list[dict[str, Any]] = _read(result) if result.exists() else printed.reports()
         is_stopped = reports[-1].get(STOPPED) is True
+        for metrics in reports:
+            if isinstance(metrics.get(STOPPED), bool):  # a number is a metric of that name
+                del metrics[STOPPED]
         if is_stopped:
-            del reports[-1][STOPPED]
             trial.stop()
         is_curve = len(reports) == count or (is_stopped and len(reports) < count)
         for metrics in reports if is_curve else reports[-1:]:
