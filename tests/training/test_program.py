@@ -15,7 +15,7 @@ import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.program import Printed, Program
+from ashtune.training.program import Printed, Program, _lines
 from ashtune.training.versions import changed, version_of
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
@@ -297,6 +297,18 @@ def test_any_bytes_may_be_printed(tmp_path: Path) -> None:
         os.write(1, b"\\xff\\xfe \\xe2\\x96\\x88 " + b"x" * 300_000 + b"\\n" + b"loss=1 ")
     """
     assert tuned(tmp_path, code, trials=2).best.metrics == {"loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("word", "between"), [("loss=0.125", " "), ("loss=0.125", "\r"), ("loss=0.125", ","), ("é", ";")]
+)
+def test_a_long_line_is_broken_between_two_words(word: str, between: str) -> None:
+    code = f"import sys; sys.stdout.buffer.write({word + between!r}.encode() * 60_000)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        lines = [line.removesuffix("\n") for line in _lines(process)]
+    assert len(lines) > 1, "the test is about such a one"
+    assert "".join(lines) == (word + between) * 60_000
+    assert {each for line in lines for each in line.split(between)} == {word, ""}
 
 
 def test_what_it_prints_is_in_the_log_of_its_trial(tmp_path: Path) -> None:

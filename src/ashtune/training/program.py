@@ -35,7 +35,7 @@ from ashtune.training.trial import Trial
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has. A hyperparameter of the same name goes before them."""
 LONGEST_LINE = 100_000
-"""Bytes; a longer line is looked through in parts."""
+"""Bytes; a longer line is looked through in parts, which end where no metric can be."""
 MOST_NAMES = 100
 """Of metrics in a report; further ones are left out."""
 LARGEST_SCRIPT = 1_000_000
@@ -53,6 +53,8 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
 _NAME = r"[A-Za-z_][\w./@:-]{0,99}"
 _NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BREAK = re.compile(rb".*(?:[\s;]|,(?=[^\d]))", re.DOTALL)
+"""Up to the last place between two words; behind a comma only if it is none of a number."""
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
@@ -317,7 +319,9 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
             break
         *lines, rest = (rest + part).split(b"\n")
         if len(rest) > LONGEST_LINE:
-            lines, rest = [*lines, rest], b""
+            match = _BREAK.match(rest)
+            end = match.end() if match else len(rest)
+            lines, rest = [*lines, rest[:end]], rest[end:]
         for line in lines:
             yield line.decode(errors="replace") + "\n"
     if rest:
