@@ -207,6 +207,13 @@ def test_a_best_trial_that_goes_on_is_complete(tuned: ashtune.Study) -> None:
     assert ours._outcome(record, goal, is_complete=False)["state"] == ours._RUNNING
 
 
+def test_the_resource_of_a_trial_between_two_rungs_is_that_of_its_metrics(tuned: ashtune.Study) -> None:
+    reader = StudyReader(tuned.directory)
+    record = next(trial for trial in reader.trials if trial.rung == 0)
+    further = msgspec.structs.replace(record, resource=record.resource + 1)
+    assert ours._attributes(further, reader.settings.goal)["resource"] == record.resource == tuned.rungs[0]
+
+
 def test_at_most_the_best_trials_are_written_and_thinned_curves_keep_their_ends(
     tuned: ashtune.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

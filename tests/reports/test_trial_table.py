@@ -74,6 +74,19 @@ def test_a_trial_that_is_given_out_again_is_running() -> None:
     assert trials[TrialId(0)].status == "running"
 
 
+def paused(trial: int, rung: int, resource: int) -> JobPaused:
+    return JobPaused(2.0, worker=W, trial=TrialId(trial), rung=rung, resource=resource, seconds=0.5)
+
+
+def test_resource_and_metrics_of_a_row_belong_together_also_between_two_rungs() -> None:
+    trials = Trials(LADDER)
+    tell(trials, started(0), started(1), finished(0, 1, a=0.25), paused(0, 2, 3), paused(1, 2, 3))
+    assert [(t.rung, t.resource, t.result_resource) for t in trials] == [(1, 3, 2), (None, 3, 3)]
+    frame = trials.dataframe()
+    assert frame["resource"].tolist() == [2, 3]
+    assert frame["a"].fillna(-1).tolist() == [0.25, -1]
+
+
 def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())

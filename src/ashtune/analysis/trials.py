@@ -37,8 +37,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A trial and its fate.
 
     ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
-    one with a result (None: no result yet), ``metrics`` are those there, ``resource`` how far it is trained,
-    ``seconds`` its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
+    one with a result (None: no result yet), ``metrics`` are those there, and ``result_resource`` is where they were
+    reported. ``resource`` is how far it is trained: further, if it is between two rungs. Without a result both are the
+    same. ``seconds`` is its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
     configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial whose
     configuration it has, if it confirms one: it is no part of the search.
     """
@@ -48,6 +49,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     rung: int | None
     resource: int
+    result_resource: int
     metrics: dict[str, float | None]
     seconds: float
     reason: str
@@ -73,6 +75,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         self._status = bytearray()
         self._rungs = array("h")
         self._resources = array("q")
+        self._result_resources = array("q")
         self._seconds = array("d")
         self._reasons: dict[TrialId, str] = {}
         self._confirms: dict[TrialId, TrialId] = {}
@@ -86,6 +89,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             case JobFinished(trial=trial, rung=rung):
                 self._trained(event)
                 self._rungs[trial] = rung
+                self._result_resources[trial] = event.resource
                 self._metrics[trial] = self._encode(event.metrics)
                 self._status[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
                 if event.stopped:
@@ -133,6 +137,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             status=_STATUSES[self._status[trial]],
             rung=rung if rung >= 0 else None,
             resource=self._resources[trial],
+            result_resource=(self._result_resources if rung >= 0 else self._resources)[trial],
             metrics=msgspec.msgpack.decode(self._metrics[trial]),
             seconds=self._seconds[trial],
             reason=self._reasons.get(trial, ""),
@@ -155,7 +160,8 @@ class Trials(Observer, Sequence[TrialRecord]):
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
 
-        A metric or hyperparameter that has the name of another column gets ``metric.`` or
+        The resource is that of the metrics: of a trial between two rungs, its last rung. Without metrics it is how far
+        the trial is trained. A metric or hyperparameter that has the name of another column gets ``metric.`` or
         ``config.`` in front.
 
         Raises:
@@ -170,7 +176,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             "number": [record.number for record in records],
             "status": [record.status for record in records],
             "rung": pandas.array([record.rung for record in records], dtype="Int64"),
-            "resource": [record.resource for record in records],
+            "resource": [record.result_resource for record in records],
         }
         for name in names:
             shown = f"config.{name}" if name in ours else name
@@ -193,6 +199,7 @@ class Trials(Observer, Sequence[TrialRecord]):
             self._status += bytes(missing)
             self._rungs.extend([-1] * missing)
             self._resources.extend([0] * missing)
+            self._result_resources.extend([0] * missing)
             self._seconds.extend([0.0] * missing)
 
     def _trained(self, event: JobFinished | JobPaused) -> None:

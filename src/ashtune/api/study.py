@@ -205,7 +205,7 @@ class Study:
                 record.configuration,
                 record.metrics,
                 record.rung or 0,
-                record.resource,
+                record.result_resource,
                 self.directory,
                 record.origin,
             )

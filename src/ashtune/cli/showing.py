@@ -73,6 +73,8 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
         f"trial {number}, {record.status}{why}",
         f"  {study.unit} {record.resource:,}, {seconds_text(record.seconds)}",
     ]
+    if record.metrics and record.result_resource != record.resource:
+        lines.append(f"  at {study.unit} {record.result_resource:,}:")
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
     lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
     lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]

@@ -194,9 +194,9 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
 
 
 def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return what Optuna has no place for: where a trial is from and how far it came, and its other metrics."""
+    """Return what Optuna has no place for: where a trial is from, its other metrics, and the resource of them all."""
     values = (
-        record.number, record.status, record.rung, record.resource, round(record.seconds, 3), record.origin,
+        record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3), record.origin,
         record.reason,
     )  # fmt: skip
     named = zip(_ATTRIBUTES, values, strict=True)

@@ -49,7 +49,7 @@ class BestSection(Section):
         trials, metrics = self.study.trials, self.study.goal.metrics
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
         columns = {name: [number_text(record.metrics.get(name), 5) for record in records] for name in metrics}
-        return trials_table(records, columns, unit=self.study.unit)
+        return trials_table(records, columns, [record.result_resource for record in records], unit=self.study.unit)
 
     def lines(self) -> "Iterator[Text]":
         tally, info, goal = self.study.tally, self.study.info, self.study.goal

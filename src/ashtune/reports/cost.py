@@ -115,7 +115,8 @@ class CostSection(Section):
     def _table(self) -> "Table":
         slowest, unit = self._times[:SHOWN], self.study.unit
         records = [self.study.trials[trial] for _, trial in slowest]
-        return trials_table(records, {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}, unit=unit)
+        columns = {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}
+        return trials_table(records, columns, [record.resource for record in records], unit=unit)
 
 
 def _text(seconds: float) -> str:

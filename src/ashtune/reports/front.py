@@ -34,7 +34,8 @@ class FrontSection(Section):
         )
         yield html.figures(front=front_figure(front, self.study.results, unit=self.study.unit))
         columns = {name: [number_text(best.metrics.get(name), 5) for best in row] for name in goal.metrics}
-        yield html.table(trials_table([self.study.trials[best.trial] for best in row], columns, unit=self.study.unit))
+        records, resources = [self.study.trials[best.trial] for best in row], [best.resource for best in row]
+        yield html.table(trials_table(records, columns, resources, unit=self.study.unit))
 
     def lines(self) -> "Iterator[Text]":
         goal, row = self.study.goal, in_a_row(self.study.tally.front)

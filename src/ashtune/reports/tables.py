@@ -35,12 +35,15 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
     )
 
 
-def trials_table(records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], *, unit: str) -> "Table":
+def trials_table(
+    records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
+) -> "Table":
     """Return a row for each trial: number, a column of its own, how far, seconds, configuration, where that is from.
 
     Args:
         records: The trials.
         columns: By title, what stands in the columns between.
+        resources: How far: what the columns are of.
         unit: What the resource counts, in the singular.
     """
     from rich.text import Text
@@ -49,9 +52,9 @@ def trials_table(records: "Sequence[TrialRecord]", columns: Mapping[str, Sequenc
     table = bare_table()
     for column in ("trial", *columns, unit, "seconds", *names, "origin"):
         table.add_column(Text(column))
-    for record, *texts in zip(records, *columns.values(), strict=True):
+    for record, resource, *texts in zip(records, resources, *columns.values(), strict=True):
         values = [value_text(record.configuration.get(name, "")) for name in names]
-        cells = [str(record.number), *texts, f"{record.resource:,}", f"{record.seconds:.2f}", *values, record.origin]
+        cells = [str(record.number), *texts, f"{resource:,}", f"{record.seconds:.2f}", *values, record.origin]
         table.add_row(*map(Text, cells))
     return table
 
