@@ -269,6 +269,25 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
     assert training.reports[-1][2] < 60
 
 
+@pytest.mark.parametrize(
+    ("params", "metric", "mode", "words"),
+    [
+        ({"objective": "binary", "metric": "auc"}, "auc", "min", "mode='min': LightGBM says that auc is better the hi"),
+        ({"objective": "regression"}, "l2", "max", "mode='max': LightGBM says that l2 is better the lower it is"),
+    ],
+)
+def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
+    tmp_path: Path, params: dict[str, Any], metric: str, mode: str, words: str
+) -> None:
+    pytest.importorskip("lightgbm")
+    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
+    data = (x, (y > 0).astype(int)), (x_valid, (y_valid > 0).astype(int))
+    objective = ALL["lightgbm"].module.booster_objective(params, *data)
+    training = Training(objective, tmp_path, metric, mode).to(9)
+    assert not training.results
+    assert words in training.failures[0].reason
+
+
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
     x, y = valid_rows()

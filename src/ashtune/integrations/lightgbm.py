@@ -12,7 +12,7 @@ drawn follows the rounds, and ``best_iteration`` the trees.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -154,6 +154,7 @@ class _Callback:
         self._which = data, metric = chosen(
             evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
         )
+        _check_direction(env.evaluation_result_list, data, metric, self._trial.mode)
         settings = _settings(env.model)
         self._has_best = settings["boosting"] != "dart"
         drawn = _drawn(settings)
@@ -177,6 +178,21 @@ class _Callback:
             setattr(booster, BEST, self._rounds.best_round)
             booster.best_score = {data: {metric: self._rounds.best}}
         self._trial.save(booster)
+
+
+def _check_direction(evaluations: Sequence[Any], data: str, metric: str, mode: str) -> None:
+    """Refuse a study that is after the worst value of a metric, as LightGBM sees it.
+
+    Raises:
+        ObjectiveError: If it is.
+    """
+    is_higher_better = next(each[3] for each in evaluations if (each[0], each[1]) == (data, metric))
+    if is_higher_better != (mode == "max"):
+        better, right = ("higher", "max") if is_higher_better else ("lower", "min")
+        raise ObjectiveError(
+            f"mode={mode!r}: LightGBM says that {metric} is better the {better} it is; give tune mode={right!r}, or "
+            "have your feval say otherwise"
+        )
 
 
 class _Seeds:
