@@ -220,6 +220,27 @@ def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, 
     assert np.std(library.predict(broken.model, x, None)) > 0.3, "it has learnt something"
 
 
+@pytest.mark.parametrize(("objective", "is_the_same"), [("lambdarank", True), ("rank_xendcg", False)])
+def test_a_ranking_goes_on_as_if_it_had_never_stopped_unless_it_draws(
+    tmp_path: Path, objective: str, is_the_same: bool
+) -> None:
+    """What the guide says: ``rank_xendcg`` draws the same again after a rung."""
+    pytest.importorskip("lightgbm")
+
+    def queries(read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
+        x, y = read()
+        return {"data": x, "label": np.digitize(y, [-1, 0, 1]), "group": [20] * (len(y) // 20)}
+
+    train = ALL["lightgbm"].module.booster_objective(
+        {"objective": objective, "eval_at": [3], "num_leaves": 7}, queries(train_rows), queries(valid_rows)
+    )
+    through = Training(train, tmp_path / "through", "ndcg@3", "max").to(20)
+    broken = Training(train, tmp_path / "broken", "ndcg@3", "max").to(7).to(20)
+    assert not broken.failures
+    one, other = (by_lightgbm(each.model, valid_rows()[0], None) for each in (through, broken))
+    assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
+
+
 def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:
     """What the integrations are for: boosters that the library itself continues are others."""
     xgboost = pytest.importorskip("xgboost")

@@ -3,7 +3,8 @@
 Rule 1: what is saved is the booster with all its rounds; its ``best_iteration`` is that of the best round, so that it
 predicts by the rounds up to there, as after LightGBM's own early stopping.
 Rule 2: where rows or columns are drawn, :func:`seeds` gives each round seeds of its own, so that a booster that goes on
-from a rung has the trees of one that never stopped. LightGBM itself draws the same rows and columns again.
+from a rung has the trees of one that never stopped. LightGBM itself draws the same rows and columns again. What its
+objective ``rank_xendcg`` draws is not among that: there it does.
 Rule 3: a ``Dataset`` that a booster went on with keeps that booster's predictions. So the prepared data are for new
 trials, and one that goes on gets data of its own. It also keeps parameters that a later trial does not name: so where
 the names differ, it is made anew.
@@ -69,7 +70,8 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
     """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
 
     With ``init_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
-    the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too.
+    the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too. The objective
+    ``rank_xendcg`` draws the same again after each rung; ``lambdarank`` draws nothing.
 
     Args:
         trial: The trial.
