@@ -656,6 +656,29 @@ def test_what_is_no_training_function_is_refused_before_the_study(library: Libra
     assert not (tmp_path / "s" / NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "words"),
+    [
+        ("xgboost", "callbacks", "booster_objective gives it itself"), ("xgboost", "evals", "gives it itself"),
+        ("lightgbm", "valid_sets", "gives it itself"), ("lightgbm", "init_model", "gives it itself"),
+        ("catboost", "eval_set", "gives it itself"), ("catboost", "snapshot_file", "gives it itself"),
+        ("xgboost", "fevall", "the library takes obj, maximize, evals_result, custom_metric"),
+        ("lightgbm", "fevall", "the library takes feval, keep_training_booster"),
+        ("catboost", "fevall", "the library takes cat_features"),
+    ],
+)  # fmt: skip
+def test_an_option_that_training_would_not_take_is_refused_before_the_study(name: str, option: str, words: str) -> None:
+    pytest.importorskip(name)
+    with pytest.raises(ObjectiveError, match=f"'{option}' is in options; .*{words}"):
+        ALL[name].module.booster_objective({}, train_rows, valid_rows, **{option: None})
+
+
+def test_a_snapshot_that_trials_would_share_is_refused() -> None:
+    pytest.importorskip("catboost")
+    with pytest.raises(ObjectiveError, match="'snapshot_file' is in params; each trial has a snapshot of its own"):
+        ALL["catboost"].module.booster_objective({"snapshot_file": "here"}, train_rows, valid_rows)
+
+
 def test_several_metrics_of_a_study_are_refused(library: Library, tmp_path: Path) -> None:
     training = Training(objective_of(library), tmp_path, library.metric)
     training._goal = Goal(library.metric, "min", others=(ashtune.core.jobs.Objective("other", "min"),))  # type: ignore[attr-defined]

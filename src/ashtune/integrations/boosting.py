@@ -12,6 +12,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError
@@ -173,19 +174,22 @@ class BoosterObjective:
         dvalid: What is evaluated.
         metric: Which metric is reported.
         options: What the library's training is given besides.
+        train: The library's training, whose arguments the options are.
+        own: Of these, those that it is given here.
 
     Raises:
-        ObjectiveError: If data are of no kind that can be sent, or options belong to the study.
+        ObjectiveError: If data are of no kind that can be sent, or options are not for the user to give.
     """
 
     def __init__(
         self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
-        *, metric: str | None, options: Mapping[str, Any],
+        *, metric: str | None, options: Mapping[str, Any], train: Callable[..., Any], own: Collection[str],
     ) -> None:  # fmt: skip
         self.__name__ = name
         self.params, self.metric, self.options = dict(params), metric, dict(options)
         self._check_rounds(self.params, "params")
         self._check_rounds(self.options, "options")
+        _check_options(self.options, train, own)
         self._sources = _source("dtrain", dtrain), _source("dvalid", dvalid)
         self._own = threading.local()
 
@@ -257,6 +261,23 @@ def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]])
     """Return names, and those of each group of synonyms that has one of them."""
     given = set(names)
     return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
+
+
+def _check_options(options: Collection[str], train: Callable[..., Any], own: Collection[str]) -> None:
+    """Refuse options that a library's training is given already, or does not take.
+
+    Raises:
+        ObjectiveError: If there is one.
+    """
+    free = [name for name in signature(train).parameters if name not in own and name not in ROUND_NAMES]
+    for name in options:
+        if name in own:
+            raise ObjectiveError(
+                f"{name!r} is in options; booster_objective gives it itself: leave it out, or write a training "
+                "function of your own with callback(trial)"
+            )
+        if name not in free:
+            raise ObjectiveError(f"{name!r} is in options; the library takes {', '.join(free)}")
 
 
 def _source(name: str, data: Any) -> Data:

@@ -49,6 +49,9 @@ LEARNING_RATE = 0.03
 """CatBoost's, where it does not choose one by the number of rounds."""
 LEARN = "learn"
 EVAL_SET = "eval_set=(X, y)"
+OF_SNAPSHOTS = ("save_snapshot", "snapshot_file")
+GIVEN = ("self", "X", "y", "eval_set", "init_model", "callbacks", *OF_SNAPSHOTS)
+"""Arguments of ``fit`` that ``booster_objective`` gives."""
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
@@ -173,8 +176,8 @@ def booster_objective(
         options: Of ``fit``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, or the model is not to
-            be cut at its best round.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, an option is none, or the
+            model is not to be cut at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -189,7 +192,11 @@ def booster_objective(
             raise ObjectiveError(
                 "use_best_model=False: the best round is reported, so the model is cut there; leave it out"
             )
-    return _CatBoost("catboost", params, dtrain, dvalid, metric=metric, options=options)
+    if found := sorted(params.keys() & set(OF_SNAPSHOTS)):
+        raise ObjectiveError(f"{found[0]!r} is in params; each trial has a snapshot of its own: leave it out")
+    return _CatBoost(
+        "catboost", params, dtrain, dvalid, metric=metric, options=options, train=catboost.CatBoost.fit, own=GIVEN
+    )
 
 
 class _CatBoost(BoosterObjective):

@@ -48,6 +48,8 @@ THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
+GIVEN = ("params", "train_set", "valid_sets", "valid_names", "init_model", "callbacks")
+"""Arguments of ``train`` that ``booster_objective`` gives."""
 NOT_IN_DATA = {
     "init_score": "a booster that goes on begins with its own predictions",
     "free_raw_data": "booster_objective says when rows are kept",
@@ -262,7 +264,7 @@ def booster_objective(
         options: Of ``lightgbm.train``: ``feval``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, or an option is none.
 
     Example:
         >>> objective = booster_objective({"objective": "regression"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -272,7 +274,9 @@ def booster_objective(
         >>> study.best.load().num_trees()
         27
     """
-    return _LightGBM("lightgbm", params, dtrain, dvalid, metric=metric, options=options)
+    return _LightGBM(
+        "lightgbm", params, dtrain, dvalid, metric=metric, options=options, train=lightgbm.train, own=GIVEN
+    )
 
 
 class _LightGBM(BoosterObjective):

@@ -44,6 +44,8 @@ SYNONYMS = (
 )  # fmt: skip
 """Names of one parameter. Of two the later one in the alphabet would count, wherever it stands."""
 EVALS = "evals=[(dvalid, 'valid')]"
+GIVEN = ("params", "dtrain", "evals", "verbose_eval", "xgb_model", "callbacks")
+"""Arguments of ``train`` that ``booster_objective`` gives."""
 
 
 def restored(trial: Trial) -> Any:
@@ -165,7 +167,7 @@ def booster_objective(
         options: Of ``xgboost.train``: ``obj``, ``custom_metric``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, or an option is none.
 
     Example:
         >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -175,7 +177,7 @@ def booster_objective(
         >>> study.best.load().num_boosted_rounds()
         27
     """
-    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options)
+    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options, train=xgboost.train, own=GIVEN)
 
 
 class _XGBoost(BoosterObjective):
