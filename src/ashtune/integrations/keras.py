@@ -8,6 +8,7 @@ Rule 3: ``fit`` is called for the study's top resource, and the callback ends it
 on in the same ``fit``.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,9 +34,10 @@ VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random
 class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Train a trial by ``fit``: take it up, report each epoch, end at the rung, save.
 
-    Give it as the last of ``callbacks``, with ``initial_epoch=trial.start`` and ``epochs=`` the study's
-    ``max_resource``. Every number in the logs of an epoch is reported under Keras' name, as ``val_loss``. Another
-    callback that ends training, as ``EarlyStopping``, ends the trial: its last epoch is its result.
+    Give it as the last of ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``, with
+    ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in the logs of an epoch is
+    reported under Keras' name, as ``val_loss``. Another callback that ends training, as ``EarlyStopping``, ends the
+    trial: its last epoch is its result.
 
     Args:
         trial: The trial.
@@ -60,9 +62,10 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Take up what was saved.
 
         Raises:
-            ObjectiveError: If it is of another model.
+            ObjectiveError: If it is of another model, or another callback would swap the weights before they are saved.
         """
         del logs
+        self._check_weights(sys._getframe(1).f_locals.get("self"))  # Keras tells no callback of the others
         state = self._trial.restore()
         if self._trial.start:
             if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {VARIABLES, OPTIMIZER, RANDOM}:
@@ -135,6 +138,24 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
         self._trial.stop()
         self._save()
+
+    def _check_weights(self, caller: Any) -> None:
+        """Refuse a callback that puts averages in the place of the weights at the end of an epoch, before this one.
+
+        Args:
+            caller: What calls the callbacks, if it is Keras' own list of them.
+
+        Raises:
+            ObjectiveError: If there is one.
+        """
+        for callback in getattr(caller, "callbacks", ()):
+            if callback is self:
+                return
+            if isinstance(callback, keras.callbacks.SwapEMAWeights) and callback.swap_on_epoch:
+                raise ObjectiveError(
+                    "SwapEMAWeights(swap_on_epoch=True) stands before TrialCallback, which would save averages as the "
+                    "weights to go on from; give callbacks=[TrialCallback(trial), SwapEMAWeights(swap_on_epoch=True)]"
+                )
 
     def _go_on(self) -> None:
         """Ask whether the trial goes on."""
