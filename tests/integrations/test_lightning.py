@@ -244,6 +244,41 @@ def test_the_epoch_of_a_rung_is_validated_and_others_are_reported_if_they_are(
     assert set(every) == {4}
 
 
+def stopped_after(learn: ModuleType, epochs: int) -> Callable[[Any], None]:
+    """Return a training function that ends itself after some epochs, and validates each fourth."""
+
+    class Ending(learn.Model):  # type: ignore[misc, name-defined]  # of a script
+        def on_train_epoch_end(self) -> None:
+            super().on_train_epoch_end()
+            self.trainer.should_stop = self.current_epoch + 1 == epochs
+
+    def train(trial: Any) -> None:
+        trainer = learn.pl.Trainer(check_val_every_n_epoch=4, num_sanity_val_steps=0, **learn.SETTINGS)
+        fit(trial, trainer, *learn.made(trial.config, trial.seed, Ending))
+
+    return train
+
+
+def test_a_trial_that_ends_between_two_validations_has_the_result_of_the_first(
+    tmp_path: Path, learn: ModuleType
+) -> None:
+    study = tuned(tmp_path, learn, stopped_after(learn, 5), trials=2, min_resource=9)
+    assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(4, True)] * 2
+
+
+def test_a_trial_that_ends_before_it_is_validated_fails_with_the_reason(tmp_path: Path, learn: ModuleType) -> None:
+    with pytest.raises(ashtune.NoResultError, match="training ended at epoch 3, which is not validated"):
+        tuned(tmp_path, learn, stopped_after(learn, 3), trials=2, min_resource=9)
+
+
+def test_a_timer_that_only_measures_is_taken(tmp_path: Path, learn: ModuleType) -> None:
+    def train(trial: Any) -> None:
+        timer = learn.pl.callbacks.Timer()
+        fit(trial, learn.pl.Trainer(callbacks=[timer], **learn.SETTINGS), *learn.made(trial.config, trial.seed))
+
+    assert tuned(tmp_path, learn, train, trials=1, max_resource=1).best.resource == 1
+
+
 def test_a_longer_schedule_may_be_given_and_the_study_sees_its_beginning(tmp_path: Path, learn: ModuleType) -> None:
     def train(trial: Any) -> None:
         fit(trial, learn.pl.Trainer(max_epochs=18, **learn.SETTINGS), *learn.made(trial.config, trial.seed))
@@ -274,6 +309,8 @@ class Handed:
         ({"max_steps": 30}, r"Trainer\(max_steps=30\)"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),
         ({"min_steps": 2}, r"Trainer\(min_steps=2\)"),
+        ({"reload_dataloaders_every_n_epochs": 2}, r"Trainer\(reload_dataloaders_every_n_epochs=2\) counts from where"),
+        ({"max_time": {"hours": 1}}, r"max_time=.* ends training by the clock.* give tune time_limit="),
         (
             {"check_val_every_n_epoch": None, "val_check_interval": 3},
             r"check_val_every_n_epoch=None\) validates by batch",

@@ -150,6 +150,7 @@ class Last:
         self._fit = fit
         self._is_validated = False
         self._every = 1
+        self._reported_to = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Ask for the first epoch."""
@@ -177,13 +178,20 @@ class Last:
         Of an epoch without validation nothing is reported: Lightning still has the metrics of the last one.
 
         Raises:
-            ObjectiveError: If the study's metric was not logged.
+            ObjectiveError: If the study's metric was not logged, or training has ended before anything was reported.
         """
         del pl_module
         trainer.check_val_every_n_epoch = self._every
         logged = trainer.callback_metrics  # on all ranks: it may reduce over them
         is_new = self._is_validated or not trainer.enable_validation
         metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
+        if metrics is not None:
+            self._reported_to = self._fit.answer.target
+        elif trainer.should_stop and self._reported_to != self._fit.answer.target:
+            raise ObjectiveError(
+                f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, before any that is, as "
+                f"check_val_every_n_epoch={self._every}: there is no result; leave that out, or end training later"
+            )
         self._fit.has_trained = True
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
         if not self._fit.answer.goes_on:

@@ -100,7 +100,7 @@ def _root_of(trainer: Any) -> ModuleType:
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Refuse a Trainer that would train another number of epochs than the trial's."""
+    """Refuse a Trainer that would train another number of epochs than the trial's, or on other data."""
     most = trainer.max_epochs
     refused = {
         f"max_epochs={most}": most is not None and most != -1 and most < trial.max_resource,
@@ -118,6 +118,17 @@ def _check(trainer: Any, trial: Trial) -> None:
         raise ObjectiveError(
             "Trainer(check_val_every_n_epoch=None) validates by batches, whatever the epoch, and the study compares "
             "epochs; give a number of epochs"
+        )
+    if every := trainer.reload_dataloaders_every_n_epochs:
+        raise ObjectiveError(
+            f"Trainer(reload_dataloaders_every_n_epochs={every}) counts from where a trial was taken up, so its data "
+            "would be others; leave it out, and let a sampler choose those of an epoch: Lightning calls its set_epoch"
+        )
+    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # Timer, which max_time adds
+    if any(timer.time_remaining() is not None for timer in timers):
+        raise ObjectiveError(
+            "Trainer(max_time=...), or a Timer(duration=...), ends training by the clock, in the middle of an epoch; "
+            "leave it out, and give tune time_limit= for the study, or trial_timeout= for each trial"
         )
 
 
