@@ -489,6 +489,24 @@ def test_trackio_keeps_metrics_that_are_called_as_its_own_columns(
     assert shown[0].points == [(2, {"loss": 0.5, "__step": 300.0, "__timestamp": 7.0})]
 
 
+@pytest.mark.parametrize("make", [TensorBoardTracker, TrackioTracker])
+@pytest.mark.parametrize("character", ["e", "é", "試"])
+def test_the_name_of_a_study_is_shortened_to_what_a_file_may_be_called(
+    make: type[TensorBoardTracker | TrackioTracker], character: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackio import sqlite_storage, utils
+
+    for module in (sqlite_storage, utils):
+        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
+    study = ObservedStudy(name=300 * character, directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER)
+    tracker = make(tmp_path)
+    tracker.begin(study, 0)
+    tracker.write([tracked("completed", x=1)])
+    [name] = {path.name.partition(".")[0] for path in tmp_path.iterdir() if path.name.startswith(character)}
+    assert name.endswith(f"{character}-{tracker.key}")
+    assert 100 <= len(name.encode()) - 9 <= 200
+
+
 def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard(study_copy: Path) -> None:
     tracker = TensorBoardTracker(study_copy / "tb")
     study = ObservedStudy(name="s", directory=str(study_copy), created=1.0, goal=GOAL, ladder=LADDER)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.core.checks import check_whole
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
 from ashtune.study.copies import place_in, replace_file
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TensorBoardTracker(Tracker):
 
     def open(self) -> None:
         """Make the folder."""
-        name = f"{_NOT_IN_NAMES.sub('_', self.study.name)[:100]}-{self.key}"
+        name = f"{short_name(_NOT_IN_NAMES.sub('_', self.study.name))}-{self.key}"
         if self.out:
             folder = Path(self.out).absolute()
             self._root = folder / name

@@ -270,6 +270,14 @@ def study_key(study: ObservedStudy) -> str:
     return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 
+def short_name(text: str) -> str:
+    """Return the beginning of a text, for the name of a file: 100 characters, and 200 bytes, as names have 255.
+
+    What follows in the name, as the study's key, has to tell it from others with the same beginning.
+    """
+    return text[:100].encode()[:200].decode(errors="ignore")
+
+
 def _reports(event: JobFinished | JobPaused) -> Iterator[tuple[int, Metrics]]:
     yield from event.curve
     if isinstance(event, JobFinished):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
 
 if TYPE_CHECKING:
     from trackio.sqlite_storage import SQLiteStorage
@@ -50,7 +50,8 @@ class TrackioTracker(Tracker):
     def open(self) -> None:
         """Find out which runs are there."""
         self._storage = _storage(self.out)
-        self._project = f"{''.join(c for c in self.study.name if c.isalnum() or c in '-_')[:100]}-{self.key}"
+        name = "".join(c for c in self.study.name if c.isalnum() or c in "-_")
+        self._project = f"{short_name(name)}-{self.key}"
         self.place = str(self._storage.get_project_db_path(self._project))
         self._runs: dict[str, _Run] = {}
         for configuration in self._storage.get_all_run_configs(self._project).values():
