@@ -360,6 +360,24 @@ def test_what_cannot_be_swept_is_refused_before_a_study_begins(
     assert not (folder / "out" / "study" / NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("options", "hydra.sweeper.options is null; give a mapping, as {patience: 20}, or leave it out"),
+        ("params", "hydra.sweeper.params is null; give a mapping, as {lr: 'interval(1e-4,1e-1)'}, or leave it out"),
+        ("directory", "hydra.sweeper.directory is missing; give it, as in hydra.sweeper.directory=study"),
+    ],
+)
+def test_what_is_null_and_may_not_be_is_refused(name: str, text: str, tmp_path: Path) -> None:
+    folder = with_program(tmp_path)
+    with composed_here(folder, f"hydra.sweep.dir={tmp_path}/out") as (config, context):
+        settings = {each: value for each, value in config.hydra.sweeper.items() if each != "_target_"}
+        with pytest.raises(AshtuneError) as refused:
+            Sweep({**settings, name: None}, print, config, context).run(["lr=1,2"])
+    assert str(refused.value) == text
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
     code = """
         import sys

@@ -33,6 +33,8 @@ RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 OF_THE_SWEEP = ("params", "options", "directory", "metric", "mode")
 """Settings that are no options of ``tune``, or not as they are."""
+MAPPINGS = {"params": "{lr: 'interval(1e-4,1e-1)'}", "options": "{patience: 20}"}
+"""Settings that are mappings, and what they may be."""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ class Sweep:
         task: What ``@hydra.main`` decorates.
         config: Of the sweep, with the overrides that are no ranges.
         context: What composes configs, and what is called back.
+
+    Raises:
+        SettingsError: If ``params`` or ``options`` are no mappings, as where they are null.
     """
 
     def __init__(
@@ -53,6 +58,10 @@ class Sweep:
         from omegaconf import OmegaConf
 
         given: Any = OmegaConf.to_container(OmegaConf.create(dict(settings)), resolve=True)
+        for name, example in MAPPINGS.items():
+            if not isinstance(given[name], dict):
+                value = "null" if given[name] is None else shown(given[name])
+                raise SettingsError(f"hydra.sweeper.{name} is {value}; give a mapping, as {example}, or leave it out")
         self._settings: dict[str, Any] = {**given, **given["options"]}
         self._task, self._config, self._context = task, config, context
 
@@ -78,7 +87,7 @@ class Sweep:
         swept, composed = self._composed(arguments)
         job = Job(self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1])
         folder = Path(str(self._config.hydra.sweep.dir))
-        directory = folder.absolute() / self._settings["directory"]  # a job may change the folder that it is in
+        directory = folder.absolute() / self._named("directory", "study")  # a job may change the folder that it is in
         self._keep_config(folder, directory)
         study = tune(job, swept.space, metric=metric, mode=self._named("mode", "min"), directory=directory, **options)
         self._write_best(folder / RESULTS, study, swept)
