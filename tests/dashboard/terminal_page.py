@@ -78,9 +78,28 @@ class Seen:
                 raise AssertionError(f"{missing} not on the screen:\n" + "\n".join(self.rows()))
             await self.pilot.pause(POLL_SECONDS)
 
+    async def until(self, is_so: Callable[[str], bool], seconds: float = SECONDS) -> None:
+        """Wait until something is so of the text on the screen."""
+        until = time.monotonic() + seconds
+        while not is_so(self.text):
+            assert time.monotonic() < until, "it never was so:\n" + "\n".join(self.rows())
+            await self.pilot.pause(POLL_SECONDS)
+
     async def press(self, *keys: str) -> None:
         """Press keys."""
         await self.pilot.press(*keys)
+
+    async def search(self, *keys: str) -> None:
+        """Begin a search, and press keys once they are its text and no commands any more."""
+        await self.press("/")
+        while self.pilot.app.focused is None:
+            await self.pilot.pause(POLL_SECONDS)
+        await self.press(*keys)
+
+    async def until_it_is_left(self) -> None:
+        """Wait until the page has ended."""
+        while self.pilot.app.is_running:
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _row(texts: list[tuple[int, str]]) -> str:

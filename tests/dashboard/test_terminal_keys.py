@@ -1,10 +1,13 @@
 """What the keys and the mouse do on the terminal page, and that it fits small and large terminals."""
 
+import threading
+
 import pytest
-from terminal_page import FixedSource, Seen, on_the_page
+from terminal_page import POLL_SECONDS, FixedSource, Seen, on_the_page
 from terminal_parts import HOSTILE, all_parts, failures, head, ladder, poisoned, rung, table, trial
 
 from ashtune.dashboard.terminal.arrangement import TALL, VIEWS, WIDE, Arrangement
+from ashtune.dashboard.terminal.source import Part, Trials
 
 
 def source(**changes: object) -> FixedSource:
@@ -100,7 +103,8 @@ def test_what_is_typed_is_searched_for_and_is_no_key() -> None:
     given = source()
 
     async def test(seen: Seen) -> None:
-        await seen.press("6", "/", "q", "1", "enter")
+        await seen.press("6")
+        await seen.search("q", "1", "enter")
         await seen.shows("that match “q1”", "Back")
         await seen.press("escape")
         await seen.shows("1 to 16 of 400 trials")
@@ -122,6 +126,41 @@ def test_enter_opens_the_chosen_trial_and_escape_returns() -> None:
         await seen.shows("1 to 16 of 400 trials")
 
     on_the_page(source(), test)
+
+
+class LateSource(FixedSource):
+    """One whose trials further down come when they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__(all_parts(), table(400), trial())
+        self.let_go = threading.Event()
+        self.opened: list[int] = []
+
+    def trials(self, question: Trials) -> Part:
+        if question.offset:
+            assert self.let_go.wait(60)
+        return super().trials(question)
+
+    def trial(self, number: int) -> Part:
+        self.opened.append(number)
+        return super().trial(number)
+
+
+def test_no_other_trial_is_opened_while_the_rows_of_the_chosen_one_are_awaited() -> None:
+    given = LateSource()
+
+    async def test(seen: Seen) -> None:
+        await seen.press("6")
+        await seen.shows("1 to 16 of 400 trials")
+        await seen.press("end", "enter")
+        await seen.shows("385 to 400 of 400 trials")
+        given.let_go.set()
+        await seen.shows(" 399 ")
+        await seen.press("enter")
+        await seen.shows("trial 399", "configuration, and that of the best trial")
+
+    on_the_page(given, test)
+    assert set(given.opened) == {399}
 
 
 def test_enter_opens_the_first_trial_of_the_chosen_failures() -> None:
@@ -150,7 +189,8 @@ def test_d_turns_dark_into_light() -> None:
         await seen.shows("143 of 256 trials")
         assert seen.pilot.app.current_theme.dark
         await seen.press("d")
-        assert not seen.pilot.app.current_theme.dark
+        while seen.pilot.app.current_theme.dark:
+            await seen.pilot.pause(POLL_SECONDS)
         await seen.shows("digits", "best so far")
 
     on_the_page(source(), test)
@@ -171,8 +211,7 @@ def test_a_key_leaves_the_page(key: str) -> None:
     async def test(seen: Seen) -> None:
         await seen.shows("143 of 256 trials")
         await seen.press(key)
-        await seen.pilot.pause()
-        assert not seen.pilot.app.is_running
+        await seen.until_it_is_left()
 
     assert on_the_page(source(), test).return_code == 0
 
@@ -199,7 +238,9 @@ def test_hostile_names_are_text_in_every_view_and_press_no_key() -> None:
             await seen.pilot.pause()
             assert "\x1b" not in seen.text
             assert "\u202e" not in seen.text
-        await seen.press("6", "enter")
+        await seen.press("6")
+        await seen.shows("of 40 trials")
+        await seen.press("enter")
         await seen.shows("configuration, and that of the best trial")
         assert seen.pilot.app.is_running
 

@@ -105,6 +105,7 @@ class TerminalPage(App[None]):
         self._view = self._before = "all"
         self._query = Query()
         self._table: Part | None = None
+        self._table_offset = 0  # of its first row, which may not be what is wanted by now
         self._trial: Part | None = None
         self._number = 0
         self._refusal = ""
@@ -154,7 +155,7 @@ class TerminalPage(App[None]):
                 wanted = self._wanted()
                 said = await asyncio.to_thread(news, self._source, wanted)
                 if self._is_open:
-                    self._take(said)
+                    self._take(said, wanted)
                     if self._wanted() == wanted:
                         return
         finally:
@@ -165,11 +166,12 @@ class TerminalPage(App[None]):
         """Whether there is a screen to show something on; none while the page is being closed."""
         return bool(self.query(Pane))
 
-    def _take(self, said: News) -> None:
-        """Show what a source said."""
+    def _take(self, said: News, wanted: Wanted) -> None:
+        """Show what a source said to what was wanted of it."""
         before = self._heights()
         self._parts, self._trouble = said.parts, said.trouble
-        self._table = said.trials or self._table
+        if said.trials is not None and wanted.trials is not None:
+            self._table, self._table_offset = said.trials, wanted.trials.offset
         self._trial = said.trial or self._trial
         self._refusal = said.refusal
         if self._heights() != before:
@@ -392,7 +394,7 @@ class TerminalPage(App[None]):
 
     def _chosen_trial(self) -> int | None:
         rows = self._table["rows"] if self._table is not None else []
-        place = self._query.chosen - self._query.offset
+        place = self._query.chosen - self._table_offset
         if self._view == "failures":
             rows, place = self._parts["failures"]["groups"] if self._parts else [], self._group
         return rows[place]["trial"] if 0 <= place < len(rows) else None
