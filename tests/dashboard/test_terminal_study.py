@@ -40,7 +40,7 @@ def test_a_study_that_is_done_is_shown_as_its_report_tells_it(finished_study: Pa
         )
         await seen.press("6")
         await seen.shows("16 trials", "x", "top")
-        await seen.press("/", *"status", "enter")
+        await seen.search(*"status", "enter")
         await seen.shows("none of 16 trials matches")
         await seen.press("escape")
         await seen.shows("1 to 16 of 16 trials")
@@ -96,18 +96,21 @@ def test_a_study_is_awaited_watched_said_to_have_died_and_watched_to_its_end_onc
 ) -> None:
     async def test(seen: Seen) -> None:
         await seen.shows("there is no study in")
+        slow_study.hold()
         slow_study.run("--trials", "150", "--max-resource", "9")
         await seen.shows("● running", "best score", "of 150 trials", "2 workers, ")
         slow_study.kill()
         await seen.shows("✗ died", "ashtune resume")
         slow_study.resume("--workers", "2")
         await seen.shows("● running", "2 workers, ")
+        slow_study.let_go()
         await seen.shows("✓ complete")
 
     with followed(slow_study.directory) as source:
         on_the_page(source, test)
 
 
+UNMADE = "this part of the study could not be made"
 KEYS = {"2": "ladder", "3": "best", "4": "curves", "5": "workers", "7": "failures", "8": "notes"}
 
 
@@ -126,7 +129,8 @@ def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
         for other in KEYS:
             await seen.press(other)
             await seen.pilot.pause()
-            assert ("this part of the study could not be made" in seen.text) == (other == key)
+            is_broken = other == key
+            await seen.until(lambda text, is_broken=is_broken: (UNMADE in text) == is_broken)
 
     with followed(finished_study) as source:
         on_the_page(source, test)
@@ -152,7 +156,9 @@ def test_another_study_in_the_place_of_one_is_shown_in_its_place(tmp_path: Path)
 
     async def test(seen: Seen) -> None:
         await seen.shows("train ash", "16 of 16 trials")
-        await seen.press("6", "end", "enter")
+        await seen.press("6")
+        await seen.shows("1 to 16 of 16 trials")
+        await seen.press("end", "enter")
         await seen.shows("trial", "configuration, and that of the best trial")
         shutil.rmtree(first.directory)
         shutil.copytree(second.directory, first.directory)
