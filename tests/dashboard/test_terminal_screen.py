@@ -15,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 
 from ashtune.core.errors import ExtraMissing, SettingsError
+from ashtune.dashboard.terminal import colours as colours_module
 from ashtune.dashboard.terminal.colours import DARK, LIGHT, colours_of_the_terminal
 from ashtune.dashboard.terminal.start import show_in_terminal
 
@@ -38,9 +39,9 @@ class Tmux:
         self._run("send-keys", *keys)
 
     def shows(self, *words: str) -> list[str]:
-        """Wait until all of some words stand on the screen; return its rows."""
+        """Wait until all of some words stand on the screen at once; return its rows."""
         until = time.monotonic() + SECONDS
-        while any(word not in " ".join(" ".join(rows := self.rows()).split()) for word in words):
+        while not _stand_in(rows := self.rows(), words):
             assert time.monotonic() < until, "\n".join(rows)
             time.sleep(0.05)
         return rows
@@ -51,6 +52,11 @@ class Tmux:
 
     def _run(self, *arguments: str) -> str:
         return subprocess.run([*self._server, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def _stand_in(rows: list[str], words: tuple[str, ...]) -> bool:
+    text = " ".join(" ".join(rows).split())
+    return all(word in text for word in words)
 
 
 @pytest.fixture
@@ -133,6 +139,7 @@ def test_the_page_is_as_light_or_dark_as_the_terminal_says(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, is_dark: bool
 ) -> None:
     monkeypatch.delenv("COLORFGBG", raising=False)
+    monkeypatch.setattr(colours_module, "ANSWER_SECONDS", SECONDS)  # the machine may be busy
     terminal = Answering(monkeypatch, answer)
     colours = colours_of_the_terminal()
     terminal.close()
