@@ -139,8 +139,8 @@ def test_a_disk_that_fails_once_begins_nothing_anew(study_copy: Path, monkeypatc
 
     with served(study_copy) as client, client.watch() as viewer:
         viewer.until_state("complete")
-        monkeypatch.setattr(Disk, "read_at", read_at_or_fail)
         is_to_fail.set()
+        monkeypatch.setattr(Disk, "read_at", read_at_or_fail)
         while is_to_fail.is_set():
             os.sched_yield()
         for _ in range(4 * 3):  # reads of the next looks at the journal

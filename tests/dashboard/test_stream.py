@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from live_page import Client, SlowStudy, served
 
+from ashtune.dashboard import following
+from ashtune.dashboard.following import FollowedStudy
+from ashtune.dashboard.liveness import Driver
 from ashtune.dashboard.picture import PARTS
+from ashtune.study.journal import NAME
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -80,13 +84,13 @@ def test_an_id_that_means_nothing_here_gets_a_snapshot(client: Client, after: st
         assert viewer.next().kind == "snapshot"
 
 
-def test_a_killed_driver_is_told_within_five_seconds_and_a_resumed_study_goes_on(slow_study: SlowStudy) -> None:
+def test_a_killed_driver_is_told_and_a_resumed_study_goes_on(slow_study: SlowStudy) -> None:
     slow_study.run()
     with served(slow_study.directory) as client, client.watch() as viewer:
         viewer.until(lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] >= 3)
         so_far = len(viewer.events)
         slow_study.kill()
-        head = viewer.until_state("died", seconds=5)["head"]
+        head = viewer.until_state("died")["head"]
         assert head["driver"]["is_alive"] is False
         assert f"ashtune resume {slow_study.directory}" in head["state_text"]
         tried, now = head["tried"], head["now"]
@@ -98,6 +102,43 @@ def test_a_killed_driver_is_told_within_five_seconds_and_a_resumed_study_goes_on
         assert head["now"] > now
         assert head["driver"]["pid"] == slow_study.pid
         assert {event.kind for event in viewer.events[so_far:]} == {"delta"}, "nothing was begun anew"
+
+
+class Clock:
+    """Time for what follows a study: it stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_a_driver_that_ends_is_told_within_five_seconds(study_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (study_copy / NAME).read_bytes().splitlines(keepends=True)
+    (study_copy / NAME).write_bytes(b"".join(lines[: len(lines) // 2]))
+    clock, is_alive = Clock(), [True]
+    monkeypatch.setattr(following, "time", clock)
+    monkeypatch.setattr(Driver, "is_alive", lambda driver: is_alive[0])
+    study = FollowedStudy(study_copy)
+
+    while not study._look():
+        pass
+    message = study.message()
+    assert json.loads(message.data)["parts"]["head"]["state"] == "running"
+    is_alive[0] = False
+    ended, states = clock.now, {"running"}
+    while "died" not in states and clock.now < ended + 60:
+        clock.now += following.POLL_SECONDS
+        study._look()
+        if (changed := study.next_message(message, 0.0)) is not None:
+            message = changed
+            states |= {part["state"] for name, part in json.loads(changed.data)["parts"].items() if name == "head"}
+    assert states == {"running", "died"}
+    assert clock.now - ended <= 5
 
 
 def test_no_part_has_more_than_four_thousand_numbers(slow_study: SlowStudy) -> None:
