@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import CHROMIUM
-from live_page import SlowStudy
+from live_page import SlowStudy, patient_commands
 from playwright.sync_api import Browser
 from watched_page import PHONE, Page
 
@@ -25,10 +25,16 @@ SAYS = "([role, text]) => document.querySelector(`#control [role=${role}]`).text
 FOCUS = "document.activeElement.textContent"
 
 
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    with patient_commands():
+        yield
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Iterator[SlowStudy]:
     study = SlowStudy(tmp_path)
-    study.run("--control", "--trials", "100000")
+    study.run("--control")
     yield study
     study.kill()
 
