@@ -6,12 +6,13 @@ Each is started on a free port of loopback and yields the address at which it sh
 import contextlib
 import http.client
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from ports import free_port
 
 HOST = "hub.localhost"
 """A name that leads to this machine, that browsers trust like localhost, and that ``ashtune watch`` must be told of."""
@@ -67,13 +68,6 @@ def jupyter(folder: Path, behind: int) -> Iterator[str]:
     command = [str(JUPYTER), *(f"--{name}={value}" for name, value in settings.items())]
     with running(command, folder, port):
         yield f"http://{HOST}:{port}/user/ada/proxy/{behind}/"
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def port_of(address: str) -> int:

@@ -112,7 +112,8 @@ class Line:
         parts = urlsplit(address)
         assert parts.port is not None
         self._server = ("127.0.0.1", parts.port)
-        self._listener = self._listen(0)
+        self._listener = self._bound(0)
+        self._listener.listen()
         self._port = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self._port}{parts.path}"
         self._ends: dict[socket.socket, socket.socket] = {}
@@ -124,17 +125,19 @@ class Line:
         self._thread.start()
 
     def cut(self) -> None:
-        """Break all connections, and refuse new ones."""
+        """Break all connections, and refuse new ones. The port stays taken: nobody else can be given it meanwhile."""
         with self._lock:
+            held = self._bound(self._port)
             self._selector.unregister(self._listener)
             self._listener.close()
+            self._listener = held
             for end in list(self._ends):
                 self._drop(end)
 
     def mend(self) -> None:
         """Let new connections through."""
         with self._lock:
-            self._listener = self._listen(self._port)
+            self._listener.listen()
             self._selector.register(self._listener, selectors.EVENT_READ)
 
     def close(self) -> None:
@@ -148,12 +151,13 @@ class Line:
             self._selector.close()
 
     @staticmethod
-    def _listen(port: int) -> socket.socket:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-        return listener
+    def _bound(port: int) -> socket.socket:
+        """Return a socket at a port, beside one that listens there: until it listens itself, it refuses all."""
+        bound = socket.socket()
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(("127.0.0.1", port))
+        return bound
 
     def _carry(self) -> None:
         while not self._is_over:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import ashtune, refused
 from live_page import Client
+from ports import free_port
 
 from ashtune.dashboard.browser import OpenedInBrowser
 
@@ -68,11 +69,7 @@ def test_it_prints_its_address_serves_and_ends_by_a_signal(finished_study: Path,
 
 
 def test_a_port_and_a_name_that_are_given_are_those_that_serve(finished_study: Path, tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     watching = Watching(tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org")
     assert f":{port}/" in watching.address
     assert Client(watching.address, host="hub.example.org").ask("api/studies")["studies"]

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from chromium import CHROMIUM, QUIET
 from commands import ashtune as command
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
+from ports import free_port
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -307,9 +307,7 @@ def test_trials_that_confirm_others_are_left_out(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def dashboard(file: Path) -> Iterator[str]:
     """Run the real server on a file; give its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", "from optuna_dashboard._cli import main; main()"]
     server = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port), str(file)],
@@ -332,7 +330,7 @@ def dashboard(file: Path) -> Iterator[str]:
 
 
 def asked(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=30) as answer:
+    with urllib.request.urlopen(address, timeout=100) as answer:
         return json.loads(answer.read())
 
 
