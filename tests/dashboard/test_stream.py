@@ -12,6 +12,8 @@ from ashtune.dashboard import following
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.liveness import Driver
 from ashtune.dashboard.picture import PARTS
+from ashtune.dashboard.server import FAREWELLS, MOST_STREAMS
+from ashtune.dashboard.watching import LivePage
 from ashtune.study.journal import NAME
 
 pytestmark = pytest.mark.timeout(180)
@@ -153,3 +155,28 @@ def test_no_part_has_more_than_four_thousand_numbers(slow_study: SlowStudy) -> N
 
     assert all(numbers(part) <= 4000 for part in viewer.parts.values())
     assert len(json.dumps(viewer.parts)) < 100_000
+
+
+class Streams:
+    """As many as there may be, which end when they have been told; the first is told the later."""
+
+    def __init__(self, late: int) -> None:
+        self.late = late
+        self.told = 0
+
+    def acquire(self, timeout: float) -> bool:
+        if self.late or not timeout:
+            self.late -= 1
+            return False
+        self.told += 1
+        return True
+
+
+@pytest.mark.parametrize(("late", "told"), [(0, MOST_STREAMS), (1, MOST_STREAMS), (FAREWELLS, 0)])
+def test_all_pages_are_told_the_end_though_all_stands_still_once_and_one_that_takes_nothing_keeps_nobody(
+    finished_study: Path, monkeypatch: pytest.MonkeyPatch, late: int, told: int
+) -> None:
+    page, streams = LivePage([finished_study]), Streams(late)
+    monkeypatch.setattr(page._server._site, "streams", streams)
+    page._server.close()
+    assert (streams.told, streams.late) == (told, 0)

@@ -14,7 +14,6 @@ import socket
 import socketserver
 import stat
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -40,8 +39,10 @@ SILENCE_SECONDS = 15.0
 REQUEST_SECONDS = 30.0
 """A connection over which nothing comes for so long is closed, and one that takes nothing."""
 MOST_STREAMS = 64
-FAREWELL_SECONDS = 1.0
-"""So long pages that are open have to take the word that the server ends."""
+FAREWELL_SECONDS = 0.1
+"""So long pages that are open have to take the word that the server ends, a few times over."""
+FAREWELLS = 10
+"""So often it is waited for: where all stands still for a while, as on a busy machine, that is one time and no more."""
 LOOK_SECONDS = 0.1
 """From one look at whether the server is to end to the next."""
 _JSON = "application/json"
@@ -289,9 +290,12 @@ class PageServer:
 
     def close(self) -> None:
         """Serve no more. Pages that are open are told; their studies are to be closed before."""
-        until = time.monotonic() + FAREWELL_SECONDS
-        for _ in range(MOST_STREAMS):
-            self._site.streams.acquire(timeout=max(0.0, until - time.monotonic()))
+        left, times = MOST_STREAMS, FAREWELLS
+        while left and times:
+            if self._site.streams.acquire(timeout=FAREWELL_SECONDS):
+                left -= 1
+            else:
+                times -= 1
         if self._thread.ident is not None:
             self._server.shutdown()
             self._thread.join()
