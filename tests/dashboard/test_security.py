@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,7 +239,7 @@ def test_only_loopback_is_bound(finished_study: Path) -> None:
 def over(path: Path) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(20)
+    connection.sock.settimeout(60)
     connection.sock.connect(str(path))
     with contextlib.closing(connection):
         yield connection
@@ -265,8 +266,8 @@ def test_another_user_of_the_machine_cannot_open_the_socket_and_needs_the_token_
 ) -> None:
     import subprocess
 
-    folder = Path("/tmp") / f"ashtune-test-{os.getpid()}"
-    folder.mkdir(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="ashtune-test-", dir="/tmp"))  # the path of a socket must be short
+    folder.chmod(0o755)
     place = folder / "page.sock"
     ask = (
         "import os, socket, sys\n"

@@ -197,13 +197,18 @@ def test_numpy_is_there_before_a_study_is_followed(finished_study: Path) -> None
 
 
 def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path) -> None:
+    never = tmp_path / "never" / "ashtune"  # in the place of the page: whatever the machine does, it says no address
+    never.mkdir(parents=True)
+    (never / "__init__.py").touch()
+    (never / "__main__.py").write_text("import time; time.sleep(600)")
+    patches = f"""
+        import ashtune.driver.watching
+        ashtune.driver.watching.START_SECONDS = 0.0
+        ashtune.driver.watching.python_path = lambda: {str(never.parent)!r}
+    """
     script = tmp_path / "tune.py"
     script.write_text(
-        textwrap.dedent(TUNE).replace(
-            "import ashtune\n",
-            "import ashtune\nimport ashtune.driver.watching\nashtune.driver.watching.START_SECONDS = 0.0\n",
-            1,
-        )
+        textwrap.dedent(TUNE).replace("import ashtune\n", f"import ashtune\n{textwrap.dedent(patches)}", 1)
     )
     done = subprocess.run(
         [sys.executable, script.name],
