@@ -22,7 +22,7 @@ pytestmark = [
 
 STATE_IS = "(state) => document.querySelector('.tile.state .value').textContent === state"
 SAYS = "([role, text]) => document.querySelector(`#control [role=${role}]`).textContent.includes(text)"
-FOCUS = "document.activeElement.textContent"
+FOCUS_IS = "(text) => document.activeElement.textContent === text"
 
 
 @pytest.fixture(autouse=True)
@@ -78,13 +78,13 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
         assert [each["id"] for each in axe.response["violations"] if each["impact"] in ("serious", "critical")] == []
         stop = page.get_by_role("button", name="Stop …")
         stop.press("Enter")
-        assert page.evaluate(FOCUS) == "Do not stop"
+        opened.wait(FOCUS_IS, "Do not stop")
         page.keyboard.press("Escape")
-        assert page.evaluate(FOCUS) == "Stop …"
+        opened.wait(FOCUS_IS, "Stop …")
         assert StopRequested not in kinds(study)
         page.keyboard.press("Enter")
         page.keyboard.press("Shift+Tab")
-        assert page.evaluate(FOCUS) == "Stop the study"
+        opened.wait(FOCUS_IS, "Stop the study")
         page.keyboard.press("Enter")
         opened.wait(STATE_IS, "Stopped")
         opened.wait("document.getElementById('control').hidden")

@@ -223,15 +223,16 @@ class Page:
         if state == "Running":
             self.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0")
 
-    def wait(self, expression: str, of: Any = None) -> None:
-        """Wait until an expression of JavaScript is true, or a function of ``of``.
+    def wait(self, expression: str, of: Any = None) -> Any:
+        """Wait until an expression of JavaScript is true, or a function of ``of``; return what it is then.
 
         Playwright's own way evaluates it within the page, which the page's content policy forbids.
         """
         deadline = time.monotonic() + PATIENCE
-        while not self.page.evaluate(expression, of):
+        while not (found := self.page.evaluate(expression, of)):
             assert time.monotonic() < deadline, f"not within {PATIENCE:g} s, of {of}: {expression}"
             self.page.wait_for_timeout(LOOK * MILLISECONDS)
+        return found
 
     def wait_for_another_text(self, selector: str) -> None:
         """Wait until the text of the first element of a selector has become another one."""
