@@ -13,7 +13,7 @@ from launching import PYTHON, Launch
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import Event, JobFinished, WorkerLost
+from ashtune.core.events import Event, JobFinished, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
@@ -21,6 +21,7 @@ from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")
+# With a file named "hold" beside it, no trial from the number in it on begins: the study goes on, but not to its end.
 # With a file named "wait" beside it, trial 5 stops in its first epoch until it is killed, once: who it is, is then in
 # "caught".
 TRAIN = """
@@ -31,7 +32,15 @@ TRAIN = """
     HERE = Path(__file__).parent
     space = {"x": (0.0, 1.0)}
 
+    def is_held(trial):
+        try:
+            return trial.number >= int((HERE / "hold").read_text())
+        except FileNotFoundError:
+            return False
+
     def train(trial):
+        while is_held(trial):
+            time.sleep(0.005)
         trained = trial.restore() or []
         for epoch in trial.epochs():
             time.sleep(0.005)
@@ -56,7 +65,7 @@ class Tuned:
     """
 
     def __init__(self, folder: Path, trials: int = TRIALS) -> None:
-        self._trials = trials
+        self.trials = trials
         self._folder = folder
         folder.mkdir(exist_ok=True)
         (folder / "train.py").write_text(textwrap.dedent(TRAIN))
@@ -76,6 +85,15 @@ class Tuned:
         """What begins the study, or goes on with it."""
         return self.resume if self.journal.exists() else self.run
 
+    def hold(self, more: int) -> None:
+        """Have it begin so many trials more and no others until it is let go: it does not end before it is killed."""
+        begun = [event.trial for event in self.events() if isinstance(event, TrialStarted)]
+        (self._folder / "hold").write_text(str(max(begun, default=-1) + 1 + more))
+
+    def let_go(self) -> None:
+        """Have it go on to its end."""
+        (self._folder / "hold").unlink()
+
     def have_one_wait(self) -> None:
         """Have the fifth trial wait to be killed."""
         (self._folder / "wait").touch()
@@ -94,6 +112,10 @@ class Tuned:
         """The finished results in the journal by now."""
         return [event for event in self.events() if isinstance(event, JobFinished)]
 
+    def joined(self) -> list[WorkerJoined]:
+        """The workers that have come by now."""
+        return [event for event in self.events() if isinstance(event, WorkerJoined)]
+
     def lost(self) -> list[WorkerLost]:
         """The workers that were lost by now."""
         return [event for event in self.events() if isinstance(event, WorkerLost)]
@@ -103,7 +125,7 @@ class Tuned:
         results = self.results()
         counted = Counter((event.trial, event.rung) for event in results)
         assert set(counted.values()) == {1}, "a finished result was trained again"
-        assert {trial for trial, rung in counted if rung == 0} == set(range(self._trials)), "a configuration is lost"
+        assert {trial for trial, rung in counted if rung == 0} == set(range(self.trials)), "a configuration is lost"
         study = ashtune.Study.load(self.directory)
         assert study.is_complete
         assert StudyReader(study.directory).tally.failures.total == 0

@@ -40,6 +40,7 @@ VICTIMS: dict[str, Victims] = {
 def run_and_kill(tuned: Tuned, count: int, victims: Victims, moments: random.Random) -> list[JobFinished]:
     """Start or go on, kill soon after the first result of this launch, and return all results after that."""
     before = tuned.results()
+    tuned.hold(tuned.trials // (KILLS + 1))
     with mpiexec_launched(count, *tuned.command) as launch:
         until(launch, lambda: len(tuned.results()) > len(before))
         time.sleep(moments.uniform(0.0, 0.08))
@@ -62,6 +63,7 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_process_is_left_behind
     tuned = Tuned(tmp_path)
     for _ in range(KILLS):
         run_and_kill(tuned, moments.choice([2, 3, 4]), VICTIMS[victims], moments)
+    tuned.let_go()
     ended = mpiexec(3, *tuned.resume)
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()
@@ -74,6 +76,7 @@ def test_one_worker_killed_three_times_finds_what_an_unbroken_local_run_finds(tm
     killed, unbroken = Tuned(tmp_path / "killed", trials=100), Tuned(tmp_path / "unbroken", trials=100)
     for victims in VICTIMS.values():
         run_and_kill(killed, 2, victims, moments)
+    killed.let_go()
     assert mpiexec(2, *killed.resume).status == 0
     subprocess.run([*unbroken.run, "--workers", "1"], check=True, stdout=subprocess.DEVNULL)
     killed.assert_is_whole()
@@ -84,10 +87,14 @@ def test_one_worker_killed_three_times_finds_what_an_unbroken_local_run_finds(tm
 def test_a_worker_that_a_rank_started_costs_one_job_and_the_launch_goes_on(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
+    tuned.hold(50)
     with mpiexec_launched(3, *tuned.run) as launch:
         child, rank = tuned.caught(launch)
         assert rank in ranks(launch).values()
+        until(launch, lambda: len(tuned.joined()) == 2)
         kill(launch, [child])
+        until(launch, lambda: len(tuned.joined()) == 3)
+        tuned.let_go()
         ended = launch.wait(LIMIT)
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()

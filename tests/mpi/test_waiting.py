@@ -13,8 +13,8 @@ pytestmark = [
 ]
 
 LATE_SECONDS = 10.0
-# Each rank writes the seconds of a core that it has used while the last one was awaited: a fact of how it waits,
-# whatever else the machine does.
+# The last one comes so long after the others have begun to wait. Each writes the seconds of a core that it has used
+# meanwhile: a fact of how it waits, whatever else the machine does.
 START = f"""
     import os
     import sys
@@ -22,28 +22,34 @@ START = f"""
     from pathlib import Path
 
     rank = os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK"))
-    late, point = rank == "2", sys.argv[1]
+    late, point, here = rank == "2", sys.argv[1], Path(__file__).parent
     import mpi4py
     mpi4py.rc.initialize = mpi4py.rc.finalize = False
     from mpi4py import MPI
     from ashtune.engines.mpi import start
 
-    if late and point == "before MPI is initialised":
+    def come_late():
+        while not all((here / f"waits-{{other}}").exists() for other in (0, 1)):
+            time.sleep(0.01)
         time.sleep({LATE_SECONDS})
+
+    if late and point == "before MPI is initialised":
+        come_late()
     if late and point == "after MPI is initialised":
         real = start._await_all
 
-        def come_late(mpi):
-            time.sleep({LATE_SECONDS})
+        def await_all_late(mpi):
+            come_late()
             real(mpi)
 
-        start._await_all = come_late
+        start._await_all = await_all_late
     began, used = time.monotonic(), time.process_time()
+    (here / f"waits-{{rank}}").touch()
 
     class Started(start.World):
         def __init__(self, mpi):
             waited = time.monotonic() - began
-            Path(__file__).with_name(f"rank-{{rank}}").write_text(f"{{waited}} {{time.process_time() - used}}")
+            (here / f"rank-{{rank}}").write_text(f"{{waited}} {{time.process_time() - used}}")
             super().__init__(mpi)
 
     start.World = Started

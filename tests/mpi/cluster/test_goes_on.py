@@ -91,6 +91,7 @@ def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(launcher: Laun
     tuned.have_one_wait()
     with launcher.start(4, *tuned.run) as launch:
         child, victim = tuned.caught(launch)
+        until(launch, lambda: len(tuned.joined()) == 3)
         (rank,) = (rank for rank, pid in ranks(launch).items() if pid == victim)
         kill(launch, [victim])
         ended = launch.wait(launcher.notice + SOON)
@@ -133,12 +134,14 @@ def test_ranks_die_one_after_the_other_at_random_times_and_the_last_one_finishes
     moments = random.Random(SEED)
     for number in range(LAUNCHES):
         tuned = Tuned(tmp_path / str(number), trials=150)
+        tuned.hold(120)
         with under_ulfm(5, *tuned.run) as launch:
             until(launch, lambda: len(ranks(launch)) == 5 and len(tuned.results()) > 0)  # noqa: B023 - called here
             for _ in range(moments.choice([1, 2, 3])):
                 time.sleep(moments.uniform(0.0, 0.3))
                 there = ranks(launch)
                 kill(launch, [there[moments.choice(sorted(set(there) - {0}))]])
+            tuned.let_go()
             ended = launch.wait()
         assert ended.status == 0, str(ended)
         assert ended.left_behind == ()
@@ -149,10 +152,12 @@ def test_ranks_die_one_after_the_other_at_random_times_and_the_last_one_finishes
 @needs_openmpi
 def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=150)
+    tuned.hold(120)
     with under_ulfm(3, *tuned.run) as launch:
         until(launch, lambda: len(ranks(launch)) == 3 and len(tuned.results()) > 0)
         there = ranks(launch)
         kill(launch, [there[1], there[2]])
+        tuned.let_go()
         ended = launch.wait(SOON)
     assert ended.status == 2, str(ended)
     assert "no rank is left to train" in ended.stderr
@@ -189,6 +194,7 @@ def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path)
+    tuned.hold(tuned.trials // 2)
     step = f"srun --mpi={ {'mpich': 'pmi2', 'openmpi': 'pmix'}[str(FAMILY)] } {shlex.join(tuned.run)}"
     script = tmp_path / "job.sh"
     script.write_text(
@@ -202,6 +208,10 @@ def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, t
         assert time.monotonic() < give_up, job.output
         time.sleep(0.05)
     slurm.ask("scancel", "--signal=KILL", f"{job.number}.0")
+    while sum(isinstance(event, SessionStarted) for event in tuned.events()) < 2:
+        assert time.monotonic() < give_up + LIMIT, job.output
+        time.sleep(0.05)
+    tuned.let_go()
     assert job.wait() == "COMPLETED", job.output  # the same step of the same job, on the same node
     assert sum(isinstance(event, SessionStarted) for event in tuned.events()) == 2
     tuned.assert_is_whole()
