@@ -6,21 +6,22 @@ from pathlib import Path
 
 import pytest
 from launching import FAMILY, PYTHON, mpiexec
+from together import TOGETHER, together
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 
-SCRIPT = """
-    import os
+SCRIPT = (
+    TOGETHER
+    + """
     import sys
-    import time
     from sklearn.datasets import load_iris
     from sklearn.linear_model import SGDClassifier
     from ashtune.integrations.scikit_learn import AshSearchCV
 
     class Slow(SGDClassifier):
         def partial_fit(self, *given, **more):
-            time.sleep(0.005)  # so that no rank has done all before another has come
+            wait_for_all()
             if "BROKEN" in os.environ and self.alpha > 1e-2:
                 raise ValueError("broken")
             return super().partial_fit(*given, **more)
@@ -33,15 +34,16 @@ SCRIPT = """
     search.fit(X, y)
     print("score", search.score(X, y), "candidates", search.n_candidates_[0], flush=True)
 """
+)
 
 
 def test_all_ranks_fit_the_candidates_of_one_script_and_a_fit_that_raises_ends_them(tmp_path: Path) -> None:
     script, study = tmp_path / "fit.py", tmp_path / "study"
     script.write_text(textwrap.dedent(SCRIPT))
-    broken = mpiexec(3, PYTHON, str(script), str(study), variables={"BROKEN": "yes"})
+    broken = mpiexec(3, PYTHON, str(script), str(study), variables={"BROKEN": "yes", **together(2, tmp_path)})
     assert broken.status != 0, str(broken)
     assert "ValueError: broken" in broken.stderr
-    mended = mpiexec(3, PYTHON, str(script), str(study))
+    mended = mpiexec(3, PYTHON, str(script), str(study), variables=together(2, tmp_path))
     assert mended.status == 0, str(mended)
     [line] = mended.stdout.splitlines()
     score, candidates = line.split()[1::2]

@@ -6,28 +6,30 @@ from pathlib import Path
 
 import pytest
 from launching import FAMILY, PYTHON, mpiexec, run
+from together import TOGETHER, together
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 
-SCRIPT = r"""
+SCRIPT = (
+    TOGETHER
+    + r"""
     import sys
-    import time
     import ashtune
 
     sys.stdout.write("before\n")  # in one piece, as ranks write into the same file
 
     def train(trial):
+        wait_for_all("first")
         trained = trial.restore() or []
         for epoch in trial.epochs():
             trained.append(epoch)
-            time.sleep(0.005)  # so that no rank has done all before another has come
             assert trained == list(range(1, epoch + 1))
             trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
         trial.save(trained)
 
     def number(trial):
         print("a word of trial", trial.number)
-        time.sleep(0.05)
+        wait_for_all("second")
         return trial["x"]
 
     space = {"x": (0.0, 1.0)}
@@ -44,6 +46,7 @@ SCRIPT = r"""
     print("after the second", second.best.trial)
     sys.exit(int(sys.argv[3]))
 """
+)
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def script(tmp_path: Path) -> str:
 def test_what_follows_tune_runs_once_and_every_study_of_a_script_has_all_ranks(
     script: str, tmp_path: Path, more: str
 ) -> None:
-    ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0")
+    ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0", variables=together(2, tmp_path))
     assert ended.status == 0, str(ended)
     lines = ended.stdout.splitlines()
     assert lines.count("before") == 3

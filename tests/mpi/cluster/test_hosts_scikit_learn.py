@@ -7,20 +7,22 @@ from pathlib import Path
 import pytest
 from launching import FAMILY, PYTHON
 from namespace_hosts import Hosts
+from together import TOGETHER, together
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")
 
-SCRIPT = """
+SCRIPT = (
+    TOGETHER
+    + """
     import sys
-    import time
     from sklearn.datasets import load_iris
     from sklearn.linear_model import SGDClassifier
     from ashtune.integrations.scikit_learn import AshSearchCV
 
     class Slow(SGDClassifier):
         def partial_fit(self, *given, **more):
-            time.sleep(0.01)
+            wait_for_all()
             return super().partial_fit(*given, **more)
 
     search = AshSearchCV(
@@ -30,6 +32,7 @@ SCRIPT = """
     X, y = load_iris(return_X_y=True)
     print("score", search.fit(X, y).score(X, y))
 """
+)
 
 
 @pytest.fixture
@@ -40,7 +43,8 @@ def script(tmp_path: Path) -> str:
 
 
 def test_each_host_fits_with_a_directory_that_all_see(hosts: Hosts, script: str, tmp_path: Path) -> None:
-    ended = hosts.mpiexec(3, PYTHON, script, str(tmp_path / "study"), cwd=tmp_path)
+    variables = together(2, tmp_path)
+    ended = hosts.mpiexec(3, PYTHON, script, str(tmp_path / "study"), cwd=tmp_path, variables=variables)
     assert ended.status == 0, str(ended)
     assert float(ended.stdout.split()[1]) > 0.6
     events = [json.loads(line) for line in (tmp_path / "study" / "journal.jsonl").read_text().splitlines()[1:]]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from launching import FAMILY, LIMIT, PYTHON, Ended
 from namespace_hosts import Hosts
+from together import TOGETHER, together
 
 from ashtune.core.events import (
     Event,
@@ -36,11 +37,11 @@ pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with 
 ASHTUNE = str(Path(sys.prefix) / "bin" / "ashtune")
 STUDY = "study"
 # Of trials, even ones save 2.5 MB as one object, odd ones leave two files in a folder, odd multiples of three both.
-TRAIN = """
-    import os
+TRAIN = (
+    TOGETHER
+    + """
     import random
     import socket
-    import time
 
     space = {"x": (0.0, 1.0)}
 
@@ -49,6 +50,7 @@ TRAIN = """
 
     def train(trial):
         print(f"trial {trial.number} from {trial.start} on {socket.gethostname()}")
+        wait_for_all()
         saves, keeps_files = trial.number % 2 == 0 or trial.number % 3 == 0, trial.number % 2 == 1
         state = trial.restore()
         assert (state is None) == (trial.start == 0 or not saves), "not what was saved"
@@ -71,6 +73,7 @@ TRAIN = """
             small.write_text(str(epoch))
             large.write_bytes(bytes_of(trial, epoch))
 """
+)
 LARGE = """
     import time
 
@@ -110,7 +113,10 @@ def how(hosts: Hosts) -> dict[str, Any]:
 
 
 def ashtune(hosts: Hosts, ranks: int, *words: str, per_host: int = 1) -> Ended:
-    return hosts.mpiexec(ranks, ASHTUNE, *words, per_host=per_host, **how(hosts))
+    """Run a command on so many ranks, of which all but the driver wait for each other as they begin to train."""
+    settings = how(hosts)
+    settings["variables"] |= together(ranks - 1, hosts.folder)
+    return hosts.mpiexec(ranks, ASHTUNE, *words, per_host=per_host, **settings)
 
 
 def is_rank_0(pid: int) -> bool:
