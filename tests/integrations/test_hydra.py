@@ -75,9 +75,10 @@ MAIN = """
         assert os.environ["OF_THE_JOB"] == "yes"
         model = trial.restore() or Model()
         log.info("from %d, %s", trial.start, os.environ.get("HYDRA_FULL_ERROR"))
+        while "HOLD" in os.environ and trial.number >= int(os.environ["HOLD"]):
+            time.sleep(0.05)
         for epoch in trial.epochs():
             model.epochs += 1
-            time.sleep(float(os.environ.get("PAUSE", 0)))
             trial.report(loss=cfg.lr * cfg.model.depth * cfg.batch / epoch, trained=model.epochs)
         trial.save(model)
 
@@ -106,7 +107,7 @@ def started(folder: Path, *arguments: str, **environment: str) -> "subprocess.Po
 
 def ended(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     process = started(folder, *arguments, **environment)
-    printed, complained = process.communicate(timeout=100)
+    printed, complained = process.communicate(timeout=200)
     return subprocess.CompletedProcess(arguments, process.returncode, printed, complained)
 
 
@@ -115,7 +116,7 @@ def finished(study: Path) -> list[JobFinished]:
     return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 100) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -172,7 +173,7 @@ def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) 
 def test_a_sweep_that_is_killed_goes_on_in_the_same_directory(tmp_path: Path) -> None:
     folder = with_program(tmp_path)
     study = folder / "out" / "study"
-    running = started(folder, "main.py", "--multirun", *OVERRIDES, PAUSE="0.05")
+    running = started(folder, "main.py", "--multirun", *OVERRIDES, HOLD="5")  # it cannot end before it is killed
     wait_until(lambda: len(finished(study)) >= 3)
     running.send_signal(signal.SIGKILL)
     running.communicate()

@@ -720,7 +720,10 @@ SCRIPT = """
 
     class Slow(SGDClassifier):
         def partial_fit(self, *given, **more):
-            time.sleep(float(os.environ["PAUSE"]))
+            with open("calls", "a") as calls:
+                calls.write(".")
+            while "HOLD" in os.environ and os.path.getsize("calls") >= int(os.environ["HOLD"]):
+                time.sleep(0.05)
             if "BROKEN" in os.environ and self.alpha > 1e-3:
                 raise ValueError("broken")
             return super().partial_fit(*given, **more)
@@ -741,7 +744,7 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def started(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, *(command or ["fit.py"])]
-        environment = {**os.environ, "PAUSE": "0", **variables}
+        environment = {**os.environ, **variables}
         return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     return started
@@ -750,7 +753,7 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [(), ("-m", "ashtune", "resume", "s")], ids=["the script", "ashtune resume"])
 def test_a_fit_that_is_killed_goes_on(script: Any, tmp_path: Path, command: tuple[str, ...]) -> None:
-    environment = {**os.environ, "PAUSE": "0.05"}
+    environment = {**os.environ, "HOLD": "20"}  # of some fifty fits: it cannot end before it is killed
     running = subprocess.Popen([sys.executable, "fit.py"], cwd=tmp_path, env=environment)
     wait_until(lambda: len(finished(tmp_path / "s")) >= 3)
     running.send_signal(signal.SIGKILL)

@@ -16,7 +16,7 @@ from ashtune.core.jobs import derived_seed
 from ashtune.study.journal import NAME, read_events, read_settings
 
 SCRIPT = """
-    import sys, time
+    import os, sys, time
     import ashtune
     from ashtune.integrations import tensorboard, tracking
 
@@ -25,6 +25,8 @@ SCRIPT = """
     def train(trial):
         if trial.number == 3:
             raise ValueError("no data")
+        while "HOLD" in os.environ and trial.number >= int(os.environ["HOLD"]):
+            time.sleep(0.04)
         trained = trial.restore() or 0
         for trained in trial.epochs():
             time.sleep(0.04)
@@ -38,6 +40,8 @@ SCRIPT = """
                      observers=[name])
 """
 TRIALS = 24
+HELD_FROM = 16
+"""No trial from this number on is trained before the kill, so that the study cannot end before it."""
 
 
 def killed_and_resumed(name: str, folder: Path, count: Callable[[Path], int], **environment: str) -> Path:
@@ -57,7 +61,7 @@ def killed_and_resumed(name: str, folder: Path, count: Callable[[Path], int], **
     command = [sys.executable, str(script), name, str(directory), str(TRIALS)]
     surroundings = os.environ | environment
     before = count(directory)
-    driver = subprocess.Popen(command, start_new_session=True, env=surroundings)
+    driver = subprocess.Popen(command, start_new_session=True, env=surroundings | {"HOLD": str(HELD_FROM)})
     while driver.poll() is None and count(directory) < before + 4:
         time.sleep(0.005)
     assert driver.poll() is None, "the study ended before the kill came"

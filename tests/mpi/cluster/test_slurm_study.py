@@ -40,7 +40,7 @@ TRAIN = """
         print("a word of trial", trial.number)
         trained = trial.restore() or []
         for epoch in trial.epochs():
-            time.sleep(SECONDS if is_first_start else 0.01)
+            time.sleep((SLOWER if trial.number >= 12 else SECONDS) if is_first_start else 0.01)
             trained.append(epoch)
             assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
             trial.report(accuracy=trial["x"] + (trial.number * epoch) % 7 / epoch)
@@ -137,7 +137,7 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
 @pytest.mark.timeout(900)
 def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(slurm: Slurm, tmp_path: Path) -> None:
     """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end come."""
-    write(tmp_path, "train.py", TRAIN, SECONDS=1.0)
+    write(tmp_path, "train.py", TRAIN, SECONDS=1.0, SLOWER=1.0)
     options = ("--time=1", "--signal=USR1@0")
     job = submit_example(slurm, tmp_path, *options, arguments=("--trials", "60", "--max-resource", "16"))
     assert job.wait(600) == "COMPLETED", job.output
@@ -178,7 +178,7 @@ def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_p
 def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
     slurm: Slurm, tmp_path: Path, signal: str, status: int, more: tuple[str, ...]
 ) -> None:
-    write(tmp_path, "train.py", TRAIN, SECONDS=0.2)
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.2, SLOWER=2.0)  # it does not end before it is told
     study = tmp_path / "study"
     command = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "24", "--max-resource", "8")
     how = {"slurm": slurm.variables, "cwd": tmp_path}
@@ -206,7 +206,7 @@ def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
 def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_srun_with_pmi2(
     slurm: Slurm, tmp_path: Path
 ) -> None:
-    write(tmp_path, "train.py", TRAIN, SECONDS=0.0)
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
     run = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "8", "--max-resource", "4", "--directory", "study")
     for command in (run, (PYTHON, str(write(tmp_path, "tune.py", SCRIPT)))):
         ended = srun(3, *command, slurm=slurm.variables, mpi="none", cwd=tmp_path)
@@ -222,7 +222,7 @@ def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_sr
 
 
 def test_a_batch_script_that_forgets_srun_is_told_so_in_one_line(slurm: Slurm, tmp_path: Path) -> None:
-    write(tmp_path, "train.py", TRAIN, SECONDS=0.0)
+    write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
     run = f"{ASHTUNE} run train.py:train {' '.join(METRIC)} --trials 8 --max-resource 4 --directory study"
     job = slurm.submit(write(tmp_path, "job.sh", f"#!/bin/bash\n{run}\necho status $?\n"), "--ntasks=3")
     job.wait()
