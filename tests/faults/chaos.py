@@ -34,7 +34,7 @@ from chaos_oracle import Oracle, whole_lines  # noqa: E402 - they lie beside thi
 from launching import FAMILY, FAMILY_VARIABLES, PYTHON, Launch, launched, mpiexec_words  # noqa: E402
 
 LIMIT = 240.0  # seconds for one study with all its starts
-GONE_SECONDS = 10.0  # for what should be gone in one or two; the machine may be busy
+GONE_SECONDS = 60.0  # for what should be gone in one or two; the machine may be busy
 DISK_BYTES = 4 << 20
 MOST_STARTS = 40
 ON_LINUX = sys.platform == "linux"

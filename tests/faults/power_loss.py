@@ -43,6 +43,12 @@ os.fsync = noted
 import ashtune
 
 
+def is_far_enough():
+    if "LIMIT" not in os.environ:
+        return False
+    with open(os.environ["LIMIT"]) as limit, open(os.environ["JOURNAL"], "rb") as journal:
+        return sum(1 for _ in journal) >= int(limit.read())
+
 def train(trial):
     if trial.number % 4 == 1:
         file = trial.checkpoint_dir / "weights"
@@ -52,6 +58,8 @@ def train(trial):
     assert state[0] == trial.start, f"trial {trial.number} starts at {trial.start} with the state of {state[0]}"
     assert state[1] == "w" * 20_000 or not trial.start
     for epoch in trial.epochs():
+        while is_far_enough():
+            time.sleep(0.02)
         time.sleep(0.3 if trial.number % 5 == 0 else 0.02)
         trial.report(score=trial["x"] * epoch)
     state = (trial.target, "w" * 20_000)
@@ -69,6 +77,8 @@ ashtune.tune(
 TRIALS, RUNGS = 48, (1, 2, 4, 8)
 LINES = 200  # about as many as the journal has in the end
 IMAGE_BYTES = 48 << 20
+MOST_LINES_AHEAD = 25
+"""So far a study may run ahead of the next power loss: it does not end before, however long that takes to come."""
 
 
 class NoDevice(Exception):  # noqa: N818 - it is not a mistake
@@ -162,11 +172,11 @@ class Folder:
         """Nothing is mounted."""
 
 
-def driver(script: Path, study: Path, durable: Path, scheduler: str) -> "subprocess.Popen[bytes]":
+def driver(script: Path, study: Path, durable: Path, scheduler: str, **environment: str) -> "subprocess.Popen[bytes]":
     """Start the script in a process group of its own; what it complains of goes to a file beside ``durable``."""
     with durable.with_name("complaints").open("wb") as complaints:
         command = [sys.executable, script, study, durable, scheduler]
-        return subprocess.Popen(command, stderr=complaints, start_new_session=True)
+        return subprocess.Popen(command, stderr=complaints, start_new_session=True, env=os.environ | environment)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -224,6 +234,12 @@ def check(study: Path, before: bytes) -> Counter[str]:
     return Counter({"results": len(results), "went on from a checkpoint": resumed}) + read
 
 
+def _limit(place: Path, lines: int) -> None:
+    """Have the study that runs wait as soon as its journal has so many lines."""
+    (place / "limit.new").write_text(str(lines))
+    (place / "limit.new").rename(place / "limit")
+
+
 def _lines(study: Path) -> int:
     """Return how far a study is: the lines of its journal."""
     try:
@@ -243,10 +259,14 @@ def lose_power(losses: int, seed: int, place: Path, scheduler: str, *, device: b
     script.write_text(SCRIPT)
     disk = Device(place) if device else Folder(place)
     noted = place / "durable"
-    process = driver(script, disk.study, noted, scheduler)
+    moments = sorted(chance.choices(range(2, LINES), k=losses))
+    _limit(place, moments[0] + MOST_LINES_AHEAD)
+    limit = {"LIMIT": str(place / "limit"), "JOURNAL": str(disk.study / "journal.jsonl")}
+    process = driver(script, disk.study, noted, scheduler, **limit)
     taken: list[tuple[Path, Path, bytes]] = []
     try:
-        for number, lines in enumerate(sorted(chance.choices(range(2, LINES), k=losses))):
+        for number, lines in enumerate(moments):
+            _limit(place, lines + MOST_LINES_AHEAD)
             while process.poll() is None and _lines(disk.study) < lines:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.2))
