@@ -49,6 +49,7 @@ def is_far_enough():
     with open(os.environ["LIMIT"]) as limit, open(os.environ["JOURNAL"], "rb") as journal:
         return sum(1 for _ in journal) >= int(limit.read())
 
+
 def train(trial):
     if trial.number % 4 == 1:
         file = trial.checkpoint_dir / "weights"

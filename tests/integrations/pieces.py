@@ -39,15 +39,16 @@ def printed(script: str, folder: Path, **environment: str) -> Any:
 def stopped_then_killed(script: str, folder: Path, **environment: str) -> None:
     """Start a script that with ``STOP`` has a signal stop its study and goes on with it; kill it in the third job then.
 
-    Once the study has been stopped there is a file ``stopped``; ``calls`` has a line for each job that has begun.
+    ``calls`` has a line for each job that has begun. Once the study has been stopped there is a file ``stopped``: it
+    says how many there are when the third job after that has begun, which ends only by being killed.
     """
     process = started(script, folder, STOP="1", **environment)
-    end, before = time.monotonic() + SECONDS, None
-    while before is None or len(calls(folder)) < before + 3:
+    end, stopped = time.monotonic() + SECONDS, folder / "stopped"
+    text = ""
+    while not text.endswith("\n") or len(calls(folder)) < int(text):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
-        if before is None and (folder / "stopped").exists():
-            before = len(calls(folder))
+        text = stopped.read_text() if stopped.exists() else ""
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()

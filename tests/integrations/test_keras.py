@@ -53,6 +53,10 @@ SCRIPT = """
         pass
 
 
+    def calls_so_far():
+        return len(open("calls").readlines())
+
+
     def stop(*signalled):
         raise Stopped
 
@@ -61,8 +65,10 @@ SCRIPT = """
         def on_epoch_end(self, epoch, logs=None):
             if is_stopping and epoch == 2:  # between the rungs at 2 and at 4
                 os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(1)
-            if is_slow:
+                while "stop_requested" not in open("study/journal.jsonl").read():
+                    time.sleep(0.02)
+                time.sleep(1)  # until the order that follows has come
+            while is_begun_again and calls_so_far() >= held_at:
                 time.sleep(0.2)
 
 
@@ -207,14 +213,15 @@ SCRIPT = """
         )
 
 
-    is_stopping = is_slow = bool(os.environ.get("STOP"))
+    is_stopping, is_begun_again, held_at = bool(os.environ.get("STOP")), False, 0
     signal.signal(signal.SIGTERM, stop)
     try:
         study = tuned()
         assert not is_stopping
     except Stopped:
-        open("stopped", "w").close()
-        is_stopping = False
+        is_stopping, is_begun_again, held_at = False, True, calls_so_far() + 3
+        with open("stopped", "w") as stopped:
+            print(held_at, file=stopped)
         study = tuned()
     plain = {}
     for number in {int(line.split()[0]) for line in open("calls") if int(line.split()[1])}:
