@@ -18,9 +18,11 @@ from ashtune.study.journal import NAME, read_events, read_settings
 SCRIPT = """
     import os, sys, time
     import ashtune
+    from ashtune.driver import observing
     from ashtune.integrations import tensorboard, tracking
 
     tracking.SECONDS_BETWEEN = tensorboard.SECONDS_BETWEEN = 0.2
+    observing.BEGIN_SECONDS = observing.FINISH_SECONDS = 100.0  # the machine may be busy
 
     def train(trial):
         if trial.number == 3:

@@ -25,7 +25,8 @@ from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
 
 Kind = TypeVar("Kind", bound=Event)
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 100.0
+"""How long a test waits for an event: processes start late where many others run."""
 GOAL = Goal("score", "max")
 
 
