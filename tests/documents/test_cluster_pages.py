@@ -20,14 +20,16 @@ SCRIPT = re.compile(r"^```bash\n(#!/bin/bash\n.*?)^```$", re.MULTILINE | re.DOTA
 BLOCK = re.compile(r"^```(?:bash|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TRAIN = """
     import time
+    from pathlib import Path
 
+    SLOW = Path(__file__).with_name("slow")
     space = {"rate": (0.0, 1.0)}
 
     def train(trial):
         trained = trial.restore() or 0
         for epoch in trial.epochs():
             trained += 1
-            time.sleep(0.3)  # a training that takes its time
+            time.sleep(2.0 if trial.number >= 8 and SLOW.exists() else 0.05)
             trial.report(accuracy=1 - trial["rate"] / trained)
         trial.save(trained)
 """
@@ -47,6 +49,7 @@ def test_what_a_page_gives_to_a_shell_is_bash(page: str) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    (tmp_path / "slow").touch()  # so that the first job has results soon, and is not complete at its time limit
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "qsub").write_text(QSUB)
     (tmp_path / "bin" / "qsub").chmod(0o755)
@@ -68,10 +71,11 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 @needs_an_mpi
 def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
-    first = run_script_of("pbs.md", home, limit="4s")
+    first = run_script_of("pbs.md", home, limit="12s")
     assert first.status == 0, str(first)
     assert (home / "submitted").read_text() == "tune.pbs\n"
     assert ashtune.Study.load(home / "runs" / "study").stopped == "time limit reached"
+    (home / "slow").unlink()
     second = run_script_of("pbs.md", home, limit="100s")
     assert second.status == 0, str(second)
     assert (home / "submitted").read_text() == "tune.pbs\n"
@@ -81,15 +85,16 @@ def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_
 @needs_an_mpi
 def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) -> None:
     (home / "train.py").unlink()
-    ended = run_script_of("pbs.md", home, limit="4s")
+    ended = run_script_of("pbs.md", home, limit="12s")
     assert ended.status != 0, str(ended)
     assert not (home / "submitted").exists()
 
 
 @needs_an_mpi
 def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(home: Path) -> None:
-    first = run_script_of("lsf.md", home, limit="4s")
+    first = run_script_of("lsf.md", home, limit="12s")
     assert first.status == 75, str(first)
+    (home / "slow").unlink()
     second = run_script_of("lsf.md", home, limit="100s")
     assert second.status == 0, str(second)
     assert ashtune.Study.load(home / "runs" / "study").is_complete
