@@ -700,10 +700,24 @@ def test_values_of_every_kind_arrive_as_they_are() -> None:
     assert Parameters([{"a": [1, 2]}, {"b": [1, 2]}]).size == 4
 
 
+class Together(RandomForestClassifier):
+    """Is fitted once two processes have begun to fit it, so that neither has done all before the other has come."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        there = Path(os.environ["TOGETHER"])
+        (there / f"{os.getpid()}").touch()
+        while len(list(there.iterdir())) < 2:
+            time.sleep(0.01)
+        return super().fit(X, y, sample_weight)
+
+
 @pytest.mark.slow
-def test_processes_fit_side_by_side_and_the_study_explains_itself(iris: tuple[Any, Any]) -> None:
+def test_processes_fit_side_by_side_and_the_study_explains_itself(
+    iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOGETHER", str(tmp_path))
     search = AshSearchCV(
-        RandomForestClassifier(random_state=0), {"max_depth": stats.randint(1, 10)}, max_resources=27, n_candidates=12,
+        Together(random_state=0), {"max_depth": stats.randint(1, 10)}, max_resources=27, n_candidates=12,
         n_jobs=2, random_state=0, search="random",
     ).fit(*iris)  # fmt: skip
     assert search.study_.is_complete
