@@ -259,7 +259,7 @@ def test_the_focus_stays_where_it_is_while_the_page_changes(page: Page) -> None:
 
 
 def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
-    still.show("trials")
+    still.show_down_to("trials")
     still.page.locator("#trials tbody a").first.focus()
     scrolled = still.page.evaluate("scrollY")
     still.page.keyboard.press("Enter")
@@ -382,7 +382,7 @@ def test_an_answer_of_what_if_counts_for_the_choice_that_was_asked(still: Page) 
 
 
 def test_brushed_lines_are_counted_and_listed_in_the_table(still: Page) -> None:
-    still.show("parallel")
+    still.show_down_to("parallel")
     axis = still.page.locator("#parallel canvas").bounding_box()
     assert axis is not None
     still.page.mouse.move(axis["x"] + 46, axis["y"] + 60)

@@ -253,6 +253,11 @@ class Page:
         self.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached")
         self.wait("(id) => !document.getElementById(id).hasAttribute('aria-busy')", section)
 
+    def show_down_to(self, section: str) -> None:
+        """Go to each section from the first to this one: nothing that arrives above it moves it any more."""
+        for each in list(VIEWS)[: list(VIEWS).index(section) + 1]:
+            self.show(each)
+
     def show_all(self) -> None:
         """Go to each section and wait for its data."""
         for section in VIEWS:
