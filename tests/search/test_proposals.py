@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, pairwise
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +24,7 @@ from ashtune.testing.searches import check_proposer
 
 SPACE = Space.parse({"x": (0.0, 1.0)})
 GOAL = Goal("score", "max")
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Scripted(Proposer):
@@ -78,6 +78,29 @@ def apart(search: Search, space: Space, seed: int, max_resource: int) -> Propose
     raise AssertionError("this search needs no process of its own")
 
 
+class Clock:
+    """What the time is to proposals: it stands still but for what a test has things take."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.looks = 0
+        self.looked = threading.Condition()
+
+    def monotonic(self) -> float:
+        with self.looked:
+            self.looks += 1
+            self.looked.notify_all()
+            return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Proposals take no time, however long a busy machine has their thread stand still, so none is rested after."""
+    clock = Clock()
+    monkeypatch.setattr(proposals, "time", clock)
+    return clock
+
+
 class Studied:
     """Proposals with the little of a study that they need."""
 
@@ -128,12 +151,21 @@ class Studied:
     def waits(self, ready: int) -> None:
         """Wait until so many proposals are ready."""
         changed = self.proposals._changed
-        for _ in range(2000):
+        for _ in range(6000):
             with changed:
                 if len(self.proposals._ready) >= ready:
                     return
                 changed.wait(0.01)
         raise AssertionError(f"{len(self.proposals._ready)} proposals are ready, not {ready}")
+
+    def looks_at(self, clock: Clock) -> None:
+        """Have the thread look at the clock, and wait until it has."""
+        with clock.looked:
+            looks = clock.looks
+        with self.proposals._changed:
+            self.proposals._changed.notify_all()
+        with clock.looked:
+            assert clock.looked.wait_for(lambda: clock.looks > looks, SECONDS)
 
 
 @pytest.fixture
@@ -147,31 +179,51 @@ def numbered(trial: int) -> Proposal:
     return Proposal({"x": trial / 1000}, f"number {trial}")
 
 
-@pytest.mark.parametrize(("workers", "ahead"), [(2, 2), (1, 0), (40, 2)])
-def test_proposals_take_a_twentieth_of_the_workers_time(workers: int, ahead: int) -> None:
+def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
+    """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a tenth of one's time."""
     moments: list[float] = []
 
-    def slowly(trial: int) -> Proposal:
-        time.sleep(0.02)
-        moments.append(time.monotonic())
+    def in_a_second(trial: int) -> Proposal:
+        moments.append(clock.now)
+        clock.now += 1.0
         return numbered(trial)
 
     study = Studied()
-    study.start(lambda: Scripted(slowly), workers=workers, ahead=ahead)
+    study.start(lambda: Scripted(in_a_second), workers=2, ahead=2)
     try:
-        end = time.monotonic() + 1.5
-        trial = 0
-        while time.monotonic() < end:
+        study.waits(2)  # after the first, which starts a process, there is no rest
+        for trial in range(3):
             study.begin(trial)
-            trial += 1
-            time.sleep(0.001)
+            for seconds in (8.875, 0.125):
+                clock.now += seconds
+                study.looks_at(clock)
+            study.waits(2)
     finally:
         study.proposals.close()
-    gaps = [later - earlier for earlier, later in pairwise(moments[1:])]
-    if ahead == 0 or workers == 40:
-        assert min(gaps) < 0.1, "a trial that waits for its proposal, and twenty workers or more, rest for nothing"
-    else:
-        assert min(gaps) >= 0.02 * 10, "two workers: a tenth of one's time"
+    assert moments == [0.0, 1.0, 11.0, 21.0, 31.0]
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (40, 2)])
+def test_a_trial_that_waits_for_its_proposal_and_twenty_workers_or_more_rest_for_nothing(
+    workers: int, ahead: int, clock: Clock
+) -> None:
+    moments: list[float] = []
+
+    def in_a_second(trial: int) -> Proposal:
+        moments.append(clock.now)
+        clock.now += 1.0
+        return numbered(trial)
+
+    study = Studied()
+    study.start(lambda: Scripted(in_a_second), workers=workers, ahead=ahead)
+    try:
+        for trial in range(5):
+            study.waits(ahead)
+            assert study.begin(trial) == f"number {trial}"
+    finally:
+        study.proposals.close()
+    assert len(moments) >= 5
+    assert moments == [float(number) for number in range(len(moments))], "each as soon as the one before was made"
 
 
 def test_a_rest_that_ends_while_it_is_looked_at_is_no_wait_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +353,10 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
         assert may_go_on.wait(SECONDS)
         return numbered(trial)
 
-    studied.start(lambda: Scripted(slow), ahead=1)
+    proposer = Scripted(slow)
+    studied.start(lambda: proposer, ahead=1)
+    with proposer.is_asked:
+        assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
     assert [studied.begin(trial) for trial in range(3)] == ["design, no proposal was ready"] * 3
     assert [studied.configurations[TrialId(t)] for t in range(3)] == [studied.design.configuration(t) for t in range(3)]
     may_go_on.set()
@@ -353,7 +408,7 @@ def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied:
     studied.waits(1)
     studied.finish(0, 1.0)
     studied.proposals.tick(0.0)
-    for _ in range(2000):
+    for _ in range(6000):
         if any(isinstance(what, Result) for what, _ in proposer.news):  # type: ignore[misc]
             return
         studied.is_dropped.wait(0.01)
@@ -478,14 +533,38 @@ def test_after_a_wait_in_vain_no_trial_waits_until_a_proposal_has_come(
         assert may_go_on.wait(SECONDS)
         return numbered(trial)
 
-    studied.start(lambda: Scripted(slow), ahead=0)
+    proposer = Scripted(slow)
+    studied.start(lambda: proposer, ahead=0)
     assert [studied.begin(trial) for trial in range(10)] == ["design, no proposal was ready"] * 10
     assert studied.proposals.waits == 1
     may_go_on.set()
     monkeypatch.setattr(proposals, "WAIT_SECONDS", SECONDS)
     studied.waits(1)
-    assert [studied.begin(trial) for trial in range(10, 13)] == ["number 0", "number 11", "number 12"]
+    assert [studied.begin(trial) for trial in range(10, 13)] == [
+        f"number {proposer.asked[0]}",  # 0, unless its thread was slower than the wait
+        "number 11",
+        "number 12",
+    ]
     assert studied.proposals.waits == 3
+
+
+def test_a_wait_in_vain_for_a_proposer_that_is_slow_to_begin_is_not_the_last_word(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
+    may_begin = threading.Event()
+
+    def slow_to_begin() -> Proposer:
+        assert may_begin.wait(SECONDS)
+        return Scripted(numbered)
+
+    studied.start(slow_to_begin, ahead=0)
+    assert [studied.begin(trial) for trial in range(3)] == ["design, no proposal was ready"] * 3
+    assert studied.proposals.waits == 1
+    may_begin.set()
+    monkeypatch.setattr(proposals, "WAIT_SECONDS", SECONDS)
+    studied.waits(1)
+    assert [studied.begin(trial) for trial in (3, 4)] == ["number 3", "number 4"]
 
 
 @pytest.mark.parametrize("trials", [1, 10, 11, None])
