@@ -2,14 +2,13 @@
 
 import csv
 import importlib.metadata
-import os
-import signal
+import math
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from ashtune.study.journal import NAME, read_events
 
 STUDY = ObservedStudy(name="s", directory="/nowhere", created=0.0, goal=Goal("loss", "min"), ladder=Ladder(1, 4))
 SPACE = {"x": (0.0, 1.0), "kind": ["plain", "fan\ncy"]}
+SECONDS = 60.0
 
 
 def train(trial: Any) -> None:
@@ -162,13 +162,21 @@ def test_a_study_that_is_complete_is_still_told_to_whoever_wants_it_from_the_beg
 def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observing, "FINISH_SECONDS", 3.0)
+    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     slow, quick = Slow(), Everything()
+
+    def when_the_quick_one_has_ended(threads: Sequence[ObserverThread], *arguments: Any) -> None:
+        assert slow.is_waiting.wait(SECONDS)
+        threads[1].end()
+        threads[1].wait()
+        observing.finish_all(threads, *arguments)
+
+    monkeypatch.setattr(session, "finish_all", when_the_quick_one_has_ended)
     study = tuned(tmp_path / "s", slow, quick)
     assert study.best.resource == 4
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
-    assert capfd.readouterr().err == ("observer Slow is dropped, the study goes on: it has not ended within 3 s\n")
+    assert capfd.readouterr().err == ("observer Slow is dropped, the study goes on: it has not ended within 0.3 s\n")
     slow.go.set()
 
 
@@ -231,16 +239,28 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
 EVENTS = [StopRequested(float(number), "enough") for number in range(12)]
 
 
-def slow_history(begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
-    for event in EVENTS:
-        time.sleep(0.1)
-        yield [("event", event)]
+class Steps:
+    """A clock that goes on by 40 s with each step of the past, and not else: 480 s for all of it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def history(self, begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
+        for event in EVENTS:
+            self.now += 40.0
+            yield [("event", event)]
 
 
 def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observing, "FINISH_SECONDS", 0.8)
+    clock = Steps()
+    monkeypatch.setattr(observing, "time", clock)
+    monkeypatch.setattr(observing, "FINISH_SECONDS", SECONDS)
+    monkeypatch.setattr(observing, "BEGIN_SECONDS", math.inf)
     whole = Everything(0)
-    observing.finish_all(observing.start_all([whole], STUDY, 1, slow_history), lambda: False)
+    observing.finish_all(observing.start_all([whole], STUDY, 1, clock.history), lambda: False)
     assert (whole.events, whole.ended) == (EVENTS, 1)
 
 
@@ -248,9 +268,17 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_long_past(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
+    goes_on = threading.Event()
+
+    def long_history(begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
+        for event in EVENTS:
+            yield [("event", event)]
+            assert goes_on.wait(SECONDS)
+
     whole = Everything(0)
-    [thread] = observing.start_all([whole], STUDY, 1, slow_history)
+    [thread] = observing.start_all([whole], STUDY, 1, long_history)
     observing.finish_all([thread], lambda: True)
+    goes_on.set()
     thread.wait()
     assert (whole.events != EVENTS, whole.ended) == (True, 0)
     assert capfd.readouterr().err == (
@@ -264,6 +292,7 @@ def test_an_observer_that_hangs_in_the_past_is_dropped_and_called_no_more(
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     slow = Slow(0)
     [thread] = observing.start_all([slow], STUDY, 1, lambda begin, end: [[("event", event)] for event in EVENTS])
+    assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
         "observer Slow is dropped, the study goes on: it has taken in nothing of the past for 0.3 s\n"
@@ -280,7 +309,7 @@ def test_an_observer_that_is_dropped_amid_many_events_is_called_no_more(monkeypa
     for event in EVENTS:
         thread.event(event)
     thread.tick(1.0)
-    assert slow.is_waiting.wait(10)
+    assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     slow.go.set()
     thread.wait()
@@ -306,8 +335,19 @@ def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold
     tuned(tmp_path / "s")
     monkeypatch.setattr(session, "FINISH_SECONDS_COMPLETE", 0.3)
     monkeypatch.setattr(observing, "BEGIN_SECONDS", 0.3)
-    go = threading.Event()
-    methods = {"begin": lambda *_: 0} | {where: lambda *_: go.wait()}
+    go, hangs = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        hangs.set()
+        go.wait()
+
+    def when_it_hangs(threads: Sequence[ObserverThread], limit: float) -> None:
+        threads[0].end()
+        assert hangs.wait(SECONDS)
+        observing.finish_all(threads, limit=limit)
+
+    monkeypatch.setattr(session, "finish_all", when_it_hangs)
+    methods = {"begin": lambda *_: 0} | {where: hang}
     assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
     reasons = {"begin": "begun within", "event": "taken in nothing of the past for", "end": "ended within"}
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
@@ -322,14 +362,15 @@ def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two
     slow = Slow()
     [first] = observing.start_all([slow], STUDY, 1, no_history)
     first.event(EVENTS[0])
+    first.tick(0.0)
+    assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([first], lambda: False)
-    assert slow.is_waiting.wait(10)
     [second] = observing.start_all([slow], STUDY, 2, no_history)
     second._thread.join(0.3)
     assert slow.positions == [1]
     second.event(EVENTS[1])
     slow.go.set()
-    observing.finish_all([second], limit=30)
+    observing.finish_all([second], limit=SECONDS)
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
 
 
@@ -522,11 +563,13 @@ def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(t
 
 
 SCRIPT = """
-    import sys, time
+    import os, sys, time
     import ashtune
     from ashtune.observers import CsvLog
 
     def train(trial):
+        while trial.number >= 50 and not os.path.exists(GO_ON):
+            time.sleep(0.01)
         for epoch in trial.epochs():
             time.sleep(0.002)
             trial.report(loss=trial["x"] / epoch)
@@ -539,14 +582,16 @@ SCRIPT = """
 
 
 def test_over_kills_the_table_holds_every_result_once(tmp_path: Path) -> None:
-    script, directory = tmp_path / "tune.py", tmp_path / "s"
-    script.write_text(textwrap.dedent(SCRIPT))
+    script, directory, go_on = tmp_path / "tune.py", tmp_path / "s", tmp_path / "go on"
+    script.write_text(textwrap.dedent(SCRIPT).replace("GO_ON", repr(str(go_on))))
     for size in (1_500, 3_000):
         driver = subprocess.Popen([sys.executable, str(script), str(directory)], start_new_session=True)
         log = directory / "results.csv"
-        while not (log.exists() and log.stat().st_size > size) and driver.poll() is None:
+        while not (log.exists() and log.stat().st_size > size):
+            assert driver.poll() is None, "it ended before it could be killed"
             time.sleep(0.005)
-        os.kill(driver.pid, signal.SIGKILL)
+        driver.kill()
         driver.wait()
+    go_on.touch()
     subprocess.run([sys.executable, str(script), str(directory)], check=True)
     assert_holds_every_result_once(directory)
