@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -26,6 +26,7 @@ from ashtune.training.messages import Assignment, Setup
 from ashtune.training.runner import TrialRunner
 
 SPACE = {"x": (0.0, 1.0)}
+SECONDS = 60.0
 
 
 def tuned(directory: Path, objective: Any, **more: Any) -> ashtune.Study:
@@ -80,7 +81,7 @@ def test_a_class_of_the_script_can_be_saved_and_is_restored(tmp_path: Path) -> N
         """)
     )
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "s"], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, script, tmp_path / "s"], capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0, done.stderr
 
@@ -122,21 +123,30 @@ def test_threads_are_refused_where_each_of_several_processes_would_run_the_study
 
 
 class Elastic(ThreadWorkers):
-    """Has another number of workers whenever so many events have come."""
-
-    plan: ClassVar = {4: 6, 15: 1, 25: 4}
+    """Has another number of workers once so many events have come. All of them are there before anything follows."""
 
     def __init__(self, brief: Brief) -> None:
         super().__init__(brief)
-        self._events = 0
+        self._plan = [(4, 6), (15, 1), (25, 4)]
+        self._counted = 0
+        self._to_join = brief.workers
 
     def wait(self, until: float) -> Sequence[Event]:
-        events = super().wait(until)
-        for count in range(self._events + 1, self._events + len(events) + 1):
-            if count in self.plan:
-                self.resize(self.plan[count])
-        self._events += len(events)
+        events = list(super().wait(until))
+        self._count(events)
+        while self._plan and self._counted >= self._plan[0][0]:
+            _, workers = self._plan.pop(0)
+            self._to_join += max(0, workers - len(self._there))
+            self.resize(workers)
+            while self._to_join:
+                more = super().wait(self.now() + 1.0)
+                self._count(more)
+                events += more
         return events
+
+    def _count(self, events: Sequence[Event]) -> None:
+        self._counted += len(events)
+        self._to_join -= sum(isinstance(event, WorkerJoined) for event in events)
 
 
 class ElasticEngine(ThreadEngine):
@@ -188,11 +198,11 @@ def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
     script.write_text(textwrap.dedent(SCRIPT))
     run = [sys.executable, script, directory]
     environment = os.environ | {"END_BY": str(int(number))}
-    ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=200, env=environment)
     assert ended.returncode == -number, ended.stderr
     assert not ashtune.Study.load(directory).is_complete
     resume = [sys.executable, "-m", "ashtune", "resume", directory, "--engine", "threads", "--quiet"]
-    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(directory).is_complete
     events = [event for _, event in read_events(directory / NAME)]
@@ -228,7 +238,7 @@ def recorded(folder: Path) -> Path:
     """Return a study that is complete, with checkpoints that hold an object of its script."""
     script, directory = folder / "script.py", folder / "s"
     script.write_text(textwrap.dedent(KEEPS_A_CLASS))
-    subprocess.run([sys.executable, script, directory], check=True, timeout=60)
+    subprocess.run([sys.executable, script, directory], check=True, timeout=200)
     return directory
 
 
@@ -238,7 +248,7 @@ def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(c
         pytest.skip("the package is not installed as a command")
     directory = recorded(tmp_path)
     resume = [*COMMANDS[command], "resume", directory, "--engine", "threads", "--max-resource", "8", "--quiet"]
-    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     events = [event for _, event in read_events(directory / NAME)]
     assert not [event for event in events if isinstance(event, JobFailed)]
@@ -272,7 +282,7 @@ def test_a_function_that_cannot_be_loaded_is_refused_in_one_line(
 
 
 class Breaking:
-    """A training function whose own runner breaks: as it is made, or at a job.
+    """A training function whose own runner breaks: as it is made, before any other is, or at a job.
 
     Args:
         workers: Those whose runner cannot be made.
@@ -289,6 +299,8 @@ class Breaking:
     def make_runner(self, setup: Setup, mailbox: Mailbox, **more: Any) -> "BreakingRunner":
         if setup.worker in self.workers:
             raise RuntimeError("no device\nat all")
+        while {f"ashtune-worker-{worker}" for worker in self.workers} & set(threads()):
+            time.sleep(0.01)
         return BreakingRunner(TrialRunner(self, setup, mailbox, file=more["file"]), self.trials)
 
 
@@ -305,7 +317,7 @@ class BreakingRunner:
 
 def wait_for_the_end(harness: EngineHarness) -> None:
     """Wait until the workers say why the study cannot go on, but not for ever."""
-    until = harness.workers.now() + 10.0
+    until = harness.workers.now() + SECONDS
     while harness.workers.now() < until:
         harness.workers.wait(harness.workers.now() + 0.1)
 
@@ -355,7 +367,7 @@ def threads() -> list[str]:
 
 
 def wait_until_no_thread_is_left() -> None:
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + SECONDS
     while threads() and time.monotonic() < until:
         time.sleep(0.01)
     assert threads() == []
