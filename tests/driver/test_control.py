@@ -51,15 +51,15 @@ from ashtune.study.journal import read_events, read_settings
 from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
 
-pytestmark = pytest.mark.timeout(120)
-
 SECONDS = 60.0
 LOOK_SECONDS = 0.05
 X = 0.123456789
+LONG = ("--max-resource", "6000")
+"""Of a study that ends only once it is told to hurry: the first result would come after 13 s."""
 
 
 TRAIN = """
-    import time
+    import os, time
 
     space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
 
@@ -68,7 +68,7 @@ TRAIN = """
         for epoch in trial.epochs():
             trained.append(epoch)
             assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
-            time.sleep(0.02)
+            time.sleep(0.0 if os.path.exists(HURRY) else 0.02)
             trial.report(score=trial["x"] * epoch)
         trial.save(trained)
 """
@@ -79,16 +79,21 @@ class Controlled(SlowStudy):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        (folder / "train.py").write_text(textwrap.dedent(TRAIN))
+        self._hurry = folder / "hurry"
+        (folder / "train.py").write_text(textwrap.dedent(TRAIN).replace("HURRY", repr(str(self._hurry))))
 
-    def run(self, *more: str) -> None:
-        """Begin, and wait until it trains."""
+    def run(self, *more: str, first: type[Event] = JobFinished) -> None:
+        """Begin, and wait until there is an event of a kind: by default until it trains."""
         super().run("--control", *more)
-        self.until(lambda events: any(isinstance(event, JobFinished) for event in events))
+        self.until(lambda events: any(isinstance(event, first) for event in events))
 
     def send(self, command: Command) -> None:
-        """Send a command as the page does."""
-        send(self.directory, command)
+        """Send a command as the page does, with more patience."""
+        send(self.directory, command, seconds=SECONDS)
+
+    def hurry(self) -> None:
+        """Have trials train without a rest from now on, so that the study comes to its end."""
+        self._hurry.touch()
 
     def events(self) -> list[Event]:
         """Return what the journal holds."""
@@ -147,9 +152,13 @@ def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: 
     study.send(PauseStudy())  # it is paused already
     assert of(TrialStarted, paused) == []
     study.send(ContinueStudy())
-    events = study.until(lambda events: len(of(JobFinished, after(StudyContinued, events))) >= 4)
+    events = study.until(
+        lambda events: (
+            len(results := of(JobFinished, after(StudyContinued, events))) >= 4
+            and broken_off <= {event.trial for event in results}
+        )
+    )
     assert len(of(StudyPaused, events)) == 1
-    assert broken_off <= {event.trial for event in of(JobFinished, after(StudyContinued, events))}
     assert not study.tally().is_paused
 
 
@@ -267,7 +276,7 @@ def test_a_number_that_cannot_be_had_is_refused_and_the_study_goes_on(
 
 
 def test_more_trials_are_tried_and_a_later_session_knows_of_them(study: Controlled) -> None:
-    study.run("--trials", "6", "--max-resource", "128")
+    study.run("--trials", "6", *LONG, first=TrialStarted)
     study.pause()
     study.send(AddTrials(3))
     study.send(AddTrials(1))
@@ -275,22 +284,24 @@ def test_more_trials_are_tried_and_a_later_session_knows_of_them(study: Controll
     assert study.tally().most_trials == 10
     study.kill()
     study.resume()
+    study.hurry()
     assert study.wait() == 0
     tally = study.tally()
     assert (tally.started, tally.most_trials, tally.sessions) == (10, 10, 2)
 
 
 def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) -> None:
-    study.run("--trials", "6", "--max-resource", "128")
+    study.run("--trials", "6", *LONG, first=TrialStarted)
     study.pause()
     study.send(AddTrials(2))
     study.send(ContinueStudy())
+    study.hurry()
     assert study.wait() == 0
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
 def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(study: Controlled) -> None:
-    study.run("--trials", "3", "--max-resource", "128")
+    study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
     wanted = EnqueueConfiguration({"x": X, "kind": "a"})
@@ -301,6 +312,7 @@ def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_m
     with pytest.raises(StudyError, match="add trials first"):
         study.send(wanted)
     study.send(ContinueStudy())
+    study.hurry()
     assert study.wait() == 0
     assert [event.trial for event in of(TrialStarted, study.events()) if event.origin == "enqueued"] == [3]
 
@@ -324,12 +336,13 @@ def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Co
 
 
 def test_no_result_is_lost_when_workers_are_dismissed(study: Controlled) -> None:
-    study.run("--trials", "40", "--workers", "4", "--max-resource", "32")
+    study.run("--trials", "400", "--workers", "4", "--max-resource", "32")
     study.send(ChangeWorkers(1))
     study.send(ChangeWorkers(3))
+    study.hurry()
     assert study.wait() == 0
     tally = study.tally()
-    assert (tally.tried, tally.failures.total) == (40, 0)
+    assert (tally.tried, tally.failures.total) == (400, 0)
 
 
 def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
@@ -364,7 +377,11 @@ def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None
     folder.mkdir(0o700)
     (folder / f"{1:020d}-{'a' * 16}.command").write_text('{"command": "stop"}')
     study.resume("--control")
-    events = study.until(lambda events: len(of(JobFinished, after(SessionStarted, events))) >= 20)
+    events = study.until(
+        lambda events: (
+            len(of(SessionStarted, events)) == 2 and len(of(JobFinished, after(SessionStarted, events))) >= 20
+        )
+    )
     assert of(StopRequested, events) == []
     assert [event.control for event in of(SessionStarted, events)] == [False, True]
 
@@ -408,7 +425,7 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
 
     def ask() -> None:
         try:
-            send(tmp_path, StopStudy(), seconds=20.0)
+            send(tmp_path, StopStudy(), seconds=SECONDS)
         except StudyError as error:
             refusals.append(str(error))
 
@@ -498,7 +515,7 @@ def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Control
 
 
 def test_wherever_the_journal_of_a_commanded_study_is_cut_it_can_be_gone_on_with(study: Controlled) -> None:
-    study.run("--trials", "30", "--max-resource", "128")
+    study.run("--max-resource", "128")
     study.send(ChangeWorkers(3))
     study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
     study.pause()
