@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
 
 
 def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
-    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "6") as (launch, pids, _):
+    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "15") as (launch, pids, _):
         wait_until_gone(pids)
         ended = launch.wait()
     assert ended.status == 0, str(ended)
@@ -125,3 +126,19 @@ def test_a_workers_end_by_a_signal_is_told_as_that_signal(tmp_path: Path) -> Non
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert lost.reason == "killed by SIGSEGV"
     assert "Segmentation fault" in lost.last_words
+
+
+LATE = """
+import signal, subprocess, sys
+from ashtune.engines.worker import guardian
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # as a guardian does
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+guardian.END_SECONDS = 0.0
+guardian._end_all_descendants()
+print(child.wait())
+"""
+
+
+def test_a_guardian_that_comes_late_still_ends_all() -> None:
+    done = subprocess.run([PYTHON, "-c", LATE], capture_output=True, text=True, check=True, timeout=200)
+    assert int(done.stdout) == -signal.SIGKILL

@@ -98,14 +98,19 @@ def _ended_children() -> list[tuple[int, int]]:
 
 
 def _end_all_descendants() -> None:
-    """Kill them, and those that they start meanwhile, until none is left."""
+    """Kill them, and those that they start meanwhile, until none is left.
+
+    It does not give up before it has killed all that it sees: on a machine that has it wait, that may come late.
+    """
     give_up = time.monotonic() + END_SECONDS
     with suppress(ChildProcessError):  # the way out: no children are left, so no descendants
-        while time.monotonic() < give_up:
+        while True:
             if not _ended_children():
                 for pid in _descendants(os.getpid()):
                     with suppress(OSError):  # it has ended meanwhile, or is another user's
                         os.kill(pid, signal.SIGKILL)
+                if time.monotonic() >= give_up:
+                    return
                 signal.sigtimedwait({signal.SIGCHLD}, 0.05)
 
 
