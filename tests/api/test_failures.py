@@ -20,6 +20,8 @@ from ashtune.study.journal import NAME, read_events
 
 TRIALS = 16
 BAD = (3, 8)
+TIMEOUT = 12.0
+"""So long a good trial may stand still on a busy machine."""
 
 
 def _raises(trial: Any) -> None:
@@ -58,7 +60,7 @@ FATES = {
     _exits: "left with exit status 7",
     _segfaults: "killed by SIGSEGV",
     _is_killed: "killed by SIGKILL",
-    _never_returns: "over its trial_timeout of 4 s",
+    _never_returns: f"over its trial_timeout of {TIMEOUT:g} s",
     _runs_out_of_memory: "MemoryError",
 }
 
@@ -98,7 +100,7 @@ def events(study: ashtune.Study) -> list[Any]:
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
 def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> None:
-    study = tuned(tmp_path, bad, trial_timeout=4.0)
+    study = tuned(tmp_path, bad, trial_timeout=TIMEOUT)
     table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
     for trial in BAD:
@@ -173,13 +175,13 @@ def test_what_a_training_function_prints_goes_to_the_logs_only(
 def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) -> None:
     def dies_with_a_child_left(trial: Any) -> None:
         if os.fork() == 0:
-            time.sleep(60)
+            time.sleep(600)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
 
     began = time.monotonic()
     study = tuned(tmp_path, dies_with_a_child_left)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 200
     assert (study.dataframe().status == "failed").sum() == len(BAD)
 
 
@@ -189,12 +191,12 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch)
         if trial.number == 2:
-            time.sleep(60)
+            time.sleep(600)
         trial.save(1)
 
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
-        search="random", directory=tmp_path / "s", quiet=True, trial_timeout=4.0,
+        search="random", directory=tmp_path / "s", quiet=True, trial_timeout=TIMEOUT,
     )  # fmt: skip
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
     assert study.is_complete

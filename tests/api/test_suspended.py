@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-TIMEOUT, SUSPENDED = 2.0, 5.0
+TIMEOUT, SUSPENDED = 8.0, 12.0
 TRAIN = """
     import time
 

@@ -128,7 +128,7 @@ def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch:
             if trial.number == SPOILT and not mark.exists():
                 mark.touch()
                 say(struct.pack("<I", 100) + b"and then nothing")
-                subprocess.run(["sleep", "60"], check=False)
+                subprocess.run(["sleep", "600"], check=False)
             trial.report(loss=trial["x"])
 
     ashtune.tune(
@@ -141,7 +141,7 @@ def test_a_worker_that_never_ends_a_message_is_lost(tmp_path: Path, monkeypatch:
 
 
 class Late:
-    """Something in a training function that takes a minute to load, the first time."""
+    """Something in a training function that takes ten minutes to load, the first time."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -150,13 +150,13 @@ class Late:
         self.__dict__ = state
         if not self.mark.exists():
             self.mark.touch()
-            subprocess.run(["sleep", "60"], check=False)
+            subprocess.run(["sleep", "600"], check=False)
 
 
 def test_a_worker_that_never_starts_is_lost_and_another_takes_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "START_SECONDS", 8.0)
+    monkeypatch.setattr(pool, "START_SECONDS", 20.0)
     late = Late(tmp_path / "mark")
 
     def loads_late(trial: Any) -> None:
@@ -169,21 +169,21 @@ def test_a_worker_that_never_starts_is_lost_and_another_takes_its_place(
     )  # fmt: skip
     events = assert_each_result_is_there_once(tmp_path / "study")
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
-    assert lost.reason == "did not start within 8 s"
+    assert lost.reason == "did not start within 20 s"
 
 
 def test_time_in_which_a_worker_was_stopped_does_not_count_as_its_training(tmp_path: Path) -> None:
     def stops(trial: Any) -> None:
         for _ in trial.epochs():
             if trial.number == SPOILT and trial.start == 0:
-                waker = f"sleep 8; kill -CONT {os.getpid()}"
+                waker = f"sleep 12; kill -CONT {os.getpid()}"
                 subprocess.Popen(["sh", "-c", waker], start_new_session=True)
                 os.kill(os.getpid(), 19)
             trial.report(loss=trial["x"])
 
     study = ashtune.tune(
         stops, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2, quiet=True,
-        trial_timeout=4.0, directory=tmp_path / "study",
+        trial_timeout=8.0, directory=tmp_path / "study",
     )  # fmt: skip
     events = assert_each_result_is_there_once(tmp_path / "study")
     assert not [event for event in events if isinstance(event, WorkerLost | JobFailed)]
