@@ -242,8 +242,10 @@ def train(trial: Any) -> None:
 
 
 def slow(trial: Any) -> None:
-    for _ in trial.epochs():
+    """Train; where ``WITHOUT_END`` is set the ninth trial does not end, so that the study can be killed in time."""
+    while "WITHOUT_END" in os.environ and trial.number >= 8:
         time.sleep(0.05)
+    for _ in trial.epochs():
         trial.report(loss=loss(trial.config))
 
 
@@ -300,17 +302,15 @@ def test_with_few_of_them_there_are_so_many_fewer_random_trials(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("search", "origin"),
     [
-        ("mutation:random_share=0", "mutation of a result from before"),
+        (Awaited(random_share=0.0), "mutation of a result from before"),
         ("optuna:random_share=0:ahead=0", "TPESampler, 30 results, 30 from before"),
     ],
 )
-def test_mutation_and_the_samplers_of_optuna_know_them_too(search: str, origin: str, tmp_path: Path) -> None:
-    if search.startswith("optuna"):
+def test_mutation_and_the_samplers_of_optuna_know_them_too(search: Any, origin: str, tmp_path: Path) -> None:
+    if not isinstance(search, Awaited):
         pytest.importorskip("optuna")
     tuned(tmp_path, warm_start=results(), search=search, trials=8)
-    origins = [each.origin for each in started(tmp_path)]
-    assert origins[0] == origin or origins[0].startswith("random, no proposal was ready"), origins
-    assert any(each.startswith(origin.partition(",")[0]) and "before" in each for each in origins)
+    assert started(tmp_path)[0].origin == origin
 
 
 def test_one_counts_at_the_highest_rung_that_it_reaches(tmp_path: Path) -> None:
@@ -405,8 +405,8 @@ def test_a_study_that_was_killed_goes_on_as_if_it_had_not_been_and_proposes_noth
     directory = tmp_path / "killed"
     here = Path(__file__).parent
     script = SCRIPT.format(tests=[str(here), str(here.parent / "fixtures")], directory=str(directory))
-    until = time.monotonic() + 60
-    with subprocess.Popen([sys.executable, "-c", script]) as process:
+    until = time.monotonic() + 200
+    with subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"WITHOUT_END": "1"}) as process:
         try:
             while not (directory / NAME).exists() or len(started(directory)) < 5:
                 assert process.poll() is None
