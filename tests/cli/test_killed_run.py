@@ -21,12 +21,19 @@ from ashtune.testing.oracles import RecordedResult, unexplained_results
 
 KILLS = 20
 SEED = 20
+# The trials from the number in "limit" on do not end, so that a study is there to be killed however late that comes.
 TRAIN = """
     import time
+    from pathlib import Path
+
+    HERE = Path(__file__).parent
 
     space = {"x": (0.0, 1.0)}
 
     def train(trial):
+        while trial.number >= int((HERE / "limit").read_text()):
+            (HERE / "reached").touch()
+            time.sleep(0.01)
         trained = trial.restore() or []
         for epoch in trial.epochs():
             time.sleep(0.002)
@@ -54,6 +61,8 @@ def alive(pid: int) -> bool:
 def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(tmp_path: Path) -> None:
     moments = random.Random(SEED)
     file = tmp_path / "train.py"
+    limit, reached = tmp_path / "limit", tmp_path / "reached"
+    limit.write_text("390")
     file.write_text(textwrap.dedent(TRAIN))
     study = tmp_path / "study"
     journal = study / NAME
@@ -63,9 +72,10 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
     before: list[JobFinished] = []
     kills = 0
     while kills < KILLS:
+        reached.unlink(missing_ok=True)
         driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         seen = len(before)
-        while driver.poll() is None and not (journal.exists() and len(results(journal)) > seen):
+        while driver.poll() is None and not (journal.exists() and (len(results(journal)) > seen or reached.exists())):
             time.sleep(0.005)
         time.sleep(moments.uniform(0.0, 0.08))
         assert driver.poll() is None, f"the study ended after {kills} kills: {driver.communicate()[1]}"
@@ -76,10 +86,11 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
         assert now[: len(before)] == before, "a finished result is gone"
         before = now
         workers = [event.pid for _, event in read_events(journal) if isinstance(event, WorkerJoined)]
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 60
         while any(alive(pid) for pid in workers):
             assert time.monotonic() < give_up, f"workers left behind: {[pid for pid in workers if alive(pid)]}"
             os.sched_yield()
+    limit.write_text("400")
     ended = subprocess.run([sys.executable, "-m", "ashtune", "resume", str(study), "--quiet"], check=True)
     assert ended.returncode == 0
     counted = Counter((event.trial, event.rung) for event in results(journal))
@@ -93,19 +104,21 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
 
 @pytest.mark.timeout(300)
 def test_a_driver_killed_while_the_best_are_confirmed_confirms_each_as_often_as_it_should(tmp_path: Path) -> None:
-    file, study = tmp_path / "train.py", tmp_path / "study"
+    file, study, limit = tmp_path / "train.py", tmp_path / "study", tmp_path / "limit"
     file.write_text(textwrap.dedent(TRAIN))
     run = [sys.executable, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max"]
     run += ["--trials", "20", "--max-resource", "16", "--workers", "2", "--directory", str(study), "--quiet"]
     run += ["--search", "random", "--confirm", "2x20"]
     for kill in range(3):
-        driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wanted = 20 + 8 * (kill + 1)
+        limit.write_text(str(wanted))
+        driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while driver.poll() is None and not ((study / NAME).exists() and len(started(study)) >= wanted):
             time.sleep(0.005)
-        assert driver.poll() is None, "it was too late"
+        assert driver.poll() is None, "it ended before it could be killed"
         driver.send_signal(signal.SIGKILL)
         driver.wait()
+    limit.write_text("60")
     subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
     confirms = {event.trial: event.confirms for event in started(study) if event.confirms is not None}
     assert len(started(study)) == 20 + len(confirms) == 60
