@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
 from ashtune.core.events import JobFinished, TrialReleased
+from ashtune.engines.stop import StopSwitch
 from ashtune.study.journal import NAME, read_events
 
 
@@ -115,21 +117,42 @@ def test_a_study_of_the_same_directory_is_continued_and_not_repeated(study_copy:
     assert len(results(more)) == len(set(results(more)))
 
 
-def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path) -> None:
-    def slow(trial: Any) -> None:
+def slow_until(hurry: Path, begun: Path) -> Callable[[Any], None]:
+    """Return a function that trains slowly, and says when it has begun, until there is a file ``hurry``."""
+
+    def train(trial: Any) -> None:
         trained = trial.restore() or 0
         for epoch in trial.epochs():
-            time.sleep(0.05)
+            if not hurry.exists():
+                time.sleep(0.05)
             trained += 1
             assert trained == epoch
             trial.report(score=trial["x"])
+            begun.touch()
         trial.save(trained)
 
-    study = tuned(tmp_path, objective=slow, trials=4, time_limit=3, scheduler="full", max_resource=60)
+    return train
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file, before which no time limit is reached: on a busy machine a worker may begin only after it."""
+    file = tmp_path / "begun"
+    reason = StopSwitch.reason_to_end_the_search
+    monkeypatch.setattr(
+        StopSwitch, "reason_to_end_the_search", lambda stop, now: reason(stop, now) if file.exists() else ""
+    )
+    return file
+
+
+def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path, begun: Path) -> None:
+    slow = slow_until(tmp_path / "hurry", begun)
+    study = tuned(tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600)
     assert len(results(study)) < 4
     assert "time limit" in StudyReader(study.directory).tally.stopping
     paused = study.dataframe().resource.sum()
     assert paused > 0
+    (tmp_path / "hurry").touch()
     study = study.resume(quiet=True, workers=2)
     assert len(results(study)) == 4
     epochs = sum(
@@ -137,7 +160,7 @@ def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path) -> 
         for _, event in read_events(study.directory / NAME)
         if type(event).__name__ in ("JobFinished", "JobPaused")
     )
-    assert epochs == 4 * 60
+    assert epochs == 4 * 600
 
 
 def test_a_target_stops_the_study(tmp_path: Path) -> None:
@@ -181,7 +204,7 @@ def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Pa
     script = tmp_path / "tune_it.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, timeout=200, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
 
@@ -189,7 +212,7 @@ def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Pa
 def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-", str(tmp_path / "s")],
-        input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=60, check=False,
+        input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert (done.stdout.splitlines()[-1], done.stderr) == ("best 4", "")
 
@@ -207,7 +230,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status
         assert process.poll() is None
         os.sched_yield()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == status
     assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
     lines = (study / NAME).read_text()
@@ -297,15 +320,10 @@ def test_a_refused_extension_leaves_the_journal_as_it_was(tmp_path: Path) -> Non
     assert ashtune.Study.load(study.directory).is_complete
 
 
-def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path) -> None:
-    def slow(trial: Any) -> None:
-        trial.restore()
-        for epoch in trial.epochs():
-            time.sleep(0.02)
-            trial.report(score=epoch)
-        trial.save(1)
-
-    study = tuned(tmp_path, objective=slow, scheduler="full", trials=1, max_resource=60, time_limit=0.5)
+def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path, begun: Path) -> None:
+    slow = slow_until(tmp_path / "hurry", begun)
+    study = tuned(tmp_path, objective=slow, scheduler="full", trials=1, max_resource=600, time_limit=0.5)
     assert results(study) == []
     assert not study.is_complete
+    (tmp_path / "hurry").touch()
     assert results(study.resume(quiet=True)) == [(0, StudyReader(study.directory).ladder.top)]
