@@ -9,9 +9,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -33,6 +35,7 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
+from ashtune.engines import own_loop
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.study.journal import NAME, read_events
 
@@ -210,7 +213,7 @@ FORKED = """
             study.ask()
         except ashtune.AshtuneError as error:
             os.write(1, f"{error}\\n".encode())  # in one piece, as two processes write here
-        time.sleep(60)
+        time.sleep(600)
         os._exit(0)
     os.write(1, f"{child}\\n".encode())
     signal.pause()
@@ -268,7 +271,7 @@ ENDED_IN_A_CHILD = """
 
 def test_a_process_forked_from_the_loop_may_end_by_itself_and_leaves_the_study_alone(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(ENDED_IN_A_CHILD)]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
     assert done.stdout.split() == ["JournalError", "7", "True"], done.stderr
     assert "Exception ignored" not in done.stderr
 
@@ -360,12 +363,35 @@ def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(t
     assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 3
 
 
+def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thread:
+    """Start a thread that does something once this one waits in ``ask``, and before it takes another turn."""
+    asker = threading.get_ident()
+
+    def is_waiting() -> bool:
+        frame, within = sys._current_frames().get(asker), list[str]()
+        while frame is not None and frame.f_code.co_name != "_find_job":
+            within.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return frame is not None and "wait" in within
+
+    def run() -> None:
+        has_acted = False
+        while not has_acted:
+            time.sleep(0.001)
+            with study._changed:
+                if has_acted := is_waiting():
+                    act()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
 def test_an_asker_that_waits_for_itself_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=1, quiet=False) as study:
         trial = study.ask()
         assert trial is not None
-        other = threading.Timer(0.5, lambda: study.tell(trial, score=0.0))
-        other.start()
+        other = once_it_waits(study, lambda: study.tell(trial, score=0.0))
         assert study.ask() is None
         other.join()
     assert (
@@ -436,14 +462,17 @@ def test_the_best_are_confirmed(tmp_path: Path) -> None:
     assert study.read().confirmed.trial == study.read().best.trial
 
 
-def test_a_time_limit_ends_the_asking_and_pauses_what_is_on_its_way(tmp_path: Path) -> None:
+def test_a_time_limit_ends_the_asking_and_pauses_what_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(own_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with opened(tmp_path / "own", time_limit=2.0, rungs=[8], max_resource=None, min_resource=None) as study:
         trial = study.ask()
         assert trial is not None
         assert study.tell(trial, resource=1, score=1.0) is Answer.GO_ON
         assert study.tell(trial, resource=3, score=3.0) is Answer.GO_ON
-        ended = threading.Event()
-        assert not ended.wait(2.3)
+        now[0] += 2.25
         trial.save(4)
         assert study.tell(trial, resource=4, score=4.0) is Answer.PAUSE
         assert study.ask() is None
@@ -720,11 +749,10 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
 
     with opened(tmp_path / "own", trials=1, max_resource=1) as study:
         trial = study.ask()
-        timer = threading.Timer(0.3, interrupt)
-        timer.start()
+        interrupter = once_it_waits(study, interrupt)
         with pytest.raises(KeyboardInterrupt):
             study.ask()
-        timer.join()
+        interrupter.join()
         assert trial is not None
         assert study.tell(trial, score=1.0) is Answer.PAUSE
         assert study.ask() is None
