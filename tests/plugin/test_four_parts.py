@@ -14,10 +14,13 @@ from installed import install
 
 pytestmark = pytest.mark.timeout(400)
 SCRIPT = """
+import os
 import time
 import ashtune
 
 def train(trial):
+    while trial.number >= 16 and not os.path.exists(GO_ON):
+        time.sleep(0.01)
     epoch = trial.restore()
     for epoch in trial.epochs():
         time.sleep(0.02)
@@ -57,13 +60,14 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
 
 
 def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path, tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
+    go_on = tmp_path / "go on"
+    (tmp_path / "script.py").write_text(SCRIPT.replace("GO_ON", repr(str(go_on))))
     journal = tmp_path / "study" / "journal.jsonl"
     paths = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(place)])
     running = subprocess.Popen(
         [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths.strip(os.pathsep)}
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (journal.exists() and journal.read_text().count("job_finished") >= 8):
         assert time.monotonic() < deadline
         assert running.poll() is None, "it ended before it could be killed"
@@ -91,6 +95,7 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
         assert reason in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
 
+    go_on.touch()
     resumed = python(tmp_path, "script.py", package=place)
     assert resumed.returncode == 0, resumed.stderr
     whole = report(tmp_path, place)

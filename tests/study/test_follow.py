@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -156,10 +155,12 @@ def test_it_yields_while_another_thread_writes_and_ends_when_it_is_over(journal:
 
 
 SCRIPT = """
-    import sys, time
+    import os, sys, time
     import ashtune
 
     def train(trial):
+        while trial.number >= 50 and not os.path.exists(GO_ON):
+            time.sleep(0.01)
         for epoch in trial.epochs():
             time.sleep(0.002)
             trial.report(loss=trial["x"] / epoch)
@@ -175,8 +176,8 @@ def sessions(events: Sequence[Event]) -> int:
 
 
 def test_a_reader_in_another_process_sees_every_event_of_a_driver_that_is_killed_and_resumed(tmp_path: Path) -> None:
-    script, directory = tmp_path / "tune.py", tmp_path / "s"
-    script.write_text(textwrap.dedent(SCRIPT))
+    script, directory, go_on = tmp_path / "tune.py", tmp_path / "s", tmp_path / "go on"
+    script.write_text(textwrap.dedent(SCRIPT).replace("GO_ON", repr(str(go_on))))
     command = [sys.executable, str(script), str(directory)]
 
     def started() -> subprocess.Popen[bytes]:
@@ -186,8 +187,10 @@ def test_a_reader_in_another_process_sees_every_event_of_a_driver_that_is_killed
         for _ in range(2):
             driver = started()
             yield driver
-            os.kill(driver.pid, signal.SIGKILL)
+            assert driver.poll() is None, "it ended before it could be killed"
+            driver.kill()
             driver.wait()
+        go_on.touch()
         driver = started()
         yield driver
         driver.wait()
