@@ -108,7 +108,33 @@ FUNCTIONS = """
         return ashtune.tune(functions[kind](), space, search="random", directory=directory, **given)
 
 
+    # The driver begins when both workers have joined, and after so many results it rests until there is a file "go on".
+    def hold(results):
+        import time
+        from pathlib import Path
+
+        from ashtune.core.events import JobFinished, WorkerJoined
+        from ashtune.engines.local.workers import LocalWorkers
+
+        go_on, wait, seen = Path(__file__).with_name("go on"), LocalWorkers.wait, []
+
+        def patient(workers, until):
+            while sum(isinstance(event, JobFinished) for event in seen) >= results and not go_on.exists():
+                time.sleep(0.01)
+            events = list(wait(workers, until))
+            seen.extend(events)
+            while sum(isinstance(event, WorkerJoined) for event in seen) < 2:
+                more = wait(workers, workers.now() + 1.0)
+                seen.extend(more)
+                events.extend(more)
+            return events
+
+        LocalWorkers.wait = patient
+
+
     if __name__ == "__main__":
+        if "HOLD" in os.environ:
+            hold(int(os.environ["HOLD"]))
         tune(sys.argv[1], sys.argv[2])
 """
 
@@ -179,6 +205,7 @@ def test_a_driver_that_is_killed_loses_nothing(
     monkeypatch.setenv("PAUSE", "0.005")
     chance, study, kills = random.Random(3), tmp_path / "s", 0
     for after in [40, 40, 40, 10**6]:
+        monkeypatch.setenv("HOLD", str(after + 10))
         driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
         before = len(results(study))
         while driver.poll() is None and len(results(study)) < before + after:
@@ -197,6 +224,7 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     kind: str, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAUSE", "0.005")
+    monkeypatch.setenv("HOLD", "40")
     study = tmp_path / "s"
     driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
     while driver.poll() is None and (len(results(study)) < 30 or len(pids(study)) < 2):
@@ -204,6 +232,7 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     killed = pids(study)
     for pid in killed:  # both at once: a trial that is there when two die one after the other is held to kill them
         os.kill(pid, signal.SIGKILL)
+    (tmp_path / "go on").touch()
     driver.wait()
     assert driver.returncode == 0
     assert len(killed) == 2
