@@ -1,5 +1,6 @@
 """A proposer in a process of its own: it is told all, is started anew when it dies, and goes with the driver."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Event, TrialStarted
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.observer import Observer
+from ashtune.driver import proposer_process
 from ashtune.driver.proposer_process import MODULE, NICENESS, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
@@ -71,6 +73,26 @@ def test_workers_have_the_cores_first_unless_a_trial_waits(ahead: int, niceness:
         made.close()
 
 
+def test_a_session_is_made_nice_though_another_one_was_a_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux answers so where somebody else has written to such a file within a tenth of a second."""
+    written: list[str] = []
+
+    class BusyAtFirst:
+        def __init__(self, name: str) -> None:
+            assert name.endswith("/autogroup")
+
+        def write_text(self, text: str) -> None:
+            written.append(text)
+            if len(written) < 3:
+                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(proposer_process, "Path", BusyAtFirst)
+    with subprocess.Popen(["sleep", "600"]) as process:
+        proposer_process._give_way(process.pid)
+        process.kill()
+    assert written == [str(NICENESS)] * 3
+
+
 def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     first = origin(proposer)[1]
@@ -124,9 +146,13 @@ def test_one_that_dies_over_the_same_proposal_again_is_given_up(proposer: Propos
 
 
 def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> None:
+    origin(proposer)
     asked = threading.Thread(target=proposer.propose, args=(4,), daemon=True)
     asked.start()
-    time.sleep(1.0)
+    end = time.monotonic() + SECONDS
+    while not proposer._asking.locked():
+        assert time.monotonic() < end, "it was not asked"
+        time.sleep(0.01)
     proposer.close()
     asked.join(SECONDS)
     assert not asked.is_alive()

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ MODULE = "ashtune.driver.proposer_process"
 NICENESS = 5
 """Of the process, where proposals are made ahead. Beside a worker that keeps a core busy it gets a quarter of the core,
 335 of 1,359 (sched(7)). With 12, a fifteenth, it takes minutes to start on a machine with more to do than cores."""
+_ASK_AGAIN_SECONDS, _MOST_ASKED = 0.05, 40
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -193,12 +195,20 @@ def _give_way(process: int) -> None:
     """Let the workers have the cores first.
 
     Linux shares a core between sessions before it heeds the niceness of the processes in them (sched(7), "The autogroup
-    feature"), and each worker is a session of its own: so the session is made nice too.
+    feature"), and each worker is a session of its own: so the session is made nice too. Of all users but root it takes
+    that once in a tenth of a second, from whomever, and is asked again.
     """
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process, NICENESS)
-    with suppress(OSError):  # a kernel without sessions that share, another system
-        Path(f"/proc/{process}/autogroup").write_text(str(NICENESS))
+    for _ in range(_MOST_ASKED):
+        try:
+            Path(f"/proc/{process}/autogroup").write_text(str(NICENESS))
+        except BlockingIOError:
+            time.sleep(_ASK_AGAIN_SECONDS)
+        except OSError:  # a kernel without sessions that share, another system
+            return
+        else:
+            return
 
 
 def main() -> None:
