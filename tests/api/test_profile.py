@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import ashtune
+from joined import all_join
 from studies import tuned
 
 from ashtune import Study, Trial, tune
@@ -43,7 +44,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "train.py").write_text(textwrap.dedent(TRAIN))
     for how in ([], ["flame"]):
-        done = ashtune(home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how)
+        with all_join(2):
+            done = ashtune(
+                home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how
+            )
         assert done.returncode == 0, done.stderr
         (home / f"{'-'.join(['out', *how])}.txt").write_text(done.stdout)
     return home
@@ -119,7 +123,9 @@ def test_a_study_that_was_not_profiled_says_how_to_profile_it(tmp_path: Path) ->
 
 def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
     before = Study.load(home / "s").profile()
-    assert ashtune(home, "resume", "s", "--trials", "96", "--workers", "2", "--quiet", "--profile").returncode == 0
+    with all_join(2):
+        done = ashtune(home, "resume", "s", "--trials", "96", "--workers", "2", "--quiet", "--profile")
+    assert done.returncode == 0
     after = Study.load(home / "s").profile()
     assert after.workers == 4
     assert after.records[0].calls is not None

@@ -8,6 +8,7 @@ from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 
+import joined
 import pytest
 from launching import PYTHON
 
@@ -171,20 +172,25 @@ HAIKU = """
 """
 STUDY = """
     import os
+    import sys
 
     import numpy as np
 
     import ashtune
+
+    sys.path.append(os.environ["FIXTURES"])
+    from joined import all_join
 
     x = np.random.default_rng(0).normal(size=(120, 4)).astype("float32")
     y = np.tanh(x @ np.array([1.0, -2.0, 0.5, 0.0], "float32"))
     objective = ashtune.fused(
         init, step, evaluate, train=(x[:100], y[:100]), validation=(x[100:], y[100:]), batch_size=10, static=["width"]
     )
-    ashtune.tune(
-        objective, {"rate": (0.001, 0.05), "width": [3]}, metric="loss", mode="min", trials=24, max_resource=8,
-        workers=2, directory=os.environ["STUDY"], quiet=True,
-    )
+    with all_join(2):
+        ashtune.tune(
+            objective, {"rate": (0.001, 0.05), "width": [3]}, metric="loss", mode="min", trials=24, max_resource=8,
+            workers=2, directory=os.environ["STUDY"], quiet=True,
+        )
 """
 SCRIPTS = {
     "equinox": [EQUINOX, EQUINOX_STUDY, STUDY],
@@ -204,7 +210,12 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
     study = tmp_path / "study"
     (tmp_path / "nets.py").write_text(textwrap.dedent(EQUINOX))
     (tmp_path / "script.py").write_text("\n".join(textwrap.dedent(part) for part in SCRIPTS[library]))
-    environment = {**os.environ, "STUDY": str(study), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {
+        **os.environ,
+        "STUDY": str(study),
+        "FIXTURES": str(Path(joined.__file__).parent),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     command = [PYTHON, str(tmp_path / "script.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
