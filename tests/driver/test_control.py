@@ -152,12 +152,12 @@ def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: 
     study.send(PauseStudy())  # it is paused already
     assert of(TrialStarted, paused) == []
     study.send(ContinueStudy())
-    events = study.until(
-        lambda events: (
-            len(results := of(JobFinished, after(StudyContinued, events))) >= 4
-            and broken_off <= {event.trial for event in results}
-        )
-    )
+
+    def is_done(events: list[Event]) -> bool:
+        results = of(JobFinished, after(StudyContinued, events))
+        return len(results) >= 4 and broken_off <= {event.trial for event in results}
+
+    events = study.until(is_done)
     assert len(of(StudyPaused, events)) == 1
     assert not study.tally().is_paused
 
@@ -377,11 +377,11 @@ def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None
     folder.mkdir(0o700)
     (folder / f"{1:020d}-{'a' * 16}.command").write_text('{"command": "stop"}')
     study.resume("--control")
-    events = study.until(
-        lambda events: (
-            len(of(SessionStarted, events)) == 2 and len(of(JobFinished, after(SessionStarted, events))) >= 20
-        )
-    )
+
+    def has_gone_on(events: list[Event]) -> bool:
+        return len(of(SessionStarted, events)) == 2 and len(of(JobFinished, after(SessionStarted, events))) >= 20
+
+    events = study.until(has_gone_on)
     assert of(StopRequested, events) == []
     assert [event.control for event in of(SessionStarted, events)] == [False, True]
 

@@ -94,6 +94,16 @@ def test_processes_that_never_ran_together_are_refused() -> None:
         machine.best_together([steady(0.0, [1.0]), steady(5.0, [1.0])])
 
 
+def test_processes_that_did_not_run_together_at_once_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart, together = [steady(0.0, [1.0]), steady(5.0, [1.0])], [steady(0.0, [3.0]), steady(0.0, [4.0])]
+    runs = iter([apart, apart, together])
+    monkeypatch.setattr(machine, "_triads", lambda *_: next(runs))
+    assert machine._bandwidth(2, KIB, {}, 0.1) == pytest.approx(7.0)
+    monkeypatch.setattr(machine, "_triads", lambda *_: apart)
+    with pytest.raises(SettingsError, match="too busy"):
+        machine._bandwidth(2, KIB, {}, 0.1)
+
+
 def environment(threads: int) -> Mapping[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_MAIN_FREE": "1"}
 
