@@ -2,11 +2,13 @@
 
 import os
 import re
+import select
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
+from ashtune.training import program as programs
 from ashtune.training.program import Printed, Program, _lines
 from ashtune.training.versions import changed, version_of
 
@@ -265,6 +268,32 @@ def test_what_goes_on_printing_in_the_background_does_not_hold_the_trial(tmp_pat
     """
     study = tuned(tmp_path, code, trials=1, trial_timeout=20.0)
     assert study.best.metrics == {"loss": 1.0}
+
+
+def test_what_a_program_says_last_counts_if_it_ends_right_after_a_second_of_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class SilentAtFirst:
+        """Hears nothing in its first look. Before that returns, the program says its result and ends."""
+
+        def __init__(self) -> None:
+            self._poll = select.poll()
+            self.register = self._poll.register
+
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            if process.returncode is not None:
+                return self._poll.poll(milliseconds)
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.close()
+            process.wait()
+            return []
+
+    constants = {"POLLIN": select.POLLIN, "POLLHUP": select.POLLHUP}
+    monkeypatch.setattr(programs, "select", SimpleNamespace(poll=SilentAtFirst, **constants))
+    command = ["sh", "-c", "read word; echo loss=1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert list(programs._lines(process)) == ["loss=1\n"]
 
 
 def test_the_users_variables_reach_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

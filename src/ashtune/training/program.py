@@ -312,7 +312,7 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
         if until == math.inf and process.poll() is not None:  # what it has said by now is taken by one read below
             until = time.monotonic() + LEFT_OPEN_SECONDS
         if not poll.poll(LEFT_OPEN_SECONDS * 1000):
-            if process.poll() is not None:
+            if until < math.inf:  # it had ended before this look; else it may have spoken, and ended, since
                 break
             continue
         if not (part := os.read(file, LONGEST_LINE)):
