@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -331,6 +332,42 @@ def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path
         journal.add(EVENTS[-1])
     assert disk.synced[-1] == path.stat().st_size
     assert len(disk.synced) == 2
+
+
+class SlowDisk(Disk):
+    """A disk whose sync, once it is told to be slow, lasts until somebody goes on without it, or half a second."""
+
+    is_slow = False
+
+    def __init__(self) -> None:
+        self.is_at_it = threading.Event()
+        self.is_passed = threading.Event()
+        self.steps: list[str] = []
+
+    def sync(self, file: int) -> None:
+        if self.is_slow:
+            self.is_at_it.set()
+            self.is_passed.wait(0.5)
+        super().sync(file)
+        self.steps.append("synced")
+
+
+def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk(tmp_path: Path) -> None:
+    path, disk = written(tmp_path), SlowDisk()
+    with Journal(path, disk=disk, syncs_itself=False) as journal:
+        disk.steps.clear()
+        disk.is_slow = True
+        journal.add(EVENTS[-1])
+        journal.flush()
+        syncer = threading.Thread(target=journal.sync)
+        syncer.start()
+        assert disk.is_at_it.wait(10)
+        journal.sync()
+        disk.steps.append("gone on")
+        disk.is_passed.set()
+        syncer.join()
+        disk.is_slow = False
+    assert disk.steps == ["synced", "gone on"]
 
 
 def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(tmp_path: Path) -> None:

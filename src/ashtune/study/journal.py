@@ -222,6 +222,7 @@ class Journal:
         self.position = disk.size(self._file)
         """Where the next event's line begins, in bytes."""
         self._is_unsynced = False
+        self._syncing = threading.Lock()
         self._is_writing = False
         self._sync_error: OSError | None = None
         self._process = os.getpid()
@@ -274,13 +275,17 @@ class Journal:
         self._is_writing = False
 
     def sync(self) -> None:
-        """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`."""
-        if self._is_unsynced and self._sync_error is None:
-            self._is_unsynced = False
-            try:
-                self._disk.sync(self._file)
-            except OSError as error:
-                self._sync_error = error
+        """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`.
+
+        A sync that is under way in another thread is waited for: what it has taken up is not on the disk before.
+        """
+        with self._syncing:
+            if self._is_unsynced and self._sync_error is None:
+                self._is_unsynced = False
+                try:
+                    self._disk.sync(self._file)
+                except OSError as error:
+                    self._sync_error = error
 
     def close(self) -> None:
         """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused.
