@@ -1,18 +1,21 @@
 """Every engine passes the suite of ``ashtune.testing.workers``, those that train that of ``trainers`` too."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ashtune.core.events import WorkerJoined
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.engines.protocol import Workers
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune.engines.stop import SIGNALS
 from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, open_harness
+from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
 
 
 class TestLocalWorkers(TrainersSuite):
@@ -31,6 +34,21 @@ class TestLocalWorkers(TrainersSuite):
             pids = workers.pids
             workers.close()
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
+
+    def test_signals_that_every_process_gets_end_no_worker_that_starts(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
+        harness = engine(tmp_path, count, 3)
+        assert isinstance(harness.workers, LocalWorkers)
+        for pid in harness.workers.pids:
+            for number in SIGNALS:
+                os.kill(pid, number)
+        for _ in range(3):
+            worker = harness.next(WorkerJoined)
+            status = Path(f"/proc/{worker.pid}/status").read_text()
+            blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+            assert not any(blocked >> (number - 1) & 1 for number in SIGNALS), "it hears them from now on"
+        assert all(isinstance(event, WorkerJoined) for event in harness.history)
 
 
 class TestThreadWorkers(TrainersSuite):

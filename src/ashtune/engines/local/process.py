@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
+from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
 from ashtune.engines.worker.environment import set_aside
 from ashtune.engines.worker.frames import read_some
@@ -45,7 +46,7 @@ class WorkerProcess:
         self.log = log
         self._socket, theirs = socket.socketpair()
         path = python_path()
-        with append_to(log) as output, theirs:
+        with append_to(log) as output, theirs, _signals_held_back():
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", guardian.MODULE, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
@@ -203,6 +204,20 @@ class Host:
             self._slow = {process for process in self._slow if not process.send(b"")}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
         return [self._by_file[file] for file, _ in self._poll.poll(seconds * 1000)]
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let what is started meanwhile begin with the signals blocked that a batch system sends to every process.
+
+    They would end a worker that has not said yet that it takes no notice of them. To this process they come a moment
+    later.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _state(pid: int) -> str:

@@ -169,6 +169,7 @@ def main(file: int, parent: int) -> None:
     os.set_inheritable(file, False)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back while this process started
     os.register_at_fork(after_in_child=_stop_as_usual)
     environment.restore()
     faulthandler.enable()
