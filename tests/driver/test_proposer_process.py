@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,17 @@ def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> Non
     proposer.close()
     asked.join(SECONDS)
     assert not asked.is_alive()
+
+
+def test_what_its_model_has_started_ends_with_it_and_holds_nobody_up(proposer: ProposerProcess) -> None:
+    helper = int(origin(proposer, 6)[0].removeprefix("helper "))
+    closing = threading.Thread(target=proposer.close, daemon=True)
+    closing.start()
+    closing.join(SECONDS / 2)
+    is_held_up = closing.is_alive()
+    with suppress(ProcessLookupError):
+        os.kill(helper, signal.SIGKILL)
+    assert not is_held_up
 
 
 def test_it_ends_with_a_driver_that_is_killed() -> None:

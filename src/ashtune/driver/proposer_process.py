@@ -8,6 +8,7 @@ Rule 4: the workers have the cores first (:data:`NICENESS`), but for a trial tha
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -137,7 +138,7 @@ class ProposerProcess(Proposer):
         """End the process; a proposal under way comes to nothing."""
         self._is_closed = True
         if (process := self._process) is not None:  # a proposal under way may end it meanwhile
-            process.kill()
+            _kill(process)
         with self._asking:
             self._end()
 
@@ -171,7 +172,7 @@ class ProposerProcess(Proposer):
 
     def _end(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            _kill(self._process)
             with suppress(BrokenPipeError):  # of what was not sent
                 self._process.communicate()
             self._process = None
@@ -189,6 +190,12 @@ class ProposerProcess(Proposer):
         if self._gives_way:
             _give_way(self._process.pid)
         return self._process
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and what its model has started: as long as that holds its pipe open, it seems to be there."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _give_way(process: int) -> None:
