@@ -441,6 +441,30 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
     assert why.startswith("the session ended before this was looked at; resume the study with --control")
 
 
+def test_a_command_that_comes_while_others_are_refused_at_the_end_is_refused_too(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+
+    def put(number: int) -> str:
+        name = f"{number:020d}-{0:016x}"
+        (folder / f"{name}.command").write_bytes(msgspec.json.encode(StopStudy()))
+        return name
+
+    class Crossed(Inbox):
+        """While it answers the first command, another one comes."""
+
+        late = ""
+
+        def answer(self, name: str, error: str = "") -> None:
+            self.late = self.late or put(2)
+            super().answer(name, error)
+
+    with Crossed(tmp_path) as inbox:
+        first = put(1)
+    answers = {path.name: json.loads(path.read_bytes())["error"] for path in folder.iterdir()}
+    assert answers.keys() == {f"{first}.answer", f"{inbox.late}.answer"}
+    assert all(why.startswith("the session ended before this was looked at") for why in answers.values())
+
+
 def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
     """Put a file into the folder as a sender does, and return the answer."""
     folder = study.directory / NAME

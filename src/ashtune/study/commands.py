@@ -125,7 +125,7 @@ class Inbox:
             names = DISK.names(self._folder)
         except OSError:
             return  # the file system is away for a moment
-        commands = [name for name in names if name.endswith(_COMMAND) and _NAME.fullmatch(name.removesuffix(_COMMAND))]
+        commands = list(filter(_is_command, names))
         for file in commands[:MOST_AT_ONCE]:
             taken = self._taken(file)
             if taken is not None:
@@ -137,13 +137,18 @@ class Inbox:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them."""
-        for name, _ in self.take():
-            self.answer(name, _ENDED)
+        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them.
+
+        So does a command that comes this very moment: whoever has sent it takes it back.
+        """
+        while taken := list(self.take()):
+            for name, _ in taken:
+                self.answer(name, _ENDED)
         with suppress(OSError):
-            self._remove([name for name in DISK.names(self._folder) if not name.endswith(_ANSWER)])
+            names = DISK.names(self._folder)
+            self._remove([name for name in names if not (name.endswith(_ANSWER) or _is_command(name))])
         DISK.close(self._folder)
-        with suppress(OSError):  # unless an answer is in it
+        with suppress(OSError):  # unless an answer or a command is in it
             DISK.remove_folder(str(self._path))
 
     def __enter__(self) -> Self:
@@ -173,6 +178,10 @@ class Inbox:
         for name in names:
             with suppress(OSError):  # a folder in it is no command and does no harm
                 DISK.unlink(name, at=self._folder)
+
+
+def _is_command(file: str) -> bool:
+    return file.endswith(_COMMAND) and _NAME.fullmatch(file.removesuffix(_COMMAND)) is not None
 
 
 def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) -> None:
