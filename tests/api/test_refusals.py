@@ -199,6 +199,25 @@ def test_a_long_or_odd_name_of_a_function_makes_a_plain_directory(empty: Path) -
     assert str(journal).isprintable()
 
 
+def test_a_study_without_a_directory_takes_none_that_another_has_made_meanwhile(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+    place_for = tuning.place_for
+
+    def crossed(directory: Any, name: str) -> Path:
+        """Another study began in the same second: it makes the place that was free a moment ago."""
+        taken.append(place_for(directory, name))
+        taken[0].mkdir(parents=True)
+        return taken[0]
+
+    monkeypatch.setattr(tuning, "place_for", crossed)
+    with pytest.raises(Reached):
+        tuned()
+    [journal] = empty.rglob(NAME)
+    assert journal.parent == empty / "runs" / f"{taken[0].name}-2"
+
+
 def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(empty: Path) -> None:
     (empty / "file").write_text("")
     for directory in ("file", "file/s", "n" * 300, "/proc/nothing/s"):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -203,18 +204,37 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
     return path
 
 
-def make_folder(path: Path) -> None:
-    """Make the directory of a study, if it is not there.
+def make_folder(path: Path, *, is_new: bool) -> Path:
+    """Make the directory of a study, if it is not there, and return it.
+
+    Args:
+        path: The directory.
+        is_new: Whether it must not be there: if another study has made it by now, it is one beside it.
 
     Raises:
         StudyError: If it cannot be made.
     """
     try:
-        path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
+        if is_new:
+            path = _made(path)
+        else:
+            path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
     with suppress(OSError):  # a folder above that cannot be read
         DISK.sync_folder(str(path.parent))
+    return path
+
+
+def _made(first: Path) -> Path:
+    """Make a directory that nobody else has made: under this name, or with a number behind it."""
+    path, numbers = first, count(2)
+    while True:
+        try:
+            path.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
+            return path
+        except FileExistsError:
+            path = first.with_name(f"{first.name}-{next(numbers)}")
 
 
 def _new_place(name: str) -> Path:

@@ -535,7 +535,7 @@ def open_study(
     wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
         wanted.say()
-    make_folder(path)
+    path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))
         longer = open_or_create(path, wanted.settings, options)

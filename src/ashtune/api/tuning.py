@@ -75,7 +75,7 @@ def tune(
     pickled = objectives.packed(objective, quiet=quiet)
     if not quiet:
         wanted.say()
-    make_folder(path)
+    path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
         version = version_of(objective)
         checked_version = {} if options["accept_changes"] else version
