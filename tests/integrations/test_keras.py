@@ -184,9 +184,6 @@ SCRIPT = """
             model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
             fit(model, *callbacks, start=trial.start)
 
-        def swaps_before(trial):
-            averages(trial, keras.callbacks.SwapEMAWeights(swap_on_epoch=True), TrialCallback(trial))
-
         def swaps_behind(trial):
             averages(trial, TrialCallback(trial), keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
 
@@ -199,7 +196,7 @@ SCRIPT = """
             "builds another": tried(builds_another, 1, 2), "does not validate": tried(does_not_validate, 1),
             "saves itself": tried(saves_itself, 1, 2), "stops before": tried(stops_before, 4),
             "stops behind": tried(stops_behind, 4), "ends at the rung": tried(ends_at_the_rung, 1, 3),
-            "swaps before": tried(swaps_before, 2), "swaps behind": tried(swaps_behind, 2, 4),
+            "swaps behind": tried(swaps_behind, 2, 4),
             "swaps to evaluate": tried(swaps_to_evaluate, 2, 4),
         }
 
@@ -302,7 +299,6 @@ EXPECTED = {
     "stops before": 2,
     "stops behind": 2,
     "ends at the rung": 3,
-    "swaps before": "SwapEMAWeights(swap_on_epoch=True) stands before TrialCallback",
     "swaps behind": 4,
     "swaps to evaluate": 4,
 }

@@ -8,7 +8,6 @@ Rule 3: ``fit`` is called for the study's top resource, and the callback ends it
 on in the same ``fit``.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,10 +61,9 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """Take up what was saved.
 
         Raises:
-            ObjectiveError: If it is of another model, or another callback would swap the weights before they are saved.
+            ObjectiveError: If it is of another model.
         """
         del logs
-        self._check_weights(sys._getframe(1).f_locals.get("self"))  # Keras tells no callback of the others
         state = self._trial.restore()
         if self._trial.start:
             if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {VARIABLES, OPTIMIZER, RANDOM}:
@@ -138,24 +136,6 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
         self._trial.stop()
         self._save()
-
-    def _check_weights(self, caller: Any) -> None:
-        """Refuse a callback that puts averages in the place of the weights at the end of an epoch, before this one.
-
-        Args:
-            caller: What calls the callbacks, if it is Keras' own list of them.
-
-        Raises:
-            ObjectiveError: If there is one.
-        """
-        for callback in getattr(caller, "callbacks", ()):
-            if callback is self:
-                return
-            if isinstance(callback, keras.callbacks.SwapEMAWeights) and callback.swap_on_epoch:
-                raise ObjectiveError(
-                    "SwapEMAWeights(swap_on_epoch=True) stands before TrialCallback, which would save averages as the "
-                    "weights to go on from; give callbacks=[TrialCallback(trial), SwapEMAWeights(swap_on_epoch=True)]"
-                )
 
     def _go_on(self) -> None:
         """Ask whether the trial goes on."""
