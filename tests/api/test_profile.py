@@ -45,9 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "train.py").write_text(textwrap.dedent(TRAIN))
     for how in ([], ["flame"]):
         with all_join(2):
-            done = ashtune(
-                home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how
-            )
+            done = ashtune(home, "run", *RUN, "--workers", "2", "--directory", "-".join(["s", *how]), "--profile", *how)
         assert done.returncode == 0, done.stderr
         (home / f"{'-'.join(['out', *how])}.txt").write_text(done.stdout)
     return home
