@@ -333,6 +333,25 @@ def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> N
     answering.close()
 
 
+def test_an_answer_that_is_broken_off_before_anything_else_happens_took_as_long_as_it_may(
+    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = AnswerProcess(seconds=0.2)
+    answering._running()
+
+    class Early(threading.Timer):
+        """Has rung before its start has returned."""
+
+        def start(self) -> None:
+            super().start()
+            self.join()
+
+    monkeypatch.setattr(threading, "Timer", Early)
+    refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
+    assert "longer than 0.2 s" in refusal
+    answering.close()
+
+
 def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
     answering = AnswerProcess()
     answer = answering.ask(Question(str(tmp_path), 1, "audit", {}))

@@ -259,6 +259,22 @@ def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(finished_study
     assert not place.exists()
 
 
+def test_a_server_that_ends_leaves_the_socket_of_the_next_one_alone(finished_study: Path, tmp_path: Path) -> None:
+    place = tmp_path / "page.sock"
+    with socket.socket(socket.AF_UNIX) as following:
+        with LivePage([finished_study], socket_path=place) as page:
+            server = page._server._server
+            close = server.server_close
+
+            def closed_and_followed() -> None:
+                close()
+                place.unlink(missing_ok=True)  # as one does that finds the socket of nobody
+                following.bind(str(place))
+
+            server.server_close = closed_and_followed  # type: ignore[method-assign]
+        assert place.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_another_user_of_the_machine_cannot_open_the_socket_and_needs_the_token_at_a_port(

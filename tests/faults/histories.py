@@ -312,9 +312,10 @@ class History:
 
         def sync() -> None:
             if not world.is_driver_dead:
-                journal.sync()
-                if journal._sync_error is None:
-                    self.record.is_safe(world)
+                if not journal._syncing.locked():  # else the driver is at it: a thread would wait for it, as this does
+                    journal.sync()
+                    if journal._sync_error is None:
+                        self.record.is_safe(world)
                 world.at(world.now + 1.0, sync)
 
         world.at(world.now + 1.0, sync)

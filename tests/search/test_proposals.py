@@ -509,6 +509,24 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
+def test_a_proposer_that_is_opened_after_the_end_is_closed(studied: Studied) -> None:
+    is_closed, may_open = threading.Event(), threading.Event()
+
+    class Late(Scripted):
+        def close(self) -> None:
+            is_closed.set()
+
+    def opened() -> Proposer:
+        assert may_open.wait(SECONDS)
+        return Late(numbered)
+
+    studied.start(opened, ahead=1)
+    studied.proposals.close()
+    assert not is_closed.is_set()
+    may_open.set()
+    assert is_closed.wait(SECONDS)
+
+
 def test_no_trial_waits_for_a_proposer_that_hangs(studied: Studied) -> None:
     forever = threading.Event()
     studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)

@@ -52,8 +52,8 @@ class AnswerProcess:
                 return Answer(refusal="ashtune watch is ending")
             assert process.stdin is not None and process.stdout is not None, "both are pipes"
             watch = threading.Timer(self._seconds, process.kill)
+            began = time.monotonic()  # before the watch runs: what it breaks off took as long
             watch.start()
-            began = time.monotonic()
             try:
                 write_frame(process.stdin, question)
                 frame = read_frame(process.stdout)

@@ -299,10 +299,10 @@ class PageServer:
         if self._thread.ident is not None:
             self._server.shutdown()
             self._thread.join()
-        self._server.server_close()
-        if self._socket_path is not None:
+        if self._socket_path is not None:  # before it is closed: then another server may have its own in this place
             with suppress(OSError):
                 self._socket_path.unlink()
+        self._server.server_close()
 
 
 def _at_port(site: Site, port: int) -> _Server:

@@ -362,6 +362,7 @@ class Proposals(Observer):
                         self._rests_until = ended if is_first else ended + rest * (ended - began)
                         self._changed.notify_all()
                     is_first = False
+            proposer.close()  # one that was opened after the end has not been closed
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)
 
