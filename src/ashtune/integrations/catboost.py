@@ -176,8 +176,8 @@ def booster_objective(
         options: Of ``fit``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, an option is none, or the
-            model is not to be cut at its best round.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
+            an option is not one of the library, or the model is not to be cut at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))

@@ -167,7 +167,8 @@ def booster_objective(
         options: Of ``xgboost.train``: ``obj``, ``custom_metric``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are, or an option is none.
+        ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
+            or an option is not one of the library.
 
     Example:
         >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
