@@ -179,17 +179,23 @@ def numbered(trial: int) -> Proposal:
     return Proposal({"x": trial / 1000}, f"number {trial}")
 
 
-def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
-    """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a tenth of one's time."""
+def in_a_second(clock: Clock) -> tuple[Callable[[int], Proposal], list[float]]:
+    """Return what proposes in a second of the clock, and the list of the moments at which it begins."""
     moments: list[float] = []
 
-    def in_a_second(trial: int) -> Proposal:
+    def propose(trial: int) -> Proposal:
         moments.append(clock.now)
         clock.now += 1.0
         return numbered(trial)
 
+    return propose, moments
+
+
+def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
+    """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a tenth of one's time."""
+    propose, moments = in_a_second(clock)
     study = Studied()
-    study.start(lambda: Scripted(in_a_second), workers=2, ahead=2)
+    study.start(lambda: Scripted(propose), workers=2, ahead=2)
     try:
         study.waits(2)  # after the first, which starts a process, there is no rest
         for trial in range(3):
@@ -207,15 +213,9 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
 def test_a_trial_that_waits_for_its_proposal_and_twenty_workers_or_more_rest_for_nothing(
     workers: int, ahead: int, clock: Clock
 ) -> None:
-    moments: list[float] = []
-
-    def in_a_second(trial: int) -> Proposal:
-        moments.append(clock.now)
-        clock.now += 1.0
-        return numbered(trial)
-
+    propose, moments = in_a_second(clock)
     study = Studied()
-    study.start(lambda: Scripted(in_a_second), workers=workers, ahead=ahead)
+    study.start(lambda: Scripted(propose), workers=workers, ahead=ahead)
     try:
         for trial in range(5):
             study.waits(ahead)

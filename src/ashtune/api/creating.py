@@ -209,7 +209,8 @@ def make_folder(path: Path, *, is_new: bool) -> Path:
 
     Args:
         path: The directory.
-        is_new: Whether it must not be there: if another study has made it by now, it is one beside it.
+        is_new: Whether the study needs a directory of its own. If another study has made this one, a number follows
+            the name.
 
     Raises:
         StudyError: If it cannot be made.

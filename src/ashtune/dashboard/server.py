@@ -40,9 +40,9 @@ REQUEST_SECONDS = 30.0
 """A connection over which nothing comes for so long is closed, and one that takes nothing."""
 MOST_STREAMS = 64
 FAREWELL_SECONDS = 0.1
-"""So long pages that are open have to take the word that the server ends, a few times over."""
+"""One wait for the open pages to hear that the server ends."""
 FAREWELLS = 10
-"""So often it is waited for: where all stands still for a while, as on a busy machine, that is one time and no more."""
+"""How many such waits there are. A busy machine that stands still for a while uses up one of them, not all."""
 LOOK_SECONDS = 0.1
 """From one look at whether the server is to end to the next."""
 _JSON = "application/json"

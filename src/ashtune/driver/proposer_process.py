@@ -36,6 +36,7 @@ NICENESS = 5
 """Of the process, where proposals are made ahead. Beside a worker that keeps a core busy it gets a quarter of the core,
 335 of 1,359 (sched(7)). With 12, a fifteenth, it takes minutes to start on a machine with more to do than cores."""
 _ASK_AGAIN_SECONDS, _MOST_ASKED = 0.05, 40
+"""How often, and how many times, the kernel is asked to make a session nice."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -202,8 +203,8 @@ def _give_way(process: int) -> None:
     """Let the workers have the cores first.
 
     Linux shares a core between sessions before it heeds the niceness of the processes in them (sched(7), "The autogroup
-    feature"), and each worker is a session of its own: so the session is made nice too. Of all users but root it takes
-    that once in a tenth of a second, from whomever, and is asked again.
+    feature"), and each worker is a session of its own: so the session is made nice too. Linux takes
+    one such request in a tenth of a second, unless it is root's. So it is asked again.
     """
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process, NICENESS)

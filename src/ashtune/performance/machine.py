@@ -152,7 +152,7 @@ def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 def _bandwidth(count: int, size: int, environment: Mapping[str, str], seconds: float) -> float:
     """Return the bandwidth, in byte/s, of ``count`` processes of one thread, each with arrays of ``size`` bytes.
 
-    A busy machine may let one begin when another has ended, which tells nothing: then they run again.
+    On a busy machine one may begin after another has ended. That measures nothing, so they run again.
     """
     for _ in range(_ATTEMPTS - 1):
         runs = _triads(count, size, environment, seconds)

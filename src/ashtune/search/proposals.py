@@ -381,7 +381,7 @@ class Proposals(Observer):
 
     def _seconds_until_due(self, ahead: int) -> float | None:
         """Say when the next proposal is to be made, 0 or less for now; None: not before something changes."""
-        is_wanted = self._is_awaited or self._is_late  # a trial has gone on without, and so do all until there is one
+        is_wanted = self._is_awaited or self._is_late  # late: no trial waits until one has come
         if self._next + ahead < self._first_proposed or len(self._ready) >= ahead + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()

@@ -208,10 +208,9 @@ class Host:
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Let what is started meanwhile begin with the signals blocked that a batch system sends to every process.
+    """Block the signals that a batch system sends to every process. A process that is started meanwhile inherits that.
 
-    They would end a worker that has not said yet that it takes no notice of them. To this process they come a moment
-    later.
+    They would end a worker that has no handlers yet. This process gets them a moment later.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

@@ -100,7 +100,7 @@ def _ended_children() -> list[tuple[int, int]]:
 def _end_all_descendants() -> None:
     """Kill them, and those that they start meanwhile, until none is left.
 
-    It does not give up before it has killed all that it sees: on a machine that has it wait, that may come late.
+    It gives up only after it has killed all that it sees, however late it was given the processor.
     """
     give_up = time.monotonic() + END_SECONDS
     with suppress(ChildProcessError):  # the way out: no children are left, so no descendants
