@@ -156,13 +156,24 @@ def test_a_what_if_shows_itself_as_a_table(notebook: Notebook) -> None:
         assert "Prediction(" not in form
 
 
+def test_what_a_kernel_sends_in_parts_is_one_output(tmp_path: Path) -> None:
+    parts = """
+        import sys
+        print("one", end=" ", flush=True)
+        print("line", flush=True)
+        print("apart", file=sys.stderr, flush=True)
+        print("after", flush=True)
+    """
+    outputs = Notebook(tmp_path, {"parts": parts}).outputs("parts")
+    assert [output["text"] for output in outputs] == ["one line\n", "apart\n", "after\n"]
+
+
 def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:
     notebook = Notebook(
         tmp_path, {"train": TRAIN, "tune": TUNE.replace('directory="study"', 'directory="study", quiet=True')}
     )
-    outputs = notebook.outputs("tune")
-    assert [(output["output_type"], output["name"]) for output in outputs] == [("stream", "stdout")] * len(outputs)
-    assert "".join(output["text"] for output in outputs) == "before\nafter\n"
+    output = notebook.output("tune")
+    assert (output["output_type"], output["name"], output["text"]) == ("stream", "stdout", "before\nafter\n")
 
 
 def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
