@@ -14,6 +14,7 @@ from live_page import Client
 from ports import free_port
 
 from ashtune.dashboard.browser import OpenedInBrowser
+from ashtune.driver import watching
 
 pytestmark = pytest.mark.timeout(180)
 TUNE = """
@@ -221,3 +222,19 @@ def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path)
     )
     assert done.stdout == "tuned\nresumed\n", done.stderr
     assert "no live page: it did not start within 0 s; the study goes on" in done.stderr
+
+
+def test_a_page_that_does_not_end_as_it_is_told_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_ENDING_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "_KILLED_SECONDS", 60.0)
+    page = watching.Page(tmp_path)
+    process = page._process
+    assert process is not None and process.stdout is not None
+    with process.stdout:
+        try:
+            process.send_signal(signal.SIGSTOP)  # it hears of no other signal but a kill
+            page.end()
+            assert process.returncode == -signal.SIGKILL
+        finally:
+            process.kill()
+            process.wait()

@@ -20,6 +20,9 @@ from ashtune.reports.terminal.text import show_link, write
 
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
+"""For the page's own way to its end. After so long it is killed."""
+_KILLED_SECONDS = 10.0
+"""For the end of what was killed, which a dead file system can hold up."""
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
 
@@ -73,14 +76,16 @@ class Page:
             write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
 
     def end(self) -> None:
-        """End its process, if it is one of this process."""
+        """End its process, if it is one of this process: first as it wants to, then by a kill."""
         process = self._process
         if process is None or self._owner != os.getpid():
             return
-        with suppress(OSError):
-            process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_ENDING_SECONDS)
+        for end, seconds in ((process.terminate, _ENDING_SECONDS), (process.kill, _KILLED_SECONDS)):
+            with suppress(OSError):
+                end()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                return
 
     def _read_address(self) -> None:
         process = self._process
