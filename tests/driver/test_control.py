@@ -441,13 +441,27 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
     assert why.startswith("the session ended before this was looked at; resume the study with --control")
 
 
+def lies(folder: Path, number: int) -> str:
+    """Put a command into a folder; return its name."""
+    name = f"{number:020d}-{0:016x}"
+    (folder / f"{name}.command").write_bytes(msgspec.json.encode(StopStudy()))
+    return name
+
+
+def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+    folder.mkdir(0o700)
+    (folder / "x.unfinished").touch()
+    early = lies(folder, 1)
+    with Inbox(tmp_path) as inbox:
+        assert list(inbox.take()) == []
+        assert [path.name for path in folder.iterdir()] == [f"{early}.answer"]
+        answer = json.loads((folder / f"{early}.answer").read_bytes())
+    assert answer == {"error": "this was sent before the session took commands; send it again"}
+
+
 def test_a_command_that_comes_while_others_are_refused_at_the_end_is_refused_too(tmp_path: Path) -> None:
     folder = tmp_path / NAME
-
-    def put(number: int) -> str:
-        name = f"{number:020d}-{0:016x}"
-        (folder / f"{name}.command").write_bytes(msgspec.json.encode(StopStudy()))
-        return name
 
     class Crossed(Inbox):
         """While it answers the first command, another one comes."""
@@ -455,11 +469,11 @@ def test_a_command_that_comes_while_others_are_refused_at_the_end_is_refused_too
         late = ""
 
         def answer(self, name: str, error: str = "") -> None:
-            self.late = self.late or put(2)
+            self.late = self.late or lies(folder, 2)
             super().answer(name, error)
 
     with Crossed(tmp_path) as inbox:
-        first = put(1)
+        first = lies(folder, 1)
     answers = {path.name: json.loads(path.read_bytes())["error"] for path in folder.iterdir()}
     assert answers.keys() == {f"{first}.answer", f"{inbox.late}.answer"}
     assert all(why.startswith("the session ended before this was looked at") for why in answers.values())

@@ -4,7 +4,7 @@ The folder ``control`` of the study's directory holds one file a command, and be
 part of the study: what comes of a command is an event of the journal, which the driver alone writes.
 
 Rule 1: a driver reads the folder only if its user asked for it at the start, and begins by emptying it: what lies in
-the directory of a study from elsewhere is never a command.
+the directory of a study from elsewhere is never a command. It is refused, as somebody may wait for an answer.
 Rule 2: the folder is this user's and no one else's, and no link. It is opened once, and everything else goes through
 that: whatever is put in its place later is not looked at.
 Rule 3: a file has its name when it is whole (it is renamed), and is a command only if its name is one. It is deleted
@@ -38,6 +38,7 @@ _LOOK_SECONDS = 0.02
 _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ENDED = "the session ended before this was looked at; resume the study with --control, and send it again"
+_EARLIER = "this was sent before the session took commands; send it again"
 _NAME = re.compile(r"\d{20}-[0-9a-f]{16}", re.ASCII)
 
 
@@ -101,6 +102,8 @@ def read_command(data: bytes) -> Command:
 class Inbox:
     """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
 
+    A command that lies there already is deleted and refused.
+
     Args:
         directory: The study's.
 
@@ -117,7 +120,11 @@ class Inbox:
             raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
         self._path = path
         self._folder = _opened(path)
-        self._remove(DISK.names(self._folder))
+        for name in DISK.names(self._folder):
+            with suppress(OSError):  # taken back, or a folder, which is no command and does no harm
+                DISK.unlink(name, at=self._folder)
+                if _is_command(name):
+                    self.answer(name.removesuffix(_COMMAND), _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
         """Yield the names of new commands, oldest first, each with the command, or why it is none."""
