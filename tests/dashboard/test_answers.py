@@ -14,12 +14,13 @@ from studies import tuned
 
 import ashtune
 from ashtune.analysis.audit import Audit
-from ashtune.dashboard.messages import NAMES, Question
+from ashtune.dashboard.messages import NAMES, Answer, Question
 from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
 from ashtune.study.journal import NAME, Journal, create, read_events, read_settings
 
 pytestmark = pytest.mark.timeout(240)
+SECONDS = 60.0
 SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}
 
 
@@ -287,6 +288,55 @@ def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch:
     assert len(worked_out) == 1
     assert len(set(answers)) == 1
     assert answers[0]
+
+
+def test_whoever_asks_waits_as_long_as_one_answer_may_take_and_the_next_gets_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on, worked_out = threading.Event(), []
+
+    def ask(process: AnswerProcess, question: Question) -> Answer:
+        worked_out.append(question.name)
+        assert goes_on.wait(SECONDS), "somebody waits until it is worked out"
+        return Answer(b"{}")
+
+    monkeypatch.setattr(AnswerProcess, "ask", ask)
+    monkeypatch.setattr("ashtune.dashboard.questions.MORE_SECONDS", 0.0)
+    questions = Questions(seconds=0.0)
+    question = Question("study", 1, "audit", {})
+    for _ in range(3):
+        assert questions.ask(question).refusal.startswith("there is no answer within 0 s; it is being worked at")
+    goes_on.set()
+    monkeypatch.setattr(questions, "_seconds", SECONDS)
+    assert questions.ask(question).json == b"{}"
+    assert worked_out == ["audit"]
+
+
+def test_a_question_that_cannot_even_be_asked_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(process: AnswerProcess, question: Question) -> Answer:
+        raise BlockingIOError("no process can be started")
+
+    monkeypatch.setattr(AnswerProcess, "ask", ask)
+    questions = Questions()
+    for _ in range(2):
+        refusal = questions.ask(Question("study", 1, "audit", {})).refusal
+        assert refusal == "this cannot be worked out: BlockingIOError: no process can be started"
+
+
+def test_a_question_waits_for_its_turn_as_long_as_one_answer_may_take(tmp_path: Path) -> None:
+    answering, refusals = AnswerProcess(seconds=0.0), []
+
+    def ask() -> None:
+        refusals.append(answering.ask(Question(str(tmp_path), 1, "audit", {})).refusal)
+
+    asking = threading.Thread(target=ask)
+    with answering._lock:  # as while another one is worked at
+        asking.start()
+        asking.join(SECONDS)
+        heard = list(refusals)
+    asking.join()
+    answering.close()
+    assert heard == ["what was asked before this takes longer than 0 s; ask again"]
 
 
 def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:

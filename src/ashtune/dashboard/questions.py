@@ -4,6 +4,8 @@ Rule 1: an answer holds for the byte of the journal at which it was asked; while
 Rule 2: a process works out one question at a time. A what-if and the page of a trial have processes of their own: the
 first takes long, and nobody waits gladly for the second.
 Rule 3: a question that takes too long ends its process, and the next one starts another.
+Rule 4: whoever asks waits as long as one answer may take and no longer, whatever others asked before. The answer is
+worked out all the same, for the next who asks; a question that has waited so long for its turn is dropped.
 """
 
 import os
@@ -13,15 +15,19 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 
 import msgspec
 
+from ashtune.core.plaintext import error_line
 from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion, read_frame, write_frame
 from ashtune.engines.local.process import python_path
 
 STALE_SECONDS = 10.0
 MOST_SECONDS = 120.0
+MORE_SECONDS = 2.0
+"""Whoever asks is waiting so much longer, to be told how it ended rather than that it is not there."""
 MOST_REMEMBERED = 100
 """Answers."""
 
@@ -42,31 +48,13 @@ class AnswerProcess:
         self._is_closed = False
 
     def ask(self, question: Question | TrialQuestion) -> Answer:
-        """Return the answer; what goes wrong is a refusal. Others that ask meanwhile wait."""
-        with self._lock:
-            if self._is_closed:
-                return Answer(refusal="ashtune watch is ending")
-            process = self._running()
-            if self._is_closed:  # while the process was started
-                self._end()
-                return Answer(refusal="ashtune watch is ending")
-            assert process.stdin is not None and process.stdout is not None, "both are pipes"
-            watch = threading.Timer(self._seconds, process.kill)
-            began = time.monotonic()  # before the watch runs: what it breaks off took as long
-            watch.start()
-            try:
-                write_frame(process.stdin, question)
-                frame = read_frame(process.stdout)
-            except (OSError, ValueError):
-                frame = None
-            finally:
-                watch.cancel()
-            if frame is not None:
-                return _answers.decode(frame)
-            self._end()
-            if time.monotonic() - began >= self._seconds:
-                return Answer(refusal=f"this takes longer than {self._seconds:g} s, and was broken off")
-            return Answer(refusal="the process that works this out has ended, perhaps for want of memory")
+        """Return the answer; what goes wrong is a refusal. Others that ask meanwhile wait for their turn."""
+        if not self._lock.acquire(timeout=self._seconds):
+            return Answer(refusal=f"what was asked before this takes longer than {self._seconds:g} s; ask again")
+        try:
+            return self._ask(question)
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -76,6 +64,31 @@ class AnswerProcess:
                 process.kill()
         with self._lock:
             self._end()
+
+    def _ask(self, question: Question | TrialQuestion) -> Answer:
+        if self._is_closed:
+            return Answer(refusal="ashtune watch is ending")
+        process = self._running()
+        if self._is_closed:  # while the process was started
+            self._end()
+            return Answer(refusal="ashtune watch is ending")
+        assert process.stdin is not None and process.stdout is not None, "both are pipes"
+        watch = threading.Timer(self._seconds, process.kill)
+        began = time.monotonic()  # before the watch runs: what it breaks off took as long
+        watch.start()
+        try:
+            write_frame(process.stdin, question)
+            frame = read_frame(process.stdout)
+        except (OSError, ValueError):
+            frame = None
+        finally:
+            watch.cancel()
+        if frame is not None:
+            return _answers.decode(frame)
+        self._end()
+        if time.monotonic() - began >= self._seconds:
+            return Answer(refusal=f"this takes longer than {self._seconds:g} s, and was broken off")
+        return Answer(refusal="the process that works this out has ended, perhaps for want of memory")
 
     def _running(self) -> "subprocess.Popen[bytes]":
         """Return the process, a new one if there is none."""
@@ -120,12 +133,13 @@ class Questions:
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._asking: dict[bytes, threading.Lock] = {}
+        self._pending: dict[bytes, Future[Answer]] = {}
 
     def ask(self, question: Question) -> Answer:
-        """Return the answer to a question, which may be one of the last ten seconds. It may take long."""
+        """Return the answer to a question, which may be one of the last ten seconds. It may take long: see rule 4."""
         process = self._what_if if question.name == WHAT_IF else self._of_studies
         timeless = msgspec.structs.replace(question, position=0)
         return self._answer(msgspec.msgpack.encode(timeless), question.position, lambda: process.ask(question))
@@ -141,25 +155,36 @@ class Questions:
             process.close()
 
     def _answer(self, key: bytes, position: int, work_out: Callable[[], Answer]) -> Answer:
-        if (known := self._known(key, position)) is not None:
-            return known
         with self._lock:
-            asking = self._asking.setdefault(key, threading.Lock())
-        with asking:  # who asks the same meanwhile gets the same answer
             if (known := self._known(key, position)) is not None:
                 return known
+            pending = self._pending.get(key)  # who asks the same meanwhile gets the same answer
+            if pending is None:
+                pending = Future()
+                arguments = (key, position, work_out, pending)
+                threading.Thread(target=self._work_out, args=arguments, name="ashtune-question", daemon=True).start()
+                self._pending[key] = pending
+        try:
+            return pending.result(self._seconds + MORE_SECONDS)
+        except TimeoutError:
+            return Answer(refusal=f"there is no answer within {self._seconds:g} s; it is being worked at, ask again")
+
+    def _work_out(self, key: bytes, position: int, work_out: Callable[[], Answer], pending: "Future[Answer]") -> None:
+        try:
             answer = work_out()
-            with self._lock:
-                self._asking.pop(key, None)
-                if answer.json:
-                    self._remembered[key] = _Remembered(position, time.monotonic(), answer)
-                    while len(self._remembered) > MOST_REMEMBERED:
-                        self._remembered.popitem(last=False)
-            return answer
+        except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it; nobody waits in vain
+            answer = Answer(refusal=f"this cannot be worked out: {error_line(error)}")
+        with self._lock:
+            del self._pending[key]
+            if answer.json:
+                self._remembered[key] = _Remembered(position, time.monotonic(), answer)
+                while len(self._remembered) > MOST_REMEMBERED:
+                    self._remembered.popitem(last=False)
+        pending.set_result(answer)
 
     def _known(self, key: bytes, position: int) -> Answer | None:
-        with self._lock:
-            if (remembered := self._remembered.get(key)) is None:
-                return None
-            is_fresh = remembered.position == position or time.monotonic() - remembered.time < STALE_SECONDS
-            return remembered.answer if is_fresh else None
+        """Return the answer that is remembered; the lock is held."""
+        if (remembered := self._remembered.get(key)) is None:
+            return None
+        is_fresh = remembered.position == position or time.monotonic() - remembered.time < STALE_SECONDS
+        return remembered.answer if is_fresh else None
