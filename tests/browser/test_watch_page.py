@@ -258,6 +258,23 @@ def test_the_focus_stays_where_it_is_while_the_page_changes(page: Page) -> None:
     assert page.page.evaluate("document.activeElement.dataset.key") == "sort number"
 
 
+def test_the_table_is_turned_by_keyboard_and_the_focus_is_on_a_button_that_can_be_used(still: Page) -> None:
+    def turned(button: str) -> str:
+        before = still.text("#trials p[role=status]")
+        still.page.focus(f"#trials .pages button >> text={button}")
+        still.page.keyboard.press("Enter")
+        still.wait("(text) => document.querySelector('#trials p[role=status]').innerText !== text", before)
+        focused: str = still.page.evaluate("document.activeElement.dataset.key ?? 'nothing'")
+        return focused
+
+    still.show("trials")
+    assert turned("Next") == "page Next"
+    assert turned("Last") == "page Previous"
+    assert turned("Previous") == "page Previous"
+    assert turned("Next") == "page Previous"
+    assert turned("First") == "page Next"
+
+
 def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
     still.show_down_to("trials")
     still.page.locator("#trials tbody a").first.focus()

@@ -143,6 +143,7 @@ function turnPages(pages, { matching }, asked, turn) {
   };
   pages.hidden = matching <= COUNT;
   const { offset } = asked;
+  const hadFocus = pages.contains(document.activeElement);
   replaceChildren(
     pages,
     button("First", 0, !offset),
@@ -150,4 +151,7 @@ function turnPages(pages, { matching }, asked, turn) {
     button("Next", offset + COUNT, offset >= last),
     button("Last", last, offset >= last),
   );
+  // What is off at an end cannot keep the focus: the other direction takes it.
+  if (hadFocus && !pages.contains(document.activeElement))
+    pages.querySelector(`[data-key="page ${offset ? "Previous" : "Next"}"]`).focus({ preventScroll: true });
 }
