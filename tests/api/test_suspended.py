@@ -13,7 +13,7 @@ import pytest
 from killing import until
 from launching import PYTHON, Launch, launched
 
-from ashtune.core.events import JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune.core.events import JobFailed, JobFinished, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = [
@@ -53,9 +53,9 @@ def test_no_trial_of_a_study_that_was_suspended_fails(tmp_path: Path, who: Calla
     file, study = tmp_path / "train.py", tmp_path / "study"
     file.write_text(textwrap.dedent(TRAIN))
     command = (PYTHON, "-m", "ashtune", "run", f"{file}:train", "--metric", "score", "--mode", "max", "--workers", "2")
-    size = ("--trials", "24", "--max-resource", "4", "--directory", str(study), "--trial-timeout", f"{TIMEOUT:g}")
+    size = ("--trials", "100000", "--max-resource", "4", "--directory", str(study), "--trial-timeout", f"{TIMEOUT:g}")
     with launched(*command, *size, "--quiet") as launch:
-        until(launch, lambda: any(isinstance(event, JobFinished) for event in events(study)))
+        until(launch, lambda: bool(finished(study)))
         suspended = who(launch)
         for pid in suspended:
             os.kill(pid, signal.SIGSTOP)
@@ -63,12 +63,18 @@ def test_no_trial_of_a_study_that_was_suspended_fails(tmp_path: Path, who: Calla
             launch.process.wait(SUSPENDED)
         for pid in suspended:
             os.kill(pid, signal.SIGCONT)
+        last = max(event.trial for event in events(study) if isinstance(event, TrialStarted))
+        until(launch, lambda: {event.trial for event in finished(study)} >= set(range(last + 8)))
+        launch.process.send_signal(signal.SIGINT)  # it has far more trials than would be over before it is suspended
         ended = launch.wait()
-    assert ended.status == 0, str(ended)
+    assert ended.status == 128 + signal.SIGINT, str(ended)
     recorded = events(study)
     assert [event for event in recorded if isinstance(event, JobFailed | WorkerLost)] == []
     assert sum(isinstance(event, WorkerJoined) for event in recorded) == 2
-    assert {event.trial for event in recorded if isinstance(event, JobFinished)} == set(range(24))
+
+
+def finished(study: Path) -> list[JobFinished]:
+    return [event for event in events(study) if isinstance(event, JobFinished)]
 
 
 def events(study: Path) -> list[object]:

@@ -218,29 +218,40 @@ def train(trial: ashtune.Trial) -> None:
 
 
 class Killer(Observer):
-    """Kills the process of the proposer when the first of its proposals has started."""
+    """Kills the process of the proposer when the first of its proposals has started, and makes a file then."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: Path) -> None:
         self.killed: list[int] = []
+        self._done = done
 
     def event(self, event: Event) -> None:
         if isinstance(event, TrialStarted) and event.origin.startswith("gp") and not self.killed:
             self.killed = helpers()
-            os.kill(self.killed[0], signal.SIGKILL)
+            try:
+                os.kill(self.killed[0], signal.SIGKILL)
+            finally:
+                self._done.touch()
 
 
 def test_a_study_whose_model_is_killed_has_a_new_one_that_knows_all_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    killer = Killer()
+    done = tmp_path / "done"
+    killer = Killer(done)
+
+    def train_on(trial: ashtune.Trial) -> None:
+        while trial.number >= 4 and not done.exists():  # or the study might be over before its model is killed
+            time.sleep(0.01)
+        train(trial)
+
     study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=1, quiet=True,
-        search=ashtune.GP(first=4, random_share=0.0, ahead=0), observers=[killer], directory=tmp_path,
+        train_on, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=1, quiet=True,
+        search=ashtune.GP(first=4, random_share=0.0, ahead=0), observers=[killer], directory=tmp_path / "s",
     )  # fmt: skip
     assert study.is_complete
     assert len(killer.killed) == 1
     assert is_gone(killer.killed[0])
-    assert origins(tmp_path) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 40)]
+    assert origins(study.directory) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 40)]
     assert capfd.readouterr().err == ""
     assert not helpers()
 

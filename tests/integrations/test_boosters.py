@@ -736,7 +736,13 @@ SCRIPT = """
         y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + chance.normal(scale=0.5, size=900)
         return (x[:600], y[:600]) if part == "train" else (x[600:], y[600:])
 
-    objective = booster_objective({fixed}, lambda: rows("train"), lambda: rows("valid"))
+    booster = booster_objective({fixed}, lambda: rows("train"), lambda: rows("valid"))
+
+    def objective(trial):
+        while trial.number >= int(os.environ.get("HOLD", "6")):  # it cannot end before it is killed
+            time.sleep(0.02)
+        booster(trial)
+
     space = {{"{rate}": (0.02, 0.5, "log"), "{share}": (0.5, 0.9)}}
     study = ashtune.tune(
         objective, space, metric="{metric}", mode="min", trials=6, max_resource=45, min_resource=5, search="random",
@@ -760,12 +766,13 @@ def test_trials_of_a_study_that_was_killed_end_as_if_nothing_had_happened(
     names = {"name": library.name, "fixed": fixed, "rate": rate, "share": share, "metric": library.metric}
     (tmp_path / "tune.py").write_text(textwrap.dedent(SCRIPT).format(**names))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen([sys.executable, "tune.py"], cwd=tmp_path, env=environment)
+    running = subprocess.Popen([sys.executable, "tune.py"], cwd=tmp_path, env={**environment, "HOLD": "4"})
     try:
-        wait_until(lambda: len(finished(tmp_path / "study")) >= 3)
+        wait_until(lambda: running.poll() is not None or len(finished(tmp_path / "study")) >= 3)
     finally:
         running.send_signal(signal.SIGKILL)
         running.wait()
+    assert running.returncode == -signal.SIGKILL, "it ended before it could be killed"
     before = [(event.trial, event.rung) for event in finished(tmp_path / "study")]
     subprocess.run([sys.executable, "tune.py"], cwd=tmp_path, env=environment, check=True)
     study = ashtune.Study.load(tmp_path / "study")
