@@ -15,8 +15,20 @@ from ashtune.search import Sobol, Space
 @pytest.mark.parametrize(
     ("space", "lines"),
     [
-        ({"lr": [1e-4, 1e-1]}, ['lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log")']),
-        ({"p": [0.0, 0.5]}, ["p=[0.0, 0.5] is a choice of two values; a range is (0.0, 0.5)"]),
+        (
+            {"lr": [1e-4, 1e-1]},
+            [
+                'lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log"), in a .json file '
+                '{"low": 0.0001, "high": 0.1, "log": true}'
+            ],
+        ),
+        (
+            {"p": [0.0, 0.5]},
+            [
+                "p=[0.0, 0.5] is a choice of two values; a range is (0.0, 0.5), in a .json file "
+                '{"low": 0.0, "high": 0.5}'
+            ],
+        ),
         ({"lr": [0.1, 1e-4]}, []),
         ({"momentum": [0.9, 0.99]}, []),
         ({"width": [16, 256], "lr": (1e-4, 1e-1), "c": [1e-4, 1e-3, 1e-2], "k": ["a", "b"]}, []),

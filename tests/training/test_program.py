@@ -1,5 +1,6 @@
 """A program in any language as a training function: what reaches it, what is read of its output, how it fails."""
 
+import io
 import os
 import re
 import select
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import ObjectiveError
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from ashtune.training import program as programs
@@ -159,6 +161,50 @@ def test_a_program_may_say_that_it_has_not_ended_its_trial(tmp_path: Path) -> No
 def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
     assert {(result.start, result.metrics["loss"]) for result in results(tmp_path)} == {(0, 0.0)}
+
+
+def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(tmp_path: Path) -> None:
+    code = """
+        import json, os
+        trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
+        with open(os.environ["ASHTUNE_RESULT"], "w") as file:
+            json.dump({"loss": 1 / (1 + target), "stopped": trial == 3 and target == 2}, file)
+    """
+    study = tuned(tmp_path, code, confirm=2)
+    how = "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+
+    def assert_is_told() -> None:
+        notes = list(StudyReader(study.directory).tally.notes())
+        assert notes[0].startswith("the program saves nothing, so promoted trials train again from the start (")
+        assert notes[0].endswith(f" did): {how}")
+        assert notes[1] == '1 trial ended early on purpose ("stopped": true)'
+        with pytest.raises(StudyError, match=re.escape(f"the program saves nothing: {how}; train it again")):
+            ashtune.Study.load(study.directory).best.load()
+
+    assert_is_told()
+    study.report(report := io.StringIO())
+    assert "the program does not use {seed}." in " ".join(report.getvalue().split())
+    study.resume(trials=5, workers=1, quiet=True)  # which is not given the program
+    assert_is_told()
+
+
+@pytest.mark.parametrize(
+    ("reports", "said"), [('{"los": 1}', "'los'"), ('[{"loss": 1}, {}]', "nothing"), ("[{}]", "nothing")]
+)
+def test_a_file_of_results_without_the_studys_metric_is_answered_in_its_own_words(
+    tmp_path: Path, reports: str, said: str
+) -> None:
+    code = f"import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{reports}')"
+    words = (
+        f"$ASHTUNE_RESULT says {said}, and not 'loss', which the study needs in every report; write {{\"loss\": 0.25}}"
+    )
+    with pytest.raises(ObjectiveError, match=re.escape(words)):
+        tuned(tmp_path, code, trials=2)
+
+
+def test_a_study_whose_program_only_fails_goes_on_without_a_function(tmp_path: Path) -> None:
+    with pytest.raises(ashtune.NoResultError, match=r"mend that, then `ashtune resume [^ ]*`$"):
+        tuned(tmp_path, "raise SystemExit(1)", max_failures=2)
 
 
 def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the_trial(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ashtune.analysis.confirmed import Confirmations, Confirmed
 from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
+    PROGRAM,
     ConfigurationEnqueued,
     Event,
     JobFailed,
@@ -316,12 +317,25 @@ class Tally(Observer):
         order = preferred([result.losses for result in front], self.goal.weights)
         return front[order[0]] if front else None
 
+    @property
+    def is_program(self) -> bool:
+        """Whether a program trains, whose author is told of its folder and variables, not of Python."""
+        return self.session is not None and PROGRAM in self.session.facts
+
+    @property
+    def how_to_save(self) -> str:
+        """What a training function that saves nothing has to do, in words."""
+        if self.is_program:
+            return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+        return "call trial.save(model) after the loop"
+
     def notes(self) -> Iterator[str]:
         """Yield what the user should know, one line each."""
         if self.retrained and not self.saves:
+            who = "the program" if self.is_program else "train"
             yield (
-                f"train saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
-                "call trial.save(model) after the loop"
+                f"{who} saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
+                f"{self.how_to_save}"
             )
         elif self.retrained:
             yield (
@@ -332,7 +346,8 @@ class Tally(Observer):
             how = (f"{', '.join(names)} after {plural(started, 'trial')}" for started, names in self.changes)
             yield f"trained by {len(self.changes) + 1} versions of the training function; changed: {'; '.join(how)}"
         if self.ended_early:
-            yield f"{plural(self.ended_early, 'trial')} ended early on purpose (trial.stop())"
+            by = '"stopped": true' if self.is_program else "trial.stop()"
+            yield f"{plural(self.ended_early, 'trial')} ended early on purpose ({by})"
         for group in self.saving_problems.groups():
             yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
 

@@ -72,15 +72,16 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
         if problems:
             return f"saving failed ({problems[0]})"
+        who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:
-            return "the training function saves nothing: call trial.save(model) after the loop"
+            return f"the {who} saves nothing: {study.tally.how_to_save}"
         if self.rung < study.ladder.top:
             return (
                 f"no promotion can reach it any more, and only what reaches {study.ladder.rungs[-1]:,} is kept for good"
             )
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
-        return "the training function did not save it, or the file was deleted"
+        return f"the {who} did not save it, or the file was deleted"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Best) and self._facts == other._facts

@@ -35,6 +35,10 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
     time: _Seconds
 
 
+PROGRAM = "program"
+"""The fact of a session whose training function is a program: its command."""
+
+
 class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 

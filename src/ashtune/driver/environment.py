@@ -11,12 +11,13 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import SessionStarted
+from ashtune.core.events import PROGRAM, SessionStarted
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import OBSERVERS
 from ashtune.engines.local.process import without_launcher
@@ -24,6 +25,7 @@ from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.registry import ENGINES
 from ashtune.performance.machine import child
 from ashtune.study.journal import read_events
+from ashtune.training.program import Program
 
 LIBRARIES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
@@ -48,8 +50,21 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "libraries": ", ".join(_versions()),
     }
-    # An argument or a processor's name need not be text: what cannot be written must not stop a study.
-    return {name: value.encode("utf-8", "replace").decode() for name, value in described.items() if value}
+    return {name: _writable(value) for name, value in described.items() if value}
+
+
+def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
+    """Return the command of the program that trains, as a fact; nothing if a function does.
+
+    Args:
+        objective: The training function; None if it is that of the session before.
+        before: That session.
+    """
+    if isinstance(objective, Program):
+        return {PROGRAM: _writable(command(objective.command))}
+    if objective is not None or before is None or PROGRAM not in before.facts:
+        return {}
+    return {PROGRAM: before.facts[PROGRAM]}
 
 
 def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
@@ -85,6 +100,11 @@ def command(arguments: Sequence[str]) -> str:
         else:
             shown.append(argument)
     return " ".join(shlex.join(shown).split())[:COMMAND_CHARACTERS]
+
+
+def _writable(text: str) -> str:
+    """Return what can be written of a text. An argument or a processor's name need not be one: that stops no study."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def processor() -> str:

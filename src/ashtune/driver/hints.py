@@ -53,10 +53,12 @@ def of_the_space(space: object) -> list[str]:
             case [float(low), float(high)] if (
                 isinstance(value, list) and low < high and (low <= 0 or high >= RATIO * low)
             ):
-                log = ', "log"' if low > 0 and high >= RATIO * RATIO * low else ""
+                is_log = low > 0 and high >= RATIO * RATIO * low
+                log, in_json = (', "log"', ', "log": true') if is_log else ("", "")
                 hints.append(
                     one_line(
-                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log})"
+                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log}), "
+                        f'in a .json file {{"low": {low!r}, "high": {high!r}{in_json}}}'
                     )
                 )
             case _:

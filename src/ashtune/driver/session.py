@@ -34,7 +34,7 @@ from ashtune.core.version import __version__
 from ashtune.driver.control import Control
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.enough import Enough, check_enough
-from ashtune.driver.environment import environment, names_of_parts
+from ashtune.driver.environment import environment, names_of_parts, program_of
 from ashtune.driver.observing import (
     FINISH_SECONDS_COMPLETE,
     ObserverThread,
@@ -189,7 +189,8 @@ class Session:
         if tally.best is not None or not (controller.is_complete or controller.gave_up):
             return
         how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
-        what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown} FILE:FUNCTION`"
+        mended = "" if tally.is_program else " FILE:FUNCTION"
+        what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown}{mended}`"
         raise NoResultError(
             f"{self._shown} {how} without a result: {self._failures()}; `ashtune report {self._shown}` shows where; "
             f"mend that, then {what_next}",
@@ -282,7 +283,9 @@ class Session:
             stop_when=stop_when,
             confirm=confirm,
             max_failures=MAX_FAILURES if before is None and failures is None else failures,
-            facts=self._surroundings.environment() | names_of_parts(self._engine, self._observers),
+            facts=self._surroundings.environment()
+            | program_of(self._objective, before)
+            | names_of_parts(self._engine, self._observers),
             rungs=rungs,
             kept=kept,
             objective=self._version or self._past.version,

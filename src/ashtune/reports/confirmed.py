@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DIGITS = 5
-NOISELESS = "Every repeated value is the first one again: the training function does not use trial.seed."
+NOISELESS = "Every repeated value is the first one again: "
 
 
 class ConfirmedSection(Section):
@@ -37,7 +37,7 @@ class ConfirmedSection(Section):
         if (confirmed := self.study.tally.confirmed) is not None:
             first, *others = self._sentences(confirmed)
             yield line("").append("confirmed  ", HEADING).append(first, GOOD)
-            yield from (indented(line(other, WARNING if other == NOISELESS else "")) for other in others)
+            yield from (indented(line(other, WARNING if other.startswith(NOISELESS) else "")) for other in others)
             yield indented(_table(confirmed))
         elif left := self._left():
             yield line(left)
@@ -72,7 +72,9 @@ class ConfirmedSection(Section):
         if confirmed.low is None:
             yield "One more value says nothing of the noise: more seeds give an interval."
         if confirmed.is_noiseless:
-            yield NOISELESS
+            is_program = self.study.tally.is_program
+            unused = "program does not use {seed}" if is_program else "training function does not use trial.seed"
+            yield f"{NOISELESS}the {unused}."
 
 
 def _table(confirmed: Confirmed) -> "Table":

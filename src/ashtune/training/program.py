@@ -29,7 +29,7 @@ from typing import Any
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
-from ashtune.training.reports import listed
+from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
@@ -167,7 +167,9 @@ class Program:
         if is_stopped:
             trial.stop()
         is_curve = len(reports) == count or (is_stopped and len(reports) < count)
-        for metrics in reports if is_curve else reports[-1:]:
+        counted = reports if is_curve else reports[-1:]
+        _check_metrics(counted, trial.metrics)
+        for metrics in counted:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
@@ -360,6 +362,21 @@ def _end(status: int) -> str:
     with suppress(ValueError):
         return f"was killed by {signal.Signals(-status).name}"
     return f"was killed by signal {-status}"
+
+
+def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
+    """Refuse a report of a file of results without one of the study's metrics.
+
+    Raises:
+        MetricMissing: If there is one.
+    """
+    for metrics in reports:
+        if missing := [name for name in needed if name not in metrics]:
+            absent, right = listed(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
+            raise MetricMissing(
+                f"$ASHTUNE_RESULT says {listed(metrics)}, and not {absent}, which the study needs in every report; "
+                f"write {right}, or name another metric"
+            )
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
