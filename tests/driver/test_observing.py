@@ -231,7 +231,7 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
     thread.tick(1.0)
     slow.go.set()
     thread.end()
-    thread.finish(time.monotonic() + 10, 10.0)
+    thread.finish(observing.Patience(SECONDS))
     assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
     assert slow.events == []
 
@@ -240,18 +240,24 @@ EVENTS = [StopRequested(float(number), "enough") for number in range(12)]
 
 
 class Steps:
-    """A clock that goes on by 40 s with each step of the past, and not else: 480 s for all of it."""
+    """A clock that goes on by a second whenever it is looked at: each step of the past takes 40, all of it 480."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.goes_on, self.is_told = threading.Semaphore(0), threading.Semaphore(0)
 
     def monotonic(self) -> float:
+        self.now += 1.0
+        if self.now % 40 == 0 and self.now <= 40 * len(EVENTS):
+            self.goes_on.release()
+            assert self.is_told.acquire(timeout=SECONDS)
         return self.now
 
     def history(self, begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
         for event in EVENTS:
-            self.now += 40.0
+            assert self.goes_on.acquire(timeout=SECONDS)
             yield [("event", event)]
+            self.is_told.release()
 
 
 def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +265,50 @@ def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: py
     monkeypatch.setattr(observing, "time", clock)
     monkeypatch.setattr(observing, "FINISH_SECONDS", SECONDS)
     monkeypatch.setattr(observing, "BEGIN_SECONDS", math.inf)
+    monkeypatch.setattr(observing, "POLL_SECONDS", 0.0)
     whole = Everything(0)
     observing.finish_all(observing.start_all([whole], STUDY, 1, clock.history), lambda: False)
     assert (whole.events, whole.ended) == (EVENTS, 1)
+
+
+class Suspended:
+    """A clock of a process that was suspended for an hour between any two looks, until it has been looked at often."""
+
+    def __init__(self, goes_on: threading.Event) -> None:
+        self.looks = 0
+        self.goes_on = goes_on
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        if self.looks == 8:
+            self.goes_on.set()
+        return 3600.0 * min(self.looks, 8)
+
+
+@pytest.mark.parametrize("where", ["begin", "event", "end"])
+def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
+    where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        hangs.set()
+        assert goes_on.wait(SECONDS)
+
+    methods = {"begin": lambda *_: 0, "end": lambda _: ended.set()}
+    if where == "end":
+        methods["end"] = lambda _: (hang(), ended.set())
+    else:
+        methods[where] = hang
+    [thread] = observing.start_all(
+        [type("Hangs", (Observer,), methods)()], STUDY, 1, lambda *_: [[("event", EVENTS[0])]]
+    )
+    thread.end()
+    assert hangs.wait(SECONDS)
+    monkeypatch.setattr(observing, "time", Suspended(goes_on))
+    observing.finish_all([thread])
+    assert ended.is_set()
+    assert capfd.readouterr().err == ""
 
 
 def test_who_is_in_a_hurry_does_not_wait_for_a_long_past(

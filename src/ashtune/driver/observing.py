@@ -2,7 +2,8 @@
 
 Rule 1: the study never waits for an observer while it runs. At its end each observer has a bounded time to finish,
 counted from when it has been told the past: it gets all of a long journal as long as it takes in some of it. Where a
-study is complete and only its past is told, that time is longer, and as bounded.
+study is complete and only its past is told, that time is longer, and as bounded. Time in which this process was
+suspended does not count: no observer could do anything in it.
 Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
 dropped observer is called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
@@ -24,6 +25,7 @@ from ashtune.core.observer import Exporter, ObservedStudy, Observer, SearchFilte
 from ashtune.core.parts import Names
 from ashtune.core.plaintext import error_line, shown
 from ashtune.core.verdicts import Followed
+from ashtune.engines.awake import AwakeClock
 from ashtune.observers import CsvLog
 from ashtune.reports.terminal.text import write
 from ashtune.study.controller import Controller
@@ -59,6 +61,23 @@ _History = Callable[[int, int], Iterable[Sequence[_Call]]]
 
 _in_use: list["ObserverThread"] = []
 _in_use_lock = threading.Lock()
+
+
+class Patience:
+    """How long something is still waited for, in seconds in which this process runs, from now on.
+
+    Args:
+        seconds: So many.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._clock = AwakeClock(time.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether they have passed. To be asked at least once a second."""
+        return self._clock.look(time.monotonic()) > self.seconds
 
 
 class ObserverThread(Observer):
@@ -140,18 +159,18 @@ class ObserverThread(Observer):
         """
         if not self._wait_until_begun(is_hurried):
             return
-        steps, since = self._past_steps, time.monotonic()
+        steps, patience = self._past_steps, Patience(limit)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
-                steps, since = self._past_steps, time.monotonic()
-            elif time.monotonic() - since > limit:
+                steps, patience = self._past_steps, Patience(limit)
+            elif patience.is_over:
                 self._drop(f"it has taken in nothing of the past for {limit:g} s")
 
     def _wait_until_begun(self, is_hurried: Callable[[], bool]) -> bool:
         """Wait until the observer's ``begin`` has returned, and return whether it has."""
-        deadline = time.monotonic() + BEGIN_SECONDS
+        patience = Patience(BEGIN_SECONDS)
         while not self._has_begun.wait(POLL_SECONDS) and not self._is_past_over.is_set() and not is_hurried():
-            if time.monotonic() > deadline:
+            if patience.is_over:
                 self._drop(f"it has not begun within {BEGIN_SECONDS:g} s")
         return self._has_begun.is_set()
 
@@ -160,13 +179,12 @@ class ObserverThread(Observer):
         if self._thread.ident is not None:
             self._thread.join()
 
-    def finish(self, deadline: float, limit: float) -> None:
-        """Wait for the observer to end, until ``deadline`` (of ``time.monotonic``), which is ``limit`` from the end."""
-        if self._thread.ident is None:
-            return
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+    def finish(self, patience: Patience) -> None:
+        """Wait for the observer to end, as long as there is patience; then it is dropped."""
+        while self._thread.is_alive() and not patience.is_over:
+            self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
-            self._drop(f"it has not ended within {limit:g} s")
+            self._drop(f"it has not ended within {patience.seconds:g} s")
 
     def _work(self) -> None:
         try:
@@ -263,9 +281,9 @@ def finish_all(
         thread.end()
     for thread in threads:
         thread.catch_up(is_hurried, limit)
-    deadline = time.monotonic() + limit
+    patience = Patience(limit)
     for thread in threads:
-        thread.finish(deadline, limit)
+        thread.finish(patience)
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
