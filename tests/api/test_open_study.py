@@ -23,7 +23,7 @@ from studies import SPACE, finished, results, train, tuned
 
 import ashtune
 from ashtune import Answer, OpenStudy
-from ashtune.core.errors import AshtuneError, ObjectiveError, SettingsError, StudyError
+from ashtune.core.errors import AshtuneError, CannotGoOn, ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -590,6 +590,31 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
     assert read.is_complete
     assert len([trial for trial in read.trials if trial.status == "failed"]) == 3
     assert len([event for event in finished(read) if event.rung == 0]) == 3, "another took the withdrawn one's place"
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (CannotGoOn("no data"), r"why=CannotGoOn\('no data'\) fails no trial: .* write study.give_back\(trial\)"),
+        (CannotGoOn, "is neither text nor an exception"),
+        (ashtune.InvalidConfiguration, "is neither text nor an exception"),
+        (ValueError, "why=<class 'ValueError'> is neither text nor an exception"),
+        (None, "why=None is neither text nor an exception"),
+    ],
+)
+def test_what_is_no_reason_for_a_failure_is_refused_and_the_trial_can_still_be_told(
+    tmp_path: Path, why: Any, words: str
+) -> None:
+    with opened(tmp_path / "own", trials=2) as study:
+        trial = study.ask()
+        assert trial is not None
+        trial.save("shelf 7")
+        with pytest.raises(SettingsError, match=words):
+            study.fail(trial, why)
+        assert study.tell(trial, score=1.0) is Answer.PAUSE
+    assert of_kind(tmp_path / "own", JobFailed) == of_kind(tmp_path / "own", TrialWithdrawn) == []
+    (result,) = finished(study.read())
+    assert result.checkpoint is not None
 
 
 def test_the_traceback_of_a_failure_begins_with_whoever_caught_it(tmp_path: Path) -> None:

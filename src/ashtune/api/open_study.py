@@ -23,7 +23,7 @@ from typing import Any, NoReturn, Unpack
 from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
 from ashtune.api.study import Study
 from ashtune.core.checks import check_flag, check_seconds, check_whole
-from ashtune.core.errors import AshtuneError, StudyError, in_one_line
+from ashtune.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.numbers import plural, seconds_text
@@ -215,14 +215,17 @@ class OpenStudy:
 
         Raises:
             StudyError: As :meth:`tell`.
+            SettingsError: If the reason is neither text nor an exception, or says that the study is to stop. Nothing is
+                told then.
         """
+        _check_why(why)
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
             job.hear_out()
             if isinstance(why, BaseException):
                 asked.outcomes.failed(job, why, writer)
             else:
-                reason = one_line(str(why), REASON_CHARACTERS) or "no reason given"
+                reason = one_line(why, REASON_CHARACTERS) or "no reason given"
                 asked.outcomes.failed_by(reason, job, writer)
             self._forget(asked)
 
@@ -463,6 +466,24 @@ def _metrics_of(
             f"write study.tell(trial, {right})"
         )
     return told or None
+
+
+def _check_why(why: object) -> None:
+    """Refuse what is no reason for a failure.
+
+    Raises:
+        SettingsError: If it is none.
+    """
+    if isinstance(why, CannotGoOn):
+        raise SettingsError(
+            f"why={shown(why)} fails no trial: it says that the study is to stop, and the trial to be trained again; "
+            "write study.give_back(trial), and study.close()"
+        )
+    if not isinstance(why, str | BaseException):
+        raise SettingsError(
+            f"why={shown(why)} is neither text nor an exception; write study.fail(trial, 'the door was open'), or give "
+            "the exception that was caught"
+        )
 
 
 def _checked_resource(asked: _AskedTrial, resource: int) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune.core.errors import ObjectiveError, StudyError
+from ashtune.core.errors import StudyError
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -231,14 +231,9 @@ class DirectChannel:
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Have the driver take in a message.
-
-        Raises:
-            ObjectiveError: If it says that no trial can succeed.
-        """
+        """Have the driver take in a message. That no trial seems to succeed is for the asker to judge: one fails."""
         if isinstance(message, Broken):
-            if message.failure is None:
-                raise ObjectiveError(message.reason)
+            assert message.failure is not None, "a loop of the user's own cannot tell that the study is to stop"
             message = message.failure
         if isinstance(message, JobEvent):
             if self.busy_seconds is not None and not isinstance(message, TrialReleased):
