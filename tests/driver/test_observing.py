@@ -3,12 +3,14 @@
 import csv
 import importlib.metadata
 import math
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -412,6 +414,7 @@ def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two
     first.tick(0.0)
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([first], lambda: False)
+    assert observing.check_observers([slow]) == (slow,)
     [second] = observing.start_all([slow], STUDY, 2, no_history)
     second._thread.join(0.3)
     assert slow.positions == [1]
@@ -419,6 +422,41 @@ def test_an_instance_that_is_given_again_while_it_hangs_is_never_called_from_two
     slow.go.set()
     observing.finish_all([second], limit=SECONDS)
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
+
+
+def test_an_instance_that_is_told_a_study_which_is_open_is_refused_to_another(tmp_path: Path) -> None:
+    given = Everything()
+    with own_loop(tmp_path / "s", given) as first:
+        for call in (own_loop, tuned):
+            with pytest.raises(SettingsError, match=r"observers holds .* another study that is still open; give each"):
+                call(tmp_path / "t", given)
+        assert not (tmp_path / "t").exists()
+        trial = first.ask()
+        assert trial is not None
+        first.tell(trial, loss=1.0)
+    assert given.events == journal_of(tmp_path / "s")
+    with own_loop(tmp_path / "t", given):
+        pass
+    assert given.ended == 2
+
+
+def own_loop(directory: Path, *observers: Observer) -> ashtune.OpenStudy:
+    return ashtune.open_study(
+        SPACE, metric="loss", mode="min", directory=directory, observers=observers, trials=2, max_resource=1, quiet=True
+    )
+
+
+def test_an_instance_that_is_told_a_study_is_free_in_a_process_that_was_forked(tmp_path: Path) -> None:
+    given = Everything()
+    with own_loop(tmp_path / "s", given):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            with suppress(BaseException):
+                observing.check_observers([given])
+                status = 0
+            os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3])

@@ -64,8 +64,9 @@ class Observer:
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
 
-        An instance may be given to one study after another: what it keeps of a study begins here, anew. A study before
-        may have come to no ``end``, if the observer was dropped.
+        An instance may be given to one study after another, not to two that are open at a time: the second one is
+        refused. What it keeps of a study begins here, anew. A study before may have come to no ``end``, if the observer
+        was dropped.
 
         Args:
             study: The study.

@@ -7,7 +7,8 @@ suspended does not count: no observer could do anything in it.
 Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
 dropped observer is called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
-Rule 4: no observer is called from two threads at once, even if it is given again while a call of its last study hangs.
+Rule 4: no observer is called from two threads at once. One that is told a study which goes on is refused to another;
+given again while a call of its last study hangs, or to two studies in the same moment, it is told the second one later.
 """
 
 import sys
@@ -102,6 +103,7 @@ class ObserverThread(Observer):
         self._waiting = 0
         self._done = 0
         self._is_dropped = False
+        self._is_over = False  # the study
         self._past_steps = 0
         self._has_begun = threading.Event()
         self._is_past_over = threading.Event()
@@ -120,6 +122,11 @@ class ObserverThread(Observer):
         except RuntimeError as error:
             self._leave()
             self._drop(str(error))
+
+    def tells(self, observer: Observer) -> bool:
+        """Whether this observer is told a study that goes on. No thread of another process does anything here."""
+        is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
+        return is_told and observer is self._observer
 
     def event(self, event: Event) -> None:
         """Collect an event."""
@@ -148,6 +155,7 @@ class ObserverThread(Observer):
 
     def end(self) -> None:
         """Hand over the rest: nothing follows."""
+        self._is_over = True
         if not self._is_dropped:
             self._queue.put(self._batch)
         self._queue.put(None)
@@ -294,7 +302,7 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
     without arguments.
 
     Raises:
-        SettingsError: If it is no list of observers, or a name is not known.
+        SettingsError: If it is no list of observers, a name is not known, or one is told another study that goes on.
         ExtraMissing: If the library of a named one is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
@@ -307,6 +315,13 @@ def _checked(observer: object) -> Observer:
         raise SettingsError(
             f"observers holds {shown(observer)}, which is no observer; derive its class from "
             "ashtune.observers.Observer, and give an instance"
+        )
+    with _in_use_lock:
+        is_in_use = any(each.tells(observer) for each in _in_use)
+    if is_in_use:
+        raise SettingsError(
+            f"observers holds {shown(observer)}, which is told another study that is still open; give each study an "
+            "observer of its own, or end that study first"
         )
     return observer
 

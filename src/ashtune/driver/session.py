@@ -374,8 +374,8 @@ class Session:
                 yield drive
             finally:
                 if self._is_own_process:
-                    journal.sync()  # before the last checkpoints are deleted, which follows from it
                     try:
+                        journal.sync()  # before the last checkpoints are deleted, which follows from it
                         workers.close()
                     finally:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
