@@ -1,9 +1,18 @@
 """A checkpoint is deleted once the event that says so has outlived a power loss, and before its name is used again."""
 
+from pathlib import Path
+
+import pytest
+
 from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Discard
 from ashtune.engines.checkpoint_store import WAIT_SECONDS, DeferredDeletions
+from ashtune.engines.local.workers import LocalEngine
+from ashtune.engines.own_loop import OwnLoopEngine
+from ashtune.engines.protocol import Engine
+from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.journal import SYNC_SECONDS
+from ashtune.testing.workers import count, open_harness
 
 A, B, C = Discard(TrialId(1), 2), Discard(TrialId(2), 2), Discard(TrialId(1), 4)
 
@@ -43,3 +52,17 @@ def test_in_the_end_all_is_deleted() -> None:
     it.deletions.carry_out_all()
     assert it.deleted == [A, B, C]
     assert not it.deletions.is_due
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name)
+@pytest.mark.parametrize("deletes", [True, False])
+def test_workers_that_are_closed_delete_what_waits_only_if_they_may(
+    engine: Engine, deletes: bool, tmp_path: Path
+) -> None:
+    workers = open_harness(engine, tmp_path, count, 1).workers
+    checkpoint = tmp_path / "checkpoints" / f"{A.trial}.{A.resource}"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"state")
+    workers.carry_out(A)
+    workers.close(deletes=deletes)
+    assert checkpoint.exists() is not deletes

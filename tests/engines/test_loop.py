@@ -55,7 +55,7 @@ class Inspector:
     def progress(self) -> Sequence[Any]:
         return []
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         pass
 
 

@@ -1,16 +1,21 @@
-"""A checkpoint that an earlier driver left is deleted once a power loss can no longer take back why it may go."""
+"""A checkpoint is deleted once a power loss can no longer take back why it may go, by this driver or the next."""
 
+import errno
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fuzz_journals import bases
+from studies import tuned
 
 from ashtune.core.errors import JournalError
 from ashtune.core.options import checked
 from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings
+from ashtune.engines import checkpoint_store
 from ashtune.engines.local.workers import LocalEngine
+from ashtune.study.disk import Disk
 from ashtune.study.journal import NAME, Journal
 
 
@@ -25,6 +30,7 @@ def left(tmp_path: Path) -> Path:
 
 
 def run(left: Path, open_journal: Any, **given: Any) -> None:
+    """Run a session of the study that has a checkpoint."""
     options = checked(SessionOptions, {"quiet": True, "workers": 1, **given})
     Session(left.parents[1], options, LocalEngine(), surroundings=Surroundings(open_journal=open_journal)).run()
 
@@ -45,3 +51,43 @@ def test_of_a_complete_study_it_is_deleted_after_the_journal_was_opened_or_not_a
     run(left, Journal)
     assert not left.exists()
     run(left, lambda path: pytest.fail(f"{path} is opened though there is nothing to delete"))
+
+
+class RefusesToSync(Disk):
+    """A disk whose syncs fail from some moment on; it notes which checkpoints there are when one has failed."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.fails = False
+        self.seen: set[str] = set()
+        self._checkpoints = checkpoints
+
+    def sync(self, file: int) -> None:
+        if self.fails:
+            self.seen |= names_in(self._checkpoints)
+            raise OSError(errno.EIO, "Input/output error")
+        super().sync(file)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_nothing_is_deleted_at_the_end_once_the_last_sync_of_the_journal_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_store, "WAIT_SECONDS", math.inf)  # however slow the study is
+    study = tuned(tmp_path, trials=2, workers=1)
+    checkpoints = study.directory / "checkpoints"
+    disk = RefusesToSync(checkpoints)
+
+    def open_journal(path: Path) -> Journal:
+        journal = Journal(path, disk=disk, syncs_itself=False)
+        disk.fails = True
+        return journal
+
+    with pytest.raises(JournalError, match="Input/output error"):
+        run(checkpoints / "any", open_journal, trials=8)
+    left = names_in(checkpoints)
+    assert disk.seen <= left
+    run(checkpoints / "any", Journal)
+    assert names_in(checkpoints) < left, "there was nothing to delete"

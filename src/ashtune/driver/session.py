@@ -375,8 +375,8 @@ class Session:
             finally:
                 if self._is_own_process:
                     try:
-                        journal.sync()  # before the last checkpoints are deleted, which follows from it
-                        workers.close()
+                        is_safe = journal.sync()  # before the last checkpoints are deleted, which follows from it
+                        workers.close(deletes=is_safe)
                     finally:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
 

@@ -210,10 +210,11 @@ class DistributedWorkers:
         """Return the reports between rungs since the last call."""
         return self._collector.progress()
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Have all peers let go of the study; those that do not within some seconds are given up."""
         link = self._link
-        self._deletions.carry_out_all()
+        if deletes:
+            self._deletions.carry_out_all()
         for peer in self._peers:
             link.close(peer)
         deadline = time.monotonic() + CLOSING_SECONDS

@@ -173,9 +173,10 @@ class AskedWorkers:
         progress, self._progress = self._progress, []
         return progress
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Delete what is left to be deleted; what is out is asked for again when the study is opened again."""
-        self._deletions.carry_out_all()
+        if deletes:
+            self._deletions.carry_out_all()
 
     def _delete(self, order: Discard) -> None:
         self._checkpoints.discard(order.trial, order.resource)

@@ -60,8 +60,13 @@ class Workers(Protocol):
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs that came since the last call."""
 
-    def close(self) -> None:
-        """Shut all workers down and leave no process behind."""
+    def close(self, *, deletes: bool = True) -> None:
+        """Shut all workers down and leave no process behind.
+
+        Args:
+            deletes: Whether to delete the checkpoints whose deletion was put off. Not where the journal is not on the
+                disk: a power loss might take the events from which it follows. The next session deletes them.
+        """
 
 
 @runtime_checkable

@@ -274,10 +274,13 @@ class Journal:
         self._buffer.clear()
         self._is_writing = False
 
-    def sync(self) -> None:
+    def sync(self) -> bool:
         """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`.
 
         A sync that is under way in another thread is waited for: what it has taken up is not on the disk before.
+
+        Returns:
+            Whether all that was flushed survives one; False from the first sync on that the disk refused.
         """
         with self._syncing:
             if self._is_unsynced and self._sync_error is None:
@@ -286,6 +289,7 @@ class Journal:
                     self._disk.sync(self._file)
                 except OSError as error:
                     self._sync_error = error
+            return self._sync_error is None
 
     def close(self) -> None:
         """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused.

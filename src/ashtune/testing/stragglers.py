@@ -190,7 +190,7 @@ class Instants:
         """Return nothing, as simulated workers do."""
         return self._inner.progress()
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Nobody has to be shut down."""
 
 

@@ -125,10 +125,11 @@ class LocalWorkers:
         """Return the reports between rungs since the last call."""
         return self._collector.progress()
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Shut the idle down, kill the busy, leave no process behind."""
         self._pool.close()
-        self._deletions.carry_out_all()
+        if deletes:
+            self._deletions.carry_out_all()
 
     def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
         if self._environments_of is None or self._pool.train_together:

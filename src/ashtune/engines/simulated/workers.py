@@ -156,7 +156,7 @@ class SimulatedWorkers:
         """Return nothing: whoever watches sees the results."""
         return ()
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Nobody has to be shut down."""
 
     def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:

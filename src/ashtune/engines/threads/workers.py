@@ -253,9 +253,9 @@ class ThreadWorkers(DistributedWorkers):
         while len(self._there) > workers:
             self.remove(self._there.pop(), "fewer workers are wanted")
 
-    def close(self) -> None:
+    def close(self, *, deletes: bool = True) -> None:
         """Have all threads leave; those that train on after some seconds end with this process."""
-        super().close()
+        super().close(deletes=deletes)
         self._logs.close()
 
 
