@@ -9,6 +9,7 @@ import pytest
 from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
+from ashtune.study import objective_file
 from ashtune.study.journal import NAME, read_events
 
 SCRIPT = '''
@@ -288,3 +289,28 @@ def test_so_they_are_in_the_ranks_of_an_mpi_job(isolate: str, tmp_path: Path, mo
     ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"))
     assert ended.status == 0, str(ended)
     assert_all_were_trained(tmp_path / "study")
+
+
+IMPORTS_MEANWHILE = """
+import sys
+from pathlib import Path
+from types import ModuleType
+from ashtune.pickles.arrival import installed
+
+class Name(str):
+    def startswith(self, *prefixes):
+        sys.modules["imported_meanwhile"] = sys  # as another thread may at any moment
+        return super().startswith(*prefixes)
+
+sys.modules[Name("here")] = ModuleType("here")
+function, _ = installed(Path(sys.argv[1]))
+assert "imported_meanwhile" in sys.modules
+print(function(-3))
+"""
+
+
+def test_a_function_arrives_while_another_thread_imports(tmp_path: Path) -> None:
+    objective_file.keep(tmp_path, objective_file.packed(abs, quiet=True))
+    command = [PYTHON, "-c", IMPORTS_MEANWHILE, str(tmp_path / objective_file.NAME)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr

@@ -48,7 +48,7 @@ def installed(path: Path) -> tuple[Any, str]:
     find_beside(file)
     sys.argv = [file]  # not this process's own arguments
     sys.modules[MAIN] = _module(MAIN, {"__file__": file} if file else {})
-    for name in [name for name in sys.modules if name.startswith(FILE_PREFIX)]:
+    for name in [name for name in list(sys.modules) if name.startswith(FILE_PREFIX)]:
         del sys.modules[name]
     with _arrival(sys.modules):
         return pickle.loads(pickled), file

@@ -29,6 +29,7 @@ from typing import Any
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
+from ashtune.core.variables import environment_now
 from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 
@@ -205,7 +206,7 @@ class Program:
         try:
             with _deaf():
                 process = subprocess.Popen(
-                    arguments, cwd=self.folder, env={"PYTHONUNBUFFERED": "1", **os.environ, **environment},
+                    arguments, cwd=self.folder, env={"PYTHONUNBUFFERED": "1", **environment_now(), **environment},
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
                 )  # fmt: skip
         except (OSError, ValueError) as error:

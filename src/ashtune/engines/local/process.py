@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
+from ashtune.core.variables import environment_now
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
 from ashtune.engines.worker.environment import set_aside
@@ -243,7 +244,7 @@ def without_launcher() -> dict[str, str]:
     """
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in environment_now().items()
         if not name.startswith(LAUNCHER_PREFIXES) and name not in LAUNCHER_VARIABLES
     }
 

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from ashtune.core.orders import Discard
+from ashtune.core.variables import environment_now
 from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.inbox import Inbox
 from ashtune.engines.mpi.messages import DRIVER, Opening
@@ -93,7 +94,7 @@ class RankChannel:
 def train_in_rank(world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]) -> None:
     """Take part in one study as a worker."""
     logs = folder_of_a_study(directory / "logs")
-    before = dict(os.environ)
+    before = environment_now()
     os.environ.update(environment)
     heartbeat = world.heartbeat_to([DRIVER])
     heartbeat.start()

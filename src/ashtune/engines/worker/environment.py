@@ -8,7 +8,7 @@ _SET_ASIDE = "ASHTUNE_USERS_"
 
 def set_aside() -> dict[str, str]:
     """Return the user's values, under other names."""
-    return {f"{_SET_ASIDE}{name}": os.environ[name] for name in STARTING if name in os.environ}
+    return {f"{_SET_ASIDE}{name}": value for name in STARTING if (value := os.environ.get(name)) is not None}
 
 
 def restore() -> None:

@@ -1,0 +1,28 @@
+"""The environment is copied whatever other threads do to it meanwhile."""
+
+import os
+from collections import UserDict
+from collections.abc import Iterator
+
+import pytest
+
+from ashtune.core.variables import environment_now
+from ashtune.engines.local.process import without_launcher
+
+
+class Changing(UserDict[str, str]):
+    """An environment from which another thread removes a variable when its names have been listed."""
+
+    def __iter__(self) -> Iterator[str]:
+        names = list(self.data)
+        self.data.pop("REMOVED", None)
+        yield from names
+
+
+def test_a_copy_leaves_out_what_is_removed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Changing({"PATH": "/bin", "REMOVED": "1", "PMI_RANK": "3"})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "environ", environment)
+        assert environment_now() == {"PATH": "/bin", "PMI_RANK": "3"}
+        environment["REMOVED"] = "1"
+        assert without_launcher() == {"PATH": "/bin"}
