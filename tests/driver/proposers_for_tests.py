@@ -57,7 +57,21 @@ class _Counting(Proposer):
                 time.sleep(600)
                 os._exit(0)
             return Proposal({"x": 0.5}, f"helper {helper}")
-        return Proposal({"x": self.messages / 100}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}")
+        if trial == 7:
+            return Proposal({"x": 0.5}, f"helper {_in_a_session_of_its_own()}")
+        return Proposal({"x": self.messages / 10_000}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}")
+
+
+def _in_a_session_of_its_own() -> int:
+    """Fork a process that is in a session of its own when this returns."""
+    here, there = os.pipe()
+    if not (helper := os.fork()):
+        os.setsid()
+        os.write(there, b".")
+        time.sleep(600)
+        os._exit(0)
+    os.read(here, 1)
+    return helper
 
 
 class Hanging(GP, frozen=True):

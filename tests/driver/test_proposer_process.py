@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -159,15 +159,45 @@ def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> Non
     assert not asked.is_alive()
 
 
-def test_what_its_model_has_started_ends_with_it_and_holds_nobody_up(proposer: ProposerProcess) -> None:
-    helper = int(origin(proposer, 6)[0].removeprefix("helper "))
-    closing = threading.Thread(target=proposer.close, daemon=True)
-    closing.start()
-    closing.join(SECONDS / 2)
-    is_held_up = closing.is_alive()
+FORKS = pytest.mark.parametrize("trial", [6, 7], ids=["in its session", "in a session of its own"])
+
+
+def helper_of(proposer: ProposerProcess, trial: int) -> int:
+    """Have the model fork a process that does nothing, and return its number."""
+    return int(origin(proposer, trial)[0].removeprefix("helper "))
+
+
+def is_held_up(call: Callable[[], object], helper: int) -> bool:
+    """Say whether a call waits for the end of a process that the model has started; that process is ended then."""
+    calling = threading.Thread(target=call, daemon=True)
+    calling.start()
+    calling.join(SECONDS)
+    is_waiting = calling.is_alive()
     with suppress(ProcessLookupError):
         os.kill(helper, signal.SIGKILL)
-    assert not is_held_up
+    calling.join(SECONDS)
+    return is_waiting
+
+
+@FORKS
+def test_what_its_model_has_started_holds_nobody_up_at_the_end(proposer: ProposerProcess, trial: int) -> None:
+    helper = helper_of(proposer, trial)
+    assert not is_held_up(proposer.close, helper)
+
+
+@FORKS
+@pytest.mark.parametrize("results", [1, 2_000], ids=["little to tell", "more to tell than a pipe holds"])
+def test_one_that_dies_is_started_anew_though_what_its_model_has_started_lives(
+    proposer: ProposerProcess, trial: int, results: int
+) -> None:
+    first = origin(proposer)[1]
+    helper = helper_of(proposer, trial)
+    os.kill(int(first), signal.SIGKILL)
+    tell(proposer, results)
+    second: list[str] = []
+    assert not is_held_up(lambda: second.extend(origin(proposer)), helper)
+    assert second[0] == f"messages {2 * results}"
+    assert second[1] != first
 
 
 def test_it_ends_with_a_driver_that_is_killed() -> None:

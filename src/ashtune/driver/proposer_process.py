@@ -4,10 +4,12 @@ Rule 1: the driver keeps every message to the proposer, in msgpack, some 300 byt
 started anew and gets all of them; one that dies twice over the same proposal is given up.
 Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
 Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
-Rule 4: the workers have the cores first (:data:`NICENESS`), but for a trial that waits for its proposal.
+Rule 4: what the model has started may outlive it, and hold its pipes open: that it has died is asked of the process.
+Rule 5: the workers have the cores first (:data:`NICENESS`), but for a trial that waits for its proposal.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -37,6 +39,8 @@ NICENESS = 5
 335 of 1,359 (sched(7)). With 12, a fifteenth, it takes minutes to start on a machine with more to do than cores."""
 _ASK_AGAIN_SECONDS, _MOST_ASKED = 0.05, 40
 """How often, and how many times, the kernel is asked to make a session nice."""
+_LOOK_SECONDS = 0.5
+"""How often the driver looks whether the process is alive, while nothing moves in its pipes."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -155,27 +159,22 @@ class ProposerProcess(Proposer):
         if self._is_closed:  # meanwhile, and before there was a process to kill
             self._end()
             return None
-        assert process.stdin is not None
-        assert process.stdout is not None
+        unsent = self._history[self._sent :] + self._write.frame(Wanted(trial))
+        self._sent = len(self._history)
         try:
-            process.stdin.write(self._history[self._sent :])
-            self._sent = len(self._history)
-            process.stdin.write(self._write.frame(Wanted(trial)))
-            process.stdin.flush()
-            reader = FrameReader()
-            while not (bodies := reader.take(read_some(process.stdout.fileno()))):
-                pass
-            return msgspec.msgpack.decode(bodies[0], type=Answer)
+            return msgspec.msgpack.decode(_exchange(process, unsent), type=Answer)
         except (ConnectionError, EOFError):
             pass
         self._end()
         return None
 
     def _end(self) -> None:
-        if self._process is not None:
-            _kill(self._process)
-            with suppress(BrokenPipeError):  # of what was not sent
-                self._process.communicate()
+        if (process := self._process) is not None:
+            _kill(process)
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
+            process.wait()
             self._process = None
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -185,6 +184,7 @@ class ProposerProcess(Proposer):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             start_new_session=True,
             env={**without_launcher(), **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": python_path()},
         )
@@ -193,8 +193,34 @@ class ProposerProcess(Proposer):
         return self._process
 
 
+def _exchange(process: "subprocess.Popen[bytes]", unsent: bytearray) -> bytes:
+    """Send what a process is to hear; return the body of its answer.
+
+    Raises:
+        EOFError, ConnectionError: If it has died, whoever still holds its pipes open.
+    """
+    assert process.stdin is not None
+    assert process.stdout is not None
+    hears, says = process.stdin.fileno(), process.stdout.fileno()
+    os.set_blocking(hears, False)
+    poll = select.poll()
+    poll.register(hears, select.POLLOUT)
+    poll.register(says, select.POLLIN)
+    reader = FrameReader()
+    while True:
+        ready = dict(poll.poll(_LOOK_SECONDS * 1000))
+        if not ready and process.poll() is not None:
+            raise EOFError
+        if hears in ready:
+            del unsent[: os.write(hears, unsent)]
+            if not unsent:
+                poll.unregister(hears)
+        if says in ready and (bodies := reader.take(read_some(says))):
+            return bodies[0]
+
+
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and what its model has started: as long as that holds its pipe open, it seems to be there."""
+    """End a process and what its model has started, as far as it is of the same session."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
