@@ -59,7 +59,9 @@ class _Counting(Proposer):
             return Proposal({"x": 0.5}, f"helper {helper}")
         if trial == 7:
             return Proposal({"x": 0.5}, f"helper {_in_a_session_of_its_own()}")
-        return Proposal({"x": self.messages / 10_000}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}")
+        return Proposal(
+            {"x": self.messages / 10_000}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}"
+        )
 
 
 def _in_a_session_of_its_own() -> int:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ WORDS = {
 
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
+_changing = threading.RLock()
+"""Held from where the file of a lock is opened to where the lock is in ``_held``, and while it is given free. A fork in
+another thread waits for it: a process that was forked in between would have the file, and not know of it."""
 
 
 class StudyLock:
@@ -36,40 +40,47 @@ class StudyLock:
     """
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
-        path = directory / NAME
         self._disk = disk
+        with _changing:
+            self._file = self._taken(directory)
+            _held.add(self)
+
+    def _taken(self, directory: Path) -> int:
+        """Return the lock's file, opened and locked."""
+        path, disk = directory / NAME, self._disk
         try:
-            self._file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
+            file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             advice = WORDS.get(error.errno or 0, f"{error.strerror}; choose a directory that can be written")
             raise StudyError(f"{path}: {advice}") from None
         try:
-            disk.lock(self._file)
+            disk.lock(file)
         except BlockingIOError:
-            holder = self._holder() or "another process"
-            disk.close(self._file)
+            holder = self._holder(file) or "another process"
+            disk.close(file)
             raise StudyError(
                 f"{directory} is being driven by {holder}; wait for it to end, stop it, or give another directory"
             ) from None
         except OSError as error:
-            disk.close(self._file)
+            disk.close(file)
             raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
         with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
-            disk.truncate(self._file, 0)
-            disk.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        _held.add(self)
+            disk.truncate(file, 0)
+            disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        return file
 
-    def _holder(self) -> str:
+    def _holder(self, file: int) -> str:
         with suppress(OSError):
-            text = self._disk.read(self._file, 256).decode(errors="replace")
+            text = self._disk.read(file, 256).decode(errors="replace")
             return "".join(letter for letter in text if letter.isprintable()).strip()
         return ""
 
     def release(self) -> None:
         """Give the study free."""
-        if self in _held:
-            _held.discard(self)
-            self._disk.close(self._file)
+        with _changing:
+            if self in _held:
+                _held.discard(self)
+                self._disk.close(self._file)
 
     def __enter__(self) -> "StudyLock":
         return self
@@ -80,9 +91,10 @@ class StudyLock:
 
 def _let_go() -> None:
     """In a process that was just forked: close what it has of the locks, which stay with the driver."""
+    _changing.release()
     for lock in list(_held):
         with suppress(OSError):
             lock.release()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_let_go)

@@ -1,0 +1,64 @@
+"""The lock of a study is its driver's alone, whenever another thread of the driver forks."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ashtune.study.lock import StudyLock
+
+SCRIPT = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from ashtune.study.disk import Disk
+from ashtune.study.lock import StudyLock
+
+directory, moment = Path(sys.argv[1]), sys.argv[2]
+is_forked = threading.Event()
+reads, writes = os.pipe()
+
+def fork():
+    if not (child := os.fork()):
+        os.write(writes, b"%d" % os.getpid())
+        time.sleep(600)
+        os._exit(0)
+    is_forked.set()
+
+class Meanwhile(Disk):
+    def lock(self, file):
+        super().lock(file)
+        self.happens("is taken")
+
+    def close(self, file):
+        self.happens("is given free")
+        super().close(file)
+
+    def happens(self, what):
+        if what == moment:
+            thread.start()
+            is_forked.wait(1.0)  # a fork that waits for the lock to be whole comes later
+
+thread = threading.Thread(target=fork)
+lock = StudyLock(directory, Meanwhile())
+if moment == "is given free":
+    lock.release()
+thread.join()
+print(os.read(reads, 20).decode(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("moment", ["is taken", "is given free"])
+def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(tmp_path: Path, moment: str) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), moment]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        child = int(driver.stdout.readline())
+        driver.wait()
+    try:
+        StudyLock(tmp_path).release()
+    finally:
+        os.kill(child, signal.SIGKILL)
