@@ -74,6 +74,16 @@ def test_workers_have_the_cores_first_unless_a_trial_waits(ahead: int, niceness:
         made.close()
 
 
+def test_one_that_is_nicer_already_stays_so() -> None:
+    with subprocess.Popen(["nice", "-n", "19", "sleep", "600"], start_new_session=True) as process:
+        while os.getpriority(os.PRIO_PROCESS, process.pid) < 19:  # `nice` has not begun yet
+            time.sleep(0.01)
+        proposer_process._give_way(process.pid)
+        niceness = os.getpriority(os.PRIO_PROCESS, process.pid)
+        process.kill()
+    assert niceness == 19
+
+
 def test_a_session_is_made_nice_though_another_one_was_a_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux answers so where somebody else has written to such a file within a tenth of a second."""
     written: list[str] = []

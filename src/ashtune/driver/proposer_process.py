@@ -233,7 +233,8 @@ def _give_way(process: int) -> None:
     one such request in a tenth of a second, unless it is root's. So it is asked again.
     """
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process, NICENESS)
+        before = os.getpriority(os.PRIO_PROCESS, process)
+        os.setpriority(os.PRIO_PROCESS, process, max(before, NICENESS))  # root could make it less nice than the driver
     for _ in range(_MOST_ASKED):
         try:
             Path(f"/proc/{process}/autogroup").write_text(str(NICENESS))
