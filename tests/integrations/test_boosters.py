@@ -120,6 +120,11 @@ def valid_rows() -> tuple[Any, Any]:
     return x[400:], y[400:]
 
 
+def signs(read: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+    x, y = read()
+    return x, (y > 0).astype(int)
+
+
 class Driver:
     """A driver: answers each result by the next of its words, lets go of all others, and pauses at one of its polls."""
 
@@ -276,10 +281,6 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
         "catboost": {"loss_function": "Logloss", "eval_metric": "AUC", "custom_metric": ["AUC"]},
     }[library.name]
 
-    def signs(read: Any) -> Any:
-        x, y = read()
-        return x, (y > 0).astype(int)
-
     objective = library.module.booster_objective(
         {**library.fixed, **library.overfit, **logistic}, lambda: signs(train_rows), lambda: signs(valid_rows)
     )
@@ -291,22 +292,73 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("params", "metric", "mode", "words"),
+    ("name", "params", "metric", "mode", "words"),
     [
-        ({"objective": "binary", "metric": "auc"}, "auc", "min", "mode='min': LightGBM says that auc is better the hi"),
-        ({"objective": "regression"}, "l2", "max", "mode='max': LightGBM says that l2 is better the lower it is"),
+        ("lightgbm", {"objective": "binary", "metric": "auc"}, "auc", "min", "LightGBM says that auc is better the hi"),
+        ("lightgbm", {"objective": "regression"}, "l2", "max", "LightGBM says that l2 is better the lower it is"),
+        ("xgboost", {"objective": "binary:logistic", "eval_metric": "auc"}, "auc", "min", "auc is better the higher"),
+        ("xgboost", {}, "rmse", "max", "XGBoost says that rmse is better the lower it is; give tune mode='min'"),
+        ("xgboost", {"objective": "binary:logistic", "eval_metric": "error@0.3"}, "error@0.3", "max", "the lower it"),
+        ("xgboost", {"objective": "binary:logistic", "eval_metric": "ndcg@3-"}, "ndcg@3-", "min", "the higher it is"),
+        ("catboost", {"loss_function": "Logloss", "eval_metric": "F:beta=2"}, "F:beta=2", "min", "the higher it is"),
+        ("catboost", {}, "RMSE", "max", "CatBoost says that RMSE is better the lower it is; give tune mode='min'"),
     ],
 )
 def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
-    tmp_path: Path, params: dict[str, Any], metric: str, mode: str, words: str
+    tmp_path: Path, *, name: str, params: dict[str, Any], metric: str, mode: str, words: str
 ) -> None:
-    pytest.importorskip("lightgbm")
-    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
-    data = (x, (y > 0).astype(int)), (x_valid, (y_valid > 0).astype(int))
-    objective = ALL["lightgbm"].module.booster_objective(params, *data)
+    pytest.importorskip(name)
+    objective = ALL[name].module.booster_objective(params, lambda: signs(train_rows), lambda: signs(valid_rows))
     training = Training(objective, tmp_path, metric, mode).to(9)
     assert not training.results
-    assert words in training.failures[0].reason
+    reason = training.failures[0].reason
+    assert f"mode={mode!r}: " in reason
+    assert words in reason
+
+
+def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
+    """Even where it has the name of one of the library's."""
+    pytest.importorskip("xgboost")
+
+    def auc(predicted: Any, data: Any) -> tuple[str, float]:
+        return "auc", float(np.mean((predicted - data.get_label()) ** 2))
+
+    objective = ALL["xgboost"].module.booster_objective(
+        {"disable_default_eval_metric": True}, train_rows, valid_rows, custom_metric=auc
+    )
+    assert Training(objective, tmp_path, "auc", "min").to(9).results
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+def test_of_the_users_own_metric_catboost_is_not_asked(tmp_path: Path) -> None:
+    pytest.importorskip("catboost")
+    objective = objective_of(ALL["catboost"], eval_metric=AbsoluteError())
+    training = Training(objective, tmp_path, "AbsoluteError").to(9)
+    assert training.results, training.failures[0].reason
+
+
+class AbsoluteError:
+    """A metric of CatBoost's."""
+
+    def is_max_optimal(self) -> bool:
+        return False
+
+    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
+        return float(np.abs(np.asarray(approxes[0]) - np.asarray(target)).sum()), float(len(target))
+
+    def get_final_error(self, error: float, weight: float) -> float:
+        return error / weight
+
+
+def test_the_metrics_that_xgboost_is_known_by_are_its_own() -> None:
+    xgboost = pytest.importorskip("xgboost")
+    from ashtune.integrations.xgboost import HIGHER_IS_BETTER, LOWER_IS_BETTER
+
+    data = xgboost.DMatrix(*train_rows())
+    for name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
+        needs = {"tweedie-nloglik": {"eval_metric": f"{name}@1.5"}, "quantile": {"quantile_alpha": 0.3}}.get(name, {})
+        booster = xgboost.Booster({"eval_metric": name, **needs}, [data])
+        assert f'"name":"{name}' in booster.save_config().replace(" ", ""), name
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

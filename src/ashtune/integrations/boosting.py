@@ -147,6 +147,27 @@ def chosen(
     return name, wanted
 
 
+def check_direction(metric: str, mode: str, *, is_higher_better: bool, library: str, otherwise: str = "") -> None:
+    """Refuse a study that is after the worst value of a metric, as its library sees it.
+
+    Args:
+        metric: The metric.
+        mode: The study's, "min" or "max".
+        is_higher_better: What the library says of it.
+        library: The library.
+        otherwise: What else would do.
+
+    Raises:
+        ObjectiveError: If it is.
+    """
+    if is_higher_better != (mode == "max"):
+        better, right = ("higher", "max") if is_higher_better else ("lower", "min")
+        raise ObjectiveError(
+            f"mode={mode!r}: {library} says that {metric} is better the {better} it is; give tune mode={right!r}"
+            f"{otherwise}"
+        )
+
+
 def seed_of(seed: int, number: int) -> int:
     """Return a seed below 2**31, which is what the libraries take, that follows from a seed and a round's number."""
     return derived_seed(seed, number) >> 1

@@ -15,6 +15,7 @@ from ashtune.integrations import ExtraMissing
 
 try:
     import catboost
+    from catboost.metrics import BuiltinMetric
 except ImportError:
     raise ExtraMissing("catboost", "catboost") from None
 
@@ -26,6 +27,7 @@ from ashtune.integrations.boosting import (
     Data,
     Rounds,
     as_arguments,
+    check_direction,
     chosen,
     threads,
     with_synonyms,
@@ -147,6 +149,8 @@ class _Callback:
                 f"data={shown(data)}: CatBoost cuts the model by the last data, {shown(last)}; "
                 "let those that count be the last"
             )
+        if (is_higher_better := _is_higher_better(metric)) is not None:
+            check_direction(metric, self._trial.mode, is_higher_better=is_higher_better, library="CatBoost")
         values, start = metrics[data][metric], self._trial.start
         self._trained = len(values)
         if len(values) <= start:
@@ -158,6 +162,24 @@ class _Callback:
         for number, value in enumerate(values[:start], 1):
             rounds.note(number, value)
         return rounds
+
+
+class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are not followed, see pyproject.toml
+    def __init__(self, description: str) -> None:
+        self._description = description
+
+    def __str__(self) -> str:
+        return self._description
+
+
+def _is_higher_better(metric: str) -> bool | None:
+    """Return what CatBoost says of a metric, by its description, as "NDCG:top=3"; None if it has none of that name."""
+    described = _Described(metric)
+    try:
+        is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
+    except catboost.CatBoostError:  # one of the user's own
+        return None
+    return bool(is_higher) if is_higher != is_lower else None  # of CtrFactor it says neither
 
 
 def booster_objective(

@@ -13,7 +13,7 @@ drawn follows the rounds, and ``best_iteration`` the trees.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -31,6 +31,7 @@ from ashtune.integrations.boosting import (
     Data,
     Rounds,
     as_arguments,
+    check_direction,
     chosen,
     seed_of,
     threads,
@@ -158,7 +159,11 @@ class _Callback:
         self._which = data, metric = chosen(
             evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
         )
-        _check_direction(env.evaluation_result_list, data, metric, self._trial.mode)
+        is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == (data, metric))
+        check_direction(
+            metric, self._trial.mode, is_higher_better=is_higher_better, library="LightGBM",
+            otherwise=", or have your feval say otherwise",
+        )  # fmt: skip
         settings = _settings(env.model)
         self._has_best = settings["boosting"] != "dart"
         drawn = _drawn(settings)
@@ -182,21 +187,6 @@ class _Callback:
             setattr(booster, BEST, self._rounds.best_round)
             booster.best_score = {data: {metric: self._rounds.best}}
         self._trial.save(booster)
-
-
-def _check_direction(evaluations: Sequence[Any], data: str, metric: str, mode: str) -> None:
-    """Refuse a study that is after the worst value of a metric, as LightGBM sees it.
-
-    Raises:
-        ObjectiveError: If it is.
-    """
-    is_higher_better = next(each[3] for each in evaluations if (each[0], each[1]) == (data, metric))
-    if is_higher_better != (mode == "max"):
-        better, right = ("higher", "max") if is_higher_better else ("lower", "min")
-        raise ObjectiveError(
-            f"mode={mode!r}: LightGBM says that {metric} is better the {better} it is; give tune mode={right!r}, or "
-            "have your feval say otherwise"
-        )
 
 
 class _Seeds:

@@ -26,6 +26,7 @@ from ashtune.integrations.boosting import (
     Data,
     Rounds,
     as_arguments,
+    check_direction,
     chosen,
     seed_of,
     threads,
@@ -43,6 +44,12 @@ SYNONYMS = (
     ("seed", "random_state"), THREAD_NAMES,
 )  # fmt: skip
 """Names of one parameter. Of two the later one in the alphabet would count, wherever it stands."""
+HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "interval-regression-accuracy", "map", "ndcg", "pre"})
+LOWER_IS_BETTER = frozenset({
+    "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape",
+    "merror", "mlogloss", "mphe", "poisson-nloglik", "quantile", "rmse", "rmsle", "tweedie-nloglik",
+})  # fmt: skip
+"""XGBoost's own metrics, of which it says nowhere which way they are better. Some have a parameter, as ``ndcg@3-``."""
 EVALS = "evals=[(dvalid, 'valid')]"
 GIVEN = ("params", "dtrain", "evals", "verbose_eval", "xgb_model", "callbacks")
 """Arguments of ``train`` that ``booster_objective`` gives."""
@@ -122,6 +129,7 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         """Report a round; return True if it was the last."""
         if self._which is None:
             self._which = chosen(evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS)
+            _check_direction(model, self._which[1], self._trial.mode)
         data, metric = self._which
         self._rounds.report(evals_log[data][metric][-1])
         return not self._rounds.next()
@@ -136,6 +144,14 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         if self._rounds.number or self._trial.start:
             self._trial.save(model)
         return model
+
+
+def _check_direction(model: Any, metric: str, mode: str) -> None:
+    """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
+    own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
+    name = metric.partition("@")[0].removesuffix("-")
+    if metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
+        check_direction(metric, mode, is_higher_better=name in HIGHER_IS_BETTER, library="XGBoost")
 
 
 def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
