@@ -19,6 +19,7 @@ from commands import ashtune, refused
 from tracked import Expected, killed_and_resumed
 
 from ashtune.api.study import Study
+from ashtune.core.jobs import Goal
 from ashtune.core.observer import ObservedStudy
 from ashtune.integrations import tensorboard, tracking
 from ashtune.integrations.mlflow import MLflowTracker, _name
@@ -124,26 +125,37 @@ def of_wandb(folder: Path) -> tuple[dict[int, Shown], int]:
     return shown, best
 
 
-def of_tensorboard(folder: Path) -> tuple[dict[int, Shown], str]:
-    """Return the sessions of HParams as its plugin reads them, and the text of the study."""
+def hparams_of(folder: Path) -> tuple[Any, list[Any], Any]:
+    """Return the experiment and the rows of HParams as its plugin reads them, and all that TensorBoard has read."""
     from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
     from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
     from tensorboard.context import RequestContext
     from tensorboard.plugins import base_plugin
-    from tensorboard.plugins.hparams import api_pb2
+    from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_groups
     from tensorboard.plugins.hparams.backend_context import Context
-    from tensorboard.plugins.hparams.list_session_groups import Handler
 
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     provider = MultiplexerDataProvider(multiplexer, str(folder))
     context = Context(base_plugin.TBContext(data_provider=provider))
+    asked = api_pb2.GetExperimentRequest()
+    experiment = get_experiment.Handler(RequestContext(), context, "", asked).run()
     request = api_pb2.ListSessionGroupsRequest(
         start_index=0, slice_size=1000,
+        col_params=[api_pb2.ColParams(metric=metric.name) for metric in experiment.metric_infos],
         allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_RUNNING],
     )  # fmt: skip
+    groups = list_session_groups.Handler(RequestContext(), context, "", request).run().session_groups
+    return experiment, groups, multiplexer
+
+
+def of_tensorboard(folder: Path) -> tuple[dict[int, Shown], str]:
+    """Return the sessions of HParams as its plugin reads them, and the text of the study."""
+    from tensorboard.plugins.hparams import api_pb2
+
+    _, groups, multiplexer = hparams_of(folder)
     shown = {}
-    for group in Handler(RequestContext(), context, "", request).run().session_groups:
+    for group in groups:
         [session] = group.sessions
         values = {name: getattr(value, str(value.WhichOneof("kind"))) for name, value in group.hparams.items()}
         state, origin, seed = (values.pop(f"ashtune.{name}") for name in ("state", "origin", "seed"))
@@ -154,7 +166,8 @@ def of_tensorboard(folder: Path) -> tuple[dict[int, Shown], str]:
                 for event in multiplexer.Tensors(session.name, tag):
                     points.append((event.step, tag, event.tensor_proto.float_val[0]))
         number = int(session.name.rpartition("-")[2])
-        assert group.name == f"trial {number}"
+        study = session.name.partition("/")[0]
+        assert group.name == f"{study} trial {number}"
         shown[number] = Shown(as_texts(values), by_resource(points), state, origin, int(seed))
     texts = [
         event.tensor_proto.string_val[0].decode()
@@ -518,6 +531,30 @@ def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard
         tracker.end()
     shown, _ = of_tensorboard(study_copy / "tb")
     assert [trial.configuration["mixed"] for _, trial in sorted(shown.items())] == ["None", "3", "True"]
+
+
+def test_studies_in_one_folder_have_rows_of_their_own_and_all_columns_in_tensorboard(tmp_path: Path) -> None:
+    """TensorBoard takes rows of one name for repetitions of one trial, and the columns that one study names for all."""
+    goals = {"rate": Goal("loss", "min"), "width": Goal("score", "max")}
+    for created, (name, goal) in enumerate(goals.items(), 1):
+        tracker = TensorBoardTracker(tmp_path)
+        tracker.begin(ObservedStudy(name="s", directory="", created=created, goal=goal, ladder=LADDER), 0)
+        points = [Point(3, 1.0, {goal.metric: float(created)})]
+        trial = msgspec.structs.replace(tracked("completed", 1, **{name: created}), points=points)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tracker, "top", lambda count, trial=trial: [trial])
+            tracker.end()
+    experiment, rows, _ = hparams_of(tmp_path)
+    assert {"rate", "width"} <= {info.name for info in experiment.hparam_infos}
+    assert {info.name.tag for info in experiment.metric_infos} == {"loss", "score"}
+    assert len(rows) == 2
+    for row in rows:
+        [session] = row.sessions
+        [name] = {"rate", "width"} & row.hparams.keys()
+        [metric] = row.metric_values
+        assert metric.name.tag == goals[name].metric
+        assert metric.value == row.hparams[name].number_value
+        assert row.name == f"{session.name.partition('/')[0]} trial 0"
 
 
 # -- the suite --

@@ -3,7 +3,10 @@
 TensorBoard slows down with the number of folders, so only the best trials are there. Which those are changes while a
 study runs: each has a folder, which is written anew when its trial has changed.
 
-Rule: a file of events is written under another name, which TensorBoard does not read, and then renamed. A new one
+Rule 1: a folder may hold several studies. So a trial's row in HParams has the name of its study, as rows of one name
+are taken for repetitions of one trial; and no study says which columns there are, as TensorBoard would take the word of
+one: it finds them in the trials.
+Rule 2: a file of events is written under another name, which TensorBoard does not read, and then renamed. A new one
 begins with a restart, at which TensorBoard forgets what it has read of the trial before.
 
 Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
@@ -14,7 +17,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +40,12 @@ _FOLDER = re.compile(r"trial-\d+")
 class TensorBoardTracker(Tracker):
     """Keeps the best trials of a study for TensorBoard: by default in the folder ``tensorboard`` in its directory.
 
-    In the tab HParams each trial has its hyperparameters, and ``ashtune.state``, ``ashtune.origin`` and
-    ``ashtune.seed``; in the tab Scalars what it reported, over the resource. The text ``study`` says what was found.
-    ``tensorboard --logdir FOLDER`` shows it.
+    In the tab HParams each trial has a row, ``NAME-KEY trial 3`` by its study, with its hyperparameters,
+    ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``; in the tab Scalars what it reported, over the resource.
+    The text ``study`` says what was found. ``tensorboard --logdir FOLDER`` shows it.
 
     Args:
-        out: The folder, in which each study has one of its own.
+        out: The folder, in which each study has one of its own, ``NAME-KEY``. Its trials stand in one table of HParams.
         top: How many trials, the best ones: 100 by default. Thousands are slow to show.
 
     Raises:
@@ -85,8 +87,6 @@ class TensorBoardTracker(Tracker):
 
     def _bring_up(self, summary: StudySummary | None = None) -> None:
         """Write the folders of trials that have changed, and take away those of trials no longer among the best."""
-        from tensorboard.plugins.hparams import summary_v2 as hparams
-
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
@@ -97,26 +97,17 @@ class TensorBoardTracker(Tracker):
         values = [_hyperparameters(trial) for trial in best]
         names = list(dict.fromkeys(name for each in values for name in each))
         columns = {name: [each[name] for each in values if name in each] for name in names}
-        domains = {name: _domain(column) for name, column in columns.items()}
         texts = {name for name, column in columns.items() if _is_of_texts(column)}
         for (name, trial), shown in zip(wanted.items(), values, strict=True):
             shown |= {each: str(value) for each, value in shown.items() if each in texts}
-            if _digest_in(self._root / name) != (digest := digest_of(trial, shown)):
-                self._put(self._root / name, trial.began, digest, _events_of(trial, shown))
-        metrics = dict.fromkeys(self.study.goal.metrics)
-        metrics |= {name: None for trial in best for point in trial.points for name in point.metrics}
-        experiment = hparams.hparams_config_pb(
-            [hparams.HParam(name, domain) for name, domain in domains.items()],
-            [hparams.Metric(name) for name in metrics],
-            time_created_secs=self.study.created,
-        )
-        events = [_event(self.study.created, summary=experiment)]
+            row = f"{self._root.name} {trial.name}"
+            if _digest_in(self._root / name) != (digest := digest_of(trial, shown, row)):
+                self._put(self._root / name, trial.began, digest, _events_of(trial, shown, row))
         if summary is not None and summary.best is not None:
             text = _summary_text(self.study.name, self.study.unit, summary)
-            events.append(_event(summary.ended, summary=_text("study", text)))
-        digest = _digest(events)
-        if _digest_in(self._root) != digest:
-            self._put(self._root, self.study.created, digest, events)
+            if _digest_in(self._root) != (digest := digest_of(text, summary.ended)):
+                found = _event(summary.ended, summary=_text("study", text))
+                self._put(self._root, self.study.created, digest, [found])
         self._brought_up = time.monotonic()
 
     def _put(self, folder: Path, began: float, digest: str, events: Iterable["Event"]) -> None:
@@ -154,13 +145,13 @@ def _digest_in(folder: Path) -> str:
     return newest[1]
 
 
-def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str]) -> Iterator["Event"]:
-    """Yield what TensorBoard is told of a trial, of which HParams has ``shown``."""
+def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
+    """Yield what TensorBoard is told of a trial, of which HParams has ``shown`` in a row of this name."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-    yield _event(trial.began, summary=hparams_pb(shown, trial.name, trial.began))
+    yield _event(trial.began, summary=hparams_pb(shown, row, trial.began))
     for point in trial.points:
         for name, value in point.metrics.items():
             yield _event(point.time, summary=scalar_pb(name, value), step=point.resource)
@@ -184,18 +175,6 @@ def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
 def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
     """Whether HParams has to show all of them as texts: its filters take values of one type alone."""
     return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
-
-
-def _domain(values: Sequence[bool | float | str]) -> Any:
-    """Return the domain that the filters of HParams offer: the values of the trials that are there."""
-    from tensorboard.plugins.hparams.summary_v2 import Discrete, RealInterval
-
-    if all(isinstance(value, bool) for value in values):
-        return Discrete([False, True])
-    if _is_of_texts(values):
-        return Discrete(sorted({str(value) for value in values}))
-    numbers = [float(value) for value in values]
-    return RealInterval(min(numbers), max(numbers))
 
 
 def _summary_text(name: str, unit: str, summary: StudySummary) -> str:
@@ -225,9 +204,3 @@ def _event(at: float, **what: Any) -> "Event":
     from tensorboard.compat.proto.event_pb2 import Event
 
     return Event(wall_time=at, **what)
-
-
-def _digest(events: Iterable["Event"]) -> str:
-    return blake2b(
-        b"".join(event.SerializeToString(deterministic=True) for event in events), digest_size=12
-    ).hexdigest()
