@@ -225,25 +225,84 @@ def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, 
     assert np.std(library.predict(broken.model, x, None)) > 0.3, "it has learnt something"
 
 
-@pytest.mark.parametrize(("objective", "is_the_same"), [("lambdarank", True), ("rank_xendcg", False)])
+OF_RANKINGS = {
+    "xgboost": {"max_depth": 3, "eval_metric": "ndcg@3"},
+    "lightgbm": {"num_leaves": 7, "eval_at": [3]},
+}
+
+
+def queries(name: str, read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
+    """Return queries of 20 rows."""
+    x, y = read()
+    each = {"qid": np.arange(len(y)) // 20} if name == "xgboost" else {"group": [20] * (len(y) // 20)}
+    return {"data": x, "label": np.digitize(y, [-1, 0, 1]), **each}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "is_the_same"),
+    [
+        ("lightgbm", {"objective": "lambdarank"}, True),
+        ("lightgbm", {"objective": "rank_xendcg"}, False),
+        ("xgboost", {"objective": "rank:ndcg"}, True),
+        ("xgboost", {"objective": "rank:ndcg", "lambdarank_pair_method": "mean"}, False),
+    ],
+)
 def test_a_ranking_goes_on_as_if_it_had_never_stopped_unless_it_draws(
-    tmp_path: Path, objective: str, is_the_same: bool
+    tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool
 ) -> None:
-    """What the guide says: ``rank_xendcg`` draws the same again after a rung."""
-    pytest.importorskip("lightgbm")
-
-    def queries(read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
-        x, y = read()
-        return {"data": x, "label": np.digitize(y, [-1, 0, 1]), "group": [20] * (len(y) // 20)}
-
-    train = ALL["lightgbm"].module.booster_objective(
-        {"objective": objective, "eval_at": [3], "num_leaves": 7}, queries(train_rows), queries(valid_rows)
+    """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a rung."""
+    pytest.importorskip(name)
+    train = ALL[name].module.booster_objective(
+        {**OF_RANKINGS[name], **params}, queries(name, train_rows), queries(name, valid_rows)
     )
     through = Training(train, tmp_path / "through", "ndcg@3", "max").to(20)
     broken = Training(train, tmp_path / "broken", "ndcg@3", "max").to(7).to(20)
     assert not broken.failures
-    one, other = (by_lightgbm(each.model, valid_rows()[0], None) for each in (through, broken))
+    one, other = (ALL[name].predict(each.model, valid_rows()[0], None) for each in (through, broken))
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
+
+
+def positions(rows: int) -> dict[str, Any]:
+    return {"position": np.arange(rows) % 20}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "data", "words"),
+    [
+        ("lightgbm", {"objective": "lambdarank"}, positions(400), "the training data have a position, and LightGBM"),
+        ("xgboost", {"objective": "rank:ndcg", "lambdarank_unbiased": True}, {}, "lambdarank_unbiased=1: XGBoost"),
+    ],
+)
+def test_a_ranking_that_learns_what_is_not_saved_is_refused(
+    tmp_path: Path, *, name: str, params: dict[str, Any], data: dict[str, Any], words: str
+) -> None:
+    """Trained by the library in two pieces, its booster is another."""
+    pytest.importorskip(name)
+    train = {**queries(name, train_rows), **data}
+    objective = ALL[name].module.booster_objective({**OF_RANKINGS[name], **params}, train, queries(name, valid_rows))
+    training = Training(objective, tmp_path, "ndcg@3", "max").to(9)
+    assert not training.results
+    assert words in training.failures[0].reason
+    assert not np.allclose(*(in_pieces(name, {**OF_RANKINGS[name], **params}, train, at) for at in (0, 7)), rtol=1e-3)
+
+
+def in_pieces(name: str, params: dict[str, Any], data: dict[str, Any], at: int) -> Any:
+    """Return the predictions of a booster of 20 rounds that the library itself has taken up after some of them."""
+    library = ALL[name].library
+    make = library.DMatrix if name == "xgboost" else functools.partial(library.Dataset, params={"verbosity": -1})
+    params, before, goes_on = {**params, "verbosity": -1 if name == "lightgbm" else 1}, None, {}
+    if at:
+        before = library.train(params, make(**data), at)
+        goes_on = {"xgb_model" if name == "xgboost" else "init_model": before}
+    return ALL[name].predict(library.train(params, make(**data), 20 - at, **goes_on), valid_rows()[0], None)
+
+
+def test_positions_that_nothing_is_learnt_of_are_taken(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    train = {**queries("lightgbm", train_rows), **positions(400)}
+    params = {"objective": "regression", "metric": "l2"}
+    objective = ALL["lightgbm"].module.booster_objective(params, train, queries("lightgbm", valid_rows))
+    assert Training(objective, tmp_path, "l2").to(3).results
 
 
 def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
     With ``init_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
     the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too. The objective
-    ``rank_xendcg`` draws the same again after each rung; ``lambdarank`` draws nothing.
+    ``rank_xendcg`` draws the same again after each rung; ``lambdarank`` draws nothing, and is refused a ``position``.
 
     Args:
         trial: The trial.
@@ -165,6 +165,11 @@ class _Callback:
             otherwise=", or have your feval say otherwise",
         )  # fmt: skip
         settings = _settings(env.model)
+        if settings["objective"] == "lambdarank" and env.model.train_set.get_position() is not None:
+            raise ObjectiveError(
+                "the training data have a position, and LightGBM saves no bias that lambdarank learns of positions: "
+                "a booster that goes on from a rung would learn them from the first on; leave position out"
+            )
         self._has_best = settings["boosting"] != "dart"
         drawn = _drawn(settings)
         if drawn and not hasattr(env.model, SEEDED):

@@ -105,6 +105,11 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
                 "give xgb_model=restored(trial)"
             )
         settings = json.loads(model.save_config())["learner"]
+        if "1" in _found(settings["objective"], "lambdarank_unbiased"):
+            raise ObjectiveError(
+                "lambdarank_unbiased=1: XGBoost does not go on with all that it has learnt of positions, so that a "
+                "booster that goes on from a rung would be another; leave it out"
+            )
         self._seed = int(settings["generic_param"]["seed"])
         name = settings["gradient_booster"]["name"]
         self._has_best = name == "gbtree"
