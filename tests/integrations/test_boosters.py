@@ -375,6 +375,45 @@ def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
     assert words in reason
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "asked", "words"),
+    [
+        ("xgboost", {}, "mae", "the study's metric 'mae' is not evaluated, but 'rmse' is; have 'mae' evaluated"),
+        ("lightgbm", {}, "rmse", "the study's metric 'rmse' is not evaluated, but 'l2' is"),
+        ("catboost", {}, "MAE", "the study's metric 'MAE' is not evaluated, but 'RMSE' is"),
+        ("lightgbm", {}, "mse", ""),
+        ("xgboost", {}, "loss", ""),
+        ("catboost", {"eval_metric": "Quantile:alpha=0.3"}, "Quantile", ""),
+    ],
+)
+def test_a_metric_of_the_library_is_not_reported_under_the_name_of_another(
+    tmp_path: Path, *, name: str, params: dict[str, Any], asked: str, words: str
+) -> None:
+    metric = params.get("eval_metric")  # two are evaluated there
+    objective = ALL[name].module.booster_objective({**ALL[name].fixed, **params}, train_rows, valid_rows, metric=metric)
+    training = Training(objective, tmp_path, asked).to(3)
+    assert [words in failure.reason for failure in training.failures] == ([True] if words else [])
+    assert bool(training.results) == (not words)
+
+
+def test_what_is_named_is_reported_under_any_name(library: Library, tmp_path: Path) -> None:
+    asked = {"xgboost": "mae", "lightgbm": "l1", "catboost": "MAE"}[library.name]
+    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows, metric=library.metric)
+    assert Training(objective, tmp_path, asked).to(3).results
+
+
+def test_a_metric_that_is_reported_as_another_is_named_where_its_direction_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    training = Training(objective_of(ALL["xgboost"]), tmp_path, "accuracy", "max").to(3)
+    assert "rmse, which is what is reported as 'accuracy', is better the lower it is" in training.failures[0].reason
+
+
+def test_parameters_that_are_none_are_refused_before_the_study(library: Library) -> None:
+    """As when the data come first."""
+    with pytest.raises(ObjectiveError, match=r"^params is .*; give a dict of the library's parameters first"):
+        library.module.booster_objective(train_rows(), valid_rows(), library.fixed)
+
+
 def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
     """Even where it has the name of one of the library's."""
     pytest.importorskip("xgboost")

@@ -116,11 +116,13 @@ class Rounds:
 
 
 def chosen(
-    evaluations: Evaluations, trial: Trial, *, data: str | None, metric: str | None, how: str
+    evaluations: Evaluations, trial: Trial, *, data: str | None, metric: str | None, how: str,
+    own: Callable[[str], str | None],
 ) -> tuple[str, str]:  # fmt: skip
     """Return which data set and which metric are reported.
 
-    The data set is the last one. The metric is the only one, or the one with the name of the study's metric.
+    The data set is the last one. The metric is the only one, or the one with the name of the study's metric. The only
+    one may have another name, as "loss", but not that of another metric of the library.
 
     Args:
         evaluations: What is evaluated in a round.
@@ -128,6 +130,7 @@ def chosen(
         data: A data set that the user has named.
         metric: A metric that the user has named.
         how: How data to evaluate are given.
+        own: Name of a metric -> its main name if it is one of the library's own, else None.
 
     Raises:
         ObjectiveError: If there is none, or no single one.
@@ -141,18 +144,26 @@ def chosen(
     wanted = metric if metric is not None else trial.metric if trial.metric in metrics else None
     if wanted is None and len(metrics) == 1:
         wanted = next(iter(metrics))
+        if (asked_for := own(trial.metric)) is not None and asked_for != own(wanted):
+            raise ObjectiveError(
+                f"the study's metric {trial.metric!r} is not evaluated, but {wanted!r} is; have {trial.metric!r} "
+                f"evaluated by the library's parameter for metrics, or give metric={wanted!r} to report that under "
+                "this name"
+            )
     if wanted is None or wanted not in metrics:
         asked = f"metric={shown(metric)}" if metric is not None else f"the study's metric {trial.metric!r}"
         raise ObjectiveError(f"{asked} is none of {listed(metrics)}; give callback(trial, metric=...) one of them")
     return name, wanted
 
 
-def check_direction(metric: str, mode: str, *, is_higher_better: bool, library: str, otherwise: str = "") -> None:
+def check_direction(
+    metric: str, trial: Trial, *, is_higher_better: bool, library: str, otherwise: str = ""
+) -> None:  # fmt: skip
     """Refuse a study that is after the worst value of a metric, as its library sees it.
 
     Args:
         metric: The metric.
-        mode: The study's, "min" or "max".
+        trial: The trial, whose mode is the study's.
         is_higher_better: What the library says of it.
         library: The library.
         otherwise: What else would do.
@@ -160,10 +171,11 @@ def check_direction(metric: str, mode: str, *, is_higher_better: bool, library: 
     Raises:
         ObjectiveError: If it is.
     """
-    if is_higher_better != (mode == "max"):
+    if is_higher_better != (trial.mode == "max"):
         better, right = ("higher", "max") if is_higher_better else ("lower", "min")
+        name = metric if metric == trial.metric else f"{metric}, which is what is reported as {trial.metric!r},"
         raise ObjectiveError(
-            f"mode={mode!r}: {library} says that {metric} is better the {better} it is; give tune mode={right!r}"
+            f"mode={trial.mode!r}: {library} says that {name} is better the {better} it is; give tune mode={right!r}"
             f"{otherwise}"
         )
 
@@ -206,6 +218,10 @@ class BoosterObjective:
         self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
         *, metric: str | None, options: Mapping[str, Any], train: Callable[..., Any], own: Collection[str],
     ) -> None:  # fmt: skip
+        if not isinstance(params, Mapping):
+            raise ObjectiveError(
+                f"params is {shown(params)}; give a dict of the library's parameters first, then dtrain and dvalid"
+            )
         self.__name__ = name
         self.params, self.metric, self.options = dict(params), metric, dict(options)
         self._check_rounds(self.params, "params")

@@ -143,14 +143,16 @@ class _Callback:
     def _begun(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> Rounds:
         """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
         evaluated = {name: values for name, values in metrics.items() if name != LEARN}
-        self._which = data, metric = chosen(evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET)
+        self._which = data, metric = chosen(
+            evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET, own=_own
+        )
         if data != (last := list(evaluated)[-1]):
             raise ObjectiveError(
                 f"data={shown(data)}: CatBoost cuts the model by the last data, {shown(last)}; "
                 "let those that count be the last"
             )
         if (is_higher_better := _is_higher_better(metric)) is not None:
-            check_direction(metric, self._trial.mode, is_higher_better=is_higher_better, library="CatBoost")
+            check_direction(metric, self._trial, is_higher_better=is_higher_better, library="CatBoost")
         values, start = metrics[data][metric], self._trial.start
         self._trained = len(values)
         if len(values) <= start:
@@ -182,6 +184,11 @@ def _is_higher_better(metric: str) -> bool | None:
     return bool(is_higher) if is_higher != is_lower else None  # of CtrFactor it says neither
 
 
+def _own(metric: str) -> str | None:
+    """Return the name of one of CatBoost's own metrics without its parameters, None of another."""
+    return metric.partition(":")[0] if _is_higher_better(metric) is not None else None
+
+
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
@@ -209,6 +216,9 @@ def booster_objective(
         >>> study.best.load().tree_count_ <= 27
         True
     """
+    objective = _CatBoost(
+        "catboost", params, dtrain, dvalid, metric=metric, options=options, train=catboost.CatBoost.fit, own=GIVEN
+    )
     for given in (params, options):
         if given.get("use_best_model", True) is False:
             raise ObjectiveError(
@@ -216,9 +226,7 @@ def booster_objective(
             )
     if found := sorted(params.keys() & set(OF_SNAPSHOTS)):
         raise ObjectiveError(f"{found[0]!r} is in params; each trial has a snapshot of its own: leave it out")
-    return _CatBoost(
-        "catboost", params, dtrain, dvalid, metric=metric, options=options, train=catboost.CatBoost.fit, own=GIVEN
-    )
+    return objective
 
 
 class _CatBoost(BoosterObjective):

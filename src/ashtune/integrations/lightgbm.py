@@ -57,6 +57,20 @@ NOT_IN_DATA = {
     "reference": "that of dvalid is dtrain",
 }
 """Arguments of ``Dataset`` that are refused, and why."""
+SAME_METRICS = {
+    "mean_absolute_error": "l1", "mae": "l1", "regression_l1": "l1", "mean_squared_error": "l2", "mse": "l2",
+    "regression_l2": "l2", "regression": "l2", "root_mean_squared_error": "rmse", "l2_root": "rmse",
+    "mean_absolute_percentage_error": "mape", "mean_average_precision": "map", "lambdarank": "ndcg",
+    "rank_xendcg": "ndcg", "xendcg": "ndcg", "binary": "binary_logloss", "multiclass": "multi_logloss",
+    "softmax": "multi_logloss", "xentropy": "cross_entropy", "xentlambda": "cross_entropy_lambda",
+    "kldiv": "kullback_leibler",
+}  # fmt: skip
+"""Other names of LightGBM's own metrics."""
+METRICS = frozenset({
+    *SAME_METRICS.values(), "auc", "auc_mu", "average_precision", "binary_error", "fair", "gamma", "gamma_deviance",
+    "huber", "multi_error", "poisson", "quantile", "tweedie",
+})  # fmt: skip
+"""LightGBM's own metrics, by the names that it reports them under."""
 SEEDED = "_ashtune_seeds"
 """The attribute by which a booster is known to have seeds for each round."""
 BEST = "_ashtune_best_round"
@@ -157,11 +171,11 @@ class _Callback:
                 "a booster that goes on begins with its own predictions; leave it out, and make a Dataset for each call"
             )
         self._which = data, metric = chosen(
-            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS
+            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS, own=_own
         )
         is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == (data, metric))
         check_direction(
-            metric, self._trial.mode, is_higher_better=is_higher_better, library="LightGBM",
+            metric, self._trial, is_higher_better=is_higher_better, library="LightGBM",
             otherwise=", or have your feval say otherwise",
         )  # fmt: skip
         settings = _settings(env.model)
@@ -192,6 +206,13 @@ class _Callback:
             setattr(booster, BEST, self._rounds.best_round)
             booster.best_score = {data: {metric: self._rounds.best}}
         self._trial.save(booster)
+
+
+def _own(metric: str) -> str | None:
+    """Return the main name of one of LightGBM's own metrics, None of another."""
+    name = metric.partition("@")[0]
+    name = SAME_METRICS.get(name, name)
+    return name if name in METRICS else None
 
 
 class _Seeds:

@@ -133,8 +133,8 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Report a round; return True if it was the last."""
         if self._which is None:
-            self._which = chosen(evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS)
-            _check_direction(model, self._which[1], self._trial.mode)
+            self._which = chosen(evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS, own=_own)
+            _check_direction(model, self._which[1], self._trial)
         data, metric = self._which
         self._rounds.report(evals_log[data][metric][-1])
         return not self._rounds.next()
@@ -151,12 +151,17 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         return model
 
 
-def _check_direction(model: Any, metric: str, mode: str) -> None:
+def _own(metric: str) -> str | None:
+    """Return the main name of one of XGBoost's own metrics, None of another."""
+    name = metric.partition("@")[0].removesuffix("-")
+    return name if name in HIGHER_IS_BETTER | LOWER_IS_BETTER else None
+
+
+def _check_direction(model: Any, metric: str, trial: Trial) -> None:
     """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
     own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
-    name = metric.partition("@")[0].removesuffix("-")
-    if metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
-        check_direction(metric, mode, is_higher_better=name in HIGHER_IS_BETTER, library="XGBoost")
+    if metric in own and (name := _own(metric)) is not None:
+        check_direction(metric, trial, is_higher_better=name in HIGHER_IS_BETTER, library="XGBoost")
 
 
 def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
