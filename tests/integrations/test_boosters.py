@@ -389,6 +389,7 @@ def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
 def test_a_metric_of_the_library_is_not_reported_under_the_name_of_another(
     tmp_path: Path, *, name: str, params: dict[str, Any], asked: str, words: str
 ) -> None:
+    pytest.importorskip(name)
     metric = params.get("eval_metric")  # two are evaluated there
     objective = ALL[name].module.booster_objective({**ALL[name].fixed, **params}, train_rows, valid_rows, metric=metric)
     training = Training(objective, tmp_path, asked).to(3)
@@ -412,6 +413,20 @@ def test_parameters_that_are_none_are_refused_before_the_study(library: Library)
     """As when the data come first."""
     with pytest.raises(ObjectiveError, match=r"^params is .*; give a dict of the library's parameters first"):
         library.module.booster_objective(train_rows(), valid_rows(), library.fixed)
+
+
+def test_a_parameter_that_lightgbm_does_not_know_is_refused_before_the_study(tmp_path: Path) -> None:
+    """LightGBM passes over it in silence, and all trials are the same."""
+    pytest.importorskip("lightgbm")
+    options: dict[str, Any] = {"metric": "l2", "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
+    for fixed, space, words in (
+        ({}, {"learning_rte": (0.1, 0.5)}, "'learning_rte' is in the space, .*; did you mean 'learning_rate'"),
+        ({"num_leafs": 9}, {"shrinkage_rate": (0.1, 0.5)}, "'num_leafs' is in params, .*; did you mean 'num_leaf'"),
+    ):
+        objective = ALL["lightgbm"].module.booster_objective(fixed, train_rows, valid_rows)
+        with pytest.raises(ObjectiveError, match=words):
+            ashtune.tune(objective, space, directory=tmp_path / "s", **options)
+        assert not (tmp_path / "s").exists()
 
 
 def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ drawn follows the rounds, and ``best_iteration`` the trees.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -264,6 +265,14 @@ def _drawn(settings: Mapping[str, str]) -> list[str]:
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
 
 
+def _known() -> set[str]:
+    """Return the names of all parameters of LightGBM."""
+    from lightgbm.basic import _ConfigAliases  # the library has no public list
+
+    every: Mapping[str, Collection[str]] = _ConfigAliases._get_all_param_aliases()
+    return set(every).union(*every.values())
+
+
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
@@ -309,6 +318,21 @@ class _LightGBM(BoosterObjective):
                 if name in arguments:
                     raise ObjectiveError(f"{name!r} is in {where}: {reason}; leave it out")
         return both["dtrain"], both["dvalid"]
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse names that LightGBM would pass over in silence, in the space and among what is fixed.
+
+        Raises:
+            ObjectiveError: If there is one, or the number of rounds is a hyperparameter.
+        """
+        super().check(names)
+        known = _known()
+        for where, given in (("the space", names), ("params", self.params)):
+            for name in given:
+                if name not in known:
+                    near = get_close_matches(name, known, 1)
+                    hint = f"did you mean {near[0]!r}?" if near else "leave it out"
+                    raise ObjectiveError(f"{name!r} is in {where}, and LightGBM has no parameter of this name; {hint}")
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
