@@ -5,7 +5,7 @@ import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import curves
@@ -19,6 +19,8 @@ import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import derived_seed
 from ashtune.integrations.lightning import fit
+from ashtune.integrations.lightning.course import Course
+from ashtune.training.reports import MetricMissing
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's hints on workers of loaders and short epochs
 
@@ -309,6 +311,7 @@ class Handed:
     [
         ({"max_epochs": 3}, r"Trainer\(max_epochs=3\) says how far to train.*max_epochs is then 9"),
         ({"max_steps": 30}, r"Trainer\(max_steps=30\)"),
+        ({"fast_dev_run": True}, r"Trainer\(fast_dev_run=True\) says how far to train"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),
         ({"min_steps": 2}, r"Trainer\(min_steps=2\)"),
         ({"reload_dataloaders_every_n_epochs": 2}, r"Trainer\(reload_dataloaders_every_n_epochs=2\) counts from where"),
@@ -398,6 +401,12 @@ def test_a_used_trainer_is_refused(tmp_path: Path, learn: ModuleType) -> None:
     with pytest.raises(ObjectiveError, match="begins at epoch 1 where the trial is trained to 0; make a new Trainer"):
         fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
     assert trainer.callbacks == [], "ours are gone again"
+
+
+def test_where_nothing_is_logged_it_is_said_where_to() -> None:
+    trial: Any = SimpleNamespace(epochs=lambda: iter(()), metric="accuracy")
+    with pytest.raises(MetricMissing, match=r"no number was logged.*write self.log\('accuracy', value\)"):
+        Course(trial)({}, is_ended=False)
 
 
 def test_a_metric_that_is_not_logged_is_named_with_those_that_are(tmp_path: Path, learn: ModuleType) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import error_line
+from ashtune.training.reports import MetricMissing
 from ashtune.training.trial import Trial
 
 Metrics = Mapping[str, float]
@@ -49,6 +50,11 @@ class Course:
             ObjectiveError: If the report cannot be counted.
         """
         if metrics is not None:
+            if not metrics:
+                raise MetricMissing(
+                    f"no number was logged, and the study's metric is {self._trial.metric!r}; write "
+                    f"self.log({self._trial.metric!r}, value) in validation_step, and give fit the data to validate on"
+                )
             self._trial.report(metrics)
         if is_ended:
             self._trial.stop()

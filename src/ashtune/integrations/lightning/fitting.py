@@ -103,6 +103,7 @@ def _check(trainer: Any, trial: Trial) -> None:
     """Refuse a Trainer that would train another number of epochs than the trial's, or on other data."""
     most = trainer.max_epochs
     refused = {
+        f"fast_dev_run={trainer.fast_dev_run}": bool(trainer.fast_dev_run),
         f"max_epochs={most}": most is not None and most != -1 and most < trial.max_resource,
         f"max_steps={trainer.max_steps}": trainer.max_steps != -1,
         f"min_epochs={trainer.min_epochs}": bool(trainer.min_epochs),
