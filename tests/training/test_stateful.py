@@ -299,6 +299,8 @@ def test_a_state_that_could_not_be_read_is_refused_before_training(tmp_path: Pat
     [
         ({}, "got nothing to keep"),
         ({"model": 3}, "trial.checkpoint(model=3) has no state_dict"),
+        ({"model": torch.nn.Linear}, "is given a class or a state; give the object itself, as model=model"),
+        ({"model": {"weight": 1.0}}, "trial.checkpoint(model={'weight': 1.0}) is given a class or a state"),
     ],
 )
 def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], words: str) -> None:

@@ -61,6 +61,8 @@ def check_seconds(name: str, value: float) -> float:
     Raises:
         SettingsError: If it is not a number above 0, or longer than thirty years.
     """
+    if isinstance(value, str):
+        raise SettingsError(f"{name}={shown(value)} is not a number above 0; give seconds, as in {name}=7200")
     seconds = check_number(name, value)
     if seconds > MOST_SECONDS:
         raise SettingsError(f"{name}={shown(value)} is too long; give at most {MOST_SECONDS:g} s, or leave it out")

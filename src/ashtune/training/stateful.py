@@ -124,6 +124,12 @@ def _check(name: str, stateful: Any) -> None:
     from ashtune.pickles.states import check, check_version
 
     check_version()
+    is_state = isinstance(stateful, Mapping) and not hasattr(stateful, "state_dict")
+    if is_state or isinstance(stateful, type):
+        raise ObjectiveError(
+            f"trial.checkpoint({name}={shown(stateful)}) is given a class or a state; give the object itself, as "
+            f"{name}={name}: its state is taken and loaded by its state_dict and load_state_dict"
+        )
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
     if not has_state and not isinstance(stateful, torch.Generator):
         raise ObjectiveError(
