@@ -75,7 +75,11 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
             # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
             start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
         try:
-            options = parser.parse_args(arguments, argparse.Namespace(program=program))
+            options, unknown = parser.parse_known_args(arguments, argparse.Namespace(program=program))
+            if unknown:
+                is_program = options.command == "run" and program is None
+                hint = "; a program and its arguments stand behind --" if is_program else ""
+                parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
             status: int = options.main(options)
         except SystemExit as left:  # of the parser, or of a study that the batch system stopped
             status = left.code if isinstance(left.code, int) else int(left.code is not None)
