@@ -82,7 +82,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     (home / "space.json").write_text('{"x": {"low": 0.0}}')
     refused(ashtune(home, "run", *space, *COMMAND), "low", "high")
     (home / "space.json").write_text("[1, 2]")
-    refused(ashtune(home, "run", *space, *COMMAND), "space.json")
+    refused(ashtune(home, "run", *space, *COMMAND), "space.json: it holds [1, 2]; write an object, {")
     assert not (home / "runs").exists()
 
 

@@ -459,7 +459,10 @@ def test_an_instance_that_is_told_a_study_is_free_in_a_process_that_was_forked(t
         assert os.waitpid(child, 0)[1] == 0
 
 
-@pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3])
+TWICE = CsvLog()
+
+
+@pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3, [TWICE, TWICE]])
 def test_what_is_no_observer_is_refused_before_anything_is_written(tmp_path: Path, given: Any) -> None:
     with pytest.raises(SettingsError, match="observer"):
         ashtune.tune(

@@ -351,6 +351,15 @@ def started(directory: Path) -> list[TrialStarted]:
     return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
+@pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler(), samplers.Recording()], ids=["its own", "a user's"])
+def test_a_sampler_in_place_of_a_search_is_refused_with_what_takes_it(sampler: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"is a sampler of Optuna; give it as search=ashtune.OptunaSearch\("):
+        ashtune.tune(
+            train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=sampler, directory=tmp_path / "s"
+        )
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.slow
 def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path, capfd: Any) -> None:
     for place in ("first", "second"):

@@ -145,6 +145,10 @@ def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[s
 
 def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Search:
     """Return the search with its options; its design says what does not fit the space."""
+    if any(kind.__module__.startswith("optuna.") for kind in type(search).__mro__):
+        raise SettingsError(
+            f"search={shown(search)} is a sampler of Optuna; give it as search=ashtune.OptunaSearch(sampler)"
+        )
     chosen = SEARCHES.given(search)
     if points is None:
         return chosen

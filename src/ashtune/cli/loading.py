@@ -12,6 +12,8 @@ from ashtune.core.errors import AshtuneError, ObjectiveError, SpaceError
 from ashtune.core.plaintext import error_line, shown
 from ashtune.pickles.arrival import FILE_PREFIX
 
+_EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
+
 
 def load_function(place: str) -> Any:
     """Return the function that ``FILE:FUNCTION`` names; FILE is executed.
@@ -68,13 +70,15 @@ def _space_from_json(path: Path) -> Any:
         read = json.loads(path.read_bytes())
         if isinstance(read, dict) and "hyperparameters" not in read:
             return {name: _hyperparameter(name, values) for name, values in read.items()}
+        if not isinstance(read, dict):
+            raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
         return ConfigurationSpace.from_serialized_dict(read)
     except SpaceError:
         raise
     except Exception as error:  # noqa: BLE001 - ConfigSpace lets whatever its decoding meets through
         raise SpaceError(
             f"{path} is neither an object of hyperparameters nor a space written by ConfigSpace ({error}); write "
-            '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
+            f"{_EXAMPLE}"
         ) from None
 
 

@@ -302,12 +302,17 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
     without arguments.
 
     Raises:
-        SettingsError: If it is no list of observers, a name is not known, or one is told another study that goes on.
+        SettingsError: If it is no list of observers, a name is not known, or an observer is there twice or is told
+            another study that goes on.
         ExtraMissing: If the library of a named one is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
-    return tuple(_checked(OBSERVERS.made(each) if isinstance(each, str) else each) for each in observers)
+    checked = tuple(_checked(OBSERVERS.made(each) if isinstance(each, str) else each) for each in observers)
+    for place, observer in enumerate(checked):
+        if any(observer is other for other in checked[:place]):
+            raise SettingsError(f"observers holds {shown(observer)} twice; give it once, or two of its kind")
+    return checked
 
 
 def _checked(observer: object) -> Observer:
