@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from fractions import Fraction
@@ -156,7 +157,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"objective": type("Trainer", (), {"__call__": lambda self, trial: 1})()}, None, ""),
         ({"objective": lambda trial: 1.0}, None, ""),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:40],
 )
 def test_what_is_refused_is_said_with_its_value_and_what_would_do(
     given: dict[str, Any], kind: type[AshtuneError] | None, says: str, empty: Path
