@@ -17,10 +17,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names of tests that say an address: each process of pytest-xdist has others, and then no test runs."""
+    """Refuse a test's name that holds an address: it differs between processes of pytest-xdist, and no test runs."""
     for item in items:
         if " at 0x" in item.nodeid:
-            raise pytest.UsageError(f"{item.nodeid} says an address of this process; give its parametrize ids=")
+            raise pytest.UsageError(f"{item.nodeid} holds an address of this process; give its parametrize ids=")
 
 
 @pytest.fixture

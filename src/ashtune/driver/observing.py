@@ -7,8 +7,8 @@ suspended does not count: no observer could do anything in it.
 Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
 dropped observer is called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
-Rule 4: no observer is called from two threads at once. One that is told a study which goes on is refused to another;
-given again while a call of its last study hangs, or to two studies in the same moment, it is told the second one later.
+Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
+Where a call of its last study hangs, or two studies begin in the same moment, it is told the second one later.
 """
 
 import sys
@@ -64,11 +64,11 @@ _in_use: list["ObserverThread"] = []
 _in_use_lock = threading.Lock()
 
 
-class Patience:
-    """How long something is still waited for, in seconds in which this process runs, from now on.
+class AwakeDeadline:
+    """A moment so many seconds from now, of which only those count in which this process runs.
 
     Args:
-        seconds: So many.
+        seconds: How many.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -76,8 +76,8 @@ class Patience:
         self._clock = AwakeClock(time.monotonic())
 
     @property
-    def is_over(self) -> bool:
-        """Whether they have passed. To be asked at least once a second."""
+    def has_passed(self) -> bool:
+        """Whether it has. To be asked at least once a second."""
         return self._clock.look(time.monotonic()) > self.seconds
 
 
@@ -124,7 +124,7 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Whether this observer is told a study that goes on. No thread of another process does anything here."""
+        """Whether this thread tells the observer a study that is still open. After a fork no thread does."""
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
@@ -167,18 +167,18 @@ class ObserverThread(Observer):
         """
         if not self._wait_until_begun(is_hurried):
             return
-        steps, patience = self._past_steps, Patience(limit)
+        steps, deadline = self._past_steps, AwakeDeadline(limit)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
-                steps, patience = self._past_steps, Patience(limit)
-            elif patience.is_over:
+                steps, deadline = self._past_steps, AwakeDeadline(limit)
+            elif deadline.has_passed:
                 self._drop(f"it has taken in nothing of the past for {limit:g} s")
 
     def _wait_until_begun(self, is_hurried: Callable[[], bool]) -> bool:
         """Wait until the observer's ``begin`` has returned, and return whether it has."""
-        patience = Patience(BEGIN_SECONDS)
+        deadline = AwakeDeadline(BEGIN_SECONDS)
         while not self._has_begun.wait(POLL_SECONDS) and not self._is_past_over.is_set() and not is_hurried():
-            if patience.is_over:
+            if deadline.has_passed:
                 self._drop(f"it has not begun within {BEGIN_SECONDS:g} s")
         return self._has_begun.is_set()
 
@@ -187,12 +187,12 @@ class ObserverThread(Observer):
         if self._thread.ident is not None:
             self._thread.join()
 
-    def finish(self, patience: Patience) -> None:
-        """Wait for the observer to end, as long as there is patience; then it is dropped."""
-        while self._thread.is_alive() and not patience.is_over:
+    def finish(self, deadline: AwakeDeadline) -> None:
+        """Wait for the observer to end, until the deadline; then it is dropped."""
+        while self._thread.is_alive() and not deadline.has_passed:
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
-            self._drop(f"it has not ended within {patience.seconds:g} s")
+            self._drop(f"it has not ended within {deadline.seconds:g} s")
 
     def _work(self) -> None:
         try:
@@ -289,9 +289,9 @@ def finish_all(
         thread.end()
     for thread in threads:
         thread.catch_up(is_hurried, limit)
-    patience = Patience(limit)
+    deadline = AwakeDeadline(limit)
     for thread in threads:
-        thread.finish(patience)
+        thread.finish(deadline)
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:

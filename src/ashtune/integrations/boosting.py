@@ -117,7 +117,7 @@ class Rounds:
 
 def chosen(
     evaluations: Evaluations, trial: Trial, *, data: str | None, metric: str | None, how: str,
-    own: Callable[[str], str | None],
+    main_name: Callable[[str], str | None],
 ) -> tuple[str, str]:  # fmt: skip
     """Return which data set and which metric are reported.
 
@@ -130,7 +130,7 @@ def chosen(
         data: A data set that the user has named.
         metric: A metric that the user has named.
         how: How data to evaluate are given.
-        own: Name of a metric -> its main name if it is one of the library's own, else None.
+        main_name: Name of a metric -> its main name if the library has such a metric, else None.
 
     Raises:
         ObjectiveError: If there is none, or no single one.
@@ -144,7 +144,7 @@ def chosen(
     wanted = metric if metric is not None else trial.metric if trial.metric in metrics else None
     if wanted is None and len(metrics) == 1:
         wanted = next(iter(metrics))
-        if (asked_for := own(trial.metric)) is not None and asked_for != own(wanted):
+        if (asked_for := main_name(trial.metric)) is not None and asked_for != main_name(wanted):
             raise ObjectiveError(
                 f"the study's metric {trial.metric!r} is not evaluated, but {wanted!r} is; have {trial.metric!r} "
                 f"evaluated by the library's parameter for metrics, or give metric={wanted!r} to report that under "

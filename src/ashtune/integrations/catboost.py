@@ -144,7 +144,7 @@ class _Callback:
         """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
         evaluated = {name: values for name, values in metrics.items() if name != LEARN}
         self._which = data, metric = chosen(
-            evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET, own=_own
+            evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET, main_name=_main_name
         )
         if data != (last := list(evaluated)[-1]):
             raise ObjectiveError(
@@ -184,7 +184,7 @@ def _is_higher_better(metric: str) -> bool | None:
     return bool(is_higher) if is_higher != is_lower else None  # of CtrFactor it says neither
 
 
-def _own(metric: str) -> str | None:
+def _main_name(metric: str) -> str | None:
     """Return the name of one of CatBoost's own metrics without its parameters, None of another."""
     return metric.partition(":")[0] if _is_higher_better(metric) is not None else None
 

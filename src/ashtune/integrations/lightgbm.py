@@ -58,7 +58,7 @@ NOT_IN_DATA = {
     "reference": "that of dvalid is dtrain",
 }
 """Arguments of ``Dataset`` that are refused, and why."""
-SAME_METRICS = {
+METRIC_ALIASES = {
     "mean_absolute_error": "l1", "mae": "l1", "regression_l1": "l1", "mean_squared_error": "l2", "mse": "l2",
     "regression_l2": "l2", "regression": "l2", "root_mean_squared_error": "rmse", "l2_root": "rmse",
     "mean_absolute_percentage_error": "mape", "mean_average_precision": "map", "lambdarank": "ndcg",
@@ -68,7 +68,7 @@ SAME_METRICS = {
 }  # fmt: skip
 """Other names of LightGBM's own metrics."""
 METRICS = frozenset({
-    *SAME_METRICS.values(), "auc", "auc_mu", "average_precision", "binary_error", "fair", "gamma", "gamma_deviance",
+    *METRIC_ALIASES.values(), "auc", "auc_mu", "average_precision", "binary_error", "fair", "gamma", "gamma_deviance",
     "huber", "multi_error", "poisson", "quantile", "tweedie",
 })  # fmt: skip
 """LightGBM's own metrics, by the names that it reports them under."""
@@ -172,7 +172,7 @@ class _Callback:
                 "a booster that goes on begins with its own predictions; leave it out, and make a Dataset for each call"
             )
         self._which = data, metric = chosen(
-            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS, own=_own
+            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS, main_name=_main_name
         )
         is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == (data, metric))
         check_direction(
@@ -182,8 +182,8 @@ class _Callback:
         settings = _settings(env.model)
         if settings["objective"] == "lambdarank" and env.model.train_set.get_position() is not None:
             raise ObjectiveError(
-                "the training data have a position, and LightGBM saves no bias that lambdarank learns of positions: "
-                "a booster that goes on from a rung would learn them from the first on; leave position out"
+                "the training data have a position, and LightGBM does not save what lambdarank learns of positions: "
+                "a booster that goes on from a rung would learn it anew; leave position out"
             )
         self._has_best = settings["boosting"] != "dart"
         drawn = _drawn(settings)
@@ -209,10 +209,10 @@ class _Callback:
         self._trial.save(booster)
 
 
-def _own(metric: str) -> str | None:
+def _main_name(metric: str) -> str | None:
     """Return the main name of one of LightGBM's own metrics, None of another."""
     name = metric.partition("@")[0]
-    name = SAME_METRICS.get(name, name)
+    name = METRIC_ALIASES.get(name, name)
     return name if name in METRICS else None
 
 

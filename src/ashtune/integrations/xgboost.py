@@ -107,8 +107,8 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         settings = json.loads(model.save_config())["learner"]
         if "1" in _found(settings["objective"], "lambdarank_unbiased"):
             raise ObjectiveError(
-                "lambdarank_unbiased=1: XGBoost does not go on with all that it has learnt of positions, so that a "
-                "booster that goes on from a rung would be another; leave it out"
+                "lambdarank_unbiased=1: XGBoost does not save all that it learns of positions, so a booster that goes "
+                "on from a rung would differ from one that is trained through; leave it out"
             )
         self._seed = int(settings["generic_param"]["seed"])
         name = settings["gradient_booster"]["name"]
@@ -133,7 +133,9 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Report a round; return True if it was the last."""
         if self._which is None:
-            self._which = chosen(evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS, own=_own)
+            self._which = chosen(
+                evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS, main_name=_main_name
+            )
             _check_direction(model, self._which[1], self._trial)
         data, metric = self._which
         self._rounds.report(evals_log[data][metric][-1])
@@ -151,7 +153,7 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
         return model
 
 
-def _own(metric: str) -> str | None:
+def _main_name(metric: str) -> str | None:
     """Return the main name of one of XGBoost's own metrics, None of another."""
     name = metric.partition("@")[0].removesuffix("-")
     return name if name in HIGHER_IS_BETTER | LOWER_IS_BETTER else None
@@ -160,7 +162,7 @@ def _own(metric: str) -> str | None:
 def _check_direction(model: Any, metric: str, trial: Trial) -> None:
     """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
     own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
-    if metric in own and (name := _own(metric)) is not None:
+    if metric in own and (name := _main_name(metric)) is not None:
         check_direction(metric, trial, is_higher_better=name in HIGHER_IS_BETTER, library="XGBoost")
 
 
