@@ -47,10 +47,12 @@ class ProposalsInVirtualTime(Proposals):
         seconds: CPU time of each proposal so far.
     """
 
-    def __init__(self, search: Search, space: Space, seed: int, *, top: int, ahead: int, is_charged: bool) -> None:
+    def __init__(
+        self, search: Search, space: Space, seed: int, *, top: int, workers: int, ahead: int, is_charged: bool
+    ) -> None:
         super().__init__(search, space, design_of(search, space, seed), goal=GOAL, seed=seed)
         self._helper = search.proposer(space, seed, top)
-        self._ahead, self._is_charged = ahead, is_charged
+        self._ahead, self._is_charged, self._workers = ahead, is_charged, workers
         self._now = self._free = 0.0
         self._open = deque([0.0] * ahead)  # when places in the queue became free
         self._made: deque[tuple[float, Proposal | None]] = deque()  # and from when on each is there
@@ -60,7 +62,7 @@ class ProposalsInVirtualTime(Proposals):
     def attach(self, known: Configurations) -> None:
         """Say where the configurations of trials are; nothing is proposed before."""
         self._options = _Options(
-            ahead=self._ahead, workers=1, known=known, complain=print, open_proposer=lambda: self._helper
+            ahead=self._ahead, workers=self._workers, known=known, complain=print, open_proposer=lambda: self._helper
         )  # fmt: skip
 
     def event(self, event: Event) -> None:
@@ -82,22 +84,23 @@ class ProposalsInVirtualTime(Proposals):
         self._next = trial + 1
         if self._helper is None:
             return True, None
-        if not self._ahead:
-            proposal, self._owed = self._proposed(trial)
-            return True, proposal
         self._work_until(self._now)
+        if not self._made and self._seconds_to_wait() > 0:
+            proposal, self._owed = self._proposed(trial)
+            self.waited += self._owed
+            return True, proposal
         if not self._made or self._made[0][0] > self._now:
             return False, None
         self._open.append(self._now)
         return True, self._made.popleft()[1]
 
-    def waited(self) -> float:
+    def wait_of_newest(self) -> float:
         """Return the seconds that the newest trial waited for its proposal, once."""
         seconds, self._owed = self._owed, 0.0
         return seconds
 
     def _work_until(self, now: float) -> None:
-        while self._next + self._ahead >= self._search.first_proposed and self._open:
+        while self._next + self._ahead >= self._search.first_proposed and self._open and not self._seconds_to_wait():
             if (begin := max(self._free, self._open[0])) > now:
                 break
             self._open.popleft()
@@ -193,7 +196,7 @@ def study(
         is_charged: Whether a proposal takes the CPU time that it took.
     """
     proposals = ProposalsInVirtualTime(
-        search, space, seed, top=top, is_charged=is_charged,
+        search, space, seed, top=top, workers=workers, is_charged=is_charged,
         ahead=min(workers, search.most_ahead) if ahead is None else ahead,
     )  # fmt: skip
     configurations = Configurations(design_of(search, space, seed), proposals=proposals)
@@ -214,7 +217,7 @@ def study(
     training = Training(
         metrics=lambda trial, resource: {GOAL.metric: losses[trial, resource]},
         seconds=seconds,
-        wait_seconds=lambda *_: proposals.waited(),
+        wait_seconds=lambda *_: proposals.wait_of_newest(),
     )
     simulate(
         Ash().where_rungs_are_chosen().build(rungs, None, seed),

@@ -1,6 +1,5 @@
 """A proposer in a process of its own: it is told all, is started anew when it dies, and goes with the driver."""
 
-import errno
 import os
 import signal
 import subprocess
@@ -18,8 +17,7 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Event, TrialStarted
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.observer import Observer
-from ashtune.driver import proposer_process
-from ashtune.driver.proposer_process import MODULE, NICENESS, ProposerProcess
+from ashtune.driver.proposer_process import MODULE, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 
@@ -59,49 +57,9 @@ def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: Pro
     assert proposer.propose(1) is None
 
 
-@pytest.mark.parametrize(("ahead", "niceness"), [(2, NICENESS), (0, 0)])
-def test_workers_have_the_cores_first_unless_a_trial_waits(ahead: int, niceness: int) -> None:
-    made = ProposerProcess(Counting(ahead=ahead), Space.parse({"x": (0.0, 1.0)}), 0, 27)
-    process = int(origin(made)[1])
-    try:
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        assert os.getpriority(os.PRIO_PROCESS, process) == max(own, niceness)
-        session = Path(f"/proc/{process}/autogroup")
-        if session.exists() and session.read_text():
-            assert session.read_text().split()[1:] == ["nice", str(niceness)]
-            assert session.read_text() != Path("/proc/self/autogroup").read_text(), "the driver's own is as it was"
-    finally:
-        made.close()
-
-
-def test_one_that_is_nicer_already_stays_so() -> None:
-    with subprocess.Popen(["nice", "-n", "19", "sleep", "600"], start_new_session=True) as process:
-        while os.getpriority(os.PRIO_PROCESS, process.pid) < 19:  # `nice` has not begun yet
-            time.sleep(0.01)
-        proposer_process._give_way(process.pid)
-        niceness = os.getpriority(os.PRIO_PROCESS, process.pid)
-        process.kill()
-    assert niceness == 19
-
-
-def test_a_session_is_made_nice_though_another_one_was_a_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux answers so where somebody else has written to such a file within a tenth of a second."""
-    written: list[str] = []
-
-    class BusyAtFirst:
-        def __init__(self, name: str) -> None:
-            assert name.endswith("/autogroup")
-
-        def write_text(self, text: str) -> None:
-            written.append(text)
-            if len(written) < 3:
-                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(proposer_process, "Path", BusyAtFirst)
-    with subprocess.Popen(["sleep", "600"]) as process:
-        proposer_process._give_way(process.pid)
-        process.kill()
-    assert written == [str(NICENESS)] * 3
+def test_it_has_the_priority_of_the_workers_as_one_may_wait_for_it(proposer: ProposerProcess) -> None:
+    process = int(origin(proposer)[1])
+    assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:

@@ -293,6 +293,33 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
     assert len(tried) == 12
 
 
+def test_where_the_best_is_at_a_bound_no_configuration_is_proposed_twice() -> None:
+    """The bound comes back from its configuration different in the last bit."""
+    space = Space.parse({"lr": (1e-3, 1.0, "log")})
+    model, mutation = GP(random_share=0.0).proposer(space, 0, 9), Mutation(random_share=0.0).proposer(space, 0, 9)
+    for proposer in (model, mutation):
+        design = Random().build(space, 0)
+        tried = []
+        for trial in range(60):
+            proposal = proposer.propose(trial)
+            configuration: Any = design.configuration(trial) if proposal is None else proposal.configuration
+            tried.append(configuration["lr"])
+            proposer.started(Job(TrialId(trial), 0), configuration)
+            proposer.observe(
+                Result(TrialId(trial), 0, 9, (abs(math.log(configuration["lr"] / 1e-3)),), 1.0), configuration
+            )
+        assert min(tried) < 1.05e-3
+        assert len({f"{rate:.9g}" for rate in tried}) == 60
+
+
+def test_a_mutation_that_is_asked_again_for_a_trial_gives_another_one() -> None:
+    space = Space.parse(SPACE)
+    proposer = Mutation(first=1, random_share=0.0).proposer(space, 0, 9)
+    proposer.observe(Result(TrialId(0), 0, 9, (1.0,), 1.0), {"x": 0.5, "y": 0.1, "n": 9, "kind": "a"})
+    answers = [proposer.propose(7) for _ in range(5)]
+    assert len({str(answer) for answer in answers}) == 5
+
+
 def test_proposals_made_ahead_know_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another one."""
     space = Space.parse({"x": (0.0, 1.0)})

@@ -1,4 +1,4 @@
-"""Proposals are made ahead in a thread: the study never waits for them, and whatever goes wrong, the design goes on."""
+"""A thread makes proposals: a trial waits for one while that is cheap, and whatever goes wrong, the design goes on."""
 
 import math
 import threading
@@ -98,7 +98,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Proposals take no time, however long a busy machine has their thread stand still, so none is rested after."""
     clock = Clock()
     monkeypatch.setattr(proposals, "time", clock)
+    may_wait(monkeypatch, 0.0)
     return clock
+
+
+def may_wait(monkeypatch: pytest.MonkeyPatch, seconds: float, share: float = 0.0) -> None:
+    """Have a study wait for its proposals so long, and no longer."""
+    monkeypatch.setattr(proposals, "FREE_WAIT_SECONDS", seconds)
+    monkeypatch.setattr(proposals, "WAIT_SHARE", share)
 
 
 class Studied:
@@ -484,7 +491,7 @@ def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed
 def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
-    study.start(lambda: Scripted(lambda trial: Proposal({"x": 0.5, "width": 16 * (1 + trial % 2)}, str(trial))))
+    study.start(lambda: Scripted(lambda trial: Proposal({"x": trial / 100, "width": 16 * (1 + trial % 2)}, str(trial))))
     study.waits(16)
     study.proposals.close()  # nothing is added to what is ready
     widths = []
@@ -533,6 +540,67 @@ def test_no_trial_waits_for_a_proposer_that_hangs(studied: Studied) -> None:
     assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
     assert studied.proposals.waits == 0
     forever.set()
+
+
+def test_trials_wait_for_some_seconds_in_all_and_then_for_a_part_of_the_training(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half of it."""
+    may_wait(monkeypatch, 3.0, share=0.5)
+    propose, moments = in_a_second(clock)
+    study = Studied()
+    study.start(lambda: Scripted(propose), workers=2, ahead=2)
+    try:
+        study.waits(1)  # the first one starts a process, and is made ahead
+        assert [study.begin(trial) for trial in range(4)] == [f"number {trial}" for trial in range(4)]
+        assert (study.proposals.waits, study.proposals.waited) == (3, 3.0)
+        assert len(moments) == 4, "while trials wait, none is made ahead"
+        assert study.begin(4) == "design, no proposal was ready"
+        clock.now += 9.0
+        study.looks_at(clock)
+        study.waits(1)
+        clock.now += 9.0
+        study.looks_at(clock)
+        study.waits(2)  # now they are made ahead
+        assert [study.begin(5), study.begin(6)] == ["number 5", "number 6"]
+        assert study.begin(7) == "design, no proposal was ready"
+        study.finish(0, 1.0)
+        study.finish(1, 1.0)
+        assert study.begin(8) == "number 8"
+    finally:
+        study.proposals.close()
+    assert study.proposals.waited == 4.0
+
+
+def test_a_trial_waits_once_for_a_proposer_that_hangs(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_wait(monkeypatch, 0.05)
+    forever = threading.Event()
+    studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)
+    assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
+    assert studied.proposals.waits == 1
+    forever.set()
+
+
+def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_wait(monkeypatch, 5.0)
+    forever = threading.Event()
+    study = Studied(Space.parse({"width": [16, 32]}), grouped_by=("width",))
+    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)))
+    assert study.begin(0) == "design, no proposal was ready"
+    forever.set()
+    study.proposals.close()
+    assert study.proposals.waits == 0
+
+
+def test_a_configuration_that_was_tried_is_not_proposed_again_though_its_floats_differ_in_the_last_bit(
+    studied: Studied,
+) -> None:
+    values = iter((0.0010000000000000002, 0.002))
+    studied.proposals.tried({"x": 0.001})
+    studied.start(lambda: Scripted(lambda trial: Proposal({"x": next(values)}, "the model")), ahead=1)
+    studied.waits(1)
+    assert studied.begin(0) == "the model"
+    assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
 def test_where_trials_wait_for_their_proposals_each_gets_its_own(studied: Studied) -> None:
@@ -632,6 +700,18 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
     assert study.begin(1) == "number 1, no proposal was ready"
     assert [type(one) for one, _ in stand_in.news] == [Result]  # type: ignore[misc]  # pairs
+    forever.set()
+    study.proposals.close()
+
+
+def test_a_stand_in_is_asked_again_where_its_configuration_was_tried() -> None:
+    values = iter([0.25, 0.25, *[0.5] * 20])
+    study, stand_in = with_stand_in(lambda trial: Proposal({"x": next(values)}, "stand-in"))
+    forever = threading.Event()
+    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
+    origins = [study.begin(trial) for trial in range(3)]
+    assert origins == [f"{origin}, no proposal was ready" for origin in ("stand-in", "stand-in", "design")]
+    assert stand_in.asked == [0, 1, 1, *[2] * proposals.MOST_ASKED]
     forever.set()
     study.proposals.close()
 

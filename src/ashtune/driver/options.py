@@ -356,8 +356,8 @@ class OwnLoop(TypedDict, total=False):
     workers: Annotated[
         int | None,
         Option(
-            help="How many trials will be out at a time, 1 by default: a search that learns makes so many proposals "
-            "ahead. More may be asked for.",
+            help="How many trials will be out at a time, 1 by default: how long a trial may wait for its proposal "
+            "depends on it. More may be asked for.",
             default=None,
             check=partial(check_whole, at_most=MOST_WORKERS),
         ),

@@ -5,7 +5,6 @@ started anew and gets all of them; one that dies twice over the same proposal is
 Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
 Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
 Rule 4: what the model has started may outlive it, and hold its pipes open: that it has died is asked of the process.
-Rule 5: the workers have the cores first (:data:`NICENESS`), but for a trial that waits for its proposal.
 """
 
 import os
@@ -14,10 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,11 +31,6 @@ from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 
 MODULE = "ashtune.driver.proposer_process"
-NICENESS = 5
-"""Of the process, where proposals are made ahead. Beside a worker that keeps a core busy it gets a quarter of the core,
-335 of 1,359 (sched(7)). With 12, a fifteenth, it takes minutes to start on a machine with more to do than cores."""
-_ASK_AGAIN_SECONDS, _MOST_ASKED = 0.05, 40
-"""How often, and how many times, the kernel is asked to make a session nice."""
 _LOOK_SECONDS = 0.5
 """How often the driver looks whether the process is alive, while nothing moves in its pipes."""
 
@@ -101,7 +93,6 @@ class ProposerProcess(Proposer):
     def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]
         opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid())
-        self._gives_way = search.most_ahead > 0
         self._write = FrameWriter()
         self._history = bytearray(self._write.frame(opening))
         self._described: set[TrialId] = set()  # whose configuration is in it
@@ -188,8 +179,6 @@ class ProposerProcess(Proposer):
             start_new_session=True,
             env={**without_launcher(), **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": python_path()},
         )
-        if self._gives_way:
-            _give_way(self._process.pid)
         return self._process
 
 
@@ -223,27 +212,6 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End a process and what its model has started, as far as it is of the same session."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _give_way(process: int) -> None:
-    """Let the workers have the cores first.
-
-    Linux shares a core between sessions before it heeds the niceness of the processes in them (sched(7), "The autogroup
-    feature"), and each worker is a session of its own: so the session is made nice too. Linux takes
-    one such request in a tenth of a second, unless it is root's. So it is asked again.
-    """
-    with suppress(OSError):
-        before = os.getpriority(os.PRIO_PROCESS, process)
-        os.setpriority(os.PRIO_PROCESS, process, max(before, NICENESS))  # root could make it less nice than the driver
-    for _ in range(_MOST_ASKED):
-        try:
-            Path(f"/proc/{process}/autogroup").write_text(str(NICENESS))
-        except BlockingIOError:
-            time.sleep(_ASK_AGAIN_SECONDS)
-        except OSError:  # a kernel without sessions that share, another system
-            return
-        else:
-            return
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, Verdict
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
+from ashtune.search.origins import Sort, sort_of
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
 
@@ -178,13 +179,13 @@ class Drive:
         """Choose a new trial's configuration.
 
         It reaches the file with the next event or tick: a driver killed before that has no result
-        of this trial, and draws the same again. What was proposed is written at once, since it would not come again.
+        of this trial, and draws it again. What a model proposed is written at once, since it would not come again.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations
         proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
         started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
         self._journal.add(started)
-        if proposal.origin:
+        if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):
             self._journal.flush()
         self._observers.tell(started, ())

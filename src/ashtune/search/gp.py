@@ -48,6 +48,8 @@ MOST_BEST, MOST_NEWEST = 40, 40
 REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted anew after a part of the results so far, one in eight, and after 16 more at the latest."""
 DRAWS = 16
+DIGITS = 9
+"""Of the coordinates of a point: the way through the configuration changes their last bits."""
 MOST_PRICE = 4.0
 BELIEF = 1.0
 """The expected improvement is multiplied by the density of the priors to the power of this divided by the results."""
@@ -61,7 +63,8 @@ class GP(Search, frozen=True):
     Args:
         first: How many of the first trials are random; configurations with results from before the study count as such.
         random_share: Part of the later trials that is random.
-        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own, some 15 ms.
+        ahead: How many proposals are made ahead where trials may no longer wait for them. With 0 each trial waits for
+            its own, some 20 ms, however long the others have waited.
         price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
             they do not count; with ``ahead=0`` on one worker, a study is then the same when it is run again.
 
@@ -206,11 +209,12 @@ class GPProposer(Proposer):
         if view is None:
             return None
         for point in _searched(self.space, view, chance):
-            if (place := tuple(point.tolist())) in self._tried or place in self.proposed:
+            if self._is_tried(tuple(point.tolist())):
                 continue
             [configuration] = self.space.at(point[None, :])
-            if self.space.rules.forbidding(configuration) is None:
-                self.proposed.append(self._point(configuration))
+            place = self._point(configuration)  # it may have come back different
+            if not self._is_tried(place) and self.space.rules.forbidding(configuration) is None:
+                self.proposed.append(place)
                 return Proposal(configuration, f"gp, {results_text(len(self.losses), len(self.known))}")
         return None
 
@@ -248,8 +252,11 @@ class GPProposer(Proposer):
             self.points[trial] = self._point(configuration)
             self._tried.add(self.points[trial])
 
+    def _is_tried(self, place: tuple[float, ...]) -> bool:
+        return place in self._tried or place in self.proposed
+
     def _point(self, configuration: Mapping[str, object]) -> tuple[float, ...]:
-        return tuple(0.5 if place is None else place for place in self.space.place(configuration))
+        return tuple(0.5 if place is None else round(place, DIGITS) for place in self.space.place(configuration))
 
     def shown(self) -> list[TrialId]:
         """Return the trials that the process sees, however many there are."""
@@ -417,9 +424,10 @@ def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Arra
         best = np.argsort(-scores, kind="stable")[:CENTRES]
         centres = np.concatenate([points[best], view.centres])
         new = stepped(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
-        new = space.snapped(new)
+        new = space.snapped(np.clip(new, 0.0, 1.0))
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
     order = np.argsort(-scores, kind="stable")
+    points = points.round(DIGITS)
     _, firsts = np.unique(points[order], axis=0, return_index=True)
     distinct: Array = points[order][np.sort(firsts)]
     return distinct

@@ -75,6 +75,7 @@ class _Mutating(Proposer):
         self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # by several losses
         self._mutations: list[dict[str, object] | None] = []
         self._made_for: object = None  # the best and the block
+        self._asked = (-1, 0)  # the trial, and how often it was asked for
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         self._results += 1
@@ -114,33 +115,39 @@ class _Mutating(Proposer):
         if not self._configuration:
             return None
         block, row = divmod(trial, BLOCK)
-        if self._made_for != (self._best, block):
-            self._mutations, self._made_for = self._made(block), (self._best, block)
-        configuration = self._mutations[row]
+        self._asked = (trial, self._asked[1] + 1 if trial == self._asked[0] else 1)
+        if self._asked[1] > 1:
+            [configuration] = self._made([self._seed, *self._asked], 1)
+        else:
+            if self._made_for != (self._best, block):
+                self._mutations, self._made_for = self._made([self._seed, block], BLOCK), (self._best, block)
+            configuration = self._mutations[row]
         if configuration is None or self._space.rules.forbidding(configuration) is not None:
             return None
         return Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
-    def _made(self, block: int) -> list[dict[str, object] | None]:
-        """Return the mutations of a block of trials, None where a trial is to be random."""
+    def _made(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+        """Return mutations for some trials, None where a trial is to be random."""
         import numpy as np
 
-        chance = np.random.default_rng([self._seed, block])
-        is_random = chance.random(BLOCK) < self._options.random_share
+        chance = np.random.default_rng(seeds)
+        is_random = chance.random(trials) < self._options.random_share
         places = self._space.place(self._configuration)
-        points = chance.random((BLOCK, len(places)))  # what is inactive now may be active then
+        points = chance.random((trials, len(places)))  # what is inactive now may be active then
         for column, place in enumerate(places):
             if place is not None:
                 points[:, column] = place
         is_category = np.array([column.is_category for column in self._space.columns.values()])
-        mutations = self._space.at(stepped(points, self._options.step, is_category, chance))
+        moved = stepped(points, self._options.step, is_category, chance)
+        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # a bound is one value, and not to be tried again
+        mutations = self._space.at(reflected)
         return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
 
 
 def stepped(
     points: "NDArray[np.float64]", size: float, is_category: "NDArray[np.bool_]", chance: "np.random.Generator"
 ) -> "NDArray[np.float64]":
-    """Return points of the unit cube with about half of their coordinates changed, at least one.
+    """Return points with about half of their coordinates changed, at least one; numbers may leave the unit cube.
 
     Args:
         points: Shape (n, d).
@@ -153,7 +160,7 @@ def stepped(
     number, width = points.shape
     is_changed = chance.random((number, width)) < 0.5
     is_changed[np.arange(number), chance.integers(width, size=number)] = True
-    moved = np.clip(points + size * chance.standard_normal((number, width)), 0.0, 1.0)
+    moved = points + size * chance.standard_normal((number, width))
     moved[:, is_category] = chance.random((number, int(is_category.sum())))
     changed: NDArray[np.float64] = np.where(is_changed, moved, points)
     return changed

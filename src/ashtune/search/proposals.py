@@ -1,15 +1,15 @@
-"""Proposals made ahead: a thread of the driver asks the proposer, and the driver takes what is ready.
+"""Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the answer.
 
-Rule 1: the study never waits for the proposer. Where no proposal is ready, the trial has its place in the design.
+Rule 1: a new trial waits for its proposal while waiting is cheap (:meth:`Proposals._seconds_to_wait`). Beyond that,
+proposals are made ahead, and a trial that finds none ready gets one of the stand-in, or its place in the design.
 Rule 2: whatever the proposer raises, and a proposal that is no configuration of the space, drops the proposer with
 one line. The study goes on with its design.
 Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
 that the journal holds, and never asks for those trials again.
-Rule 4: in a space with an end each configuration is tried once: a proposal that was tried is replaced.
+Rule 4: no configuration is proposed that was tried, up to the last digits of its floats: it is drawn again.
 Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
 only when its first proposal is due, and not beside the workers.
-Rule 6: proposals that are made ahead take a twentieth of the workers' time at most. Where trials come faster than
-that, as with trainings of milliseconds, the stand-in proposes the others.
+Rule 6: proposals that are made ahead take a twentieth of the workers' time at most.
 Rule 7: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
 Rule 8: results from before the study stand in the journal's first line. A new proposer is told of them before anything
 else, and there are so many fewer trials that are the design's in any case.
@@ -34,7 +34,7 @@ from ashtune.search.grouped import LONGEST_RUN
 from ashtune.search.guard import Guard
 from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.space.plain import hashable, identity
+from ashtune.space.plain import hashable, identity, rounded
 from ashtune.space.space import Space
 
 ORIGIN_CHARACTERS = 100
@@ -42,7 +42,11 @@ CLOSE_SECONDS = 1.0
 SHARE = 0.05
 """Of the workers' time, for proposals."""
 WAIT_SECONDS = 60.0
-"""The longest that a trial waits, with a search that has it wait. After that none waits until a proposal has come."""
+"""The longest that one trial waits. After that none waits until a proposal has come."""
+FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
+"""How long a study may wait for proposals: so many seconds in all, and this part of the time for which it trained."""
+MOST_ASKED = 6
+"""How often a proposer is asked for one trial, where it proposes what was tried. Then a random draw takes its place."""
 
 
 class Known(Protocol):
@@ -82,7 +86,8 @@ class Proposals(Observer):
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
 
     Attributes:
-        waits: How many trials have waited for their proposals: none but with a search that has them wait.
+        waits: How many trials have waited for their proposals.
+        waited: For how many seconds, all together.
     """
 
     sees_confirmations = False
@@ -109,7 +114,7 @@ class Proposals(Observer):
         self._rungs: dict[TrialId, int] = {}  # of new trials, until their configuration is known
         self._begun: set[TrialId] = set()
         self._has_end = design.size is not None
-        self._tried: set[object] = set()  # configurations, where there is an end of them
+        self._tried: set[object] = set()  # configurations; where there is no end of them, hashes, which are small
         self._number = 0  # of the design; all before were tried
         self._guard = Guard(seed)
         self._run: tuple[object, int] = (None, 0)
@@ -121,13 +126,15 @@ class Proposals(Observer):
         self._is_closed = False
         self._has_no_proposer = False
         self._has_failed = False
+        self._has_begun = False  # to propose
         self._is_awaited = False
         self._is_late = False  # the trial that waited last has gone on without
         self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
         # These belong to the study's own thread:
-        self.waits = 0
+        self.waits, self.waited = 0, 0.0
+        self._trained = 0.0  # seconds, by all workers together
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
         self._standing_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
@@ -169,6 +176,7 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
+        self._trained = 0.0  # before this session nobody waited
         self._introduce_the_stand_in()
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
@@ -195,6 +203,7 @@ class Proposals(Observer):
             case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
                 losses, violation = self._goal.judged(metrics)
                 result = Result(trial, rung, resource, losses, seconds, violation=violation)
+                self._trained += seconds
                 self._news.append(result)
                 if self._stand_in is not None:
                     self._standing_news.append(result)
@@ -237,8 +246,7 @@ class Proposals(Observer):
 
     def tried(self, configuration: Mapping[str, object]) -> None:
         """Note a configuration that the journal tells of."""
-        if self._has_end:
-            self._tried.add(identity(configuration))
+        self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
@@ -252,9 +260,13 @@ class Proposals(Observer):
             proposal = self._stand_in_for(trial)
         if proposal is None:
             return self._drawn(trial, "" if is_ready else FAILED if self._has_failed else NOT_READY)
-        if self._has_end and identity(proposal.configuration) in self._tried:
+        if self._key(proposal.configuration) in self._tried:
             return self._drawn(trial, REPLACED if is_ready else NOT_READY)
         return proposal
+
+    def _key(self, configuration: Mapping[str, object]) -> object:
+        """Return what two configurations have in common if they are the same."""
+        return identity(configuration) if self._has_end else hash(rounded(configuration))
 
     def notes(self) -> str:
         """Say in one line that proposals are held back, if they are."""
@@ -270,12 +282,8 @@ class Proposals(Observer):
         """Take the next of what is ready; say whether anything was."""
         with self._changed:
             self._next = max(self._next, trial)
-            if self._options is not None and not self._options.ahead and not (self._is_closed or self._is_late):
-                self.waits += not self._ready
-                self._is_awaited = True
-                self._changed.notify_all()
-                self._is_late = not self._changed.wait_for(lambda: self._ready or self._is_closed, WAIT_SECONDS)
-            self._is_awaited = False
+            if not self._ready and (seconds := self._seconds_to_wait()) > 0:
+                self._wait_for_one(seconds)
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
             if not self._ready:
@@ -288,6 +296,33 @@ class Proposals(Observer):
                     place = kinds.index(last)
                 self._run = (kinds[place], length + 1 if kinds[place] == last else 1)
             return True, self._ready.pop(place)
+
+    def _seconds_to_wait(self) -> float:
+        """Say how long a trial may wait for its proposal now, 0 for not at all.
+
+        In all, a study waits for ``FREE_WAIT_SECONDS`` and for a part of the time that each of its workers has trained,
+        as none of them is given work meanwhile. A search that makes no proposals ahead has every trial wait.
+        """
+        options = self._options
+        if options is None or self._is_closed or self._is_late:
+            return 0.0
+        if not options.ahead:
+            return WAIT_SECONDS
+        if self._grouped_by:
+            return 0.0
+        left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
+        return max(0.0, min(left, WAIT_SECONDS))
+
+    def _wait_for_one(self, seconds: float) -> None:
+        """Wait until a proposal is ready, under the lock."""
+        began, was_begun = time.monotonic(), self._has_begun
+        self.waits += 1
+        self._is_awaited = True
+        self._changed.notify_all()
+        self._is_late = not self._changed.wait_for(lambda: self._ready or self._is_closed, seconds)
+        self._is_awaited = False
+        if was_begun:  # the start of a process is no reason to ask it less often
+            self.waited += time.monotonic() - began
 
     def _introduce_the_stand_in(self) -> None:
         """Tell the stand-in what was known before the study."""
@@ -309,7 +344,7 @@ class Proposals(Observer):
                 result = self._standing_news.popleft()
                 if result.trial in self._options.known:
                     self._stand_in.observe(result, self._options.known[result.trial])
-            proposal = self._checked(self._stand_in.propose(trial))
+            proposal = self._new(self._stand_in.propose, trial)
         except Exception as error:  # noqa: BLE001 - whatever a stand-in raises, the study goes on
             self._drop_the_stand_in(error)
             return None
@@ -349,19 +384,18 @@ class Proposals(Observer):
             for result, configuration in self._known:
                 proposer.know(result, dict(configuration))
             rest = max(0.0, 1 / (SHARE * options.workers) - 1)
-            is_first = True  # which starts a process
             while (trial := self._wait(options.ahead)) is not None:
                 self._tell(proposer, options.known)
                 if trial >= 0:
                     began = time.monotonic()
-                    proposal = self._checked(proposer.propose(trial))
+                    proposal = self._new(lambda number: self._checked(proposer.propose(number)), trial)
                     ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
                         self._is_late = False
-                        self._rests_until = ended if is_first else ended + rest * (ended - began)
+                        self._rests_until = ended + rest * (ended - began) if self._has_begun else ended
+                        self._has_begun = True  # the first one started a process
                         self._changed.notify_all()
-                    is_first = False
             proposer.close()  # one that was opened after the end has not been closed
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
             self._drop(error)
@@ -382,7 +416,8 @@ class Proposals(Observer):
     def _seconds_until_due(self, ahead: int) -> float | None:
         """Say when the next proposal is to be made, 0 or less for now; None: not before something changes."""
         is_wanted = self._is_awaited or self._is_late  # late: no trial waits until one has come
-        if self._next + ahead < self._first_proposed or len(self._ready) >= ahead + is_wanted:
+        most = min(ahead, not self._has_begun) if self._seconds_to_wait() > 0 else ahead
+        if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()
 
@@ -399,6 +434,14 @@ class Proposals(Observer):
                 proposer.started(news, known[news.trial])
             else:
                 proposer.observe(news, known[news.trial])
+
+    def _new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
+        """Ask for a proposal, and again where its configuration was tried before."""
+        for _ in range(MOST_ASKED):
+            proposal = propose(trial)
+            if proposal is None or self._has_end or self._key(proposal.configuration) not in self._tried:
+                break
+        return proposal
 
     def _checked(self, proposal: Proposal | None) -> Proposal | None:
         """Return a proposal in plain values."""

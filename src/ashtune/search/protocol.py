@@ -59,8 +59,8 @@ class Proposal(msgspec.Struct, frozen=True):
 class Proposer:
     """Proposes configurations after the results that it has seen: the base class of all proposers.
 
-    All methods are called by one thread, which is none of the study's own: the study never waits for them. Whatever
-    they raise drops the proposer; the study goes on with its design.
+    All methods are called by one thread, which is none of the study's own. A trial waits for its proposal while that is
+    cheap beside the training. Whatever a method raises drops the proposer; the study goes on with its design.
 
     """
 
@@ -99,7 +99,7 @@ class Proposer:
 
         Args:
             trial: The number of the trial that is meant. Should it have started before the proposal is ready, the
-                next one gets the proposal.
+                next one gets the proposal. It is asked for again where the configuration proposed was tried before.
 
         Returns:
             A configuration of the space in plain values, as :meth:`Space.check` accepts it.
@@ -148,13 +148,13 @@ class Search(Part, frozen=True):
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
         """Return a proposer that is asked where no proposal is ready; None by default: the design is.
 
-        The driver itself calls it, so it may take microseconds only.
+        The driver itself calls it, so it may take microseconds only. What it proposes is not checked against the space.
         """
         return None
 
     @property
     def most_ahead(self) -> int:
-        """How many proposals are made ahead of their trials, at most; a session never has more than its workers.
+        """How many proposals are made ahead where trials may no longer wait; a session never has more than its workers.
 
         Fewer are fresher. With 0 each trial waits for its proposal, so that a study on one worker is the same again.
         """

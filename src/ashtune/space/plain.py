@@ -75,6 +75,17 @@ def identity(configuration: Mapping[str, object]) -> object:
     return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
+def rounded(configuration: Mapping[str, object]) -> object:
+    """Return what :func:`identity` does, equal also for floats that differ after twelve digits alone.
+
+    A float that went to the unit cube and back may come back different in its last bits.
+    """
+    return frozenset(
+        (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
+        for name, value in configuration.items()
+    )
+
+
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
     """Return a copy that shares nothing that can be changed."""
     return {name: plain(value) if type(value) is list else value for name, value in configuration.items()}

@@ -1,0 +1,155 @@
+"""What a new user tries first: a small function and a number of trials, or some seconds.
+
+Branin's function of two hyperparameters, with a third one that does nothing. What counts is how far the best loss is
+from the optimum. First 90 trials of one training step each; then 12 seconds on two workers, with trainings of at most
+27 epochs that compute for 10 ms each and come closer to the function's value (loss + 1 / epoch - 1 / 27). Optuna's TPE
+trains every trial to the end, in two processes that share a journal where the time is limited.
+
+    python benchmarks/first_use.py [--seeds 10] [--trials 90] [--seconds 12] [--json FILE]
+
+Wants Optuna, and a quiet machine.
+"""
+
+import argparse
+import math
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ashtune
+from ashtune.search.origins import Sort, sort_of
+from table import show
+
+SPACE = {"x": (-5.0, 10.0), "y": (0.0, 15.0), "idle": (0.0, 1.0)}
+LOWEST = 0.39788735772973816
+EPOCHS, EPOCH_SECONDS = 27, 0.010
+SEARCHES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "random": {"search": "random"},
+    "GP(ahead=0)": {"search": ashtune.GP(ahead=0)},
+}
+Outcome = tuple[float, float, int, float]
+"""Distance from the optimum, seconds, trials, and the part of them that the model proposed."""
+
+
+def branin(x: float, y: float) -> float:
+    """Return Branin's function, less its lowest value."""
+    bend = y - 5.1 / (4 * math.pi**2) * x * x + 5 / math.pi * x - 6
+    return bend**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10 - LOWEST
+
+
+def compute(seconds: float) -> None:
+    """Keep a core busy."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def returns(trial: Any) -> float:
+    """Return the value at once."""
+    return branin(trial["x"], trial["y"])
+
+
+def trains(trial: Any) -> None:
+    """Compute for 10 ms an epoch."""
+    trial.restore()
+    for epoch in trial.epochs():
+        compute(EPOCH_SECONDS)
+        trial.report(loss=branin(trial["x"], trial["y"]) + 1 / epoch - 1 / EPOCHS)
+    trial.save(0)
+
+
+def ours(search: dict[str, Any], seed: int, trials: int, seconds: float) -> Outcome:
+    """Tune by ashtune: so many trials, or so many seconds if ``trials`` is 0."""
+    common: dict[str, Any] = {"metric": "loss", "mode": "min", "seed": seed, "quiet": True, "workers": 2}
+    ends: dict[str, Any] = {"time_limit": seconds, "max_resource": EPOCHS}
+    if trials:
+        ends = {"trials": trials, "max_resource": 1}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        began = time.perf_counter()
+        study = ashtune.tune(
+            returns if trials else trains, SPACE, directory=f"{folder}/study", **common, **ends, **search
+        )
+        took = time.perf_counter() - began
+        by_model = [sort_of(trial.origin) == Sort.MODEL for trial in study.trials]
+        best = study.best.config
+        return branin(best["x"], best["y"]), took, len(by_model), sum(by_model) / len(by_model)
+
+
+def tpe(seed: int, trials: int, seconds: float) -> Outcome:
+    """Tune by Optuna's TPE."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if trials:
+            study = _optuna(seed, "")
+            study.optimize(_suggested(0.0), n_trials=trials)
+        else:
+            journal = f"{folder}/journal.log"
+            workers = [
+                multiprocessing.Process(target=_optimize, args=(1000 * seed + number, journal, seconds))
+                for number in range(2)
+            ]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+            study = _optuna(seed, journal)
+        best = study.best_trial.params
+        return branin(best["x"], best["y"]), time.perf_counter() - began, len(study.trials), 1.0
+
+
+def _optuna(seed: int, journal: str) -> Any:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(journal)) if journal else None
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=bool(journal))
+    return optuna.create_study(storage=storage, study_name="branin", load_if_exists=True, sampler=sampler)
+
+
+def _suggested(seconds: float) -> Callable[[Any], float]:
+    def objective(trial: Any) -> float:
+        values = {name: trial.suggest_float(name, *bounds) for name, bounds in SPACE.items()}
+        compute(seconds)
+        return branin(values["x"], values["y"])
+
+    return objective
+
+
+def _optimize(seed: int, journal: str, seconds: float) -> None:
+    _optuna(seed, journal).optimize(_suggested(EPOCHS * EPOCH_SECONDS), timeout=seconds)
+
+
+def main() -> None:
+    """Run all of them, and show a table for trials and one for seconds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=90, help="0: leave out the table by trials")
+    parser.add_argument("--seconds", type=float, default=12.0, help="0: leave out the table by seconds")
+    parser.add_argument("--json", metavar="FILE")
+    given = parser.parse_args()
+    for trials, seconds in ((given.trials, 0.0), (0, given.seconds)):
+        if not trials and not seconds:
+            continue
+        rows = []
+        for name in [*SEARCHES, "Optuna's TPE"]:
+            outcomes = [
+                tpe(seed, trials, seconds) if name not in SEARCHES else ours(SEARCHES[name], seed, trials, seconds)
+                for seed in range(given.seeds)
+            ]
+            distances, took, counts, shares = zip(*outcomes, strict=True)
+            middle = [f"{statistics.median(distances):.2g}", f"{max(distances):.2g}"]
+            rest = [f"{statistics.median(each):.3g}" for each in (took, counts, [100 * share for share in shares])]
+            rows.append([name, *middle, *rest])
+        what = f"{trials} trials" if trials else f"{seconds:g} s on two workers"
+        columns = ["search", "median distance", "worst", "seconds", "trials", "by the model %"]
+        show(f"Branin's function, {what}, {given.seeds} seeds", columns, rows)
+
+
+if __name__ == "__main__":
+    main()
