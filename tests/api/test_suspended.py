@@ -17,7 +17,7 @@ from ashtune.core.events import JobFailed, JobFinished, TrialStarted, WorkerJoin
 from ashtune.study.journal import NAME, read_events
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which worker is suspended"),
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
     pytest.mark.timeout(600),
 ]
 
@@ -44,11 +44,7 @@ def everything(launch: Launch) -> list[int]:
     return list(launch.processes())
 
 
-def workers(launch: Launch) -> list[int]:
-    return [pid for pid in launch.processes() if pid != launch.process.pid and os.getsid(pid) == pid]
-
-
-@pytest.mark.parametrize("who", [everything, driver, workers])
+@pytest.mark.parametrize("who", [everything, driver])
 def test_no_trial_of_a_study_that_was_suspended_fails(tmp_path: Path, who: Callable[[Launch], list[int]]) -> None:
     file, study = tmp_path / "train.py", tmp_path / "study"
     file.write_text(textwrap.dedent(TRAIN))

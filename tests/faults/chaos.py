@@ -257,7 +257,12 @@ class Chaos:
 
     def _ask_the_oracle(self) -> None:
         reported = json.loads(self.result.read_text())
-        excuses = [excuse for excuse, holds in [("TookTooLong", self.plan["alarm"]), ("NoRoom", self.disk)] if holds]
+        causes = {
+            "TookTooLong": self.plan["alarm"],
+            "NoRoom": self.disk,
+            "over its trial_timeout": self.outcome.injected["stop worker"],
+        }
+        excuses = [excuse for excuse, holds in causes.items() if holds]
         try:
             best = None if reported is None else tuple(reported)
             again = self.disk is not None

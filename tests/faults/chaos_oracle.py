@@ -140,7 +140,7 @@ class Oracle:
         self.there.discard(event["worker"])
         if (had := self.held.pop(event["worker"], None)) is not None:
             self.unswept.add(had)
-        if event.get("is_fatal"):
+        if event.get("is_fatal") and not event["reason"].startswith(self.excuses):
             yield f"trial {event.get('trial')} failed: {event['reason']}"
         if (trial := event.get("trial")) is not None:
             self.deaths[trial] += 1

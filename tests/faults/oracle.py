@@ -207,7 +207,9 @@ def _failures_are_explained(plan: Any, reading: Reading, fate_of: Callable[..., 
             assert is_its_own or is_an_alarm or is_of_the_disk, f"trial {event['trial']} failed: {reason}"
         elif event["event"] == "worker_lost" and event.get("is_fatal"):
             assert plan.trial_timeout is not None
-            late = {"worker hangs", "message late", "message cut", "nonsense", "slow sync"} & set(plan.faults)
+            late = {"worker hangs", "worker stopped", "message late", "message cut", "nonsense", "slow sync"} & set(
+                plan.faults
+            )
             assert late, f"trial {event['trial']} timed out: {event['reason']}"
         elif event["event"] == "worker_lost" and "does not fit" in event["reason"]:
             spoilt = {"nonsense", "message doubled", "message cut"} & set(plan.faults)

@@ -251,10 +251,6 @@ class Process(greenlet):
     # The driver's end
 
     @property
-    def is_stopped(self) -> bool:
-        return self.world.now < self._stopped_until
-
-    @property
     def has_more(self) -> bool:
         return bool(self._said) or self._is_closed
 

@@ -55,13 +55,6 @@ class Worker:
         """Whether there are to be fewer workers, and it is dismissed when its job is over."""
         self.message_since: float | None = None
 
-    def was_stopped(self, seconds: float) -> None:
-        """It was suspended for so long: that time does not count."""
-        for name in ("starting_since", "training_since", "saving_since", "message_since"):
-            since = getattr(self, name)
-            if since is not None:
-                setattr(self, name, since + seconds)
-
 
 class ProcessPool:
     """Places, each with a worker process; there are as many as environments, until :meth:`resize` changes that.
@@ -154,10 +147,9 @@ class ProcessPool:
                 messages += self._listen(worker)
         if self._has_leavers:
             messages += self._dismiss_the_idle()
-        since = self._awake.seconds - self._last_liveness_check
-        if since >= LIVENESS_CHECK_SECONDS:
+        if self._awake.seconds - self._last_liveness_check >= LIVENESS_CHECK_SECONDS:
             self._last_liveness_check = self._awake.seconds
-            messages += self._check_liveness(since)
+            messages += self._check_liveness()
         return messages
 
     @property
@@ -243,9 +235,8 @@ class ProcessPool:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
                 self._in_vain = 0
                 self._begin_next(worker)
-            case WorkerJoined(pid=pid):
+            case WorkerJoined():
                 worker.has_joined, worker.starting_since = True, None
-                worker.process.worker_pid = pid
                 self._failed_starts = 0
             case TrialReleased():
                 worker.saving_since = None
@@ -257,18 +248,19 @@ class ProcessPool:
         """The time of the job that has waited longest begins now, if there is one."""
         worker.training_since = self._awake.seconds if self._workloads[worker.number] else None
 
-    def _check_liveness(self, seconds: float) -> list[WorkerMessage]:
-        """Look after all workers: who has died, who is suspended, who takes too long."""
+    def _check_liveness(self) -> list[WorkerMessage]:
+        """Look after all workers: who has died, who takes too long.
+
+        Time in which this process was suspended does not count. A worker that alone is suspended takes its time: its
+        training may have stopped it.
+        """
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
             if worker.process.is_dead:
                 messages += self._read_to_the_end(worker)
-                continue
-            is_timed = self._timeout is not None and (worker.training_since, worker.saving_since) != (None, None)
-            if (is_timed or worker.message_since is not None) and worker.process.is_stopped:
-                worker.was_stopped(seconds)
-            messages += self._overdue(worker)
+            else:
+                messages += self._overdue(worker)
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:

@@ -22,7 +22,6 @@ from ashtune.study.disk import append_to, folder_of_a_study
 SHUTDOWN_SECONDS = 2.0
 LAST_WORDS_BYTES = 1 << 16
 SEND_AGAIN_SECONDS = 0.05
-STOPPED_STATES = ("T", "t")
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -59,8 +58,6 @@ class WorkerProcess:
             )
         self._socket.setblocking(False)
         self._unsent = bytearray()
-        self.worker_pid = 0
-        """The number of the worker itself, once it has joined and said so."""
         self.file = self._socket.fileno()
 
     @property
@@ -79,11 +76,6 @@ class WorkerProcess:
     def pid(self) -> int:
         """The number of the child process."""
         return self._process.pid
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it is suspended, as by SIGSTOP; only Linux tells."""
-        return _state(self.worker_pid or self.pid) in STOPPED_STATES
 
     def send(self, frame: bytes) -> bool:
         """Send a frame after what is left of those before it; return whether the worker has taken all.
@@ -218,15 +210,6 @@ def _signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _state(pid: int) -> str:
-    """Return the letter that Linux has for the state of a process, nothing where there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - several times a second
-            return file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
 
 
 def python_path() -> str:
