@@ -127,6 +127,21 @@ def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> N
     assert all("Segmentation fault" in event.last_words and "_segfaults" in event.last_words for event in lost)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the worker's log is looked up in /proc")
+def test_a_pipe_in_the_place_of_a_crashed_workers_log_is_not_waited_for(tmp_path: Path) -> None:
+    def crashes(trial: Any) -> None:
+        log = Path("/proc/self/fd/1").readlink()
+        log.unlink()
+        os.mkfifo(log)
+        os._exit(1)
+
+    with pytest.raises(NoResultError):
+        ashtune.tune(
+            crashes, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=1, max_resource=4, workers=1,
+            directory=tmp_path / "s", quiet=True,
+        )  # fmt: skip
+
+
 def test_every_trial_failing_ends_the_study_and_there_is_no_best(tmp_path: Path) -> None:
     with pytest.raises(NoResultError, match=r"ended without a result: 5 trials failed"):
         ashtune.tune(

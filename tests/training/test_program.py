@@ -233,6 +233,14 @@ def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{\"loss\": \"low\"}')",
             "loss='low' is not a number",
         ),
+        ("import os; os.mkfifo(os.environ['ASHTUNE_RESULT'])", "$ASHTUNE_RESULT cannot be read (not a regular file)"),
+        ("import os; os.mkdir(os.environ['ASHTUNE_RESULT'])", "$ASHTUNE_RESULT cannot be read (Is a directory)"),
+        (
+            "import os; os.symlink('/dev/zero', os.environ['ASHTUNE_RESULT'])",
+            "$ASHTUNE_RESULT cannot be read (not a regular file); write a regular file of at most 10,000,000 bytes",
+        ),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'wb').truncate(10**12)", "cannot be read (File too large)"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[' * 10**6)", "is not JSON"),
     ],
 )
 def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, code: str, reason: str) -> None:
@@ -241,6 +249,21 @@ def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, co
     study = ashtune.Study.load(tmp_path / "study")
     assert len(failures(study)) == 2
     assert reason in failures(study)[0]
+
+
+def test_a_link_in_the_place_of_the_checkpoint_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("of others")
+    code = """
+        import os
+        folder = os.environ["ASHTUNE_CHECKPOINT"]
+        os.rmdir(folder)
+        os.symlink(os.path.abspath("elsewhere"), folder)
+        print("loss=0.5")
+    """
+    tuned(tmp_path, code, trials=1, max_resource=2)
+    (result,) = results(tmp_path)
+    assert (result.checkpoint, result.problem) == (None, "checkpoint not saved: Not a directory")
 
 
 def test_a_program_that_says_other_metrics_is_told_which(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ Security: what ``save`` writes is a pickle, unless another ``dump`` writes it. L
 only the driver's own workers do, and only when a study is run or resumed. State dicts of PyTorch are read without that.
 """
 
+import errno
 import io
 import os
 import pickle
@@ -286,7 +287,10 @@ class CheckpointWriter:
     def _contents(self) -> dict[str, tuple[int, int]]:
         if self._elsewhere:
             return {}
-        return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, self._unfinished_folder)}
+        folder = self._unfinished_folder
+        if not self._disk.status(folder).is_folder:  # the user has put a link in its place, perhaps to all of the disk
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+        return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
 
     def commit(self, resource: int) -> int | None:
         """Make what was written the trial's checkpoint at ``resource``.

@@ -30,6 +30,7 @@ from typing import Any
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
+from ashtune.study.disk import read_whole
 from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 
@@ -159,8 +160,7 @@ class Program:
             environment["ASHTUNE_METRICS"] = json.dumps(trial.metrics)
             printed = Printed(trial.metrics, count)
             self._run(self.arguments(trial.config, values), environment, printed)
-            result = Path(values["result"])
-            reports: list[dict[str, Any]] = _read(result) if result.exists() else printed.reports()
+            reports: list[dict[str, Any]] = _read(values["result"]) or printed.reports()
         is_stopped = reports[-1].get(STOPPED) is True
         for metrics in reports:
             if isinstance(metrics.get(STOPPED), bool):  # a number is a metric of that name
@@ -380,17 +380,22 @@ def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) 
             )
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Return the reports in a file of results.
+def _read(path: str) -> list[dict[str, Any]]:
+    """Return the reports in a file of results, which may be a link to it; nothing if there is no such file.
 
     Raises:
-        ObjectiveError: If it is not JSON of metrics.
+        ObjectiveError: If it is not a regular file of moderate size, or not JSON of metrics.
     """
-    if path.stat().st_size > LARGEST_RESULT:
-        raise ObjectiveError(f"$ASHTUNE_RESULT has {path.stat().st_size:,} bytes; at most {LARGEST_RESULT:,} are read")
     try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
+        found = json.loads(read_whole(os.path.realpath(path), LARGEST_RESULT))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        most = f"{LARGEST_RESULT:,} bytes"
+        raise ObjectiveError(
+            f"$ASHTUNE_RESULT cannot be read ({error.strerror}); write a regular file of at most {most}"
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise ObjectiveError(f'$ASHTUNE_RESULT is not JSON ({error}); write an object, as {{"loss": 0.25}}') from None
     reports = found if isinstance(found, list) else [found]
     if not reports or not all(isinstance(metrics, dict) for metrics in reports):
