@@ -7,6 +7,8 @@ they come (server-sent events), and the id of each lets a broken connection go o
 Rule 1: only GET and HEAD, and nothing that is asked changes anything. Where the user wanted commands to be taken, POST
 sends one: see :mod:`ashtune.dashboard.control`.
 Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
+Rule 3: a connection that has not yet asked for something below the secret part is a stranger's. There are few of them,
+and none is old: the oldest goes when a new one comes, so that the owner is let in however many others knock.
 """
 
 import os
@@ -14,6 +16,7 @@ import socket
 import socketserver
 import stat
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -37,7 +40,8 @@ DELTA_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 """After so long a comment says that the connection lives."""
 REQUEST_SECONDS = 30.0
-"""A connection over which nothing comes for so long is closed, and one that takes nothing."""
+"""A connection over which nothing comes for so long is closed, one that takes nothing, and a stranger's of that age."""
+MOST_STRANGERS = 64
 MOST_STREAMS = 64
 FAREWELL_SECONDS = 0.1
 """One wait for the open pages to hear that the server ends."""
@@ -88,7 +92,31 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address: Any, site: Site) -> None:
         self.site = site
+        self._strangers: dict[socket.socket, float] = {}
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a new connection, a stranger's at first."""
+        self._strangers[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End the connections of strangers that are too many, the oldest first, or too old."""
+        strangers, oldest = list(self._strangers.items()), time.monotonic() - REQUEST_SECONDS
+        for place, (connection, began) in enumerate(strangers, start=1):
+            if place <= len(strangers) - MOST_STRANGERS or began < oldest:
+                self.admit(connection)
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def admit(self, connection: socket.socket) -> None:
+        """Count a connection among the strangers' no longer."""
+        self._strangers.pop(connection, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self.admit(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever goes away in the middle of an answer is no matter."""
@@ -146,7 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True  # what is too long is not read
         body = self.rfile.read(checked_length(self.headers))
         site.admission.check_host(self.headers.get("Host", ""))
-        site.commands.carry_out(site.admission.path_below(self.path) or "", self.headers, body)
+        below = site.admission.path_below(self.path)
+        self.server.admit(self.connection)
+        site.commands.carry_out(below or "", self.headers, body)
         self._send(HTTPStatus.OK, _JSON, b'{"ok":true}')
 
     def _answer(self) -> None:
@@ -154,6 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         admission.check_host(self.headers.get("Host", ""))
         below = admission.path_below(path)
+        self.server.admit(self.connection)
         is_page = below in (None, "", PAGE)
         site_of, mode, destination = (self.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
         admission.check_origin(site_of, mode, destination, is_page=is_page)
