@@ -83,7 +83,9 @@ class Widget:
         ({"x": (1.0, 0.5)}, "x=(1.0, 0.5) is empty"),
         ({"x": (math.nan, 1.0)}, "x=(nan, 1.0) is no range"),
         ({"x": (0.0, math.inf)}, "x=(0.0, inf) is no range"),
-        ({"x": (-1e308, 1e308)}, "x=(-1e+308, 1e+308) is too wide"),
+        ({"x": (-1e308, 1e308)}, "x=(-1e+308, 1e+308) goes beyond 1e+295"),
+        ({"x": (0.0, 1e308)}, "x=(0.0, 1e+308) goes beyond 1e+295"),
+        ({"x": (1, 1e308, "log")}, "x=(1, 1e+308, 'log') goes beyond 1e+295"),
         ({"x": (1e-15, 1e-14)}, "x=(1e-15, 1e-14) is narrower"),
         ({"x": (0, 2**60)}, "beyond 2**53"),
         ({"x": (0, 2**70)}, "x=(0, 1180591620717411303424) is no range"),
@@ -137,3 +139,10 @@ def test_importing_the_search_imports_neither_numpy_nor_configspace() -> None:
     code = "import sys, ashtune.search; print(sorted({'numpy', 'ConfigSpace'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_hyperparameter_whose_bound_configspace_has_made_infinite_is_refused() -> None:
+    with np.errstate(all="ignore"):
+        given = Float("x", (0.0, 1e308))
+    with pytest.raises(SpaceError, match=r"x=UniformFloat.* has a bound that is not finite"):
+        Space.parse({"x": given})

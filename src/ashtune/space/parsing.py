@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ConfigSpace.hyperparameters import Hyperparameter
 
 _LARGEST_INTEGER = 2**53
+_LARGEST_FLOAT = 1e295
+"""ConfigSpace multiplies bounds by 1e13, to round them."""
 MOST_NAME = 200
 # Dots, colons, slashes and dashes are common in names such as "optimizer:lr".
 _NAME = re.compile(r"[^\W\d][\w.:/-]*")
@@ -72,6 +74,8 @@ def _hyperparameter(name: object, value: object) -> "Hyperparameter":
     if isinstance(value, Hyperparameter):
         if value.name != name:
             raise SpaceError(f"{name}: its hyperparameter is named {shown(value.name)}; give both one name")
+        if not all(math.isfinite(getattr(value, bound, 0)) for bound in ("lower", "upper")):
+            raise SpaceError(f"{name}={shown(value)} has a bound that is not finite; tune an exponent")
         return value
     check_name(name)
     if isinstance(value, tuple):
@@ -105,8 +109,8 @@ def _range(name: str, bounds: tuple[object, ...]) -> "Hyperparameter":
                 raise SpaceError(f"{refused} goes beyond 2**53, where floats skip integers; tune an exponent")
             return UniformIntegerHyperparameter(name, low, high, log=is_log)
         case [(int() | float()) as low, (int() | float()) as high] if low < high:
-            if not math.isfinite(float(high) - float(low)):
-                raise SpaceError(f"{refused} is too wide for a float; give a narrower range, or its logarithm")
+            if max(-low, high) > _LARGEST_FLOAT:
+                raise SpaceError(f"{refused} goes beyond {_LARGEST_FLOAT:g}, where ConfigSpace ends; tune an exponent")
             if round(low, 13) >= round(high, 13):  # ConfigSpace rounds bounds to 13 decimals
                 raise SpaceError(f"{refused} is narrower than 1e-13; tune it in a larger unit")
             if is_log and round(low, 13) <= 0:
