@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import ashtune
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Rule, Scheduler
@@ -142,3 +143,26 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
 
     with pytest.raises(SettingsError, match="could not import this class"):
         SCHEDULERS.record(Here())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ashtune.GP(price="x"), "price='x' does not fit GP: Expected `float`, got `str`"),
+        (lambda: ashtune.GP(price=9), "price=9 does not fit GP: Expected `float` <= 4.0"),
+        (lambda: ashtune.GP(first=1.5), "first=1.5 does not fit GP: Expected `int`, got `float`"),
+        (lambda: ashtune.Ash(exponent="0.8"), "exponent='0.8' does not fit Ash: Expected `float | None`, got `str`"),
+        (lambda: ashtune.CostAwareAsh(ahead=2), "ahead=2 does not fit CostAwareAsh: Expected `int` <= 1"),
+        (lambda: ashtune.Hyperband("all"), "brackets='all' does not fit Hyperband: Expected `int | None`, got `str`"),
+        (lambda: ashtune.Grid("many"), "points='many' does not fit Grid: Expected `int | dict | None`, got `str`"),
+        (lambda: ashtune.OptunaSearch("TPESampler", 5), "options=5 does not fit OptunaSearch"),
+        (
+            lambda: ashtune.OptunaSearch(random_share=2),
+            "random_share=2 does not fit OptunaSearch",
+        ),
+    ],
+)
+def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(make: Any, says: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        make()
+    assert str(refusal.value).startswith(says)

@@ -27,7 +27,23 @@ MOST_NAME = 200
 class Part(
     msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another."""
+    """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another.
+
+    The range of an option stands in its annotation: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``. A class with a
+    ``__post_init__`` of its own calls this one.
+
+    Raises:
+        SettingsError: If an option has another type than its field, or is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+            except Exception as error:  # noqa: BLE001 - msgspec takes numpy's numbers for mappings, and asks for their keys
+                why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
+                raise SettingsError(f"{field.name}={shown(value)} does not fit {type(self).__name__}: {why}") from None
 
 
 T = TypeVar("T")

@@ -11,11 +11,11 @@ random number; the study and the engines know those.
 import math
 from fractions import Fraction
 from heapq import heappop, heappush
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Scheduler
@@ -50,14 +50,8 @@ class Ash(Scheduler, frozen=True):
     reduction_factor = 3
     least_share = LEAST_SHARE
 
-    ahead: int | None = None
-    exponent: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.ahead not in (None, 0, 1):
-            raise SettingsError(f"ahead={self.ahead}: give 0 as in the paper, or 1 to promote earlier")
-        if self.exponent is not None and not LEAST_EXPONENT <= self.exponent <= 1:
-            raise SettingsError(f"exponent={self.exponent}: give 1 as in the paper, or less, but at least 0.5")
+    ahead: Annotated[int, Meta(ge=0, le=1)] | None = None
+    exponent: Annotated[float, Meta(ge=LEAST_EXPONENT, le=1)] | None = None
 
     def where_rungs_are_chosen(self) -> "Ash":
         """Return the scheduler with its own defaults for rungs that the user did not choose."""

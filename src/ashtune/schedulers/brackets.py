@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import accumulate
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
@@ -58,11 +59,7 @@ class BracketedHalving(Scheduler, frozen=True, tag="brackets"):
 
     rule = Rule.WHEN_PROMOTED
 
-    models: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.models is not None and self.models < 1:
-            raise SettingsError(f"models={self.models}: a bracket without models never ends; give models=256")
+    models: Annotated[int, Meta(ge=1)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "BracketsMachine":
         """Return a new machine; it needs no seed."""

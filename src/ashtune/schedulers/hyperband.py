@@ -13,8 +13,10 @@ from bisect import bisect_right
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from operator import mul
+from typing import Annotated
 
-from ashtune.core.errors import SettingsError
+from msgspec import Meta
+
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.mixing import mixed
@@ -68,10 +70,7 @@ class Hyperband(Scheduler, frozen=True):
 
     rule = Rule.WHEN_PROMOTED
 
-    brackets: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.brackets)
+    brackets: Annotated[int, Meta(ge=1)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> BracketsMachine:
         """Return a new machine; it needs no seed."""
@@ -101,10 +100,7 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
     reduction_factor = 3
 
-    brackets: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.brackets)
+    brackets: Annotated[int, Meta(ge=1)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AsyncHyperbandMachine":
         """Return a new machine; the seed decides at which rung each trial enters."""
@@ -155,8 +151,3 @@ class AsyncHyperbandMachine(AshMachine):
             counts.append(from_below + entering)
             from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
         return counts
-
-
-def _check(brackets: int | None) -> None:
-    if brackets is not None and brackets < 1:
-        raise SettingsError(f"brackets={brackets}: there is no Hyperband without brackets; give brackets=4, or nothing")

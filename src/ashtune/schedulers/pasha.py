@@ -21,8 +21,10 @@ either order.
 import math
 from bisect import insort
 from itertools import combinations, islice
+from typing import Annotated
 
-from ashtune.core.errors import SettingsError
+from msgspec import Meta
+
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import AshMachine
@@ -59,13 +61,7 @@ class Pasha(Scheduler, frozen=True):
     ranks_one_loss = True
     reduction_factor = 3
 
-    epsilon: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.epsilon is not None and not 0 <= self.epsilon < math.inf:
-            raise SettingsError(
-                f"epsilon={self.epsilon}: give the difference of losses that is noise, 0 or more, or leave it out"
-            )
+    epsilon: Annotated[float, Meta(ge=0, le=1e308)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "PashaMachine":
         """Return a new machine; it needs no seed."""

@@ -22,9 +22,10 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from ashtune.core.errors import SettingsError
+from msgspec import Meta
+
 from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
 from ashtune.core.order import ranked
 from ashtune.search.mutation import Mutation, stepped
@@ -79,20 +80,10 @@ class GP(Search, frozen=True):
     design_origin = "random"
     is_apart = True
 
-    first: int = 10
-    random_share: float = 0.1
-    ahead: int = 2
-    price: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.first < 1:
-            raise SettingsError(f"first={self.first}: a model needs results to begin with; give 10")
-        if not 0 <= self.random_share <= 1:
-            raise SettingsError(f"random_share={self.random_share} is no part of the trials; give one from 0 to 1")
-        if not 0 <= self.price <= MOST_PRICE:
-            raise SettingsError(f"price={self.price}: give 0.5, or 0 for a search that does not look at seconds")
-        if self.ahead < 0:
-            raise SettingsError(f"ahead={self.ahead}: give 2, or 0 for trials that wait for their proposals")
+    first: Annotated[int, Meta(ge=1)] = 10
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    ahead: Annotated[int, Meta(ge=0)] = 2
+    price: Annotated[float, Meta(ge=0, le=MOST_PRICE)] = 0.5
 
     def build(self, space: Space, seed: int) -> Design:
         """Return random draws, for the trials without a proposal."""

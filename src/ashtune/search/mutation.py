@@ -1,9 +1,10 @@
 """Search by mutation: the best configuration so far with some of its values changed."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ashtune.core.errors import SettingsError
+from msgspec import Meta
+
 from ashtune.core.front import front_of
 from ashtune.core.jobs import Key, Result, as_one
 from ashtune.search.origins import mutation_text
@@ -38,17 +39,9 @@ class Mutation(Search, frozen=True):
 
     design_origin = "random"
 
-    first: int = 10
-    step: float = 0.15
-    random_share: float = 0.33
-
-    def __post_init__(self) -> None:
-        if self.first < 1:
-            raise SettingsError(f"first={self.first}: there has to be a best to begin with; give 10")
-        if not self.step > 0:
-            raise SettingsError(f"step={self.step} changes nothing; give a part of the range, as 0.15")
-        if not 0 <= self.random_share <= 1:
-            raise SettingsError(f"random_share={self.random_share} is no part of the trials; give one from 0 to 1")
+    first: Annotated[int, Meta(ge=1)] = 10
+    step: Annotated[float, Meta(gt=0)] = 0.15
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.33
 
     def build(self, space: Space, seed: int) -> Design:
         """Return random draws."""

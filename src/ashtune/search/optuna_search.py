@@ -15,8 +15,9 @@ import math
 import random
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from ashtune.core.errors import SettingsError
@@ -83,8 +84,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     sampler: Sampler = "TPESampler"
     options: dict[str, Any] | None = None
-    random_share: float = 0.1
-    ahead: int = 2
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    ahead: Annotated[int, Meta(ge=0)] = 2
 
     def __post_init__(self) -> None:
         if not isinstance(self.sampler, str):
@@ -93,13 +94,10 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
             name, options = optuna_sampler.recorded(self.sampler)
             force_setattr(self, "sampler", name)
             force_setattr(self, "options", options)
+        super().__post_init__()
         optuna_sampler.check_name(str(self.sampler))
         if "seed" in (self.options or {}):
             raise SettingsError("the sampler's seed follows from the study's; give tune(seed=...), and none in options")
-        if not 0 <= self.random_share <= 1:
-            raise SettingsError(f"random_share={self.random_share} is no part of the trials; give one from 0 to 1")
-        if self.ahead < 0:
-            raise SettingsError(f"ahead={self.ahead}: give 2, or 0 for trials that wait for their proposals")
 
     def build(self, space: Space, seed: int) -> Design:
         """Return random draws, for the trials without a proposal.
