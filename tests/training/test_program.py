@@ -73,7 +73,7 @@ def test_a_hyperparameter_goes_before_what_every_trial_has() -> None:
     assert Program(["program", "{seed}"]).arguments({"seed": 5}, OWN) == ["program", "5"]
 
 
-@pytest.mark.parametrize("command", [[], "train.sh {rate}", ["program", 5]])
+@pytest.mark.parametrize("command", [[], "train.sh {rate}", ["program", 5], 5, None])
 def test_what_is_no_command_is_refused(command: Any) -> None:
     with pytest.raises(ObjectiveError, match="command"):
         Program(command)

@@ -27,6 +27,8 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+import msgspec
+
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
@@ -95,13 +97,15 @@ class Program:
     folder: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.command, str) or not all(isinstance(word, str) for word in self.command):
+        try:
+            command = msgspec.convert(self.command, tuple[str, ...])
+        except msgspec.ValidationError:
             raise ObjectiveError(
                 f"command={shown(self.command)} is no list of words; give ['python', 'train.py', '--lr', '{{lr}}']"
-            )
-        if not self.command:
+            ) from None
+        if not command:
             raise ObjectiveError("the command is empty; give the program and its arguments")
-        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "command", command)
         object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - it may be gone
 
     @property
