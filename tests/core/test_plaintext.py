@@ -2,6 +2,7 @@
 
 import doctest
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,10 +39,11 @@ def test_a_line_is_no_longer_than_it_may_be(text: str) -> None:
     assert len(AshtuneError(text).args[0]) <= LINE
 
 
-def test_a_value_that_cannot_be_represented_is_shown_by_its_type() -> None:
+@pytest.mark.parametrize("raised", [RuntimeError, SystemExit])
+def test_a_value_that_cannot_be_represented_is_shown_by_its_type(raised: type[BaseException]) -> None:
     class Angry:
         def __repr__(self) -> str:
-            raise RuntimeError
+            raise raised
 
     assert shown(Angry()) == "<Angry>"
     assert shown(10**5000) == "<int>"
@@ -49,15 +51,23 @@ def test_a_value_that_cannot_be_represented_is_shown_by_its_type() -> None:
     assert len(shown(list(range(1000)))) == 60
 
 
-def test_an_exception_is_its_type_and_its_text_on_one_line() -> None:
+@pytest.mark.parametrize("raised", [RuntimeError, SystemExit])
+def test_an_exception_is_its_type_and_its_text_on_one_line(raised: type[BaseException]) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
-            raise RuntimeError
+            raise raised
 
     assert error_line(MuteError()) == "MuteError: (its text cannot be shown)"
     assert error_line(KeyError()) == "KeyError"
     assert error_line(ValueError(f"bad\n  {NASTY}")) == r"ValueError: bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
     assert len(error_line(ValueError("x" * 1000))) == 200
+
+
+def test_what_is_no_open_file_is_not_printed_to() -> None:
+    stream: Any = "x"
+    for print_to in (show, write):
+        with pytest.raises(SettingsError, match="stream='x' is no open file"):
+            print_to("text", stream)
 
 
 def test_every_error_is_one_line_without_control_characters() -> None:

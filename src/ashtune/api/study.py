@@ -327,7 +327,11 @@ class Study:
 
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
-        """Print what was found and where the time went: to stdout, or another stream."""
+        """Print what was found and where the time went: to stdout, or another stream.
+
+        Raises:
+            SettingsError: If ``stream`` is no open file.
+        """
         from ashtune.reports.report import summary
         from ashtune.reports.terminal.text import show
 

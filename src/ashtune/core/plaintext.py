@@ -64,7 +64,7 @@ def shown(value: Any, most: int = VALUE) -> str:
     """Return a value as a message names it: its ``repr`` on one line, at most ``most`` characters."""
     try:
         text = one_line(repr(value), 10 * most)
-    except Exception:  # noqa: BLE001 - repr runs the object's own code, and refuses integers of 4,300 digits
+    except (Exception, SystemExit):  # noqa: BLE001 - repr runs the object's own code, and refuses integers of 4,300 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= most else text[: most - 3] + "..."
 
@@ -78,6 +78,6 @@ def error_line(error: BaseException, most: int = REASON) -> str:
     """
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own __str__
+    except (Exception, SystemExit):  # noqa: BLE001 - the user's own __str__
         text = "(its text cannot be shown)"
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, most)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from ashtune.core.plaintext import visible
+from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import shown, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -99,13 +100,18 @@ def _as_span(segment: "Segment") -> str:
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
-    """Print something that rich can draw: in colour on a terminal, as plain text elsewhere."""
+    """Print something that rich can draw: in colour on a terminal, as plain text elsewhere.
+
+    Raises:
+        SettingsError: If ``stream`` is no open file.
+    """
+    encoding = _encoding_of(stream)
     if is_a_terminal(stream):
         from rich.console import Console
 
         Console(file=stream, highlight=False, markup=False, emoji=False).print(Visible(renderable))
     else:
-        stream.write(as_text(renderable, encoding=_encoding_of(stream)))
+        stream.write(as_text(renderable, encoding=encoding))
 
 
 def show_json(data: Any, stream: TextIO) -> None:
@@ -120,6 +126,8 @@ def write(text: str, stream: TextIO) -> None:
 
 
 def _encoding_of(stream: TextIO) -> str:
+    if not hasattr(stream, "write"):
+        raise SettingsError(f"stream={shown(stream)} is no open file; give one, as sys.stderr")
     return getattr(stream, "encoding", None) or "utf-8"
 
 
