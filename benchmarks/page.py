@@ -34,7 +34,7 @@ EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
-    "priors": "surrogate", "search_surrogate": "surrogate", "search_quality": "data",
+    "priors": "surrogate", "search_surrogate": "surrogate", "expected": "surrogate", "search_quality": "data",
     "scikit_learn": "data", "boosters": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""

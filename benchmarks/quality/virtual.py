@@ -9,7 +9,7 @@ gets what the search's stand-in or its design gives, as in a real study.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ashtune.core.events import Event, JobFinished, TrialStarted
@@ -177,12 +177,14 @@ def study(
     *,
     top: int,
     workers: int,
-    until: float,
+    until: float = math.inf,
+    trials: int | None = None,
     seed: int,
     ahead: int | None = None,
     is_charged: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> VirtualStudy:
-    """Run a study with the default scheduler and rungs until a virtual time.
+    """Run a study with the default scheduler and rungs until a virtual time, or to the end of its trials.
 
     Args:
         search: What proposes.
@@ -191,9 +193,11 @@ def study(
         top: The resource of a full training.
         workers: How many train.
         until: Seconds of virtual time.
+        trials: How many are started; None for no end.
         seed: The study's.
         ahead: How many proposals are made ahead; by default as many as in a real study.
         is_charged: Whether a proposal takes the CPU time that it took.
+        observers: They are told what happens.
     """
     proposals = ProposalsInVirtualTime(
         search, space, seed, top=top, workers=workers, is_charged=is_charged,
@@ -220,9 +224,10 @@ def study(
         wait_seconds=lambda *_: proposals.wait_of_newest(),
     )
     simulate(
-        Ash().where_rungs_are_chosen().build(rungs, None, seed),
+        Ash().where_rungs_are_chosen().build(rungs, trials, seed),
         SimulatedEngine(training, workers=workers),
-        [proposals, named],
+        [proposals, named, *observers],
+        trials=trials,
         until=until,
         goal=GOAL,
         configurations=configurations,

@@ -96,7 +96,7 @@ def test_the_ladder_has_the_counts_of_the_report(study: ashtune.Study) -> None:
     figure = study.plot_ladder()
     rungs = study.report_data()["rungs"]
     (expected,) = [trace for trace in figure.data if trace.name == "expected"]
-    assert list(expected.x) == [rung["expected"] for rung in rungs]
+    assert list(expected.x) == [rung["expected"]["middle"] for rung in rungs]
     bars = [trace.x for trace in figure.data if trace.type == "bar"]
     assert [sum(parts) for parts in zip(*bars, strict=True)] == [rung["trials"] for rung in rungs]
 

@@ -28,6 +28,7 @@ def head(**changes: Any) -> dict[str, Any]:
 def rung(resource: int, arrived: int, **changes: Any) -> dict[str, Any]:
     return {
         "resource": resource, "arrived": arrived, "running": 2, "promoted": arrived // 3, "expected": 3 * arrived // 2,
+        "expected_text": f"{arrived} to {2 * arrived}",
         "failed": 0, "best": 0.9 + resource / 1000, "quartiles": [0.4, 0.6, 0.8], "seconds": 12.5 * resource,
     } | changes  # fmt: skip
 

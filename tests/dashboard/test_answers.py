@@ -162,7 +162,7 @@ def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
             record.resource, record.arrived, record.promoted, record.wrong,
         )  # fmt: skip
         assert row["unexplained"] == 0
-    assert answer["rungs"][0]["expected"] == 80
+    assert answer["rungs"][0]["expected"] == "80"
 
 
 def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:

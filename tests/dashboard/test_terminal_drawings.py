@@ -136,7 +136,7 @@ def test_the_ladder_has_the_top_rung_first_and_says_what_became_of_the_trials() 
     lines = [line.plain.split() for line in ladder_lines(ladder(), "epoch", 120, 10, DARK)]
     assert lines[0][:4] == ["epoch", "trained", "of", "running"]
     assert [line[0] for line in lines[1:5]] == ["27", "9", "3", "1"]
-    assert lines[4][2:7] == ["123", "180", "2", "40", "80"], "trained, of, running, promoted, paused"
+    assert lines[4][2:9] == ["123", "120", "to", "240", "2", "40", "80"], "trained, of, running, promoted, paused"
 
 
 def test_of_more_rungs_than_rows_the_lowest_are_left_out_and_counted() -> None:
@@ -147,7 +147,7 @@ def test_of_more_rungs_than_rows_the_lowest_are_left_out_and_counted() -> None:
 
 
 def test_a_rung_without_results_has_no_best_and_no_box() -> None:
-    rungs = [rung(1, 0, running=0, best=None, quartiles=None, expected=None)]
+    rungs = [rung(1, 0, running=0, best=None, quartiles=None, expected=None, expected_text="")]
     lines = ladder_lines(ladder(rungs=rungs), "epoch", 140, 6, DARK)
     assert "◆" not in lines[1].plain
 

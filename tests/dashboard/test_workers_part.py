@@ -56,7 +56,7 @@ def test_the_shares_are_those_of_the_timeline_where_results_lay_waiting(seed: in
         goal=Goal("loss", "min"), rungs=rungs, kept=kept,
     )  # fmt: skip
     cursor, timeline = Cursor(), Timeline(LADDER)
-    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), cursor))
+    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False, cursor=cursor))
     methods = part.takes()
     for event, orders in told_late(seed, last):
         timeline.event(event)

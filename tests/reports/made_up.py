@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ashtune.analysis.expected import Expected, expected
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -85,7 +86,6 @@ class MadeUpStudy:
         self.trials = trials
         self.controller = Controller(AshMachine(ladder, 0), ACCURACY)
         self.scheduler = view_of({"kind": "ash"}, ladder, ladder, 0)
-        self.expected = self.scheduler.expected
         self.configurations: dict[TrialId, dict[str, Any]] = {}
         self.now = 0.0
         self._workers = workers
@@ -100,6 +100,10 @@ class MadeUpStudy:
         self._jobs = 0
         self._resource: dict[TrialId, int] = {}
         self._saved_at: dict[WorkerId, float] = {}
+
+    def expected(self, trials: int) -> list[Expected] | None:
+        """Return how many of so many random trials are trained to each rung."""
+        return expected(self.scheduler, self.ladder, trials, learns=False)
 
     def __iter__(self) -> Iterator[Notice]:
         yield from self._session()
@@ -173,7 +177,7 @@ class MadeUpStudy:
             event = WorkerLost(0, **who, reason="killed by SIGKILL", last_words="Out of memory")
         else:
             self._resource[order.trial] = order.target
-            accuracy = 1 - 0.5 / (1 + order.target) - 0.1 * ((order.trial * 0.618) % 1)
+            accuracy = 1 - 0.5 / (1 + order.target) - 0.1 * random.Random(order.trial).random()
             accuracy += self._learns * (order.trial / self.trials - 1)
             held = self._random.random() < 0.8
             event = JobFinished(

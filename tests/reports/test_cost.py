@@ -18,7 +18,12 @@ LADDER = Ladder(1, 4, 2)
 def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
     """Return the section of a study of trials with a configuration and the seconds that each of 4 epochs took."""
     info = StudyInfo(
-        name="made up", scheduler=SchedulerView("ash"), directory="nowhere", unit="epoch", configuration=lambda _: {}
+        name="made up",
+        scheduler=SchedulerView("ash"),
+        learns=False,
+        directory="nowhere",
+        unit="epoch",
+        configuration=lambda _: {},
     )
     section = CostSection(study := ReportedStudy(settings_of(LADDER), LADDER, info))
     events: list[Event] = []

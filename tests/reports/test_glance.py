@@ -40,7 +40,12 @@ def studied(outcome: Outcome = COMPLETE, **more: Any) -> ReportedStudy:
     for kind, what in study:
         (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
     info = StudyInfo(
-        name="digits", scheduler=study.scheduler, directory="runs/digits", configuration=lambda _: SPACE, unit="epoch"
+        name="digits",
+        scheduler=study.scheduler,
+        learns=False,
+        directory="runs/digits",
+        configuration=lambda _: SPACE,
+        unit="epoch",
     )
     return ReportedStudy(settings_of(LADDER), LADDER, info, tally=tally, outcome=outcome)
 
@@ -72,7 +77,7 @@ def test_the_rows_are_the_rungs_with_their_counts() -> None:
     assert list(columns) == ["to epoch", "trained", "expected", "promoted", "failed", "best accuracy", "time"]
     assert columns["to epoch"] == [str(resource) for resource in LADDER.rungs]
     assert columns["trained"] == [str(rung.trained) for rung in rungs]
-    assert columns["expected"] == list(map(str, study.expected or ()))
+    assert columns["expected"] == [each.text for each in study.expected or ()]
     assert columns["promoted"] == [*(str(rung.promoted) for rung in rungs[:-1]), ""], "the top rung promotes nothing"
     assert columns["failed"] == [str(rung.failed or "") for rung in rungs]
     assert Parts(glance_html(shown)).tags.count("tr") == 1 + len(rungs), "a header, and a row for each"

@@ -55,10 +55,11 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     assert expected is not None
     figure = ladder_figure(tally, expected, unit="epoch")
     (marks,) = [trace for trace in figure.data if trace.name == "expected"]
-    assert list(marks.x) == list(expected)
+    assert list(marks.x) == [each.middle for each in expected]
+    assert [x + more for x, more in zip(marks.x, marks.error_x.array, strict=True)] == [each.high for each in expected]
     (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
-        assert f"<b>{rung.trained}</b> trained, {wanted} expected" in text
+        assert f"<b>{rung.trained}</b> trained, {wanted.text} expected" in text
         assert rung.best is not None
         assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
 

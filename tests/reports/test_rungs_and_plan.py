@@ -15,7 +15,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan, plan_view
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.terminal.text import as_text
-from ashtune.schedulers.full import FullMachine
+from ashtune.schedulers.view import view_of
 
 
 def tally_of(study: MadeUpStudy) -> Tally:
@@ -33,7 +33,7 @@ def test_the_rungs_add_up_to_the_whole_study() -> None:
     assert sum(record.seconds for record in records) == pytest.approx(tally.training_seconds)
     assert sum(record.share for record in records) == pytest.approx(1)
     assert sum(record.trials for record in records) == tally.arrived + tally.failures.total
-    assert [record.expected for record in records] == [81, 27, 9, 3]
+    assert [record.expected for record in records] == study.expected(81)
 
 
 def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
@@ -56,7 +56,7 @@ def test_the_table_of_rungs_is_plain_ascii_and_shows_the_sum() -> None:
 
 def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
     ladder = Ladder(1, 64, 2)
-    planned = plan("ash", ladder, 256, ladder.expected(256))
+    planned = plan(view_of({"kind": "sh"}, ladder, ladder, 0), ladder, 256)
     assert [rung.trials for rung in planned.rungs] == [256, 128, 64, 32, 16, 8, 4]
     assert [rung.epochs for rung in planned.rungs] == [256, 128, 128, 128, 128, 128, 128]
     assert (planned.epochs, planned.epochs_to_the_top, planned.times_less) == (1024, 16384, 16.0)
@@ -67,22 +67,33 @@ def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
 
 def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     ladder = Ladder(1, 64, 2)
-    machine = FullMachine(ladder)
-    planned = plan("full", ladder, 10, machine.expected(10), machine.entering(10))
+    planned = plan(view_of({"kind": "full"}, ladder, ladder, 0), ladder, 10)
     assert planned.epochs == planned.epochs_to_the_top == 640
     assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned, unit="epoch"))
 
 
 def test_a_plan_that_nobody_gets_to_the_top_of_says_so() -> None:
     ladder = Ladder(1, 64, 2)
-    assert "too few trials" in as_text(plan_view(plan("ash", ladder, 10, ladder.expected(10)), unit="epoch"))
-    assert "too few trials" not in as_text(plan_view(plan("ash", ladder, 64, ladder.expected(64)), unit="epoch"))
+    scheduler = view_of({"kind": "ash"}, ladder, ladder, 0)
+    assert "too few trials" in as_text(plan_view(plan(scheduler, ladder, 2), unit="epoch"))
+    assert "too few trials" not in as_text(plan_view(plan(scheduler, ladder, 64), unit="epoch"))
+
+
+def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_learns() -> None:
+    ladder = Ladder.from_above(27, 3, 9)
+    scheduler = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, ladder, ladder, 0)
+    planned = plan(scheduler, ladder, 150)
+    assert [rung.trials for rung in planned.rungs] == [150, 42, 16]
+    text = as_text(plan_view(planned, unit="epoch"))
+    top = planned.rungs[-1].where_learnt
+    assert top.low < planned.rungs[-1].trials < top.high
+    assert [line.split()[-3:] for line in text.splitlines() if line.split()[:1] == ["27"]] == [top.text.split()]
 
 
 @given(trials=st.integers(1, 10_000), top=st.integers(1, 500), factor=st.sampled_from([2, 3, 4, Fraction(3, 2)]))
 def test_a_plan_never_costs_more_than_all_to_the_top(trials: int, top: int, factor: int | Fraction) -> None:
     ladder = Ladder(1, top, factor)
-    planned = plan("ash", ladder, trials, ladder.expected(trials))
+    planned = plan(view_of({"kind": "ash"}, ladder, ladder, 0), ladder, trials)
     assert trials <= planned.epochs <= planned.epochs_to_the_top
 
 

@@ -47,7 +47,12 @@ def report_data(study: MadeUpStudy) -> dict[str, Any]:
 
 def info_of(study: MadeUpStudy) -> StudyInfo:
     return StudyInfo(
-        name="digits", scheduler=study.scheduler, directory="runs/digits", configuration=lambda _: SPACE, unit="epoch"
+        name="digits",
+        scheduler=study.scheduler,
+        learns=False,
+        directory="runs/digits",
+        configuration=lambda _: SPACE,
+        unit="epoch",
     )
 
 

@@ -12,6 +12,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.schedulers.view import SchedulerView
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 
@@ -62,7 +63,7 @@ def test_the_brackets_of_the_papers_example_have_81_34_15_8_and_5_configurations
 def test_81_units_are_143_models_and_1581_calls_of_partial_fit_as_dask_ml_counts_them() -> None:
     machine = Hyperband().build(PAPER, 143)
     assert machine.expected(143) == [81, 27 + 34, 9 + 11 + 15, 3 + 3 + 5 + 8, 1 + 1 + 1 + 2 + 5]
-    planned = plan("hyperband", PAPER, 143, machine.expected(143), machine.entering(143))
+    planned = plan(SchedulerView("hyperband", Hyperband.rule, machine), PAPER, 143)
     assert planned.epochs == 1581
     jobs = trained(machine)
     reached: dict[TrialId, int] = {}

@@ -1,21 +1,18 @@
 """How far a study is, and how long it will still take.
 
-The work is what the scheduler expects: so many trials to each rung. If more went on so far than the quota, as where a
-search learns and late trials are better than early ones, as many times the quota is expected of those still to come. A
-job still to come takes as long as those of its rung took on average; at a rung nobody has reached yet, as its epochs
-say.
+The work is what is expected in the end: so many trials to each rung (:mod:`ashtune.analysis.expected`). A job still to
+come takes as long as those of its rung took on average; at a rung nobody has reached yet, as its epochs say.
 The workers share the work, and at the end wait for the last trial to climb the rungs that are left:
 the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from ashtune.analysis.counts import RungTally
+from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
-from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, seconds_text
 from ashtune.schedulers.view import SchedulerView
 
@@ -38,8 +35,10 @@ class Estimate(msgspec.Struct, frozen=True):
         return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
 
 
-def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str, deadline: float | None = None) -> Estimate:
-    """Return how far a study is towards the first of its limits. O(rungs)."""
+def estimate(
+    tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
+) -> Estimate:
+    """Return how far a study is towards the first of its limits; ``learns`` says whether its search does. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
@@ -49,7 +48,7 @@ def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str, deadline: flo
         known.append((share, _at_this_pace(tally, resource - tally.epochs)))
         done = f"{tally.epochs:,} of {resource:,} {unit}s"
     if trials:
-        known.append(_towards(tally, scheduler, trials))
+        known.append(_towards(tally, scheduler, trials, learns=learns))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"
     if count := len(tally.confirmations):
         done += f", {tally.confirmations.ended:,} of {plural(count, 'training')} to confirm"
@@ -61,68 +60,44 @@ def estimate(tally: Tally, scheduler: SchedulerView, *, unit: str, deadline: flo
     waits = [seconds for _, seconds in known if seconds is not None]
     share = max(share for share, _ in known)
     if tally.running:
-        share = min(share, 0.99)  # rungs can have more trials than expected, and those count too
+        share = min(share, 0.99)  # more may go on than is expected, and those count too
     return Estimate(share, min(waits, default=None), done)
 
 
-def increments(expected: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
+def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
     """Return the epochs to train on the way to each rung: of a trial that comes from the rung below, from there on.
 
     Args:
-        expected: How many trials are trained to each rung.
+        trained: How many trials are trained to each rung.
         entering: How many of them enter there, and train from the beginning.
         resources: The ladder's.
     """
     epochs, before = [], 0
-    for trials, new, resource in zip(expected, entering, resources, strict=True):
+    for trials, new, resource in zip(trained, entering, resources, strict=True):
         epochs.append(trials * resource - max(0, trials - new) * before)
         before = resource
     return epochs
 
 
-def _towards(tally: Tally, scheduler: SchedulerView, trials: int) -> tuple[float, float | None]:
-    expected, entering = scheduler.expected(trials), scheduler.entering(trials)
-    if expected is None or entering is None:
+def _towards(tally: Tally, scheduler: SchedulerView, trials: int, *, learns: bool) -> tuple[float, float | None]:
+    found = expected(scheduler, tally.ladder, trials, learns=learns, rungs=tally.rungs)
+    entering = scheduler.entering(trials)
+    if found is None or entering is None:
         return min(1.0, tally.tried / trials), None
-    rungs = tally.rungs
-    epochs = increments(expected, entering, tally.ladder.rungs)
+    wanted = [rung.middle for rung in found]
+    epochs = increments(wanted, entering, tally.ladder.rungs)
     whole = sum(epochs)
-    done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(expected, rungs, strict=True)]
+    done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(wanted, tally.rungs, strict=True)]
     share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
-    wanted = _trained_in_the_end(scheduler, tally.ladder, expected, entering, rungs)
-    return share, _seconds_left(tally, wanted, increments(wanted, entering, tally.ladder.rungs))
+    return share, _seconds_left(tally, wanted, epochs)
 
 
-def _trained_in_the_end(
-    scheduler: SchedulerView,
-    ladder: Ladder,
-    expected: Sequence[int],
-    entering: Sequence[int],
-    rungs: Sequence[RungTally],
-) -> list[int]:
-    """Return how many trials will have been trained to each rung, if as many times the quota go on as have so far.
-
-    Some come on top of the quota of random results too: only what is more than one standard deviation of a binomial
-    count says something of those still to come.
-    """
-    wanted = [expected[0]]
-    for number, below in enumerate(rungs[:-1]):
-        quota = scheduler.quota_rule(ladder, number).of
-        trained, before = below.trained, min(below.trained, quota(below.trained))
-        still = quota(max(trained, wanted[-1])) - before
-        is_more = below.promoted - before > math.sqrt(before * (1 - before / max(1, trained)))
-        times = below.promoted / max(1, before) if is_more else 1.0
-        going_on = below.promoted + round(still * times)
-        wanted.append(max(expected[number + 1], min(going_on, wanted[-1]) + entering[number + 1]))
-    return wanted
-
-
-def _seconds_left(tally: Tally, expected: Sequence[int], epochs: Sequence[int]) -> float | None:
+def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -> float | None:
     if tally.arrived < JOBS_TO_JUDGE_BY:
         return None
     per_epoch = _seconds_per_epoch(tally.rungs)
     jobs, total, chain = 0, 0.0, 0.0
-    for wanted, to_train, rung in zip(expected, epochs, tally.rungs, strict=True):
+    for wanted, to_train, rung in zip(trained, epochs, tally.rungs, strict=True):
         if (missing := max(wanted - rung.trained, rung.running)) <= 0:
             continue
         seconds = rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)

@@ -89,7 +89,7 @@ class Figures:
         reader = self._reader
         tally = Tally(reader.ladder, reader.settings.goal)
         reader.tell([tally])  # with orders, which say what runs
-        return ladder_figure(tally, study_info(reader).expected(tally.most_trials), unit=self._unit)
+        return ladder_figure(tally, study_info(reader).expected(tally), unit=self._unit)
 
     def plot_rungs(self) -> "Figure":
         """Return the seconds that all workers spent at each rung.
@@ -193,7 +193,7 @@ class Figures:
         reader = self._reader
         audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
         reader.tell([audit])
-        return audit_figure(audit, study_info(reader).expected(reader.tally.most_trials), unit=self._unit)
+        return audit_figure(audit, study_info(reader).expected(reader.tally), unit=self._unit)
 
     @takes(WhatIfOptions)
     def plot_whatif(self, **given: Unpack[WhatIfOptions]) -> "Figure":

@@ -24,16 +24,15 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.terminal.text import show, show_json
     from ashtune.schedulers.registry import SCHEDULERS
+    from ashtune.schedulers.view import SchedulerView
 
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
     halving = checked(Halving, options.given(Halving, given))
     (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
-    name, machine = SCHEDULERS.text(scheduler), scheduler.build(ladder, trials)
-    if (expected := machine.expected(trials)) is None:
-        raise SettingsError(f"--scheduler {name} does not know before how many trials reach each rung")
-    planned = plan(name, ladder, trials, expected, machine.entering(trials))
+    view = SchedulerView(SCHEDULERS.text(scheduler), scheduler.rule, scheduler.build(ladder, trials))
+    planned = plan(view, ladder, trials)
     if given.json:
         show_json(planned, sys.stdout)
     else:

@@ -187,13 +187,13 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     _refuse_unknown(given)
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
     outcome = study.tell([audit])
-    expected = study_info(study).expected(study.tally.most_trials)
+    expected = study_info(study).expected(study.tally)
     return {
         "text": audit_findings(audit, unit=study.settings.resource),
         "rungs": [
             {
                 **msgspec.structs.asdict(record),
-                "expected": None if expected is None else expected[record.rung],
+                "expected": None if expected is None else expected[record.rung].text,
                 "unexplained": len(record.unexplained),
                 "trials": record.unexplained[:20],
             }

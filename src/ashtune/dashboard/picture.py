@@ -33,6 +33,7 @@ from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Dispatcher, Listener, Method, Reading
 from ashtune.dashboard.trials import TrialColumns
 from ashtune.schedulers.view import SchedulerView
+from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
 from ashtune.study.journal import events_at
 from ashtune.study.ladders import first_ladder
@@ -107,8 +108,8 @@ class Picture:
         self._cursor = Cursor()
         self._late_cursor = Cursor() if size > LARGE_BYTES else self._cursor
         scheduler = scheduler_view(settings, ladder)
-        subject = Subject(settings, ladder, scheduler, self._cursor)
-        late_subject = Subject(settings, ladder, scheduler, self._late_cursor)
+        subject = Subject(settings, ladder, scheduler, learns(settings.search), self._cursor)
+        late_subject = msgspec.structs.replace(subject, cursor=self._late_cursor)
         self.tally = Tally(ladder, settings.goal)
         self.workers = WorkersPart(late_subject)
         self.space = SpacePart(subject)

@@ -55,6 +55,7 @@ from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for, in_a_notebook
 from ashtune.reports.terminal.text import show, write
 from ashtune.search.protocol import Proposer, Search
+from ashtune.search.registry import learns
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
@@ -510,6 +511,7 @@ class Session:
         return StudyInfo(
             name=settings.name,
             scheduler=scheduler_view(settings, self._ladder),
+            learns=learns(settings.search),
             directory=self._shown,
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,

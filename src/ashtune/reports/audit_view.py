@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ashtune.analysis.audit import Audit, RungAudit
+from ashtune.analysis.expected import Expected
 from ashtune.core.numbers import number_text, plural
 from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
 from ashtune.reports.page import html
@@ -20,12 +21,12 @@ LOW_CORRELATION = 0.3
 ENOUGH_PAIRS = 20
 
 
-def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: str) -> "Table":
+def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Table":
     """Return a line for each rung: expected and actual numbers, what proved wrong, and the ranks' correlation.
 
     Args:
         audit: The observer.
-        expected: How many trials should be trained to each rung: ``StudyInfo.expected``.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``.
         unit: What the resource counts, in the singular.
     """
     table = bare_table()
@@ -41,7 +42,7 @@ def audit_table(audit: Audit, expected: Sequence[int] | None = None, *, unit: st
         correlation = "" if record.correlation is None else f"{record.correlation:.2f} of {record.pairs:,}"
         table.add_row(
             f"{record.resource:,}",
-            "" if expected is None else f"{expected[record.rung]:,}",
+            "" if expected is None else expected[record.rung].text,
             f"{record.arrived:,}",
             f"{record.failed:,}",
             *([""] * 6 if is_top else [*(f"{count:,}" for count in decided), law, f"{record.missed:,}"]),
@@ -96,13 +97,13 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     return sentences
 
 
-def audit_figure(audit: Audit, expected: Sequence[int] | None = None, *, unit: str) -> "Figure":
+def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Figure":
     """Return expected and actual numbers of trials by rung, and what became of the promotions."""
     records = audit.records()
     where = [f"{record.resource:,}" for record in records]
     figure = blank(x=f"trained to {unit}", y="trials", barmode="stack")
     bars = [
-        ("expected", GREY, 0, list(expected) if expected else []),
+        ("expected", GREY, 0, [each.middle for each in expected or ()]),
         ("trained", BLUE, 1, [record.arrived for record in records]),
         ("went on, rightly", GREEN, 2, [max(0, record.promoted - _bad(record)) for record in records]),
         ("went on, wrong in hindsight", ORANGE, 2, [_bad(record) - len(record.unexplained) for record in records]),

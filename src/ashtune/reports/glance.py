@@ -124,7 +124,7 @@ def _rungs(study: ReportedStudy) -> "Table":
         table.add_row(
             f"{rung.resource:,}",
             f"{rung.trained:,}",
-            *([f"{expected[number]:,}"] if expected else []),
+            *([expected[number].text] if expected else []),
             "" if number == tally.ladder.top else f"{rung.promoted:,}",
             f"{rung.failed:,}" if rung.failed else "",
             "" if rung.best is None else number_text(rung.best.metrics.get(metric), 5),

@@ -1,14 +1,16 @@
 """The plan: what a study will do, before anything runs."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ashtune.analysis.estimate import increments
+from ashtune.analysis.expected import Expected, expected
+from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.reports.tables import bare_table
+from ashtune.schedulers.view import SchedulerView
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -16,54 +18,64 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """``trials`` are trained to ``resource``, which takes ``epochs`` from where they stopped."""
+    """Of random draws ``trials`` are trained to ``resource``, which takes ``epochs`` from where they stopped.
+
+    ``where_learnt`` is how many are where a search learns: more, as late trials are better than early ones.
+    """
 
     rung: int
     resource: int
     trials: int
     epochs: int
+    where_learnt: Expected
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What will happen.
 
-    ``epochs`` is the cost of it all, ``epochs_to_the_top`` what training every trial to the top costs.
+    ``epochs`` is the cost of it all with random draws, ``epochs_where_learnt`` about what it is where a search learns,
+    ``epochs_to_the_top`` what training every trial to the top costs.
     """
 
     scheduler: str
     trials: int
     rungs: list[PlannedRung]
     epochs: int
+    epochs_where_learnt: int
     epochs_to_the_top: int
 
     @property
+    def is_exact(self) -> bool:
+        """Whether as many go on whatever the search is."""
+        return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
+
+    @property
     def times_less(self) -> float:
-        """How many times less it costs than training every trial to the top."""
+        """How many times less random draws cost than training every trial to the top."""
         return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
 
 
-def plan(
-    scheduler: str, ladder: Ladder, trials: int, expected: Sequence[int], entering: Sequence[int] | None = None
-) -> Plan:
+def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
     """Return what a study will do.
 
-    Args:
-        scheduler: Its name.
-        ladder: The rungs.
-        trials: How many trials.
-        expected: How many of them are trained to each rung.
-        entering: How many of them enter there, and train from the beginning; by default all at the lowest rung.
+    Raises:
+        SettingsError: If the scheduler does not know before how many trials reach each rung.
     """
-    epochs = increments(expected, entering or [trials, *[0] * ladder.top], ladder.rungs)
-    rungs = [
-        PlannedRung(number, resource, count, cost)
-        for number, (resource, count, cost) in enumerate(zip(ladder.rungs, expected, epochs, strict=True))
-    ]
+    of_random = expected(scheduler, ladder, trials, learns=False)
+    where_learnt = expected(scheduler, ladder, trials, learns=True)
+    entering = scheduler.entering(trials)
+    if of_random is None or where_learnt is None or entering is None:
+        raise SettingsError(f"--scheduler {scheduler.name} does not know before how many trials reach each rung")
+    counts = [each.middle for each in of_random]
+    epochs = increments(counts, entering, ladder.rungs)
+    learnt = increments([each.middle for each in where_learnt], entering, ladder.rungs)
+    rungs = zip(ladder.rungs, counts, epochs, where_learnt, strict=True)
     return Plan(
-        scheduler=scheduler,
+        scheduler=scheduler.name,
         trials=trials,
-        rungs=rungs,
+        rungs=[PlannedRung(number, *rung) for number, rung in enumerate(rungs)],
         epochs=sum(epochs),
+        epochs_where_learnt=sum(learnt),
         epochs_to_the_top=trials * ladder.rungs[-1],
     )
 
@@ -89,15 +101,21 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table: a row a rung, and the sum."""
+    """Return the plan as a table: a row a rung, and the sum; and where a search learns, if that is different."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
-    table.add_column("trials", "", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")
+    table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
     table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
+    if not planned.is_exact:
+        table.add_column("search that learns", "", justify="right")
+        table.add_column(f"{unit}s", f"about {planned.epochs_where_learnt:,}", justify="right")
     for rung in planned.rungs:
         each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
-        table.add_row(f"{rung.resource:,}", f"{rung.trials:,}", each, f"{rung.epochs:,}")
+        table.add_row(
+            f"{rung.resource:,}", each, f"{rung.trials:,}", f"{rung.epochs:,}",
+            *([] if planned.is_exact else [rung.where_learnt.text]),
+        )  # fmt: skip
     return table
 
 
@@ -106,4 +124,9 @@ def saving_line(planned: Plan, *, unit: str) -> str:
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:
         return f"every trial is trained to the top: {whole}"
-    return f"{planned.times_less:.3g} times less than training all to the top ({whole})"
+    less = f"{planned.times_less:.3g} times less than training all to the top ({whole})"
+    if planned.is_exact:
+        return less
+    return (
+        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with a search that learns"
+    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ashtune.analysis.expected import Expected
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import RungTimes, TimeShares, rung_times, time_shares
 from ashtune.core.numbers import plural, seconds_text, share_text
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung. ``expected`` is None where the number of trials is open.
+    """One rung. ``expected`` is what was expected before any result; None where the number of trials is open.
 
     ``epochs`` and ``seconds`` are those trained on the way from the rung below; ``share`` is the
     rung's share of all seconds of training.
@@ -28,7 +29,7 @@ class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     rung: int
     resource: int
-    expected: int | None
+    expected: Expected | None
     trials: int
     promoted: int
     failed: int
@@ -39,13 +40,13 @@ class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rung_records(
-    tally: Tally, expected: Sequence[int] | None = None, times: "Sequence[RungTimes] | None" = None
+    tally: Tally, expected: Sequence[Expected] | None = None, times: "Sequence[RungTimes] | None" = None
 ) -> list[RungRecord]:
     """Return a record for each rung, the lowest first.
 
     Args:
         tally: The study.
-        expected: How many trials should be trained to each rung: ``StudyInfo.expected``.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``.
         times: The workers' time by rung, which knows what was lost with a worker too; by default what results and
             failures say that they took.
     """
@@ -77,7 +78,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column("trials", f"{sum(r.trials for r in records):,}", justify="right")
     if knows_expected:
-        table.add_column("expected", f"{sum(r.expected or 0 for r in records):,}", justify="right")
+        table.add_column("expected", "", justify="right")
     table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
     table.add_column("failed", f"{failed:,}", justify="right")
     table.add_column(f"{unit}s", f"{epochs:,}", justify="right")
@@ -86,7 +87,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     for record in records:
         row = [f"{record.resource:,}", f"{record.trials:,}"]
         if knows_expected:
-            row.append("" if record.expected is None else f"{record.expected:,}")
+            row.append("" if record.expected is None else record.expected.text)
         row += [f"{record.promoted:,}", f"{record.failed:,}", f"{record.epochs:,}"]
         row += [seconds_text(record.seconds), share_text(record.share)]
         table.add_row(*row)

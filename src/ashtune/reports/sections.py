@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from ashtune.analysis.curves import Curves
+from ashtune.analysis.expected import Expected
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
@@ -84,9 +85,9 @@ class ReportedStudy:
         return Path(self.info.directory)
 
     @property
-    def expected(self) -> Sequence[int] | None:
-        """How many trials should be trained to each rung; None where nobody knows. Uses the tally."""
-        return self.info.expected(self.tally.most_trials)
+    def expected(self) -> Sequence[Expected] | None:
+        """How many trials are trained to each rung, as expected before any result, or None. Uses the tally."""
+        return self.info.expected(self.tally)
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
         """Return the configuration of a trial. Uses the trials, where a journal is read."""

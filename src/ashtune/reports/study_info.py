@@ -5,10 +5,14 @@ from typing import Any
 
 import msgspec
 
+from ashtune.analysis.counts import RungTally
+from ashtune.analysis.expected import Expected, expected
 from ashtune.analysis.loading import StudyReader
+from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
 from ashtune.schedulers.view import SchedulerView
+from ashtune.search.registry import learns
 
 
 def _no_bytes() -> int:
@@ -18,14 +22,15 @@ def _no_bytes() -> int:
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name, and what else a view may ask of it.
 
-    ``workers`` is how many there should be (0: unknown), ``unit`` what the resource counts, in the
-    singular, ``deadline`` the time at which the study ends, in seconds since it began. ``is_simulated``: nothing
-    was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` names
+    ``learns`` says whether its search does, ``workers`` how many there should be (0: unknown), ``unit`` what the
+    resource counts, in the singular, ``deadline`` when the study ends, in seconds since it began. ``is_simulated``:
+    nothing was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` names
     in one line the parts of the study that are not installed here; "" for none.
     """
 
     name: str
     scheduler: SchedulerView
+    learns: bool
     directory: str
     configuration: Callable[[TrialId], Mapping[str, Any]]
     checkpoint_bytes: Callable[[], int] = _no_bytes
@@ -36,10 +41,17 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     is_simulated: bool = False
     missing: Callable[[], str] = str
 
-    def expected(self, trials: int | None) -> list[int] | None:
-        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows before."""
-        expected = self.scheduler.expected(trials) if trials else None
-        return None if expected is None else list(expected)
+    def expected(self, tally: Tally) -> list[Expected] | None:
+        """Return how many trials are trained to each rung, as it was expected before any result; None: nobody knows."""
+        return self._expected(tally, ())
+
+    def in_the_end(self, tally: Tally) -> list[Expected] | None:
+        """Return the same, as it is expected now."""
+        return self._expected(tally, tally.rungs)
+
+    def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
+        trials = tally.most_trials
+        return expected(self.scheduler, tally.ladder, trials, learns=self.learns, rungs=rungs) if trials else None
 
 
 def study_info(
@@ -54,6 +66,7 @@ def study_info(
     return StudyInfo(
         name=study.settings.name,
         scheduler=study.scheduler,
+        learns=learns(study.settings.search),
         directory=str(study.directory),
         configuration=lambda trial: study.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
         unit=study.settings.resource,

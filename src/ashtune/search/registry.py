@@ -1,6 +1,7 @@
 """The searches that can be named, and the design of a study with all that stands around it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ashtune.core.parts import Registry
 from ashtune.search.enqueued import Enqueued
@@ -17,6 +18,12 @@ from ashtune.space.space import Space
 SEARCHES: Registry[Search] = Registry(
     "search", Search, (Random, Grid, Sobol, GP, Mutation, OptunaSearch), group="ashtune.searches"
 )
+
+
+def learns(record: Mapping[str, Any]) -> bool:
+    """Return whether the search of a study learns from results; one that is not installed here may."""
+    search = SEARCHES.known(record)
+    return isinstance(search, str) or search.has_proposer
 
 
 def design_of(

@@ -155,6 +155,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
     info = StudyInfo(
         name=case.name,
         scheduler=scheduler,
+        learns=False,
         directory=str(directory),
         configuration=configurations.__getitem__,
         unit=UNIT,

@@ -56,7 +56,7 @@ class HeadPart(Part):
         """Return the figures."""
         subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
         best, running = tally.best, workers.running
-        judged = estimate(tally, subject.scheduler, unit=subject.unit)
+        judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
         is_over = standing.state not in ("running", "quiet", "reading")
         session = tally.session
         return {

@@ -2,9 +2,10 @@
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFinished
 from ashtune.core.verdicts import TrialFailed
@@ -33,15 +34,14 @@ class LadderPart(Part, BatchListener):
     sees_confirmations = False
 
     def __init__(self, subject: Subject, tally: Tally, workers: WorkersPart) -> None:
+        self._subject = subject
         self._goal = subject.goal
-        self._scheduler = subject.scheduler
         self._tally = tally
         self._workers = workers
         self._quota_text = quota_text(subject)
         self.losses = [array("d") for _ in subject.ladder.rungs]
         """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
         self._quartiles: dict[int, tuple[int, list[float] | None]] = {}
-        self._expected: tuple[int | None, Sequence[int] | None] = (None, None)
 
     def takes(self) -> Mapping[type, Method]:
         """Return what it takes."""
@@ -54,7 +54,9 @@ class LadderPart(Part, BatchListener):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return a record of each rung."""
-        rungs, expected, running = self._tally.rungs[:MOST_SHOWN], self._expected_now(), self._workers.running
+        tally, subject, running = self._tally, self._subject, self._workers.running
+        rungs, trials = tally.rungs[:MOST_SHOWN], tally.most_trials
+        found = trials and expected(subject.scheduler, subject.ladder, trials, learns=subject.learns, rungs=tally.rungs)
         metric = self._goal.metric
         return {
             "rungs": [
@@ -63,7 +65,8 @@ class LadderPart(Part, BatchListener):
                     "arrived": rung.arrived,
                     "running": None if running is None else running[number],
                     "promoted": rung.promoted,
-                    "expected": None if expected is None else expected[number],
+                    "expected": found[number].middle if found else None,
+                    "expected_text": found[number].text if found else "",
                     "failed": rung.failed,
                     "withdrawn": rung.withdrawn,
                     "best": short(rung.best.metrics.get(metric)) if rung.best else None,
@@ -86,12 +89,6 @@ class LadderPart(Part, BatchListener):
 
     def _failed(self, verdict: TrialFailed) -> None:
         self.losses[verdict.rung].append(math.inf)
-
-    def _expected_now(self) -> Sequence[int] | None:
-        trials = self._tally.most_trials
-        if trials != self._expected[0]:
-            self._expected = (trials, self._scheduler.expected(trials) if trials else None)
-        return self._expected[1]
 
     def _quartiles_of(self, rung: int) -> list[float] | None:
         """Return the lower quartile, the median and the upper quartile of the metric at a rung. O(results)."""

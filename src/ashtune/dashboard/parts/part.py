@@ -20,13 +20,14 @@ VALUE_CHARACTERS = 300
 class Subject(msgspec.Struct, frozen=True):
     """What a part knows of its study before any event.
 
-    ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it. ``cursor`` is where the
-    reading is that tells the part.
+    ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it, ``learns`` whether its search
+    does. ``cursor`` is where the reading is that tells the part.
     """
 
     settings: Settings
     ladder: Ladder
     scheduler: SchedulerView
+    learns: bool
     cursor: Cursor
 
     @property

@@ -63,7 +63,7 @@ def _numbers(rungs: Sequence[Mapping[str, Any]], top: Mapping[str, Any] | None, 
             row.append(cell)
 
     if knows_expected and width >= 64:
-        add("of", colours.quiet, [_count(rung["expected"] or 0, colours.quiet, colours) for rung in rungs])
+        add("of", colours.quiet, [line((fitted(str(rung["expected_text"]), 20), colours.quiet)) for rung in rungs])
     if any(rung["running"] is not None for rung in rungs):
         add("running", colours.accent, [_count(rung["running"] or 0, colours.accent, colours) for rung in rungs])
     if width >= 72:

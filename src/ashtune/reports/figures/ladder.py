@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ashtune.analysis.counts import RungTally
+from ashtune.analysis.expected import Expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text
 from ashtune.reports.figures.axes import label, nothing
@@ -25,12 +26,12 @@ _TALL, _LOW, _MOST_TALL = 62, 34, 10
 """Pixels of a rung, and those of one of many, which are more than ten."""
 
 
-def ladder_figure(tally: Tally, expected: Sequence[int] | None = None, *, unit: str) -> "Figure":
+def ladder_figure(tally: Tally, expected: Sequence[Expected] | None = None, *, unit: str) -> "Figure":
     """Return the rungs with the trials that arrived, were promoted, run and failed, beside the expected number.
 
     Args:
         tally: The study's counts.
-        expected: How many trials should be trained to each rung: ``StudyInfo.expected``; None where nobody knows.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``; None where nobody knows.
         unit: What the resource counts, in the singular.
 
     Raises:
@@ -68,7 +69,7 @@ def ladder_figure(tally: Tally, expected: Sequence[int] | None = None, *, unit: 
         figure.add_trace(_expected(expected))
     longest = max(map(_length, rungs))
     figure.add_trace(_words(tally, expected))
-    figure.update_xaxes(range=[0, _ROOM * max(longest, *(expected or [0]))], zeroline=False)
+    figure.update_xaxes(range=[0, _ROOM * max([longest, *(each.high for each in expected or ())])], zeroline=False)
     figure.update_layout(legend={"traceorder": "normal"})
     figure.update_yaxes(
         tickvals=list(range(len(rungs))),
@@ -100,27 +101,34 @@ def _band(rung: int, promoted: int, trained: int) -> Any:
     )
 
 
-def _expected(expected: Sequence[int]) -> Any:
-    """Return a mark on each bar at the number that was expected; it can be told from any bar and any paper."""
+def _expected(expected: Sequence[Expected]) -> Any:
+    """Return a mark in the middle of what was expected, and a line from the lowest to the highest number."""
+    middles = [each.middle for each in expected]
     return go().Scatter(
-        x=list(expected),
+        x=middles,
+        error_x={
+            "array": [each.high - each.middle for each in expected],
+            "arrayminus": [each.middle - each.low for each in expected],
+            "color": _DARK,
+        },
+        text=[each.text for each in expected],
         y=list(range(len(expected))),
         mode="markers",
         name="expected",
         marker={"symbol": "diamond-tall", "size": 24, "color": "white", "line": {"width": 2, "color": _DARK}},
         cliponaxis=False,
-        hovertemplate="%{x:,}<extra>expected</extra>",
+        hovertemplate="%{text}<extra>expected</extra>",
     )
 
 
-def _words(tally: Tally, expected: Sequence[int] | None) -> Any:
+def _words(tally: Tally, expected: Sequence[Expected] | None) -> Any:
     """Return what stands beside each bar: how many were trained, of how many expected, and the best result."""
     places, texts = [], []
     for number, rung in enumerate(tally.rungs):
         wanted = None if expected is None else expected[number]
-        of = f"<b>{rung.trained:,}</b> trained" + ("" if wanted is None else f", {wanted:,} expected")
+        of = f"<b>{rung.trained:,}</b> trained" + ("" if wanted is None else f", {wanted.text} expected")
         best = "" if rung.best is None else number_text(rung.best.metrics.get(tally.goal.metric))
-        places.append(max(_length(rung), wanted or 0))
+        places.append(max(_length(rung), wanted.high if wanted else 0))
         texts.append(f"    {of}" + (f"<br>    best {label(tally.goal.metric, 18)} {best}" if best else ""))
     return go().Scatter(
         x=places,

@@ -68,7 +68,7 @@ class Frame:
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """The bar towards the study's end; in words how far it is, and how long it takes."""
         tally, info = self._tally, self._info
-        judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
+        judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
         standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
         left = "" if self._is_over else standing
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
@@ -81,15 +81,17 @@ class Frame:
     def _ladder(self, width: int) -> Iterator[Table]:
         """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""
         rungs = self._tally.rungs[::-1]
-        expected = (self._info.expected(self._tally.most_trials) or [0] * len(rungs))[::-1]
+        expected = (self._info.in_the_end(self._tally) or [])[::-1]
         bars = []
-        for rung, wanted in zip(rungs, expected, strict=True):
+        for rung, wanted in zip(rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True):
             on = rung.arrived if rung is rungs[0] else rung.promoted
             parts = (on, PROMOTED), (rung.arrived - on, PAUSED), (rung.failed, FAILED), (rung.running, RUNNING)
             bars.append(_Bar(wanted, *parts))
-        columns: Iterable[tuple[str, str, int, Sequence[int | None]]] = (  # from which width on there is room for each
+        columns: Iterable[
+            tuple[str, str, int, Sequence[int | str | None]]
+        ] = (  # from which width on there is room for each
             ("trained", STRONG, 0, [rung.trained for rung in rungs]),
-            ("expected", QUIET, 70, expected if any(expected) else []),
+            ("expected", QUIET, 78, [each.text for each in expected]),
             ("running", RUNNING, 0, [rung.running for rung in rungs]),
             ("paused", PAUSED, 62, [None, *(rung.paused for rung in rungs[1:])]),
             ("promoted", PROMOTED, 54, [None, *(rung.promoted for rung in rungs[1:])]),
@@ -200,11 +202,12 @@ def _row(*cells: RenderableType) -> Table:
     return row
 
 
-def _numbers(name: str, style: str, numbers: Iterable[int | None]) -> Text:
-    """Return numbers below their name; "-" for none, and nothing where there can be none."""
+def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
+    """Return numbers, or texts, below their name; "-" for none, and nothing where there can be none."""
     column = Text(name, style, justify="right")
     for number in numbers:
-        column.append("\n" if number is None else f"\n{number:,}" if number else "\n-", None if number else QUIET)
+        text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"
+        column.append(f"\n{text}", None if number else QUIET)
     return column
 
 

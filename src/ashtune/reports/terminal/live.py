@@ -189,7 +189,7 @@ def in_a_notebook() -> bool:
 
 def progress_line(tally: Tally, info: StudyInfo) -> str:
     """Return where a study stands, on one line without colours."""
-    judged = estimate(tally, info.scheduler, unit=info.unit, deadline=info.deadline)
+    judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
     best, busy = tally.best, tally.utilisation
     top, failed = tally.rungs[-1].arrived, tally.failures.total
     done = (

@@ -37,7 +37,7 @@ export function audit(study) {
           element("p", { class: sentence.startsWith("FAULT") && "bad", text: sentence }),
         ),
       );
-      const columns = COLUMNS.filter(([name]) => rungs.some((rung) => isNumber(rung[name])));
+      const columns = COLUMNS.filter(([name]) => rungs.some((rung) => shown(name, rung[name])));
       const head = columns.map(([name, title]) => ({ title: name === "resource" ? `to ${study.unit}` : title }));
       replaceChildren(
         place,
@@ -55,6 +55,7 @@ export function audit(study) {
 }
 
 function shown(name, value) {
+  if (name === "expected") return value ?? "";
   if (!isNumber(value)) return "";
   return name === "law" || name === "correlation" ? numberText(value, 3) : countText(value);
 }

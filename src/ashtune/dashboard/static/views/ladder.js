@@ -165,7 +165,7 @@ function layoutOf(rungs, width) {
 
 /** Return two lines of text beside a bar. */
 function shortCounts(rung) {
-  const expected = isNumber(rung.expected) ? ` (expected ${countText(rung.expected)})` : "";
+  const expected = isNumber(rung.expected) ? ` (expected ${rung.expected_text})` : "";
   const best = isNumber(rung.best) ? ` · best ${numberText(rung.best)}` : "";
   const more = [
     [rung.promoted, "went on"],
@@ -203,7 +203,7 @@ function ladderTable(rungs, head) {
     .reverse()
     .map((rung) => [
       countText(rung.resource),
-      isNumber(rung.expected) ? countText(rung.expected) : "",
+      rung.expected_text,
       countText(rung.arrived),
       countText(rung.running),
       countText(rung.promoted),
