@@ -364,7 +364,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.min_resources_ = rungs[0]
         self.n_candidates_ = [iterations.count(rung) for rung in range(last + 1)]
         self.n_remaining_candidates_ = math.ceil(self.n_candidates_[-1] / self.factor)
-        self.n_required_iterations_ = 1 + int(math.log(self.n_candidates_[0], self.factor) + 1e-9)
+        self.n_required_iterations_ = 1 + int(math.log(self._candidates, self.factor) + 1e-9)
         self.n_possible_iterations_ = len(rungs)
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
