@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.datasets import load_iris
+from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
 from ashtune.integrations.scikit_learn import AshSearchCV
@@ -25,3 +27,23 @@ def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> 
     assert (sum(search.n_candidates_), search.n_candidates_[-1]) == (5, 5)
     assert search.n_required_iterations_ == 2
     assert search.best_score_ == search.cv_results_["mean_test_score"].max() > 0.9
+
+
+@pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
+def test_splits_that_are_masks_are_those_that_are_indices(iris: tuple[Any, Any], resource: str) -> None:
+    indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))
+    masks = [tuple(np.isin(np.arange(150), rows) for rows in split) for split in indices]
+    scores = [
+        AshSearchCV(
+            DecisionTreeClassifier(random_state=0), {"min_samples_leaf": [1, 2, 3, 4, 5]}, resource=resource,
+            max_resources=90, cv=cv, search="random", random_state=0, error_score="raise",
+        ).fit(*iris).cv_results_["mean_test_score"]
+        for cv in (indices, masks)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(*scores)
+
+
+def test_a_mask_of_other_rows_is_refused_before_anything_is_fitted(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(DecisionTreeClassifier(), {"min_samples_leaf": [1, 2]}, cv=[(np.ones(99, bool), [100])])
+    with pytest.raises(IndexError, match="boolean index did not match"):
+        search.fit(*iris)

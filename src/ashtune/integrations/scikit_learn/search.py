@@ -30,7 +30,7 @@ try:
     from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
     from sklearn.utils import check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions
-    from sklearn.utils.validation import _check_method_params, indexable
+    from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 except ImportError:
     raise ExtraMissing("scikit-learn", "scikit-learn") from None
 
@@ -204,13 +204,15 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split.
+        """Return (train, test) of each split, as indices; a splitter may give masks, too.
 
         Raises:
+            IndexError: If one does not fit the rows.
             ValueError: If there are none, or not as many as the splitter says.
         """
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(split.split(X, y, **given))
+        rows = np.arange(_num_samples(X))
+        splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
         self.n_splits_ = split.get_n_splits(X, y, **given)
         if len(splits) != self.n_splits_:
             raise ValueError(
