@@ -442,7 +442,8 @@ def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> N
 def test_a_solver_that_cannot_go_on_is_fitted_anew(iris: tuple[Any, Any]) -> None:
     model = LogisticRegression(solver="liblinear")
     resource = resource_of(model, "auto", {"C"}, iris[1][:100], has_fit_params=False)
-    assert resource.fitted(model, iris[0][:100], iris[1][:100], start=3, target=9).max_iter == 9
+    resource.train(model, iris[0][:100], iris[1][:100], start=3, target=9)
+    assert model.max_iter == 9
 
 
 class Locked(LogisticRegression):

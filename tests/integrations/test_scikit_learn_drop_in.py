@@ -13,6 +13,13 @@ from sklearn.tree import DecisionTreeClassifier
 from ashtune.integrations.scikit_learn import AshSearchCV
 
 
+class ReturnsNone(DecisionTreeClassifier):
+    """Its ``fit`` returns nothing."""
+
+    def fit(self, X: Any, y: Any) -> None:
+        super().fit(X, y)
+
+
 @pytest.fixture(scope="module")
 def iris() -> tuple[Any, Any]:
     X, y = load_iris(return_X_y=True)
@@ -47,3 +54,12 @@ def test_a_mask_of_other_rows_is_refused_before_anything_is_fitted(iris: tuple[A
     search = AshSearchCV(DecisionTreeClassifier(), {"min_samples_leaf": [1, 2]}, cv=[(np.ones(99, bool), [100])])
     with pytest.raises(IndexError, match="boolean index did not match"):
         search.fit(*iris)
+
+
+@pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
+def test_an_estimator_whose_fit_returns_nothing_is_scored(iris: tuple[Any, Any], resource: str) -> None:
+    search = AshSearchCV(
+        ReturnsNone(random_state=0), {"min_samples_leaf": [1, 2]}, resource=resource, max_resources=90, random_state=0
+    ).fit(*iris)
+    assert search.best_score_ > 0.9
+    assert search.score(*iris) > 0.9

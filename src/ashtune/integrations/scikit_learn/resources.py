@@ -36,9 +36,9 @@ class Resource:
     unit = "epoch"
     is_resumed = False
 
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
-        """Return an estimator trained from ``start`` to ``target``; at 0 it is a new one."""
-        return fit_as_it_is(estimator, X, y, fit)
+    def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
+        """Train an estimator from ``start`` to ``target``; at 0 it is a new one."""
+        fit_as_it_is(estimator, X, y, fit)
 
 
 class Samples(Resource):
@@ -60,9 +60,9 @@ class Plain(Resource):
         self.parameter: str = parameter
         self.unit = _unit(parameter)
 
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+    def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Fit anew with its value."""
-        return fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
+        fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
 class Growth(Resource):
@@ -80,13 +80,13 @@ class Growth(Resource):
         self.unit = _unit(parameter)
         self._is_total = is_total
 
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+    def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Fit further."""
         ignores_warm_start = getattr(_last_step(estimator)[0], "solver", None) == "liblinear"
         amount = target if self._is_total or ignores_warm_start else target - start
         prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
         estimator.set_params(**{self.parameter: amount, f"{prefix}warm_start": True})
-        return fit_as_it_is(estimator, X, y, fit)
+        fit_as_it_is(estimator, X, y, fit)
 
 
 class PartialFit(Resource):
@@ -104,7 +104,7 @@ class PartialFit(Resource):
     def __init__(self, classes: NDArray[Any] | None) -> None:
         self._classes = classes
 
-    def fitted(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> Any:
+    def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Pass over the data."""
         last = estimator
         if isinstance(estimator, Pipeline):
@@ -118,18 +118,17 @@ class PartialFit(Resource):
         for epoch in range(start, target):
             first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
-        return estimator
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
         """Train an estimator that is not resumed any more: it has its own ``random_state`` afterwards."""
         last = _last_step(estimator)[0]
         own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
-        self.fitted(estimator, X, y, start=0, target=target, **fit)
+        self.train(estimator, X, y, start=0, target=target, **fit)
         last.set_params(**own)
 
 
-def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> Any:
-    return estimator.fit(X, **fit) if y is None else estimator.fit(X, y, **fit)
+def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None:
+    estimator.fit(X, *([] if y is None else [y]), **fit)
 
 
 def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:

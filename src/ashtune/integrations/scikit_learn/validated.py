@@ -99,7 +99,7 @@ class Validated:
             start = trial.start
             if estimator is None:  # a new candidate, or one whose fit has failed on this split
                 estimator, start = self._candidate(trial.config), 0
-            estimator, rows[split] = self._of_split(estimator, split, start, target)
+            rows[split] = self._of_split(estimator, split, start, target)
             if self._resource.is_resumed and rows[split]["fit_error"] is None:
                 estimators[split] = estimator
         write_rows(self._folder, trial.number, target, rows)
@@ -125,8 +125,8 @@ class Validated:
             return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
         return float(scores)
 
-    def _of_split(self, estimator: Any, split: int, start: int, target: int) -> tuple[Any, dict[str, Any]]:
-        """Return the estimator of a split after this rung, and what scikit-learn's ``_fit_and_score`` returns."""
+    def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
+        """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` returns."""
         X, y, fit, score = read_data(self._folder, self._digest)
         train, test = self._splits[split]
         if isinstance(self._resource, Samples):
@@ -140,12 +140,12 @@ class Validated:
             with warnings.catch_warnings() if self._resource.is_resumed else nullcontext():
                 if self._resource.is_resumed:  # a rung stops before the end on purpose
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                estimator = self._resource.fitted(estimator, X_train, y_train, start=start, target=target, **fit_params)
+                self._resource.train(estimator, X_train, y_train, start=start, target=target, **fit_params)
         except Exception:
             if self._error_score == "raise":
                 raise
             row |= {"fit_error": traceback.format_exc(), "fit_time": time.perf_counter() - began, "score_time": 0.0}
-            return estimator, row | self._failed()
+            return row | self._failed()
         row["fit_time"] = time.perf_counter() - began
         given = _check_method_params(X, params=score, indices=test)
         row["test_scores"] = _score(estimator, X_test, y_test, self._scorer, given, self._error_score)
@@ -153,7 +153,7 @@ class Validated:
         if self._returns_train_score:
             given = _check_method_params(X, params=score, indices=train)
             row["train_scores"] = _score(estimator, X_train, y_train, self._scorer, given, self._error_score)
-        return estimator, row
+        return row
 
     def _failed(self) -> dict[str, Any]:
         """Return the scores of a fit that failed."""
