@@ -1,5 +1,9 @@
 """What scikit-learn's own searches take, and what they give for it, beside ``AshSearchCV``."""
 
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
+import ashtune
 from ashtune.integrations.scikit_learn import AshSearchCV
 
 
@@ -18,6 +23,32 @@ class ReturnsNone(DecisionTreeClassifier):
 
     def fit(self, X: Any, y: Any) -> None:
         super().fit(X, y)
+
+
+class Weighted(DecisionTreeClassifier):
+    """Is given weights by a function of the classes."""
+
+    def fit(self, X: Any, y: Any, weigh: Any) -> "Weighted":
+        super().fit(X, y, weigh(y))
+        return self
+
+
+SCRIPT = """
+    import numpy as np
+    from sklearn.datasets import load_iris
+    from sklearn.tree import DecisionTreeClassifier
+    from ashtune.integrations.scikit_learn import AshSearchCV
+
+    class Weighted(DecisionTreeClassifier):
+        def fit(self, X, y, weigh):
+            return super().fit(X, y, weigh(y))
+
+    def weigh(y):
+        return np.ones(len(y))
+
+    search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, n_jobs=2, random_state=0)
+    print(search.fit(*load_iris(return_X_y=True), weigh=weigh).best_score_)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +94,27 @@ def test_an_estimator_whose_fit_returns_nothing_is_scored(iris: tuple[Any, Any],
     ).fit(*iris)
     assert search.best_score_ > 0.9
     assert search.score(*iris) > 0.9
+
+
+def test_a_lambda_may_be_a_fit_parameter(iris: tuple[Any, Any]) -> None:
+    search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, random_state=0)
+    assert search.fit(*iris, weigh=lambda y: np.ones(len(y))).best_score_ > 0.9
+    assert search.fit(*iris, weigh=lambda y: 1.0 * (y == 0)).best_score_ < 0.4, "another lambda is not the first one"
+
+
+@pytest.mark.slow
+def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_path: Path) -> None:
+    script = tmp_path / "fit.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0.9
+
+
+def test_a_directory_is_not_continued_with_another_lambda(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"directory": tmp_path, "random_state": 0, "cv": 2, "n_candidates": 2}
+    search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, **options)
+    for _ in range(2):
+        search.fit(*iris, weigh=lambda y: np.ones(len(y)))
+    with pytest.raises(ashtune.AshtuneError, match="another search"):
+        search.fit(*iris, weigh=lambda y: np.ones(len(y)) + y)

@@ -30,7 +30,7 @@ try:
     from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
     from sklearn.utils import check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions
-    from sklearn.utils.validation import _check_method_params, _num_samples, indexable
+    from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_samples, indexable
 except ImportError:
     raise ExtraMissing("scikit-learn", "scikit-learn") from None
 
@@ -187,11 +187,13 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
             splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
         folder = self._folder()
-        digest = write_data(folder, (X, y, dict(routed.estimator.fit), dict(routed.scorer.score)))
+        parted = [_parted(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
+        by_row, others = zip(*parted, strict=True)
+        digest = write_data(folder, (X, y, *by_row))
         objective = Validated(
             clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
             metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
-            meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
+            metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
             error_score=self.error_score, returns_train_score=self.return_train_score,
         )  # fmt: skip
         with tasks.search(self._candidates) as observers:
@@ -401,6 +403,14 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _parted(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters with a value for each row, and the others."""
+    by_row = {
+        name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
+    }  # fmt: skip
+    return by_row, {name: value for name, value in parameters.items() if name not in by_row}
 
 
 def _digest(*values: Any) -> str:

@@ -46,6 +46,7 @@ class Validated:
         metric: The score that counts.
         folder: With the data.
         digest: Of the data, so that a study is not continued with others.
+        metadata: What fit and what scorers are given that has no value for each row: it may be a function of a script.
         meaning: A digest of what else a score depends on, for the same reason.
         error_score: What a fit that fails counts, or "raise".
         returns_train_score: Whether training data are scored too.
@@ -53,21 +54,23 @@ class Validated:
 
     def __init__(
         self, estimator: Any, parameters: Parameters, resource: Resource,
-        *, splits: Sequence[tuple[Any, Any]], scorer: Any, metric: str, folder: str, digest: str, meaning: str,
-        error_score: Any, returns_train_score: bool,
+        *, splits: Sequence[tuple[Any, Any]], scorer: Any, metric: str, folder: str, digest: str,
+        metadata: Sequence[Mapping[str, Any]], meaning: str, error_score: Any, returns_train_score: bool,
     ) -> None:  # fmt: skip
         self.__name__ = type(estimator).__name__
         self._estimator, self._parameters, self._resource = estimator, parameters, resource
         self._splits = splits
         self._scorer, self.metric = scorer, metric
         self._folder, self._digest, self._meaning = folder, digest, meaning
+        self._metadata = metadata
         self._error_score, self._returns_train_score = error_score, returns_train_score
         self._settings = get_config()
 
     def version_parts(self) -> dict[str, Any]:
         """Return what makes its scores what they are: not where the study is, nor how far the best are trained."""
         return {
-            "data": self._digest, "meaning": self._meaning, "splits": joblib.hash(self._splits), "metric": self.metric,
+            "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
+            "splits": joblib.hash(self._splits), "metric": self.metric,
             "resource": (type(self._resource).__name__, self._resource.parameter),
             "scores": (self._counted_failure, self._returns_train_score),
         }  # fmt: skip
@@ -127,7 +130,8 @@ class Validated:
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
         """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` returns."""
-        X, y, fit, score = read_data(self._folder, self._digest)
+        X, y, *by_row = read_data(self._folder, self._digest)
+        fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
         train, test = self._splits[split]
         if isinstance(self._resource, Samples):
             train = train[: max(1, len(train) * target // _num_samples(X))]
@@ -187,7 +191,7 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
     Args:
         folder: Where to.
-        content: (X, y, what fit is given, what scorers are given).
+        content: (X, y, what fit is given for each row, what scorers are given for each row).
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
