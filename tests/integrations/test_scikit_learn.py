@@ -38,6 +38,7 @@ from ashtune.core.events import JobFinished
 from ashtune.integrations.scikit_learn import AshSearchCV
 from ashtune.integrations.scikit_learn.parameters import Parameters
 from ashtune.integrations.scikit_learn.resources import resource_of
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
@@ -520,6 +521,16 @@ def test_rungs_and_candidates_go_together(options: Any, expected: list[int]) -> 
     ).fit(X, y)  # fmt: skip
     assert list(search.study_.rungs) == expected
     assert search.n_candidates_[0] == (10 if options["n_candidates"] == 10 else 99)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS.names)
+def test_the_lowest_rung_is_a_ninth_with_every_scheduler(iris: tuple[Any, Any], scheduler: str) -> None:
+    search = AshSearchCV(
+        DecisionTreeClassifier(random_state=0), {"min_samples_leaf": stats.randint(1, 9)}, scheduler=scheduler,
+        n_candidates=9, random_state=0, search="random",
+    ).fit(*iris)  # fmt: skip
+    assert search.min_resources_ == 17
+    assert search.best_score_ > 0.9
 
 
 class Broken(SGDClassifier):

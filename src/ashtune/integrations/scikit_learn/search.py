@@ -37,6 +37,7 @@ except ImportError:
 from ashtune.api.study import Study
 from ashtune.api.tuning import tune
 from ashtune.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.engines.mpi.start import start_mpi
 from ashtune.integrations.scikit_learn.callbacks import Tasks
@@ -53,7 +54,8 @@ from ashtune.integrations.scikit_learn.resources import (
 )
 from ashtune.integrations.scikit_learn.rows import Rows, leave_out
 from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
-from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.ash import LEAST_SHARE, Ash
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 
 CANDIDATES = 64
@@ -245,7 +247,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             raise ValueError("n_candidates and min_resources cannot be both set to 'exhaust'.")
         lowest = least if isinstance(given, str) else int(given)
         if given == "auto":
-            lowest = -(-top // self.factor**2)
+            lowest = Ladder.from_above(top, self.factor, LEAST_SHARE).rungs[0]
         if isinstance(wanted, str):  # as many as it takes for one at the top
             wanted = max(1, top // lowest)
         self._candidates = candidates = int(min(wanted, parameters.size))
@@ -253,7 +255,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             lowest = max(least, top // self.factor ** int(math.log(candidates, self.factor) + 1e-9))
         if lowest > top:
             raise ValueError(f"min_resources_={lowest} is greater than max_resources_={top}.")
-        self._lowest = None if given == "auto" else lowest
+        self._lowest = lowest
 
     @property
     def study_(self) -> Study:
@@ -294,13 +296,14 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             Exception: What a fit raised, with ``error_score="raise"``.
         """
         candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
-        more: dict[str, Any] = {"scheduler": self.scheduler}
-        if self._lowest is not None:
-            more["min_resource"] = self._lowest
-        elif candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
-            more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
-            if self.scheduler == "ash":
-                more["scheduler"] = Ash(ahead=1)
+        more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
+        if self.min_resources == "auto":
+            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
+                more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
+                if self.scheduler == "ash":
+                    more["scheduler"] = Ash(ahead=1)
+            elif SCHEDULERS.given(self.scheduler).least_share == LEAST_SHARE:
+                more["min_resource"] = None  # the same rung, and the quota that goes with a choice of its own
         if not has_ranks:
             more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
         raised = Path(self.directory_, RAISED)
