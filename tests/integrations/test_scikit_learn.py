@@ -318,6 +318,13 @@ def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any]
         ({"max_depth": 3}, TypeError, "'max_depth' has 3; give a list"),
         ({"criterion": "gini"}, TypeError, "'criterion' has 'gini'; give a list"),
         ({"max_depth": []}, ValueError, "no values to choose from"),
+        (
+            {"ccp_alpha": (0.0, 0.1)},
+            ValueError,
+            r"'ccp_alpha' has the tuple \(0.0, 0.1\); give the list \[0.0, 0.1\] for these two values, or "
+            r"scipy.stats.uniform\(0.0, 0.1 - 0.0\) for the range$",
+        ),
+        ({"max_depth": (2, 9)}, ValueError, r"give the list \[2, 9\] .*, or scipy.stats.randint\(2, 9 \+ 1\)"),
         ({}, ValueError, "is empty; name a parameter"),
         ([], ValueError, "is empty; name a parameter"),
     ],
@@ -695,7 +702,7 @@ def test_of_a_callable_with_several_scores_the_one_that_refit_names_counts(iris:
 def test_values_of_every_kind_arrive_as_they_are() -> None:
     given = {
         "n": stats.poisson(9), "x": stats.norm(), "tiny": stats.loguniform(1e-15, 1), "inf": [0.1, np.inf],
-        "pair": (1, 10), "words": ("gini", "entropy", "log"), "range": (1, 8, "log"), "one": [None],
+        "pair": [1, 10], "words": ("gini", "entropy", "log"), "range": (1, 8, "log"), "one": [None],
     }  # fmt: skip
     parameters = Parameters(given)
     design = Random().build(Space.parse(parameters.space), 0)

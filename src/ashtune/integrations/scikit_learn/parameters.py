@@ -2,6 +2,7 @@
 
 import copy
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,11 +17,12 @@ class Parameters:
 
     Args:
         given: A dict of lists of values, distributions of scipy and ranges ``(low, high, "log")``; or a list of dicts,
-            of which a candidate is drawn from one. A tuple of two is a list of two values, as to scikit-learn.
+            of which a candidate is drawn from one. A tuple of two numbers is refused: it is two values to scikit-learn,
+            and a range in ``tune``.
 
     Raises:
         TypeError: If something is neither.
-        ValueError: If there is nothing to choose from.
+        ValueError: If there is nothing to choose from, or it may mean two things.
     """
 
     def __init__(self, given: Any) -> None:
@@ -78,6 +80,15 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
             "(1e-4, 1e-1, 'log')"
         )
     choices = list(values)
+    if isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values)):
+        low, high = values
+        range_ = (
+            f"randint({low}, {high} + 1)" if {type(low), type(high)} == {int} else f"uniform({low}, {high} - {low})"
+        )
+        raise ValueError(
+            f"Parameter {name!r} has the tuple {values!r}; give the list {choices!r} for these two values, or "
+            f"scipy.stats.{range_} for the range"
+        )
     if not choices:
         raise ValueError(f"Parameter {name!r} has no values to choose from")
     if len(choices) == 1:
@@ -87,6 +98,10 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
     if is_plain and len(set(choices)) == len(choices):
         return choices, _as_it_is
     return list(range(len(choices))), choices.__getitem__
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
