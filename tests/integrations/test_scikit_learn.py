@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -243,24 +244,30 @@ def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[
         AshSearchCV(forest, {"max_depth": ["deep", "deeper"]}, n_candidates=2, random_state=0).fit(*iris)
 
 
-class BreaksAtOne(ClassifierMixin, BaseEstimator):
-    """Fits that say how long they were trained in all, but for those of one iteration, which fail."""
+class FailsAtFirst(ClassifierMixin, BaseEstimator):
+    """Fits that say how many passes they were trained in all; of each candidate the first pass on two splits fails."""
 
-    def __init__(self, alpha: float = 0.0, max_iter: int = 9, warm_start: bool = False) -> None:
-        self.alpha, self.max_iter, self.warm_start = alpha, max_iter, warm_start
+    failed: ClassVar[Counter[float]] = Counter()
 
-    def fit(self, X: Any, y: Any) -> "BreaksAtOne":
-        if self.max_iter == 1:
-            raise ValueError("one is too few")
-        self.classes_ = np.unique(y)
-        self.trained_ = self.max_iter + (getattr(self, "trained_", 0) if self.warm_start else 0)
-        return self
+    def __init__(self, alpha: float = 0.0) -> None:
+        self.alpha = alpha
+
+    def fit(self, X: Any, y: Any) -> None:
+        self.partial_fit(X, y, np.unique(y))
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> None:
+        if self.failed[self.alpha] < 2:
+            self.failed[self.alpha] += 1
+            raise ValueError("this is the first pass")
+        self.trained_ = getattr(self, "trained_", 0) + 1
+        self.classes_ = classes
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
 def test_a_candidate_whose_fit_has_failed_is_fitted_from_the_start_when_it_is_promoted(iris: tuple[Any, Any]) -> None:
+    FailsAtFirst.failed.clear()
     search = AshSearchCV(
-        BreaksAtOne(), {"alpha": list(range(9))}, resource="max_iter", max_resources=9, n_candidates=9, cv=2,
+        FailsAtFirst(), {"alpha": list(range(9))}, resource="partial_fit", max_resources=9, n_candidates=9, cv=2,
         random_state=0, search="random", error_score=0.5, refit=False, scoring=lambda fitted, X, y: fitted.trained_,
     ).fit(*iris)  # fmt: skip
     results = search.cv_results_
@@ -447,14 +454,7 @@ def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> N
         assert search.cv_results_[f"split{split}_test_score"][best] == score
 
 
-def test_a_solver_that_cannot_go_on_is_fitted_anew(iris: tuple[Any, Any]) -> None:
-    model = LogisticRegression(solver="liblinear")
-    resource = resource_of(model, "auto", {"C"}, iris[1][:100], has_fit_params=False)
-    resource.train(model, iris[0][:100], iris[1][:100], start=3, target=9)
-    assert model.max_iter == 9
-
-
-class Locked(LogisticRegression):
+class Locked(RandomForestClassifier):
     """Cannot be pickled once it is fitted."""
 
     def fit(self, X: Any, y: Any) -> Any:
@@ -464,15 +464,15 @@ class Locked(LogisticRegression):
 
 def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
-        Locked(), {"C": (0.01, 10.0, "log")}, max_resources=9, min_resources=1, n_candidates=9, cv=KFold(3),
-        random_state=0, error_score="raise",
+        Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9, min_resources=1, n_candidates=9,
+        cv=KFold(3), random_state=0, error_score="raise",
     )  # fmt: skip
     with pytest.warns(UserWarning, match=r"a fitted estimator cannot be saved.*lock"):
         search.fit(*iris)
     assert search.n_resources_ == [1, 3, 9]
     train, test = next(iter(KFold(3).split(*iris)))
-    expected = Locked(**search.best_params_).fit(iris[0][train], iris[1][train]).score(iris[0][test], iris[1][test])
-    assert search.cv_results_["split0_test_score"][search.best_index_] == expected
+    expected = Locked(random_state=0, **search.best_params_).fit(iris[0][train], iris[1][train])
+    assert search.cv_results_["split0_test_score"][search.best_index_] == expected.score(iris[0][test], iris[1][test])
 
 
 def test_several_labels_a_row_are_classes() -> None:

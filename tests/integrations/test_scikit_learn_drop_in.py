@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-from sklearn.datasets import load_iris
-from sklearn.model_selection import KFold
+from scipy.stats import loguniform
+from sklearn.datasets import load_iris, make_classification
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import ashtune
@@ -132,3 +138,31 @@ def test_a_directory_is_not_continued_with_another_lambda(iris: tuple[Any, Any],
 def test_an_argument_that_is_not_there_is_refused_with_what_may_be_meant(name: str, hint: str) -> None:
     with pytest.raises(TypeError, match=re.escape(f"AshSearchCV has no {name}=; {hint}")):
         AshSearchCV(DecisionTreeClassifier(), {"min_samples_leaf": [1, 2]}, **{name: 8})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (LogisticRegression(max_iter=30), "C"),
+        (LogisticRegression(max_iter=30, solver="saga", random_state=0), "C"),
+        (LogisticRegression(max_iter=30, solver="liblinear", random_state=0), "C"),
+        (MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0), "alpha"),
+        (make_pipeline(StandardScaler(), SGDClassifier(max_iter=30, random_state=0)), "sgdclassifier__alpha"),
+        (HistGradientBoostingClassifier(max_iter=9, random_state=0), "l2_regularization"),
+        (GradientBoostingClassifier(n_estimators=9, subsample=0.5, random_state=0), "ccp_alpha"),
+    ],
+    ids=["lbfgs", "saga", "liblinear", "network by lbfgs", "sgd", "trees by max_iter", "trees by n_estimators"],
+)
+def test_the_best_score_is_that_of_a_plain_search(estimator: Any, name: str) -> None:
+    X, y = make_classification(150, n_informative=6, flip_y=0.2, random_state=0)
+    last, prefix = (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")
+    resource = prefix + ("max_iter" if "max_iter" in last.get_params() else "n_estimators")
+    search = AshSearchCV(
+        estimator, {name: loguniform(1e-4, 1e-1)}, resource=resource, n_candidates=9, cv=KFold(3), search="random",
+        random_state=0, refit=False, error_score="raise",
+    ).fit(X, y)  # fmt: skip
+    assert search.best_params_[resource] == search.n_resources_[-1] == last.get_params()[resource.removeprefix(prefix)]
+    top = [parameters for parameters in search.cv_results_["params"] if parameters[resource] == search.n_resources_[-1]]
+    grid = [{name: [parameters[name]]} for parameters in top]
+    assert search.best_score_ == GridSearchCV(estimator, grid, cv=KFold(3), refit=False).fit(X, y).best_score_

@@ -54,7 +54,11 @@ class Folds(Resource):
 
 
 class Plain(Resource):
-    """A parameter without ``warm_start``."""
+    """A parameter whose fit does not go on from another.
+
+    ``max_iter`` is one, but for that of trees: ``warm_start`` goes on from the solution, and forgets what the solver
+    knew (L-BFGS its curvature, SGD its step size), so that the scores would not be those of a fit with this value.
+    """
 
     def __init__(self, parameter: str) -> None:
         self.parameter: str = parameter
@@ -65,28 +69,16 @@ class Plain(Resource):
         fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
-class Growth(Resource):
-    """A parameter that grows, of an estimator with ``warm_start``.
-
-    Args:
-        parameter: Its name; in a pipeline with that of the last step in front.
-        is_total: Whether it counts from the beginning, as trees do, or from the last fit, as most ``max_iter`` do.
-    """
+class Growth(Plain):
+    """A number of trees or other parts, of an estimator with ``warm_start``; in a pipeline, of its last step."""
 
     is_resumed = True
 
-    def __init__(self, parameter: str, *, is_total: bool) -> None:
-        self.parameter: str = parameter
-        self.unit = _unit(parameter)
-        self._is_total = is_total
-
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Fit further."""
-        ignores_warm_start = getattr(_last_step(estimator)[0], "solver", None) == "liblinear"
-        amount = target if self._is_total or ignores_warm_start else target - start
         prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
-        estimator.set_params(**{self.parameter: amount, f"{prefix}warm_start": True})
-        fit_as_it_is(estimator, X, y, fit)
+        estimator.set_params(**{f"{prefix}warm_start": True})
+        super().train(estimator, X, y, start=start, target=target, **fit)
 
 
 class PartialFit(Resource):
@@ -165,10 +157,8 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
         return PartialFit(_classes(y) if is_classifier(estimator) else None)
     if wanted not in known:
         raise ValueError(f"Cannot use resource={wanted} which is not supported by estimator {type(estimator).__name__}")
-    if wanted not in growing:
-        return Plain(wanted)
     is_by_trees = any(base.__name__.startswith("BaseHistGradientBoosting") for base in type(last).__mro__)
-    return Growth(wanted, is_total=is_by_trees or not wanted.endswith("max_iter"))
+    return Growth(wanted) if wanted in growing and (is_by_trees or not wanted.endswith("max_iter")) else Plain(wanted)
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:

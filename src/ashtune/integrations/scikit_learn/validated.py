@@ -141,8 +141,9 @@ class Validated:
         row: dict[str, Any] = {"fit_error": None}
         began = time.perf_counter()
         try:
-            with warnings.catch_warnings() if self._resource.is_resumed else nullcontext():
-                if self._resource.is_resumed:  # a rung stops before the end on purpose
+            is_whole = isinstance(self._resource, Folds | Samples)
+            with nullcontext() if is_whole else warnings.catch_warnings():
+                if not is_whole:  # a rung stops before the end on purpose
                     warnings.simplefilter("ignore", ConvergenceWarning)
                 self._resource.train(estimator, X_train, y_train, start=start, target=target, **fit_params)
         except Exception:
