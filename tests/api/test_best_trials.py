@@ -2,6 +2,9 @@
 
 import math
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +230,33 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         study.train(what, resource)
+
+
+TRAINED_AGAIN = """
+import signal, ashtune
+
+def train(trial):
+    for _ in trial.epochs():
+        trial.report(score=trial["x"])
+
+def waits(trial):
+    (trial.checkpoint_dir / "model").write_text("secret")
+    print(trial.checkpoint_dir, flush=True)
+    signal.pause()
+
+options = {"metric": "score", "mode": "max", "trials": 2, "max_resource": 2, "engine": "threads", "quiet": True}
+ashtune.tune(train, {"x": (0.0, 1.0)}, **options, directory="s").train(0, 2, objective=waits)
+"""
+
+
+def test_sigterm_leaves_nothing_of_a_model_that_was_trained_again(tmp_path: Path) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    words = [sys.executable, "-c", TRAINED_AGAIN]
+    running = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    assert Path(running.stdout.readline().strip(), "model").exists()
+    running.terminate()
+    running.communicate()
+    assert running.returncode == -signal.SIGTERM
+    assert not list(temporary.iterdir())

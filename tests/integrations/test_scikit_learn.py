@@ -814,6 +814,37 @@ def test_a_script_that_raised_goes_on_once_it_is_mended(script: Any, tmp_path: P
     assert b'"job_failed"' not in (tmp_path / "s" / NAME).read_bytes()
 
 
+ENDLESS = """
+    import sys
+    from sklearn.datasets import load_iris
+    from sklearn.tree import DecisionTreeClassifier
+    from ashtune.integrations.scikit_learn import AshSearchCV
+
+    class Noted(DecisionTreeClassifier):
+        def fit(self, X, y):
+            open("began", "w").close()
+            return super().fit(X, y)
+
+    AshSearchCV(
+        Noted(), {"ccp_alpha": (1e-9, 1e-1, "log")}, n_candidates=10**6, n_jobs=int(sys.argv[1]), search="random"
+    ).fit(*load_iris(return_X_y=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_sigterm_leaves_no_data_in_the_temporary_folder(tmp_path: Path, n_jobs: int) -> None:
+    (tmp_path / "fit.py").write_text(textwrap.dedent(ENDLESS))
+    (temporary := tmp_path / "temporary").mkdir()
+    words, environment = [sys.executable, "fit.py", str(n_jobs)], {**os.environ, "TMPDIR": str(temporary)}
+    running = subprocess.Popen(words, cwd=tmp_path, env=environment)
+    wait_until((tmp_path / "began").exists)
+    assert list(temporary.glob("*/data-*"))
+    running.terminate()
+    assert running.wait() == -signal.SIGTERM
+    assert not list(temporary.iterdir())
+
+
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
     return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []

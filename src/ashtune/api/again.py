@@ -4,7 +4,6 @@ Nothing of the study changes. What is saved goes to another directory, or is giv
 """
 
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import error_line
 from ashtune.study import objective_file as objectives
+from ashtune.study.scratch import temporary_folder
 from ashtune.study.settings import Settings
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.loading import load_objective
@@ -91,8 +91,8 @@ def train_again(
     """
     if directory is not None:
         return _train(function, settings, wanted, directory)
-    with tempfile.TemporaryDirectory(prefix="ashtune-") as place:
-        return _train(function, settings, wanted, Path(place))
+    with temporary_folder() as place:
+        return _train(function, settings, wanted, place)
 
 
 def function_of(study: Path) -> Callable[..., Any]:

@@ -17,7 +17,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
 from ashtune.study.disk import read_whole
+from ashtune.study.scratch import temporary_folder
 from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 
@@ -153,7 +153,7 @@ class Program:
     def __call__(self, trial: Trial) -> None:
         """Run the program for one job, and report what it says."""
         count = trial.target - trial.start
-        with tempfile.TemporaryDirectory(prefix="ashtune-") as scratch:
+        with temporary_folder() as scratch:
             values = {
                 "checkpoint": str(trial.checkpoint_dir.absolute()), "result": f"{scratch}/result.json",
                 "seed": str(trial.seed), "start": str(trial.start), "target": str(trial.target),

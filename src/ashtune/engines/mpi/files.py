@@ -7,7 +7,6 @@ Rule 2: a checkpoint for which there is no room is given up, as any that cannot 
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -276,46 +275,3 @@ class RankFiles:
         """Send the profile of the worker that is gone, if it has left one."""
         if self._profile:
             self._transport.put(DRIVER, self._sender.chunks(self._profile))
-
-
-class ScratchDirectory:
-    """A rank's own folder for what is not shared, among the machine's temporary files: at most one at a time.
-
-    It is made when it is needed, and gone when the study is over. A rank that is killed cannot delete its folder; the
-    next one on the same machine does.
-    """
-
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-
-    def folder(self) -> Path:
-        """Return the folder."""
-        if self._folder is None:
-            ours = f"ashtune-{os.uname().nodename}-"
-            _delete_those_of_the_dead(ours)
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-"))
-        return self._folder
-
-    def delete(self) -> None:
-        """Delete the folder."""
-        if self._folder is not None:
-            delete(DISK, str(self._folder))
-            self._folder = None
-
-
-def _delete_those_of_the_dead(prefix: str) -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        pid = folder.name.removeprefix(prefix).partition("-")[0]
-        with suppress(FileNotFoundError):
-            if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
-                delete(DISK, str(folder))  # another user's stays
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

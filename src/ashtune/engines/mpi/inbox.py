@@ -9,10 +9,11 @@ from typing import NoReturn
 import msgspec
 
 from ashtune.engines.awake import FailureDetector
-from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, ScratchDirectory
+from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, AnswerBackoff, chunk_decoder
 from ashtune.engines.mpi.world import World
+from ashtune.study.scratch import ScratchDirectory
 
 LONGEST_SLEEP = 0.02
 LIVENESS_CHECK_SECONDS = 0.5

@@ -14,7 +14,7 @@ from ashtune.core.errors import AshtuneError
 from ashtune.core.orders import Discard, Pause, Release
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.local.pool import ProcessPool
-from ashtune.engines.mpi.files import RankFiles, ScratchDirectory
+from ashtune.engines.mpi.files import RankFiles
 from ashtune.engines.mpi.in_rank import train_in_rank
 from ashtune.engines.mpi.inbox import DriverMonitor, Inbox
 from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
@@ -24,6 +24,7 @@ from ashtune.engines.stop import SIGNALS
 from ashtune.engines.workload import WorkerMessage
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.journal import NAME, read_settings
+from ashtune.study.scratch import ScratchDirectory
 from ashtune.training.messages import Assignment, Broken
 
 DIRECTORY_SECONDS = 3.0

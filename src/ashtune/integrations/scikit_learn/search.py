@@ -13,11 +13,10 @@ import inspect
 import math
 import numbers
 import os
-import shutil
-import tempfile
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec
@@ -60,6 +59,7 @@ from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_
 from ashtune.schedulers.ash import LEAST_SHARE, Ash
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune.study.scratch import ScratchDirectory
 
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
@@ -211,18 +211,19 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         if isinstance(resource, Samples):
             classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
             splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
-        folder = self._folder()
+        folder, in_use = self._folder()
         parted = [_parted(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
         by_row, others = zip(*parted, strict=True)
-        digest = write_data(folder, (X, y, *by_row))
-        objective = Validated(
-            clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
-            metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
-            metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
-            error_score=self.error_score, returns_train_score=self.return_train_score,
-        )  # fmt: skip
-        with tasks.search(self._candidates) as observers:
-            self._tune(objective, parameters, resource, observers, has_ranks=has_ranks)
+        with in_use:
+            digest = write_data(folder, (X, y, *by_row))
+            objective = Validated(
+                clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
+                metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
+                metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
+                error_score=self.error_score, returns_train_score=self.return_train_score,
+            )  # fmt: skip
+            with tasks.search(self._candidates) as observers:
+                self._tune(objective, parameters, resource, observers, has_ranks=has_ranks)
         self._read(parameters, resource, refit_metric)
         if self.refit:
             self._refit(resource, X, y, routed.estimator.fit, tasks)
@@ -288,18 +289,24 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
 
-    def _folder(self) -> str:
-        """Return the study's directory, made anew if nobody named one: then it goes with this object."""
+    def _folder(self) -> tuple[str, AbstractContextManager[None]]:
+        """Return the study's directory, and what holds while it is in use.
+
+        It is made anew if nobody named one: then it goes with this object, or at SIGTERM.
+        """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
         if self.directory is not None:
             folder = os.path.abspath(self.directory)  # noqa: PTH100
             os.makedirs(folder, FOLDER_FOR_THE_OWNER, exist_ok=True)  # noqa: PTH103
+            in_use: AbstractContextManager[None] = nullcontext()
         else:
-            folder = tempfile.mkdtemp(prefix="ashtune-search-")
-            self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            scratch = ScratchDirectory()
+            folder = str(scratch.folder())
+            self._removal = weakref.finalize(self, scratch.delete)
+            in_use = scratch.deleted_at_sigterm()
         self.directory_ = folder
-        return folder
+        return folder, in_use
 
     def _tune(
         self, objective: Validated, parameters: Parameters, resource: Resource, observers: Sequence[Observer],
