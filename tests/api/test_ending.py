@@ -95,3 +95,16 @@ def test_the_command_takes_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out)["stopped"].startswith("patience=4")
     assert main([*command, "--stop-when", "soon"]) == 2
     assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
+
+
+def test_a_study_that_is_complete_says_where_it_is_kept_and_that_nothing_was_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was found\n"
+    full(tmp_path, quiet=False)
+    assert capsys.readouterr().err.endswith(f"complete; {kept}"), "a slow machine has lines of progress before"
+    study = full(tmp_path, quiet=False)
+    assert capsys.readouterr().err == f"complete; nothing was trained; {kept}"
+    full(tmp_path)
+    study.resume(workers=1, quiet=True)
+    assert capsys.readouterr().err == ""

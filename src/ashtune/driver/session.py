@@ -161,10 +161,12 @@ class Session:
                 self._finish_deletions()
             self._tell_the_past()
             self._refuse_to_end_with_nothing()
+            self._say_it_is_complete(has_trained=False)
             return
         # The one event that is handled before it is written: what it refuses must not be in the journal.
         followed = self._controller.handle(session)
-        if self._controller.is_open:
+        has_work = self._controller.is_open
+        if has_work:
             stop = self._drive(session, followed)
         else:
             stop = StopSwitch()
@@ -177,7 +179,9 @@ class Session:
         is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
         if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
-        if not self._controller.is_complete and not self._options["quiet"]:
+        if self._controller.is_complete:
+            self._say_it_is_complete(has_trained=has_work)
+        elif not self._options["quiet"]:
             self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
@@ -220,6 +224,14 @@ class Session:
     def _exit(self, status: int) -> NoReturn:
         self._engine.leave(status)
         raise SystemExit(status)
+
+    def _say_it_is_complete(self, *, has_trained: bool) -> None:
+        """Say where the study is kept and what to type next; in a notebook the frame that stays says where."""
+        if self._options["quiet"] or (has_trained and in_a_notebook()):
+            return
+        nothing = "" if has_trained else "; nothing was trained"
+        where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
+        write(f"complete{nothing}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
         """Print the command that resumes; after a signal, when no caller will, all that was found."""
