@@ -250,3 +250,17 @@ def test_an_option_that_does_not_fit_is_refused_in_one_line(home: Path) -> None:
 def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
     refused(ashtune_process(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a,b'")
+
+
+def test_the_report_of_a_folder_of_studies_lists_them(home: Path) -> None:
+    for directory in ("runs/a", "runs/demo/b"):
+        ashtune(home, "run", "train.py:train", *RUN, "--quiet", "--directory", directory)
+    (home / "runs/torn").mkdir()
+    (home / "runs/torn" / NAME).write_text("{")
+    listed = ashtune(home, "report", "runs")
+    assert listed.returncode == 0
+    first, second, torn = listed.stdout.splitlines()
+    assert first.startswith("runs/a  8 trials, best score = ")
+    assert second.startswith("runs/demo/b  8 trials, best score = ")
+    assert torn.startswith("runs/torn  runs/torn/journal.jsonl line 1: ")
+    refused(ashtune(home, "report", "runs", "--json"), "runs/journal.jsonl")

@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", metavar="DIR", help="the study's directory")
+    parser.add_argument("directory", metavar="DIR", help="the study's directory; a folder of studies lists them")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--html", metavar="FILE", help="write it as one page, with figures, in place of text")
     parser.add_argument("--trial", type=int, metavar="N", help="print one trial instead, with all that it printed")
@@ -17,16 +18,50 @@ def main(given: argparse.Namespace) -> int:
     """Print the report."""
     from ashtune.api.study import Study
     from ashtune.cli.showing import show_profile, show_study, show_trial
+    from ashtune.core.errors import JournalError
     from ashtune.reports.terminal.text import write
 
+    try:
+        study = Study.load(given.directory)
+    except JournalError:
+        below = [] if given.json else _studies_below(Path(given.directory))
+        if not below:
+            raise
+        write("".join(f"{line}\n" for line in map(_listed, below)), sys.stdout)
+        return 0
     if given.trial is not None:
-        show_trial(Study.load(given.directory), given.trial, as_json=given.json, stream=sys.stdout)
+        show_trial(study, given.trial, as_json=given.json, stream=sys.stdout)
         return 0
     if given.html:
-        Study.load(given.directory).report_html(given.html)
+        study.report_html(given.html)
         write(f"{given.html}\n", sys.stdout)
         return 0
     if given.profile:
-        show_profile(Study.load(given.directory), as_json=given.json, stream=sys.stdout)
+        show_profile(study, as_json=given.json, stream=sys.stdout)
         return 0
-    return show_study(Study.load(given.directory), as_json=given.json, stream=sys.stdout)
+    return show_study(study, as_json=given.json, stream=sys.stdout)
+
+
+def _studies_below(folder: Path) -> list[Path]:
+    """Return the studies in a folder that is none itself, and those one folder deeper, as `ashtune demo` makes them."""
+    from glob import glob
+
+    from ashtune.study.journal import NAME
+
+    patterns = f"*/{NAME}", f"*/*/{NAME}"
+    found = [name for each in patterns for name in glob(each, root_dir=folder)]  # noqa: PTH207 - pathlib's may raise
+    return sorted(Path(folder, name).parent for name in found)
+
+
+def _listed(directory: Path) -> str:
+    """Return in one line how far a study came."""
+    from ashtune.analysis.loading import StudyReader
+    from ashtune.core.errors import AshtuneError
+    from ashtune.core.numbers import plural, result_text
+
+    try:
+        tally = StudyReader(directory).tally
+    except AshtuneError as error:
+        return f"{directory}  {error}"
+    best = "no result" if tally.best is None else f"best {result_text(tally.goal, tally.best.metrics)}"
+    return f"{directory}  {plural(tally.started, 'trial')}, {best}"
