@@ -38,6 +38,7 @@ def test_the_best_is_the_best_of_the_highest_rung(finished_study: Path) -> None:
     assert study.best.rung == 3
     assert study.best.metrics["score"] == top.score.max()
     assert study.best.config == {"x": study.best.metrics["score"] / 8}
+    assert study.trials[study.best.trial].config == study.best.config
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])

@@ -56,6 +56,11 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     confirms: TrialId | None = None
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its configuration, by the name that it has in ``study.best``."""
+        return self.configuration
+
 
 class Trials(Observer, Sequence[TrialRecord]):
     """All trials, by number: an observer, of a study that runs or of a journal.
