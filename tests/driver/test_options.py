@@ -54,9 +54,7 @@ def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tm
     for name in ("run", "resume"):
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
         assert "--no-isolate under MPI, train in the rank itself" in text
-        assert (
-            "--time-limit TIME seconds after which running trials are paused; the study can be resumed, as 90" in text
-        )
+        assert '--time-limit TIME seconds, or a time as "10m", after which running trials are paused' in text
     assert "--rungs LIST the rungs themselves, in place of the three above, as 1,5,20" in " ".join(
         command(tmp_path, "run", "--help").stdout.split()
     )
@@ -117,3 +115,14 @@ def test_a_time_limit_for_trials_is_refused_where_no_process_could_be_ended(tmp_
     with pytest.raises(SettingsError, match=r"^trial_timeout=600 ends .* isolate=False trains without"):
         tuned(tmp_path / "study", trials=2, trial_timeout=600, isolate=False)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(TuneOptions, "time_limit"), (TuneOptions, "trial_timeout"), (WhatIfOptions, "deadline")]
+)
+def test_a_time_in_python_is_read_as_at_the_command_line(kind: Any, name: str) -> None:
+    assert checked(kind, {name: "10m"})[name] == checked(kind, {name: 600})[name] == 600
+    with pytest.raises(SettingsError, match=f"^{name}='soon' is not a duration; give seconds, or as in 90s, 15m, 2h$"):
+        checked(kind, {name: "soon"})
+    with pytest.raises(SettingsError, match=f"^{name}=.* is not a number above 0"):
+        checked(kind, {name: "0s"})

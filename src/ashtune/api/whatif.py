@@ -137,7 +137,7 @@ class _Asking:
         """Return the answer."""
         asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded
         if asked["deadline"] is not None:
-            predictions, words = self._by_deadline(asked["deadline"])
+            predictions, words = self._by_deadline(cast("float", asked["deadline"]))
         elif asked["budget"] is not None:
             predictions, words = self._within_budget(asked["budget"])
         else:

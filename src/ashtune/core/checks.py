@@ -3,10 +3,11 @@
 import math
 import numbers
 import os
-import re
-from decimal import Decimal
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from ashtune.core import parse
 from ashtune.core.confirm import MOST as MOST_CONFIRMED
 from ashtune.core.confirm import SEEDS as SEEDS_TO_CONFIRM
 from ashtune.core.confirm import Confirm
@@ -19,8 +20,7 @@ MOST_NAME = 200
 MOST_UNIT = 20
 MOST_SEED = 2**63 - 1
 
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)")
-_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+T = TypeVar("T")
 
 
 def check_whole(name: str, value: int, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:
@@ -55,15 +55,21 @@ def check_number(name: str, value: float, *, above: float = 0.0) -> float:
     return number
 
 
-def check_seconds(name: str, value: float) -> float:
-    """Return a duration in seconds, or refuse it.
+def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
+    """Return a value, read as from a command line if it is text."""
+    try:
+        return read(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise SettingsError(f"{name}={error}") from None
+
+
+def check_seconds(name: str, value: float | str) -> float:
+    """Return a duration in seconds, given as a number or as in "2h", or refuse it.
 
     Raises:
-        SettingsError: If it is not a number above 0, or longer than thirty years.
+        SettingsError: If it is neither, not above 0, or longer than thirty years.
     """
-    if isinstance(value, str):
-        raise SettingsError(f"{name}={shown(value)} is not a number above 0; give seconds, as in {name}=7200")
-    seconds = check_number(name, value)
+    seconds = check_number(name, _read(name, value, parse.seconds))
     if seconds > MOST_SECONDS:
         raise SettingsError(f"{name}={shown(value)} is too long; give at most {MOST_SECONDS:g} s, or leave it out")
     return seconds
@@ -116,12 +122,7 @@ def check_size(name: str, value: int | str) -> int:
     Raises:
         SettingsError: If it is neither.
     """
-    if not isinstance(value, str):
-        return check_whole(name, value)
-    parts = _SIZE.fullmatch(value.strip().upper())
-    if parts is None:
-        raise SettingsError(f"{name}={shown(value)} is not a size; give bytes, or as in 500MB, 2GB")
-    return check_whole(name, int(Decimal(parts[1]) * _BYTES[parts[2]]))
+    return check_whole(name, _read(name, value, parse.size))
 
 
 def check_confirm(name: str, value: object) -> Confirm:

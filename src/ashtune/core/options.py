@@ -51,7 +51,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COUNT: dict[str, Any] = {"check": check_whole, "parse": int, "metavar": "N"}
-TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME", "forms": "as 90s, 15m, 2h"}
+TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME"}
 
 
 def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

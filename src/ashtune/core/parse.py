@@ -1,31 +1,33 @@
 """Values as a command line gives them: text read into a duration, a size, a list, a number.
 
-Each raises ``ValueError`` with what was wrong and what would do, without the option's name.
+The checks read durations and sizes with the same functions. Each raises ``ValueError`` with what was wrong and what
+would do, without the option's name.
 """
 
 import re
+from decimal import Decimal
 
-from ashtune.core.checks import check_size
 from ashtune.core.confirm import SEEDS, Confirm
-from ashtune.core.errors import SettingsError
+from ashtune.core.plaintext import shown
 
 _SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
     """Read a duration: 90, 90s, 15m, 2h, 1d."""
     parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(us|ms|s|m|min|h|d|)", text.strip())
     if parts is None:
-        raise ValueError(f"{text!r} is not a duration; give seconds, or as in 90s, 15m, 2h")
+        raise ValueError(f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h")
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
 def size(text: str) -> int:
     """Read a size in bytes: 500MB, 2GB."""
-    try:
-        return check_size("size", text)
-    except SettingsError as error:
-        raise ValueError(str(error).partition("=")[2]) from None
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip().upper())
+    if parts is None:
+        raise ValueError(f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB")
+    return int(Decimal(parts[1]) * _BYTES[parts[2]])
 
 
 def rungs(text: str) -> list[int]:

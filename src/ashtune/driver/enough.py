@@ -138,13 +138,7 @@ def check_enough(name: str, value: object) -> NotWorthIt:
             f'{name}={shown(value)} is not known; give "{NAME}", or as in ashtune.NotWorthIt(gain=0.001, per="1h")'
         )
     gain = None if value.gain is None else check_number(f"{name}: gain", value.gain)
-    per: float | str = value.per
-    if isinstance(per, str):
-        try:
-            per = parse.seconds(per)
-        except ValueError as error:
-            raise SettingsError(f"{name}: per={error}") from None
-    return NotWorthIt(gain, check_seconds(f"{name}: per", per))
+    return NotWorthIt(gain, check_seconds(f"{name}: per", value.per))
 
 
 def read_enough(text: str) -> NotWorthIt:

@@ -17,7 +17,6 @@ from ashtune.core.checks import (
     check_directory,
     check_flag,
     check_number,
-    check_seconds,
     check_size,
     check_unit,
     check_whole,
@@ -174,7 +173,10 @@ class Ending(TypedDict, total=False):
 
     trials: Annotated[int | None, Option(help="How many configurations to try in all.", **COUNT)]
     time_limit: Annotated[
-        float | None, Option(help="Seconds after which running trials are paused; the study can be resumed.", **TIME)
+        float | str | None,
+        Option(
+            help='Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.', **TIME
+        ),
     ]
     total_resource: Annotated[int | None, Option(help="Resource, all trials together, after which it stops.", **COUNT)]
     target: Annotated[
@@ -421,14 +423,8 @@ class WhatIfOptions(TypedDict, total=False):
         ),
     ]
     deadline: Annotated[
-        float | None,
-        Option(
-            help="Seconds: asks for the fewest workers that are done by then.",
-            check=check_seconds,
-            parse=parse.seconds,
-            metavar="TIME",
-            forms="as 90s, 15m, 2h",
-        ),
+        float | str | None,
+        Option(help='Seconds, or a time as "2h": asks for the fewest workers that are done by then.', **TIME),
     ]
     budget: Annotated[
         float | None,

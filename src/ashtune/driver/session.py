@@ -503,6 +503,7 @@ class Session:
     def _stop_switch(self, now: float) -> StopSwitch:
         """Return what ends the search at the time limit given, and all of it before the batch system does."""
         given = self._options["time_limit"]
+        assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
         unix_now = self._surroundings.unix_time()
         limit, left = slurm.time_limit(os.environ, unix_now), slurm.time_left(os.environ, unix_now)

@@ -56,7 +56,8 @@ class RunOptions(TypedDict, total=False):
     """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
 
     trial_timeout: Annotated[
-        float | None, Option(help="Seconds that one job, from one rung to the next, may take.", **TIME)
+        float | str | None,
+        Option(help='Seconds, or a time as "10m", that one job, from one rung to the next, may take.', **TIME),
     ]
     workers: Annotated[
         int | None,

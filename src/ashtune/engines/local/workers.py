@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import Event, Progress
@@ -178,7 +179,7 @@ class LocalEngine:
             brief.configurations,
             environments=_environments(options, brief.workers),
             environments_of=environments_of,
-            trial_timeout=options["trial_timeout"],
+            trial_timeout=cast("float | None", options["trial_timeout"]),
             began=brief.began,
         )
 

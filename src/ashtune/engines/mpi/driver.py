@@ -6,6 +6,7 @@ What the ranks have to do, and what becomes of those that die, is the same over 
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -187,7 +188,7 @@ class MpiEngine:
             created=brief.created,
             threads=options["threads"],
             gpus_per_worker=options["gpus_per_worker"],
-            trial_timeout=options["trial_timeout"],
+            trial_timeout=cast("float | None", options["trial_timeout"]),
             is_isolated=options["isolate"],
             carries_checkpoints=options["checkpoints"] == "messages",
         )
