@@ -156,6 +156,8 @@ def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Stud
     assert study.train(3, 2).trial == 3
     again = study.train({"x": 0.25, "kind": "plain"}, 3)
     assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)
+    seed = f"{again.metrics['seed']:.4g}"
+    assert str(again) == f"trial {again.trial} at 3: score=0.75, seed={seed}; x=0.25, kind=plain", "one line"
 
 
 def test_a_directory_is_taken_up_again(study: ashtune.Study, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.api.best import loaded_from, newest_checkpoint
+from ashtune.api.best import loaded_from, newest_checkpoint, pairs
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFailed, JobFinished, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import TrialId, WorkerId
@@ -41,6 +41,9 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     curve: list[tuple[int, dict[str, float | None]]]
     seconds: float
     model: Any
+
+    def __repr__(self) -> str:
+        return f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}"
 
 
 class _OwnChannel:

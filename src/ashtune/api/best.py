@@ -95,7 +95,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     def __str__(self) -> str:
         origin = f" ({visible(self.origin)})" if self.origin else ""
-        return f"trial {self.trial} at {self.resource:,}: {_pairs(self.metrics)}; {_pairs(self.config)}{origin}"
+        return f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}{origin}"
 
     __repr__ = __str__
 
@@ -208,7 +208,8 @@ def trial_number(given: object) -> TrialId | None:
     return None
 
 
-def _pairs(values: Mapping[str, object]) -> str:
+def pairs(values: Mapping[str, object]) -> str:
+    """Return names and values in one line, as ``x=0.25, kind=relu``."""
     return ", ".join(
         f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
     )
