@@ -60,6 +60,27 @@ def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tm
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"direction": "minimize"}, "direction= is no option here; did you mean mode="),
+        ({"mode": "min", "direction": "minimize"}, "direction= is no option here; did you mean mode="),
+        ({"mode": "min", "timeout": 60}, "timeout= is no option here; did you mean time_limit="),
+        ({"mode": "min", "storage": "x"}, "storage= is no option here; did you mean directory="),
+        ({"mode": "min", "search": "tpe"}, "search='tpe' is unknown; did you mean 'optuna'"),
+        ({"mode": "min", "scheduler": "asha"}, "scheduler='asha' is unknown; did you mean 'ash'"),
+        ({"mode": "min", "scheduler": "hyperand"}, "scheduler='hyperand' is unknown; did you mean 'hyperband'"),
+        ({"mode": "min", "engine": "treads"}, "engine 'treads' is unknown; did you mean 'threads'"),
+    ],
+)
+def test_a_name_that_other_libraries_have_is_refused_with_ours(
+    given: dict[str, Any], meant: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", max_resource=1, directory=tmp_path / "study", **given)
+    assert str(refused.value) == f"{meant}?"
+
+
 def test_an_option_that_is_none_is_refused_with_the_one_that_was_meant_or_those_that_there_are() -> None:
     with pytest.raises(SettingsError, match=r"max_resorce= is no option here; did you mean max_resource=\?"):
         checked(TuneOptions, {"max_resorce": 4})

@@ -5,15 +5,16 @@ keyword arguments, commands as ``--name``.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache, wraps
+from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
 from ashtune.core import parse
 from ashtune.core.checks import check_seconds, check_whole
 from ashtune.core.errors import SettingsError
+from ashtune.core.nearest import nearest
 from ashtune.core.plaintext import one_line
 
 Check = Callable[[str, Any], Any]
@@ -81,14 +82,16 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
         SettingsError: In one line, if one is unknown or not what it should be.
     """
     known = options_of(kind)
+    _refuse_unknown(given, known)
+    return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
+
+
+def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
+            near = nearest(name, known)
+            hint = f"did you mean {near}=?" if near else f"there are {', '.join(known)}"
             raise SettingsError(f"{one_line(name, 60)}= is no option here; {hint}")
-    return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
 
 
 def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
@@ -99,8 +102,9 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 
 
 def takes(kind: Callable[..., Any]) -> Callable[[F], F]:
-    """Make a function with ``**options`` say in its signature and its docstring which there are.
+    """Make a function with ``**options`` say in its signature and its docstring which there are, and refuse others.
 
+    One that is unknown is refused before one that is missing: of ``direction=`` in place of ``mode=`` it says so.
     The docstring has the line ``{options}`` in its list of arguments.
     """
 
@@ -111,10 +115,17 @@ def takes(kind: Callable[..., Any]) -> Callable[[F], F]:
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=type_)
             for name, (type_, option) in options_of(kind).items()
         ]
-        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+        names = [each.name for each in parameters if each.name != "self"]
+
+        @wraps(function)
+        def call(*args: Any, **given: Any) -> Any:
+            _refuse_unknown(given, names)
+            return function(*args, **given)
+
+        call.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
         if function.__doc__:
             lines = [f"{name}: {option.help}" for name, (_, option) in options_of(kind).items()]
-            function.__doc__ = function.__doc__.replace("{options}", "\n        ".join(lines))
-        return function
+            call.__doc__ = function.__doc__.replace("{options}", "\n        ".join(lines))
+        return cast("F", call)
 
     return say

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from ashtune.core.errors import SettingsError
+from ashtune.core.nearest import nearest
 from ashtune.core.plaintext import error_line, one_line, shown
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Names(Generic[T]):
             return self._own(name)(*arguments)
         entry = next((entry for entry in self._entry_points() if entry.name == name), None)
         if entry is None:
-            raise SettingsError(f"{self._what} {shown(name)} is unknown; give one of {', '.join(self.names)}")
+            raise SettingsError(f"{self._what} {shown(name)} is unknown; {self._instead(name)}")
         try:
             return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever importing and making another's class raises
@@ -121,6 +122,11 @@ class Names(Generic[T]):
             return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
         except ValueError:
             return False
+
+    def _instead(self, name: str) -> str:
+        """Return in words what may be given in place of a name that is unknown."""
+        near = nearest(name, self.names)
+        return f"did you mean {near!r}?" if near else f"give one of {', '.join(self.names)}"
 
     def _own(self, name: str) -> type[T]:
         """Return a class of ashtune's own."""
@@ -169,7 +175,7 @@ class Registry(Names[PartT]):
         if not self.is_known(name):
             module, colon, _ = name.partition(":")
             path = f", or add the folder of the module {shown(module)} to PYTHONPATH" if module and colon else ""
-            raise SettingsError(f"{self._what}={shown(part)} is unknown; give one of {', '.join(self.names)}{path}")
+            raise SettingsError(f"{self._what}={shown(part)} is unknown; {self._instead(name)}{path}")
         kind = self._class(name)
         try:
             return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)
