@@ -95,9 +95,9 @@ def failures(**changes: Any) -> dict[str, Any]:
     traceback = 'Traceback (most recent call last):\n  File "train.py", line 7, in train\nValueError: no such layer'
     groups = [
         {"kind": "failed", "reason": "ValueError: no such layer", "count": 3, "trial": 12, "rung": 0,
-         "traceback": traceback, "in_common": ["solver = lbfgs"]},
+         "traceback": traceback, "in_common": "3 of 3 with solver = lbfgs, 0 of 40 others"},
         {"kind": "withdrawn", "reason": "too large", "count": 1, "trial": 30, "rung": 0, "traceback": "",
-         "in_common": []},
+         "in_common": ""},
     ]  # fmt: skip
     return {"groups": groups, "total": 4} | changes
 

@@ -1,5 +1,6 @@
 """What trials that failed for one reason have in common."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +10,74 @@ import pytest
 from studies import tuned
 from study_picture import picture_of
 
-from ashtune.dashboard.in_common import FEWEST, FEWEST_OTHERS, in_common
+from ashtune.analysis.in_common import FEWEST, FEWEST_OTHERS, columns_of, in_common
 from ashtune.dashboard.liveness import Standing
+from ashtune.reports.the_run import TRIALS_SHOWN
 
 TRIALS = 40
 NUMBER = np.arange(TRIALS)
 NONE = np.full(TRIALS, np.nan)
 
 
-def said(ended: Any, column: Any, others: Any = None) -> list[str]:
+def said(ended: Any, column: Any, others: Any = None) -> str:
+    """Return what is named, without the counts around it."""
     numbers, texts = ({}, {"kind": (column, ["a", "b"])}) if column.dtype == np.int32 else ({"rate": column}, {})
-    return in_common(ended, ~ended if others is None else others, numbers, texts)
+    return named(in_common(ended, ~ended if others is None else others, numbers, texts))
+
+
+def named(words: str) -> str:
+    return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
 def test_a_choice_is_named_that_all_have_and_no_other() -> None:
     ended = NUMBER % 4 == 1
-    assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == ["kind = b"]
-    assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == [], "others have it too"
-    assert said(ended, np.where(NUMBER % 8 == 1, 1, 0).astype(np.int32)) == [], "not all have it"
-    assert said(ended, np.where(ended, -1, 0).astype(np.int32)) == [], "they have none"
+    assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
+    assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
+    assert said(ended, np.where(NUMBER % 8 == 1, 1, 0).astype(np.int32)) == "", "not all have it"
+    assert said(ended, np.where(ended, -1, 0).astype(np.int32)) == "", "they have none"
 
 
 def test_an_end_of_a_range_is_named_where_all_are_and_no_other() -> None:
-    assert said(NUMBER > 30, NUMBER / 100.0) == ["rate from 0.31 on"]
-    assert said(NUMBER < 8, NUMBER / 100.0) == ["rate up to 0.07"]
-    assert said(NUMBER % 4 == 1, NUMBER / 100.0) == []
-    assert said(NUMBER > 30, np.where(NUMBER == 33, np.nan, NUMBER)) == [], "one has none"
-    assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == []
+    assert said(NUMBER > 30, NUMBER / 100.0) == "rate from 0.31 on"
+    assert said(NUMBER < 8, NUMBER / 100.0) == "rate up to 0.07"
+    assert said(NUMBER % 4 == 1, NUMBER / 100.0) == ""
+    assert said(NUMBER > 30, np.where(NUMBER == 33, np.nan, NUMBER)) == "", "one has none"
+    assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
 def test_of_few_trials_nothing_is_said() -> None:
-    assert said(NUMBER < FEWEST, NUMBER / 1.0) == ["rate up to 2"]
-    assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == []
-    assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 8 + FEWEST_OTHERS)) == ["rate up to 7"]
-    assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == []
+    assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
+    assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
+    assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 8 + FEWEST_OTHERS)) == "rate up to 7"
+    assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
+
+
+def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_apart() -> None:
+    space = [
+        {"width": width, "layers": layers, "kind": kind}
+        for width in (16, 64, 256)
+        for layers in (1, 2, 3)
+        for kind in "ab"
+    ]
+    numbers, texts = columns_of(space * 8)
+    ended = np.array([row["width"] == 256 and row["kind"] == "b" for row in space * 8])
+    assert in_common(ended, ~ended, numbers, texts) == "24 of 24 with kind = b and width = 256, 0 of 120 others"
+    few = np.arange(len(ended)) < 18
+    assert in_common(ended & few, ~ended & few, numbers, texts) == "", "of 3 and 15 trials two are named by chance"
+
+
+def test_what_is_named_by_chance_is_rare() -> None:
+    draw = np.random.default_rng(0)
+    studies = 1_000
+    said = 0
+    for _ in range(studies):
+        rows = [
+            {f"x{place}": value for place, value in enumerate(draw.random(6))} | {"kind": "abc"[draw.integers(3)]}
+            for _ in range(40)
+        ]
+        ended = draw.permutation(40) < 6
+        said += bool(in_common(ended, ~ended, *columns_of(rows)))
+    assert said <= 2
 
 
 def fails_with_b(trial: Any) -> None:
@@ -55,9 +90,19 @@ def fails_with_b(trial: Any) -> None:
 
 @pytest.mark.timeout(180)
 def test_the_page_of_a_study_names_it_with_the_reason(tmp_path: Path) -> None:
-    tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
+    study = tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
     picture = picture_of(tmp_path / "study")
     picture.make(Standing("complete", "complete"), picture.ran, 0, 0.0)
     [group] = msgspec.json.decode(picture.shown["failures"].json)["groups"]
     assert group["count"] > FEWEST
-    assert group["in_common"] == ["kind = b"]
+    assert (
+        group["in_common"] == f"{group['count']} of {group['count']} with kind = b, 0 of {40 - group['count']} others"
+    )
+    page = tmp_path / "page.html"
+    study.report_html(page)
+    printed = io.StringIO()
+    study.report(printed)
+    for text in (page.read_text(), printed.getvalue()):
+        assert group["in_common"] in text
+    reasons = [trial.reason for trial in study.trials if trial.reason]
+    assert all(f"<td>{reason}</td>" in page.read_text() for reason in reasons[:TRIALS_SHOWN]), "of each failed trial"

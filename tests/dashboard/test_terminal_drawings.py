@@ -227,7 +227,7 @@ def test_utilisation_is_a_row_of_blocks_no_wider_than_asked_for() -> None:
 def test_the_chosen_failure_shows_what_its_trials_share_and_the_end_of_its_traceback() -> None:
     lines = [line.plain for line in failures_lines(failures(), 80, 20, DARK, chosen=0)]
     assert lines[0].startswith("▸     3 x ValueError: no such layer")
-    assert lines[1].strip() == "all of these have solver = lbfgs, as no trial with a result has"
+    assert lines[1].strip() == "3 of 3 with solver = lbfgs, 0 of 40 others"
     assert lines[4].strip() == "ValueError: no such layer"
 
 

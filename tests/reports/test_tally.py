@@ -317,15 +317,19 @@ def test_a_worker_that_its_trial_is_known_to_have_killed_fails_it_at_once() -> N
     assert tally.rungs[0].failed == tally.failures.total == 1
 
 
-def test_reasons_that_differ_in_a_decimal_number_are_one_but_signals_are_not() -> None:
+def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_user_are_not() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     reasons = ["lr 0.12 too high", "lr 3e-05 too high", "killed by signal 9", "killed by signal 11"]
-    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons)))
-    assert [(g.reason, g.count, g.trial) for g in tally.failures.groups()] == [
-        ("lr 0.12 too high", 2, 0),
-        ("killed by signal 9", 1, 2),
-        ("killed by signal 11", 1, 3),
+    reasons += [f"loss is not finite at {epoch}" for epoch in (3, 12)]
+    reasons += [
+        f"ObjectiveError: the loop over trial.epochs() ended at {epoch} of 9; call trial.stop()" for epoch in (3, 1)
     ]
+    reasons += [f"ObjectiveError: python ended with status {status}" for status in (1, 2)]
+    reasons += [f"ValueError: trial {trial} with error 700" for trial in (3, 12)] + ["ValueError: trial 3 with error 2"]
+    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons)))
+    assert {g.trial: g.count for g in tally.failures.groups()} == {
+        0: 2, 2: 1, 3: 1, 4: 2, 6: 2, 8: 1, 9: 1, 10: 2, 12: 1,
+    }  # fmt: skip
 
 
 def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:

@@ -16,7 +16,10 @@ from ashtune.core.verdicts import Followed
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
-_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+")
+_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
+_A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
+_OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
+"""How messages of this package begin that a trial fails with."""
 
 
 class Group(msgspec.Struct):
@@ -29,13 +32,18 @@ class Group(msgspec.Struct):
     traceback: str
 
 
-def without_decimals(reason: str) -> str:
-    """Return a reason with a placeholder for each decimal number: those that are equal then are one reason."""
-    return _A_DECIMAL.sub("_", reason)
+def without_numbers(reason: str) -> str:
+    """Return a reason with placeholders for decimals and trials' numbers: those that are equal then are one.
+
+    Another whole number may say what went wrong, as in "error 700", but not in a message of this package, where it
+    counts epochs or bytes; signals and exit statuses stay.
+    """
+    reason = _A_DECIMAL.sub("_", reason)
+    return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
 
 
 class Reasons:
-    """Counts reasons. Two that differ in a decimal number only are the same reason.
+    """Counts reasons. Two that differ in a number only are the same reason: see :func:`without_numbers`.
 
     At most ``GROUPS_KEPT`` reasons have a group; the others are counted in ``others``.
     """
@@ -48,7 +56,7 @@ class Reasons:
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
         """Take in one more."""
         self.total += 1
-        key = without_decimals(reason)
+        key = without_numbers(reason)
         if (group := self._groups.get(key)) is not None:
             group.count += 1
         elif len(self._groups) < GROUPS_KEPT:

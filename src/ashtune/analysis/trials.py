@@ -4,11 +4,14 @@ The records are kept in columns, about 300 bytes a trial, and built when they ar
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
+from ashtune.analysis.counts import without_numbers
+from ashtune.analysis.in_common import FEWEST, columns_of, in_common
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import (
     Event,
@@ -161,6 +164,20 @@ class Trials(Observer, Sequence[TrialRecord]):
     def origin(self, trial: TrialId) -> str:
         """Return in a few words where the configuration of a trial comes from."""
         return self._origins[trial] or self._design
+
+    def in_common(self, reasons: Sequence[str]) -> list[str]:
+        """Return for each of some reasons in words what the trials have in common that came to nothing for it."""
+        import numpy as np
+
+        known = {trial: without_numbers(reason) for trial, reason in self._reasons.items()}
+        counts = Counter(known.values())
+        if max((counts[without_numbers(reason)] for reason in reasons), default=0) < FEWEST:
+            return [""] * len(reasons)
+        numbers, texts = columns_of(map(self.configuration, map(TrialId, range(len(self)))))
+        others = np.array([rung >= 0 and trial not in known for trial, rung in enumerate(self._rungs)], bool)
+        why = [known.get(TrialId(trial)) for trial in range(len(self))]
+        ended = (np.array([each == without_numbers(reason) for each in why], bool) for reason in reasons)
+        return [in_common(each, others, numbers, texts) for each in ended]
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.

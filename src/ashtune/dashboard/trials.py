@@ -18,14 +18,14 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.counts import without_decimals
+from ashtune.analysis.counts import without_numbers
+from ashtune.analysis.in_common import in_common
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.core.plaintext import one_line
 from ashtune.core.verdicts import TrialFailed
-from ashtune.dashboard.in_common import in_common
 from ashtune.dashboard.parts.part import short_value
 from ashtune.dashboard.parts.space import Hyperparameter
 from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Method
@@ -301,16 +301,16 @@ class TrialColumns(BatchListener):
             columns=names,
         )
 
-    def in_common(self, reason: str) -> list[str]:
-        """Return what the trials that failed or were withdrawn for a reason have in common: see ``in_common.py``."""
+    def in_common(self, reason: str) -> str:
+        """Return in words what the trials that failed or were withdrawn for a reason have in common, "" for nothing."""
         import numpy as np
 
         def of(column: "array[int] | array[float]", kind: Any) -> Any:
             return np.frombuffer(column, kind)[: self._count]
 
-        sought = without_decimals(one_line(reason[:REASON_CHARACTERS]))
+        sought = without_numbers(one_line(reason[:REASON_CHARACTERS]))
         known = self._reason_keys
-        known += map(without_decimals, self._reasons.texts[len(known) :])
+        known += map(without_numbers, self._reasons.texts[len(known) :])
         fits = np.array([*(key == sought for key in known), False])
         reasons = of(self._reasons.codes, np.int32)
         return in_common(

@@ -1,16 +1,16 @@
 """The run itself: what went wrong, what it ran on, and how to go on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.counts import Reasons
+from ashtune.analysis.counts import Group, Reasons
 from ashtune.core.numbers import plural
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
-from ashtune.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line
+from ashtune.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line, trials_table
 from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 GROUPS_SHOWN = 5
 TRACEBACK_LINES = 12
+TRIALS_SHOWN = 15
 
 
 class TroubleSection(Section):
     """What failed, was withdrawn or lost, by reason, and what the user should know."""
 
     name, title = "trouble", "What went wrong, and notes"
-    uses = ("tally",)
+    uses = ("tally", "trials")
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
@@ -35,8 +36,15 @@ class TroubleSection(Section):
             (tally.lost_workers, "workers were lost"),
         ):
             if reasons.total:
-                groups = [f"{group.count:,} x {group.reason}" for group in reasons.groups()]
-                yield html.words(f"{reasons.total:,} {what}:", *groups)
+                groups = reasons.groups()
+                shared = (f" ({words})" if words else "" for words in self._in_common(groups))
+                named = [
+                    f"{group.count:,} x {group.reason}{words}" for group, words in zip(groups, shared, strict=True)
+                ]
+                yield html.words(f"{reasons.total:,} {what}:", *named)
+        if ended := [trial for trial in self.study.trials if trial.reason][:TRIALS_SHOWN]:
+            why = {"why": [trial.reason for trial in ended]}
+            yield html.table(trials_table(ended, why, [trial.resource for trial in ended], unit=self.study.unit))
         if notes := [*self.study.outcome.notes_with(tally), *([missing] if missing else [])]:
             yield html.words(*notes)
 
@@ -49,25 +57,32 @@ class TroubleSection(Section):
         ):
             if reasons.total:
                 heading = line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
-                parts.append([heading, *_reasons(reasons, shows_traceback=noun == "trial")])
+                parts.append([heading, *self._reasons(reasons, shows_traceback=noun == "trial")])
         if notes := self.study.outcome.notes_with(tally):
             parts.append([line("notes", HEADING), *(indented(line(note, WARNING)) for note in notes)])
         for number, part in enumerate(parts):
             yield from ([line(""), *part] if number else part)
 
+    def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
+        """Yield what went wrong by reason, with what its trials have in common, the first trial and its traceback."""
+        groups = reasons.groups()[:GROUPS_SHOWN]
+        for group, shared in zip(groups, self._in_common(groups), strict=True):
+            first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
+            yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
+            if shared:
+                yield indented(line(shared), 3)
+            if shows_traceback:
+                lines = group.traceback.rstrip().splitlines()
+                cut = ["..."] if len(lines) > TRACEBACK_LINES else []
+                yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
+        if unseen := reasons.total - sum(group.count for group in groups):
+            yield line(f"{INDENT}{unseen:,} for other reasons")
 
-def _reasons(reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-    """Yield what went wrong by reason, each with the first trial it befell and its traceback."""
-    groups = reasons.groups()
-    for group in groups[:GROUPS_SHOWN]:
-        first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
-        yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
-        if shows_traceback:
-            lines = group.traceback.rstrip().splitlines()
-            cut = ["..."] if len(lines) > TRACEBACK_LINES else []
-            yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
-    if unseen := reasons.total - sum(group.count for group in groups[:GROUPS_SHOWN]):
-        yield line(f"{INDENT}{unseen:,} for other reasons")
+    def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
+        """Return for each reason what its trials have in common; of a study that runs nobody has looked."""
+        if self.study.is_live:
+            return [""] * len(groups)
+        return self.study.trials.in_common([group.reason for group in groups])
 
 
 class FactsSection(Section):

@@ -1,6 +1,6 @@
 """The part ``failures``: why trials came to nothing and workers were lost, grouped by reason."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ashtune.analysis.counts import Group
@@ -9,7 +9,6 @@ from ashtune.core.plaintext import one_line, visible
 from ashtune.dashboard.parts.part import Part
 
 MOST_GROUPS = 20
-MOST_IN_COMMON = 3
 REASON_CHARACTERS = 300
 TRACEBACK_CHARACTERS = 1_000
 
@@ -19,15 +18,15 @@ class FailuresPart(Part):
 
     Args:
         tally: The study's counts.
-        in_common: Returns what the trials have in common that failed, or were withdrawn, for a reason.
+        in_common: Returns in words what the trials have in common that failed, or were withdrawn, for a reason.
     """
 
     name = "failures"
     empty: ClassVar[Mapping[str, Any]] = {"groups": [], "total": 0}
 
-    def __init__(self, tally: Tally, in_common: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, tally: Tally, in_common: Callable[[str], str]) -> None:
         self._tally = tally
-        self._find_in_common = in_common
+        self._in_common = in_common
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the groups."""
@@ -48,11 +47,8 @@ class FailuresPart(Part):
             "trial": group.trial,
             "rung": group.rung,
             "traceback": shown_text(group.traceback[-TRACEBACK_CHARACTERS:]),
-            "in_common": [] if kind == "lost" else self._in_common(group.reason),
+            "in_common": "" if kind == "lost" else one_line(self._in_common(group.reason), REASON_CHARACTERS),
         }
-
-    def _in_common(self, reason: str) -> list[str]:
-        return [one_line(each, REASON_CHARACTERS) for each in self._find_in_common(reason)[:MOST_IN_COMMON]]
 
 
 def shown_text(text: str) -> str:

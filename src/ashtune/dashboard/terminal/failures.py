@@ -41,9 +41,8 @@ def failures_lines(
         )
         lines.append(cut(row, width))
         if number == chosen:
-            if shared := " and ".join(group["in_common"]):
-                said = f"{_INDENT}all of these have {shared}, as no trial with a result has"
-                lines.append(line((fitted(said, width), colours.ink)))
+            if group["in_common"]:
+                lines.append(line((fitted(f"{_INDENT}{group['in_common']}", width), colours.ink)))
             lines += _traceback(str(group["traceback"] or ""), width, max(3, height - len(groups)), colours)
     unseen = failures["total"] - sum(group["count"] for group in groups)
     if unseen > 0:

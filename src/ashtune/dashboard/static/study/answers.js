@@ -138,8 +138,8 @@ export function whyFailed({ head, failures }) {
   return {
     mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair",
     word,
-    text: first.in_common.length
-      ? `All with ${listed(first.in_common)}: ${shortened(first.reason, 70)}${more}`
+    text: first.in_common
+      ? `${first.in_common}: ${shortened(first.reason, 70)}${more}`
       : `${countText(first.count)} × ${shortened(first.reason, 90)}${more}`,
   };
 }

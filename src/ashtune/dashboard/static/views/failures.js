@@ -2,7 +2,7 @@
 
 import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
-import { countText, isNumber, listed, plural } from "../page/text.js";
+import { countText, isNumber, plural } from "../page/text.js";
 import { stateMark } from "./trials.js";
 
 export function failures(study) {
@@ -42,8 +42,7 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
       stateMark(kind, kind === "lost" ? "worker lost" : kind),
     ),
     element("p", { class: "reason", text: reason }),
-    shared.length > 0 &&
-      element("p", { class: "in-common", text: `All of these have ${listed(shared)}, as no trial with a result has.` }),
+    shared && element("p", { class: "in-common", text: `${shared}.` }),
     first,
     traceback &&
       element(

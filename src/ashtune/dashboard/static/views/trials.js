@@ -111,7 +111,7 @@ function trialsTable({ columns, rows }, asked, study, sort) {
       "tr",
       { class: row.trial === best && "bold" },
       element("th", { scope: "row" }, trialLink(row.trial, String(row.trial))),
-      element("td", { class: "state" }, stateMark(row.status)),
+      element("td", { class: "state" }, stateMark(row.status), row.reason && ` ${shortened(row.reason, 60)}`),
       element("td", { text: row.value === null ? "" : numberText(row.value) }),
       element("td", { text: countText(row.resource) }),
       element("td", { text: isNumber(row.seconds) ? secondsText(row.seconds) : "" }),

@@ -1,0 +1,102 @@
+"""What the trials have in common that came to nothing for one reason, and that no trial with a result has.
+
+Rule: it is said of at least ``FEWEST`` such trials beside ``FEWEST_OTHERS`` with a result. Of fewer, one that has
+nothing to do with it would be named by chance: an end of a range, with 3 and 10 trials, in 1 study of 140. Two
+hyperparameters together are named where chance would name two in less than 1 study of ``UNLIKELY``.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from ashtune.core.numbers import value_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Codes = npt.NDArray[np.int32]
+    Mask = npt.NDArray[np.bool_]
+    Numbers = Mapping[str, Floats]
+    Texts = Mapping[str, tuple[Codes, list[str]]]
+
+FEWEST = 3
+FEWEST_OTHERS = 10
+UNLIKELY = 1_000
+MOST_NAMED = 3
+
+
+def in_common(ended: "Mask", others: "Mask", numbers: "Numbers", texts: "Texts") -> str:
+    """Return in words what is in common, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
+
+    O(trials) for each hyperparameter, and for each pair of them where no single one tells the trials apart.
+
+    Args:
+        ended: Which trials came to nothing.
+        others: Which have a result.
+        numbers: Hyperparameters that are numbers: a value for each trial, NaN for none.
+        texts: Those that are choices: a number for each trial that stands for one of the texts, -1 for none.
+    """
+    count, rest = int(ended.sum()), int(others.sum())
+    if count < FEWEST or rest < FEWEST_OTHERS:
+        return ""
+    shared = [*_choices(ended, others, texts), *_ranges(ended, others, numbers)]
+    named = [words for words, too in shared if not too.any()][:MOST_NAMED]
+    if not named and _is_unlikely(
+        count, rest, 3 * (count + rest) * len(numbers) + sum(len(t) for _, t in texts.values())
+    ):
+        pairs = (pair for pair in combinations(shared, 2) if not (pair[0][1] & pair[1][1]).any())
+        closest = min(pairs, key=lambda pair: int(pair[0][1].sum() + pair[1][1].sum()), default=())
+        named = [words for words, _ in closest]
+    return f"{count:,} of {count:,} with {' and '.join(named)}, 0 of {rest:,} others" if named else ""
+
+
+def columns_of(configurations: Iterable[Mapping[str, Any]]) -> "tuple[Numbers, Texts]":
+    """Return the hyperparameters of trials in columns: those that are numbers in all trials, and the others."""
+    import numpy as np
+
+    rows = list(configurations)
+    numbers: dict[str, Floats] = {}
+    texts: dict[str, tuple[Codes, list[str]]] = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        if all(value is None or type(value) in (int, float) for value in values):
+            numbers[name] = np.array([math.nan if value is None else value for value in values], np.float64)
+        else:
+            places: dict[str, int] = {}
+            codes = [places.setdefault(value_text(row[name]), len(places)) if name in row else -1 for row in rows]
+            texts[name] = np.array(codes, np.int32), list(places)
+    return numbers, texts
+
+
+def _choices(ended: "Mask", others: "Mask", texts: "Texts") -> "Iterable[tuple[str, Mask]]":
+    """Yield the choices that all have which came to nothing, and which of the others have them too."""
+    for name, (codes, choices) in texts.items():
+        first = codes[ended][0]
+        if first >= 0 and (codes[ended] == first).all():
+            yield f"{name} = {choices[first]}", codes[others] == first
+
+
+def _ranges(ended: "Mask", others: "Mask", numbers: "Numbers") -> "Iterable[tuple[str, Mask]]":
+    """Yield the values and ends of ranges that all have which came to nothing, and which of the others have them too.
+
+    A value that all have is named as such, and not as the end of a range.
+    """
+    for name, column in numbers.items():
+        own, rest = column[ended], column[others]
+        low, high = own.min(), own.max()
+        if not low <= high or not (rest == rest).any():  # noqa: PLR0124 - NaN: one has none, or all others
+            continue
+        if low == high:
+            yield f"{name} = {low:.6g}", rest == low
+        else:
+            yield f"{name} from {low:.3g} on", rest >= low
+            yield f"{name} up to {high:.3g}", rest <= high
+
+
+def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
+    """Whether two of so many conditions would hardly tell the trials apart by chance."""
+    ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
+    return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))
