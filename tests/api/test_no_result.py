@@ -1,7 +1,9 @@
 """A study in which everything fails ends early, says why in one line, and can be mended and resumed."""
 
+import io
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,19 @@ def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_
     assert len({str(event.configuration) for event in started}) == len(started) == 8
     assert study.is_complete
     assert study.best.config["a"] == 2
+
+
+def test_the_report_of_failures_alone_begins_with_why_and_shows_no_empty_figure(tmp_path: Path) -> None:
+    with pytest.raises(NoResultError):
+        tuned(fails, tmp_path / "study", max_failures=3)
+    study = ashtune.Study.load(tmp_path / "study")
+    printed, page = io.StringIO(), tmp_path / "page.html"
+    study.report(printed)
+    study.report_html(page)
+    why = f"No trial has a result: {len(study.trials)} trials failed with ValueError: no such file."
+    assert printed.getvalue().splitlines()[2] == why
+    assert printed.getvalue().split()[-5:] == ["with:", "ashtune", "resume", str(study.directory), "FILE:FUNCTION"]
+    assert "did the model help?" not in printed.getvalue()
+    shown = set(re.findall(r'<section id="([^"]*)"', page.read_text()))
+    assert shown & {"best", "progress", "curves", "hyperparameters", "audit", "trouble"} == {"best", "trouble"}
+    assert why in page.read_text()

@@ -10,7 +10,7 @@ from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
 from ashtune.core.ladder import Ladder
-from ashtune.reports.glance import NO_RESULT, Glance, glance, glance_html, glance_text
+from ashtune.reports.glance import Glance, glance, glance_html, glance_text
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.study_info import StudyInfo
@@ -97,11 +97,10 @@ def test_the_next_step_is_one_that_can_be_taken(outcome: Outcome, can_resume: bo
     assert [each for each in calls if "resume" in each] == ([call] if call else [])
 
 
-def test_a_study_without_a_result_says_so() -> None:
+def test_a_study_without_a_result_says_so_and_why() -> None:
     shown = seen(trouble=1.0)
-    assert not shown.best
-    assert NO_RESULT in glance_text(shown)
-    assert NO_RESULT in glance_html(shown)
+    assert "No trial has a result: " in glance_text(shown)
+    assert "No trial has a result: " in glance_html(shown)
 
 
 def test_colours_are_the_notebooks_own() -> None:

@@ -118,7 +118,7 @@ def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
     tally = Tally(LADDER, ACCURACY)
     described = info_of(MadeUpStudy(LADDER, 2, 1))
     text = as_text(summary(tally, described, Outcome(is_complete=False)))
-    assert "no trial has a result" in text
+    assert "No trial has a result." in text
     assert "not complete" in text
     data = report_data(MadeUpStudy(LADDER, 0, 0))
     assert data["best"] is None and data["utilisation"] is None

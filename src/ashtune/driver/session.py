@@ -27,7 +27,7 @@ from ashtune.core.events import (
     WorkerJoined,
 )
 from ashtune.core.ladder import Ladder
-from ashtune.core.numbers import plural, shortened
+from ashtune.core.numbers import plural
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
@@ -50,6 +50,7 @@ from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import GRACE_SECONDS, StopSwitch
+from ashtune.reports.best import why_no_result
 from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for, in_a_notebook
@@ -69,8 +70,6 @@ from ashtune.study.observed import observed_study
 from ashtune.study.replay import replay
 from ashtune.training import forks
 from ashtune.training.versions import changed
-
-REASON_CHARACTERS = 200
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -175,7 +174,7 @@ class Session:
         if not stop.signals:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
-            write(f"no trial has a result yet; {self._failures()}\n", sys.stderr)
+            write(f"no trial has a result yet; {why_no_result(self._tally)}\n", sys.stderr)
         is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
         if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
@@ -197,21 +196,10 @@ class Session:
         mended = "" if tally.is_program else " FILE:FUNCTION"
         what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown}{mended}`"
         raise NoResultError(
-            f"{self._shown} {how} without a result: {self._failures()}; `ashtune report {self._shown}` shows where; "
-            f"mend that, then {what_next}",
+            f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report {self._shown}` shows "
+            f"where; mend that, then {what_next}",
             self._shown,
         )
-
-    def _failures(self) -> str:
-        """Return in words how many trials came to nothing, and why most of them did."""
-        reasons = max((self._tally.failures, self._tally.withdrawals), key=lambda reasons: reasons.total)
-        if not reasons.total:
-            return "no trial reported"
-        what = "failed" if reasons is self._tally.failures else "withdrawn"
-        most = reasons.groups()[0]
-        of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
-        reason = shortened(most.reason, REASON_CHARACTERS) or "no reason given"
-        return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
 
     def _obey(self, number: int) -> None:
         """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""

@@ -135,6 +135,7 @@ class AuditSection(Section):
 
     name, title = "audit", "Did the halving do right?"
     uses = ("tally",)
+    needs_result = True
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)

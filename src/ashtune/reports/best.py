@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import Goal
-from ashtune.core.numbers import number_text, result_text, value_text
+from ashtune.core.numbers import number_text, plural, result_text, shortened, value_text
 from ashtune.reports.figures.curves import curves_figure
 from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 from ashtune.reports.page import html
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHOWN = 15
+REASON_CHARACTERS = 200
 
 
 class BestSection(Section):
@@ -31,7 +32,7 @@ class BestSection(Section):
         tally, unit, goal = self.study.tally, self.study.unit, self.study.goal
         best, anywhere = tally.best, tally.best_at_any_rung
         if best is None:
-            yield html.words("No trial has a result.", style="bad")
+            yield html.words(no_result_sentence(tally), style="bad")
             return
         sentences = [best_sentence(tally, best, unit=unit)]
         if _is_better(anywhere, best):
@@ -55,7 +56,7 @@ class BestSection(Section):
         tally, info, goal = self.study.tally, self.study.info, self.study.goal
         best, anywhere = tally.best, tally.best_at_any_rung
         if best is None:
-            yield line("no trial has a result", BAD)
+            yield line(no_result_sentence(tally), BAD)
             return
         top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
         named = ", the named winner" if tally.confirmed is not None else ""
@@ -86,6 +87,24 @@ def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
     )
 
 
+def no_result_sentence(tally: Tally) -> str:
+    """Say that no trial has a result, and why, if that is known."""
+    why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
+    return f"No trial has a result{why}."
+
+
+def why_no_result(tally: Tally) -> str:
+    """Say how many trials came to nothing, and why most of them did."""
+    reasons = max((tally.failures, tally.withdrawals), key=lambda reasons: reasons.total)
+    if not reasons.total:
+        return "no trial reported"
+    what = "failed" if reasons is tally.failures else "withdrawn"
+    most = reasons.groups()[0]
+    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+    reason = shortened(most.reason, REASON_CHARACTERS) or "no reason given"
+    return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
+
+
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
     """Whether the best result at any rung is better than that at the highest; of several objectives nobody can say."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
@@ -114,6 +133,7 @@ class ProgressSection(Section):
 
     name, title = "progress", "Best so far"
     uses = ("trials",)
+    needs_result = True
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
@@ -132,6 +152,7 @@ class CurvesSection(Section):
 
     name, title = "curves", "Learning curves"
     uses = ("curves", "trials")
+    needs_result = True
 
     def blocks(self) -> Iterator[html.Block]:
         study, rungs = self.study, self.study.ladder.rungs

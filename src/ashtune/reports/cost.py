@@ -32,6 +32,7 @@ class CostSection(Section):
 
     name, title = "cost", "What made training slow"
     uses = ("trials",)
+    needs_result = True
 
     @cached_property
     def _times(self) -> Sequence[tuple[float, TrialId]]:

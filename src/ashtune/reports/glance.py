@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune.core.numbers import number_text, plural, seconds_text, shortened, value_text
-from ashtune.reports.best import best_sentence
+from ashtune.reports.best import best_sentence, no_result_sentence
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.tables import HEADING, INDENT, bare_table, line
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-NO_RESULT = "No trial has a result."
 _QUIET = "opacity: 0.75"
 
 
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader wants first of a study.
 
-    ``facts`` is what it took, ``best`` a sentence about the best result ("" without one), ``configuration`` that of the
-    best trial, ``rungs`` a row for each rung. ``calls`` are what the reader may do next, each with what it does.
+    ``facts`` is what it took, ``best`` a sentence about the best result, or why there is none, ``configuration`` that
+    of the best trial, ``rungs`` a row for each rung. ``calls`` are what the reader may do next, each with what it does.
     """
 
     name: str
@@ -66,7 +65,7 @@ def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
         name=info.name,
         state=study.outcome.text,
         facts=", ".join(filter(None, counts)),
-        best="" if best is None else best_sentence(tally, best, unit=unit),
+        best=no_result_sentence(tally) if best is None else best_sentence(tally, best, unit=unit),
         configuration={name: value_text(value) for name, value in configuration.items()},
         rungs=_rungs(study),
         calls=calls,
@@ -84,7 +83,7 @@ def glance_text(shown: Glance) -> str:
         line("").append(shown.name, HEADING).append(f": {shown.state}"),
         line(shown.facts),
         line(""),
-        line(shown.best or NO_RESULT),
+        line(shown.best),
         *([line(INDENT + pairs)] if pairs else []),
         line(""),
         shown.rungs,
@@ -103,7 +102,7 @@ def glance_html(shown: Glance) -> str:
     lines = [
         f"<b>{html.escaped(shown.name)}</b>: {html.escaped(shown.state)}",
         f'<span style="{_QUIET}">{html.escaped(shown.facts)}</span>',
-        f"<b>{html.escaped(shown.best or NO_RESULT)}</b>",
+        f"<b>{html.escaped(shown.best)}</b>",
         *([f"<code>{pairs}</code>"] if pairs else []),
     ]
     above = "".join(f"<div>{each}</div>" for each in lines)

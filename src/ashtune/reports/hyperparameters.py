@@ -15,6 +15,7 @@ class HyperparametersSection(Section):
 
     name, title = "hyperparameters", "Hyperparameters"
     uses = ("results", "trials")
+    needs_result = True
 
     def blocks(self) -> Iterator[html.Block]:
         study, unit = self.study, self.study.unit

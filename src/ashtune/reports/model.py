@@ -128,6 +128,7 @@ class ModelSection(Section):
 
     name, title = "model", "Did the model help?"
     uses = ("tally",)
+    needs_result = True
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
@@ -194,7 +195,8 @@ class ModelSection(Section):
     def _remarks(self) -> list[str]:
         """Say where trials come from, and how often there was no proposal that could be used."""
         late, replaced, failed = (self._guarded.remarks[remark] for remark in (NOT_READY, REPLACED, FAILED))
-        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {self.study.tally.origins}."]
+        origins = self.study.tally.origins
+        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
         if late:
             sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
         if replaced:

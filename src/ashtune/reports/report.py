@@ -175,7 +175,7 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
     study.is_replayed = True
     for guarded in own:
         guarded.end()
-    return entries
+    return [entry for entry in entries if study.tally.best is not None or not entry.needs_result]
 
 
 class _Entry:
@@ -191,6 +191,7 @@ class _Entry:
         self.name = self.title = name
         self.problem = kind if isinstance(kind, str) else ""
         self.observers: Sequence[Observer] = ()
+        self.needs_result = not isinstance(kind, str) and kind.needs_result
         if not isinstance(kind, str):
             self.attempt(self._make, kind, study)
 

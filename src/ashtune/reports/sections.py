@@ -136,13 +136,14 @@ class Section:
     ``name`` is its anchor in the page and its key in JSON: small letters, digits and hyphens; for a section of another
     package it is the name of the entry point. ``title`` is its heading, ``uses`` the shared analyses that it reads.
     ``shows_live``: its lines need the tally only, so they are also in the summary of a session that was stopped, for
-    which no journal is read.
+    which no journal is read. ``needs_result``: where no trial has a result there is nothing to show.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     uses: ClassVar[Sequence[Analysis]] = ()
     shows_live: ClassVar[bool] = False
+    needs_result: ClassVar[bool] = False
 
     def __init__(self, study: ReportedStudy) -> None:
         self.study = study
