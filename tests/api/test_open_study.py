@@ -885,3 +885,19 @@ def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(t
         epoch_by_epoch(study)
     assert study.read().is_complete
     assert [event.checkpoint is None for event in of_kind(begun.directory, TrialReleased)].count(False)
+
+
+def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as study:
+        while not (trial := study.ask()).start:
+            trial.save("kept")
+            study.tell(trial, score=trial["x"])
+        with pytest.raises(StudyError) as refused:
+            study.tell(trial, score=0.0)
+        assert str(refused.value) == (
+            f"trial {trial.number} goes on from {trial.start}, where it was saved, and nothing was restored; call "
+            "trial.restore() after ask(), train on from what it returns, and tell the trial then"
+        )
+        assert trial.restore() == "kept"
+        study.tell(trial, score=0.0)
+    assert study.read().trials[trial.number].metrics == {"score": 0.0}

@@ -344,7 +344,7 @@ def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
         "train saves nothing, so promoted trials train again from the start (1 did): "
-        "call trial.save(model) after the loop"
+        "begin with trial.restore(), and call trial.save(model) after the loop"
     ]
 
 

@@ -327,7 +327,7 @@ class Tally(Observer):
         """What a training function that saves nothing has to do, in words."""
         if self.is_program:
             return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
-        return "call trial.save(model) after the loop"
+        return "begin with trial.restore(), and call trial.save(model) after the loop"
 
     def notes(self) -> Iterator[str]:
         """Yield what the user should know, one line each."""

@@ -183,14 +183,19 @@ class OpenStudy:
             What becomes of the trial.
 
         Raises:
-            StudyError: If the trial is none that is out, a metric of the study is missing, or the study is closed or
-                cannot go on. Nothing is told then.
+            StudyError: If the trial is none that is out, was saved and is not restored, a metric of the study is
+                missing, or the study is closed or cannot go on. Nothing is told then.
             ObjectiveError: If a value is not a number, or is no result of this rung. Nothing is told then.
             SettingsError: If another argument is not what it should be.
         """
         check_flag("go_on", go_on)
         with self._telling(trial) as asked:
             job = asked.prepared.job
+            if job.phase == "training" and job.lacks_restore:
+                raise StudyError(
+                    f"trial {job.trial} goes on from {job.start}, where it was saved, and nothing was restored; call "
+                    "trial.restore() after ask(), train on from what it returns, and tell the trial then"
+                )
             told = _metrics_of(asked, result, metrics)
             at = job.target if resource is None else _checked_resource(asked, resource)
             asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(asked, busy_seconds)

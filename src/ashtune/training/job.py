@@ -238,6 +238,11 @@ class RunningJob:
         self._check_may_speak()
         self.must_take_up = False
 
+    @property
+    def lacks_restore(self) -> bool:
+        """Whether it goes on from where it was saved, and nobody has looked at what was saved."""
+        return self.must_take_up and bool(self.epoch or self._asked_for_start)
+
     def _check_taken_up(self) -> None:
         """Refuse to go on from a checkpoint that nobody has looked at: the model is a new one.
 
@@ -245,7 +250,7 @@ class RunningJob:
         """
         if not self.must_take_up:
             return
-        if not self.epoch and not self._asked_for_start:
+        if not self.lacks_restore:
             self.start, self.must_take_up = 0, False
             return
         self._refuse(
