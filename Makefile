@@ -77,7 +77,7 @@ docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide
 	rm -rf docs/generated $(SITE)
 	mkdir -p $(SITE)
 	$(VENV_DOCS)/bin/python -m sphinx -W --keep-going -q -b html -d $(SITE)/doctrees docs $(SITE)/html
-	$(VENV_DOCS)/bin/python docs/check_site.py $(SITE)/html $(SITE)/gallery.xml
+	$(VENV_DOCS)/bin/python docs/check_site.py $(SITE)/html
 
 dist-check: $(VENV_DOCS)/.docs ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
 	$(VENV_DOCS)/bin/python packaging/dist_check.py

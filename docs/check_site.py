@@ -1,8 +1,7 @@
-"""Check a site that was built: ``python docs/check_site.py FOLDER [GALLERY_TIMES]``.
+"""Check a site that was built: ``python docs/check_site.py FOLDER``.
 
 Every link, image, script and style within the site leads to a file that is there, and to a place in it if it names one;
-every address elsewhere looks like one (nothing is fetched); every page that ``llms.txt`` names is there; and no example
-of the gallery took longer than it may.
+every address elsewhere looks like one (nothing is fetched); and every page that ``llms.txt`` names is there.
 """
 
 import re
@@ -11,10 +10,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from xml.etree import ElementTree
 
-MOST_SECONDS = 30.0
-"""Of one example of the gallery."""
 _ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?(/\S*)?|mailto:\S+@\S+")
 
 
@@ -60,21 +56,14 @@ def missing_pages(site: Path) -> Iterator[str]:
             yield f"llms.txt: {address} is not there"
 
 
-def slow_examples(times: Path) -> Iterator[str]:
-    """Yield a line for each example that took too long."""
-    for case in ElementTree.parse(times).iter("testcase"):
-        if float(case.get("time", "nan")) > MOST_SECONDS:
-            yield f"{case.get('file')}: took {case.get('time')} s; {MOST_SECONDS:g} s is the most"
-
-
-def main(site: Path, times: Path | None = None) -> int:
+def main(site: Path) -> int:
     """Print what is wrong; return the exit status."""
     site = site.resolve()
-    problems = [*broken_links(site), *missing_pages(site), *(slow_examples(times) if times else ())]
+    problems = [*broken_links(site), *missing_pages(site)]
     pages = list(site.rglob("*.html"))
     print(*problems, f"{len(pages)} pages, {len(problems)} problems", sep="\n")
     return 1 if problems or not pages else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:])))
+    sys.exit(main(Path(sys.argv[1])))

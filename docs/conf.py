@@ -81,7 +81,6 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "write_computation_times": False,
     "show_signature": False,
-    "junit": "../gallery.xml",
 }
 
 EXAMPLES = ROOT / "examples"

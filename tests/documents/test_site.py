@@ -7,12 +7,14 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from typing import get_args
 
 import pages
 import pytest
 
 import ashtune
 from ashtune import observers
+from ashtune.testing import oracles
 
 DOCS = pages.ROOT / "docs"
 REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.rst")))
@@ -40,6 +42,18 @@ def test_every_error_is_in_the_reference() -> None:
     names = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
     missing = [name for name in names if not documented(f"ashtune.{name}")]
     assert [name for name in missing if not documented(f"ashtune.core.errors.{name}")] == []
+
+
+def test_every_fact_of_an_oracle_is_in_the_reference_with_its_fields() -> None:
+    facts = {kind.__name__ for kind in get_args(oracles.Fact)}
+    listed = re.search(r"ashtune\.testing\.oracles\n   :members: (.*)\n   :undoc-members:\n", REFERENCE)
+    assert listed is not None
+    assert set(listed[1].split(", ")) == facts
+
+
+def test_no_check_of_the_site_looks_at_a_clock() -> None:
+    assert "second" not in (DOCS / "check_site.py").read_text()
+    assert "junit" not in (DOCS / "conf.py").read_text()
 
 
 @pytest.mark.parametrize("package", ["testing", "integrations"])

@@ -68,6 +68,21 @@ def test_a_scheduler_that_breaks_a_rule_does_not_pass(broken: type[AshMachine]) 
         check_scheduler(broken, oracles.ash, ladders=[Ladder(1, 4, 2)], options=UNSHRUNK)
 
 
+def test_what_an_oracle_raises_ends_the_suite_at_once() -> None:
+    raised = []
+
+    def oracle(ladder: Ladder, trials: int | None, history: oracles.History) -> Job | None:
+        if len(history) > 5:
+            raised.append(list(history))
+            raise ZeroDivisionError("mine")
+        return oracles.ash(ladder, trials, history)
+
+    with pytest.raises(ZeroDivisionError, match="mine") as told:
+        check_scheduler(AshMachine, oracle)
+    assert len(raised) == 1, "nobody looked for a shorter history"
+    assert str(raised[0]) in told.value.__notes__[0]
+
+
 def test_the_package_of_suites_is_imported_without_hypothesis() -> None:
     """Run in a fresh interpreter in which Hypothesis cannot be found."""
     code = "import sys; sys.modules['hypothesis'] = None; import ashtune.testing, ashtune.testing.oracles"

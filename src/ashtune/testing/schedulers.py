@@ -86,6 +86,7 @@ def check_scheduler(
 
     Raises:
         AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
+        Exception: What the oracle raises, with the history in a note: it is not made shorter, which takes minutes.
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
@@ -95,7 +96,18 @@ def check_scheduler(
         "losses": losses, "has_constraints": has_constraints,
     }  # fmt: skip
     machine = type("AnyOrderOfWorkersHere", (AnyOrderOfWorkers,), study)
-    run_state_machine_as_test(machine, settings=options)
+    try:
+        run_state_machine_as_test(machine, settings=options)
+    except _OracleRaised as stopped:
+        raise stopped.error from None
+
+
+class _OracleRaised(BaseException):
+    """Ends a search of Hypothesis, which goes on after an ``Exception`` to look for a shorter history."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class AnyOrderOfWorkers(RuleBasedStateMachine):
@@ -241,7 +253,11 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         return self.running[pick % len(self.running)]
 
     def _ask(self) -> Job | None:
-        expected = type(self).oracle(self.ladder, self.trials, self.history)
+        try:
+            expected = type(self).oracle(self.ladder, self.trials, self.history)
+        except Exception as error:
+            error.add_note(f"the oracle was given {self.ladder}, {self.trials} trials and {self.history}")
+            raise _OracleRaised(error) from error
         job = self.scheduler.next_job()
         assert job == expected, f"gave {job} where the oracle gives {expected}"
         if job is not None:
