@@ -199,6 +199,24 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
     assert np.mean(chosen) < 0.35
 
 
+@pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
+def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(price: float) -> None:
+    from ashtune.search.gp import _View
+
+    def scores(price: float) -> Any:
+        proposer = GPProposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
+        for trial, x in enumerate(points[:, 0].tolist()):
+            seconds = 9 * math.exp(3 * x)
+            proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), seconds), {"x": x})
+        view = _View.of(proposer, np.random.default_rng(0), 20)
+        assert view is not None
+        return view.score(points)
+
+    points = np.linspace(0, 1, 20)[:, None]
+    divided = scores(0.0) - scores(price)
+    np.testing.assert_allclose(divided - divided[0], price * 3 * points[:, 0], atol=0.02 * price)
+
+
 def test_a_low_rung_that_misleads_is_seen_through_once_the_top_rung_tells() -> None:
     """At the low rung large x is good, at the top one it is bad."""
     space = Space.parse({"x": (0.0, 1.0)})

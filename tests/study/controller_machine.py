@@ -68,7 +68,7 @@ class Saved(NamedTuple):
 class AnyStudy(RuleBasedStateMachine):
     """A study of any number of workers and sessions."""
 
-    make: ClassVar[Callable[[Ladder, Goal], Controller]]
+    make: ClassVar[Callable[[Ladder, Goal, int | None], Controller]]
     oracle: ClassVar[Oracle]
     may_extend: ClassVar[bool] = True
     """Whether the number of trials may be another in a later session."""
@@ -81,6 +81,7 @@ class AnyStudy(RuleBasedStateMachine):
         self.releasing: dict[TrialId, tuple[WorkerId, int, bool]] = {}  # resource, and whether to save it
         self.held: Running | None = None
         self.saved: dict[TrialId, Saved] = {}
+        self.in_use: set[TrialId] = set()  # saved, and trained further from there
         self.replaced: list[Discard] = []  # older checkpoints, which have to go
         self.discarded: set[TrialId] = set()  # no promotion can reach them
         self.returned: list[Job] = []
@@ -100,13 +101,17 @@ class AnyStudy(RuleBasedStateMachine):
 
     # What happens
 
-    @initialize(ladder=st.sampled_from(LADDERS), trials=st.sampled_from([0, 1, 3, 8, None]))
-    def a_study_begins(self, ladder: Ladder, trials: int | None) -> None:
+    @initialize(
+        ladder=st.sampled_from(LADDERS), trials=st.sampled_from([0, 1, 3, 8, None]),
+        limit=st.sampled_from([None, None, 25]),
+    )  # fmt: skip
+    def a_study_begins(self, ladder: Ladder, trials: int | None, limit: int | None) -> None:
         if not type(self).may_extend:
             trials = 8 if trials is None else trials
         self.first_ladder = self.ladder = ladder
         self.trials = trials
-        self.controller = type(self).make(ladder, GOAL)
+        self.limit = limit
+        self.controller = type(self).make(ladder, GOAL, limit)
         self._start(trials, None, None)
 
     @precondition(lambda self: len(self.places) < MOST_WORKERS)
@@ -362,6 +367,7 @@ class AnyStudy(RuleBasedStateMachine):
             if trial in self.saved and self.saved[trial].resource != resource:
                 self.replaced.append(Discard(trial, self.saved[trial].resource))
             self.saved[trial] = Saved(worker, resource, size)
+            self.in_use.discard(trial)
 
     def _at_work(self) -> list[Running]:
         """Jobs of workers that are not just letting go of another trial."""
@@ -410,6 +416,7 @@ class AnyStudy(RuleBasedStateMachine):
         followed = [what for what in self.controller.handle(event) if isinstance(what, Order)]
         self.events.append((event, followed))
         assert bool(self.controller.stopping) == self.stopping
+        assert self.controller.total_resource == self.resource_used
         pauses = [order for order in followed if isinstance(order, Pause)]
         if isinstance(event, StudyPaused):
             asked = [Pause(running.worker, trial) for trial, running in before.items() if trial not in self.to_pause]
@@ -448,6 +455,8 @@ class AnyStudy(RuleBasedStateMachine):
         else:
             saved = self.saved.get(order.trial)
             assert (order.start, order.size) == ((0, None) if saved is None else (saved.resource, saved.size))
+            if saved is not None:
+                self.in_use.add(order.trial)
             idle = [worker for worker in self._with_room() if not self._jobs_of(worker)]
             assert order.worker in self._with_room()
             if saved is not None and saved.worker in idle:
@@ -469,13 +478,20 @@ class AnyStudy(RuleBasedStateMachine):
             return
         assert order.trial not in self.running, "it is needed"
         assert self.saved.pop(order.trial).resource == order.resource
-        self.discarded.add(order.trial)
+        self.in_use.discard(order.trial)
+        if self.limit is None:  # else it may have gone to make room
+            self.discarded.add(order.trial)
 
     @invariant()
     def what_is_saved_is_what_the_books_say(self) -> None:
         if self.events:
             books = {trial: saved.resource for trial, saved in self.saved.items()}
             assert self.controller.checkpoints.resources() == books
+
+    @invariant()
+    def above_the_limit_there_is_nothing_but_what_is_in_use(self) -> None:
+        if self.events and self.limit is not None and self.saved.keys() - self.in_use:
+            assert sum(saved.size for saved in self.saved.values()) <= self.limit
 
     @invariant()
     def the_study_is_open_as_long_as_there_is_something_to_do_or_to_wait_for(self) -> None:
@@ -496,6 +512,6 @@ class AnyStudy(RuleBasedStateMachine):
         """Read the journal back: the same orders follow."""
         if not self.events:
             return
-        again = type(self).make(self.first_ladder, GOAL)
+        again = type(self).make(self.first_ladder, GOAL, self.limit)
         for event, followed in self.events:
             assert [what for what in again.handle(event) if isinstance(what, Order)] == followed

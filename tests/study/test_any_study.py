@@ -57,8 +57,8 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
 def machine(scheduler: str) -> type[AnyStudy]:
     value, oracle = SCHEDULERS[scheduler]
 
-    def made(ladder: Ladder, goal: Goal) -> Controller:
-        return Controller(value.build(ladder, 0), goal)
+    def made(ladder: Ladder, goal: Goal, limit: int | None) -> Controller:
+        return Controller(value.build(ladder, 0), goal, checkpoint_limit=limit)
 
     described = {"make": staticmethod(made), "oracle": staticmethod(oracle), "may_extend": scheduler != "sh"}
     return type("AnyStudyHere", (AnyStudy,), described)
@@ -123,9 +123,17 @@ class KeepsOldCheckpoints(CheckpointIndex):
         return [order for order in super().put(trial, **more) if getattr(order, "trial", None) != trial]
 
 
+class FreesWhatIsInUse(CheckpointIndex):
+    """Makes room at the cost of a job that is to go on from there."""
+
+    def put(self, trial: TrialId, **more: Any) -> list[Order]:
+        self._in_use.clear()
+        return super().put(trial, **more)
+
+
 BROKEN = [
     LosesWhatAWorkerHad, BlamesNobody, PutsOffWhatCameBack, DoesNotWaitForCheckpoints, TakesWhoeverIsIdle, StartsAgain,
-    KeepsOldCheckpoints,
+    KeepsOldCheckpoints, FreesWhatIsInUse,
 ]  # fmt: skip
 UNSHRUNK = settings(SETTINGS, max_examples=2000, phases=[Phase.generate], database=None, derandomize=True)
 

@@ -1,5 +1,6 @@
 """The best are trained once more when the search has ended, outside of its ranking, whatever happens meanwhile."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -18,6 +19,7 @@ from ashtune.core.events import (
     StopRequested,
     TrialReleased,
     TrialStarted,
+    TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
 )
@@ -74,6 +76,7 @@ class Driven:
         self.rung_of: dict[TrialId, int] = {}  # of those that confirm
         self.search: set[TrialId] = set()
         self.results: dict[int, dict[TrialId, float]] = {}
+        self.told: list[tuple[TrialId, int, float]] = []  # what the scheduler should hear of
         self.workers = 0
 
     def begin(self, trials: int = TRIALS, **more: Any) -> None:
@@ -98,6 +101,7 @@ class Driven:
                     if confirmed is None:
                         self.search.add(trial)
                     elif trial not in self.confirms:
+                        assert confirmed in self.results[order.rung], "a withdrawn trial has no result any more"
                         assert not set(self.running) & self.search, "it waits for all of the search"
                         assert (order.rung, order.start) == (max(self.results), 0)
                         assert trial == len(self.confirms) + len(self.search), "it has the next number"
@@ -115,10 +119,17 @@ class Driven:
         loss = loss_of(trial) if loss is None else loss
         if trial in self.search:
             self.results.setdefault(order.rung, {})[trial] = loss
+            self.told.append((trial, order.rung, loss))
         self.take(JobFinished(
             time=0, worker=order.worker, trial=trial, rung=order.rung, resource=order.target, start=order.start,
             metrics={"loss": loss}, seconds=1, held=True,
         ))  # fmt: skip
+
+    def withdraw(self, trial: TrialId) -> None:
+        order = self.running.pop(trial)
+        for results in self.results.values():
+            results.pop(trial, None)
+        self.take(TrialWithdrawn(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1))
 
     def step(self, *, is_rough: bool = False) -> None:
         """Let something happen."""
@@ -148,7 +159,11 @@ class Driven:
             self.join()
         elif is_rough and self.random.random() < 0.1:
             del self.running[trial]
+            if trial in self.search:
+                self.told.append((trial, order.rung, math.inf))
             self.take(JobFailed(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1, reason="no"))
+        elif is_rough and self.random.random() < 0.1:
+            self.withdraw(trial)
         else:
             self.finish(trial)
 
@@ -171,6 +186,8 @@ class Driven:
             numbering.confirms(trial)
         assert {numbering.trial(job.trial) for job in self.machine.given} == self.search
         assert {job.trial for job in self.machine.given} == set(range(len(self.search))), "it counts without a gap"
+        told = [(numbering.place(trial), rung, loss) for trial, rung, loss in self.told]
+        assert [(result.trial, result.rung, *result.losses) for result in self.machine.recorded] == told
         again = Controller(Ash().build(LADDER, 0), GOAL)
         for event, followed in self.events:
             assert again.handle(event) == followed
@@ -238,6 +255,18 @@ def test_a_limit_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
     study.check()
     assert study.controller.stopping == "time limit reached"
     assert not study.controller.is_complete
+    assert study.confirms
+
+
+def test_a_trial_that_was_the_best_and_is_withdrawn_is_not_confirmed() -> None:
+    study = Driven(9, Confirm(1, 1))
+    study.begin()
+    while not (promoted := [trial for trial, order in study.running.items() if order.rung > 0]):
+        study.step()
+    study.withdraw(promoted[0])
+    study.take(StopRequested(0, "time limit reached", ends_search=True))
+    study.to_the_end()
+    study.check()
     assert study.confirms
 
 

@@ -163,6 +163,10 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)
     orders = harness.report(0, 1, 0, 0.5, held=False, checkpoint=10)
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
+    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    orders = harness.report(1, 2, 0, 0.05, held=False, checkpoint=10)
+    assert Discard(TrialId(2), 1) in orders, "it is better than trial 0, which is in use"
+    assert Discard(TrialId(0), 1) not in orders
     orders = harness.report(0, 0, 1, 0.1, start=1, held=False, checkpoint=10)
     assert Discard(TrialId(0), 1) in orders  # replaced by its own next checkpoint, and not before
 
@@ -235,6 +239,19 @@ def test_reaching_the_target_stops_the_study_and_says_so() -> None:
     orders = harness.report(2, 0, 0, 0.1)
     assert orders == [Release(WorkerId(2), TrialId(0)), Pause(WorkerId(3), TrialId(1))]
     assert harness.controller.stopping == "target loss=0.2 reached"
+
+
+def test_what_a_job_trained_until_it_was_paused_counts_as_resource_once() -> None:
+    harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
+    harness.controller.handle(StopRequested(0, "Ctrl-C received"))
+    harness.controller.handle(
+        JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
+    )
+    assert harness.controller.total_resource == 3
+    harness.session(trials=8, total_resource=4)
+    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    harness.report(1, 0, 0, 0.5, start=3)
+    assert harness.controller.stopping == "total_resource=4 used"
 
 
 def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
@@ -563,6 +580,18 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
     harness.report(0, 5, 0, 0.5, held=False)
     failing(harness, range(6, 20))
     assert not harness.controller.stopping
+
+
+def test_to_patience_a_failure_at_the_top_rung_is_a_result_that_is_no_better() -> None:
+    harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=50)
+    harness.session(trials=50, patience=2)
+    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    failing(harness, range(1))
+    harness.report(0, 1, 0, 0.5, held=False)
+    failing(harness, range(2, 3))
+    assert not harness.controller.stopping
+    failing(harness, range(3, 4))
+    assert harness.controller.stopping == "patience=2: 2 results at the top rung brought no better one"
 
 
 def test_results_that_are_not_finite_count_as_failures_at_first() -> None:

@@ -21,7 +21,9 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
-from ashtune.study.journal import Journal, read_events, read_settings
+from ashtune.study.journal import Journal, read_events, read_many, read_settings
+from ashtune.study.journal_follower import Follower
+from ashtune.study.journal_lines import BLOCK, CHECK_BYTES
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import FORMAT, Settings, differences
 
@@ -92,6 +94,28 @@ def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path
             for event in EVENTS[kept:]:
                 journal.add(event)
         assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("first_line_is_read_apart", [False, True])
+def test_a_line_that_ends_at_a_block_is_read_by_all_and_stays_when_the_journal_is_opened(
+    first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path)
+    begin = path.read_bytes().index(b"\n") + 1 if first_line_is_read_apart else 0
+    end = begin + blocks * BLOCK + beyond
+    rest = end - path.stat().st_size - len(msgspec.json.encode(StopRequested(1.0, ""))) - CHECK_BYTES
+    events = [*EVENTS]
+    for event in (StopRequested(1.0, "x" * rest), StopRequested(2.0, "Ctrl-C received")):
+        with Journal(path) as journal:
+            assert journal.position == path.stat().st_size
+            journal.add(event)
+        events.append(event)
+        assert path.stat().st_size == max(end, journal.position)
+        assert [event for _, event in read_events(path)] == events
+        assert list(Follower(path).read()) == events
+        assert [event for lines in read_many(path) for event in lines.events] == events
 
 
 @pytest.mark.parametrize(
