@@ -49,10 +49,12 @@ test-fast: $(VENV)/.test ## the tests of what decides and what reads, without st
 test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through jupyter-server-proxy
 	$(BIN)/python -m pytest -rs tests/browser/test_watch_behind_proxies.py
 
-# A hundred thousand lives of studies in a simulated world, and twenty thousand damaged journals. Takes an hour or two.
-test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals: an hour or two
+# A hundred thousand lives of studies in a simulated world, twenty thousand damaged journals, and four hundred changes of
+# the code that a test should notice. Takes some hours.
+test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals, 400 mutants: some hours
 	$(BIN)/python tests/faults/run_histories.py --histories 100000
 	$(BIN)/python tests/faults/fuzz_journals.py --inputs 20000
+	$(BIN)/python tests/faults/run_mutations.py
 
 # Wants root, for SLURM and for network namespaces as hosts; what it cannot have is skipped and said so.
 test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, several hosts or Open MPI; as root
@@ -152,4 +154,4 @@ $(VENV_DOCS)/.docs: $(VENV_DOCS)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 clean: ## remove environments, caches and what was built
-	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants

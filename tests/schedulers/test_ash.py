@@ -196,8 +196,8 @@ def test_more_trials_give_a_hopeless_trial_its_chance_again() -> None:
     assert scheduler.next_job() == Job(TrialId(1), 1)
 
 
-def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached() -> None:
-    scheduler = AshMachine(Ladder(1, 2, 2))
+def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> None:
+    scheduler = AshMachine(Ladder(1, 2, 2), 2)
     first, second = scheduler.next_job(), scheduler.next_job()
     assert first is not None
     assert second is not None

@@ -131,6 +131,22 @@ def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_onc
     assert sorted(named) == sorted(trial for trial, rung in last.items() if rung < 3)
 
 
+def test_trials_withdrawn_above_where_they_entered_leave_nobody_unnamed_at_the_end() -> None:
+    machine = AsyncHyperband().build(Ladder(1, 27, 3), 200, 1)
+    last: dict[TrialId, int] = {}
+    named: list[TrialId] = []
+    while (job := machine.next_job()) is not None:
+        if job.rung > machine.entry(job.trial) and job.trial % 2:
+            machine.withdraw(job, replace=False)
+            del last[job.trial]
+            named.clear()  # all are named afresh
+        else:
+            machine.record(Result.of(job, float(job.trial * 37 % 200)))
+            last[job.trial] = job.rung
+        named += machine.hopeless()
+    assert sorted(named) == sorted(trial for trial, rung in last.items() if rung < 3)
+
+
 @pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
 def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 9, 3), 60, 1)
