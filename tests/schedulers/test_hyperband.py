@@ -112,8 +112,8 @@ def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_numb
 
 
 def test_a_seed_s_brackets_are_part_of_the_journal_and_stay_as_they_are() -> None:
-    machine = AsyncHyperband().build(PAPER, None, seed=0)
-    assert "".join(str(machine.entry(TrialId(trial))) for trial in range(40)) == ENTRIES_OF_SEED_0
+    for machine in (AsyncHyperband().build(PAPER, None, seed=0), AsyncHyperband().build(PAPER, None)):
+        assert "".join(str(machine.entry(TrialId(trial))) for trial in range(40)) == ENTRIES_OF_SEED_0
 
 
 ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"

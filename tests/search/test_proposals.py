@@ -12,7 +12,7 @@ import pytest
 from spaces import conditional, finite_conditional, of_every_kind
 
 from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import TrialFailed
 from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space, proposals
@@ -111,9 +111,9 @@ def may_wait(monkeypatch: pytest.MonkeyPatch, seconds: float, share: float = 0.0
 class Studied:
     """Proposals with the little of a study that they need."""
 
-    def __init__(self, space: Space = SPACE, *, first: int = 0, **more: Any) -> None:
+    def __init__(self, space: Space = SPACE, *, first: int = 0, goal: Goal = GOAL, **more: Any) -> None:
         self.design = Script().build(space, 0)
-        self.proposals = Proposals(Script(first), space, self.design, goal=GOAL, seed=0, **more)
+        self.proposals = Proposals(Script(first), space, self.design, goal=goal, seed=0, **more)
         self.configurations = Configurations(self.design, proposals=self.proposals)
         self.lines: list[str] = []
         self.is_dropped = threading.Event()
@@ -405,6 +405,20 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
         (Result(TrialId(0), 1, 1, (math.inf,), 2.0), x[0]),
     ]
     assert proposer.asked == [3]
+
+
+def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
+    study = Studied(goal=Goal("score", "max", constraints=(Constraint("score", "<=", 2.0),)))
+    study.begin(0)
+    study.finish(0, 3.0)
+    proposer = Scripted(numbered)
+    study.start(lambda: proposer, ahead=1)
+    study.waits(1)
+    assert proposer.news[-1] == (
+        Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5),
+        study.design.configuration(0),
+    )
+    study.proposals.close()
 
 
 def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied: Studied) -> None:

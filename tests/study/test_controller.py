@@ -660,6 +660,15 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
     assert harness.controller.is_complete
 
 
+def test_a_rung_whose_last_trial_ended_on_purpose_closes_and_the_best_of_the_others_goes_on() -> None:
+    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 8), trials=8)
+    for trial in range(8):
+        harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 3)
+    for trial in range(3):
+        orders = harness.report(0, trial, 1, float(trial), held=False)
+    assert orders == [Train(WorkerId(0), TrialId(0), 2, 0, 4)]
+
+
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
 def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_reported(reads: bool, curve) -> None:
     heard: list[Result] = []

@@ -78,6 +78,7 @@ def written(path: Path, events: Sequence[Event], **changes: Any) -> Path:
         ([TrialStarted(1.0, TrialId(10**9), {"x": 1})], "trial 1000000000 starts where 1 is the next"),
         ([TrialStarted(1.0, TrialId(1), {})], "trial 1 has no configuration"),
         ([TrialStarted(1.0, TrialId(1), {"x": {"y": 1}})], "trial 1 has a value that no space can have"),
+        ([TrialStarted(1.0, TrialId(1), {"x": 2**63})], "trial 1 has a value that no space can have"),
         ([WorkerJoined(1.0, WorkerId(0))], "worker 0 has joined already"),
         ([WorkerLost(1.0, worker=WorkerId(0), reason="", trial=TrialId(7))], "trial 7 was never started"),
         ([WorkerLost(1.0, worker=WorkerId(0), reason=""), result()], "worker 0 is not there"),
