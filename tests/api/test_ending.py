@@ -97,6 +97,15 @@ def test_the_command_takes_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
 
 
+def test_a_study_that_is_complete_says_who_proposed_its_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = full(tmp_path, search="mutation", quiet=False)
+    last = capsys.readouterr().err.splitlines()[-1]
+    mutations = sum(trial.origin.startswith("mutation") for trial in study.trials)
+    assert f"30 trials: {round(100 * mutations / 30)} % mutations, " in last
+
+
 def test_a_study_that_is_complete_says_where_it_is_kept_and_that_nothing_was_trained_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -214,12 +214,18 @@ class Session:
         raise SystemExit(status)
 
     def _say_it_is_complete(self, *, has_trained: bool) -> None:
-        """Say where the study is kept and what to type next; in a notebook the frame that stays says where."""
+        """Say who proposed trials, where the study is kept and what to type next.
+
+        In a notebook the frame that stays says so.
+        """
         if self._options["quiet"] or (has_trained and in_a_notebook()):
             return
-        nothing = "" if has_trained else "; nothing was trained"
+        tally = self._tally
+        what = "" if has_trained else "; nothing was trained"
+        if tally.origins:
+            what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
-        write(f"complete{nothing}; {where}\n", sys.stderr)
+        write(f"complete{what}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
         """Print the command that resumes; after a signal, when no caller will, all that was found."""
