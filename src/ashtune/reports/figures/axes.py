@@ -38,6 +38,7 @@ ORIGIN = 60
 LINE = 56
 """Characters in a line of small print."""
 _AIR = 0.06
+_EDGE = 0.002
 _MANY = 300.0
 _TICKS = 12
 COLUMN_TICKS = 6
@@ -98,13 +99,19 @@ def metric_axis(figure: "Figure", seen: View | None, goal: Goal) -> str:
         figure.update_yaxes(
             type="log",
             title={"text": f"{name} (logarithmic)"},
-            range=[math.log10(seen.low), math.log10(seen.high)],
+            range=_with_edges(math.log10(seen.low), math.log10(seen.high)),
             tickvals=ticks,
             ticktext=[number_text(tick) for tick in ticks],
         )
     else:
-        figure.update_yaxes(title={"text": name}, range=[seen.low, seen.high])
+        figure.update_yaxes(title={"text": name}, range=_with_edges(seen.low, seen.high))
     return "outside of the view; a double click shows all" if seen.beyond else ""
+
+
+def _with_edges(low: float, high: float) -> list[float]:
+    """Return a range a little wider: plotly does not draw what rounding puts beyond the end that it stands at."""
+    edge = _EDGE * (high - low)
+    return [low - edge, high + edge]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -221,9 +228,9 @@ def label(text: str, width: int = 30) -> str:
     return escape(shortened(text, width), quote=False)
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """Return a number with so many digits, so that a page need not carry seventeen."""
-    return float(f"{value:.{digits}g}")
+def significant(value: float) -> float:
+    """Return a number with ten digits: seventeen make a page long, and with six large seeds would be one."""
+    return float(f"{value:.10g}")
 
 
 def running_time(unit: str, sessions: int) -> str:
