@@ -337,6 +337,19 @@ def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
     still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'", state="detached")
 
 
+def test_the_axis_of_curves_begins_where_they_begin_below_the_lowest_rung(still: Page) -> None:
+    low, high, ticks = still.page.evaluate(
+        """async () => {
+            const { resourceAxis } = await import(new URL("page/chart.js", document.baseURI));
+            const axis = resourceAxis([9, 27], "epoch", [{ resource: [3, 6, 9] }, { resource: [2, 4, 9, 27] }]);
+            return [axis.low, axis.high, axis.ticks.map(([at]) => at)];
+        }"""
+    )
+    assert 0 < low < 2
+    assert high > 27
+    assert ticks == [2, 9, 27]
+
+
 def test_the_number_that_is_typed_while_a_curve_is_added_stays(still: Page) -> None:
     still.show("trials")
     number = still.text("#trials tbody a")

@@ -270,11 +270,12 @@ export function timeAxis(high, label, low = 0) {
   return { kind: "time", low, high: Math.max(high, low + 0.01), label: `${label} (${unitOfTime(high)[1]})` };
 }
 
-/** Return the axis of the resource, with a tick at each rung, as far as `high`. */
-export function resourceAxis(resources, unit) {
-  const [low, high] = [resources[0] ?? 1, resources.at(-1) ?? 1];
+/** Return the axis of the resource, over all of the rungs and the curves, with a tick where it begins and at each rung. */
+export function resourceAxis(rungs, unit, curves) {
+  const low = Math.min(rungs[0] ?? Infinity, ...curves.flatMap(({ resource }) => resource));
+  const high = rungs.at(-1) ?? Math.max(...curves.flatMap(({ resource }) => resource));
   const room = (high / low) ** 0.03 || 1.05;
-  const ticks = resources.map((at) => [at, numberText(at)]);
+  const ticks = [...new Set([low, ...rungs])].map((at) => [at, numberText(at)]);
   return { isLog: high / low > 4, low: high / low > 4 ? low / room : 0, high: high * room, ticks, label: `${unit}s` };
 }
 

@@ -54,7 +54,7 @@ export function curves(study) {
       ...(first ? [series(first, "--accent", 3, 1)] : []),
       ...extra.map((curve, number) => series(curve, CATEGORIES[number + 1], 2.5, 1)),
     ];
-    chart.draw(shown, resourceAxis(resources, head.unit), metricAxis(range, part.metric));
+    chart.draw(shown, resourceAxis(resources, head.unit, [...part.curves, ...extra]), metricAxis(range, part.metric));
     figure.legend([
       ...(first ? [["var(--accent)", `the best: trial ${first.trial}`, "line"]] : []),
       ["color-mix(in srgb, var(--accent) 60%, transparent)", "others of the best", "line"],

@@ -152,7 +152,7 @@ export class TrialPage {
       const dots = { ...line(own, "--accent", 2, `trial ${trial}`), kind: "points", size: 6, alpha: 1 };
       chart.draw(
         [line(best, "--quiet", 2, "the best"), line(own, "--accent", 2.5, `trial ${trial}`), dots],
-        resourceAxis(resources.length ? resources : own.resource, head?.unit ?? "epoch"),
+        resourceAxis(resources, head?.unit ?? "epoch", [own, bestCurve?.[metric] ?? own]),
         metricAxis(metricRange([...own.value, ...best.value], mode), metric),
       );
       figure.legend([
