@@ -45,7 +45,7 @@ study.plot_timeline()
 study.plot_curves()
 
 # %%
-# Which hyperparameter matters? A forest measures it, at one rung.
+# Which hyperparameter matters? A forest of all trials measures it.
 
 study.plot_importance()
 

@@ -326,6 +326,33 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     wait_for_column(7, "(optimizer) => optimizer === 'adam'")
 
 
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ([("rate", 0.8, 0.1), ("width", 0.1, 0.05)], "Far ahead of all others."),
+        ([("rate", 0.8, 0.5), ("width", 0.1, 0.3)], "Then width."),
+        ([("rate", 0.8, 0.01), ("width", 0.5, 0.01)], "Then width."),
+        ([("rate", 0.8, 0.1)], "It is the only one that varies."),
+    ],
+)
+def test_a_hyperparameter_is_far_ahead_only_if_the_error_bars_part(
+    still: Page, weights: list[tuple[str, float, float]], text: str
+) -> None:
+    answer = {
+        "weights": [{"name": name, "weight": weight, "error": error} for name, weight, error in weights],
+        "explained": 0.7, "is_meaningful": True, "results": 60, "text": "", "among_best": "",
+    }  # fmt: skip
+    card = still.page.evaluate(
+        """async (answer) => {
+            const { whatMatters } = await import(new URL("study/answers.js", document.baseURI));
+            return whatMatters({}, { answer, refusal: "" });
+        }""",
+        answer,
+    )
+    assert card["word"] == "rate"
+    assert card["text"].startswith(text)
+
+
 def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
     still.show("trials")
     number = still.text("#trials tbody a")

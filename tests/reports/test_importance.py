@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
-from hypothesis import given
-from hypothesis import strategies as st
 from made_up import tell
 
 from ashtune.analysis.results import Results
@@ -71,7 +69,7 @@ def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[
     answer = importance(results_of(loss), configuration, RECORD)
     first, *others = answer.weights
     assert first.name == name
-    assert all(abs(weight.loss) < first.loss / 5 for weight in others)
+    assert all(abs(weight.share) < first.share / 5 for weight in others)
     assert {weight.name for weight in answer.weights} == {"rate", "act", "momentum"}
     assert answer.is_meaningful
     assert answer.r2 > 0.6
@@ -81,17 +79,16 @@ def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[
 def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
     answer = importance(results_of(noise), configuration, RECORD)
     assert not answer.is_meaningful
-    assert "these importances mean nothing" in answer.words("epoch")
-    figure = importance_figure(answer, unit="epoch")
+    assert "these importances mean nothing" in answer.words()
+    figure = importance_figure(answer)
     assert figure.data[0].marker.color == GREY
     assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
 
 
-def test_losses_beyond_all_measure_change_nothing_but_their_ranks() -> None:
-    def huge(trial: int) -> float:
-        return of_rate(trial) if of_rate(trial) < 2 else 1e300 * (1 + of_rate(trial) / 100)
-
-    assert importance(results_of(huge), configuration, RECORD) == importance(results_of(of_rate), configuration, RECORD)
+def test_a_few_losses_beyond_all_measure_hide_nothing() -> None:
+    answer = importance(results_of(lambda trial: 1e300 if trial % 20 == 0 else of_rate(trial)), configuration, RECORD)
+    assert answer.weights[0].name == "rate"
+    assert answer.is_meaningful
 
 
 def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> None:
@@ -120,69 +117,86 @@ def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
         return {"optimizer": "sgd", "momentum": momentum} if trial % 2 else {"optimizer": "adam"}
 
     def loss(trial: int) -> float:
-        return conditional(trial).get("momentum", 2.0) + 0.05 * noise(trial)
+        return conditional(trial).get("momentum", 0.5) + 0.05 * noise(trial)
 
     answer = importance(results_of(loss), conditional, Space.parse(space).to_record())
     assert answer.weights[0].name == "momentum"
     assert answer.is_meaningful
 
 
-@pytest.mark.parametrize(
-    ("at_second", "rung"),
-    [(20, 1), (19, 0)],  # three hyperparameters vary: 12 would be enough for them, but 20 it must be
-)
-def test_it_speaks_of_the_highest_rung_with_enough_trials(at_second: int, rung: int) -> None:
-    results = results_of(of_rate, 80, lambda trial: 2 if trial < 10 else 1 if trial < at_second else 0)
-    answer = importance(results, configuration, RECORD)
-    assert (answer.rung, answer.resource) == (rung, 3**rung)
-    assert answer.trials == answer.total == [80, at_second][rung]
-    assert f"{answer.total} trials at epoch {answer.resource}" in answer.words("epoch")
+def finished(trial: int, rung: int, loss: float) -> JobFinished:
+    return JobFinished(
+        1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
+    )
 
 
-def test_more_hyperparameters_need_more_trials() -> None:
-    names = [f"h{number}" for number in range(10)]
-
-    def wide(trial: int) -> dict[str, float]:
-        chance = random.Random(trial)
-        return {name: chance.random() for name in names}
-
-    record = Space.parse(dict.fromkeys(names, (0.0, 1.0))).to_record()
-    assert importance(results_of(noise, 100, lambda t: int(t < 39)), wide, record).rung == 0
-    assert importance(results_of(noise, 100, lambda t: int(t < 40)), wide, record).rung == 1
-
-
-def test_where_a_rungs_survivors_are_too_much_alike_to_tell_the_next_lower_rung_speaks() -> None:
+def selected() -> Results:
+    """Return a study whose survivors were chosen by their rate, and differ by momentum alone."""
     results = Results(LOSS)
-    for trial in range(80):
-        for rung, loss in enumerate([of_rate(trial), noise(trial)] if trial < 30 else [of_rate(trial)]):
-            results.event(
-                JobFinished(
-                    1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
-                )
-            )
-    answer = importance(results, configuration, RECORD)
-    assert (answer.rung, answer.trials, answer.is_meaningful) == (0, 80, True)
+    survivors = sorted(range(120), key=of_rate)[:40]
+    for trial in range(120):
+        results.event(finished(trial, 0, of_rate(trial)))
+    for trial in survivors:
+        results.event(finished(trial, 1, configuration(trial)["momentum"]))
+    return results
+
+
+def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_is_the_second_reading() -> None:
+    answer = importance(selected(), configuration, RECORD)
+    assert (answer.weights[0].name, answer.trials, answer.total) == ("rate", 120, 120)
+    assert answer.best is not None
+    assert (answer.best.weights[0].name, answer.best.total) == ("momentum", 40)
+    assert answer.words_of_best().startswith("among the best 40 trials, R2 = 0.99: momentum ")
+
+
+def test_of_fewer_than_60_trials_there_is_no_second_reading() -> None:
+    answer = importance(results_of(of_rate, 59), configuration, RECORD)
+    assert answer.is_meaningful
+    assert answer.best is None
+    assert not answer.words_of_best()
+
+
+def test_no_importance_is_below_zero_or_above_one() -> None:
+    assert all(0 <= weight.share <= 1 for weight in importance(results_of(noise), configuration, RECORD).weights)
+
+
+def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_whole_range() -> None:
+    def settled(trial: int) -> dict[str, Any]:
+        chance = random.Random(trial)
+        rate = 10 ** (chance.uniform(-2.1, -1.9) if trial % 10 else chance.uniform(-5, 0))
+        return {**configuration(trial), "rate": rate}
+
+    def loss(trial: int) -> float:
+        return abs(math.log10(settled(trial)["rate"]) + 2) + 0.3 * settled(trial)["momentum"]
+
+    answer = importance(results_of(loss, 120), settled, RECORD)
     assert answer.weights[0].name == "rate"
 
 
-def test_where_no_rung_has_enough_trials_it_is_the_best_filled_one() -> None:
-    results = results_of(of_rate, 19, lambda trial: int(trial < 9))
-    answer = importance(results, configuration, RECORD)
-    assert (answer.rung, answer.total) == (0, 19)
+def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() -> None:
+    results = Results(LOSS)
+    for trial, loss in enumerate([0.4, 0.1, 0.3, 0.2, 0.5]):
+        results.event(finished(trial, 0, loss))
+    for trial, loss in [(1, 9.0), (3, 8.0), (2, 7.0)]:
+        results.event(finished(trial, 1, loss))
+    assert module._values(results) == {0: 0.4, 2: 0.1, 3: 0.2, 1: 0.3, 4: 0.5}
 
 
-def test_no_more_than_three_rungs_are_tried() -> None:
-    results = results_of(of_rate, 40)
-    for rung in (1, 2, 3):
-        for trial in range(40):
-            metrics = {"loss": random.Random(1000 * rung + trial).random()}
-            results.event(
-                JobFinished(
-                    1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics=metrics, seconds=1
-                )
-            )
-    answer = importance(results, configuration, RECORD)
-    assert (answer.rung, answer.is_meaningful) == (3, False)
+def test_trials_that_enter_at_a_higher_rung_get_values_of_those_there() -> None:
+    results = Results(LOSS)
+    for trial, loss in enumerate([0.4, 0.1, 0.2]):
+        results.event(finished(trial, 0, loss))
+    for trial, loss in [(1, 9.0), (2, 6.0), (3, 7.0), (4, 8.0)]:
+        results.event(finished(trial, 1, loss))
+    assert module._values(results) == {0: 0.4, 2: 0.1, 3: 0.1, 4: 0.2, 1: 0.2}
+
+
+def test_a_trial_that_failed_at_a_high_rung_is_as_bad_as_one_that_failed_at_the_lowest() -> None:
+    results = results_of(of_rate, 30)
+    for trial, rung in ((29, 1), (30, 0)):
+        tell(results, JobFailed(2.0, worker=W, trial=TrialId(trial), rung=rung, seconds=1.0, reason="ValueError"))
+    values = module._values(results)
+    assert values.pop(TrialId(29)) == values.pop(TrialId(30)) > max(values.values())
 
 
 @pytest.mark.parametrize(
@@ -199,17 +213,15 @@ def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(result
     answer = importance(results, configuration, RECORD)
     assert not answer.weights
     assert not answer.is_meaningful
-    assert answer.words("epoch").startswith(reason)
-    figure = importance_figure(answer, unit="epoch")
+    assert answer.words().startswith(reason)
+    figure = importance_figure(answer)
     assert not figure.data
-    assert figure.layout.annotations[0].text == answer.words("epoch")
+    assert figure.layout.annotations[0].text == answer.words()
 
 
 def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
-    figure = importance_figure(
-        Importance(rung=1, resource=3, trials=60, total=70, r2=0.75, weights=weights), unit="epoch"
-    )
+    figure = importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))
     (bars,) = figure.data
     assert list(bars.x) == [0.8, 0.2]
     assert list(bars.error_x.array) == [0.1, 0.05]
@@ -217,13 +229,13 @@ def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_o
     assert figure.layout.yaxis.autorange == "reversed"
     assert bars.marker.color == BLUE
     words = figure.layout.xaxis.title.text.replace("</span><br>", " ")
-    assert "60 of 70 trials at epoch 3" in words
+    assert "60 of 70 trials;" in words
     assert "R2 = 0.75" in words
 
 
 def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are() -> None:
     weights = [Weight(f"h{number}", 1 / (number + 1), 0.0) for number in range(50)]
-    figure = importance_figure(Importance(resource=3, trials=60, total=60, r2=0.75, weights=weights), unit="epoch")
+    figure = importance_figure(Importance(trials=60, total=60, r2=0.75, weights=weights))
     assert len(figure.data[0].x) == BARS
     assert f"the {BARS} most important of 50" in figure.layout.xaxis.title.text
 
@@ -234,19 +246,9 @@ def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_sam
         results.event(event)
     record = Space.parse(CROWD_SPACE).to_record()
     answer = importance(results, crowd_configuration, record, most=100)
-    assert (answer.trials, answer.rung, answer.total) == (100, 3, MANY // 64)
+    assert (answer.trials, answer.total) == (100, MANY)
     assert answer == importance(results, crowd_configuration, record, most=100)
-    assert len(importance_figure(answer, unit="epoch").to_json()) < 600_000
-
-
-@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf]), min_size=2, max_size=20))
-def test_equal_losses_share_the_mean_of_their_ranks(losses: list[float]) -> None:
-    import numpy as np
-
-    ranks = module._ranks(np.array(losses))
-    for loss, rank in zip(losses, ranks, strict=True):
-        better, same = sum(other < loss for other in losses), losses.count(loss)
-        assert rank == pytest.approx((better + (same - 1) / 2) / (len(losses) - 1))
+    assert len(importance_figure(answer).to_json()) < 600_000
 
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,14 +126,16 @@ class Figures:
         return front_figure(self._reader.tally.front, self._reader.results, unit=self._unit)
 
     def plot_importance(self) -> "Figure":
-        """Return how much each hyperparameter matters. It is measured once, which takes some seconds in a large study.
+        """Return how much each hyperparameter matters, over all trials, and among the best in words.
+
+        It is measured once, which takes some seconds in a large study.
 
         Raises:
             SettingsError: If plotly or scikit-learn is not installed.
         """
         from ashtune.reports.figures.importance import importance_figure
 
-        return importance_figure(self._importance, unit=self._unit)
+        return importance_figure(self._importance)
 
     def plot_slice(self, name: str | None = None) -> "Figure":
         """Return the result over one hyperparameter.

@@ -62,12 +62,13 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     measured = importance(study.results, study.trials.configuration, study.settings.space)
     return {
         "weights": [
-            {"name": each.name, "weight": short(each.loss), "error": short(each.deviation)} for each in measured.weights
+            {"name": each.name, "weight": short(each.share), "error": short(each.deviation)}
+            for each in measured.weights
         ],
         "explained": short(measured.r2) if measured.weights else None,
         "is_meaningful": measured.is_meaningful,
-        "text": measured.words(study.settings.resource),
-        "rung": measured.rung,
+        "text": measured.words(),
+        "among_best": measured.words_of_best(),
         "results": measured.trials,
     }
 

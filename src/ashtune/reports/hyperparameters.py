@@ -26,7 +26,7 @@ class HyperparametersSection(Section):
         except SettingsError as error:
             yield html.words(f"Importance is left out: {error}.", style="quiet")
         else:
-            yield html.figures(importance=importance_figure(measured, unit=unit))
+            yield html.figures(importance=importance_figure(measured))
             names = [weight.name for weight in measured.weights]
         slices = Slices(*of, important=names, rungs=len(study.ladder.rungs), unit=unit, origin=study.trials.origin)
         yield html.legend(slices.colors())

@@ -1,18 +1,22 @@
-"""Which hyperparameters mattered: scikit-learn's permutation importance on random forests.
+"""Which hyperparameters mattered: how much a random forest's prediction varies with each of them over the space.
 
-A forest learns from four fifths of the trials to predict how well a configuration does; then, on the other
-fifth, one hyperparameter after another is shuffled among the trials. What the prediction loses by that is
-the hyperparameter's importance. Source: Breiman, *Random Forests*, Machine Learning 45, 2001, section 10.
-It is measured on held-out trials because a forest finds noise important on those that it learned from.
+A forest learns from the trials to predict how well a configuration does. Then it predicts random configurations of
+the space, and the same ones with the values of one hyperparameter exchanged among them. The share of the variance of
+the predictions that the exchange makes is the hyperparameter's importance, its interactions with others included.
+Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma and Saltelli, *Importance measures in global
+sensitivity analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996: the total effect;
+Jansen, *Analysis of variance designs for model output*, Computer Physics Communications 117, 1999: its estimate.
 
-Rule 1: like is compared with like: the results at one rung. It is the highest rung that can tell: with at least
-4 trials for each hyperparameter and 20 in all, and of which a forest learns anything. Survivors are often too much
-alike for that, so the next lower rungs are tried too, three rungs at most. Where no rung has so many trials, it is
-the one with the most.
-Rule 2: what is predicted is a trial's rank. A loss of 1e9 is no more than last, and so is a failure.
-Rule 3: where the forest predicts nothing, importance means nothing, and every view says so.
+Rule 1: all trials count. Those at a high rung are alike in what mattered most, as they were chosen by it.
+Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there exchange their
+values, so that the best of the rung has the best of them. See ``docs/decisions/0046-importance.md``.
+Rule 3: a value far worse than most counts as one a little worse than most, and so does a failure.
+Rule 4: where the forest predicts nothing of trials that it has not seen, importance means nothing, and every view
+says so.
+Rule 5: the second reading is of the best third alone: exchanged are the values of these trials.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,62 +25,76 @@ import msgspec
 from ashtune.analysis.results import Results
 from ashtune.analysis.sampling import sampled
 from ashtune.core.errors import SettingsError
-from ashtune.core.numbers import plural
-from ashtune.reports.figures.axes import label, nothing, remark, significant
+from ashtune.core.jobs import TrialId
+from ashtune.core.numbers import plural, shortened
+from ashtune.reports.figures.axes import label, nothing, remark, significant, view
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers
 from ashtune.reports.figures.plots import BLUE, GREY, blank, go
+from ashtune.space.space import Space
 
 if TYPE_CHECKING:
-    import numpy as np
     from plotly.graph_objects import Figure
 
-TRIALS_EACH = 4
 FEWEST = 20
 """Fewer trials say nothing at all."""
-TRIES = 3
+BEST_SHARE = 3
+"""The best trials are one in so many."""
 MOST = 2000
 MEANINGLESS = 0.1
 """Below this R2 the forest predicts next to nothing."""
-FOLDS, REPEATS, TREES = 5, 3, 40
+FOLDS, TREES = 5, 40
+DRAWN = 400
+"""Random configurations of the space."""
 BARS = 20
+NAMED = 3
+"""Hyperparameters that are named of those that matter among the best."""
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """A hyperparameter's importance: how much R2 is lost when it is shuffled, and the standard deviation of that."""
+    """A hyperparameter's importance: its share of the variance, and the standard deviation of that among forests."""
 
     name: str
-    loss: float
+    share: float
     deviation: float
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
     """What mattered, the most important hyperparameter first; none where nothing can be said.
 
-    It speaks of ``trials`` of the ``total`` that came to the rung or failed on the way there. ``r2`` is the
-    share of the variance of their ranks that a forest predicts for trials it has not seen.
+    It speaks of ``trials`` of ``total``. ``r2`` is the share of the variance of their values that a forest predicts
+    for trials it has not seen. ``best`` is the same of the best trials alone, None where they are too few.
     """
 
-    rung: int = 0
-    resource: int = 0
     trials: int = 0
     total: int = 0
     r2: float = 0.0
     weights: Sequence[Weight] = ()
+    best: "Importance | None" = None
 
     @property
     def is_meaningful(self) -> bool:
         """Whether the forest predicts anything."""
         return bool(self.weights) and self.r2 >= MEANINGLESS
 
-    def words(self, unit: str) -> str:
+    def words(self) -> str:
         """Say what the numbers speak of, and whether they mean anything."""
         if not self.weights:
             return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
-        base = f"{sample}{plural(self.total, 'trial')} at {unit} {self.resource:,}"
+        base = f"{sample}{plural(self.total, 'trial')}"
         if self.is_meaningful:
-            return f"{base}; from its configuration a forest predicts a trial's rank with R2 = {self.r2:.2f}"
+            return f"{base}; from its configuration a forest predicts how good a trial is with R2 = {self.r2:.2f}"
         return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
+
+    def words_of_best(self) -> str:
+        """Say what still matters among the best trials; nothing where they are too few."""
+        if self.best is None or not self.best.weights:
+            return ""
+        which = f"among the best {self.best.total:,} trials"
+        if not self.best.is_meaningful:
+            return f"{which} a forest predicts next to nothing (R2 = {self.best.r2:.2f})"
+        named = ", ".join(f"{shortened(each.name, 30)} {each.share:.2f}" for each in self.best.weights[:NAMED])
+        return f"{which}, R2 = {self.best.r2:.2f}: {named}"
 
 
 def importance(
@@ -94,46 +112,67 @@ def importance(
         SettingsError: If scikit-learn is not installed.
         SpaceError: If the record of the space cannot be read.
     """
-    rungs = [rung.by_trial() for rung in results.rungs]
-    fullest = max(range(len(rungs)), key=lambda number: len(rungs[number]), default=None)
-    if fullest is None or not rungs[fullest]:
-        return Importance()
-    columns = _varying(numbers(space, configuration, sampled(list(rungs[fullest]), most)))
-    enough = max(FEWEST, TRIALS_EACH * len(columns))
-    high = [number for number in reversed(range(len(rungs))) if len(rungs[number]) >= enough] or [fullest]
-    tried: list[Importance] = []
-    for rung in high[:TRIES]:
-        trials = sampled(sorted(rungs[rung]), most)
-        base = Importance(rung=rung, resource=results.rungs[rung].resource, trials=len(trials), total=len(rungs[rung]))
-        varying = _varying(numbers(space, configuration, trials))
-        tried.append(_measured_at(base, varying, [rungs[rung][trial] for trial in trials]))
-        if tried[-1].is_meaningful:
-            return tried[-1]
-    return next((each for each in tried if each.weights), tried[0])
+    values = _values(results)
+
+    def of(all_trials: Sequence[TrialId], points: Sequence[Numbers] | None = None) -> Importance:
+        trials = sampled(all_trials, most)
+        base = Importance(trials=len(trials), total=len(all_trials))
+        columns = numbers(space, configuration, trials)
+        seen = [values[trial] for trial in trials]
+        if len(trials) < FEWEST or all(column.is_constant for column in columns) or len(set(seen)) == 1:
+            return base
+        r2, weights = _measured(columns, seen, points or columns)
+        return msgspec.structs.replace(base, r2=r2, weights=weights)
+
+    trials = sorted(values)
+    everything = of(trials, _points(space))
+    best = sorted(trials, key=values.__getitem__)[: len(trials) // BEST_SHARE]
+    if len(best) < FEWEST or not everything.is_meaningful:
+        return everything
+    return msgspec.structs.replace(everything, best=of(sorted(best)))
 
 
-def _measured_at(base: Importance, columns: Sequence[Numbers], losses: Sequence[float]) -> Importance:
-    """Return what mattered at one rung, if anything can be said."""
-    if len(losses) < FEWEST or not columns or len(set(losses)) == 1:
-        return base
-    r2, weights = _measured(columns, losses)
-    return msgspec.structs.replace(base, r2=r2, weights=weights)
+def _values(results: Results) -> dict[TrialId, float]:
+    """Return one number of each trial, the lower the better (rules 2 and 3)."""
+    values: dict[TrialId, float] = {}
+    failed: set[TrialId] = set()
+    for rung in results.rungs:
+        losses = rung.by_trial()
+        failed |= {trial for trial, loss in losses.items() if loss == math.inf}
+        ordered = sorted(losses.keys() - failed, key=lambda trial: (losses[trial], trial))
+        known = sorted(values[trial] for trial in ordered if trial in values) or [losses[trial] for trial in ordered]
+        for place, trial in enumerate(ordered):
+            values[trial] = known[place * len(known) // len(ordered)]
+    finite = {trial: value for trial, value in values.items() if trial not in failed}
+    seen = view(list(finite.values()), "min")
+    if seen is None:  # they are all the same
+        return dict.fromkeys(finite, 0.0) | dict.fromkeys(failed, 1.0)
+    return {trial: min(value, seen.high) for trial, value in finite.items()} | dict.fromkeys(failed, seen.high)
 
 
-def importance_figure(measured: Importance, *, unit: str) -> "Figure":
+def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
+    """Return random configurations of the space."""
+    import numpy as np
+
+    parsed = Space.from_record(space)
+    configurations = parsed.at(np.random.default_rng(0).random((DRAWN, len(parsed.names))))
+    return numbers(space, configurations.__getitem__, map(TrialId, range(DRAWN)))
+
+
+def importance_figure(measured: Importance) -> "Figure":
     """Return the importances as bars, in grey where they mean nothing.
 
     Raises:
         SettingsError: If plotly is not installed.
     """
     if not measured.weights:
-        return nothing(measured.words(unit))
+        return nothing(measured.words())
     shown = measured.weights[:BARS]
-    figure = blank(x="loss of R2 when shuffled", height=130 + 28 * len(shown))
+    figure = blank(x="share of the variance", height=130 + 28 * len(shown))
     figure.add_trace(
         go().Bar(
             orientation="h",
-            x=[significant(weight.loss) for weight in shown],
+            x=[significant(weight.share) for weight in shown],
             y=list(range(len(shown))),
             error_x={
                 "type": "data",
@@ -150,65 +189,47 @@ def importance_figure(measured: Importance, *, unit: str) -> "Figure":
     # Places, not names, are the axis: two long names may be the same once they are shortened.
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
     more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
-    remark(figure, measured.words(unit), more if len(shown) < len(measured.weights) else "")
+    remark(figure, measured.words(), measured.words_of_best(), more if len(shown) < len(measured.weights) else "")
     return figure
 
 
-def _varying(columns: Sequence[Numbers]) -> Sequence[Numbers]:
-    return [column for column in columns if not column.is_constant]
-
-
-def _measured(columns: Sequence[Numbers], losses: Sequence[float]) -> tuple[float, Sequence[Weight]]:
-    """Return R2 on held-out trials, and the weights in order.
+def _measured(
+    columns: Sequence[Numbers], values: Sequence[float], points: Sequence[Numbers]
+) -> tuple[float, Sequence[Weight]]:
+    """Return R2 on held-out trials, and the weights of the hyperparameters that vary, in order.
 
     Choices stand for themselves as numbers: a tree takes any of them apart in a few cuts. An inactive
-    hyperparameter is a missing value, which trees send to the better side of a cut.
+    hyperparameter is a missing value, which trees send to the better side of a cut, and stays one.
     """
     import numpy as np
 
-    forest, split, permutation_importance = _sklearn()
-    x = np.array([column.values for column in columns]).T
-    y = _ranks(np.array(losses))
-    variance = float(y.var())
-    errors, drops = 0.0, []
-    for number, (learned, held_out) in enumerate(split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)):
-        model = forest(n_estimators=TREES, min_samples_leaf=2, random_state=number, n_jobs=1).fit(
-            x[learned], y[learned]
-        )
+    forest, split = _sklearn()
+    varying = [place for place, column in enumerate(columns) if not column.is_constant]
+    x = np.array([columns[place].values for place in varying]).T
+    known = np.array([points[place].values for place in varying]).T
+    y, chance = np.array(values), np.random.default_rng(0)
+    errors, shares = 0.0, np.zeros((len(varying), FOLDS))
+    for fold, (learned, held_out) in enumerate(split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)):
+        model = forest(n_estimators=TREES, min_samples_leaf=2, random_state=fold, n_jobs=1).fit(x[learned], y[learned])
         errors += float(((model.predict(x[held_out]) - y[held_out]) ** 2).sum())
-        shuffled = permutation_importance(
-            model,
-            x[held_out],
-            y[held_out],
-            scoring="neg_mean_squared_error",
-            n_repeats=REPEATS,
-            random_state=number,
-            n_jobs=1,
-        )
-        drops.append(shuffled.importances / variance)
-    every = np.concatenate(drops, axis=1)
-    weights = [
-        Weight(column.name, float(row.mean()), float(row.std())) for column, row in zip(columns, every, strict=True)
-    ]
-    return 1 - errors / (variance * len(y)), sorted(weights, key=lambda weight: -weight.loss)
+        predicted = model.predict(known)
+        for place in range(len(varying)):
+            exchanged = known.copy()
+            is_active = ~np.isnan(known[:, place])
+            exchanged[is_active, place] = chance.permutation(known[is_active, place])
+            squares = (model.predict(exchanged) - predicted) ** 2
+            shares[place, fold] = min(1.0, squares.mean() / (2 * predicted.var() or 1.0))
+    names = [columns[place].name for place in varying]
+    weights = [Weight(name, float(each.mean()), float(each.std())) for name, each in zip(names, shares, strict=True)]
+    return 1 - errors / float(y.var() * len(y)), sorted(weights, key=lambda weight: -weight.share)
 
 
-def _ranks(losses: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return the ranks from 0 to 1, the best first; equal losses share the mean of their ranks."""
-    import numpy as np
-
-    _, inverse, counts = np.unique(losses, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - (counts + 1) / 2) / max(1, len(losses) - 1))[inverse]
-
-
-def _sklearn() -> tuple[Any, Any, Any]:
+def _sklearn() -> tuple[Any, Any]:
     try:
         from sklearn.ensemble import RandomForestRegressor
-        from sklearn.inspection import permutation_importance
         from sklearn.model_selection import KFold
     except ImportError:
         raise SettingsError(
             "hyperparameter importance needs scikit-learn, which is not installed: pip install 'ashtune[report]'"
         ) from None
-    return RandomForestRegressor, KFold, permutation_importance
+    return RandomForestRegressor, KFold

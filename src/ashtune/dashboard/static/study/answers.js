@@ -21,7 +21,7 @@ const LATELY = 0.25;
 const LONG_AGO = 0.6;
 const BUSY = 0.85;
 const HALF_BUSY = 0.6;
-/** A hyperparameter is named beside the first if it has at least this part of its importance. */
+/** A hyperparameter is named beside the first if it has at least this part of its importance, or may be as important. */
 const NEAR_THE_FIRST = 0.15;
 const MANY_FAILED = 0.1;
 const UNKNOWN = "none";
@@ -108,14 +108,19 @@ export function whatMatters({ head }, { answer, refusal }) {
       word: "None that shows",
       text: `A forest explains ${explained} of the differences between trials.`,
     };
-  const others = weights
-    .slice(1, 3)
-    .filter(({ weight }) => weight > NEAR_THE_FIRST * weights[0].weight)
+  const [first, ...rest] = weights;
+  const others = rest
+    .filter(
+      ({ weight, error }) =>
+        weight > NEAR_THE_FIRST * first.weight || weight + (error ?? 0) >= first.weight - (first.error ?? 0),
+    )
+    .slice(0, 2)
     .map(({ name }) => shortened(name, 28));
-  const then = others.length ? `Then ${listed(others)}.` : "Far ahead of all others.";
+  const alone = answer.weights.length > 1 ? "Far ahead of all others." : "It is the only one that varies.";
+  const then = others.length ? `Then ${listed(others)}.` : alone;
   return {
     mood: "good",
-    word: shortened(weights[0].name, 28),
+    word: shortened(first.name, 28),
     text: `${then} A forest explains ${explained} of the differences between ${plural(answer.results, "trial")}.`,
   };
 }

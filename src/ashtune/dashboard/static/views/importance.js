@@ -11,7 +11,7 @@ export function importance(study) {
   const section = new Section(
     "importance",
     "Which hyperparameter matters?",
-    "A forest predicts a trial's rank from its configuration. A bar is what it loses without a hyperparameter.",
+    "A forest learns from all trials how good a configuration is. A bar is a hyperparameter's share of the variance.",
     "Importance",
   );
   const figure = new Figure();
@@ -23,7 +23,8 @@ export function importance(study) {
     study,
     () => (study.parts.head?.best ? ["importance", []] : null),
     (answer) => {
-      setText(words, `${capital(answer.text)}.`);
+      const sentences = [answer.text, answer.among_best].filter(Boolean);
+      setText(words, sentences.map((each) => `${capital(each)}.`).join(" "));
       drawBars(list, answer);
       figure.element.hidden = !answer.weights.length;
       figure.describe(
