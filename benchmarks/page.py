@@ -35,7 +35,7 @@ PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "expected": "surrogate", "search_quality": "data",
-    "scikit_learn": "data", "boosters": "data",
+    "scikit_learn": "data", "boosters": "data", "importance": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
 HEAD = """# Benchmarks
@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
     parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate and priors")
-    parser.add_argument("--data", metavar="FOLDER", help="for search_quality, scikit_learn and boosters")
+    parser.add_argument("--data", metavar="FOLDER", help="for search_quality, scikit_learn, boosters and importance")
     options = parser.parse_args()
     known = scripts()
     if unknown := sorted(set(options.names) - set(known)):
