@@ -69,7 +69,8 @@ def main() -> None:
                     said = of_study(tasks[name], trials, seed)
                     store.add({"task": name, "trials": trials, "seed": seed, "said": said})
     truths = {name: truth(table, place) for place, name in enumerate(names)}
-    for group, chosen in (("chosen on", names[:CHOSEN_ON]), ("reported", names[CHOSEN_ON:])):
+    groups = {"tasks on which the rule was chosen": names[:CHOSEN_ON], "other tasks": names[CHOSEN_ON:]}
+    for group, chosen in groups.items():
         for kind in ("permutation", "variance"):
             rows = []
             for trials in given.trials:
@@ -78,7 +79,7 @@ def main() -> None:
                     near = [spearmanr(each["said"][way], truths[each["task"]][kind]).statistic for each in runs]
                     rows.append([trials, way, len(near), np.mean(near), np.std(near, ddof=1) / len(near) ** 0.5])
             header = ["trials", "way", "studies", "mean correlation", "standard error"]
-            show(f"{group} {len(chosen)} tasks, truth by {kind}", header, rows)
+            show(f"The {len(chosen)} {group}: correlation with the truth by {kind}", header, rows)
 
 
 def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
