@@ -117,8 +117,17 @@ def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: asht
         last.load()
 
 
-def test_a_model_beyond_the_limit_is_said_to_be(tmp_path: Path) -> None:
-    study = tuned(tmp_path, checkpoint_limit=1, trials=8)
+@pytest.mark.parametrize("trials", [2, 4])
+def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(tmp_path: Path, trials: int) -> None:
+    study = studies.tuned(tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1)
+    assert study.best.resource == 1
+    assert study.best.load() == [1]
+
+
+def test_a_model_beyond_the_limit_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tuned(tmp_path, checkpoint_limit=1, trials=8, quiet=False)
+    line = f"checkpoint_limit=1 left no room for the model of the best trial, {study.best.trial}; "
+    assert line in capsys.readouterr().err
     with pytest.raises(StudyError, match="checkpoint_limit=1 left no room") as caught:
         study.best.load()
     assert f"train it again with study.train({study.best.trial}, 4)" in str(caught.value)

@@ -184,6 +184,7 @@ def check(
         _promotions_follow_the_rule(plan, record, reading)
     _replay_gives_the_same(world, record, reading, session)
     _checkpoints_are_those_of_the_file(plan, world, session)
+    _the_best_has_its_checkpoint(plan, reading, session)
     _proposals_follow_from_the_file(world, record)
 
 
@@ -358,6 +359,21 @@ def _checkpoints_are_those_of_the_file(plan: Any, world: Any, session: Any) -> N
         assert expected <= there, f"{expected - there} are in the journal and not there"
     if not LOSE_WORKERS & set(plan.faults):
         assert not left_by_lost_workers, f"{left_by_lost_workers} are there and not in the journal"
+
+
+def _the_best_has_its_checkpoint(plan: Any, reading: Reading, session: Any) -> None:
+    """That of a study without a limit for them, where no better trial was withdrawn."""
+    best = session._tally.best
+    if (
+        best is None
+        or plan.checkpoint_limit is not None
+        or any(trial in reading.withdrawn for trial, _ in reading.results)
+    ):
+        return
+    saved = [e["resource"] for e in reading.events if e.get("trial") == best.trial and e.get("checkpoint") is not None]
+    if max(saved, default=0) >= best.resource:
+        kept = session._controller.checkpoints.resources().get(best.trial, 0)
+        assert kept >= best.resource, f"the checkpoint of the best trial, {best.trial}, is gone"
 
 
 def beside_the_driver(search: Search, space: Space, seed: int, max_resource: int) -> Proposer:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ashtune.analysis.tally import Tally
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -49,6 +50,11 @@ _PICK = st.integers(0, 99)
 _SIZES = st.sampled_from([None, 10, 20])
 
 
+def longer(ladder: Ladder) -> Ladder:
+    """Return a ladder with one more rung."""
+    return ladder.lengthened(ladder.rungs[-1] ** 2 // ladder.rungs[-2])
+
+
 class Running(NamedTuple):
     """A job in hand."""
 
@@ -82,12 +88,14 @@ class AnyStudy(RuleBasedStateMachine):
         self.held: Running | None = None
         self.saved: dict[TrialId, Saved] = {}
         self.in_use: set[TrialId] = set()  # saved, and trained further from there
+        self.ever_saved: dict[TrialId, int] = {}
         self.replaced: list[Discard] = []  # older checkpoints, which have to go
         self.discarded: set[TrialId] = set()  # no promotion can reach them
         self.returned: list[Job] = []
         self.waiting: dict[TrialId, Job] = {}
         self.deaths: dict[TrialId, int] = {}
         self.ended_early: set[TrialId] = set()
+        self.loses_its_best = False  # a better trial was withdrawn
         self.places: dict[WorkerId, int] = {}
         self.resource_used = 0
         self.best = math.inf
@@ -112,6 +120,10 @@ class AnyStudy(RuleBasedStateMachine):
         self.trials = trials
         self.limit = limit
         self.controller = type(self).make(ladder, GOAL, limit)
+        highest = ladder
+        while 0 < highest.top < MOST_RUNGS:
+            highest = longer(highest)
+        self.tally = Tally(highest, GOAL)
         self._start(trials, None, None)
 
     @precondition(lambda self: len(self.places) < MOST_WORKERS)
@@ -181,6 +193,7 @@ class AnyStudy(RuleBasedStateMachine):
         job = running.job
         self.history.append(Withdrawn(job, replace=True))
         if job.rung > 0:
+            self.loses_its_best = True
             self.discarded.clear()  # its results are gone, which may bring any other within the quota
         self._take(TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1))
 
@@ -277,7 +290,7 @@ class AnyStudy(RuleBasedStateMachine):
             self._released(trial)
         self.places.clear()
         if is_higher and 0 < self.ladder.top < MOST_RUNGS:
-            self.ladder = self.ladder.lengthened(self.ladder.rungs[-1] ** 2 // self.ladder.rungs[-2])
+            self.ladder = longer(self.ladder)
             self.at_the_top.clear()
         if self.trials is not None and type(self).may_extend:
             self.trials += more
@@ -368,6 +381,7 @@ class AnyStudy(RuleBasedStateMachine):
                 self.replaced.append(Discard(trial, self.saved[trial].resource))
             self.saved[trial] = Saved(worker, resource, size)
             self.in_use.discard(trial)
+            self.ever_saved[trial] = resource
 
     def _at_work(self) -> list[Running]:
         """Jobs of workers that are not just letting go of another trial."""
@@ -413,7 +427,11 @@ class AnyStudy(RuleBasedStateMachine):
     def _take(self, event: Event) -> None:
         was_stopping = bool(self.events) and bool(self.controller.stopping)
         before = dict(self.running)
-        followed = [what for what in self.controller.handle(event) if isinstance(what, Order)]
+        all_that_followed = self.controller.handle(event)
+        self.tally.event(event)
+        for what in all_that_followed:
+            self.tally.followed(what)
+        followed = [what for what in all_that_followed if isinstance(what, Order)]
         self.events.append((event, followed))
         assert bool(self.controller.stopping) == self.stopping
         assert self.controller.total_resource == self.resource_used
@@ -492,6 +510,12 @@ class AnyStudy(RuleBasedStateMachine):
     def above_the_limit_there_is_nothing_but_what_is_in_use(self) -> None:
         if self.events and self.limit is not None and self.saved.keys() - self.in_use:
             assert sum(saved.size for saved in self.saved.values()) <= self.limit
+
+    @invariant()
+    def the_best_trial_has_its_checkpoint_if_it_was_saved(self) -> None:
+        best = self.tally.best if self.events and self.limit is None and not self.loses_its_best else None
+        if best is not None and best.resource <= self.ever_saved.get(best.trial, 0):
+            assert best.resource <= self.saved[best.trial].resource
 
     @invariant()
     def the_study_is_open_as_long_as_there_is_something_to_do_or_to_wait_for(self) -> None:

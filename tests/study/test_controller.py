@@ -508,16 +508,25 @@ def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> N
     assert orders[0] == Release(WorkerId(0), TrialId(1), keep=False)
 
 
-def test_a_failed_trial_keeps_no_checkpoint() -> None:
-    harness = ControllerHarness(trials=2)
+def failed_at_rung_1(harness: ControllerHarness, worker: int, trial: int) -> list[Order]:
+    event = JobFailed(time=0, worker=WorkerId(worker), trial=TrialId(trial), rung=1, seconds=1, reason="ValueError")
+    return orders_in(harness.controller.handle(event))
+
+
+def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_below() -> None:
+    harness = ControllerHarness(trials=8)
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=5)
     harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
-    orders = orders_in(
-        harness.controller.handle(
-            JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
-        )
-    )
-    assert Discard(TrialId(0), 1) in orders
+    assert Discard(TrialId(0), 1) not in failed_at_rung_1(harness, 0, 0)
+    assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
+
+
+def test_a_failed_trial_that_is_the_best_of_no_rung_keeps_no_checkpoint() -> None:
+    harness = ControllerHarness(trials=8, workers=2)
+    harness.report(0, 0, 0, 0.2, held=False, checkpoint=5)
+    harness.report(1, 1, 0, 0.5, held=False, checkpoint=5)
+    harness.report(0, 2, 0, 0.1, held=False, checkpoint=5)
+    assert Discard(TrialId(0), 1) in failed_at_rung_1(harness, 1, 0)
 
 
 def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:

@@ -75,10 +75,9 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:
             return f"the {who} saves nothing: {study.tally.how_to_save}"
-        if self.rung < study.ladder.top:
-            return (
-                f"no promotion can reach it any more, and only what reaches {study.ladder.rungs[-1]:,} is kept for good"
-            )
+        is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
+        if self.rung < study.ladder.top and not is_best:
+            return "no promotion can reach it any more, and below the top rung only the best of each is kept for good"
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
         return f"the {who} did not save it, or the file was deleted"

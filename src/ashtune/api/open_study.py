@@ -58,7 +58,7 @@ class Answer(enum.Enum):
     """It is promoted, and whoever told it trains on: its ``target`` is further now."""
     PAUSE = "pause"
     """It may be asked for again, by anyone, from what was saved of it; where nothing was saved from 0, and then it may
-    be that no promotion can reach it."""
+    be that no promotion can reach it. What was saved of the best of a rung is kept also where none can."""
     STOP = "stop"
     """What was saved of it is not kept: it failed, was stopped on purpose, or no promotion can reach it. Only where a
     ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""

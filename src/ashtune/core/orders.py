@@ -26,7 +26,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Let go of the trial that the worker holds, then be free.
 
-    ``keep``: save it first, as it may be promoted later; otherwise no promotion can reach it.
+    ``keep``: save it first, as it may be promoted later, or is the best of its rung.
     """
 
     worker: WorkerId

@@ -400,6 +400,12 @@ class Session:
         """Do what can be done once the journal is closed, as no one trains any more."""
         if (best := self._tally.best) is not None:
             self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
+            limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
+            if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
+                _complain(
+                    f"checkpoint_limit={limit} left no room for the model of the best trial, {best.trial}; "
+                    f"study.train({best.trial}, {best.resource}) trains it again"
+                )
         if self._options["profile"] == "flame":
             write_flame_graph(self._directory)
 

@@ -63,7 +63,7 @@ class Assignments:
     def __init__(self) -> None:
         self.running: dict[TrialId, Assigned] = {}
         self.releasing: dict[TrialId, Holding] = {}
-        self.to_discard: set[TrialId] = set()  # being saved, though no promotion can reach them
+        self.to_discard: set[TrialId] = set()  # being saved, though nobody needs them
         self._offers: dict[WorkerId, Offer] = {}  # of those that made one
         # Sets in order of arrival. Not plain dicts, which look for their first key past all removed ones.
         self._idle: OrderedDict[WorkerId, None] = OrderedDict()

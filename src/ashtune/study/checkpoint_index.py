@@ -5,6 +5,7 @@ saves nothing costs nothing here.
 """
 
 import math
+from collections.abc import Container
 from heapq import heappop, heappush
 from itertools import count
 
@@ -29,10 +30,12 @@ class CheckpointIndex:
     Args:
         limit: Most bytes they may take; the least promising go first (lowest rung, then worst
             loss). None for no limit.
+        bests: Trials whose checkpoints go after all others.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, bests: Container[TrialId] = ()) -> None:
         self._limit = limit
+        self._bests = bests
         self._saved: dict[TrialId, Saved] = {}
         self._least_promising: list[tuple[int, float, int, TrialId]] = []
         self._serial = count()
@@ -65,13 +68,35 @@ class CheckpointIndex:
         self.total_bytes += size
         if self._limit is not None:
             heappush(self._least_promising, (rung, -loss, saved.serial, trial))
-            while self.total_bytes > self._limit and self._least_promising:
-                _, _, serial, least = heappop(self._least_promising)
-                if least in self._in_use:
-                    continue  # its next checkpoint will be judged anew
-                if (latest := self._saved.get(least)) is not None and latest.serial == serial:
-                    orders += self.remove(least)
+            orders += self._make_room(self._limit)
         return orders
+
+    def _make_room(self, limit: int) -> list[Order]:
+        orders: list[Order] = []
+        bests: list[tuple[int, float, int, TrialId]] = []
+        while self.total_bytes > limit and self._least_promising:
+            entry = heappop(self._least_promising)
+            _, _, serial, least = entry
+            if least in self._in_use:
+                continue  # its next checkpoint will be judged anew
+            if (latest := self._saved.get(least)) is None or latest.serial != serial:
+                continue
+            if least in self._bests:
+                bests.append(entry)
+            else:
+                orders += self.remove(least)
+        for entry in bests:
+            if self.total_bytes > limit:
+                orders += self.remove(entry[-1])
+            else:
+                heappush(self._least_promising, entry)
+        return orders
+
+    def end_use(self, trial: TrialId) -> None:
+        """No job resumes from the checkpoint of a trial any more; it is the first of its kind to go."""
+        if trial in self._in_use:
+            self._in_use.discard(trial)
+            heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
         """Note the checkpoint of a job broken off in the middle, which is the last to go."""

@@ -11,6 +11,8 @@ a study stops that too. See :mod:`ashtune.study.confirmations`.
 Rule 4: in a study that is paused no job begins, and it stays open. What was running is given out again when it goes on,
 and a trial that was asked to break off and came to its rung first is let go of: the request may still be on its way.
 The start of a session ends a pause.
+Rule 5: the best of each rung keep their checkpoints until others are better, whether or not they may still be promoted.
+See :mod:`ashtune.study.rung_bests`.
 """
 
 import math
@@ -39,16 +41,16 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
-from ashtune.core.orders import Pause, Release, Train
+from ashtune.core.orders import Order, Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assigned, Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.confirmations import Confirmations
+from ashtune.study.rung_bests import RungBests
 
 REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which nobody has to be given anything."""
@@ -95,17 +97,18 @@ class Controller:
         self._target_loss = -math.inf
         self._best_loss = math.inf
         self._targets: Losses = ()  # of several objectives; inf of one that has no target
-        self._front: list[Losses] = []  # of several objectives: what no other result dominates, whatever its rung
         self._patience = math.inf
         self._since_better = 0  # results at the top rung
         self._best_at_top = math.inf
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
-        self._confirmations = Confirmations()
+        self._bests = RungBests()
+        self._spent: set[TrialId] = set()  # among the best, else their checkpoints would have been discarded
+        self._confirmations = Confirmations(self._bests)
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
         self._is_paused = False
-        self.checkpoints = CheckpointIndex(checkpoint_limit)
+        self.checkpoints = CheckpointIndex(checkpoint_limit, self._bests)
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
@@ -205,6 +208,7 @@ class Controller:
             case TrialsExtended(trials=trials):
                 self._allow(trials)
                 self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
+                self._spent.clear()
             case SessionStarted():
                 self._start_session(event)
             case _:
@@ -224,7 +228,7 @@ class Controller:
         if event.trial in self._confirmations.of:
             orders += self.checkpoints.remove(event.trial)
         else:
-            self._arrive(event, losses, violation)
+            orders += self._arrive(event, losses, violation)
         if loss < math.inf:
             self._has_result = True
         else:
@@ -240,28 +244,31 @@ class Controller:
             orders += self._save(holding, event.resource, event.checkpoint)
         return orders + self._employ_the_idle(None)
 
-    def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> None:
-        """A trial of the search has a result."""
+    def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
+        """A trial of the search has a result; those that it takes the place of may have to go."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
         curve = self._losses(event.curve) if self._scheduler.reads_curves else ()
-        self._scheduler.record(
-            Result(place, rung, event.resource, losses, event.seconds, event.start, curve, violation)
-        )
+        result = Result(place, rung, event.resource, losses, event.seconds, event.start, curve, violation)
+        self._scheduler.record(result)
         arrived = self._arrived
         if trial >= len(arrived):
             arrived.extend([_NOWHERE] * (trial + 256 - len(arrived)))
         arrived[trial] = rung
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
-        if self._is_plain:
+        if len(losses) == 1 and not violation:
             self._best_loss = min(losses[0], self._best_loss)
-            self._confirmations.arrive(trial, rung, losses[0])
+        if self._is_plain:
             self._be_patient(rung, losses[0])
-        elif not violation:
-            self._note(losses)
         if event.stopped:
             self._ended_early.add(trial)
+        orders: list[Followed] = []
+        for replaced in [] if result.is_failure else self._bests.arrive(trial, rung, result.key):
+            if replaced in self._spent:
+                self._spent.discard(replaced)
+                orders += self._discard(replaced)
+        return orders
 
     def _be_patient(self, rung: int, loss: float) -> None:
         """Count a result at the top rung, if it is no better than all before."""
@@ -272,13 +279,6 @@ class Controller:
     def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
         """Return the losses that were reported on the way to a result; of several objectives the first."""
         return tuple([(resource, self._goal.loss(metrics)) for resource, metrics in curve])
-
-    def _note(self, losses: Losses) -> None:
-        """Note a feasible result, for the target."""
-        if len(losses) == 1:
-            self._best_loss = min(losses[0], self._best_loss)
-        elif not any(is_as_good(one, losses) for one in self._front):
-            self._front = [one for one in self._front if not is_as_good(losses, one)] + [losses]
 
     def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)
@@ -304,11 +304,17 @@ class Controller:
         """Discard what no promotion can reach any more; what is being saved follows."""
         orders: list[Followed] = []
         for place in self._scheduler.hopeless():
-            hopeless = self._confirmations.numbering.trial(place)
-            if hopeless in self._assignments.releasing:
-                self._assignments.to_discard.add(hopeless)
-            orders += self.checkpoints.remove(hopeless)
+            orders += self._discard(self._confirmations.numbering.trial(place))
         return orders
+
+    def _discard(self, trial: TrialId) -> list[Order]:
+        """Discard the checkpoint of a trial that nobody trains any more; of one of the best when others are better."""
+        if trial in self._bests:
+            self._spent.add(trial)
+            return []
+        if trial in self._assignments.releasing:
+            self._assignments.to_discard.add(trial)
+        return self.checkpoints.remove(trial)
 
     def _lose(self, event: WorkerLost) -> list[Followed]:
         failed = self._assignments.lose(event)
@@ -325,7 +331,7 @@ class Controller:
         return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
     def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
-        """Book a failure: it ranks last and counts; its checkpoint is of no use."""
+        """Book a failure: it ranks last and counts, and is not trained any more."""
         if job.trial not in self._confirmations.of:
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
             resource = self._rungs[job.rung]
@@ -334,7 +340,8 @@ class Controller:
             self._be_patient(job.rung, math.inf)
             self._stop_at_limits()
         self._count_failure()
-        return [TrialFailed(job.trial, job.rung, reason, traceback), *self.checkpoints.remove(job.trial)]
+        self.checkpoints.end_use(job.trial)
+        return [TrialFailed(job.trial, job.rung, reason, traceback), *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
         """A session that begins with failures only would go on like that."""
@@ -345,7 +352,9 @@ class Controller:
 
     def _withdraw(self, job: Job) -> list[Followed]:
         if job.trial not in self._confirmations.of:
-            self._confirmations.withdraw(job.trial)
+            self._bests.withdraw(job.trial)
+            if job.rung:
+                self._spent.clear()  # without its results any of them may be promoted after all
             self._withdraw_from_search(Job(self._confirmations.numbering.place(job.trial), job.rung))
         return [*self.checkpoints.remove(job.trial)]
 
@@ -379,6 +388,8 @@ class Controller:
         self._has_result = False
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self._confirmations.wanted = event.confirm
+        self._bests.confirm(event.confirm.best if event.confirm else 1)
+        self._spent.clear()
         self._is_paused = False
         self.stopping = ""
         self._ends_search_only = self._is_searched = False
@@ -409,9 +420,7 @@ class Controller:
         return orders
 
     def _stop_at_limits(self) -> None:
-        if self._best_loss <= self._target_loss or (
-            self._targets and any(is_as_good(losses, self._targets) for losses in self._front)
-        ):
+        if self._best_loss <= self._target_loss or (self._targets and self._bests.reach(self._targets)):
             self._stop_at(f"target {self._target_text()} reached", ends_search=True)
         if self._since_better >= self._patience:
             results = f"{plural(self._since_better, 'result')} at the top rung"

@@ -130,7 +130,10 @@ class Trial:
 
     @property
     def needs_checkpoint(self) -> bool:
-        """Whether what is saved now may be of use: False once no promotion can reach this trial any more."""
+        """Whether what is saved now may be of use.
+
+        False once no promotion can reach this trial any more and it is not the best of its rung.
+        """
         return self._job.may_save()
 
     def checkpoint(self, **objects: Any) -> int:
@@ -139,7 +142,8 @@ class Trial:
         Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left, if
         it was; so do the random generators of Python, numpy and PyTorch, so that the trial goes on as if it had never
         been left. When the loop over :meth:`epochs` ends, their states are saved; where nothing was reported in it, or
-        without one, when this function ends. Of a trial that no promotion can reach any more, nothing is saved.
+        without one, when this function ends. Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is
+        saved.
 
         What is saved are tensors and plain values, which are read as weights only: nothing in them is executed.
 
@@ -177,7 +181,7 @@ class Trial:
     def save(self, state: object) -> None:
         """Save an object (pickled by cloudpickle) for the next time this trial is trained.
 
-        Of a trial that no promotion can reach any more, nothing is written.
+        Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is written.
 
         Raises:
             ObjectiveError: If :meth:`checkpoint` saves this trial already.
